@@ -1,0 +1,3 @@
+"""Talk to Qwen3 on your own machine, in your terminal."""
+
+__version__ = "0.1.0"

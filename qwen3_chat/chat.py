@@ -1,0 +1,112 @@
+"""What a conversation is made of, as pure values; identity is the store's concern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class ThinkingMode(StrEnum):
+    """Whether Qwen3 thinks before it answers."""
+
+    THINK = "think"
+    NO_THINK = "no_think"
+
+    @property
+    def tag(self) -> str:
+        """The soft switch as Qwen3 reads it."""
+        return f"/{self.value}"
+
+    @property
+    def other(self) -> ThinkingMode:
+        """The mode that the toggle leads to."""
+        return ThinkingMode.NO_THINK if self is ThinkingMode.THINK else ThinkingMode.THINK
+
+
+class StopReason(StrEnum):
+    """Why a reply ended."""
+
+    END_OF_TURN = "end_of_turn"
+    MAX_TOKENS = "max_tokens"
+    CONTEXT_FULL = "context_full"
+    TOOL_CALLS = "tool_calls"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model asks for; `arguments` is the JSON object as text."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a conversation.
+
+    `mode_tag` is the soft switch that the app appended; it is kept apart from what was typed and rendered with it ever
+    after, so that the evaluated prefix stays the same.
+    """
+
+    role: Role
+    content: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    mode_tag: ThinkingMode | None = None
+
+    @property
+    def sent_content(self) -> str:
+        """The content as the model reads it: with the appended tag."""
+        if self.mode_tag is None:
+            return self.content
+        gap = " " if self.content and not self.content[-1].isspace() else ""
+        return f"{self.content}{gap}{self.mode_tag.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the next token is drawn; 0 switches `top_k`, `min_p` and `presence_penalty` off."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one turn; `reused_tokens` of the prompt were in the KV cache already."""
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    reasoning_tokens: int = 0
+    answer_tokens: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """The cells of the context that the turn filled."""
+        return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds of one turn; `tokens_per_s` is the speed of decoding."""
+
+    load_s: float = 0.0
+    prefill_s: float = 0.0
+    first_token_s: float = 0.0
+    reasoning_s: float = 0.0
+    decode_s: float = 0.0
+    tokens_per_s: float = 0.0

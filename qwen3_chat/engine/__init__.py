@@ -1,0 +1,54 @@
+"""The one protocol that drives a model, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from qwen3_chat.events import EngineEvent
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+
+
+class Engine(Protocol):
+    """Something that continues a conversation."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine offers."""
+        ...
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """The model in use; None before `load` is done and after the engine died."""
+        ...
+
+    def load(self) -> AsyncGenerator[EngineEvent, None]:
+        """Make the model ready, with progress; nothing to do where it is. Ends with `EngineFailed` if it can't be."""
+        ...
+
+    async def measure(self, request: ChatRequest) -> Measure:
+        """Count the tokens of a request; answered even while a reply is generated.
+
+        Raises:
+            EngineError: the engine is not there or the request can't be rendered.
+        """
+        ...
+
+    def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
+
+        Closing the generator early cancels the reply.
+        """
+        ...
+
+    async def end_thinking(self) -> None:
+        """Have the running reply stop thinking and answer now."""
+        ...
+
+    async def cancel(self) -> None:
+        """Stop the running reply or load; what arrived stays valid and the stream ends with `TurnFinished`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back everything the engine holds."""
+        ...

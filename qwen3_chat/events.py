@@ -1,0 +1,90 @@
+"""What happens during a turn, as one union of typed events.
+
+They are msgspec structs, not dataclasses: the same values travel between the processes and are what
+`ask --jsonl` prints, one JSON object a line with a `type`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type", tag=_snake_case):
+    """The base of all events; `type` is the class's name in snake_case."""
+
+
+class LoadProgressed(Event, frozen=True):
+    """The model is being loaded; `fraction` runs from 0 to 1."""
+
+    fraction: float
+
+
+class PrefillProgressed(Event, frozen=True):
+    """The prompt is being evaluated: `done` of `total` tokens, `reused` of which were there already."""
+
+    done: int
+    total: int
+    reused: int
+
+
+class ReasoningDelta(Event, frozen=True):
+    """A piece of the thinking, with the count of thinking tokens so far."""
+
+    text: str
+    tokens: int = 0
+
+
+class AnswerDelta(Event, frozen=True):
+    """A piece of the answer, with the count of answer tokens so far."""
+
+    text: str
+    tokens: int = 0
+
+
+class ToolCallRequested(Event, frozen=True):
+    """The model asks for a function."""
+
+    call: ToolCall
+
+
+class Notice(Event, frozen=True):
+    """Something the user should know that is no error: a key of the text catalogue with its values."""
+
+    key: str
+    values: dict[str, str | int | float] = {}
+
+
+class TurnFinished(Event, frozen=True):
+    """The reply is complete, or was ended; `token_ids` are the sampled ids, special ones included."""
+
+    stop_reason: StopReason
+    mode: ThinkingMode
+    usage: Usage
+    timings: Timings
+    seed: int
+    token_ids: tuple[int, ...] = ()
+
+
+class EngineFailed(Event, frozen=True):
+    """The engine could not go on; a key of the text catalogue with its values. Ends a turn like `TurnFinished`."""
+
+    key: str
+    values: dict[str, str | int | float] = {}
+
+
+EngineEvent = (
+    LoadProgressed
+    | PrefillProgressed
+    | ReasoningDelta
+    | AnswerDelta
+    | ToolCallRequested
+    | Notice
+    | TurnFinished
+    | EngineFailed
+)

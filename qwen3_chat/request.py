@@ -1,0 +1,81 @@
+"""What an engine is asked to do, how it counts, what it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen3_chat.chat import ChatMessage, SamplingParams, ThinkingMode
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function on offer; `schema` is the JSON object `{"type": "function", "function": {…}}` as text."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One reply to be generated for a conversation.
+
+    `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch, a tag in
+    the messages, is there either way. `seed` is drawn by whoever asks, so that it is known and recorded.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    mode: ThinkingMode
+    sampling: SamplingParams
+    seed: int
+    tools: tuple[ToolSpec, ...] = ()
+    max_tokens: int | None = None
+    thinking_budget: int | None = None
+    hard_switch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Tokens of a request: what each message adds to the prompt, and the whole; exact or an estimate."""
+
+    per_message: tuple[int, ...]
+    total: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine offers."""
+
+    soft_switch: bool
+    hard_switch: bool
+    thinking_budget: bool
+    tools: bool
+    exact_counts: bool
+    continues_prefix: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """How a model is loaded; None leaves the choice to the engine."""
+
+    path: str
+    n_ctx: int | None = None
+    n_threads: int | None = None
+    n_gpu_layers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that is ready, as its file and llama.cpp describe it."""
+
+    name: str
+    quant: str
+    path: str
+    architecture: str
+    parameters: int
+    size_bytes: int
+    n_ctx: int
+    n_ctx_train: int
+    n_layers: int
+    n_gpu_layers: int
+    device: str
+    is_demo: bool

@@ -1,0 +1,11 @@
+"""English, the reference language."""
+
+TEXTS = {
+    # engine
+    # prompt
+    # store
+    # export
+    # scripts
+    # cli
+    # ui
+}

@@ -1,0 +1,11 @@
+"""简体中文。"""
+
+TEXTS = {
+    # engine
+    # prompt
+    # store
+    # export
+    # scripts
+    # cli
+    # ui
+}

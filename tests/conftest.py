@@ -1,0 +1,24 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real tokenizer and template, kept outside the repository; tests that need them are skipped elsewhere."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real Qwen3 vocabulary in ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_gguf() -> Path:
+    """The demo model that ships with the package."""
+    return REPOSITORY / "qwen3_chat" / "demo" / "demo-Q8_0.gguf"
