@@ -1,0 +1,210 @@
+"""A conversation as the text that a model's own chat template makes of it.
+
+What users, files, models and tools wrote must never turn into a special token. So every spelling of one in it
+is swapped for a private character before the template runs; the special spellings in the rendered text are then
+the template's own, and the text is split there. In between, where the swapped spellings are back, it is cut
+after the first character of each, so that no piece holds one. Any other split would give other ids than the
+whole text has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, pairwise
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.errors import EngineError
+from qwen3_chat.reasoning import Mark
+from qwen3_chat.request import ChatRequest, ToolSpec
+
+_PRIVATE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A special token that the template itself wrote."""
+
+    spelling: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Text between special tokens, in the pieces to be tokenised one by one."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt: its text, the same text in parts, and whether it ends inside a think block."""
+
+    text: str
+    parts: tuple[Special | Plain, ...]
+    opens_reasoning: bool
+
+
+class ChatTemplate:
+    """The Jinja template of a GGUF file, run in a sandbox by the conventions of Hugging Face."""
+
+    def __init__(self, source: str, specials: Collection[str]) -> None:
+        """Compile a template; `specials` are the spellings of all special tokens of its vocabulary.
+
+        Raises:
+            EngineError: there is no template or it is no Jinja.
+        """
+        if not source.strip():
+            raise EngineError("prompt.no_template")
+        self._source = source
+        # Special tokens of nothing but white space, which other families have, mark no structure.
+        markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)
+        either = "|".join(map(re.escape, markup)) or "(?!)"
+        self._special = re.compile(either)
+        self._start_of_special = re.compile(f"(?={either})")
+        try:
+            self._template = _environment().from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise EngineError("prompt.template_broken", reason=str(error)) from error
+
+    def render_request(self, request: ChatRequest) -> Rendered:
+        """Render the prompt of a request; the hard switch is used where it asks for it."""
+        thinks = request.mode is ThinkingMode.THINK or not request.hard_switch
+        return self.render(request.messages, request.tools, thinks)
+
+    def render(
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        enable_thinking: bool,
+        add_generation_prompt: bool = True,
+    ) -> Rendered:
+        """Render messages and tools.
+
+        Raises:
+            EngineError: the template refused them or failed, or a tool's schema is no JSON object.
+        """
+        values: list[Any] = [
+            [_as_template_reads(m) for m in messages],
+            [_parsed_schema(tool) for tool in tools],
+        ]
+        letters = _unused_letters(chain(self._source, *_strings(values)))
+        letter_of: dict[str, str] = {}
+
+        def swap(match: re.Match[str]) -> str:
+            if match[0] not in letter_of:
+                letter_of[match[0]] = next(letters)
+            return letter_of[match[0]]
+
+        hidden = _mapped(values, lambda text: self._special.sub(swap, text))
+        try:
+            text = self._template.render(
+                messages=hidden[0],
+                tools=hidden[1] or None,
+                enable_thinking=enable_thinking,
+                add_generation_prompt=add_generation_prompt,
+            )
+        except (
+            Exception
+        ) as error:  # a template is a program out of a file: whatever it raises is its own failure
+            raise EngineError("prompt.template_failed", reason=str(error)) from error
+        return self._rendered(text, {ord(letter): spelling for spelling, letter in letter_of.items()})
+
+    def _rendered(self, text: str, spelling_of: dict[int, str]) -> Rendered:
+        parts: list[Special | Plain] = []
+        end = 0
+        for match in self._special.finditer(text):
+            if match.start() > end:
+                parts.append(self._plain(text[end : match.start()].translate(spelling_of)))
+            parts.append(Special(match[0]))
+            end = match.end()
+        if end < len(text):
+            parts.append(self._plain(text[end:].translate(spelling_of)))
+        marks = [part for part in parts if part in (Special(Mark.THINK_OPEN), Special(Mark.THINK_CLOSE))]
+        opens_reasoning = bool(marks) and marks[-1] == Special(Mark.THINK_OPEN)
+        return Rendered(text.translate(spelling_of), tuple(parts), opens_reasoning)
+
+    def _plain(self, text: str) -> Plain:
+        cuts = [0, *(match.start() + 1 for match in self._start_of_special.finditer(text)), len(text)]
+        return Plain(tuple(text[start:end] for start, end in pairwise(cuts)))
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = lambda layout: datetime.now().strftime(layout)
+    return environment
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    # Jinja's own filter escapes for HTML; models are trained on JSON as it is.
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _as_template_reads(message: ChatMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role.value, "content": message.sent_content}
+    if message.role is Role.ASSISTANT:
+        # Always a string: without it Qwen3's template cuts an answer that quotes `</think>`.
+        fields["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return fields
+
+
+def _parsed_schema(tool: ToolSpec) -> dict[str, Any]:
+    try:
+        schema = json.loads(tool.schema)
+    except ValueError as error:
+        raise EngineError("prompt.tool_schema_broken", reason=str(error)) from error
+    if not isinstance(schema, dict):
+        raise EngineError("prompt.tool_schema_broken", reason=tool.schema[:40])
+    return schema
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """Change every string in nested lists and dictionaries, keys included."""
+    match value:
+        case str():
+            return change(value)
+        case list():
+            return [_mapped(item, change) for item in value]
+        case dict():
+            return {change(key): _mapped(item, change) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Walk over every string in nested lists and dictionaries, keys included."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _strings(item)
+
+
+def _unused_letters(used: Iterable[str]) -> Iterator[str]:
+    """Walk over the private characters that occur nowhere in the input; 137,000 are there to choose from."""
+    taken = set(used)
+    return (letter for letter in map(chr, chain(*_PRIVATE)) if letter not in taken)
