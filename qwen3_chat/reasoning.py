@@ -68,8 +68,8 @@ class ReplySplitter:
 
     A think block opens at the start of the reply only, or was opened by the prompt already; without its end,
     everything is thinking. A mark anywhere else is text: an answer may quote `</think>`. Thinking loses the
-    newlines around it and the answer those before it, as in Qwen3's chat template. A tool call that is no JSON,
-    or is never closed, stays in the answer as it was written.
+    newlines around it and the answer those before it, as in Qwen3's chat template. A tool call that is no
+    JSON, or is never closed, stays in the answer as it was written.
     """
 
     def __init__(self, opened_by_prompt: bool = False) -> None:

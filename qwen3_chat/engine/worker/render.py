@@ -1,10 +1,10 @@
 """A conversation as the text that a model's own chat template makes of it.
 
-What users, files, models and tools wrote must never turn into a special token. So every spelling of one in it
-is swapped for a private character before the template runs; the special spellings in the rendered text are then
-the template's own, and the text is split there. In between, where the swapped spellings are back, it is cut
-after the first character of each, so that no piece holds one. Any other split would give other ids than the
-whole text has.
+What users, files, models and tools wrote must never turn into a special token. So every spelling of one in
+it is swapped for a private character before the template runs; the special spellings in the rendered text are
+then the template's own, and the text is split there. In between, where the swapped spellings are back, it is
+cut after the first character of each, so that no piece holds one. Any other split would give other ids than
+the whole text has.
 """
 
 from __future__ import annotations
