@@ -109,7 +109,7 @@ class ReplySplitter:
             self._stage = _Stage.REASONING if part is Mark.THINK_OPEN else _Stage.ANSWER
             self._answer = _Passage()
             return []
-        if isinstance(part, Mark) or not (part.isspace() or not part):
+        if isinstance(part, Mark) or part.strip():
             self._stage = _Stage.ANSWER
         return self._feed_answer(part)
 
@@ -183,12 +183,13 @@ def _answered(text: str) -> list[ReplyPart]:
     return [AnswerDelta(text)] if text else []
 
 
-_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_lone_surrogate = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
+_whole_string = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 def _inside_string(source: str) -> bool:
     """Tell whether JSON ends within a string, which may quote a mark; strings don't span lines."""
-    return '"' in _WHOLE_STRING.sub("", source).rpartition("\n")[2]
+    return '"' in _whole_string.sub("", source).rpartition("\n")[2]
 
 
 def _parsed_call(source: str) -> ToolCall | None:
@@ -201,12 +202,7 @@ def _parsed_call(source: str) -> ToolCall | None:
     name, arguments = call.get("name"), call.get("arguments", {})
     if not (isinstance(name, str) and name and isinstance(arguments, dict)):
         return None
-    # What JSON spells `\ud800` is no character that could be stored: such text stays escaped.
+    if _lone_surrogate.search(name):
+        return None
     text = json.dumps(arguments, ensure_ascii=False)
-    return (
-        ToolCall(name, text if _is_storable(text) else json.dumps(arguments)) if _is_storable(name) else None
-    )
-
-
-def _is_storable(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return ToolCall(name, json.dumps(arguments) if _lone_surrogate.search(text) else text)

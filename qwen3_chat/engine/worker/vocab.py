@@ -25,14 +25,10 @@ class Vocab:
         self.n_tokens: int = L.llama_vocab_n_tokens(pointer)
         marks = L.LLAMA_TOKEN_ATTR_CONTROL | L.LLAMA_TOKEN_ATTR_USER_DEFINED
         ids = [token for token in range(self.n_tokens) if L.llama_vocab_get_attr(pointer, token) & marks]
-        specials = {L.llama_vocab_get_text(pointer, token).decode(errors="replace"): token for token in ids}
-        # llama.cpp takes `</s>` for the end of a text in any vocabulary. In Qwen's it is a bit of HTML.
-        specials = {
-            spelling: token for spelling, token in specials.items() if not self._is_text(token, spelling)
-        }
-        self.specials: Mapping[str, int] = MappingProxyType(specials)
+        spellings = [L.llama_vocab_get_text(pointer, token).decode(errors="replace") for token in ids]
+        self.specials: Mapping[str, int] = MappingProxyType(dict(zip(spellings, ids, strict=True)))
         """Every control and user-defined token: spelling to id."""
-        self.end_ids = frozenset(token for token in specials.values() if L.llama_vocab_is_eog(pointer, token))
+        self.end_ids = frozenset(token for token in ids if L.llama_vocab_is_eog(pointer, token))
         """The tokens that end a reply."""
         self._pieces: dict[int, bytes] = {}
         self._segments = _SegmentCache(_CACHED_TOKENS)
@@ -58,11 +54,6 @@ class Vocab:
         if piece is None:
             piece = self._pieces[token] = self._detokenise(token)
         return piece
-
-    def _is_text(self, token: int, spelling: str) -> bool:
-        """Tell whether a token that is said to control comes from plain text as well."""
-        controls: int = L.llama_vocab_get_attr(self._pointer, token) & L.LLAMA_TOKEN_ATTR_CONTROL
-        return controls != 0 and self._tokenise(spelling) == (token,)
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
         data = text.encode(errors="replace")  # a lone surrogate is the one thing that UTF-8 cannot hold
