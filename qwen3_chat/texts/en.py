@@ -10,14 +10,16 @@ TEXTS = {
     # store
     "store.disk_full": "The chats could not be saved: the disk is full ({path}).",
     "store.no_database": "{path} is not a chat database.",
-    "store.damaged": "The chat database {path} is damaged ({reason}); a copy with the latest date beside it can take its place.",
+    "store.damaged": "The chat database {path} is damaged ({reason}); use the newest copy beside it.",
     "store.not_writable": "The chat database {path} can't be opened for writing ({reason}).",
     "store.busy": "The chat database {path} has been in use by another program for too long; try again.",
     "store.failed": "The chat database {path} could not be used ({reason}).",
     "store.closed": "The chat database is closed already.",
-    "store.newer": "The chat database {path} was written by a newer qwen3-chat (version {version}, this one knows {known}); please upgrade.",
+    "store.newer": "A newer qwen3-chat wrote the chat database {path} (version {version}, this one knows "
+    "{known}); please upgrade.",
     "store.foreign": "{path} is a database of another program.",
-    "store.no_backup": "The chat database was left as it is, because no copy of it could be made first at {path} ({reason}).",
+    "store.no_backup": "The chat database was not upgraded, because no copy of it could be made first at "
+    "{path} ({reason}).",
     "store.no_such_chat": "There is no chat {chat_id}.",
     "store.no_such_message": "There is no message {message_id} in this chat.",
     # export

@@ -15,7 +15,8 @@ TEXTS = {
     "store.busy": "聊天数据库 {path} 一直被其他程序占用，请稍后再试。",
     "store.failed": "无法使用聊天数据库 {path}（{reason}）。",
     "store.closed": "聊天数据库已经关闭。",
-    "store.newer": "聊天数据库 {path} 由更新版本的 qwen3-chat 写入（数据版本 {version}，当前程序支持到 {known}），请先升级程序。",
+    "store.newer": "聊天数据库 {path} 由更新版本的 qwen3-chat 写入"
+    "（数据版本 {version}，当前程序支持到 {known}），请先升级程序。",
     "store.foreign": "{path} 是其他程序的数据库。",
     "store.no_backup": "升级前无法在 {path} 创建备份（{reason}），聊天数据库保持原样。",
     "store.no_such_chat": "没有编号为 {chat_id} 的对话。",

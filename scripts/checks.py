@@ -1,0 +1,110 @@
+"""The checks that a change must pass, run one after the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from environment import Environment, ready
+from speech import t
+
+# what a developer has set for the app or its downloads must not change what the tests see
+_DROPPED_PREFIXES = (
+    "QWEN3_CHAT_",
+    "HF_",
+    "HUGGING_FACE_",
+    "HUGGINGFACE_",
+    "MODELSCOPE_",
+    "XDG_",
+    "LC_",
+    "PYTEST_",
+)
+_DROPPED = {"LANG", "LANGUAGE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "ALL_PROXY", "all_proxy"}
+
+
+class Check(NamedTuple):
+    """A program of the environment with its arguments."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
+    """List the checks, quick ones first; pytest comes last so that its closing line stays in sight."""
+    selected = ("-m", "") if full else ()  # an empty expression selects all, over the one in pyproject.toml
+    return [
+        Check("ruff format", ("ruff", "format", "--check", "--quiet")),
+        Check("ruff check", ("ruff", "check", "--quiet")),
+        Check("mypy", ("mypy",)),
+        Check("lint-imports", ("lint-imports",)),
+        Check("pytest", ("pytest", *selected, *pytest_arguments)),
+    ]
+
+
+def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Give the tests an empty home, one locale, and no way out to the network by a library's default."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
+    }
+    nowhere = "http://127.0.0.1:9"  # the discard port: a request that no test meant fails at once
+    return kept | {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        **{name: nowhere for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
+        **{name: "127.0.0.1,localhost,::1" for name in ("NO_PROXY", "no_proxy")},
+    }
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run all checks up to the first that fails, and return its exit status."""
+    full = "--full" in argv
+    environment = ready(dev=True)
+    with _temporary_home() as home:
+        for check in checks([argument for argument in argv if argument != "--full"], full=full):
+            status = _run(check, environment, tests_environment(os.environ, home))
+            if status:
+                if check.name != "pytest":  # pytest's own last line says it better
+                    print(t("scripts.test.failed", name=check.name), flush=True)
+                return status
+    return 0
+
+
+@contextmanager
+def _temporary_home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="qwen3-chat-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _run(check: Check, environment: Environment, environ: Mapping[str, str]) -> int:
+    program, *arguments = check.command
+    print(f"── {check.name}", flush=True)
+    begin_s = time.monotonic()
+    try:
+        status = subprocess.run(
+            [environment.programs / program, *arguments],
+            cwd=environment.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    except KeyboardInterrupt:
+        return 130
+    if check.name != "pytest":
+        print(f"   {time.monotonic() - begin_s:.1f} s", flush=True)
+    return status

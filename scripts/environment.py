@@ -1,0 +1,285 @@
+"""The `.venv` of a checkout: made when missing, repaired when broken, reused otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+# imports inside functions are needed only to install: opening the chat again must cost next to nothing
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILED = "llama-cpp-python"  # the one dependency without ready-made wheels on the usual index
+_PACKAGE_TABLES = ("build-system", "project", "tool.hatch")
+_DEV_TABLES = ("dependency-groups",)
+
+Stamp = dict[str, Any]
+
+
+class Stopped(Exception):
+    """The environment cannot be made ready; `str()` is what to tell the user."""
+
+    def __init__(self, sentence: str, status: int = 1) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Environment:
+    """The virtual environment in `.venv` under a repository's root.
+
+    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so that
+    an installation that was cut off is noticed.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
+        self.folder = root / ".venv"
+        self.programs = self.folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.programs / ("python.exe" if os.name == "nt" else "python")
+        self.log = self.folder / "install.log"
+        self._stamp_file = self.folder / "qwen3-chat.json"
+
+    def is_ready(self, *, dev: bool = False) -> bool:
+        """Tell whether everything that pyproject.toml asks for is installed here."""
+        stamp = self._stamp()
+        return bool(stamp) and all(
+            stamp.get(name) == value for name, value in self._wanted(stamp, dev=dev).items()
+        )
+
+    def prepare(self, *, dev: bool = False) -> None:
+        """Make or repair the environment where needed; raise `Stopped` where that cannot be done."""
+        if self.is_ready(dev=dev):
+            return
+        self.folder.mkdir(exist_ok=True)
+        with self._lock():
+            if not self.is_ready(dev=dev):  # a second look: the one who held the lock may have done it
+                self._install(self._make(), dev=dev)
+
+    def become(self, program: str, arguments: Sequence[str]) -> NoReturn:
+        """Replace this process by a program of the environment."""
+        command = [str(self.programs / program), *arguments]
+        if os.name == "nt":  # there, exec returns to the shell while the new program still runs
+            import subprocess
+
+            sys.exit(subprocess.run(command, check=False).returncode)
+        os.execv(command[0], command)
+
+    def _stamp(self) -> Stamp:
+        try:
+            stamp = json.loads(self._stamp_file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stamp if isinstance(stamp, dict) else {}
+
+    def _pyproject(self) -> dict[str, Any]:
+        return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
+
+    def _wanted(self, stamp: Stamp, *, dev: bool) -> Stamp:
+        pyproject = self._pyproject()
+        wanted = {
+            "location": str(self.folder.resolve()),
+            "python": os.path.realpath(self.python) if self.python.exists() else "",
+            "package": fingerprint(pyproject, _PACKAGE_TABLES),
+            # once built with options of the user's (CUDA, Vulkan), it stays so until other options come
+            "cmake_args": os.environ.get("CMAKE_ARGS", stamp.get("cmake_args", "")),
+        }
+        return wanted | ({"dev": fingerprint(pyproject, _DEV_TABLES)} if dev else {})
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Let one process at a time install; the others wait."""
+        with open(self.folder / "install.lock", "a") as file:
+            if not _locked(file.fileno(), wait=False):
+                _say("scripts.waiting")
+                _locked(file.fileno(), wait=True)
+            yield
+
+    def _make(self) -> Stamp:
+        """Create the environment, anew where it cannot be used; return the stamp to go on from."""
+        import shutil
+        import subprocess
+        import venv
+        from importlib.util import find_spec
+
+        stamp = self._stamp()
+        if stamp or self.python.exists():
+            key = self._reason_to_remake(stamp)
+            if key is None:
+                return stamp
+            _say(key)
+        if find_spec("ensurepip") is None:
+            raise Stopped(_no_venv())
+        stamp = {"unfinished": True, "cmake_args": stamp.get("cmake_args", "")}
+        for entry in self.folder.iterdir():
+            if entry.name != "install.lock":
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        _say("scripts.making", folder=self._shown(self.folder))
+        self._write_stamp(stamp)
+        try:
+            venv.create(self.folder, with_pip=True, symlinks=os.name != "nt")
+        except subprocess.CalledProcessError:
+            raise Stopped(_no_venv()) from None
+        return stamp
+
+    def _reason_to_remake(self, stamp: Stamp) -> str | None:
+        import subprocess
+
+        if stamp.get("unfinished"):
+            return "scripts.remaking.interrupted"
+        if stamp and stamp.get("location") != str(self.folder.resolve()):
+            return "scripts.remaking.moved"
+        # without pip, without its base Python, or with one that is no longer the version it was made for
+        check = [str(self.python), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]
+        try:
+            broken = subprocess.run(check, capture_output=True, check=False).returncode
+        except OSError:
+            broken = True
+        return "scripts.remaking.broken" if broken else None
+
+    def _install(self, before: Stamp, *, dev: bool) -> None:
+        """Run pip for the package and, for tests, the dev group; the stamp is written when all is done."""
+        import time
+
+        from pip_progress import duration
+        from pip_run import PipFailed, run_pip, telling_lines
+
+        begin_s = time.monotonic()
+        pyproject = self._pyproject()
+        wanted = self._wanted(before, dev=dev)
+        cmake_args = wanted["cmake_args"]
+        has_other_options = cmake_args != before.get("cmake_args", "")
+        compiles = has_other_options or not self._has_compiled(pyproject)
+        environ = {**os.environ, "CMAKE_ARGS": cmake_args}
+        self._write_stamp({"unfinished": True, "cmake_args": before.get("cmake_args", "")})
+        try:
+            with open(self.log, "w", encoding="utf-8") as log:
+                if compiles:
+                    self._require_compiler(pyproject, log)
+                _say(
+                    "scripts.compiling_first" if compiles else "scripts.installing", log=self._shown(self.log)
+                )
+                if compiles and (cmake_args or has_other_options):
+                    # pip's cache knows nothing of these options and would hand out a build with other ones
+                    options = ["--no-cache-dir", "--force-reinstall", "--no-deps", "--no-binary", COMPILED]
+                    run_pip(self.python, ["install", *options, compiled_requirement(pyproject)], log, environ)
+                tools = pyproject["dependency-groups"]["dev"] if dev else []
+                run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
+        except PipFailed as failure:
+            self._write_stamp({"cmake_args": before.get("cmake_args", "")})
+            print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
+            raise Stopped(_text(failure.key, log=self._shown(self.log))) from None
+        kept = {} if dev else {name: value for name, value in before.items() if name == "dev"}
+        self._write_stamp(wanted | kept)
+        _say("scripts.ready", duration=duration(time.monotonic() - begin_s))
+
+    def _has_compiled(self, pyproject: dict[str, Any]) -> bool:
+        """Tell whether the pinned llama-cpp-python is installed already."""
+        version = compiled_requirement(pyproject).rpartition("==")[2]
+        folder = f"{COMPILED.replace('-', '_')}-{version}.dist-info"
+        return any(self.folder.glob(f"**/site-packages/{folder}/RECORD"))
+
+    def _require_compiler(self, pyproject: dict[str, Any], log: Any) -> None:
+        """Raise `Stopped` where llama.cpp would have to be compiled and cannot be."""
+        from pip_run import PipFailed, run_pip
+        from toolchain import compiler_command, missing_compiler
+
+        language = missing_compiler()
+        if language is None:
+            return
+        question = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary", ":all:"]
+        try:  # an index of the user's may have it ready-made
+            run_pip(
+                self.python, [*question, "--retries", "0", compiled_requirement(pyproject)], log, os.environ
+            )
+        except PipFailed:
+            self._write_stamp({})
+            command = compiler_command()
+            key = "scripts.no_compiler" if command else "scripts.no_compiler_no_command"
+            raise Stopped(_text(key, language=language, command=command)) from None
+
+    def _write_stamp(self, stamp: Stamp) -> None:
+        temporary = self._stamp_file.with_suffix(".new")
+        temporary.write_text(json.dumps(stamp, indent=1), "utf-8")
+        temporary.replace(self._stamp_file)
+
+    def _shown(self, path: Path) -> str:
+        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def ready(*, dev: bool = False) -> Environment:
+    """Return this checkout's environment, made ready; end the process with a sentence where that fails."""
+    environment = Environment()
+    try:
+        environment.prepare(dev=dev)
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
+    except KeyboardInterrupt:
+        _say("scripts.interrupted")
+        sys.exit(130)
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(_text("scripts.failed.system", reason=str(error)), file=sys.stderr)
+        sys.exit(1)
+    return environment
+
+
+def fingerprint(pyproject: dict[str, Any], tables: Sequence[str]) -> str:
+    """Hash some tables of a parsed pyproject.toml; comments and layout do not count."""
+    chosen = []
+    for path in tables:
+        table: Any = pyproject
+        for name in path.split("."):
+            table = table.get(name, {})
+        chosen.append(table)
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def compiled_requirement(pyproject: dict[str, Any]) -> str:
+    """Find the requirement of the dependency that is compiled."""
+    return next(str(item) for item in pyproject["project"]["dependencies"] if str(item).startswith(COMPILED))
+
+
+def _locked(descriptor: int, *, wait: bool) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+        import time
+
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except OSError:
+                if not wait:
+                    return False
+                time.sleep(1)
+            else:
+                return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _no_venv() -> str:
+    from toolchain import venv_command
+
+    command = venv_command()
+    return _text("scripts.no_venv" if command else "scripts.no_venv_no_command", command=command)
+
+
+def _text(key: str, **values: object) -> str:
+    from speech import t
+
+    return t(key, **values)
+
+
+def _say(key: str, **values: object) -> None:
+    print(_text(key, **values), file=sys.stderr, flush=True)

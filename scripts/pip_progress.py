@@ -1,0 +1,125 @@
+"""Turn the output of pip into one line that shows how far it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import unicodedata
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
+
+from speech import t
+
+PLAIN_INTERVAL_S = 20.0
+_SPINNER = "|/-\\"
+
+# Ninja counts "[12/240] Building CXX object a/b.cpp.o"; Make says "[ 37%] Building CXX object a/b.cpp.o"
+_COMPILING = re.compile(
+    r"\[\s*(?:(?P<done>\d+)/(?P<total>\d+)|(?P<percent>\d+)%)\] (?:\S+ )+?(?P<target>\S+)$"
+)
+_STEPS = (
+    (re.compile(r"WARNING: Retrying \("), "scripts.step.retrying"),
+    (
+        re.compile(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)"),
+        "scripts.step.collecting",
+    ),
+    (re.compile(r"Downloading (?:\S*/)?([^\s/]+)"), "scripts.step.downloading"),
+    (re.compile(r"Installing build dependencies"), "scripts.step.build_tools"),
+    (re.compile(r"Building (?:editable|wheel) for (\S+)"), "scripts.step.building"),
+    (re.compile(r"Installing collected packages"), "scripts.step.installing"),
+)
+
+
+class Step(NamedTuple):
+    """What pip is doing: a key of the texts, its subject, and how much of it is done where that is known."""
+
+    key: str
+    subject: str = ""
+    fraction: float | None = None
+
+    def text(self) -> str:
+        """Say it in the language in use."""
+        percent = "" if self.fraction is None else f"{self.fraction:.0%}"
+        return t(self.key, subject=self.subject, percent=percent)
+
+
+def step_of(line: str) -> Step | None:
+    """Recognise the start of a step in one line of `pip install --verbose`, or return None."""
+    line = line.strip()
+    if found := _COMPILING.match(line):
+        percent, done, total = found["percent"], found["done"], found["total"]
+        fraction = int(percent) / 100 if percent else int(done) / max(1, int(total))
+        return Step("scripts.step.compiling", found["target"].rpartition("/")[2].removesuffix(".o"), fraction)
+    for pattern, key in _STEPS:
+        if found := pattern.match(line):
+            return Step(key, found[1] if pattern.groups else "")
+    return None
+
+
+def duration(seconds: float) -> str:
+    """Write a duration the way a clock does: 0:07, 4:12, 1:00:03."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def clipped(text: str, cells: int) -> str:
+    """Cut a text to so many cells of a terminal, where Chinese characters take two."""
+    width = 0
+    for index, character in enumerate(text):
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width > cells:
+            return text[:index]
+    return text
+
+
+class ProgressLine:
+    """The elapsed time and the current step: rewritten in place on a terminal, else a line now and then."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._is_live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._begin_s = clock()
+        self._said_s = -PLAIN_INTERVAL_S
+        self._frame = 0
+        self._step: Step | None = None
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    @property
+    def elapsed(self) -> str:
+        """The time since the first step, as on a clock."""
+        return duration(self._clock() - self._begin_s)
+
+    def show(self, step: Step | None = None) -> None:
+        """Draw the line anew, with the next step where there is one; call it a few times a second."""
+        self._step = step or self._step
+        if self._step is None:
+            return
+        if self._is_live:
+            self._frame += 1
+            self._rewrite(f"{_SPINNER[self._frame % len(_SPINNER)]} {self.elapsed}  {self._step.text()}")
+        elif self._clock() - self._said_s >= PLAIN_INTERVAL_S:
+            self._said_s = self._clock()
+            print(f"  {self.elapsed}  {self._step.text()}", file=self._stream, flush=True)
+
+    def clear(self) -> None:
+        """Leave the line empty for what is printed next."""
+        if self._is_live:
+            self._rewrite("")
+            self._stream.write("\r")
+            self._stream.flush()
+
+    def _rewrite(self, text: str) -> None:
+        # blanks and a carriage return do this on every terminal, old Windows consoles included
+        columns = shutil.get_terminal_size().columns - 1
+        text = clipped(text, columns)
+        self._stream.write("\r" + " " * columns + "\r" + text)
+        self._stream.flush()

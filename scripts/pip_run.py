@@ -1,0 +1,164 @@
+"""Run pip with its output in a log, its progress on screen, an end on Ctrl+C that leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from pip_progress import ProgressLine, step_of
+
+_REDRAW_S = 0.25
+_GRACE_S = 10
+_NETWORK = re.compile(
+    r"NewConnectionError|ConnectTimeoutError|NameResolutionError|ReadTimeoutError|ProxyError|name resolution"
+    r"|Could not fetch URL|CERTIFICATE_VERIFY_FAILED|Network is unreachable"
+)
+_FULL_DISK = re.compile(r"No space left on device|not enough space on the disk")
+_NO_MEMORY = re.compile(
+    r"Killed signal terminated program|out of memory|virtual memory exhausted", re.IGNORECASE
+)
+_TELLING = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
+
+
+class PipFailed(Exception):
+    """Pip ended with an error; `lines` is all that it printed."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    @property
+    def key(self) -> str:
+        """The key of the text that says why, as far as the output tells."""
+        text = "\n".join(self.lines)
+        if _FULL_DISK.search(text):
+            return "scripts.failed.disk"
+        if _NO_MEMORY.search(text):
+            return "scripts.failed.memory"
+        if _NETWORK.search(text):
+            return "scripts.failed.network"
+        return "scripts.failed.other"
+
+
+def telling_lines(lines: Sequence[str], count: int = 8) -> list[str]:
+    """Pick the last lines that speak of an error, or simply the last ones where none does."""
+    filled = [line.rstrip() for line in lines if line.strip()]
+    telling = [line for line in filled if _TELLING.search(line)]
+    return list(dict.fromkeys(telling or filled))[-count:]
+
+
+def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give pip the user's own settings except those that cannot work inside a virtual environment."""
+    dropped = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "__PYVENV_LAUNCHER__"}
+    kept = {name: value for name, value in environ.items() if name not in dropped}
+    fixed = {
+        "PIP_USER": "0",
+        "PIP_NO_INPUT": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_PROGRESS_BAR": "off",
+    }
+    return {**kept, **fixed, "PYTHONUNBUFFERED": "1", "NINJA_STATUS": "[%f/%t] "}
+
+
+def run_pip(python: Path, arguments: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
+    """Run `pip ARGUMENTS` to its end; raise `PipFailed` or, where it is stopped, KeyboardInterrupt."""
+    command = [str(python), "-m", "pip", *arguments, "--verbose"]
+    print("$", *command, file=log, flush=True)
+    lines: list[str] = []
+    with (
+        _stop_signals_as_interrupts(),
+        ProgressLine(sys.stderr) as progress,
+        _started(command, environ) as process,
+    ):
+        for line in _lines_or_pauses(process):
+            if line is None:
+                progress.show()
+                continue
+            log.write(line)
+            log.flush()
+            lines.append(line)
+            progress.show(step_of(line))
+    if process.returncode:
+        raise PipFailed(lines)
+
+
+@contextmanager
+def _started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    # a session of its own: Ctrl+C then reaches pip once, from here, together with every compiler below it
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=pip_environment(environ),
+        start_new_session=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        yield process
+        process.wait()
+    finally:
+        if process.poll() is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask pip to stop and tidy up, and insist after a while."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+        process.wait()
+        return
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+            return
+
+
+def _lines_or_pauses(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """Yield each line of output, and None whenever none came for a moment."""
+    assert process.stdout is not None
+    output: TextIO = process.stdout  # type: ignore[assignment]
+    arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in output:
+            arrived.put(line)
+        arrived.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = arrived.get(timeout=_REDRAW_S)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line
+
+
+@contextmanager
+def _stop_signals_as_interrupts() -> Iterator[None]:
+    """Treat a closed terminal and a polite kill like Ctrl+C while pip runs."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    replaced = [number for number in numbers if before[number] == signal.SIG_DFL]  # nohup stays nohup
+    for number in replaced:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, before[number])

@@ -1,0 +1,16 @@
+"""Speak the user's language before the package is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def t(key: str, **values: object) -> str:
+    """Return a text of the package's own catalogue, in the language of the locale."""
+    root = str(Path(__file__).resolve().parent.parent)
+    if root not in sys.path:
+        sys.path.append(root)
+    from qwen3_chat import texts
+
+    return texts.catalogue(texts.language_of_locale())[key].format(**values)

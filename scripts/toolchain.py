@@ -1,0 +1,100 @@
+"""Tell whether this machine can compile llama.cpp, else how to make it able to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+Which = Callable[[str], str | None]
+
+_COMPILERS = {
+    "C": ("CC", ("cc", "gcc", "clang", "icx")),
+    "C++": ("CXX", ("c++", "g++", "clang++", "icpx")),
+}
+
+# the first program that exists names the system; the commands after it install what is needed there
+_COMPILER_COMMANDS = (
+    ("apt-get", ("apt-get update", "apt-get install -y build-essential")),
+    ("dnf", ("dnf install -y gcc gcc-c++ make",)),
+    ("pacman", ("pacman -S --needed base-devel",)),
+    ("zypper", ("zypper install -y gcc gcc-c++ make",)),
+    ("apk", ("apk add build-base linux-headers",)),
+    ("yum", ("yum install -y gcc gcc-c++ make",)),
+)
+_WINDOWS_COMMAND = (
+    'winget install Microsoft.VisualStudio.2022.BuildTools --override "--wait --passive '
+    '--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended"'
+)
+
+
+def missing_compiler(
+    environ: Mapping[str, str] = os.environ, which: Which = shutil.which, platform: str = sys.platform
+) -> str | None:
+    """Name the language that has no compiler here, "C" or "C++", or return None."""
+    if platform == "darwin" and not _command_line_tools(which):
+        return "C++"  # /usr/bin/cc exists there all the same, and only opens a dialogue
+    if platform == "win32" and _visual_studio(environ):
+        return None
+    for language, (variable, names) in _COMPILERS.items():
+        chosen = environ.get(variable, "").split()[:1]
+        if not any(which(name) for name in chosen or names):
+            return language
+    return None
+
+
+def compiler_command(
+    which: Which = shutil.which, platform: str = sys.platform, *, is_root: bool | None = None
+) -> str:
+    """Give the command that installs a C and C++ compiler on this system, or "" where it is not known."""
+    match platform:
+        case "darwin":
+            return "xcode-select --install"
+        case "win32":
+            return _WINDOWS_COMMAND
+    for program, commands in _COMPILER_COMMANDS:
+        if which(program):
+            return _as_root(commands, is_root)
+    return ""
+
+
+def venv_command(which: Which = shutil.which, *, is_root: bool | None = None) -> str:
+    """Give the command that adds Python's venv where the system's packages split it off, or ""."""
+    if not which("apt-get"):
+        return ""
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    return _as_root(("apt-get update", f"apt-get install -y {package}"), is_root)
+
+
+def _as_root(commands: tuple[str, ...], is_root: bool | None) -> str:
+    if is_root is None:
+        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return " && ".join(command if is_root else f"sudo {command}" for command in commands)
+
+
+def _command_line_tools(which: Which) -> bool:
+    if not which("xcode-select"):
+        return False
+    return subprocess.run(["xcode-select", "-p"], capture_output=True, check=False).returncode == 0
+
+
+def _visual_studio(environ: Mapping[str, str]) -> bool:
+    """Ask Visual Studio's own locator, as CMake does: its compiler is not on the path."""
+    locator = Path(environ.get("ProgramFiles(x86)", "")) / "Microsoft Visual Studio/Installer/vswhere.exe"
+    if not locator.is_file():
+        return False
+    tools = "Microsoft.VisualStudio.Component.VC.Tools.x86.x64"
+    question = [
+        str(locator),
+        "-latest",
+        "-products",
+        "*",
+        "-requires",
+        tools,
+        "-property",
+        "installationPath",
+    ]
+    return bool(subprocess.run(question, capture_output=True, check=False).stdout.strip())
