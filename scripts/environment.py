@@ -33,8 +33,8 @@ class Stopped(Exception):
 class Environment:
     """The virtual environment in `.venv` under a repository's root.
 
-    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so that
-    an installation that was cut off is noticed.
+    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so an
+    interrupted installation is noticed.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
