@@ -183,13 +183,13 @@ def _answered(text: str) -> list[ReplyPart]:
     return [AnswerDelta(text)] if text else []
 
 
-_lone_surrogate = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
-_whole_string = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
+_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 def _inside_string(source: str) -> bool:
     """Tell whether JSON ends within a string, which may quote a mark; strings don't span lines."""
-    return '"' in _whole_string.sub("", source).rpartition("\n")[2]
+    return '"' in _WHOLE_STRING.sub("", source).rpartition("\n")[2]
 
 
 def _parsed_call(source: str) -> ToolCall | None:
@@ -202,7 +202,7 @@ def _parsed_call(source: str) -> ToolCall | None:
     name, arguments = call.get("name"), call.get("arguments", {})
     if not (isinstance(name, str) and name and isinstance(arguments, dict)):
         return None
-    if _lone_surrogate.search(name):
+    if _LONE_SURROGATE.search(name):
         return None
     text = json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(name, json.dumps(arguments) if _lone_surrogate.search(text) else text)
+    return ToolCall(name, json.dumps(arguments) if _LONE_SURROGATE.search(text) else text)

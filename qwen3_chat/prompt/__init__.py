@@ -1,0 +1,8 @@
+"""What a turn sends to the model, decided on values alone."""
+
+from __future__ import annotations
+
+from qwen3_chat.prompt.context_plan import Plan, plan
+from qwen3_chat.prompt.thinking_mode import ModeDecision, decide_mode, mode_in_force, only_a_tag, typed_mode
+
+__all__ = ["ModeDecision", "Plan", "decide_mode", "mode_in_force", "only_a_tag", "plan", "typed_mode"]
