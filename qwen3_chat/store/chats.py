@@ -1,0 +1,139 @@
+"""The statements on chats; each function runs inside a transaction of its caller."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store.records import Chat, ChatSummary
+from qwen3_chat.store.rows import chat_of, storable, summary_of
+from qwen3_chat.store.search import index_title
+from qwen3_chat.store.search_terms import match_expression
+
+_SUMMARIES: Final = """
+    SELECT id, title, updated_at, pinned,
+        (SELECT count(*) FROM messages WHERE chat_id = chats.id) AS message_count,
+        (SELECT json_extract(meta, '$.model') FROM messages
+            WHERE chat_id = chats.id AND role = 'assistant' ORDER BY id DESC LIMIT 1) AS model
+    FROM chats
+"""
+_FOUND: Final = """
+    (id IN (SELECT chat_id FROM messages
+                WHERE id IN (SELECT rowid FROM message_terms WHERE message_terms MATCH :query))
+        OR id IN (SELECT rowid FROM title_terms WHERE title_terms MATCH :query))
+"""
+_NEWEST_FIRST: Final = "ORDER BY pinned DESC, updated_at DESC, id DESC"
+
+
+def create(connection: sqlite3.Connection, now: int, system: str, toggle: ThinkingMode | None) -> Chat:
+    """Add a chat without messages."""
+    cursor = connection.execute(
+        "INSERT INTO chats (system, toggle, created_at, updated_at) VALUES (?, ?, ?, ?)",
+        (storable(system), _value(toggle), now, now),
+    )
+    return get(connection, cursor.lastrowid or 0)
+
+
+def get(connection: sqlite3.Connection, chat_id: int) -> Chat:
+    """Return a chat, deleted ones too until they are purged.
+
+    Raises:
+        StoreError: there is none with this id.
+    """
+    try:
+        row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
+    except OverflowError:  # a number that is too large for SQLite is no chat's
+        row = None
+    if row is None:
+        raise StoreError("store.no_such_chat", chat_id=chat_id)
+    return chat_of(row)
+
+
+def latest(connection: sqlite3.Connection) -> Chat | None:
+    """Return the chat that was last written to; None where there is none."""
+    row = connection.execute(
+        "SELECT * FROM chats WHERE deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else chat_of(row)
+
+
+def summaries(
+    connection: sqlite3.Connection, search: str | None, limit: int | None
+) -> tuple[ChatSummary, ...]:
+    """Return the list of chats that hold `search`, or all: pinned ones first, then newest first."""
+    conditions = ["deleted_at IS NULL"]
+    query = None
+    if search is not None and search.strip():
+        query = match_expression(search)
+        if query is None:  # nothing but punctuation
+            return ()
+        conditions.append(_FOUND)
+    rows = connection.execute(
+        f"{_SUMMARIES} WHERE {' AND '.join(conditions)} {_NEWEST_FIRST} LIMIT :limit",
+        {"query": query, "limit": -1 if limit is None else limit},
+    )
+    return tuple(summary_of(row) for row in rows)
+
+
+def touch(connection: sqlite3.Connection, chat_id: int, now: int) -> None:
+    """Note that a chat was written to; one that was deleted meanwhile, in another window, is there again."""
+    connection.execute("UPDATE chats SET updated_at = ?, deleted_at = NULL WHERE id = ?", (now, chat_id))
+
+
+def set_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:
+    """Choose the message that the chat goes on from; None is before the first."""
+    _update(connection, chat_id, "head_id", message_id)
+
+
+def set_toggle(connection: sqlite3.Connection, chat_id: int, toggle: ThinkingMode | None) -> None:
+    """Remember how the mode was last switched by key."""
+    _update(connection, chat_id, "toggle", _value(toggle))
+
+
+def set_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
+    """Name a chat."""
+    _update(connection, chat_id, "title", storable(title))
+    index_title(connection, chat_id, title)
+
+
+def set_system(connection: sqlite3.Connection, chat_id: int, system: str) -> None:
+    """Give a chat its system prompt; empty for none."""
+    _update(connection, chat_id, "system", storable(system))
+
+
+def set_pinned(connection: sqlite3.Connection, chat_id: int, pinned: bool) -> None:
+    """Keep a chat at the top of the list, or no longer."""
+    _update(connection, chat_id, "pinned", int(pinned))
+
+
+def set_draft(connection: sqlite3.Connection, chat_id: int, draft: str) -> None:
+    """Keep what is typed and not yet sent."""
+    _update(connection, chat_id, "draft", storable(draft))
+
+
+def set_deleted(connection: sqlite3.Connection, chat_id: int, deleted_at: int | None) -> None:
+    """Put a chat out of sight, or back."""
+    _update(connection, chat_id, "deleted_at", deleted_at)
+
+
+def purge(connection: sqlite3.Connection, deleted_before: int) -> int:
+    """Remove for good what was deleted before a moment; returns the number of chats."""
+    gone = "SELECT id FROM chats WHERE deleted_at < ?"
+    for statement in (
+        f"DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE chat_id IN ({gone}))",
+        f"DELETE FROM title_terms WHERE rowid IN ({gone})",
+    ):
+        connection.execute(statement, (deleted_before,))
+    return connection.execute("DELETE FROM chats WHERE deleted_at < ?", (deleted_before,)).rowcount
+
+
+def _update(connection: sqlite3.Connection, chat_id: int, column: str, value: str | int | None) -> None:
+    cursor = connection.execute(f"UPDATE chats SET {column} = ? WHERE id = ?", (value, chat_id))
+    if cursor.rowcount == 0:
+        raise StoreError("store.no_such_chat", chat_id=chat_id)
+
+
+def _value(mode: ThinkingMode | None) -> str | None:
+    return None if mode is None else mode.value

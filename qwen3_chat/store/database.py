@@ -1,0 +1,134 @@
+"""A SQLite file with a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store.failures import store_error
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BUSY_TIMEOUT_S: Final = 10.0
+_OWNER_ONLY: Final = 0o600
+
+
+class Database:
+    """Runs whole transactions, one at a time, away from the event loop.
+
+    A transaction is one plain function of the connection: nothing can come between its statements, and a task
+    that is cancelled while it waits leaves the transaction to finish, so what was handed over is in the file
+    either way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
+        """Open the file, or make it, readable by its owner only; then let `prepare` bring it up to date.
+
+        Raises:
+            StoreError: the file can't be used; nothing stays open.
+        """
+        try:
+            await self._submit(self._open, prepare)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def read(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function that sees one state of the database from its start to its end."""
+        return await self._submit(lambda: self._transaction("DEFERRED", function, *args, **kwargs))
+
+    async def write(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function whose changes are kept together, or, where it raises, not at all."""
+        return await self._submit(lambda: self._transaction("IMMEDIATE", function, *args, **kwargs))
+
+    async def close(self) -> None:
+        """Close the file after what was handed over before is done."""
+        if self._connection is not None:
+            await self._submit(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = self._thread.submit(self._explained, lambda: job(*args, **kwargs))
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _explained(self, job: Callable[[], T]) -> T:
+        try:
+            return job()
+        except (sqlite3.Error, OSError) as error:
+            raise store_error(error, self._path) from error
+
+    def _open(self, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made here for its mode, which SQLite gives to the sidecars too; a read-only one fails here.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
+        self._connection = _connect(self._path)
+        prepare(self._connection, self._path)
+
+    def _transaction(
+        self,
+        kind: str,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        if self._connection is None:
+            raise StoreError("store.closed")
+        return in_transaction(self._connection, kind, function, *args, **kwargs)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file with transactions left to us and a patient lock; nothing is read or changed yet."""
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Make a file that is ours private, its references checked, its commits cheap."""
+    if os.name == "posix" and path.stat().st_mode & 0o777 != _OWNER_ONLY:
+        path.chmod(_OWNER_ONLY)
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Readers and the writer don't wait for each other, and a commit is safe from a killed app without a sync;
+    # where the file system can't do it, SQLite stays with what works there.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def in_transaction(
+    connection: sqlite3.Connection,
+    kind: str,
+    function: Callable[Concatenate[sqlite3.Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Run a function between BEGIN DEFERRED or BEGIN IMMEDIATE and COMMIT, or ROLLBACK where it raises."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        result = function(connection, *args, **kwargs)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
