@@ -33,8 +33,8 @@ class Stopped(Exception):
 class Environment:
     """The virtual environment in `.venv` under a repository's root.
 
-    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so an
-    interrupted installation is noticed.
+    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so
+    that an interrupted installation is noticed.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -49,7 +49,7 @@ class Environment:
         """Tell whether everything that pyproject.toml asks for is installed here."""
         stamp = self._stamp()
         return bool(stamp) and all(
-            stamp.get(name) == value for name, value in self._wanted(stamp, dev=dev).items()
+            stamp.get(name) == value for name, value in self.wanted(stamp, dev=dev).items()
         )
 
     def prepare(self, *, dev: bool = False) -> None:
@@ -80,7 +80,8 @@ class Environment:
     def _pyproject(self) -> dict[str, Any]:
         return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
 
-    def _wanted(self, stamp: Stamp, *, dev: bool) -> Stamp:
+    def wanted(self, stamp: Stamp, *, dev: bool) -> Stamp:
+        """Compute the stamp of a finished installation, given the stamp that is there."""
         pyproject = self._pyproject()
         wanted = {
             "location": str(self.folder.resolve()),
@@ -151,7 +152,7 @@ class Environment:
 
         begin_s = time.monotonic()
         pyproject = self._pyproject()
-        wanted = self._wanted(before, dev=dev)
+        wanted = self.wanted(before, dev=dev)
         cmake_args = wanted["cmake_args"]
         has_other_options = cmake_args != before.get("cmake_args", "")
         compiles = has_other_options or not self._has_compiled(pyproject)

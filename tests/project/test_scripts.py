@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import checks
+import environment
+import old_python
+import pip_progress
+import pip_run
+import toolchain
+from pip_progress import ProgressLine, Step, step_of
+from tests.conftest import REPOSITORY
+
+SCRIPTS = REPOSITORY / "scripts"
+
+
+def on_path(*names: str) -> toolchain.Which:
+    return lambda name: f"/usr/bin/{name}" if name in names else None
+
+
+@pytest.mark.parametrize(
+    ("platform", "programs", "is_root", "command"),
+    [
+        ("linux", ["apt-get"], False, "sudo apt-get update && sudo apt-get install -y build-essential"),
+        ("linux", ["apt-get"], True, "apt-get update && apt-get install -y build-essential"),
+        ("linux", ["dnf", "yum"], False, "sudo dnf install -y gcc gcc-c++ make"),
+        ("linux", ["pacman"], False, "sudo pacman -S --needed base-devel"),
+        ("linux", [], False, ""),
+        ("darwin", ["xcode-select"], False, "xcode-select --install"),
+    ],
+)
+def test_the_command_that_installs_a_compiler_suits_the_system(
+    platform: str, programs: list[str], is_root: bool, command: str
+) -> None:
+    assert toolchain.compiler_command(on_path(*programs), platform, is_root=is_root) == command
+
+
+def test_on_windows_the_command_is_wingets() -> None:
+    assert toolchain.compiler_command(on_path(), "win32").startswith("winget install ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "programs", "missing"),
+    [
+        ({}, ["cc", "c++"], None),
+        ({}, ["gcc", "g++"], None),
+        ({}, ["clang", "clang++"], None),
+        ({}, ["gcc"], "C++"),
+        ({}, [], "C"),
+        ({"CC": "zig cc", "CXX": "zig c++"}, ["zig"], None),
+        ({"CXX": "g++-14"}, ["cc", "c++"], "C++"),
+    ],
+)
+def test_the_missing_compiler_is_named(
+    environ: dict[str, str], programs: list[str], missing: str | None
+) -> None:
+    assert toolchain.missing_compiler(environ, on_path(*programs), "linux") == missing
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("Collecting textual==8.2.8", Step("scripts.step.collecting", "textual")),
+        ("Requirement already satisfied: rich>=14 in ./lib", Step("scripts.step.collecting", "rich")),
+        (
+            "  Downloading textual-8.2.8-py3-none-any.whl (700 kB)",
+            Step("scripts.step.downloading", "textual-8.2.8-py3-none-any.whl"),
+        ),
+        (
+            "  Downloading https://files.example/packages/ab/cd/rich-15.0.0.tar.gz (1 MB)",
+            Step("scripts.step.downloading", "rich-15.0.0.tar.gz"),
+        ),
+        ("  Installing build dependencies: started", Step("scripts.step.build_tools")),
+        (
+            "  Building wheel for llama-cpp-python (pyproject.toml): started",
+            Step("scripts.step.building", "llama-cpp-python"),
+        ),
+        (
+            "  [60/240] Building CXX object vendor/llama.cpp/src/CMakeFiles/llama.dir/llama-graph.cpp.o",
+            Step("scripts.step.compiling", "llama-graph.cpp", 0.25),
+        ),
+        (
+            "[240/240] Linking CXX shared library bin/libllama.so",
+            Step("scripts.step.compiling", "libllama.so", 1.0),
+        ),
+        (
+            "  [ 37%] Building C object vendor/llama.cpp/ggml/src/CMakeFiles/ggml-base.dir/ggml.c.o",
+            Step("scripts.step.compiling", "ggml.c", 0.37),
+        ),
+        ("Installing collected packages: a, b", Step("scripts.step.installing")),
+        ("  WARNING: Retrying (Retry(total=4, connect=None)) after …", Step("scripts.step.retrying")),
+        ("  -- Detecting CXX compile features - done", None),
+        ("[notice] A new release of pip is available", None),
+        ("", None),
+    ],
+)
+def test_a_line_of_pip_or_cmake_tells_the_step(line: str, step: Step | None) -> None:
+    assert step_of(line) == step
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_terminal_a_line_appears_every_twenty_seconds() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = ProgressLine(stream, clock)
+    for second in range(60):
+        clock.now_s = float(second)
+        progress.show(Step("scripts.step.compiling", "a.cpp", second / 60))
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["0:00", "0:20", "0:40"]
+    assert "\r" not in stream.getvalue()
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    clock, stream = Clock(), Terminal()
+    with ProgressLine(stream, clock) as progress:
+        progress.show(Step("scripts.step.compiling", "very-long-name" * 9, 0.5))
+        clock.now_s = 65.0
+        progress.show()
+    assert "\n" not in stream.getvalue()
+    assert "1:05" in stream.getvalue()
+    assert max(len(part) for part in stream.getvalue().split("\r")) == 39
+    assert stream.getvalue().endswith("\r" + " " * 39 + "\r\r")
+
+
+def test_chinese_characters_count_as_two_cells() -> None:
+    assert pip_progress.clipped("正在编译 llama.cpp", 9) == "正在编译 "
+    assert pip_progress.clipped("正在编译", 5) == "正在"
+
+
+@pytest.mark.parametrize(("seconds", "clock"), [(7.9, "0:07"), (252, "4:12"), (3603, "1:00:03")])
+def test_durations_read_like_a_clock(seconds: float, clock: str) -> None:
+    assert pip_progress.duration(seconds) == clock
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("Failed to establish a new connection: NewConnectionError('…')", "scripts.failed.network"),
+        ("OSError: [Errno 28] No space left on device", "scripts.failed.disk"),
+        ("c++: fatal error: Killed signal terminated program cc1plus", "scripts.failed.memory"),
+        ("CMake Error at CMakeLists.txt:12 (message): no CUDA toolkit", "scripts.failed.other"),
+    ],
+)
+def test_a_failure_is_told_by_its_cause(line: str, key: str) -> None:
+    assert pip_run.PipFailed(["Collecting a\n", line + "\n", "ERROR: failed\n"]).key == key
+
+
+def test_the_lines_that_speak_of_the_error_are_shown_once_each() -> None:
+    lines = ["-- ok\n", "CMake Error: no toolkit\n", "\n", "CMake Error: no toolkit\n", "ninja: stopped\n"]
+    assert pip_run.telling_lines(lines) == ["CMake Error: no toolkit"]
+    assert pip_run.telling_lines(["one\n", "two\n", "three\n"], count=2) == ["two", "three"]
+
+
+def test_pip_keeps_the_users_settings_but_those_that_break_a_virtual_environment() -> None:
+    environ = pip_run.pip_environment(
+        {"CMAKE_ARGS": "-DGGML_CUDA=on", "PIP_INDEX_URL": "u", "PIP_TARGET": "/x"}
+    )
+    assert environ["CMAKE_ARGS"] == "-DGGML_CUDA=on"
+    assert environ["PIP_INDEX_URL"] == "u"
+    assert "PIP_TARGET" not in environ
+
+
+def test_the_fingerprint_changes_with_a_dependency_only() -> None:
+    pyproject = {
+        "project": {"dependencies": ["a==1"]},
+        "tool": {"hatch": {"x": 1}, "ruff": {"line-length": 110}},
+    }
+    tables = ("project", "tool.hatch", "build-system")
+    before = environment.fingerprint(pyproject, tables)
+    assert environment.fingerprint(pyproject | {"tool": {"hatch": {"x": 1}}}, tables) == before
+    assert environment.fingerprint(pyproject | {"project": {"dependencies": ["a==2"]}}, tables) != before
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> environment.Environment:
+    """A checkout whose environment looks installed, down to the stamp."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n[dependency-groups]\ndev = ["ruff"]\n')
+    here = environment.Environment(tmp_path)
+    here.programs.mkdir(parents=True)
+    here.python.symlink_to(sys.executable)
+    write_stamp(here, dev=False)
+    return here
+
+
+def write_stamp(here: environment.Environment, *, dev: bool) -> None:
+    (here.folder / "qwen3-chat.json").write_text(json.dumps(here.wanted({}, dev=dev)))
+
+
+def test_an_installed_environment_is_ready(checkout: environment.Environment) -> None:
+    assert checkout.is_ready()
+    assert not checkout.is_ready(dev=True)
+    write_stamp(checkout, dev=True)
+    assert checkout.is_ready(dev=True)
+
+
+def test_another_dependency_asks_for_an_installation(checkout: environment.Environment) -> None:
+    pyproject = checkout.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('name = "x"', 'name = "x"\ndependencies = ["rich"]'))
+    assert not checkout.is_ready()
+
+
+def test_a_moved_checkout_asks_for_an_installation(checkout: environment.Environment) -> None:
+    moved = checkout.root.with_name("moved")
+    checkout.root.rename(moved)
+    assert not environment.Environment(moved).is_ready()
+
+
+def test_a_python_that_is_gone_asks_for_an_installation(checkout: environment.Environment) -> None:
+    checkout.python.unlink()
+    assert not checkout.is_ready()
+
+
+def test_an_unfinished_installation_is_not_ready(checkout: environment.Environment) -> None:
+    (checkout.folder / "qwen3-chat.json").write_text('{"unfinished": true}')
+    assert not checkout.is_ready()
+
+
+def test_options_for_the_compiler_ask_for_another_build_and_stay(
+    checkout: environment.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_CUDA=on")
+    assert not checkout.is_ready()
+    write_stamp(checkout, dev=False)
+    monkeypatch.delenv("CMAKE_ARGS")
+    assert checkout.is_ready()
+
+
+def test_full_runs_select_every_test_and_pytest_comes_last() -> None:
+    assert checks.checks(["-x"], full=True)[-1].command == ("pytest", "-m", "", "-x")
+    assert checks.checks(["-x"], full=False)[-1].command == ("pytest", "-x")
+
+
+def test_tests_see_no_real_home_and_no_setting_of_the_app(tmp_path: Path) -> None:
+    environ = checks.tests_environment(
+        {"HOME": "/real", "HF_TOKEN": "x", "QWEN3_CHAT_HOME": "y", "PATH": "p"}, tmp_path
+    )
+    assert environ["HOME"] == str(tmp_path)
+    assert environ["PATH"] == "p"
+    assert not {"HF_TOKEN", "QWEN3_CHAT_HOME"} & environ.keys()
+
+
+@pytest.mark.parametrize("name", ["chat", "test", "bench", "old_python.py"])
+def test_what_an_old_python_reads_parses_on_it(name: str) -> None:
+    ast.parse((SCRIPTS / name).read_text("utf-8"), feature_version=(3, 8))
+
+
+def test_an_old_python_is_told_which_one_to_use() -> None:
+    assert old_python.sentence((3, 8), "python3.12", "de_DE.UTF-8") == (
+        "qwen3-chat needs Python 3.11 or newer, and this is Python 3.8; run the same command with python3.12."
+    )
+    assert "3.8" in old_python.sentence((3, 8), "", "zh_CN.UTF-8")
+
+
+def test_an_unknown_benchmark_is_a_wrong_usage() -> None:
+    command = [sys.executable, str(SCRIPTS / "bench"), "nonsense"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C.UTF-8"}, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["Usage: python3 scripts/bench engine|ui|models [options]"]
