@@ -15,10 +15,10 @@ from speech import t
 PLAIN_INTERVAL_S = 20.0
 _SPINNER = "|/-\\"
 
-# Ninja counts "[12/240] Building CXX object a/b.cpp.o"; Make says "[ 37%] Building CXX object a/b.cpp.o"
-_COMPILING = re.compile(
-    r"\[\s*(?:(?P<done>\d+)/(?P<total>\d+)|(?P<percent>\d+)%)\] (?:\S+ )+?(?P<target>\S+)$"
-)
+# Ninja counts "[12/240] Building CXX object a/b.cpp.o", or says the whole command when it is verbose;
+# Make says "[ 37%] Building CXX object a/b.cpp.o"
+_COMPILING = re.compile(r"\[\s*(?:(?P<done>\d+)/(?P<total>\d+)|(?P<percent>\d+)%)\] \S")
+_OUTPUT = re.compile(r" (?:-c|-o) (\S+)(?= |$)")
 _STEPS = (
     (re.compile(r"WARNING: Retrying \("), "scripts.step.retrying"),
     (
@@ -51,7 +51,8 @@ def step_of(line: str) -> Step | None:
     if found := _COMPILING.match(line):
         percent, done, total = found["percent"], found["done"], found["total"]
         fraction = int(percent) / 100 if percent else int(done) / max(1, int(total))
-        return Step("scripts.step.compiling", found["target"].rpartition("/")[2].removesuffix(".o"), fraction)
+        path = (_OUTPUT.findall(line) or [line.rpartition(" ")[2]])[-1]
+        return Step("scripts.step.compiling", path.rpartition("/")[2].removesuffix(".o"), fraction)
     for pattern, key in _STEPS:
         if found := pattern.match(line):
             return Step(key, found[1] if pattern.groups else "")

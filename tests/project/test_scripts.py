@@ -95,6 +95,14 @@ def test_the_missing_compiler_is_named(
             "  [ 37%] Building C object vendor/llama.cpp/ggml/src/CMakeFiles/ggml-base.dir/ggml.c.o",
             Step("scripts.step.compiling", "ggml.c", 0.37),
         ),
+        (
+            "  [57/193] /usr/bin/g++ -DGGML_USE_CPU -O3 -o src/llama.dir/a.cpp.o -c /build/llama.cpp/src/a.cpp",
+            Step("scripts.step.compiling", "a.cpp", 57 / 193),
+        ),
+        (
+            "  [60/193] : && /usr/bin/g++ -fPIC -shared -o bin/libllama.so a.cpp.o b.cpp.o -lm && :",
+            Step("scripts.step.compiling", "libllama.so", 60 / 193),
+        ),
         ("Installing collected packages: a, b", Step("scripts.step.installing")),
         ("  WARNING: Retrying (Retry(total=4, connect=None)) after …", Step("scripts.step.retrying")),
         ("  -- Detecting CXX compile features - done", None),
