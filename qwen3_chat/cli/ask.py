@@ -1,0 +1,204 @@
+"""`qwen3-chat ask`: one question, its answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.cli.attachments import with_attachments
+from qwen3_chat.cli.build import open_runtime, toggle_of
+from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.config import load_settings, paths_from
+from qwen3_chat.engine import Engine
+from qwen3_chat.errors import UsageError
+from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.plain import plain
+from qwen3_chat.session import ChatSession, ReplyStored, SessionEvent, TurnOptions
+from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.texts import t
+
+CANCELLED_STATUS = 130
+
+
+class Output(StrEnum):
+    """What stdout carries."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How the question is asked."""
+
+    chat: str | None = None
+    system: str | None = None
+    think: bool | None = None
+    output: Output = Output.TEXT
+    hide_thinking: bool = False
+    turn: TurnOptions = field(default_factory=TurnOptions)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What `ask --json` prints."""
+
+    reasoning: str
+    answer: str
+    stop_reason: StopReason
+    mode: ThinkingMode
+    model: str
+    usage: Usage
+    timings: Timings
+    chat_id: int
+    seed: int | None = None
+    error: str | None = None
+
+
+class Printer:
+    """Writes a turn as it happens; nothing that a model says is a terminal escape."""
+
+    def __init__(self, options: AskOptions) -> None:
+        self._output = options.output
+        self._shows_thinking = not options.hide_thinking and options.output is Output.TEXT
+        self._dims = sys.stderr.isatty()
+        self._is_thinking = False
+        self._answered = False
+        self.failure: str | None = None
+
+    def show(self, event: SessionEvent) -> None:
+        """Print one event where it belongs."""
+        if self._output is Output.JSONL:
+            print(msgspec.json.encode(event).decode(), flush=True)
+        match event:
+            case LoadProgressed(fraction=fraction) if self._dims and self._output is Output.TEXT:
+                end = "\r\x1b[K" if fraction >= 1 else ""
+                self._tell(f"\r\x1b[K{t('ui.activity.loading')} {fraction:.0%}{end}", end="")
+            case ReasoningDelta(text=text) if self._shows_thinking:
+                if not self._is_thinking:
+                    self._tell("\x1b[2m" if self._dims else "<think>\n", end="")
+                    self._is_thinking = True
+                self._tell(plain(text), end="")
+            case AnswerDelta(text=text) if self._output is Output.TEXT:
+                self._end_thinking()
+                self._answered = True
+                sys.stdout.write(plain(text))
+                sys.stdout.flush()
+            case Notice(key=key, values=values):
+                self._tell(plain(t(key, **values)))
+            case EngineFailed(key=key, values=values):
+                self.failure = plain(t(key, **values))
+            case _:
+                pass
+
+    def close(self) -> None:
+        """End the line that is open."""
+        self._end_thinking()
+        if self._answered:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+
+    def _end_thinking(self) -> None:
+        if self._is_thinking:
+            self._tell("\x1b[0m\n" if self._dims else "\n</think>\n", end="\n")
+            self._is_thinking = False
+
+    @staticmethod
+    def _tell(text: str, end: str = "\n") -> None:
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
+    """Ask and print; return the exit status.
+
+    Raises:
+        Qwen3ChatError: the question could not be asked.
+    """
+    piped = (
+        "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
+    )
+    text = with_attachments(prompt, piped, files)
+    if not text.strip():
+        raise UsageError("cli.no_prompt")
+    return asyncio.run(_ask(text, choice, options))
+
+
+async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
+    paths = paths_from()
+    settings = load_settings(paths.settings_file).settings
+    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
+        session = runtime.session
+        if (toggle := toggle_of(options.think)) is not None:
+            await session.set_toggle(toggle)
+        printer = Printer(options)
+        with _interrupts_cancel(runtime.engine):
+            reply = await _take_turn(session, text, printer)
+        printer.close()
+        if session.chat is not None and options.chat is None and options.output is Output.TEXT:
+            print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
+        if options.output is Output.JSON:
+            print(msgspec.json.encode(_answer(session, reply, printer.failure)).decode())
+        if printer.failure is not None:
+            print(printer.failure, file=sys.stderr)
+            return 1
+        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
+            print(t("cli.cancelled"), file=sys.stderr)
+            return CANCELLED_STATUS
+        return 0
+
+
+async def _take_turn(session: ChatSession, text: str, printer: Printer) -> StoredMessage | None:
+    reply = None
+    async with aclosing(session.send(text)) as events:
+        async for event in events:
+            printer.show(event)
+            if isinstance(event, ReplyStored):
+                reply = event.message
+    return reply
+
+
+class _interrupts_cancel:  # noqa: N801 - a context manager that reads as a sentence
+    """While it lasts, Ctrl+C stops the reply and keeps what arrived."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> None:
+        with suppress(
+            NotImplementedError
+        ):  # Windows: Ctrl+C raises KeyboardInterrupt, which stores the rest as well
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._cancel)
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    def _cancel(self) -> None:
+        self._tasks.add(asyncio.create_task(self._engine.cancel()))
+
+
+def _answer(session: ChatSession, reply: StoredMessage | None, failure: str | None) -> Answer:
+    message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
+    meta = reply.meta if reply else None
+    model = session.engine.model
+    return Answer(
+        reasoning=message.reasoning,
+        answer=message.content,
+        stop_reason=(meta.stop_reason if meta else None) or StopReason.ERROR,
+        mode=(meta.mode if meta else None) or session.mode,
+        model=" ".join(filter(None, (model.name, model.quant))) if model else "",
+        usage=(meta.usage if meta else None) or Usage(),
+        timings=(meta.timings if meta else None) or Timings(),
+        chat_id=session.chat.id if session.chat else 0,
+        seed=meta.seed if meta else None,
+        error=failure,
+    )

@@ -1,0 +1,112 @@
+"""The composition root: makes engine, store and session from choices and settings."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.config import Paths, Settings
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.errors import UsageError
+from qwen3_chat.library import DEMO_FILE, find_model, installed_models
+from qwen3_chat.request import LoadSettings
+from qwen3_chat.session import ChatSession, TurnOptions
+from qwen3_chat.store import Store
+
+SEED_BITS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a command works with; closed by whoever opened it."""
+
+    session: ChatSession
+    store: Store
+    engine: LocalEngine
+
+
+def model_file(choice: ModelChoice, settings: Settings, models: Path) -> Path:
+    """Find the file of the chosen model.
+
+    Raises:
+        UsageError: more than one model was named.
+        ModelError: the model is not installed.
+    """
+    if sum((choice.demo, choice.model is not None, choice.gguf is not None)) > 1:
+        raise UsageError("cli.one_model")
+    if choice.gguf is not None:
+        return choice.gguf
+    if choice.demo:
+        return DEMO_FILE
+    if wanted := choice.model or settings.model:
+        return find_model(models, wanted)
+    found = installed_models(models)
+    return found[0].path if found else DEMO_FILE
+
+
+def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
+    """Say how the file is loaded."""
+    return LoadSettings(
+        path=str(file.expanduser().absolute()),
+        n_ctx=choice.ctx,
+        n_threads=choice.threads,
+        n_gpu_layers=choice.gpu_layers,
+    )
+
+
+@asynccontextmanager
+async def open_runtime(
+    choice: ModelChoice,
+    settings: Settings,
+    paths: Paths,
+    chat: str | None,
+    system: str | None = None,
+    options: TurnOptions | None = None,
+) -> AsyncGenerator[Runtime, None]:
+    """Open the store, then the chat if one is named, with an engine that loads when first needed."""
+    file = model_file(choice, settings, paths.models)
+    store = await Store.open(paths.chats_file)
+    engine = LocalEngine(load_settings_of(choice, file), paths.engine_log)
+    try:
+        session = ChatSession(
+            engine,
+            store,
+            draw_seed=lambda: secrets.randbits(SEED_BITS),
+            clock=time.monotonic,
+            system=settings.system_prompt if system is None else system,
+            options=options,
+        )
+        if chat is not None:
+            await session.resume(await chat_id(store, chat))
+        yield Runtime(session, store, engine)
+    finally:
+        await engine.close()
+        await store.close()
+
+
+async def chat_id(store: Store, wanted: str) -> int:
+    """Read a chat's number, or `last`.
+
+    Raises:
+        UsageError: it is neither, or there is no chat yet.
+    """
+    if wanted == "last":
+        if (latest := await store.latest_chat()) is None:
+            raise UsageError("cli.no_last_chat")
+        return latest.id
+    if not wanted.isdecimal():
+        raise UsageError("cli.bad_chat", wanted=wanted)
+    return int(wanted)
+
+
+def toggle_of(think: bool | None) -> ThinkingMode | None:
+    """Read `--think` and `--no-think`."""
+    if think is None:
+        return None
+    return ThinkingMode.THINK if think else ThinkingMode.NO_THINK

@@ -1,0 +1,209 @@
+"""The commands with their options, as Typer reads them, in the user's language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer._click.exceptions import ClickException, MissingParameter, NoSuchOption
+from typer.core import TyperCommand, TyperGroup
+
+from qwen3_chat.cli.options import ChatRef, Ctx, Demo, Gguf, GpuLayers, Lang, Model, ModelChoice, Threads
+from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.texts import t
+
+HELP_PREFIX = "cli."
+OWN_TEXTS = {
+    "help": "cli.option.help",
+    "install_completion": "cli.option.install_completion",
+    "show_completion": "cli.option.show_completion",
+}
+"""Options that Typer adds by itself."""
+
+
+class Command(TyperCommand):
+    """A command whose `--help` option speaks the user's language."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Translate the help option."""
+        return _translated(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """The command group, likewise."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Translate the help option."""
+        return _translated(super().get_help_option(ctx))
+
+
+def _translated(parameter: Any) -> Any:
+    if parameter is not None:
+        text = OWN_TEXTS.get(parameter.name, getattr(parameter, "help", None))
+        if text and text.startswith(HELP_PREFIX):
+            parameter.help = t(text)
+    return parameter
+
+
+def chat(
+    context: typer.Context,
+    demo: Demo = False,
+    model: Model = None,
+    gguf: Gguf = None,
+    chat: ChatRef = None,
+    lang: Lang = None,
+    ctx: Ctx = None,
+    threads: Threads = None,
+    gpu_layers: GpuLayers = None,
+    version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
+) -> None:
+    """Open the terminal application."""
+    if version:
+        from qwen3_chat import __version__
+
+        typer.echo(f"qwen3-chat {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    from qwen3_chat.cli.tui import run_app
+
+    run_app(ModelChoice(demo, model, gguf, ctx, threads, gpu_layers), chat)
+
+
+def ask(
+    prompt: Annotated[list[str] | None, typer.Argument(help="cli.option.prompt", metavar="PROMPT")] = None,
+    demo: Demo = False,
+    model: Model = None,
+    gguf: Gguf = None,
+    think: Annotated[bool | None, typer.Option("--think/--no-think", help="cli.option.think")] = None,
+    thinking_budget: Annotated[
+        int | None, typer.Option("--thinking-budget", metavar="N", min=0, help="cli.option.thinking_budget")
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="cli.option.system")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="cli.option.max_tokens")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", metavar="X", min=0, max=5, help="cli.option.temperature")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, max=2**32 - 2, help="cli.option.seed")
+    ] = None,
+    chat: ChatRef = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
+    hide_thinking: Annotated[bool, typer.Option("--hide-thinking", help="cli.option.hide_thinking")] = False,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
+    lang: Lang = None,
+    ctx: Ctx = None,
+    threads: Threads = None,
+    gpu_layers: GpuLayers = None,
+) -> None:
+    """Ask one question."""
+    from qwen3_chat.cli.ask import AskOptions, Output, run_ask
+    from qwen3_chat.session import TurnOptions
+
+    if json and jsonl:
+        raise UsageError("cli.json_or_jsonl")
+    status = run_ask(
+        " ".join(prompt or ()),
+        tuple(file or ()),
+        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers),
+        AskOptions(
+            chat=chat,
+            system=system,
+            think=think,
+            output=Output.JSON if json else Output.JSONL if jsonl else Output.TEXT,
+            hide_thinking=hide_thinking,
+            turn=TurnOptions(
+                temperature=temperature, seed=seed, max_tokens=max_tokens, thinking_budget=thinking_budget
+            ),
+        ),
+    )
+    raise typer.Exit(status)
+
+
+def chats(
+    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="cli.option.search")] = None,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.chats_json")] = False,
+    lang: Lang = None,
+) -> None:
+    """List the stored chats."""
+    from qwen3_chat.cli.stored import list_chats
+
+    list_chats(search, as_json=json)
+
+
+def export(
+    chat: Annotated[str, typer.Argument(metavar="CHAT", help="cli.option.export_chat")],
+    format: Annotated[
+        str, typer.Option("--format", metavar="md|html|json|txt", help="cli.option.format")
+    ] = "md",
+    thinking: Annotated[
+        str, typer.Option("--thinking", metavar="none|folded|full", help="cli.option.thinking")
+    ] = "folded",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="PATH", help="cli.option.output")
+    ] = None,
+    lang: Lang = None,
+) -> None:
+    """Write a chat as a document."""
+    from qwen3_chat.cli.stored import export_chat
+
+    export_chat(chat, format, thinking, output)
+
+
+def build() -> Any:
+    """Make the command tree and translate it."""
+    app = typer.Typer(
+        name="qwen3-chat",
+        help=t("cli.about"),
+        cls=Group,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(chat)
+    for command in (ask, chats, export):
+        app.command(command.__name__, cls=Command, help=t(f"cli.about.{command.__name__}"))(command)
+    root = typer.main.get_command(app)
+    root.help = t("cli.about")
+    for node in _tree(root):
+        for parameter in node.params:
+            _translated(parameter)
+    return root
+
+
+def _tree(command: Any) -> Iterator[Any]:
+    yield command
+    for child in getattr(command, "commands", {}).values():
+        yield from _tree(child)
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit status.
+
+    Raises:
+        Qwen3ChatError: it could not be done.
+    """
+    try:
+        status = build().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
+    except ClickException as error:
+        raise _usage_error(error) from error
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    return status if isinstance(status, int) else 0
+
+
+def _usage_error(error: ClickException) -> Qwen3ChatError:
+    match error:
+        case NoSuchOption():
+            return UsageError("cli.no_such_option", option=error.option_name)
+        case MissingParameter():
+            return UsageError(
+                "cli.missing", name=str(error.param.metavar or error.param.name) if error.param else ""
+            )
+        case _:
+            return UsageError("cli.wrong_usage", reason=error.format_message())

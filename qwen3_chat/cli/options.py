@@ -1,0 +1,32 @@
+"""Options that several commands share; help texts are keys of the catalogue, translated later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Demo = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
+Gguf = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help="cli.option.gguf")]
+ChatRef = Annotated[str | None, typer.Option("--chat", metavar="ID|last", help="cli.option.chat")]
+Lang = Annotated[str | None, typer.Option("--lang", metavar="en|zh", help="cli.option.lang")]
+Ctx = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.ctx")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")]
+GpuLayers = Annotated[
+    int | None, typer.Option("--gpu-layers", metavar="N", min=0, help="cli.option.gpu_layers")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model is to run, and how; with nothing chosen the setting, the newest model, the demo."""
+
+    demo: bool = False
+    model: str | None = None
+    gguf: Path | None = None
+    ctx: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None

@@ -1,0 +1,63 @@
+"""Runs the terminal application."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from qwen3_chat.cli.build import open_runtime
+from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.config import Paths, Settings, load_settings, paths_from, save_setting
+from qwen3_chat.errors import ConfigError, UsageError
+from qwen3_chat.ui.app import ChatApp
+from qwen3_chat.ui.screens.chat import ChatScreen
+from qwen3_chat.ui.themes import load_themes
+
+
+def run_app(choice: ModelChoice, chat: str | None) -> None:
+    """Open the application and stay until the user leaves.
+
+    Raises:
+        Qwen3ChatError: it could not be opened.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("cli.no_terminal")
+    asyncio.run(_run(choice, chat))
+
+
+async def _run(choice: ModelChoice, chat: str | None) -> None:
+    paths = paths_from()
+    loaded = load_settings(paths.settings_file)
+    settings = loaded.settings
+    themes = load_themes(paths.themes)
+    async with open_runtime(choice, settings, paths, chat) as runtime:
+        screen = ChatScreen(
+            runtime.session, runtime.store, paths.models, _exports(paths, settings), settings.thinking_display
+        )
+        app = ChatApp(
+            screen,
+            themes.themes,
+            settings.theme,
+            partial(_remember_theme, paths.settings_file),
+            [str(problem) for problem in (*loaded.problems, *themes.problems)],
+        )
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            with suppress(NotImplementedError, AttributeError):
+                loop.add_signal_handler(
+                    getattr(signal, name), lambda: asyncio.ensure_future(app.action_quit())
+                )
+        await app.run_async()
+
+
+def _remember_theme(file: Path, name: str) -> None:
+    with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
+        save_setting(file, "theme", name)
+
+
+def _exports(paths: Paths, settings: Settings) -> Path:
+    return Path(settings.export_folder).expanduser() if settings.export_folder else paths.exports

@@ -1,0 +1,232 @@
+"""A chat with an engine behind it: every turn goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from qwen3_chat.catalog import sampling_for
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.engine import Engine
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
+from qwen3_chat.prompt import decide_mode, plan
+from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.session.reply_draft import ReplyDraft
+from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, SessionEvent, UserStored
+from qwen3_chat.store import Store
+from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
+
+ANSWER_RESERVE_TOKENS = 512
+"""Cells kept free for the reply when history is planned, or an eighth of a small context."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """What may differ from turn to turn; None leaves the preset of the mode."""
+
+    temperature: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    thinking_budget: int | None = None
+    tools: tuple[ToolSpec, ...] = ()
+
+
+class ChatSession:
+    """One chat, its branch of messages and the turn that runs; the chat is stored with its first message."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        draw_seed: Callable[[], int],
+        clock: Callable[[], float],
+        system: str = "",
+        options: TurnOptions | None = None,
+    ) -> None:
+        self.engine = engine
+        self.options = options or TurnOptions()
+        self.chat: Chat | None = None
+        self.messages: tuple[StoredMessage, ...] = ()
+        self.toggle: ThinkingMode | None = None
+        self._store = store
+        self._draw_seed = draw_seed
+        self._clock = clock
+        self._system = system
+
+    @property
+    def system(self) -> str:
+        """The system prompt of this chat."""
+        return self._system if self.chat is None else self.chat.system
+
+    @property
+    def history(self) -> tuple[ChatMessage, ...]:
+        """What the model knows so far, the system prompt first."""
+        system = (ChatMessage(Role.SYSTEM, self.system),) if self.system else ()
+        return system + tuple(stored.message for stored in self.messages)
+
+    @property
+    def mode(self) -> ThinkingMode:
+        """The mode that the next turn gets if no tag is typed."""
+        return decide_mode("", self.toggle, self.history).mode
+
+    def start_new(self) -> None:
+        """Leave the chat; the next message starts another."""
+        self.chat, self.messages, self.toggle = None, (), None
+
+    async def resume(self, chat_id: int) -> None:
+        """Go on with a stored chat.
+
+        Raises:
+            StoreError: there is no such chat.
+        """
+        chat = await self._store.chat(chat_id)
+        self.messages = await self._store.branch(chat_id)
+        self.chat, self.toggle = chat, chat.toggle
+
+    async def set_toggle(self, mode: ThinkingMode) -> None:
+        """Set the thinking mode for the turns to come."""
+        self.toggle = mode
+        if self.chat is not None:
+            await self._store.set_toggle(self.chat.id, mode)
+
+    async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+        """Store the user's message, then have it answered."""
+        decision = decide_mode(text, self.toggle, self.history)
+        self.toggle = decision.toggle
+        if self.chat is None:
+            self.chat = await self._store.create_chat(system=self.system, toggle=self.toggle)
+        elif self.toggle is not None:
+            await self._store.set_toggle(self.chat.id, self.toggle)
+        message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
+        stored = await self._add(message, MessageMeta())
+        self.chat = await self._store.chat(stored.chat_id)
+        yield UserStored(stored)
+        async with aclosing(self._reply(decision.mode)) as events:
+            async for event in events:
+                yield event
+
+    def rewind(self) -> bool:
+        """Go back to the latest user message; its answers stay stored. False where there is none."""
+        branch = self.messages
+        while branch and branch[-1].message.role is not Role.USER:
+            branch = branch[:-1]
+        if branch:
+            self.messages = branch
+        return bool(branch)
+
+    async def answer(self) -> AsyncGenerator[SessionEvent, None]:
+        """Answer the latest user message (again)."""
+        asked = self.messages[-1].message
+        mode = decide_mode(asked.sent_content, self.toggle, self.history[:-1]).mode
+        async with aclosing(self._reply(mode)) as events:
+            async for event in events:
+                yield event
+
+    async def _add(self, message: ChatMessage, meta: MessageMeta) -> StoredMessage:
+        assert self.chat is not None
+        parent = self.messages[-1].id if self.messages else None
+        stored = await self._store.add_message(self.chat.id, parent, message, meta)
+        self.messages += (stored,)
+        return stored
+
+    async def _reply(self, mode: ThinkingMode) -> AsyncGenerator[SessionEvent, None]:
+        """Generate one reply: load, fit, generate, commit what arrived."""
+        asked_at_s = self._clock()
+        async with aclosing(self.engine.load()) as loading:
+            async for event in loading:
+                yield event
+                if isinstance(event, EngineFailed):
+                    return
+        load_s = self._clock() - asked_at_s
+        try:
+            request, left_out = await self._fit(self._request(mode))
+        except EngineError as error:
+            yield EngineFailed(error.key, _plain_values(error.values))
+            return
+        if left_out:
+            yield Notice("session.left_out", {"count": len(left_out)})
+        draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), self._meta(request))
+        draft = ReplyDraft(self._store, draft_message)
+        try:
+            yield ReplyStarted(draft_message, mode, left_out)
+            async with aclosing(self._generate(request, load_s)) as events:
+                async for event in events:
+                    draft.feed(event)
+                    yield event
+        finally:
+            stored = await draft.finish()
+            self.messages = (*self.messages[:-1], stored)
+        yield ReplyStored(stored)
+
+    async def _generate(self, request: ChatRequest, load_s: float) -> AsyncGenerator[EngineEvent, None]:
+        async with aclosing(self.engine.generate(request)) as events:
+            async for event in events:
+                if isinstance(event, TurnFinished):
+                    event = msgspec.structs.replace(event, timings=replace(event.timings, load_s=load_s))
+                yield event
+
+    def _request(self, mode: ThinkingMode) -> ChatRequest:
+        model = self.engine.model
+        return ChatRequest(
+            messages=self.history,
+            mode=mode,
+            sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
+            seed=self._draw_seed() if self.options.seed is None else self.options.seed,
+            tools=self.options.tools,
+            max_tokens=self.options.max_tokens,
+            thinking_budget=self.options.thinking_budget,
+        )
+
+    def _sampling(self, mode: ThinkingMode, is_demo: bool) -> SamplingParams:
+        preset = sampling_for(mode, is_demo)
+        if self.options.temperature is not None:
+            preset = replace(preset, temperature=self.options.temperature)
+        if self.options.presence_penalty is not None:
+            preset = replace(preset, presence_penalty=self.options.presence_penalty)
+        return preset
+
+    async def _fit(self, request: ChatRequest) -> tuple[ChatRequest, tuple[int, ...]]:
+        """Leave out the oldest turns where the whole does not fit; return what is sent with the ids left out.
+
+        Raises:
+            EngineError: not even the newest message fits.
+        """
+        measure = await self.engine.measure(request)
+        model = self.engine.model
+        if model is None:
+            raise EngineError("engine.gone")
+        reserve = min(ANSWER_RESERVE_TOKENS, model.n_ctx // 8)
+        planned = plan(request.messages, measure, model.n_ctx, reserve)
+        if planned.missing_tokens:
+            raise EngineError("session.too_long", tokens=measure.per_message[-1], n_ctx=model.n_ctx)
+        sent = tuple(
+            message for index, message in enumerate(request.messages) if index not in planned.left_out
+        )
+        offset = len(request.messages) - len(self.messages)
+        ids = tuple(self.messages[index - offset].id for index in planned.left_out)
+        return replace(request, messages=sent), ids
+
+    def _meta(self, request: ChatRequest) -> MessageMeta:
+        model = self.engine.model
+        return MessageMeta(
+            model=model.name if model else None,
+            quant=model.quant if model else None,
+            mode=request.mode,
+            seed=request.seed,
+            sampling=request.sampling,
+            engine="llama.cpp",
+        )
+
+
+def _plain_values(values: dict[str, object]) -> dict[str, str | int | float]:
+    return {key: value if isinstance(value, int | float) else str(value) for key, value in values.items()}
+
+
+def last_reply(messages: Sequence[StoredMessage]) -> StoredMessage | None:
+    """Return the newest reply of a branch."""
+    return next((stored for stored in reversed(messages) if stored.message.role is Role.ASSISTANT), None)

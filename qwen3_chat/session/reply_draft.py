@@ -1,0 +1,85 @@
+"""A reply while it arrives, kept in the store at least once a second."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineEvent,
+    EngineFailed,
+    ReasoningDelta,
+    ToolCallRequested,
+    TurnFinished,
+)
+from qwen3_chat.store import Store
+from qwen3_chat.store.records import MessageMeta, StoredMessage
+
+SAVE_INTERVAL_S = 0.5
+
+
+class ReplyDraft:
+    """Gathers a reply's events; saves what is new every half second, the whole when `finish` is called."""
+
+    def __init__(self, store: Store, message: StoredMessage) -> None:
+        self._store = store
+        self._message = message
+        self._reasoning: list[str] = []
+        self._answer: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._end: TurnFinished | EngineFailed | None = None
+        self._is_dirty = False
+        self._saver = asyncio.create_task(self._save_often(), name="save the partial reply")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the engine said that the reply is over."""
+        return self._end is not None
+
+    def feed(self, event: EngineEvent) -> None:
+        """Take in what the engine sent."""
+        match event:
+            case ReasoningDelta(text=text):
+                self._reasoning.append(text)
+            case AnswerDelta(text=text):
+                self._answer.append(text)
+            case ToolCallRequested(call=call):
+                self._calls.append(call)
+            case TurnFinished() | EngineFailed():
+                self._end = event
+            case _:
+                return
+        self._is_dirty = True
+
+    async def finish(self) -> StoredMessage:
+        """Store the reply as it is now, however it ended; safe to be interrupted."""
+        self._saver.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._saver
+        message = ChatMessage(
+            Role.ASSISTANT, "".join(self._answer), "".join(self._reasoning), tool_calls=tuple(self._calls)
+        )
+        meta, token_ids = self._outcome()
+        return await asyncio.shield(self._store.finish_message(self._message.id, message, meta, token_ids))
+
+    def _outcome(self) -> tuple[MessageMeta, tuple[int, ...]]:
+        meta = self._message.meta
+        match self._end:
+            case TurnFinished(stop_reason=reason, usage=usage, timings=timings, token_ids=ids):
+                return replace(meta, stop_reason=reason, usage=usage, timings=timings), ids
+            case EngineFailed():
+                return replace(meta, stop_reason=StopReason.ERROR), ()
+            case None:
+                return replace(meta, stop_reason=StopReason.CANCELLED), ()
+
+    async def _save_often(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL_S)
+            if self._is_dirty:
+                self._is_dirty = False
+                await self._store.save_partial(
+                    self._message.id, "".join(self._answer), "".join(self._reasoning)
+                )

@@ -1,0 +1,30 @@
+"""What happens during a turn beside the engine's own events: what was stored."""
+
+from __future__ import annotations
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.events import EngineEvent, Event
+from qwen3_chat.store.records import StoredMessage
+
+
+class UserStored(Event, frozen=True):
+    """The user's message is safe; nothing else has happened yet."""
+
+    message: StoredMessage
+
+
+class ReplyStarted(Event, frozen=True):
+    """A reply has its place in the store; messages whose ids are in `left_out` are not sent."""
+
+    message: StoredMessage
+    mode: ThinkingMode
+    left_out: tuple[int, ...] = ()
+
+
+class ReplyStored(Event, frozen=True):
+    """The reply, complete or not, is safe."""
+
+    message: StoredMessage
+
+
+SessionEvent = EngineEvent | UserStored | ReplyStarted | ReplyStored

@@ -1,0 +1,91 @@
+"""The terminal application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from textual.app import App, SystemCommand
+from textual.command import CommandPalette
+from textual.screen import Screen
+from textual.theme import Theme
+
+from qwen3_chat.texts import t
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.screens.chat import ChatScreen
+from qwen3_chat.ui.screens.help import HelpScreen
+
+
+class ChatApp(App[None]):
+    """Owns themes, palette and the one chat screen; everything it needs is given to it."""
+
+    TITLE = "qwen3-chat"
+    BINDINGS = [*APP_KEYS]
+    CSS_PATH = None
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        chat_screen: ChatScreen,
+        themes: Sequence[Theme],
+        theme: str,
+        remember_theme: Callable[[str], None],
+        notices: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self._chat_screen = chat_screen
+        self._themes = {theme.name: theme for theme in themes}
+        self._remember_theme = remember_theme
+        self._notices = notices
+        for one in themes:
+            self.register_theme(one)
+        if theme in self._themes:
+            self.theme = theme
+        elif self._themes:
+            self.theme = next(iter(self._themes))
+
+    def get_default_screen(self) -> Screen[None]:
+        """Start in the chat."""
+        return self._chat_screen
+
+    def on_ready(self) -> None:
+        """Tell what was wrong with the configuration."""
+        for notice in self._notices:
+            self.notify(notice, severity="warning", timeout=12, markup=False)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action of the keys, and each theme."""
+        for binding in (*CHAT_KEYS, *APP_KEYS):
+            if binding.action != "command_palette":
+                namespace = "app" if binding in APP_KEYS else "screen"
+                run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
+                yield SystemCommand(t(binding.description), t(binding.tooltip), run)
+        for name in self._themes:
+            yield SystemCommand(
+                t("ui.palette.theme", name=name), t("ui.tip.theme"), partial(self.use_theme, name)
+            )
+
+    def action_command_palette(self) -> None:
+        """Open the palette, in the user's language."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(id="--command-palette", placeholder=t("ui.palette.search")))
+
+    def action_help(self) -> None:
+        """Show every key."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def action_next_theme(self) -> None:
+        """Go to the next theme."""
+        names = list(self._themes)
+        self.use_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
+
+    def use_theme(self, name: str) -> None:
+        """Wear a theme, now and next time."""
+        self.theme = name
+        self._remember_theme(name)
+
+    async def action_quit(self) -> None:
+        """End the turn that runs, so that everything that arrived is stored, then leave."""
+        await self._chat_screen.settle()
+        self.exit()

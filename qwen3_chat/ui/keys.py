@@ -1,0 +1,39 @@
+"""Key bindings as declared once: footer, help and palette are made from them."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+LABEL = "ui.key."
+TIP = "ui.tip."
+
+
+def key(name: str, keys: str, action: str, *, show: bool = True, priority: bool = False) -> Binding:
+    """Bind keys to an action; label and explanation are texts of the catalogue, looked up when shown."""
+    return Binding(
+        keys, action, description=LABEL + name, tooltip=TIP + name, id=name, show=show, priority=priority
+    )
+
+
+CHAT_KEYS = [
+    key("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
+    key("stop", "escape", "stop"),
+    key("answer_now", "ctrl+g", "answer_now", priority=True),
+    key("fold", "ctrl+o", "fold", priority=True),
+    key("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
+    key("new_chat", "ctrl+n", "new_chat", priority=True),
+    key("chats", "ctrl+r", "chats", priority=True),
+    key("export", "ctrl+s", "export", priority=True),
+    key("retry", "f5", "retry", show=False, priority=True),
+    key("page_up", "pageup", "page_up", show=False, priority=True),
+    key("page_down", "pagedown", "page_down", show=False, priority=True),
+    key("to_end", "ctrl+end", "to_end", show=False, priority=True),
+    key("to_start", "ctrl+home", "to_start", show=False, priority=True),
+]
+
+APP_KEYS = [
+    key("help", "f1", "help", priority=True),
+    key("palette", "ctrl+p", "command_palette", show=False, priority=True),
+    key("next_theme", "f9", "next_theme", show=False, priority=True),
+    key("quit", "ctrl+q", "quit", priority=True),
+]

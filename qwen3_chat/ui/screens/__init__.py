@@ -1,0 +1,1 @@
+"""What fills the terminal: the chat, the list of chats, the help."""

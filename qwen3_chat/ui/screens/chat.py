@@ -1,0 +1,276 @@
+"""The screen of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from time import monotonic
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.worker import WorkerError
+
+from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.export import ExportFormat, ThinkingExport, default_file_name, render, write_transcript
+from qwen3_chat.prompt import only_a_tag, typed_mode
+from qwen3_chat.session import ChatSession, SessionEvent
+from qwen3_chat.store import Store
+from qwen3_chat.texts import t
+from qwen3_chat.transcript.entry import ThinkingDisplay
+from qwen3_chat.ui.entries import entry_of
+from qwen3_chat.ui.keys import CHAT_KEYS
+from qwen3_chat.ui.screens.chats import ChatsScreen
+from qwen3_chat.ui.turn_view import Phase, TurnView
+from qwen3_chat.ui.welcome import welcome
+from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.key_bar import KeyBar
+from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
+from qwen3_chat.ui.widgets.title_bar import TitleBar
+from qwen3_chat.ui.widgets.transcript import Transcript
+from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
+
+BUSY_ACTIONS = frozenset({"stop"})
+IDLE_ACTIONS = frozenset({"new_chat", "chats", "retry"})
+
+
+class ChatScreen(TranscriptScreen[None]):
+    """Transcript, input and state of one chat; the turn runs in a worker of this screen."""
+
+    BINDINGS = [*CHAT_KEYS]
+
+    title_bar = getters.query_one(TitleBar)
+    transcript = getters.query_one(Transcript)
+    activity_line = getters.query_one(ActivityLine)
+    input = getters.query_one(ChatInput)
+    status_bar = getters.query_one(StatusBar)
+
+    def __init__(
+        self, session: ChatSession, store: Store, models: Path, exports: Path, thinking_display: str = "auto"
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self._store = store
+        self._models = models
+        self._exports = exports
+        self._thinking_display = ThinkingDisplay(thinking_display)
+
+    def compose(self) -> ComposeResult:
+        """Lay out from top to bottom."""
+        yield TitleBar()
+        yield Transcript()
+        yield ActivityLine()
+        yield ChatInput(t("ui.input.placeholder"))
+        yield StatusBar()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the chat, make the engine ready."""
+        self.turn = TurnView(self.transcript, self.activity_line, monotonic)
+        self.transcript.thinking_display = self._thinking_display
+        self.set_interval(0.25, self.turn.tick)
+        self.input.focus()
+        self.show_chat()
+        self.prepare_engine()
+
+    async def settle(self) -> None:
+        """End whatever runs; everything that arrived is in the store afterwards."""
+        self.workers.cancel_node(self)
+        for worker in [worker for worker in self.workers if worker.node is self]:
+            with suppress(WorkerError):
+                await worker.wait()
+
+    # what is shown
+
+    def show_chat(self) -> None:
+        """Show the session's chat from its end."""
+        entries = [entry_of(stored) for stored in self.session.messages]
+        self.transcript.show(entries or [welcome(self.session.engine.model, self._models)])
+        sent = [
+            stored.message.content for stored in self.session.messages if stored.message.role is Role.USER
+        ]
+        self.input.remember(sent)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Bring title, mode, model and figures up to date."""
+        session = self.session
+        reply = next((m for m in reversed(session.messages) if m.message.role is Role.ASSISTANT), None)
+        meta = reply.meta if reply else None
+        self.status_bar.status = Status(
+            mode=session.mode,
+            model=session.engine.model,
+            usage=meta.usage if meta else None,
+            timings=meta.timings if meta else None,
+        )
+        self.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
+        self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if not self.is_mounted or not hasattr(self, "turn"):
+            return True
+        if action in BUSY_ACTIONS:
+            return self.turn.is_busy
+        if action == "answer_now":
+            return self.turn.phase is Phase.THINKING
+        if action == "export":
+            return bool(self.session.messages)
+        return not (action in IDLE_ACTIONS and self.turn.is_busy)
+
+    # turns
+
+    @work(group="load", exit_on_error=False)
+    async def prepare_engine(self) -> None:
+        """Load the model while the user reads and writes."""
+        await self._run(self.session.engine.load())
+        if not self.session.messages:
+            self.show_chat()
+
+    @on(ChatInput.Submitted)
+    def send(self, message: ChatInput.Submitted) -> None:
+        """Start a turn, or switch the mode where nothing but a tag was typed."""
+        if self.turn.is_busy and self.turn.phase is not Phase.LOADING:
+            self.notify(t("ui.notice.busy"), markup=False)
+            return
+        if only_a_tag(message.text) and (tag := typed_mode(message.text)):
+            self.input.clear_sent(message.text)
+            self.set_mode(tag)
+            return
+        self.input.clear_sent(message.text)
+        if not self.session.messages:
+            self.transcript.show([])
+        self.transcript.to_end()
+        self.take_turn(self.session.send(message.text), message.text)
+
+    @work(group="turn", exclusive=True, exit_on_error=False)
+    async def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn to its end."""
+        before = len(self.session.messages)
+        try:
+            await self._run(events)
+        except Qwen3ChatError as error:
+            self.notify(str(error), severity="error", markup=False)
+            if len(self.session.messages) == before:
+                self.input.put_back(typed)
+
+    async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        turn = self.turn
+        turn.begin()
+        self.refresh_bindings()
+        try:
+            async with aclosing(events) as stream:
+                phase = turn.phase
+                async for event in stream:
+                    turn.draw(event)
+                    if turn.phase is not phase:
+                        phase = turn.phase
+                        self.show_state()
+        finally:
+            turn.end()
+            self.show_state()
+
+    # reading
+
+    @on(Transcript.FollowChanged)
+    def show_badge(self, message: Transcript.FollowChanged) -> None:
+        """Tell a reader who is not at the end that there is something new."""
+        self.activity_line.badge = t("ui.new_text") if message.unseen else ""
+
+    @on(Transcript.CopyRequested)
+    def copy(self, message: Transcript.CopyRequested) -> None:
+        """Copy the source of a message or of a code block."""
+        self.app.copy_to_clipboard(message.text)
+        self.notify(t("ui.copied"), timeout=2, markup=False)
+
+    @on(Transcript.LinkClicked)
+    def open_link(self, message: Transcript.LinkClicked) -> None:
+        """Open a web page; nothing else that a model links to is opened."""
+        if message.url.startswith(("https://", "http://")):
+            self.app.open_url(message.url)
+
+    # actions
+
+    def action_toggle_mode(self) -> None:
+        """Switch thinking on or off for the turns to come."""
+        self.set_mode(self.session.mode.other)
+
+    @work(group="mode", exclusive=True)
+    async def set_mode(self, mode: ThinkingMode) -> None:
+        """Remember the mode with the chat, then show it."""
+        await self.session.set_toggle(mode)
+        self.show_state()
+
+    async def action_stop(self) -> None:
+        """Stop what the engine is at; what arrived is kept."""
+        await self.session.engine.cancel()
+
+    async def action_answer_now(self) -> None:
+        """End the thinking; the answer follows."""
+        await self.session.engine.end_thinking()
+
+    def action_fold(self) -> None:
+        """Fold or unfold the thinking nearest to the reader."""
+        self.transcript.toggle_thinking()
+
+    def action_fold_all(self) -> None:
+        """Fold or unfold all thinking."""
+        self.transcript.toggle_all_thinking()
+
+    def action_retry(self) -> None:
+        """Answer the latest message again."""
+        if self.session.rewind():
+            self.show_chat()
+            self.take_turn(self.session.answer())
+
+    def action_new_chat(self) -> None:
+        """Leave this chat as it is and begin another."""
+        self.session.start_new()
+        self.show_chat()
+        self.input.focus()
+
+    @work(group="chats", exclusive=True)
+    async def action_chats(self) -> None:
+        """Choose a stored chat and go on with it."""
+        chat_id = await self.app.push_screen_wait(ChatsScreen(self._store))
+        if chat_id is None:
+            return
+        try:
+            await self.session.resume(chat_id)
+        except Qwen3ChatError as error:
+            self.notify(str(error), severity="error", markup=False)
+        self.show_chat()
+        self.input.focus()
+
+    @work(group="export", thread=False)
+    async def action_export(self) -> None:
+        """Write the chat as Markdown beside earlier exports."""
+        chat = self.session.chat
+        if chat is None:
+            return
+        text = render(chat, self.session.messages, ExportFormat.MD, ThinkingExport.FOLDED)
+        try:
+            path = write_transcript(self._exports / default_file_name(chat, ExportFormat.MD), text)
+        except Qwen3ChatError as error:
+            self.notify(str(error), severity="error", markup=False)
+        else:
+            self.notify(str(path), title=t("ui.notice.exported"), timeout=10, markup=False)
+
+    def action_page_up(self) -> None:
+        """Read one page back while the input keeps the focus."""
+        self.transcript.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        """Read one page on."""
+        self.transcript.scroll_page_down(animate=False)
+
+    def action_to_start(self) -> None:
+        """Go to the beginning of the chat."""
+        self.transcript.scroll_home(animate=False)
+
+    def action_to_end(self) -> None:
+        """Go to the end of the chat."""
+        self.transcript.scroll_end(animate=False)

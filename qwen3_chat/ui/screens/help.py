@@ -1,0 +1,67 @@
+"""The help: every key with what it does, made from the bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from qwen3_chat.texts import t
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, key
+from qwen3_chat.ui.widgets.key_bar import KeyBar
+
+KEY_COLUMN_CELLS = 16
+
+
+class HelpScreen(ModalScreen[None]):
+    """Scrolls where the terminal is small."""
+
+    BINDINGS = [key("close", "escape,f1,q", "close")]
+    DEFAULT_CSS = """
+    HelpScreen {
+        align: center middle;
+        #help-box {
+            width: 90%;
+            max-width: 90;
+            height: auto;
+            max-height: 90%;
+            border: round $primary;
+            border-title-color: $primary;
+            background: $surface;
+            padding: 1 2;
+        }
+        KeyBar { background: $surface; padding: 0; margin-top: 1; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table of keys, then a few words on the two ways of switching."""
+        with VerticalScroll(id="help-box") as box:
+            box.border_title = t("ui.help.title")
+            yield Static(self._keys([*CHAT_KEYS, *APP_KEYS]), markup=False)
+            yield Static(Content("\n" + t("ui.help.more")), markup=False)
+            yield KeyBar()
+
+    def _keys(self, bindings: Sequence[Binding]) -> Content:
+        rows = [(t("ui.help.send_keys"), t("ui.tip.send")), (t("ui.help.line_keys"), t("ui.tip.line"))]
+        rows += [(self._names(binding), t(binding.tooltip)) for binding in bindings]
+        lines = [
+            Content.assemble((name.ljust(KEY_COLUMN_CELLS), "bold $primary"), " ", text)
+            for name, text in rows
+        ]
+        return Content("\n").join(lines)
+
+    def _names(self, binding: Binding) -> str:
+        names = binding.key.split(",")
+        return " ".join(
+            self.app.get_key_display(Binding(name, binding.action, binding.description)) for name in names
+        )
+
+    def action_close(self) -> None:
+        """Return to the chat."""
+        self.dismiss(None)

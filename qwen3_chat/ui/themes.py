@@ -1,0 +1,89 @@
+"""Themes as data: TOML files become Textual themes; a bad file is told, never a reason not to start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+
+from qwen3_chat.errors import ConfigError
+
+PACKAGE = Path(__file__).parent.parent
+SHIPPED = (PACKAGE / "themes", PACKAGE.parent / "themes")
+"""In an installed wheel, or beside the package in a checkout."""
+
+
+class ThemeColors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The colours of a theme; what is left out follows from `primary`."""
+
+    primary: str
+    secondary: str | None = None
+    accent: str | None = None
+    foreground: str | None = None
+    background: str | None = None
+    surface: str | None = None
+    panel: str | None = None
+    boost: str | None = None
+    success: str | None = None
+    warning: str | None = None
+    error: str | None = None
+
+
+class ThemeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a theme's TOML file holds."""
+
+    name: str
+    dark: bool
+    colors: ThemeColors
+    variables: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedThemes:
+    """The themes found, with a sentence for each file that could not be used."""
+
+    themes: tuple[Theme, ...]
+    problems: tuple[ConfigError, ...]
+
+
+def read_theme(file: Path) -> Theme:
+    """Read one theme.
+
+    Raises:
+        ConfigError: the file is no theme.
+    """
+    try:
+        theme = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), ThemeFile)
+        colors = {name: color for name, color in msgspec.structs.asdict(theme.colors).items() if color}
+        for color in colors.values():
+            Color.parse(color)
+    except (
+        OSError,
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+        msgspec.ValidationError,
+        ColorParseError,
+    ) as error:
+        raise ConfigError("config.bad_theme", file=file, reason=str(error).splitlines()[0]) from error
+    return Theme(name=theme.name, dark=theme.dark, variables=theme.variables, **colors)
+
+
+def load_themes(own: Path, shipped: Iterable[Path] = SHIPPED) -> LoadedThemes:
+    """Read the shipped themes, then the user's own, which win over those of the same name."""
+    folder = next((path for path in shipped if path.is_dir()), None)
+    themes: dict[str, Theme] = {}
+    problems: list[ConfigError] = []
+    for path in (folder, own):
+        for file in sorted(path.glob("*.toml")) if path is not None else ():
+            try:
+                theme = read_theme(file)
+            except ConfigError as error:
+                problems.append(error)
+            else:
+                themes[theme.name] = theme
+    return LoadedThemes(tuple(themes.values()), tuple(problems))

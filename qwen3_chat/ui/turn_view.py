@@ -1,0 +1,143 @@
+"""Draws a turn's events: the only place in the interface that matches on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from qwen3_chat.chat import Role
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineFailed,
+    LoadProgressed,
+    Notice,
+    PrefillProgressed,
+    ReasoningDelta,
+    ToolCallRequested,
+    TurnFinished,
+)
+from qwen3_chat.session import ReplyStarted, ReplyStored, SessionEvent, UserStored
+from qwen3_chat.texts import t
+from qwen3_chat.transcript.entry import Entry
+from qwen3_chat.ui.entries import NOTICE, entry_of, role_header, thinking_header, thought_header
+from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
+from qwen3_chat.ui.widgets.transcript import Transcript
+
+
+class Phase(StrEnum):
+    """What the engine is at."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    LOADING = "loading"
+    PREFILL = "prefill"
+    THINKING = "thinking"
+    ANSWERING = "answering"
+
+
+class TurnView:
+    """Brings one turn at a time to the transcript and to the activity line."""
+
+    def __init__(self, transcript: Transcript, line: ActivityLine, clock: Callable[[], float]) -> None:
+        self.phase = Phase.IDLE
+        self._transcript = transcript
+        self._line = line
+        self._clock = clock
+        self._began_s = 0.0
+        self._tokens = 0
+        self._is_live = False
+        self._failure = ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn runs."""
+        return self.phase is not Phase.IDLE
+
+    def begin(self) -> None:
+        """Show that a turn has begun before anything is known of it."""
+        self._failure = ""
+        self._enter(Phase.STARTING)
+
+    def draw(self, event: SessionEvent) -> None:
+        """Show what happened."""
+        match event:
+            case UserStored(message=message):
+                self._transcript.append(entry_of(message))
+            case LoadProgressed(fraction=fraction):
+                self._enter(Phase.LOADING)
+                self._line.activity = Activity(t("ui.activity.loading"), fraction)
+            case ReplyStarted(message=message):
+                self._transcript.begin(
+                    Entry(Role.ASSISTANT.value, header=role_header(Role.ASSISTANT, message.meta))
+                )
+                self._is_live = True
+            case PrefillProgressed(done=done, total=total, reused=reused):
+                self._enter(Phase.PREFILL)
+                self._line.activity = Activity(
+                    t("ui.activity.prefill", done=done, total=total),
+                    (done - reused) / max(1, total - reused),
+                    t("ui.hint.stop"),
+                )
+            case ReasoningDelta(text=text, tokens=tokens):
+                self._enter(Phase.THINKING)
+                self._tokens = tokens
+                self._transcript.write_reasoning(text)
+                self.tick()
+            case AnswerDelta(text=text):
+                self._settle_thinking()
+                self._enter(Phase.ANSWERING)
+                self._transcript.write_answer(text)
+            case ToolCallRequested(call=call):
+                self._settle_thinking()
+                self._transcript.write_answer(f"\n\n```json\n{call.name}({call.arguments})\n```\n")
+            case Notice(key=key, values=values):
+                self._transcript.append(Entry(NOTICE, t(key, **values)))
+            case EngineFailed(key=key, values=values):
+                self._failure = t(key, **values)
+            case ReplyStored(message=message):
+                self._finish(message_entry=entry_of(message))
+            case TurnFinished():
+                pass
+
+    def end(self) -> None:
+        """Leave the turn, however it ended."""
+        if self._failure:
+            self._transcript.append(Entry(NOTICE, self._failure, note=t("ui.note.retry")))
+            self._failure = ""
+        self._is_live = False
+        self._enter(Phase.IDLE)
+
+    def tick(self) -> None:
+        """Let time go on in what is shown."""
+        elapsed_s = self._clock() - self._began_s
+        match self.phase:
+            case Phase.THINKING:
+                self._transcript.set_reasoning_header(thinking_header(elapsed_s, self._tokens))
+            case Phase.STARTING if elapsed_s > 0.3:
+                self._line.activity = Activity(t("ui.activity.starting"), hint=t("ui.hint.stop"))
+            case _:
+                pass
+
+    def _enter(self, phase: Phase) -> None:
+        if phase is self.phase:
+            return
+        self.phase, self._began_s = phase, self._clock()
+        match phase:
+            case Phase.THINKING:
+                self._tokens = 0
+                self._line.activity = Activity(t("ui.activity.thinking"), hint=t("ui.hint.thinking"))
+            case Phase.ANSWERING:
+                self._line.activity = Activity(t("ui.activity.answering"), hint=t("ui.hint.stop"))
+            case Phase.IDLE | Phase.STARTING:
+                self._line.activity = Activity()
+            case Phase.LOADING | Phase.PREFILL:
+                pass
+
+    def _settle_thinking(self) -> None:
+        if self.phase is Phase.THINKING:
+            self._transcript.set_reasoning_header(thought_header(self._clock() - self._began_s, self._tokens))
+
+    def _finish(self, message_entry: Entry) -> None:
+        if self._is_live:
+            self._transcript.finish(message_entry)
+        self._is_live = False

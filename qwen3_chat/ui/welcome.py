@@ -1,0 +1,23 @@
+"""What an empty chat says: what this is, what runs, what to try, where real models come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qwen3_chat.request import LoadedModel
+from qwen3_chat.texts import t
+from qwen3_chat.transcript.entry import Entry
+from qwen3_chat.ui.entries import NOTICE
+from qwen3_chat.ui.wording import parameters
+
+
+def welcome(model: LoadedModel | None, models_folder: Path) -> Entry:
+    """Write the welcome for the model in use, or for one that is still loading."""
+    lines = [t("ui.welcome.title"), ""]
+    if model is not None and model.is_demo:
+        lines += [t("ui.welcome.demo", parameters=parameters(model.parameters)), ""]
+        lines += [t("ui.welcome.real", folder=models_folder), ""]
+    elif model is not None:
+        lines += [t("ui.welcome.model", name=model.name, quant=model.quant, n_ctx=model.n_ctx), ""]
+    lines.append(t("ui.welcome.try"))
+    return Entry(NOTICE, "\n".join(lines))

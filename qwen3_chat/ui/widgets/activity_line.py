@@ -1,0 +1,62 @@
+"""The line above the input that tells what is going on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+BAR_CELLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What is going on, how far it is (0 to 1) where that is known, what the user can do about it."""
+
+    text: str = ""
+    fraction: float | None = None
+    hint: str = ""
+
+
+class ActivityLine(Widget):
+    """One row, empty while nothing happens."""
+
+    COMPONENT_CLASSES = {"activity-line--bar", "activity-line--rail", "activity-line--hint"}
+    DEFAULT_CSS = """
+    ActivityLine {
+        height: 1;
+        padding: 0 2;
+        color: $text-accent;
+        .activity-line--bar { color: $accent; }
+        .activity-line--rail { color: $foreground 20%; }
+        .activity-line--hint { color: $foreground 55%; }
+    }
+    """
+
+    activity: reactive[Activity] = reactive(Activity())
+    badge: reactive[str] = reactive("")
+    """Stands at the right end, whatever goes on."""
+
+    def render(self) -> RenderResult:
+        """Draw text, bar and, where there is room, the hint."""
+        now = self.activity
+        line = Content(now.text)
+        if now.fraction is not None:
+            done = round(min(1.0, max(0.0, now.fraction)) * BAR_CELLS)
+            line = Content.assemble(
+                line,
+                "  ",
+                ("━" * done, self.get_visual_style("activity-line--bar")),
+                ("━" * (BAR_CELLS - done), self.get_visual_style("activity-line--rail")),
+                f" {now.fraction:.0%}",
+            )
+        if now.hint and line.cell_length + 3 + cell_len(now.hint) <= self.content_size.width:
+            line += Content.styled(f"   {now.hint}", self.get_visual_style("activity-line--hint"))
+        if self.badge:
+            gap = self.content_size.width - line.cell_length - cell_len(self.badge)
+            line += Content(" " * max(1, gap) + self.badge)
+        return line

@@ -1,0 +1,94 @@
+"""The box in which the user writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+from textual.widgets import TextArea
+
+
+class ChatInput(TextArea):
+    """Enter sends, Ctrl+J breaks the line, Up and Down at the edges walk through what was sent."""
+
+    DEFAULT_CSS = """
+    ChatInput {
+        height: auto;
+        min-height: 3;
+        max-height: 10;
+        border: round $primary 60%;
+        background: $surface;
+        padding: 0 1;
+        scrollbar-size-vertical: 1;
+        &:focus { border: round $primary; }
+        &.-no-think { border: round $foreground 40%; }
+        &.-no-think:focus { border: round $foreground 70%; }
+        & .text-area--cursor-line { background: transparent; }
+    }
+    """
+    NEW_LINE_KEYS = frozenset({"ctrl+j", "shift+enter", "alt+enter", "ctrl+enter"})
+
+    @dataclass
+    class Submitted(Message):
+        """The user sends what is in the box."""
+
+        text: str
+
+    def __init__(self, placeholder: str, id: str | None = None) -> None:
+        super().__init__(
+            id=id, placeholder=placeholder, highlight_cursor_line=False, tab_behavior="focus", compact=False
+        )
+        self._sent: list[str] = []
+        self._position = 0
+        self._draft = ""
+
+    def remember(self, texts: list[str]) -> None:
+        """Take over what was sent before, oldest first."""
+        self._sent = texts
+        self._position = len(texts)
+
+    def clear_sent(self, text: str) -> None:
+        """Empty the box after its text was taken over."""
+        self._sent.append(text)
+        self._position = len(self._sent)
+        self._draft = ""
+        self.clear()
+
+    def put_back(self, text: str) -> None:
+        """Return a text that could not be sent, unless the user has begun another."""
+        if not self.text:
+            self.text = text
+            self.move_cursor(self.document.end)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in self.NEW_LINE_KEYS:
+            event.prevent_default().stop()
+            self.insert("\n")
+        elif event.key == "enter":
+            event.prevent_default().stop()
+            if self.text.strip():
+                self.post_message(self.Submitted(self.text))
+        else:
+            await super()._on_key(event)
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """Move up, or to the text sent before when at the first line."""
+        if select or self.cursor_location[0] > 0 or not self._walk(-1):
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """Move down, or to the text sent after when at the last line."""
+        if select or self.cursor_location[0] < self.document.line_count - 1 or not self._walk(1):
+            super().action_cursor_down(select)
+
+    def _walk(self, step: int) -> bool:
+        position = self._position + step
+        if not 0 <= position <= len(self._sent):
+            return False
+        if self._position == len(self._sent):
+            self._draft = self.text
+        self._position = position
+        self.text = self._draft if position == len(self._sent) else self._sent[position]
+        self.move_cursor(self.document.end)
+        return True

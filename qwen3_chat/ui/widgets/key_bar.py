@@ -1,0 +1,51 @@
+"""The bottom line: the keys that work now, as many as fit."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from qwen3_chat.texts import t
+from qwen3_chat.ui.keys import LABEL
+
+
+class KeyBar(Widget):
+    """Shows the active bindings in the order in which they were declared."""
+
+    COMPONENT_CLASSES = {"key-bar--key", "key-bar--label"}
+    DEFAULT_CSS = """
+    KeyBar {
+        height: 1;
+        padding: 0 1;
+        background: $panel;
+        .key-bar--key { color: $primary; text-style: bold; }
+        .key-bar--label { color: $foreground 75%; }
+    }
+    """
+
+    def on_mount(self) -> None:
+        """Follow the bindings as they change."""
+        self.screen.bindings_updated_signal.subscribe(self, self._update)
+
+    def _update(self, _screen: Screen[object]) -> None:
+        self.refresh()
+
+    def render(self) -> RenderResult:
+        """Draw whole entries only; what does not fit is in the help."""
+        key_style = self.get_visual_style("key-bar--key")
+        label_style = self.get_visual_style("key-bar--label")
+        line = Content("")
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not (binding.show and active.enabled and binding.description.startswith(LABEL)):
+                continue
+            entry = Content.assemble(
+                (self.app.get_key_display(binding), key_style), " ", (t(binding.description), label_style)
+            )
+            longer = line + Content("  ") + entry if line else entry
+            if longer.cell_length > self.content_size.width:
+                continue
+            line = longer
+        return line

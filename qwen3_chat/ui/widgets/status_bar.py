@@ -1,0 +1,77 @@
+"""The line that tells the state: mode, model, context, speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from qwen3_chat.chat import ThinkingMode, Timings, Usage
+from qwen3_chat.request import LoadedModel
+from qwen3_chat.texts import t
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the bar shows; a None is not known yet."""
+
+    mode: ThinkingMode
+    model: LoadedModel | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
+def status_parts(status: Status) -> list[str]:
+    """Write the parts of the bar after the mode, the most important first."""
+    parts = []
+    model, usage, timings = status.model, status.usage, status.timings
+    if model is not None:
+        parts.append(" ".join(filter(None, (model.name, model.quant))))
+        used = usage.context_tokens if usage else 0
+        parts.append(
+            t("ui.status.context", used=used, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
+        )
+    if timings is not None and timings.tokens_per_s:
+        parts.append(t("ui.status.speed", speed=f"{timings.tokens_per_s:.0f}"))
+    if usage is not None and usage.reused_tokens:
+        parts.append(t("ui.status.reused", reused=usage.reused_tokens, prompt=usage.prompt_tokens))
+    if model is not None:
+        parts.append(
+            t("ui.status.layers", device=model.device, done=model.n_gpu_layers, total=model.n_layers)
+            if model.n_gpu_layers
+            else model.device
+        )
+    return parts
+
+
+class StatusBar(Widget):
+    """One row; parts that do not fit are left out from the right."""
+
+    COMPONENT_CLASSES = {"status-bar--think", "status-bar--no-think", "status-bar--part"}
+    DEFAULT_CSS = """
+    StatusBar {
+        height: 1;
+        padding: 0 1;
+        background: $surface;
+        .status-bar--think { color: $primary; text-style: bold; }
+        .status-bar--no-think { color: $foreground 70%; text-style: bold; }
+        .status-bar--part { color: $foreground 60%; }
+    }
+    """
+
+    status: reactive[Status] = reactive(Status(ThinkingMode.THINK))
+
+    def render(self) -> RenderResult:
+        """Draw the mode, then the parts that fit."""
+        mode = self.status.mode
+        style = "status-bar--think" if mode is ThinkingMode.THINK else "status-bar--no-think"
+        line = Content.styled(t(f"ui.mode.{mode.value}"), self.get_visual_style(style))
+        for part in status_parts(self.status):
+            longer = line + Content.styled(f" · {part}", self.get_visual_style("status-bar--part"))
+            if longer.cell_length > self.content_size.width:
+                break
+            line = longer
+        return line

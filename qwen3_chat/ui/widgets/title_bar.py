@@ -1,0 +1,34 @@
+"""The top line: the chat's title, the app's name."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+NAME = "qwen3-chat"
+
+
+class TitleBar(Widget):
+    """One row; a long title ends in an ellipsis."""
+
+    COMPONENT_CLASSES = {"title-bar--name"}
+    DEFAULT_CSS = """
+    TitleBar {
+        height: 1;
+        padding: 0 2;
+        background: $panel;
+        color: $foreground;
+        .title-bar--name { color: $foreground 55%; }
+    }
+    """
+
+    title: reactive[str] = reactive("")
+
+    def render(self) -> RenderResult:
+        """Draw the title on the left, the name on the right."""
+        room = max(1, self.content_size.width - len(NAME) - 2)
+        title = Content(self.title).truncate(room, ellipsis=True)
+        gap = " " * (self.content_size.width - title.cell_length - len(NAME))
+        return Content.assemble(title, gap, (NAME, self.get_visual_style("title-bar--name")))
