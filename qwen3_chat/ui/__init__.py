@@ -1,0 +1,1 @@
+"""The interface; nothing else imports Textual."""

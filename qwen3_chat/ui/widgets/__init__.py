@@ -1,0 +1,1 @@
+"""Widgets: state in by attribute, events out by message."""

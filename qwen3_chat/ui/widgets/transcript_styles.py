@@ -1,0 +1,57 @@
+"""The look of the transcript: one component class for each style name that a row may carry."""
+
+from __future__ import annotations
+
+PREFIX = "transcript--"
+
+STYLES = """
+TranscriptView {
+    height: 1fr;
+    overflow-x: hidden;
+    overflow-y: scroll;
+    scrollbar-size-vertical: 1;
+    padding: 0 1;
+    background: $background;
+    color: $foreground;
+
+    & > .transcript--header { text-style: bold; }
+    & > .transcript--user { color: $text-primary; }
+    & > .transcript--assistant { color: $text-secondary; }
+    & > .transcript--notice { color: $foreground 65%; }
+    & > .transcript--note { color: $text-warning; }
+    & > .transcript--button { color: $foreground 45%; }
+    & > .transcript--dim { color: $foreground 55%; }
+
+    & > .transcript--fold { color: $foreground 75%; }
+    & > .transcript--thought { color: $foreground 60%; }
+    & > .transcript--bar { color: $foreground 35%; }
+    & > .transcript--rule { color: $foreground 35%; }
+
+    & > .transcript--heading { color: $text-primary; text-style: bold; }
+    & > .transcript--h1 { text-style: underline; }
+    & > .transcript--strong { text-style: bold; }
+    & > .transcript--em { text-style: italic; }
+    & > .transcript--s { text-style: strike; }
+    & > .transcript--bullet { color: $text-primary; }
+    & > .transcript--link { color: $text-accent; text-style: underline; }
+    & > .transcript--formula { color: $text-secondary; }
+
+    & > .transcript--code-inline { color: $text-warning; background: $surface; }
+    & > .transcript--code { background: $surface; }
+    & > .transcript--code-head { color: $foreground 60%; background: $panel; }
+    & > .transcript--attribute { color: $text-accent; }
+    & > .transcript--builtin { color: $text-accent; }
+    & > .transcript--comment { color: $foreground 55%; text-style: italic; }
+    & > .transcript--constant { color: $text-warning; }
+    & > .transcript--deleted { color: $text-error; }
+    & > .transcript--function { color: $text-primary; }
+    & > .transcript--inserted { color: $text-success; }
+    & > .transcript--keyword { color: $text-secondary; text-style: bold; }
+    & > .transcript--number { color: $text-warning; }
+    & > .transcript--string { color: $text-success; }
+    & > .transcript--type { color: $text-primary; text-style: bold; }
+    & > .transcript--variable { color: $text-accent; }
+}
+"""
+
+COMPONENT_NAMES = frozenset(part.partition(" ")[0] for part in STYLES.split(f"& > .{PREFIX}")[1:])
