@@ -2,6 +2,43 @@
 
 TEXTS = {
     # engine
+    "engine.text_not_unicode": "The text holds half a character, which cannot be passed on.",
+    "engine.bindings_differ": "llama-cpp-python {version} is installed, but this program needs 0.3.36.",
+    "engine.llama_cpp_broken": "llama.cpp could not be loaded: {reason}",
+    "engine.not_started": "The engine could not be started: {reason}",
+    "engine.no_model": "No model is loaded.",
+    "engine.busy": "The engine is still writing another reply.",
+    "engine.bug": "The engine failed in a way that nobody foresaw ({error}); its log tells where.",
+    "engine.load_cancelled": "Loading was stopped.",
+    "engine.load_refused": "llama.cpp cannot load {name}: {reason}",
+    "engine.not_qwen3": "{name} is no Qwen3 model ({architecture}); what is made for Qwen3 may not work with it.",
+    "engine.context_refused": "A context of {n_ctx:,} tokens could not be made: {reason}",
+    "engine.context_capped": "The model was made for {n_ctx:,} tokens of context, so it gets that, not {wanted:,}.",
+    "engine.context_reduced": "Memory is short: the context is {n_ctx:,} tokens.",
+    "engine.prompt_too_long": "The conversation takes {tokens:,} tokens, but the context holds only {n_ctx:,}.",
+    "engine.no_room": "The context of {n_ctx:,} tokens is full.",
+    "engine.evaluation_failed": "llama.cpp could not evaluate the text (status {status}).",
+    "engine.killed": "The engine was killed, by the system if memory ran out. "
+    "What arrived is kept; the next message starts it again.",
+    "engine.wrong_cpu": "llama-cpp-python was built for another processor (illegal instruction); "
+    "installing it from source helps.",
+    "engine.signalled": "The engine was ended by signal {number} ({name}). "
+    "What arrived is kept; the next message starts it again.",
+    "engine.ended": "The engine ended by itself (exit status {status}); its log may tell why. "
+    "What arrived is kept; the next message starts it again.",
+    "engine.aborted": "llama.cpp gave up: {reason}. What arrived is kept; the next message starts it again.",
+    "engine.out_of_memory": "Memory ran out: {reason}. A smaller context or model needs less.",
+    "gguf.missing": "There is no file {path}.",
+    "gguf.is_directory": "{path} is a folder, not a GGUF file.",
+    "gguf.unreadable": "{path} cannot be read: {reason}.",
+    "gguf.empty": "{name} is empty.",
+    "gguf.not_gguf": "{name} is not a GGUF file.",
+    "gguf.web_page": "{name} is not a GGUF file but a web page: the download went wrong.",
+    "gguf.lfs_pointer": "{name} is not a GGUF file but a Git LFS pointer: the file itself is still to be downloaded.",
+    "gguf.version": "{name} is a GGUF file of version {version}; versions 2 and 3 are known.",
+    "gguf.damaged": "{name} is damaged: its header makes no sense.",
+    "gguf.header_cut": "{name} is truncated: it ends within its header.",
+    "gguf.truncated": "{name} is truncated: {have} of {want} are there.",
     # prompt
     "prompt.no_template": "This model file carries no chat template, so it cannot hold a conversation.",
     "prompt.template_broken": "The chat template in this model file cannot be read: {reason}",

@@ -1,0 +1,243 @@
+"""The engine on this machine: llama.cpp in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from qwen3_chat.chat import StopReason, Timings, Usage
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.process import Call, WorkerProcess
+from qwen3_chat.errors import Cancelled, EngineError
+from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, LoadSettings, Measure
+
+CommandOf = Callable[[int], wire.AnyCommand]
+
+
+class LocalEngine:
+    """Drives one model; its process starts with the first load, and again whenever it has died."""
+
+    def __init__(self, settings: LoadSettings, log_path: Path, python: str = sys.executable) -> None:
+        self._settings = settings
+        self._log_path = log_path
+        self._python = python
+        self._worker: WorkerProcess | None = None
+        self._model: LoadedModel | None = None
+        self._starting = asyncio.Lock()
+        self._loading = asyncio.Lock()
+        self._turn: _Running | None = None
+        self._all_running: set[_Running] = set()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine offers."""
+        return Capabilities(
+            soft_switch=True,
+            hard_switch=True,
+            thinking_budget=True,
+            tools=True,
+            exact_counts=True,
+            continues_prefix=False,
+        )
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """The model in use; None before `load` is done and after the engine died."""
+        return self._model if self._living_worker() else None
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process; None where there is none."""
+        worker = self._living_worker()
+        return worker.pid if worker else None
+
+    async def load(self) -> AsyncGenerator[EngineEvent, None]:
+        """Make the model ready, with progress; ends with `EngineFailed` if it can't be or was cancelled."""
+        with _Running(self._all_running) as running:
+            try:
+                async with aclosing(self._load(running)) as events:
+                    async for event in events:
+                        yield event
+            except EngineError as error:
+                yield _failure(error)
+
+    async def measure(self, request: ChatRequest) -> Measure:
+        """Count the tokens of a request; loads first where needed; answered while a reply is generated.
+
+        Raises:
+            EngineError: the model can't be loaded, or the request can't be rendered.
+        """
+        async with aclosing(self.load()) as events:
+            async for event in events:
+                if isinstance(event, EngineFailed):
+                    raise EngineError(event.key, **event.values)
+        reply = await _ask(await self._started_worker(), lambda call_id: wire.CountTokens(call_id, request))
+        if not isinstance(reply, wire.Counted):
+            raise _unexpected(reply)
+        return reply.measure
+
+    async def devices(self) -> tuple[wire.Device, ...]:
+        """List what llama.cpp can compute on, with the memory that is free now; no model is needed.
+
+        Raises:
+            EngineError: the engine can't be started.
+        """
+        reply = await _ask(await self._started_worker(), wire.ListDevices)
+        if not isinstance(reply, wire.DevicesListed):
+            raise _unexpected(reply)
+        return reply.devices
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
+
+        Closing the generator early cancels the reply.
+
+        Raises:
+            EngineError: another reply is being generated.
+        """
+        if self._turn:
+            raise EngineError("engine.busy")
+        with _Running(self._all_running) as running:
+            self._turn = running
+            try:
+                async with aclosing(self._load(running)) as events:
+                    async for event in events:
+                        yield event
+                turn = self._exchange(running, lambda call_id: wire.Generate(call_id, request))
+                async with aclosing(turn) as events:
+                    async for event in events:
+                        yield event
+            except Cancelled:
+                yield TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
+            except EngineError as error:
+                yield _failure(error)
+            finally:
+                self._turn = None
+
+    async def end_thinking(self) -> None:
+        """Have the running reply stop thinking and answer now."""
+        if self._turn:
+            self._turn.end_thinking()
+
+    async def cancel(self) -> None:
+        """Stop the running reply or load; what arrived stays valid."""
+        for running in self._all_running:
+            running.cancel()
+
+    async def close(self) -> None:
+        """End the process; 2 s later it is gone, whatever it was doing."""
+        await self.cancel()
+        async with self._starting:
+            worker, self._worker, self._model = self._worker, None, None
+        if worker:
+            await worker.end()
+
+    def _living_worker(self) -> WorkerProcess | None:
+        return self._worker if self._worker and not self._worker.death else None
+
+    async def _started_worker(self) -> WorkerProcess:
+        async with self._starting:
+            worker = self._living_worker()
+            if worker is None:
+                self._model = None
+                worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
+            return worker
+
+    async def _load(self, running: _Running) -> AsyncGenerator[EngineEvent, None]:
+        """Load if the model is not there; raises where `load` yields a failure."""
+        async with self._loading:
+            if running.is_cancelled:
+                raise Cancelled("engine.load_cancelled")
+            if self.model is None:
+                load = self._exchange(running, lambda call_id: wire.Load(call_id, self._settings))
+                async with aclosing(load) as events:
+                    async for event in events:
+                        yield event
+
+    async def _exchange(self, running: _Running, command_of: CommandOf) -> AsyncGenerator[EngineEvent, None]:
+        """Send a command and walk over what happens until it is done; given up early, it is cancelled."""
+        worker = await self._started_worker()
+        with worker.open_call() as call:
+            worker.send(command_of(call.call_id))
+            running.attach(worker, call)
+            is_over = False
+            try:
+                while not is_over:
+                    match await call.next_reply():
+                        case wire.Happened(_, event):
+                            is_over = isinstance(event, TurnFinished)
+                            yield event
+                        case wire.Loaded(_, model):
+                            is_over = True
+                            self._model = model
+                        case reply:
+                            is_over = True
+                            raise _unexpected(reply)
+            finally:
+                if not is_over:
+                    running.cancel()
+                running.detach()
+
+
+class _Running:
+    """Something that goes on and may be cancelled, also while its command is yet to be sent."""
+
+    def __init__(self, all_running: set[_Running]) -> None:
+        self.is_cancelled = False
+        self._all_running = all_running
+        self._worker: WorkerProcess | None = None
+        self._call: Call | None = None
+
+    def __enter__(self) -> _Running:
+        self._all_running.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._all_running.discard(self)
+
+    def attach(self, worker: WorkerProcess, call: Call) -> None:
+        """Note the call that it consists of now."""
+        self._worker, self._call = worker, call
+        if self.is_cancelled:
+            self.cancel()
+
+    def detach(self) -> None:
+        """Note that the call is over."""
+        self._worker = self._call = None
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        if self._worker and self._call:
+            self._worker.send(wire.Cancel(self._call.call_id))
+
+    def end_thinking(self) -> None:
+        if self._worker and self._call:
+            self._worker.send(wire.EndThinking(self._call.call_id))
+
+
+async def _ask(worker: WorkerProcess, command_of: CommandOf) -> wire.AnyReply:
+    """Send a command that has one reply."""
+    with worker.open_call() as call:
+        worker.send(command_of(call.call_id))
+        return await call.next_reply()
+
+
+def _unexpected(reply: wire.AnyReply) -> EngineError:
+    """Return the error that a reply stands for."""
+    match reply:
+        case wire.CommandFailed(_, "engine.load_cancelled"):
+            return Cancelled("engine.load_cancelled")
+        case wire.CommandFailed(_, key, values):
+            return EngineError(key, **values)
+        case _:
+            return EngineError("engine.bug", error=type(reply).__name__)
+
+
+def _failure(error: EngineError) -> EngineFailed:
+    """Return the event that an error ends a stream with."""
+    values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
+    return EngineFailed(error.key, values)

@@ -1,0 +1,1 @@
+"""The engine's process: the only importer of llama.cpp."""

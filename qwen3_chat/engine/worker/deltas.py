@@ -1,0 +1,112 @@
+"""Sampled tokens as deltas of thinking and answer, joined so that few of them travel."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from qwen3_chat.engine.worker.vocab import Vocab
+from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
+from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter
+
+_JOINED_S = 0.03
+
+
+class Deltas:
+    """Turns tokens into deltas: the first at once, then what came within 30 ms as one.
+
+    A character that is cut across tokens is held back until it is whole, and dropped if it never is.
+    """
+
+    def __init__(
+        self, vocab: Vocab, opened_by_prompt: bool, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.reasoning_tokens = 0
+        self.answer_tokens = 0
+        self.reasoning_s = 0.0
+        self.has_tool_call = False
+        self._vocab = vocab
+        self._clock = clock
+        self._marks = {id_: mark for mark in Mark if (id_ := vocab.token(mark)) is not None}
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._splitter = ReplySplitter(opened_by_prompt)
+        self._texts: list[str] = []
+        self._parts: list[ReplyPart] = []
+        self._due_s = 0.0
+        self._thinks_since_s = clock() if opened_by_prompt else None
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether the next token belongs to the thinking."""
+        return self._splitter.in_reasoning
+
+    @property
+    def is_between_characters(self) -> bool:
+        """Whether the last token ended a character."""
+        return not self._decoder.getstate()[0]
+
+    def feed(self, token: int) -> list[ReplyPart]:
+        """Take a token; return the deltas that are due."""
+        mark = self._marks.get(token)
+        if mark is None:
+            self._count(self._splitter.in_reasoning)
+            self._texts.append(self._decoder.decode(self._vocab.piece(token)))
+        else:
+            self._feed_mark(mark)
+        now_s = self._clock()
+        if now_s < self._due_s:
+            return []
+        self._split_text()
+        if self._parts:
+            self._due_s = now_s + _JOINED_S
+        return self._release()
+
+    def flush(self) -> list[ReplyPart]:
+        """Return what was held back: the reply is over."""
+        self._split_text()
+        self._parts += self._splitter.flush()
+        self._note_time(False)
+        return self._release()
+
+    def _feed_mark(self, mark: Mark) -> None:
+        self._split_text()
+        self._decoder.reset()
+        was_thinking = self._splitter.in_reasoning
+        self._parts += self._splitter.feed(mark)
+        self._count(was_thinking or self._splitter.in_reasoning)
+        self._note_time(self._splitter.in_reasoning)
+
+    def _split_text(self) -> None:
+        if self._texts:
+            self._parts += self._splitter.feed("".join(self._texts))
+            self._texts.clear()
+
+    def _release(self) -> list[ReplyPart]:
+        parts, self._parts = [self._counted(part) for part in self._parts], []
+        return parts
+
+    def _counted(self, part: ReplyPart) -> ReplyPart:
+        match part:
+            case ReasoningDelta():
+                return msgspec.structs.replace(part, tokens=self.reasoning_tokens)
+            case AnswerDelta():
+                return msgspec.structs.replace(part, tokens=self.answer_tokens)
+            case ToolCallRequested():
+                self.has_tool_call = True
+                return part
+
+    def _count(self, is_reasoning: bool) -> None:
+        if is_reasoning:
+            self.reasoning_tokens += 1
+        else:
+            self.answer_tokens += 1
+
+    def _note_time(self, thinks: bool) -> None:
+        if thinks and self._thinks_since_s is None:
+            self._thinks_since_s = self._clock()
+        elif not thinks and self._thinks_since_s is not None:
+            self.reasoning_s += self._clock() - self._thinks_since_s
+            self._thinks_since_s = None

@@ -1,0 +1,90 @@
+"""What is done about each command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.worker import model
+from qwen3_chat.engine.worker.ggml import list_devices
+from qwen3_chat.engine.worker.inbox import Inbox, Job
+from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.log import Log
+from qwen3_chat.engine.worker.outbox import Outbox
+from qwen3_chat.engine.worker.prompt_ids import count_messages
+from qwen3_chat.engine.worker.reply import Reply, with_budget
+from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.events import EngineEvent
+from qwen3_chat.request import ChatRequest
+
+
+class Desk:
+    """Works on commands: loads and replies in the main thread, one after the other."""
+
+    def __init__(self, inbox: Inbox, outbox: Outbox, log: Log, llama_log: LlamaLog) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._log = log
+        self._llama_log = llama_log
+        self._model: model.Model | None = None
+        self._load_s = 0.0  # of a load that no reply has been charged with yet
+
+    def work(self) -> None:
+        """Do what comes in until the client is gone."""
+        self._inbox.answer = self.answer
+        while (task := self._inbox.take()) is not None:
+            if isinstance(task, Job):
+                self._do(task)
+            else:
+                self.answer(task)
+
+    def answer(self, question: wire.CountTokens | wire.ListDevices) -> None:
+        """Answer a short question; any thread may ask."""
+        try:
+            match question:
+                case wire.CountTokens(call_id, request):
+                    loaded = self._loaded()
+                    measure = count_messages(loaded.template, loaded.vocab, with_budget(request))
+                    self._outbox.send(wire.Counted(call_id, measure))
+                case wire.ListDevices(call_id):
+                    self._outbox.send(wire.DevicesListed(call_id, list_devices()))
+        except Exception as error:  # whatever it is, the client waits for an answer
+            self._report(question.call_id, error)
+
+    def _do(self, job: Job) -> None:
+        call_id = job.command.call_id
+        try:
+            match job.command:
+                case wire.Load(_, settings):
+                    if self._model is None:
+                        self._model = model.load(
+                            settings,
+                            job.abort,
+                            lambda event: self._outbox.send(wire.Happened(call_id, event)),
+                            self._llama_log,
+                        )
+                        self._load_s = self._model.load_s
+                    self._outbox.send(wire.Loaded(call_id, self._model.description))
+                case wire.Generate(_, request):
+                    for event in self._reply(request, job):
+                        self._outbox.send(wire.Happened(call_id, event))
+        except Exception as error:  # whatever it is, the client waits for the end of the call
+            self._report(call_id, error)
+        finally:
+            self._inbox.done(job)
+
+    def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
+        load_s, self._load_s = self._load_s, 0.0
+        return Reply(self._loaded(), request, job, load_s).events()
+
+    def _loaded(self) -> model.Model:
+        if self._model is None:
+            raise EngineError("engine.no_model")
+        return self._model
+
+    def _report(self, call_id: int, error: Exception) -> None:
+        if isinstance(error, Qwen3ChatError):
+            self._outbox.send(wire.CommandFailed.because(call_id, error))
+        else:
+            self._log.write_failure(error)
+            self._outbox.send(wire.CommandFailed(call_id, "engine.bug", {"error": type(error).__name__}))

@@ -1,0 +1,160 @@
+"""The generation of one reply."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.deltas import Deltas
+from qwen3_chat.engine.worker.inbox import Job
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
+from qwen3_chat.reasoning import Mark
+from qwen3_chat.request import ChatRequest
+
+# Qwen's own words for ending the thinking early, without the mark that follows them.
+EARLY_END = (
+    "\n\nConsidering the limited time by the user, "
+    "I have to give the solution based on the thinking directly now.\n"
+)
+_AFTER_MARK = "\n\n"
+_LONGEST_CHARACTER_TOKENS = 4
+_ANSWER_RESERVE_TOKENS = 512
+_ANSWER_RESERVE_SHARE = 8
+
+
+def with_budget(request: ChatRequest) -> ChatRequest:
+    """Return a request in which a thinking budget of 0 is what it means: the hard switch."""
+    if request.thinking_budget == 0:
+        return replace(request, mode=ThinkingMode.NO_THINK, hard_switch=True)
+    return request
+
+
+class Reply:
+    """Generates one reply: prompt evaluation with progress, then a lean loop until something ends it."""
+
+    def __init__(self, model: Model, request: ChatRequest, job: Job, load_s: float = 0.0) -> None:
+        self._model = model
+        self._context = model.context
+        self._request = with_budget(request)
+        self._job = job
+        self._load_s = load_s
+        self._started_s = time.perf_counter()
+        self._prefilled_s = self._first_token_s = 0.0
+        rendered = model.template.render_request(self._request)
+        self._prompt = tokenise(rendered, model.vocab)
+        self._deltas = Deltas(model.vocab, rendered.opens_reasoning)
+        self._ids: list[int] = []
+        self._early_end = self._early_end_ids()
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Generate; the last event is `TurnFinished`.
+
+        Raises:
+            EngineError: the prompt doesn't fit, or llama.cpp could not go on.
+        """
+        n_prompt, n_ctx = len(self._prompt), self._context.n_ctx
+        if n_prompt >= n_ctx:
+            raise EngineError("engine.prompt_too_long", tokens=n_prompt, n_ctx=n_ctx)
+        self._context.watch(self._job.abort)
+        n_reused = self._context.keep_prefix(self._prompt)
+        yield PrefillProgressed(n_reused, n_prompt, n_reused)
+        try:
+            for n_done in self._context.evaluate(self._prompt[n_reused:]):
+                yield PrefillProgressed(n_reused + n_done, n_prompt, n_reused)
+            self._prefilled_s = self._elapsed_s()
+            with Sampler(self._request.sampling, self._request.seed, self._model.vocab.n_tokens) as sampler:
+                stop_reason = yield from self._decode(sampler)
+        except AbortedError:
+            stop_reason = StopReason.CANCELLED
+        except EngineError:
+            yield from self._deltas.flush()
+            raise
+        yield from self._deltas.flush()
+        if stop_reason is StopReason.END_OF_TURN and self._deltas.has_tool_call:
+            stop_reason = StopReason.TOOL_CALLS
+        yield self._finished(stop_reason, n_reused)
+
+    def _decode(self, sampler: Sampler) -> Generator[EngineEvent, None, StopReason]:
+        context, deltas, ids = self._context, self._deltas, self._ids
+        end_ids, abort = self._model.vocab.end_ids, self._job.abort
+        most_tokens = self._request.max_tokens or context.n_ctx
+        while True:
+            token = sampler.sample(context.pointer)
+            ids.append(token)
+            if len(ids) == 1:
+                self._first_token_s = self._elapsed_s()
+            if token in end_ids:
+                return StopReason.END_OF_TURN
+            yield from deltas.feed(token)
+            if len(ids) >= most_tokens:
+                return StopReason.MAX_TOKENS
+            if abort.is_up():
+                return StopReason.CANCELLED
+            if context.free_tokens < 1:
+                return StopReason.CONTEXT_FULL
+            context.append(token)
+            if deltas.in_reasoning and self._must_answer() and deltas.is_between_characters:
+                yield from self._end_thinking(sampler)
+
+    def _must_answer(self) -> bool:
+        """Tell whether the thinking has to end: asked for, at its budget, or near the end of the context."""
+        if not self._early_end:
+            return False
+        budget = self._request.thinking_budget
+        reserve = min(_ANSWER_RESERVE_TOKENS, self._context.n_ctx // _ANSWER_RESERVE_SHARE)
+        return (
+            self._job.ends_thinking
+            # A character that begins now might need that many tokens, and would go over the budget.
+            or (budget is not None and self._deltas.reasoning_tokens > budget - _LONGEST_CHARACTER_TOKENS)
+            or self._context.free_tokens <= reserve + len(self._early_end)
+        )
+
+    def _end_thinking(self, sampler: Sampler) -> Iterator[EngineEvent]:
+        """Write the end of the thinking in the model's place, as one batch."""
+        forced, self._early_end = self._early_end, []
+        if self._context.free_tokens <= len(forced):
+            return
+        for token in forced:
+            sampler.accept(token)
+            self._ids.append(token)
+            yield from self._deltas.feed(token)
+        for _ in self._context.evaluate(forced):
+            pass
+
+    def _early_end_ids(self) -> list[int]:
+        vocab = self._model.vocab
+        mark = vocab.token(Mark.THINK_CLOSE)
+        return [] if mark is None else [*vocab.encode(EARLY_END), mark, *vocab.encode(_AFTER_MARK)]
+
+    def _finished(self, stop_reason: StopReason, n_reused: int) -> TurnFinished:
+        decode_s = self._elapsed_s() - self._prefilled_s if self._ids else 0.0
+        return TurnFinished(
+            stop_reason=stop_reason,
+            mode=self._request.mode,
+            usage=Usage(
+                prompt_tokens=len(self._prompt),
+                reused_tokens=n_reused,
+                reasoning_tokens=self._deltas.reasoning_tokens,
+                answer_tokens=self._deltas.answer_tokens,
+            ),
+            timings=Timings(
+                load_s=self._load_s,
+                prefill_s=self._prefilled_s,
+                first_token_s=self._first_token_s,
+                reasoning_s=self._deltas.reasoning_s,
+                decode_s=decode_s,
+                tokens_per_s=len(self._ids) / decode_s if decode_s else 0.0,
+            ),
+            seed=self._request.seed,
+            token_ids=tuple(self._ids),
+        )
+
+    def _elapsed_s(self) -> float:
+        return time.perf_counter() - self._started_s
