@@ -14,7 +14,7 @@ DEFAULT_MODE = ThinkingMode.THINK
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff" + "·—‘’“”…"
 _TAG = re.compile(
     rf"""
-    [A-Za-z][A-Za-z0-9+.-]*://[^\s{_EAST_ASIAN}]+            # a URL is passed over, whatever it holds
+    [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is passed over, whatever it holds
     | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
       /(?P<mode>no_think|think)
       (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of one

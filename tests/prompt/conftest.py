@@ -1,0 +1,82 @@
+"""The templates and the vocabulary that prompts are tested with."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from qwen3_chat.engine.worker.render import ChatTemplate
+from qwen3_chat.engine.worker.vocab import Vocab
+from tests.prompt.special_tokens import SPECIALS
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVocab:
+    """A vocabulary with a way around ours: llama.cpp reads the special tokens out of a whole text."""
+
+    vocab: Vocab
+    pointer: ctypes.c_void_p
+
+    def ids_of_whole(self, text: str) -> list[int]:
+        data = text.encode()
+        ids = (L.llama_token * (len(data) + 1))()
+        count = L.llama_tokenize(self.pointer, data, len(data), ids, len(ids), False, True)
+        assert count >= 0
+        return list(ids[:count])
+
+
+def opened(path: Path) -> Iterator[OpenVocab]:
+    L.llama_backend_init()
+    params = L.llama_model_default_params()
+    params.vocab_only = True
+    model = L.llama_model_load_from_file(str(path).encode(), params)
+    assert model
+    pointer = L.llama_model_get_vocab(model)
+    yield OpenVocab(Vocab(pointer), pointer)
+    L.llama_model_free(model)
+
+
+@pytest.fixture(scope="session")
+def qwen3(shared_data: Path) -> Iterator[OpenVocab]:
+    yield from opened(shared_data / "qwen3-vocab.gguf")
+
+
+@pytest.fixture(scope="session")
+def demo(demo_gguf: Path) -> Iterator[OpenVocab]:
+    if not demo_gguf.is_file():
+        pytest.skip("the demo model has not been trained yet")
+    yield from opened(demo_gguf)
+
+
+@pytest.fixture(scope="session")
+def qwen3_source(shared_data: Path) -> str:
+    return (shared_data / "Qwen-Qwen3-0.6B.jinja").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def demo_source() -> str:
+    path = REPOSITORY / "scripts" / "demo_model" / "chat_template.jinja"
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def qwen3_template(qwen3_source: str) -> ChatTemplate:
+    return ChatTemplate(qwen3_source, SPECIALS)
+
+
+@pytest.fixture(scope="session")
+def demo_template(demo_source: str) -> ChatTemplate:
+    return ChatTemplate(demo_source, SPECIALS)
+
+
+@pytest.fixture(params=["qwen3_template", "demo_template"])
+def template(request: pytest.FixtureRequest) -> ChatTemplate:
+    chosen: ChatTemplate = request.getfixturevalue(request.param)
+    return chosen
