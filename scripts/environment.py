@@ -133,7 +133,7 @@ class Environment:
 
         if stamp.get("unfinished"):
             return "scripts.remaking.interrupted"
-        if stamp and stamp.get("location") != str(self.folder.resolve()):
+        if "location" in stamp and stamp["location"] != str(self.folder.resolve()):
             return "scripts.remaking.moved"
         # without pip, without its base Python, or with one that is no longer the version it was made for
         check = [str(self.python), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]

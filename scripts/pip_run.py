@@ -27,6 +27,10 @@ _NO_MEMORY = re.compile(
     r"Killed signal terminated program|out of memory|virtual memory exhausted", re.IGNORECASE
 )
 _TELLING = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
+# what pip says about every failure alike
+_NOISE = re.compile(
+    r"subprocess-exited-with-error|This error originates|finished with status|Failed to build"
+)
 
 
 class PipFailed(Exception):
@@ -52,7 +56,7 @@ class PipFailed(Exception):
 def telling_lines(lines: Sequence[str], count: int = 8) -> list[str]:
     """Pick the last lines that speak of an error, or simply the last ones where none does."""
     filled = [line.rstrip() for line in lines if line.strip()]
-    telling = [line for line in filled if _TELLING.search(line)]
+    telling = [line for line in filled if _TELLING.search(line) and not _NOISE.search(line)]
     return list(dict.fromkeys(telling or filled))[-count:]
 
 

@@ -96,7 +96,7 @@ def test_the_missing_compiler_is_named(
             Step("scripts.step.compiling", "ggml.c", 0.37),
         ),
         (
-            "  [57/193] /usr/bin/g++ -DGGML_USE_CPU -O3 -o src/llama.dir/a.cpp.o -c /build/llama.cpp/src/a.cpp",
+            "  [57/193] /usr/bin/g++ -O3 -o src/llama.dir/a.cpp.o -c /build/llama.cpp/src/a.cpp",
             Step("scripts.step.compiling", "a.cpp", 57 / 193),
         ),
         (
