@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -32,6 +33,7 @@ class Database:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
 
     async def open(self, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
         """Open the file, or make it, readable by its owner only; then let `prepare` bring it up to date.
@@ -49,22 +51,31 @@ class Database:
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function that sees one state of the database from its start to its end."""
-        return await self._submit(lambda: self._transaction("DEFERRED", function, *args, **kwargs))
+        return await self._submit(
+            self._transaction, "DEFERRED", lambda connection: function(connection, *args, **kwargs)
+        )
 
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function whose changes are kept together, or, where it raises, not at all."""
-        return await self._submit(lambda: self._transaction("IMMEDIATE", function, *args, **kwargs))
+        return await self._submit(
+            self._transaction, "IMMEDIATE", lambda connection: function(connection, *args, **kwargs)
+        )
 
     async def close(self) -> None:
         """Close the file after what was handed over before is done."""
-        if self._connection is not None:
-            await self._submit(self._close)
+        if self._is_closed:
+            return
+        self._is_closed = True
+        future = self._thread.submit(self._explained, self._close)
         self._thread.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(future))
 
     async def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        future = self._thread.submit(self._explained, lambda: job(*args, **kwargs))
+        if self._is_closed:
+            raise StoreError("store.closed")
+        future = self._thread.submit(self._explained, partial(job, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _explained(self, job: Callable[[], T]) -> T:
@@ -80,16 +91,10 @@ class Database:
         self._connection = _connect(self._path)
         prepare(self._connection, self._path)
 
-    def _transaction(
-        self,
-        kind: str,
-        function: Callable[Concatenate[sqlite3.Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    def _transaction(self, kind: str, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
             raise StoreError("store.closed")
-        return in_transaction(self._connection, kind, function, *args, **kwargs)
+        return in_transaction(self._connection, kind, function)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -116,16 +121,12 @@ def settle(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def in_transaction(
-    connection: sqlite3.Connection,
-    kind: str,
-    function: Callable[Concatenate[sqlite3.Connection, P], T],
-    *args: P.args,
-    **kwargs: P.kwargs,
+    connection: sqlite3.Connection, kind: str, function: Callable[[sqlite3.Connection], T]
 ) -> T:
     """Run a function between BEGIN DEFERRED or BEGIN IMMEDIATE and COMMIT, or ROLLBACK where it raises."""
     connection.execute(f"BEGIN {kind}")
     try:
-        result = function(connection, *args, **kwargs)
+        result = function(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

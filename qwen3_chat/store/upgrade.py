@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,22 +29,27 @@ def upgrade(
     version = _version(connection, path, len(migrations))  # refuses a file before anything in it is changed
     settle(connection, path)
     if version < len(migrations):
-        in_transaction(connection, "IMMEDIATE", _run_missing, path, migrations, now)
+        missing = partial(_run_missing, path=path, migrations=migrations, now=now)
+        in_transaction(connection, "IMMEDIATE", missing)
 
 
 def _run_missing(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], now: datetime
+    connection: sqlite3.Connection, *, path: Path, migrations: Sequence[Migration], now: datetime
 ) -> None:
     # Asked again under the lock: another app may have upgraded the file meanwhile.
     version = _version(connection, path, len(migrations))
     if version == len(migrations):
         return
-    if version > 0:
-        _back_up(path, version, now)
-    for migration in migrations[version:]:
-        migration(connection)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    copy = _back_up(path, version, now) if version else None
+    try:
+        for migration in migrations[version:]:
+            migration(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    except BaseException:
+        if copy is not None:  # the file stays as it was, and a copy at each start would fill the disk
+            copy.unlink()
+        raise
 
 
 def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
@@ -58,20 +64,18 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     return version
 
 
-def _back_up(path: Path, version: int, now: datetime) -> None:
+def _back_up(path: Path, version: int, now: datetime) -> Path:
     """Copy the file beside itself, through a second connection that sees the state before the migrations."""
     copy = path.with_name(f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S}.db")
     try:
-        # Made here first, for its mode, and so that an earlier copy is never written over.
+        # Made here first, for its mode, and so that no earlier copy is written over.
         os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
-            with (
-                contextlib.closing(sqlite3.connect(path)) as source,
-                contextlib.closing(sqlite3.connect(copy)) as target,
-            ):
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
         except BaseException:
-            copy.unlink(missing_ok=True)
+            copy.unlink()
             raise
     except (sqlite3.Error, OSError) as error:
         raise StoreError("store.no_backup", path=copy, reason=error) from error
+    return copy

@@ -1,0 +1,281 @@
+"""Opening a database: made, upgraded, refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store import Store
+from qwen3_chat.store.migrations import MIGRATIONS
+from tests.store.clock import Clock
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def share(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def rename(path: Path, name: str) -> Path:
+    return path.rename(path.with_name(name))
+
+
+def damage(path: Path) -> None:
+    """Write over everything after the first page."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@pytest.fixture
+def version_1(tmp_path: Path) -> Path:
+    path = tmp_path / "chats.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((HERE / "version_1.sql").read_text())
+    return path
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of the machine can reach."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@posix
+async def test_only_the_owner_can_read_the_chats(path: Path) -> None:
+    store = await Store.open(path)
+    await store.create_chat()
+    files = names(path.parent)
+    assert files == ["chats.db", "chats.db-shm", "chats.db-wal"]
+    assert [mode(path.parent / name) for name in files] == [0o600] * 3
+    assert mode(path.parent) == 0o700
+    await store.close()
+
+
+@posix
+async def test_a_file_that_others_could_read_becomes_private(version_1: Path) -> None:
+    share(version_1)
+    await (await Store.open(version_1)).close()
+    assert mode(version_1) == 0o600
+
+
+async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    path.touch()
+    await (await Store.open(path)).close()
+    assert version_of(path) == len(MIGRATIONS)
+    assert names(tmp_path) == ["chats.db"]
+
+
+async def test_a_database_of_version_1_is_read_and_searched(version_1: Path, clock: Clock) -> None:
+    store = await Store.open(version_1, clock=clock)
+    chat = await store.chat(4)
+    question, answer = await store.branch(4)
+    assert (chat.title, chat.system, chat.toggle) == ("草莓 strawberries", "Be brief.", ThinkingMode.NO_THINK)
+    assert question.message == ChatMessage(
+        Role.USER, "How many r's in strawberries?", mode_tag=ThinkingMode.THINK
+    )
+    assert answer.message == ChatMessage(Role.ASSISTANT, "**3**，没错。", "Let me count.")
+    assert (answer.meta.model, answer.meta.seed) == ("Qwen3-0.6B", 7)
+    assert answer.meta.stop_reason is StopReason.END_OF_TURN
+    assert answer.token_ids == (1, 2)
+    found = {query: [hit.message_id for hit in await store.find(query)] for query in ("没错", "count", "cut")}
+    assert found == {"没错": [8], "count": [8], "cut": [9]}
+    assert [summary.id for summary in await store.chats("草莓")] == [4]
+    await store.close()
+    assert version_of(version_1) == len(MIGRATIONS)
+
+
+async def test_an_upgrade_leaves_a_private_copy_of_the_file_as_it_was(version_1: Path, clock: Clock) -> None:
+    await (await Store.open(version_1, clock=clock)).close()
+    (copy,) = set(version_1.parent.iterdir()) - {version_1}
+    assert copy.name == f"chats-v1-{clock.now:%Y%m%dT%H%M%S}.db"
+    assert mode(copy) == 0o600
+    assert version_of(copy) == 1
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (3,)
+    await (await Store.open(version_1, clock=clock)).close()
+    assert len(names(version_1.parent)) == 2
+
+
+async def test_a_migration_that_fails_changes_nothing(version_1: Path) -> None:
+    def breaks(connection: sqlite3.Connection) -> None:
+        connection.execute("DROP TABLE messages")
+        connection.execute("nonsense")
+
+    with pytest.raises(StoreError):
+        await Store.open(version_1, migrations=(*MIGRATIONS, breaks))
+    assert version_of(version_1) == 1
+    assert names(version_1.parent) == ["chats.db"]
+    store = await Store.open(version_1)
+    assert len(await store.branch(4)) == 2
+    await store.close()
+
+
+async def test_without_a_copy_there_is_no_upgrade(version_1: Path, clock: Clock) -> None:
+    path = rename(version_1, "c" * 240 + ".db")  # no name is left for a copy of it
+    with pytest.raises(StoreError) as caught:
+        await Store.open(path, clock=clock)
+    assert caught.value.key == "store.no_backup"
+    assert version_of(path) == 1
+    assert names(path.parent) == [path.name]
+
+
+async def test_apps_that_start_together_upgrade_once(version_1: Path, clock: Clock) -> None:
+    stores = await asyncio.gather(*(Store.open(version_1, clock=clock) for _ in range(5)))
+    for store in stores:
+        assert len(await store.branch(4)) == 2
+        await store.close()
+    assert len(list(version_1.parent.glob("chats-v1-*.db"))) == 1
+
+
+async def test_apps_that_start_together_on_nothing_make_one_database(path: Path) -> None:
+    stores = await asyncio.gather(*(Store.open(path) for _ in range(8)))
+    for store in stores:
+        await store.create_chat()
+    assert len(await stores[0].chats()) == 8
+    for store in stores:
+        await store.close()
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((HERE / "version_1.sql").read_text())
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def _no_database(path: Path) -> None:
+    path.write_text("# Not a database\n" * 100)
+
+
+REFUSED = [(_newer, "store.newer"), (_foreign, "store.foreign"), (_no_database, "store.no_database")]
+
+
+@pytest.mark.parametrize(("make", "key"), REFUSED)
+async def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], None], key: str
+) -> None:
+    path = tmp_path / "chats.db"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        await Store.open(path)
+    assert caught.value.key == key
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["chats.db"]
+
+
+async def test_a_damaged_database_is_told_in_a_sentence(path: Path) -> None:
+    store = await Store.open(path)
+    chat = await store.create_chat()
+    for _ in range(50):
+        await store.add_message(chat.id, None, ChatMessage(Role.USER, "x" * 4000))
+    await store.close()
+    damage(path)
+    with pytest.raises(StoreError) as caught:
+        await Store.open(path)
+    assert caught.value.key == "store.damaged"
+
+
+async def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        await Store.open(tmp_path)
+    assert caught.value.key == "store.not_writable"
+
+
+async def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(StoreError) as caught:
+        await Store.open(tmp_path / "data" / "chats.db")
+    assert caught.value.key == "store.not_writable"
+
+
+@posix
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(open_folder: Path, exists: bool) -> None:
+    path = open_folder / "chats.db"
+    if exists:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript((HERE / "version_1.sql").read_text())
+        path.chmod(0o644)
+    open_folder.chmod(0o555)
+    script = (
+        "import asyncio, os, sys, pathlib\n"
+        "from qwen3_chat.errors import StoreError\n"
+        "from qwen3_chat.store import Store\n"
+        "if os.geteuid() == 0:\n"  # to root every folder is writable
+        "    os.seteuid(65534)\n"
+        "try:\n"
+        "    asyncio.run(Store.open(pathlib.Path(sys.argv[1])))\n"
+        "except StoreError as error:\n"
+        "    print(error.key, error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", script, path],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr == ""
+    assert run.stdout.startswith("store.not_writable The chat database")
+
+
+async def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_older(path: Path) -> None:
+    store = await Store.open(path)
+    chat = await store.create_chat()
+    kept = await store.add_message(chat.id, None, ChatMessage(Role.USER, "kept"))
+    connection = store._database._connection
+    assert connection is not None
+    await store._database._submit(lambda: connection.execute("PRAGMA max_page_count = 1").fetchone())
+    with pytest.raises(StoreError) as caught:
+        await store.add_message(chat.id, kept.id, ChatMessage(Role.USER, "x" * 100_000))
+    assert caught.value.key == "store.disk_full"
+    assert await store.branch(chat.id) == (kept,)
+    await store.close()
+
+
+async def test_a_closed_store_says_so(path: Path) -> None:
+    store = await Store.open(path)
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError) as caught:
+        await store.chats()
+    assert caught.value.key == "store.closed"
