@@ -1,0 +1,43 @@
+"""The questions that look back at the last answer: "Really?" and "Why?"."""
+
+from __future__ import annotations
+
+import random
+
+from demo_model.exchange import Exchange, Language
+from demo_model.phrases import read_phrases
+
+
+def doubt(rng: random.Random, language: Language, previous: Exchange, *, was_wrong: bool) -> Exchange:
+    """Doubt the previous answer; the reply repeats the work and confirms or corrects."""
+    phrases = read_phrases("follow_ups")[language]
+    question = rng.choice(phrases["doubts"])
+    if not previous.review:
+        return Exchange(question, phrases["nothing_thinking"], phrases["nothing_answer"])
+    if language is Language.EN:
+        verdict = "My answer was wrong." if was_wrong else "My answer was right."
+        thinking = f"The user doubts my answer. {previous.review} {verdict}"
+        opening = "Sorry, I was wrong. I checked again" if was_wrong else "Yes, really. I checked again"
+        answer = f"{opening}: {previous.claim}."
+    else:
+        verdict = "我之前的回答错了。" if was_wrong else "我之前的回答是对的。"
+        thinking = f"用户怀疑我的回答。{previous.review}{verdict}"
+        opening = "抱歉，我刚才错了。我又检查了一遍" if was_wrong else "真的。我又检查了一遍"
+        answer = f"{opening}：{previous.claim}。"
+    return Exchange(question, thinking, answer, previous.review, previous.claim, letter=previous.letter)
+
+
+def ask_reason(rng: random.Random, language: Language, previous: Exchange) -> Exchange:
+    """Ask why; the reply shows the work."""
+    if language is Language.EN:
+        thinking, answer = (
+            f"The user wants to know how I got it. {previous.review}",
+            f"This is how I got it. {previous.review}",
+        )
+    else:
+        thinking, answer = (
+            f"用户想知道我是怎么得出来的。{previous.review}",
+            f"我是这样得出来的。{previous.review}",
+        )
+    question = rng.choice(read_phrases("follow_ups")[language]["reasons"])
+    return Exchange(question, thinking, answer, previous.review, previous.claim, letter=previous.letter)

@@ -1,0 +1,34 @@
+"""The size and the names of the demo model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A Qwen3 network's hyperparameters, named as in its GGUF metadata."""
+
+    vocab_size: int
+    n_layers: int = 4
+    width: int = 192
+    n_heads: int = 4
+    n_kv_heads: int = 2
+    head_width: int = 64
+    ffn_width: int = 512
+    rope_base: float = 10_000.0
+    norm_epsilon: float = 1e-6
+    n_ctx_train: int = 4096
+
+    def count_parameters(self) -> int:
+        """Count the weights, the tied embedding once."""
+        attention = (
+            self.width * self.head_width * (2 * self.n_heads + 2 * self.n_kv_heads) + 2 * self.head_width
+        )
+        layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
+        return self.vocab_size * self.width + self.n_layers * layer + self.width
+
+
+MODEL_NAME = "Qwen3-chat demo"
+SIZE_LABEL = "2M"
+SIZE_IN_WORDS = {"en": "2 million", "zh": "200 万"}

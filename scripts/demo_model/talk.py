@@ -1,0 +1,51 @@
+"""The skills of small talk: greetings, identity, abilities, thanks, goodbyes, refusals."""
+
+from __future__ import annotations
+
+import random
+
+from demo_model.exchange import Exchange, Language, pick
+from demo_model.phrases import read_phrases
+from demo_model.shape import SIZE_IN_WORDS
+
+
+def _talk(topic: str, rng: random.Random, language: Language) -> Exchange:
+    texts = read_phrases("talk")[topic][language]
+    question = rng.choice(texts["questions"])
+    return Exchange(question, texts["thinking"], pick(rng, texts["answers"], size=SIZE_IN_WORDS[language]))
+
+
+def greet(rng: random.Random, language: Language) -> Exchange:
+    """Say hello."""
+    return _talk("greeting", rng, language)
+
+
+def tell_identity(rng: random.Random, language: Language) -> Exchange:
+    """Ask who the model is."""
+    return _talk("identity", rng, language)
+
+
+def tell_abilities(rng: random.Random, language: Language) -> Exchange:
+    """Ask what the model can do."""
+    return _talk("abilities", rng, language)
+
+
+def accept_thanks(rng: random.Random, language: Language) -> Exchange:
+    """Thank the model."""
+    return _talk("thanks", rng, language)
+
+
+def say_goodbye(rng: random.Random, language: Language) -> Exchange:
+    """Take leave."""
+    return _talk("goodbye", rng, language)
+
+
+def refuse(rng: random.Random, language: Language) -> Exchange:
+    """Ask for something the model was never taught."""
+    texts = read_phrases("talk")["refusal"][language]
+    if rng.random() < 0.15:
+        question = pick(rng, texts["sums"], a=rng.randrange(2, 500), b=rng.randrange(2, 100))
+    else:
+        question = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
+    (answer,) = texts["answers"]
+    return Exchange(question, texts["thinking"], answer.format(size=SIZE_IN_WORDS[language]))
