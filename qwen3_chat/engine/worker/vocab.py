@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as there is a call in every other line
 
-_PIECE_BYTES = 128  # the longest token of Qwen3's vocabulary; longer ones get a buffer of their own
+_PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 _CACHED_TOKENS = 1 << 18
 
 

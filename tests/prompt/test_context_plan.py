@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen3_chat.chat import ChatMessage, Role, ToolCall
+from qwen3_chat.prompt import Plan, plan
+from qwen3_chat.request import Measure
+from tests.prompt.conversations import reply, result, system, user
+
+OVERHEAD = 5
+CALL = ToolCall("f", "{}")
+CHAT = (
+    system("s"),
+    user("1"),
+    reply("a"),
+    user("2"),
+    reply("", calls=(CALL,)),
+    result("r"),
+    reply("b"),
+    user("3"),
+)
+
+
+def measured(*per_message: int) -> Measure:
+    return Measure(per_message, sum(per_message) + OVERHEAD, exact=True)
+
+
+TENS = measured(*[10] * len(CHAT))
+
+
+@pytest.mark.parametrize(
+    ("n_ctx", "made"),
+    [
+        (200, Plan((), 0, 85, 0)),
+        (105, Plan((), 0, 85, 0)),
+        (104, Plan((1, 2), 1, 65, 0)),
+        (85, Plan((1, 2), 1, 65, 0)),
+        (84, Plan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
+        (45, Plan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
+        (44, Plan((1, 2, 3, 4, 5, 6), 2, 25, 1)),
+        (10, Plan((1, 2, 3, 4, 5, 6), 2, 25, 35)),
+    ],
+)
+def test_the_oldest_turns_go_first_with_all_their_replies(n_ctx: int, made: Plan) -> None:
+    assert plan(CHAT, TENS, n_ctx, reserve_tokens=20) == made
+
+
+def test_what_fits_is_left_alone() -> None:
+    assert plan(CHAT, TENS, 200, reserve_tokens=20).fits
+    assert not plan(CHAT, TENS, 104, reserve_tokens=20).fits
+    assert not plan(CHAT[:2], measured(10, 90), 50, reserve_tokens=20).fits
+
+
+def test_the_replies_to_the_newest_question_stay_with_it() -> None:
+    messages = (user("1"), reply("a"), user("2"), reply("", calls=(CALL,)), result("r"))
+    assert plan(messages, measured(*[10] * 5), 45, reserve_tokens=0) == Plan((0, 1), 1, 35, 0)
+
+
+def test_a_greeting_before_the_first_question_is_a_turn_of_its_own() -> None:
+    messages = (reply("Welcome"), user("1"), reply("a"), user("2"))
+    assert plan(messages, measured(*[10] * 4), 35, reserve_tokens=0) == Plan((0,), 1, 35, 0)
+
+
+def test_system_messages_stay_wherever_they_are() -> None:
+    messages = (system("s"), user("1"), system("t"), reply("a"), user("2"))
+    assert plan(messages, measured(*[10] * 5), 40, reserve_tokens=0) == Plan((1, 3), 1, 35, 0)
+
+
+def test_nothing_is_left_out_of_an_empty_chat() -> None:
+    assert plan((), Measure((), 0, exact=True), 10, reserve_tokens=0) == Plan((), 0, 0, 0)
+
+
+ROLES = st.sampled_from(list(Role))
+
+
+@given(st.lists(st.tuples(ROLES, st.integers(1, 50)), max_size=12), st.integers(0, 400), st.integers(0, 100))
+def test_no_more_goes_than_must(described: list[tuple[Role, int]], n_ctx: int, reserve_tokens: int) -> None:
+    messages = [ChatMessage(role, "x") for role, _ in described]
+    measure = measured(*(size for _, size in described))
+    made = plan(messages, measure, n_ctx, reserve_tokens)
+    budget = n_ctx - reserve_tokens
+    left_out = set(made.left_out)
+    assert made.prompt_tokens == measure.total - sum(measure.per_message[i] for i in left_out)
+    assert made.missing_tokens == max(0, made.prompt_tokens - budget)
+    assert not [i for i in left_out if messages[i].role is Role.SYSTEM]
+    questions = [i for i, message in enumerate(messages) if message.role is Role.USER]
+    assert not questions or questions[-1] not in left_out
+    if left_out:
+        newest_turn_out = max((i for i in questions if i in left_out), default=0)
+        kept_with_it = [i for i in left_out if i >= newest_turn_out]
+        assert made.prompt_tokens + sum(measure.per_message[i] for i in kept_with_it) > budget
