@@ -42,7 +42,7 @@ def checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
         Check("ruff format", ("ruff", "format", "--check", "--quiet")),
         Check("ruff check", ("ruff", "check", "--quiet")),
         Check("mypy", ("mypy",)),
-        Check("lint-imports", ("lint-imports",)),
+        Check("lint-imports", ("lint-imports", "--no-logo")),
         Check("pytest", ("pytest", *selected, *pytest_arguments)),
     ]
 

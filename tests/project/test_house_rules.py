@@ -4,7 +4,10 @@ import ast
 import re
 import string
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,8 @@ SOURCES = [path for path in PACKAGE + SCRIPTS if path.parent != CATALOGUES]
 
 # calls whose first argument, or `key`, names a text; every error of the tree takes one too
 KEYED_CALLS = re.compile(r"^(t|_text|_say|Notice|EngineFailed|\w+Error|EngineDied|Cancelled)$")
+
+BEGINNING = re.compile(r"[a-z]+(?:\.[a-z_]+)*\.$")
 
 # spelled in pieces, so that this file passes its own test
 LOCAL_PATH = re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot|ho" r"me|Us" r"ers)/\w|[A-Z]:\\Us" r"ers\\")
@@ -46,7 +51,32 @@ def test_a_module_says_what_it_is_in_its_first_line(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_module_is_short_enough_to_read(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_LINES
+    n_lines = len(path.read_text("utf-8").splitlines())
+    assert n_lines <= LONGEST_LINES
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name.partition(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+
+
+def test_every_library_that_the_package_imports_is_declared() -> None:
+    pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    declared = {
+        re.split(r"[^\w.-]", text)[0].lower().replace("-", "_")
+        for text in pyproject["project"]["dependencies"]
+    }
+    imported = {name for path in PACKAGE for name in imported_names(tree_of(path))}
+    foreign = imported - sys.stdlib_module_names - {"qwen3_chat"}
+    providers = packages_distributions()
+    providing = {
+        name.lower().replace("-", "_") for module in foreign for name in providers.get(module, [module])
+    }
+    assert sorted(providing - declared) == []
 
 
 def places(text: str) -> set[str]:
@@ -101,17 +131,20 @@ def test_every_text_that_is_asked_for_exists(path: Path) -> None:
     known = catalogue(Language.EN)
     groups = {key.partition(".")[0] for key in known}
     asked = {text for argument in keyed_arguments(tree_of(path)) for text in texts_of(argument)}
-    assert {key for key in asked if key.partition(".")[0] in groups and " " not in key} <= known.keys()
+    keys = {text for text in asked if text.partition(".")[0] in groups and " " not in text}
+    assert sorted(keys - known.keys()) == []
 
 
 def test_no_text_is_left_over() -> None:
     spelled: set[str] = set()
-    beginnings: set[str] = set()  # of keys put together in an f-string: t(f"ui.mode.{mode}")
+    beginnings: set[str] = set()  # of keys that are put together: t(f"ui.mode.{mode}"), LABEL = "ui.key."
     for path in SOURCES:
         for node in ast.walk(tree_of(path)):
             match node:
                 case ast.Constant(value=str(text)):
                     spelled.add(text)
+                    if BEGINNING.match(text):
+                        beginnings.add(text)
                 case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) if "." in text:
                     beginnings.add(text)
     unused = {
