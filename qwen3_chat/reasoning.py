@@ -130,18 +130,22 @@ class ReplySplitter:
         return _answered(self._answer.feed(str(part)))
 
     def _feed_call(self, part: str | Mark) -> list[ReplyPart]:
-        ends = isinstance(part, Mark) and part in (Mark.TOOL_CALL_OPEN, Mark.TOOL_CALL_CLOSE)
-        if not ends or _inside_string(self._call):
+        if not isinstance(part, Mark) or part in (Mark.THINK_OPEN, Mark.THINK_CLOSE):
             self._call += part
             return []
-        source, self._call = self._call, ""
-        self._stage = _Stage.ANSWER
+        source = self._call
+        call = (
+            _parsed_call(source.removeprefix(Mark.TOOL_CALL_OPEN)) if part is Mark.TOOL_CALL_CLOSE else None
+        )
+        if call is None and _inside_string(source):
+            self._call += part
+            return []
+        self._stage, self._call = _Stage.ANSWER, ""
+        if call is not None:
+            return [*_answered(self._answer.interrupt()), ToolCallRequested(call)]
         if part is Mark.TOOL_CALL_OPEN:
             return _answered(self._answer.feed(source)) + self._feed_answer(part)
-        call = _parsed_call(source.removeprefix(Mark.TOOL_CALL_OPEN))
-        if call is None:
-            return _answered(self._answer.feed(source + part))
-        return [*_answered(self._answer.interrupt()), ToolCallRequested(call)]
+        return _answered(self._answer.feed(source + part))
 
 
 class _Passage:

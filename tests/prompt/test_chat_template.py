@@ -5,10 +5,14 @@ import pytest
 from qwen3_chat.chat import SamplingParams, ThinkingMode, ToolCall
 from qwen3_chat.engine.worker.render import ChatTemplate, Plain, Rendered, Special
 from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
+from qwen3_chat.reasoning import ReplySplitter, TagScanner
 from qwen3_chat.request import ChatRequest, ToolSpec
 from tests.prompt.conversations import CONVERSATIONS, WEATHER, reply, result, system, user
 from tests.prompt.golden_texts import golden_text, render_plainly
 from tests.prompt.special_tokens import SPECIALS
+
+CALL_TEXT = '<tool_call>\n{"name": "get_weather", "arguments": {"城市": "北京"}}\n</tool_call>'
 
 
 def rendered(template: ChatTemplate, name: str) -> Rendered:
@@ -121,6 +125,28 @@ def test_an_answer_that_quotes_the_end_of_thinking_is_not_cut(template: ChatTemp
     )
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<think>\nHm.\n</think>\n\nYes.",
+        "<think>\nHm.\n\nWell.\n</think>\n\nYes.\n\nIt is `</think>`.\n",
+        "<think>\nHm.\n</think>\n\nLet me look.\n" + "\n".join([CALL_TEXT] * 2),
+        "<think>\nHm.\n</think>\n\nLet me look:\n\n" + CALL_TEXT,
+        "<think>\nHm.\n</think>\n\n" + CALL_TEXT,
+    ],
+)
+def test_a_reply_is_rendered_as_the_model_wrote_it(template: ChatTemplate, written: str) -> None:
+    scanner, splitter = TagScanner(), ReplySplitter()
+    events = [event for part in scanner.feed(written) for event in splitter.feed(part)] + splitter.flush()
+    message = reply(
+        "".join(event.text for event in events if isinstance(event, AnswerDelta)),
+        "".join(event.text for event in events if isinstance(event, ReasoningDelta)),
+        tuple(event.call for event in events if isinstance(event, ToolCallRequested)),
+    )
+    text = template.render((user("Hi"), message), (), True, add_generation_prompt=False).text
+    assert text.removesuffix("<|im_end|>\n").endswith(f"<|im_start|>assistant\n{written}")
+
+
 @pytest.mark.parametrize("source", ["", "  \n"])
 def test_a_file_without_a_template_is_refused(source: str) -> None:
     with pytest.raises(EngineError) as caught:
@@ -142,11 +168,12 @@ def test_a_template_that_is_no_jinja_is_refused() -> None:
         ("{{ 1 // 0 }}", "by zero"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ messages.append(1) }}", "unsafe"),
+        ("{{ raise_exception(messages[0].content) }}", "Hi <think>"),
     ],
 )
 def test_a_template_that_fails_says_why(source: str, reason: str) -> None:
     with pytest.raises(EngineError) as caught:
-        template_of(source).render((user("Hi"),), (), True)
+        template_of(source).render((user("Hi <think>"),), (), True)
     assert caught.value.key == "prompt.template_failed"
     assert reason in str(caught.value)
 

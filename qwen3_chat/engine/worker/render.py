@@ -103,6 +103,7 @@ class ChatTemplate:
             return letter_of[match[0]]
 
         hidden = _mapped(values, lambda text: self._special.sub(swap, text))
+        spelling_of = {ord(letter): spelling for spelling, letter in letter_of.items()}
         try:
             text = self._template.render(
                 messages=hidden[0],
@@ -113,8 +114,9 @@ class ChatTemplate:
         except (
             Exception
         ) as error:  # a template is a program out of a file: whatever it raises is its own failure
-            raise EngineError("prompt.template_failed", reason=str(error)) from error
-        return self._rendered(text, {ord(letter): spelling for spelling, letter in letter_of.items()})
+            reason = str(error).translate(spelling_of)
+            raise EngineError("prompt.template_failed", reason=reason) from error
+        return self._rendered(text, spelling_of)
 
     def _rendered(self, text: str, spelling_of: dict[int, str]) -> Rendered:
         parts: list[Special | Plain] = []
