@@ -10,7 +10,13 @@ TranscriptView {
     overflow-x: hidden;
     overflow-y: scroll;
     scrollbar-size-vertical: 1;
-    padding: 0 1;
+    scrollbar-background: $background;
+    scrollbar-background-hover: $background;
+    scrollbar-background-active: $background;
+    scrollbar-color: $foreground 15%;
+    scrollbar-color-hover: $foreground 30%;
+    scrollbar-color-active: $primary;
+    padding: 0 0 0 1;
     background: $background;
     color: $foreground;
 

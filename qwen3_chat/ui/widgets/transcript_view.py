@@ -20,6 +20,9 @@ from qwen3_chat.transcript.turn import TURN
 from qwen3_chat.ui.widgets.transcript_paint import Painter
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, PREFIX, STYLES
 
+GAP_CELLS = 1
+"""Between the text and the scrollbar."""
+
 
 class TranscriptView(ScrollView, can_focus=True):
     """Shows a column; turns that touch the screen are laid out, the heights of others may be estimates."""
@@ -71,7 +74,7 @@ class TranscriptView(ScrollView, can_focus=True):
         moved, self._top = top != self._top, top
         self._anchor = self.column.anchor(top)
         # Position and size without a layout of the screen: no widget gets another region.
-        size = Size(self.column.width, max(self.column.height, 1))
+        size = Size(self._laid_for.width, max(self.column.height, 1))
         if size != self.virtual_size:
             self.set_reactive(ScrollView.virtual_size, size)
             self.vertical_scrollbar.window_virtual_size = size.height
@@ -122,8 +125,9 @@ class TranscriptView(ScrollView, can_focus=True):
     def on_resize(self, event: Resize) -> None:
         """Wrap anew, around what is on top."""
         self._laid_for = self.scrollable_content_region.size
-        if self._laid_for.width != self.column.width:
-            self.column.resize(self._laid_for.width)
+        width = max(0, self._laid_for.width - GAP_CELLS)
+        if width != self.column.width:
+            self.column.resize(width)
         self.place(*self.column.find(self._anchor))
 
     def scroll_end(self, **options: Any) -> None:

@@ -1,0 +1,49 @@
+"""A tiny application around a transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import App, ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input
+
+from qwen3_chat.transcript import Entry
+from qwen3_chat.ui.widgets.transcript import Transcript
+from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
+
+
+class Host(App[None]):
+    """Shows entries above an input line and keeps the messages of the transcript."""
+
+    CSS = "Input { dock: bottom; border: none; height: 1; }"
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        super().__init__()
+        self.transcript = Transcript(entries, copy_label="copy")
+        self.told: list[Message] = []
+
+    def get_default_screen(self) -> Screen[None]:
+        return TranscriptScreen()
+
+    def compose(self) -> ComposeResult:
+        yield self.transcript
+        yield Input()
+
+    def on_mount(self) -> None:
+        self.transcript.focus()
+
+    def on_transcript_link_clicked(self, message: Transcript.LinkClicked) -> None:
+        self.told.append(message)
+
+    def on_transcript_copy_requested(self, message: Transcript.CopyRequested) -> None:
+        self.told.append(message)
+
+    def on_transcript_view_follow_changed(self, message: Transcript.FollowChanged) -> None:
+        self.told.append(message)
+
+
+def shown(transcript: Transcript) -> list[str]:
+    """Read the rows on the screen."""
+    return [transcript.render_line(y).text.rstrip() for y in range(transcript.screen_rows)]
