@@ -72,6 +72,9 @@ def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
 
 def main(argv: Sequence[str]) -> int:
     """Run all checks up to the first that fails, and return its exit status."""
+    if {"-h", "--help"} & set(argv):
+        print(t("scripts.test.usage"))
+        return 0
     full = "--full" in argv
     environment = ready(dev=True)
     with _temporary_home() as home:
