@@ -172,7 +172,8 @@ class Environment:
                 tools = pyproject["dependency-groups"]["dev"] if dev else []
                 run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
         except PipFailed as failure:
-            self._write_stamp({"cmake_args": before.get("cmake_args", "")})
+            # what worked before still does: pip changes nothing when it cannot get or build something
+            self._write_stamp({name: value for name, value in before.items() if name != "unfinished"})
             print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
             raise Stopped(_text(failure.key, log=self._shown(self.log))) from None
         kept = {} if dev else {name: value for name, value in before.items() if name == "dev"}
