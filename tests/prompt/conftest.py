@@ -23,6 +23,7 @@ class OpenVocab:
 
     vocab: Vocab
     pointer: ctypes.c_void_p
+    chat_template: str
 
     def ids_of_whole(self, text: str) -> list[int]:
         data = text.encode()
@@ -39,7 +40,8 @@ def opened(path: Path) -> Iterator[OpenVocab]:
     model = L.llama_model_load_from_file(str(path).encode(), params)
     assert model
     pointer = L.llama_model_get_vocab(model)
-    yield OpenVocab(Vocab(pointer), pointer)
+    source: bytes | None = L.llama_model_chat_template(model, None)
+    yield OpenVocab(Vocab(pointer), pointer, (source or b"").decode())
     L.llama_model_free(model)
 
 
@@ -76,7 +78,12 @@ def demo_template(demo_source: str) -> ChatTemplate:
     return ChatTemplate(demo_source, SPECIALS)
 
 
-@pytest.fixture(params=["qwen3_template", "demo_template"])
+@pytest.fixture(scope="session")
+def embedded_template(demo: OpenVocab) -> ChatTemplate:
+    return ChatTemplate(demo.chat_template, SPECIALS)
+
+
+@pytest.fixture(params=["qwen3_template", "demo_template", "embedded_template"])
 def template(request: pytest.FixtureRequest) -> ChatTemplate:
     chosen: ChatTemplate = request.getfixturevalue(request.param)
     return chosen

@@ -178,7 +178,7 @@ def test_a_template_that_fails_says_why(source: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("schema", ["", "{", "[1]", "null", '"text"'])
+@pytest.mark.parametrize("schema", ["", "{", "[1]", "null", '"text"', '{"a":' * 500 + "1" + "}" * 500])
 def test_a_tool_whose_schema_is_no_json_object_is_refused(template: ChatTemplate, schema: str) -> None:
     with pytest.raises(EngineError) as caught:
         template.render((user("Hi"),), (WEATHER, ToolSpec(schema)), True)

@@ -90,10 +90,26 @@ class ChatTemplate:
         Raises:
             EngineError: the template refused them or failed, or a tool's schema is no JSON object.
         """
-        values: list[Any] = [
-            [_as_template_reads(m) for m in messages],
-            [_parsed_schema(tool) for tool in tools],
-        ]
+        try:
+            hidden, spelling_of = self._hide(
+                [[_as_template_reads(message) for message in messages], [_parsed(tool) for tool in tools]]
+            )
+        except RecursionError as error:  # nothing but a schema is nested
+            raise EngineError("prompt.tool_schema_broken", reason=str(error)) from error
+        try:
+            text = self._template.render(
+                messages=hidden[0],
+                tools=hidden[1] or None,
+                enable_thinking=enable_thinking,
+                add_generation_prompt=add_generation_prompt,
+            )
+        except Exception as error:  # a template is a program out of a file: whatever it raises is its failure
+            reason = str(error).translate(spelling_of)
+            raise EngineError("prompt.template_failed", reason=reason) from error
+        return self._rendered(text, spelling_of)
+
+    def _hide(self, values: list[Any]) -> tuple[Any, dict[int, str]]:
+        """Swap every spelling of a special token for a private character; tell what each stands for."""
         letters = _unused_letters(chain(self._source, *_strings(values)))
         letter_of: dict[str, str] = {}
 
@@ -103,20 +119,7 @@ class ChatTemplate:
             return letter_of[match[0]]
 
         hidden = _mapped(values, lambda text: self._special.sub(swap, text))
-        spelling_of = {ord(letter): spelling for spelling, letter in letter_of.items()}
-        try:
-            text = self._template.render(
-                messages=hidden[0],
-                tools=hidden[1] or None,
-                enable_thinking=enable_thinking,
-                add_generation_prompt=add_generation_prompt,
-            )
-        except (
-            Exception
-        ) as error:  # a template is a program out of a file: whatever it raises is its own failure
-            reason = str(error).translate(spelling_of)
-            raise EngineError("prompt.template_failed", reason=reason) from error
-        return self._rendered(text, spelling_of)
+        return hidden, {ord(letter): spelling for spelling, letter in letter_of.items()}
 
     def _rendered(self, text: str, spelling_of: dict[int, str]) -> Rendered:
         parts: list[Special | Plain] = []
@@ -169,7 +172,7 @@ def _as_template_reads(message: ChatMessage) -> dict[str, Any]:
     return fields
 
 
-def _parsed_schema(tool: ToolSpec) -> dict[str, Any]:
+def _parsed(tool: ToolSpec) -> dict[str, Any]:
     try:
         schema = json.loads(tool.schema)
     except ValueError as error:
@@ -207,6 +210,6 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _unused_letters(used: Iterable[str]) -> Iterator[str]:
-    """Walk over the private characters that occur nowhere in the input; 137,000 are there to choose from."""
+    """Walk over the private characters that the input does without; all 137,000 fit no context."""
     taken = set(used)
     return (letter for letter in map(chr, chain(*_PRIVATE)) if letter not in taken)
