@@ -18,6 +18,7 @@ from pip_progress import ProgressLine, step_of
 
 _REDRAW_S = 0.25
 _GRACE_S = 10
+_LINE_LENGTH = 200  # a compiler's whole command says nothing to anyone
 _NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeoutError|NameResolutionError|ReadTimeoutError|ProxyError|name resolution"
     r"|Could not fetch URL|CERTIFICATE_VERIFY_FAILED|Network is unreachable"
@@ -29,7 +30,7 @@ _NO_MEMORY = re.compile(
 _TELLING = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
 # what pip says about every failure alike
 _NOISE = re.compile(
-    r"subprocess-exited-with-error|This error originates|finished with status|Failed to build"
+    r"subprocess-exited-with-error|This error originates|finished with status|Failed to build|Retrying \("
 )
 
 
@@ -57,7 +58,7 @@ def telling_lines(lines: Sequence[str], count: int = 8) -> list[str]:
     """Pick the last lines that speak of an error, or simply the last ones where none does."""
     filled = [line.rstrip() for line in lines if line.strip()]
     telling = [line for line in filled if _TELLING.search(line) and not _NOISE.search(line)]
-    return list(dict.fromkeys(telling or filled))[-count:]
+    return [line[:_LINE_LENGTH] for line in dict.fromkeys(telling or filled)][-count:]
 
 
 def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
