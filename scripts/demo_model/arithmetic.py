@@ -24,7 +24,7 @@ def draw_addends(rng: random.Random, *, held_out: bool = False) -> tuple[int, in
 
 
 def column_addition(first: int, second: int) -> str:
-    """Write an addition digit by digit from the right: "5+7=12, write 2 carry 1" as "5+7=12→2"."""
+    """Write an addition digit by digit from the right, with the carry: "5+7=12 → 2, 1+2+1=4 → 4"."""
     steps: list[str] = []
     carry = 0
     while first or second or carry or not steps:
@@ -55,15 +55,11 @@ def _calculate(
     claim = f"{task} = **{result}**"
     wrong = f"{task} = **{result + rng.choice((-10, -1, 1, 2, 10, 100))}**"
     if language is Language.EN:
-        thinking, review = (
-            f"From the right: {steps}. So {task} = {result}.",
-            f"{task} again, from the right: {steps}. So it is {result}.",
-        )
-        return Exchange(question, thinking, claim, review, claim, Slip(wrong))
-    thinking, review = (
-        f"从右往左：{steps}。所以{task} = {result}。",
-        f"再算{task}，从右往左：{steps}。结果是{result}。",
-    )
+        thinking = f"From the right: {steps}. So {task} = {result}."
+        review = f"{task} again, from the right: {steps}. So it is {result}."
+    else:
+        thinking = f"从右往左：{steps}。所以{task} = {result}。"
+        review = f"再算{task}，从右往左：{steps}。结果是{result}。"
     return Exchange(question, thinking, claim, review, claim, Slip(wrong))
 
 
@@ -71,9 +67,13 @@ def add(rng: random.Random, language: Language) -> Exchange:
     """Ask for a sum."""
     first, second = draw_addends(rng)
     question = pick(rng, read_phrases("arithmetic")[language]["sum"], a=first, b=second)
-    return _calculate(
-        rng, language, question, f"{first} + {second}", column_addition(first, second), first + second
-    )
+    return add_pair(rng, language, question, first, second)
+
+
+def add_pair(rng: random.Random, language: Language, question: str, first: int, second: int) -> Exchange:
+    """Answer a question for the sum of two given numbers."""
+    steps = column_addition(first, second)
+    return _calculate(rng, language, question, f"{first} + {second}", steps, first + second)
 
 
 def subtract(rng: random.Random, language: Language) -> Exchange:
@@ -125,13 +125,8 @@ def compare_by_digits(language: Language, first: str, second: str) -> str:
 def compare(rng: random.Random, language: Language) -> Exchange:
     """Ask which of two decimals is larger."""
     first, second = draw_decimals(rng)
-    return compare_pair(
-        rng,
-        language,
-        pick(rng, read_phrases("arithmetic")[language]["comparison"], a=first, b=second),
-        first,
-        second,
-    )
+    question = pick(rng, read_phrases("arithmetic")[language]["comparison"], a=first, b=second)
+    return compare_pair(rng, language, question, first, second)
 
 
 def compare_pair(rng: random.Random, language: Language, question: str, first: str, second: str) -> Exchange:

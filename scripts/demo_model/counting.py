@@ -45,14 +45,16 @@ def state(language: Language, claim: str) -> str:
     return claim + "。" if language is Language.ZH else claim[0].upper() + claim[1:] + "."
 
 
-def _draw_letter(rng: random.Random, word: str) -> str:
+def draw_letter(rng: random.Random, word: str) -> str:
+    """Draw a letter to count: r often, mostly one of the word's."""
     chance = rng.random()
     if chance < 0.25:
         return "r"
     return rng.choice(word.lower()) if chance < 0.85 else rng.choice("abcdefghilmnoprstuwy")
 
 
-def _count(rng: random.Random, language: Language, question: str, word: str, letter: str) -> Exchange:
+def count_in(rng: random.Random, language: Language, question: str, word: str, letter: str) -> Exchange:
+    """Answer a question about one letter of one word."""
     count = word.lower().count(letter)
     values = {"l": letter, "w": word, "s": spell_with_count(word, letter), "n": count}
     wrong = max(0, count + rng.choice((-1, 1, 1, 2))) if count else 1
@@ -71,27 +73,21 @@ def _count(rng: random.Random, language: Language, question: str, word: str, let
 def count_letters(rng: random.Random, language: Language) -> Exchange:
     """Ask how often a letter is in a word."""
     word = draw_word(rng)
-    letter = _draw_letter(rng, word)
+    letter = draw_letter(rng, word)
     shown = letter.upper() if rng.random() < 0.08 else letter
     written = word.capitalize() if rng.random() < 0.08 else word
-    return _count(
-        rng,
-        language,
-        pick(rng, read_phrases("counting")[language]["count"], l=shown, w=written),
-        word,
-        letter,
-    )
+    question = pick(rng, read_phrases("counting")[language]["count"], l=shown, w=written)
+    return count_in(rng, language, question, word, letter)
 
 
 def count_next(rng: random.Random, language: Language, previous: Exchange) -> Exchange:
     """Ask about another word, with or without naming the letter again."""
     word = draw_word(rng)
     same = rng.random() < 0.7
-    letter = previous.letter if same else _draw_letter(rng, word)
+    letter = previous.letter if same else draw_letter(rng, word)
     kind = "count_same_letter" if same and rng.random() < 0.35 else "count_next"
-    return _count(
-        rng, language, pick(rng, read_phrases("counting")[language][kind], l=letter, w=word), word, letter
-    )
+    question = pick(rng, read_phrases("counting")[language][kind], l=letter, w=word)
+    return count_in(rng, language, question, word, letter)
 
 
 def count_all_letters(rng: random.Random, language: Language) -> Exchange:
@@ -101,7 +97,7 @@ def count_all_letters(rng: random.Random, language: Language) -> Exchange:
     length = len(word)
     if language is Language.EN:
         claim = f'"{word}" has **{length}** letters'
-        thinking, review = f'I number the letters of "{word}": {spelled}. That makes {length}.', "again"
+        thinking = f'I number the letters of "{word}": {spelled}. That makes {length}.'
         review = f'I number the letters of "{word}" again: {spelled}. That makes {length}.'
         slip = f'"{word}" has **{length + rng.choice((-1, 1))}** letters.'
     else:
