@@ -29,13 +29,9 @@ def template_of(source: str) -> ChatTemplate:
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_the_text_is_the_pinned_one(template: ChatTemplate, name: str) -> None:
-    assert rendered(template, name).text == golden_text(name)
-
-
-@pytest.mark.parametrize("name", CONVERSATIONS)
-def test_the_parts_make_up_the_text(template: ChatTemplate, name: str) -> None:
+def test_the_text_is_the_pinned_one_and_the_parts_make_it_up(template: ChatTemplate, name: str) -> None:
     prompt = rendered(template, name)
+    assert prompt.text == golden_text(name)
     assert joined(prompt) == prompt.text
 
 

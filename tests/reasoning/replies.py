@@ -28,6 +28,7 @@ def call(name: str, arguments: str) -> ToolCallRequested:
     return ToolCallRequested(ToolCall(name, arguments))
 
 
+SHORT = '<tool_call>{"name": "f"}</tool_call>'
 NOW = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 
 REPLIES = {
@@ -86,7 +87,9 @@ REPLIES = {
     ),
     "tool_call_after_text": Reply(f"Let me look.\n{NOW}\n", (answer("Let me look."), call("now", "{}"))),
     "tool_call_after_an_empty_line": Reply(f"Look:\n\n{NOW}", (answer("Look:\n"), call("now", "{}"))),
-    "tool_calls_in_a_row": Reply(f"{NOW}\n{NOW}{NOW}\n\n", (call("now", "{}"),) * 3),
+    "tool_calls_in_a_row": Reply(
+        f"{NOW}\n{SHORT}{SHORT}\n\n", (call("now", "{}"), call("f", "{}"), call("f", "{}"))
+    ),
     "text_after_a_tool_call": Reply(f"A\n{NOW}\n\nB\n", (answer("A"), call("now", "{}"), answer("\n\nB\n"))),
     "text_only_after_a_tool_call": Reply(f"{NOW}\nB", (call("now", "{}"), answer("B"))),
     "tool_call_that_quotes_tags": Reply(
