@@ -223,6 +223,7 @@ TEXTS = {
     "ui.hint.stop": "Esc stops",
     "ui.hint.thinking": "Esc stops · Ctrl+G answers now",
     "ui.notice.busy": "An answer is still being written; Esc stops it.",
+    "ui.notice.bug": "This turn failed in a way that nobody foresaw ({error}); the chat is kept.",
     "ui.notice.exported": "Exported to",
     "ui.new_text": "↓ new text below",
     "ui.copied": "Copied",

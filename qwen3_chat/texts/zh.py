@@ -213,6 +213,7 @@ TEXTS = {
     "ui.hint.stop": "Esc 停止",
     "ui.hint.thinking": "Esc 停止 · Ctrl+G 立即回答",
     "ui.notice.busy": "回答还没写完；按 Esc 可停止。",
+    "ui.notice.bug": "这一轮出现了未预料的错误（{error}）；对话已保留。",
     "ui.notice.exported": "已导出到",
     "ui.new_text": "↓ 下面有新内容",
     "ui.copied": "已复制",

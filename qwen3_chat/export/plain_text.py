@@ -1,0 +1,55 @@
+"""A chat as plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+
+from qwen3_chat.chat import Role
+from qwen3_chat.export import facts
+from qwen3_chat.export.kinds import ThinkingStyle
+from qwen3_chat.plain import plain
+from qwen3_chat.store.records import Chat, StoredMessage
+from qwen3_chat.texts import t
+
+
+def render(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the chat as blocks of text, each message under who said it."""
+    blocks = [f"{facts.title(chat)}\n{facts.date(chat.created_at, zone)}"]
+    if chat.system:
+        blocks.append(f"{_heading(Role.SYSTEM)}\n{_body(chat.system)}")
+    for stored in messages:
+        first, *rest = _message(stored, thinking)
+        blocks += [f"{_heading(stored.message.role)}\n{first}", *rest]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> list[str]:
+    return list(_blocks(stored, thinking)) or [""]
+
+
+def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        header = f"({facts.thought(stored)})"
+        full = thinking is ThinkingStyle.FULL
+        yield f"{header}\n{textwrap.indent(_body(message.reasoning), '    ')}" if full else header
+    if message.content.strip():
+        yield _body(message.content)
+    for call in message.tool_calls:
+        yield f"{t('export.call', name=plain(call.name))} {plain(call.arguments)}"
+    if note := facts.stop_note(stored):
+        yield f"({note})"
+    if details := facts.details(stored):
+        yield f"({details})"
+
+
+def _heading(role: Role) -> str:
+    return f"[{facts.speaker(role)}]"
+
+
+def _body(text: str) -> str:
+    return plain(text).strip("\n")
