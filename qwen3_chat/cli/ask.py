@@ -157,11 +157,16 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
 
 async def _take_turn(session: ChatSession, text: str, printer: Printer) -> StoredMessage | None:
     reply = None
-    async with aclosing(session.send(text)) as events:
+    async with aclosing(session.prepare()) as events:
         async for event in events:
             printer.show(event)
-            if isinstance(event, ReplyStored):
-                reply = event.message
+    if printer.failure is not None:
+        return None  # a question that no model can answer makes no chat
+    async with aclosing(session.send(text)) as turn:
+        async for happened in turn:
+            printer.show(happened)
+            if isinstance(happened, ReplyStored):
+                reply = happened.message
     return reply
 
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
@@ -20,6 +20,7 @@ from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import Store
 
 SEED_BITS = 31
+NO_OPTIONS = TurnOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def open_runtime(
     paths: Paths,
     chat: str | None,
     system: str | None = None,
-    options: TurnOptions | None = None,
+    options: TurnOptions = NO_OPTIONS,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed."""
     file = model_file(choice, settings, paths.models)
@@ -80,7 +81,7 @@ async def open_runtime(
             draw_seed=lambda: secrets.randbits(SEED_BITS),
             clock=time.monotonic,
             system=settings.system_prompt if system is None else system,
-            options=options,
+            options=replace(options, presence_penalty=settings.presence_penalty),
         )
         if chat is not None:
             await session.resume(await chat_id(store, chat))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,12 +24,25 @@ OWN_TEXTS = {
 """Options that Typer adds by itself."""
 
 
+HEADINGS = {
+    "Usage:": "cli.heading.usage",
+    "Arguments:": "cli.heading.arguments",
+    "Options:": "cli.heading.options",
+    "Commands:": "cli.heading.commands",
+}
+"""Lines of a help page that Typer writes by itself."""
+
+
 class Command(TyperCommand):
-    """A command whose `--help` option speaks the user's language."""
+    """A command whose help page speaks the user's language."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Translate the help option."""
         return _translated(super().get_help_option(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """Translate the headings."""
+        return _with_headings(super().get_help(ctx))
 
 
 class Group(TyperGroup):
@@ -37,6 +51,16 @@ class Group(TyperGroup):
     def get_help_option(self, ctx: Any) -> Any:
         """Translate the help option."""
         return _translated(super().get_help_option(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """Translate the headings."""
+        return _with_headings(super().get_help(ctx))
+
+
+def _with_headings(page: str) -> str:
+    for heading, key in HEADINGS.items():
+        page = re.sub(f"^{heading}", t(key), page, flags=re.MULTILINE)
+    return page
 
 
 def _translated(parameter: Any) -> Any:
@@ -167,7 +191,8 @@ def build() -> Any:
     )
     app.callback()(chat)
     for command in (ask, chats, export):
-        app.command(command.__name__, cls=Command, help=t(f"cli.about.{command.__name__}"))(command)
+        about = t(f"cli.about.{command.__name__}")
+        app.command(command.__name__, cls=Command, help=about, short_help=about)(command)
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from qwen3_chat.cli.build import chat_id
 from qwen3_chat.config import paths_from
 from qwen3_chat.errors import UsageError
-from qwen3_chat.export import ExportFormat, ThinkingExport, default_file_name, render, write_transcript
+from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
 from qwen3_chat.plain import plain
 from qwen3_chat.store import Chat, ChatSummary, Store, StoredMessage
 from qwen3_chat.texts import t
@@ -65,18 +65,16 @@ def export_chat(wanted: str, format_name: str, thinking_name: str, output: Path 
     except ValueError as error:
         raise UsageError("cli.unknown_choice", value=format_name, known=", ".join(ExportFormat)) from error
     try:
-        thinking = ThinkingExport(thinking_name)
+        thinking = ThinkingStyle(thinking_name)
     except ValueError as error:
-        raise UsageError(
-            "cli.unknown_choice", value=thinking_name, known=", ".join(ThinkingExport)
-        ) from error
+        raise UsageError("cli.unknown_choice", value=thinking_name, known=", ".join(ThinkingStyle)) from error
     chat, messages = asyncio.run(_chat(wanted))
     text = render(chat, messages, form, thinking)
     if output is None:
         sys.stdout.write(text)
         return
-    path = output / default_file_name(chat, form) if output.is_dir() else output
-    print(t("cli.exported", path=write_transcript(path, text)), file=sys.stderr)
+    path = write_transcript(output, text, default_file_name(chat, form))
+    print(t("cli.exported", path=path), file=sys.stderr)
 
 
 async def _chat(wanted: str) -> tuple[Chat, tuple[StoredMessage, ...]]:

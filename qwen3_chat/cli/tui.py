@@ -60,4 +60,8 @@ def _remember_theme(file: Path, name: str) -> None:
 
 
 def _exports(paths: Paths, settings: Settings) -> Path:
-    return Path(settings.export_folder).expanduser() if settings.export_folder else paths.exports
+    """Find the folder of exports; it is made here, an export only says where it can't be written."""
+    folder = Path(settings.export_folder).expanduser() if settings.export_folder else paths.exports
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder

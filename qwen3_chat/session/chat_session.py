@@ -56,6 +56,7 @@ class ChatSession:
         self._store = store
         self._draw_seed = draw_seed
         self._clock = clock
+        self._load_s = 0.0
         self._system = system
 
     @property
@@ -110,6 +111,14 @@ class ChatSession:
             async for event in events:
                 yield event
 
+    async def prepare(self) -> AsyncGenerator[EngineEvent, None]:
+        """Load the model where it is not loaded; the next reply tells how long it took."""
+        began_s = self._clock()
+        async with aclosing(self.engine.load()) as events:
+            async for event in events:
+                yield event
+                self._load_s = self._clock() - began_s
+
     def rewind(self) -> bool:
         """Go back to the latest user message; its answers stay stored. False where there is none."""
         branch = self.messages
@@ -136,13 +145,12 @@ class ChatSession:
 
     async def _reply(self, mode: ThinkingMode) -> AsyncGenerator[SessionEvent, None]:
         """Generate one reply: load, fit, generate, commit what arrived."""
-        asked_at_s = self._clock()
-        async with aclosing(self.engine.load()) as loading:
+        async with aclosing(self.prepare()) as loading:
             async for event in loading:
                 yield event
                 if isinstance(event, EngineFailed):
                     return
-        load_s = self._clock() - asked_at_s
+        load_s, self._load_s = self._load_s, 0.0
         try:
             request, left_out = await self._fit(self._request(mode))
         except EngineError as error:
@@ -199,7 +207,7 @@ class ChatSession:
         measure = await self.engine.measure(request)
         model = self.engine.model
         if model is None:
-            raise EngineError("engine.gone")
+            raise EngineError("engine.no_model")
         reserve = min(ANSWER_RESERVE_TOKENS, model.n_ctx // 8)
         planned = plan(request.messages, measure, model.n_ctx, reserve)
         if planned.missing_tokens:

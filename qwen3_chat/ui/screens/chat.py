@@ -13,7 +13,7 @@ from textual.worker import WorkerError
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.errors import Qwen3ChatError
-from qwen3_chat.export import ExportFormat, ThinkingExport, default_file_name, render, write_transcript
+from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
 from qwen3_chat.prompt import only_a_tag, typed_mode
 from qwen3_chat.session import ChatSession, SessionEvent
 from qwen3_chat.store import Store
@@ -126,7 +126,7 @@ class ChatScreen(TranscriptScreen[None]):
     @work(group="load", exit_on_error=False)
     async def prepare_engine(self) -> None:
         """Load the model while the user reads and writes."""
-        await self._run(self.session.engine.load())
+        await self._run(self.session.prepare())
         if not self.session.messages:
             self.show_chat()
 
@@ -156,6 +156,11 @@ class ChatScreen(TranscriptScreen[None]):
             self.notify(str(error), severity="error", markup=False)
             if len(self.session.messages) == before:
                 self.input.put_back(typed)
+        except (
+            Exception
+        ) as error:  # a fault in one turn must not end the app: the chat, the draft are the user's
+            self.log.error(error)
+            self.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20, markup=False)
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
         turn = self.turn
@@ -251,9 +256,9 @@ class ChatScreen(TranscriptScreen[None]):
         chat = self.session.chat
         if chat is None:
             return
-        text = render(chat, self.session.messages, ExportFormat.MD, ThinkingExport.FOLDED)
+        text = render(chat, self.session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
         try:
-            path = write_transcript(self._exports / default_file_name(chat, ExportFormat.MD), text)
+            path = write_transcript(self._exports, text, default_file_name(chat, ExportFormat.MARKDOWN))
         except Qwen3ChatError as error:
             self.notify(str(error), severity="error", markup=False)
         else:

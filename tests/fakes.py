@@ -1,0 +1,92 @@
+"""An engine that does on demand what the real one does only by accident: die, hang, fill its context."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+
+MODEL = LoadedModel(
+    name="Fake",
+    quant="Q8_0",
+    path="/nowhere/fake.gguf",
+    architecture="qwen3",
+    parameters=600_000_000,
+    size_bytes=640_000_000,
+    n_ctx=1000,
+    n_ctx_train=40960,
+    n_layers=28,
+    n_gpu_layers=0,
+    device="CPU",
+    is_demo=False,
+)
+
+
+def finished(
+    reason: StopReason = StopReason.END_OF_TURN, mode: ThinkingMode = ThinkingMode.THINK
+) -> TurnFinished:
+    """Make the event that ends a reply."""
+    return TurnFinished(
+        reason, mode, Usage(10, 4, 2, 1), Timings(tokens_per_s=50, reasoning_s=1), 7, (1, 2, 3)
+    )
+
+
+Step = EngineEvent | asyncio.Event | Exception
+
+REPLY: tuple[EngineEvent, ...] = (ReasoningDelta("Let me see.", 3), AnswerDelta("It is 3.", 4), finished())
+
+
+class FakeEngine:
+    """Plays one script of events per reply; an `asyncio.Event` in a script is waited for."""
+
+    capabilities = Capabilities(True, True, True, True, True, True)
+
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        tokens_per_message: int = 10,
+        loading: Sequence[EngineEvent] = (),
+    ) -> None:
+        self.model: LoadedModel | None = MODEL
+        self.requests: list[ChatRequest] = []
+        self.cancelled = asyncio.Event()
+        self.ends_of_thinking = 0
+        self._scripts = list(scripts)
+        self._tokens_per_message = tokens_per_message
+        self._loading = loading
+
+    async def load(self) -> AsyncGenerator[EngineEvent, None]:
+        """Say what loading should say."""
+        for event in self._loading:
+            yield event
+
+    async def measure(self, request: ChatRequest) -> Measure:
+        """Count every message alike."""
+        counts = tuple(self._tokens_per_message for _ in request.messages)
+        return Measure(counts, sum(counts), exact=True)
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Play the next script."""
+        self.requests.append(request)
+        for step in self._scripts.pop(0) if self._scripts else REPLY:
+            match step:
+                case asyncio.Event():
+                    await step.wait()
+                case Exception():
+                    raise step
+                case _:
+                    yield step
+
+    async def end_thinking(self) -> None:
+        """Count the calls."""
+        self.ends_of_thinking += 1
+
+    async def cancel(self) -> None:
+        """Tell a script that waits for it."""
+        self.cancelled.set()
+
+    async def close(self) -> None:
+        """Hold nothing."""

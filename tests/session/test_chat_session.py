@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import Role, StopReason, ThinkingMode
+from qwen3_chat.events import AnswerDelta, EngineFailed, Notice, ReasoningDelta
+from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
+from qwen3_chat.store import Store
+from tests.fakes import REPLY, FakeEngine, finished
+
+THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "chats.db")
+    yield store
+    await store.close()
+
+
+def session_with(
+    store: Store, engine: FakeEngine, system: str = "", options: TurnOptions | None = None
+) -> ChatSession:
+    return ChatSession(engine, store, draw_seed=lambda: 42, clock=lambda: 0.0, system=system, options=options)
+
+
+async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEvent]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+async def test_the_users_message_is_stored_before_anything_else_happens(store: Store) -> None:
+    session = session_with(store, FakeEngine())
+    async with aclosing(session.send("Hello")) as events:
+        first = await anext(events)
+        assert isinstance(first, UserStored)
+        assert [m.message.content for m in await store.branch(first.message.chat_id)] == ["Hello"]
+
+
+async def test_a_turn_stores_question_reply_and_how_it_came_about(store: Store) -> None:
+    session = session_with(store, FakeEngine())
+    events = await all_of(session.send("How many?"))
+    assert [type(event) for event in events][:2] == [UserStored, ReplyStarted]
+    assert isinstance(events[-1], ReplyStored)
+    assert session.chat is not None
+    question, reply = await store.branch(session.chat.id)
+    assert (question.message.role, reply.message.role) == (Role.USER, Role.ASSISTANT)
+    assert (reply.message.reasoning, reply.message.content) == ("Let me see.", "It is 3.")
+    assert (reply.meta.model, reply.meta.seed, reply.meta.mode) == ("Fake", 42, THINK)
+    assert reply.meta.stop_reason is StopReason.END_OF_TURN
+    assert reply.token_ids == (1, 2, 3)
+    assert session.chat.title == "How many?"
+
+
+async def test_the_next_turn_remembers_the_last_one(store: Store) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine, system="Be brief.")
+    await all_of(session.send("First"))
+    await all_of(session.send("Second"))
+    sent = [(m.role, m.content) for m in engine.requests[1].messages]
+    assert sent == [
+        (Role.SYSTEM, "Be brief."),
+        (Role.USER, "First"),
+        (Role.ASSISTANT, "It is 3."),
+        (Role.USER, "Second"),
+    ]
+
+
+async def test_a_chat_is_resumed_with_its_toggle(store: Store) -> None:
+    first = session_with(store, FakeEngine())
+    await all_of(first.send("One"))
+    await first.set_toggle(NO_THINK)
+    assert first.chat is not None
+    engine = FakeEngine()
+    second = session_with(store, engine)
+    await second.resume(first.chat.id)
+    assert second.mode is NO_THINK
+    await all_of(second.send("Two"))
+    assert engine.requests[0].mode is NO_THINK
+    assert engine.requests[0].messages[-1].mode_tag is NO_THINK
+
+
+async def test_a_typed_tag_moves_the_toggle_and_is_not_appended_again(store: Store) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine)
+    await all_of(session.send("One /no_think"))
+    assert engine.requests[0].mode is NO_THINK
+    assert engine.requests[0].messages[-1].mode_tag is None
+    assert session.mode is NO_THINK
+    await all_of(session.send("Two"))
+    assert engine.requests[1].mode is NO_THINK
+    assert engine.requests[1].messages[-1].mode_tag is None
+
+
+async def test_a_reply_that_is_abandoned_is_stored_as_far_as_it_came(store: Store) -> None:
+    never = asyncio.Event()
+    session = session_with(store, FakeEngine([ReasoningDelta("Hm"), AnswerDelta("Half"), never]))
+    async with aclosing(session.send("Go")) as events:
+        async for event in events:
+            if isinstance(event, AnswerDelta):
+                break
+    assert session.chat is not None
+    reply = (await store.branch(session.chat.id))[-1]
+    assert (reply.message.reasoning, reply.message.content) == ("Hm", "Half")
+    assert reply.meta.stop_reason is StopReason.CANCELLED
+
+
+async def test_a_cancelled_task_still_stores_what_arrived(store: Store) -> None:
+    never = asyncio.Event()
+    arrived = asyncio.Event()
+    session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
+
+    async def turn() -> None:
+        async with aclosing(session.send("Go")) as events:
+            async for event in events:
+                if isinstance(event, AnswerDelta):
+                    arrived.set()
+
+    task = asyncio.create_task(turn())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert session.chat is not None
+    assert (await store.branch(session.chat.id))[-1].message.content == "Half"
+
+
+async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store: Store) -> None:
+    never = asyncio.Event()
+    session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
+    other = asyncio.create_task(all_of(session.send("Go")))
+    async with asyncio.timeout(10):
+        while session.chat is None or not any(  # noqa: ASYNC110 - the store tells nobody
+            m.message.content == "Half" for m in await store.branch(session.chat.id)
+        ):
+            await asyncio.sleep(0)
+    other.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await other
+
+
+async def test_an_engine_that_fails_keeps_what_arrived_and_the_next_turn_works(store: Store) -> None:
+    died = EngineFailed("engine.killed")
+    engine = FakeEngine([AnswerDelta("Half"), died], REPLY)
+    session = session_with(store, engine)
+    events = await all_of(session.send("Go"))
+    assert died in events
+    assert session.messages[-1].message.content == "Half"
+    assert session.messages[-1].meta.stop_reason is StopReason.ERROR
+    await all_of(session.send("Again"))
+    assert session.messages[-1].message.content == "It is 3."
+
+
+async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(store: Store) -> None:
+    engine = FakeEngine(loading=[EngineFailed("engine.killed")])
+    session = session_with(store, engine)
+    events = await all_of(session.send("Go"))
+    assert isinstance(events[-1], EngineFailed)
+    assert [m.message.content for m in session.messages] == ["Go"]
+    assert session.rewind()
+
+
+async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Store) -> None:
+    engine = FakeEngine(REPLY, [AnswerDelta("Other"), finished()])
+    session = session_with(store, engine)
+    await all_of(session.send("Go"))
+    first = session.messages[-1]
+    assert session.rewind()
+    await all_of(session.answer())
+    second = session.messages[-1]
+    assert (first.parent_id, second.message.content) == (second.parent_id, "Other")
+    assert [m.id for m in await store.siblings(second.id)] == [first.id, second.id]
+
+
+async def test_what_does_not_fit_is_left_out_and_said(store: Store) -> None:
+    engine = FakeEngine(tokens_per_message=250)
+    session = session_with(store, engine)
+    for text in ("One", "Two"):
+        await all_of(session.send(text))
+    events = await all_of(session.send("Three"))
+    started = next(event for event in events if isinstance(event, ReplyStarted))
+    notice = next(event for event in events if isinstance(event, Notice))
+    assert notice.values == {"count": len(started.left_out)}
+    assert started.left_out == tuple(m.id for m in session.messages[: len(started.left_out)])
+    assert [m.content for m in engine.requests[-1].messages][-1] == "Three"
+    assert len(engine.requests[-1].messages) == 5 - len(started.left_out)
+
+
+async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_kept(store: Store) -> None:
+    session = session_with(store, FakeEngine(tokens_per_message=2000))
+    events = await all_of(session.send("Long"))
+    assert isinstance(events[-1], EngineFailed)
+    assert events[-1].values == {"tokens": 2000, "n_ctx": 1000}
+    assert [m.message.content for m in session.messages] == ["Long"]
+
+
+@pytest.mark.parametrize("mode", [THINK, NO_THINK])
+async def test_each_mode_is_sampled_as_qwen_recommends(store: Store, mode: ThinkingMode) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine)
+    await session.set_toggle(mode)
+    await all_of(session.send("Go"))
+    sampling = engine.requests[0].sampling
+    expected = (0.6, 0.95, 20, 0.0) if mode is THINK else (0.7, 0.8, 20, 0.0)
+    assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == expected
+
+
+async def test_options_of_the_turn_win_over_the_presets(store: Store) -> None:
+    engine = FakeEngine()
+    options = TurnOptions(temperature=0.1, presence_penalty=1.5, seed=9, max_tokens=5, thinking_budget=0)
+    await all_of(session_with(store, engine, options=options).send("Go"))
+    request = engine.requests[0]
+    assert (request.sampling.temperature, request.sampling.presence_penalty) == (0.1, 1.5)
+    assert (request.seed, request.max_tokens, request.thinking_budget) == (9, 5, 0)

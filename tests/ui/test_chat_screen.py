@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import asyncio
+
+from textual.widgets import OptionList
+
+from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.ui.screens.chats import ChatsScreen
+from qwen3_chat.ui.screens.help import HelpScreen
+from qwen3_chat.ui.turn_view import Phase
+from tests.fakes import FakeEngine, Step, finished
+from tests.ui.conftest import Start
+
+THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
+
+
+async def test_a_turn_shows_question_thinking_header_and_answer(start: Start) -> None:
+    async with start() as app:
+        await app.turn("How many r's?")
+        assert app.shows("How many r's?")
+        assert app.shows("Thought 1.0 s · 2 tok · 2 tok/s")
+        assert app.shows("It is 3.")
+        assert not app.screen.input.text
+
+
+async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) -> None:
+    async with start() as app:
+        assert app.shows("Thinking on")
+        await app.pilot.press("ctrl+t")
+        await app.until(lambda: app.shows("Thinking off"))
+        assert app.session.mode is NO_THINK
+        await app.turn("Hello")
+        assert app.shows("Hello /no_think")
+        assert app.session.messages[0].message.content == "Hello"
+
+
+async def test_a_message_of_nothing_but_a_tag_switches_and_asks_nothing(start: Start) -> None:
+    async with start() as app:
+        await app.say("/no_think")
+        await app.until(lambda: app.session.mode is NO_THINK)
+        assert app.session.messages == ()
+
+
+async def test_escape_stops_and_the_partial_answer_stays(start: Start) -> None:
+    engine = FakeEngine()
+    engine._scripts = [[AnswerDelta("Half an answer"), engine.cancelled, finished(StopReason.CANCELLED)]]
+    async with start(engine) as app:
+        await app.say("Go")
+        await app.until(lambda: app.shows("Half an answer"))
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.screen.turn.is_busy)
+        assert app.shows("Half an answer")
+        assert app.shows("Stopped.")
+        assert app.session.messages[-1].message.content == "Half an answer"
+
+
+async def test_loading_reading_and_thinking_each_tell_what_goes_on(start: Start) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+    script: list[Step] = [
+        LoadProgressed(0.5),
+        gates[0],
+        PrefillProgressed(60, 120, 0),
+        gates[1],
+        ReasoningDelta("Hm", 1),
+        gates[2],
+        finished(),
+    ]
+    async with start(FakeEngine(script)) as app:
+        await app.say("Go")
+        await app.until(lambda: app.shows("Loading the model"))
+        gates[0].set()
+        await app.until(lambda: app.shows("Reading the prompt 60/120"))
+        gates[1].set()
+        await app.until(lambda: app.screen.turn.phase is Phase.THINKING)
+        await app.until(lambda: app.shows("Hm"))
+        gates[2].set()
+        await app.until(lambda: not app.screen.turn.is_busy)
+
+
+async def test_answer_now_is_offered_only_while_it_thinks(start: Start) -> None:
+    gate = asyncio.Event()
+    engine = FakeEngine([ReasoningDelta("Hm", 1), gate, AnswerDelta("So."), finished()])
+    async with start(engine) as app:
+        assert not app.shows("Answer now")
+        await app.say("Go")
+        await app.until(lambda: app.screen.turn.phase is Phase.THINKING)
+        await app.pilot.press("ctrl+g")
+        assert engine.ends_of_thinking == 1
+        gate.set()
+        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.pilot.press("ctrl+g")
+        assert engine.ends_of_thinking == 1
+
+
+async def test_an_engine_that_dies_leaves_the_partial_answer_and_a_sentence(start: Start) -> None:
+    engine = FakeEngine([AnswerDelta("Half"), EngineFailed("engine.killed")])
+    async with start(engine) as app:
+        await app.turn("Go")
+        assert app.shows("Half")
+        assert app.shows("F5 answers the last message again.")
+        await app.turn("Again")
+        assert app.shows("It is 3.")
+
+
+async def test_a_message_sent_while_a_reply_is_written_stays_in_the_box(start: Start) -> None:
+    gate = asyncio.Event()
+    async with start(FakeEngine([AnswerDelta("…"), gate, finished()])) as app:
+        await app.say("First")
+        await app.until(lambda: app.screen.turn.phase is Phase.ANSWERING)
+        await app.say("Second")
+        assert app.screen.input.text == "Second"
+        gate.set()
+        await app.until(lambda: not app.screen.turn.is_busy)
+
+
+async def test_a_stored_chat_is_found_by_its_words_and_gone_on_with(start: Start) -> None:
+    async with start() as app:
+        await app.turn("About strawberries")
+        await app.pilot.press("ctrl+n")
+        await app.turn("今天天气怎么样")
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: isinstance(app.app.screen, ChatsScreen))
+        options = app.app.screen.query_one(OptionList)
+        await app.until(lambda: options.option_count == 2)
+        await app.pilot.press(*"strawb")
+        await app.until(lambda: options.option_count == 1)
+        await app.pilot.press("enter")
+        await app.until(lambda: app.shows("About strawberries"))
+        assert len(app.session.messages) == 2
+
+
+async def test_a_resumed_chat_is_shown_from_its_end(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Remember me")
+        number = app.session.messages[0].chat_id
+    async with start(resume=number) as app:
+        assert app.shows("Remember me")
+        assert app.shows("It is 3.")
+
+
+async def test_an_export_tells_its_path_and_never_overwrites(start: Start) -> None:
+    async with start(size=(120, 40)) as app:
+        await app.turn("草莓里有几个r？")
+        await app.pilot.press("ctrl+s")
+        await app.until(lambda: len(list(app.exports.glob("*.md"))) == 1)
+        await app.pilot.press("ctrl+s")
+        await app.until(lambda: len(list(app.exports.glob("*.md"))) == 2)
+        await app.until(lambda: app.shows("Exported to"))
+        assert all("草莓" in path.name for path in app.exports.glob("*.md"))
+
+
+async def test_up_brings_back_what_was_sent_and_down_the_draft(start: Start) -> None:
+    async with start() as app:
+        await app.turn("One")
+        await app.turn("Two")
+        app.screen.input.text = "Draft"
+        await app.pilot.press("up")
+        assert app.screen.input.text == "Two"
+        await app.pilot.press("up")
+        assert app.screen.input.text == "One"
+        await app.pilot.press("down", "down")
+        assert app.screen.input.text == "Draft"
+
+
+async def test_a_new_line_is_a_key_and_a_paste_keeps_its_lines(start: Start) -> None:
+    async with start() as app:
+        await app.pilot.press("a", "ctrl+j", "b")
+        assert app.screen.input.text == "a\nb"
+
+
+async def test_the_help_names_every_key(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        await app.pilot.press("f1")
+        await app.until(lambda: isinstance(app.app.screen, HelpScreen))
+        for text in ("Switch thinking on or off", "Export this chat", "Leave; everything is kept"):
+            await app.until(lambda text=text: app.shows(text))
+        await app.pilot.press("escape")
+        assert not isinstance(app.app.screen, HelpScreen)
+
+
+async def test_answering_again_replaces_the_answer_on_the_screen(start: Start) -> None:
+    engine = FakeEngine([AnswerDelta("First answer"), finished()], [AnswerDelta("Second answer"), finished()])
+    async with start(engine) as app:
+        await app.turn("Go")
+        await app.pilot.press("f5")
+        await app.until(lambda: app.shows("Second answer") and not app.screen.turn.is_busy)
+        assert not app.shows("First answer")
+
+
+async def test_leaving_in_mid_answer_stores_what_arrived(start: Start) -> None:
+    never = asyncio.Event()
+    async with start(FakeEngine([AnswerDelta("Half"), never])) as app:
+        await app.say("Go")
+        await app.until(lambda: app.shows("Half"))
+        await app.app.action_quit()
+        number = app.session.messages[0].chat_id
+        assert (await app.store.branch(number))[-1].message.content == "Half"
+
+
+async def test_escapes_in_a_reply_never_reach_the_terminal(start: Start) -> None:
+    engine = FakeEngine([ReasoningDelta("\x1b[2J"), AnswerDelta("a\x1b]0;owned\x07b\x9b31m"), finished()])
+    async with start(engine) as app:
+        await app.turn("Go\x1b[31m")
+        screen = "\n".join(app.rows())
+        assert not any(ord(character) < 32 and character != "\n" for character in screen)
+        assert "\x9b" not in screen
