@@ -13,14 +13,15 @@ from qwen3_chat.store.rows import columns_of, message_of, storable
 from qwen3_chat.store.search import index_message
 from qwen3_chat.store.title import title_of
 
+# A message's id is higher than its parent's, so the order of ids is the order of the branch.
 _BRANCH: Final = """
-    WITH RECURSIVE branch (id, parent_id, depth) AS (
-        SELECT id, parent_id, 0 FROM messages WHERE id = :head_id AND chat_id = :chat_id
+    WITH RECURSIVE branch (id) AS (
+        SELECT :head_id
         UNION ALL
-        SELECT messages.id, messages.parent_id, depth + 1
-            FROM messages JOIN branch ON messages.id = branch.parent_id
+        SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
+            WHERE messages.parent_id IS NOT NULL
     )
-    SELECT messages.* FROM branch JOIN messages ON messages.id = branch.id ORDER BY depth DESC
+    SELECT * FROM messages WHERE id IN branch ORDER BY id
 """
 
 
@@ -107,7 +108,7 @@ def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) ->
     if head_id is not None:
         _check_is_in_chat(connection, chat_id, head_id)
     last_id = chat.head_id if head_id is None else head_id
-    rows = connection.execute(_BRANCH, {"chat_id": chat_id, "head_id": last_id})
+    rows = connection.execute(_BRANCH, {"head_id": last_id})
     return tuple(message_of(row) for row in rows)
 
 

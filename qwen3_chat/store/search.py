@@ -10,17 +10,26 @@ from qwen3_chat.store.records import SearchHit, SearchOrder
 from qwen3_chat.store.rows import message_of
 from qwen3_chat.store.search_terms import index_text, match_expression
 
+# The ids first: sorting them alone is many times faster than sorting whole messages.
 _FIND: Final = """
+    WITH found (id, place) AS (
+        SELECT message_terms.rowid, row_number() OVER (ORDER BY {order})
+        FROM message_terms
+            JOIN messages ON messages.id = message_terms.rowid
+            JOIN chats ON chats.id = messages.chat_id
+        WHERE message_terms MATCH :query AND chats.deleted_at IS NULL
+        ORDER BY {order} LIMIT :limit
+    )
     SELECT messages.*, chats.title
-    FROM message_terms
-        JOIN messages ON messages.id = message_terms.rowid
+    FROM found
+        JOIN messages ON messages.id = found.id
         JOIN chats ON chats.id = messages.chat_id
-    WHERE message_terms MATCH ? AND chats.deleted_at IS NULL
+    ORDER BY place
 """
 _ORDERS: Final = {
-    SearchOrder.NEWEST: "ORDER BY messages.created_at DESC, messages.id DESC",
+    SearchOrder.NEWEST: "message_terms.rowid DESC",
     # A word of the answer says more about a message than one of its thinking.
-    SearchOrder.RELEVANCE: "ORDER BY bm25(message_terms, 2.0, 1.0), messages.id DESC",
+    SearchOrder.RELEVANCE: "bm25(message_terms, 2.0, 1.0), message_terms.rowid DESC",
 }
 
 
@@ -29,7 +38,8 @@ def find(connection: sqlite3.Connection, query: str, order: SearchOrder, limit: 
     expression = match_expression(query)
     if expression is None:
         return ()
-    rows = connection.execute(f"{_FIND} {_ORDERS[order]} LIMIT ?", (expression, limit))
+    statement = _FIND.format(order=_ORDERS[order])
+    rows = connection.execute(statement, {"query": expression, "limit": limit})
     return tuple(_hit(row, query) for row in rows)
 
 
