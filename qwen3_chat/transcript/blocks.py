@@ -110,6 +110,7 @@ class BlockPage(Page):
                         self._prefixes.append((first, others))
                         self.add([], "")
                         self._prefixes.pop()
+                        self.line_end += 1
                 case "table_open":
                     self.gap(token, top)
                     self._ends(token, gap=True)

@@ -42,6 +42,11 @@ def clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     if part.isascii():
         yield from ((i, i + 1, 1) for i in range(start, end))
         return
+    if (tab := part.find("\t")) >= 0:  # of no width for rich, which would join it to its neighbours
+        yield from clusters(text, start, start + tab)
+        yield start + tab, start + tab + 1, 1
+        yield from clusters(text, start + tab + 1, end)
+        return
     spans, _ = split_graphemes(part)
     flags = {found.start() for found in _FLAG.finditer(part)}
     pieces = iter(spans)

@@ -13,6 +13,8 @@ from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
 
+MOST_LEVELS = 100  # of quotes in lists in quotes; what is deeper is not drawn
+
 _FORMULA = re.compile(
     r"\$\$.{1,2000}?\$\$|\$(?![\s$])(?:[^$\n\\]|\\.){1,500}?(?<![\s\\])\$(?![\d$])"
     r"|\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\]",
@@ -22,7 +24,10 @@ _CLOSERS = {"$$": "$$", r"\[": r"\]"}
 
 
 class _FriendlyInline(StateInline):
-    """CommonMark's flanking rules, except that a CJK neighbour counts as white space next to punctuation."""
+    """CommonMark's flanking rules, except beside CJK text, which has no spaces to tell words apart.
+
+    Its punctuation counts as letters, its characters as white space next to other punctuation.
+    """
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803 (markdown-it's names)
         source, end = self.src, start
@@ -32,8 +37,9 @@ class _FriendlyInline(StateInline):
         after = source[end] if end < self.posMax else " "
         space_before, space_after = isWhiteSpace(ord(before)), isWhiteSpace(ord(after))
         mark_before, mark_after = (isMdAsciiPunct(ord(c)) or isPunctChar(c) for c in (before, after))
-        left = not space_after and (not mark_after or space_before or mark_before or bool(is_cjk(before)))
-        right = not space_before and (not mark_before or space_after or mark_after or bool(is_cjk(after)))
+        cjk_before, cjk_after = bool(is_cjk(before)), bool(is_cjk(after))
+        left = not space_after and (not mark_after or cjk_after or space_before or mark_before or cjk_before)
+        right = not space_before and (not mark_before or cjk_before or space_after or mark_after or cjk_after)
         return Scanned(
             left and (canSplitWord or not right or mark_before),
             right and (canSplitWord or not left or mark_after),
@@ -92,7 +98,9 @@ def _line(state: StateBlock, line: int) -> str:
 
 
 def _make() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MOST_LEVELS}).enable(
+        ["table", "strikethrough"]
+    )
     inline, block = parser.inline.ruler, parser.block.ruler
     inline.at("emphasis", _friendly(emphasis.tokenize))
     inline.at("strikethrough", _friendly(strikethrough.tokenize))

@@ -201,7 +201,9 @@ class Turn:
 
 def _trimmed(text: str) -> str:
     """Text without blank lines around it; its end may come back when more text follows."""
-    first_ink = len(text) - len(text.lstrip())
+    if not (inked := text.lstrip()):
+        return ""
+    first_ink = len(text) - len(inked)
     return text.rstrip("\r\n")[text.rfind("\n", 0, first_ink) + 1 :]
 
 

@@ -1,0 +1,444 @@
+"""The transcript in an application: following, folding, selecting, clicking, streaming."""
+
+from __future__ import annotations
+
+import pytest
+from textual.events import MouseScrollUp
+from textual.geometry import Offset
+from textual.pilot import Pilot
+from textual.selection import SELECT_ALL
+from textual.theme import Theme
+from textual.widgets import Input
+
+from qwen3_chat.transcript import Entry, ThinkingDisplay
+from qwen3_chat.ui.widgets.transcript import Transcript
+from tests.transcript.host import Host, shown
+from tests.transcript.samples import answer, chat
+
+LIVE = Entry("assistant", header="Qwen3", reasoning_header="Thinking…")
+THOUGHT = Entry("assistant", "The answer.", "why\n" * 5, "Qwen3", "Thought 2 s")
+LONG = "\n\n".join(f"Paragraph {number}." for number in range(60))
+
+
+def cell_of(transcript: Transcript, text: str) -> Offset:
+    """Cell of the widget where a text is drawn."""
+    for y, row in enumerate(shown(transcript)):
+        if text in row:
+            return Offset(row.index(text) + transcript.gutter.left, y + transcript.gutter.top)
+    raise AssertionError(f"{text!r} is not on the screen: {shown(transcript)}")
+
+
+def flushed(transcript: Transcript, *, reasoning: str = "", text: str = "") -> None:
+    if reasoning:
+        transcript.write_reasoning(reasoning)
+    if text:
+        transcript.write_answer(text)
+    transcript.flush(now=True)
+
+
+async def test_a_chat_opens_at_its_end() -> None:
+    host = Host([Entry("user", LONG, header="You")])
+    async with host.run_test(size=(60, 20)):
+        assert shown(host.transcript)[-2:] == ["▌ Paragraph 59.", ""]
+        assert host.transcript.following
+
+
+async def test_another_chat_replaces_the_first() -> None:
+    host = Host(chat(3))
+    async with host.run_test(size=(60, 20)):
+        host.transcript.scroll_home()
+        host.transcript.show([Entry("user", "Hi", header="You")])
+        assert [row for row in shown(host.transcript) if row][1:] == ["▌ Hi"]
+        assert host.transcript.following
+
+
+async def test_an_empty_chat_is_blank_and_harmless() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        assert not any(shown(host.transcript))
+        for key in ("up", "pagedown", "home", "end"):
+            await pilot.press(key)
+        await pilot.click(Transcript, offset=(3, 3), times=2)
+        host.transcript.toggle_thinking()
+        host.transcript.toggle_all_thinking()
+        host.transcript.copy_answer()
+        host.transcript.set_note("x")
+        host.transcript.flush()
+        host.transcript.finish(LIVE)
+
+
+async def test_keys_move_by_rows_and_pages() -> None:
+    host = Host([Entry("user", "\n".join(map(str, range(100))))])
+    async with host.run_test(size=(60, 21)) as pilot:
+
+        async def first_after(key: str) -> str:
+            await pilot.press(key)
+            return shown(host.transcript)[0]
+
+        assert host.transcript.screen_rows == 20
+        assert await first_after("home") == "▌ 0"
+        assert await first_after("down") == "▌ 1"
+        assert await first_after("pagedown") == "▌ 21"
+        assert await first_after("pageup") == "▌ 1"
+        assert await first_after("end") == "▌ 81"
+        assert await first_after("up") == "▌ 80"
+
+
+# following
+
+
+async def test_the_reader_at_the_end_follows_what_is_written() -> None:
+    host = Host(chat(2))
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text=LONG)
+        assert shown(host.transcript)[-2] == "  Paragraph 59."
+        assert not host.transcript.unseen
+
+
+async def test_the_reader_elsewhere_stays_and_is_told() -> None:
+    host = Host(chat(2))
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.press("pageup", "pageup")
+        before = shown(host.transcript)
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text=LONG)
+        await pilot.pause()
+        assert shown(host.transcript) == before
+        assert host.told[-1] == Transcript.FollowChanged(following=False, unseen=True)
+        await pilot.press("end")
+        await pilot.pause()
+        assert host.told[-1] == Transcript.FollowChanged(following=True, unseen=False)
+
+
+async def test_moving_back_to_the_end_follows_again() -> None:
+    host = Host(chat(2))
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.press("up")
+        assert not host.transcript.following
+        await pilot.press("down")
+        assert host.transcript.following
+
+
+async def test_the_wheel_moves_and_leaves_the_end() -> None:
+    host = Host(chat(2))
+    async with host.run_test(size=(60, 20)) as pilot:
+        before = shown(host.transcript)
+        await pilot._post_mouse_events([MouseScrollUp], Transcript, offset=(5, 5))
+        assert shown(host.transcript) != before
+        assert not host.transcript.following
+
+
+@pytest.mark.parametrize("size", [(40, 20), (100, 20), (60, 30), (60, 9)])
+async def test_resizing_keeps_the_text_on_top(size: tuple[int, int]) -> None:
+    host = Host(chat(4))
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.press("pageup", "pageup", "pageup")
+        anchor = host.transcript._anchor
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        assert (host.transcript._anchor.turn, host.transcript._anchor.logical) == (
+            anchor.turn,
+            anchor.logical,
+        )
+
+
+# thinking
+
+
+async def test_live_thinking_is_open_and_folds_when_the_answer_starts() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        transcript = host.transcript
+        transcript.begin(LIVE)
+        flushed(transcript, reasoning="\nHm, **so**")
+        assert [row for row in shown(transcript) if row][1:] == ["  ▾ Thinking…", "  │ Hm, **so**"]
+        transcript.set_reasoning_header("Thought 1 s")
+        flushed(transcript, text="**Yes**")
+        assert [row for row in shown(transcript) if row][1:] == ["  ▸ Thought 1 s", "  Yes"]
+
+
+@pytest.mark.parametrize(("toggles", "is_open"), [(0, False), (1, False), (2, True)])
+async def test_what_the_reader_chose_outlives_the_start_of_the_answer(toggles: int, is_open: bool) -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, reasoning="Hm")
+        for _ in range(toggles):
+            host.transcript.toggle_thinking()
+        flushed(host.transcript, text="Yes")
+        assert ("  │ Hm" in shown(host.transcript)) is is_open
+        host.transcript.finish(Entry("assistant", "Yes", "Hm", "Qwen3", "Thought 1 s"))
+        assert ("  │ Hm" in shown(host.transcript)) is is_open
+
+
+async def test_thinking_that_is_being_read_stays_open_when_the_answer_starts() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, reasoning="\n".join(map(str, range(50))))
+        await pilot.press("pageup")
+        before = shown(host.transcript)
+        flushed(host.transcript, text="Yes")
+        assert shown(host.transcript) == before
+
+
+async def test_thinking_without_an_answer_stays_open() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, reasoning="Hm")
+        host.transcript.finish(Entry("assistant", "", "Hm", "Qwen3", "Thought 1 s", "stopped"))
+        rows = [row for row in shown(host.transcript) if row][1:]
+        assert rows == ["  ▾ Thought 1 s", "  │ Hm", "  stopped"]
+
+
+async def test_no_thinking_draws_no_pane() -> None:
+    host = Host([Entry("assistant", "Yes", "\n\n", "Qwen3", "Thought 0 s")])
+    async with host.run_test(size=(60, 20)):
+        assert not any("Thought" in row for row in shown(host.transcript))
+
+
+async def test_a_key_folds_the_pane_nearest_to_the_reader() -> None:
+    host = Host([THOUGHT, Entry("user", "Ok"), THOUGHT, Entry("user", LONG)])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.press("home")
+        host.transcript.toggle_thinking()
+        opened = [turn.is_open for turn in host.transcript.column.turns]
+        assert opened == [False, False, True, False]
+
+
+async def test_unfolding_a_pane_above_the_screen_shows_its_beginning() -> None:
+    host = Host([Entry("assistant", LONG, "first thought\n" * 30, "Qwen3", "Thought 2 s")])
+    async with host.run_test(size=(60, 20)):
+        host.transcript.toggle_thinking()
+        assert shown(host.transcript)[:2] == ["  ▾ Thought 2 s", "  │ first thought"]
+        host.transcript.toggle_thinking()
+        assert shown(host.transcript)[0] == "  ▸ Thought 2 s"
+
+
+async def test_all_panes_fold_and_unfold_together() -> None:
+    host = Host(chat(3))
+    async with host.run_test(size=(60, 20)):
+        panes = [turn for turn in host.transcript.column.turns if turn.has_thinking]
+        panes[1].chosen = True
+        for expected in (False, True, False):
+            host.transcript.toggle_all_thinking()
+            assert {turn.is_open for turn in panes} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("display", "is_open"),
+    [(ThinkingDisplay.AUTO, False), (ThinkingDisplay.OPEN, True), (ThinkingDisplay.CLOSED, False)],
+)
+async def test_the_setting_decides_until_the_reader_does(display: ThinkingDisplay, is_open: bool) -> None:
+    host = Host([THOUGHT, THOUGHT])
+    async with host.run_test(size=(60, 40)):
+        host.transcript.toggle_thinking()
+        chosen = host.transcript.column.turns[1].is_open
+        host.transcript.thinking_display = display
+        assert [turn.is_open for turn in host.transcript.column.turns] == [is_open, chosen]
+        host.transcript.append(THOUGHT)
+        assert host.transcript.column.turns[2].is_open is is_open
+
+
+async def test_a_click_on_the_header_folds() -> None:
+    host = Host([THOUGHT])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.click(Transcript, offset=cell_of(host.transcript, "Thought"))
+        assert "  │ why" in shown(host.transcript)
+        await pilot.click(Transcript, offset=cell_of(host.transcript, "▾"))
+        assert "  │ why" not in shown(host.transcript)
+
+
+# the live entry
+
+
+async def test_a_streamed_answer_looks_like_a_complete_one() -> None:
+    text, whole = answer(1), Host()
+    async with whole.run_test(size=(80, 100)):
+        whole.transcript.append(Entry("assistant", text, "why", "Qwen3", "Thought 1 s"))
+        expected = shown(whole.transcript)
+    host = Host()
+    async with host.run_test(size=(80, 100)):
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, reasoning="why")
+        for at in range(0, len(text), 50):
+            flushed(host.transcript, text=text[at : at + 50])
+        host.transcript.set_reasoning_header("Thought 1 s")
+        host.transcript.flush(now=True)
+        assert shown(host.transcript) == expected
+        host.transcript.finish(Entry("assistant", text, "why", "Qwen3", "Thought 1 s"))
+        assert shown(host.transcript) == expected
+
+
+async def test_what_is_written_appears_by_itself() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        host.transcript.write_answer("Yes")
+        while "  Yes" not in shown(host.transcript):
+            await pilot.pause(0.01)
+
+
+async def test_notes_and_headers_change_while_the_entry_lives_and_after() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        transcript = host.transcript
+        transcript.begin(LIVE)
+        transcript.set_note("waiting")
+        transcript.flush(now=True)
+        assert "  waiting" in shown(transcript)
+        transcript.finish(Entry("assistant", "Yes", header="Qwen3"))
+        transcript.set_note("stopped")
+        transcript.set_header("Qwen3-4B")
+        rows = [row for row in shown(transcript) if row]
+        assert rows[0].split() == ["Qwen3-4B", "copy"]
+        assert rows[-1] == "  stopped"
+
+
+async def test_an_entry_added_while_another_lives_stays_below_it() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text="One")
+        host.transcript.append(Entry("notice", "Slow disk."))
+        flushed(host.transcript, text=" two")
+        rows = [row for row in shown(host.transcript) if row][1:]
+        assert rows == ["  One two", "· Slow disk."]
+
+
+async def test_pieces_that_come_too_late_are_dropped() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(LIVE)
+        host.transcript.show([Entry("user", "Another chat")])
+        host.transcript.write_answer("late")
+        host.transcript.flush(now=True)
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text="new")
+        assert [row for row in shown(host.transcript) if row][-1] == "  new"
+
+
+# clicks and selection
+
+
+async def test_a_click_asks_for_a_link_and_never_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    monkeypatch.setattr(host, "open_url", lambda *_, **__: pytest.fail("opened"))
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.click(Transcript, offset=cell_of(host.transcript, "docs"))
+        assert Transcript.LinkClicked("https://e.org/a?b=1") in host.told
+
+
+async def test_buttons_ask_for_copies_of_the_source() -> None:
+    source = "**Yes**\n\n```sh\nls\t-l\n```"
+    host = Host([Entry("assistant", source, header="Qwen3")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        heads = [y for y, row in enumerate(shown(host.transcript)) if row.endswith("copy")]
+        x = host.transcript.column.width - 2
+        for y in heads:
+            await pilot.click(Transcript, offset=(x, y))
+        host.transcript.copy_answer()
+        await pilot.pause()
+        copies = [message.text for message in host.told if isinstance(message, Transcript.CopyRequested)]
+        assert copies == [source, "ls\t-l", source]
+
+
+async def _drag(pilot: Pilot[None], start: Offset, end: Offset) -> None:
+    await pilot.mouse_down(Transcript, offset=start)
+    await pilot.hover(Transcript, offset=end)
+    await pilot.mouse_up(Transcript, offset=end)
+
+
+async def test_dragging_selects_characters_and_copies_their_source() -> None:
+    host = Host([Entry("assistant", "Some **bold** 中文 text.\n\n- item one")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await _drag(pilot, cell_of(host.transcript, "bold"), cell_of(host.transcript, "one"))
+        assert host.screen.get_selected_text() == "bold 中文 text.\n\nitem o"
+
+
+async def test_a_selection_survives_scrolling_and_resizing() -> None:
+    host = Host([Entry("assistant", "Some bold text.\n\n" + LONG)])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.press("home")
+        await _drag(pilot, cell_of(host.transcript, "bold"), cell_of(host.transcript, "text"))
+        await pilot.press("end")
+        await pilot.resize_terminal(30, 12)
+        assert host.screen.get_selected_text() == "bold t"
+
+
+async def test_what_is_selected_is_marked() -> None:
+    host = Host([Entry("assistant", "Some `bold` text.")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        at = cell_of(host.transcript, "bold")
+        await _drag(pilot, at, at + Offset(2, 0))
+        marked = host.screen.get_component_rich_style("screen--selection").bgcolor
+        strip = host.transcript.render_line(0)
+        assert "".join(part.text for part in strip if part.style and part.style.bgcolor == marked) == "bol"
+
+
+async def test_a_double_click_selects_one_logical_row() -> None:
+    host = Host([Entry("assistant", "word " * 30 + "\n\nother")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.click(Transcript, offset=(10, 1), times=2)
+        assert host.screen.get_selected_text() == ("word " * 30).strip()
+
+
+async def test_everything_selected_is_the_source_of_every_message() -> None:
+    host = Host([Entry("user", "Why?"), Entry("assistant", "**So**", "hm")])
+    async with host.run_test(size=(60, 20)):
+        host.screen.selections = {host.transcript: SELECT_ALL}
+        assert host.screen.get_selected_text() == "Why?\n\n**So**"
+
+
+# looks
+
+
+async def test_a_theme_changes_the_colours_and_not_the_layout() -> None:
+    host = Host(chat(1))
+    async with host.run_test(size=(60, 60)) as pilot:
+        host.register_theme(Theme("red", primary="#ff0000", background="#100000", foreground="#ffeeee"))
+        rows, before = shown(host.transcript), [host.transcript.render_line(y) for y in range(50)]
+        host.theme = "red"
+        await pilot.pause()
+        after = [host.transcript.render_line(y) for y in range(50)]
+        assert shown(host.transcript) == rows
+        assert all(old != new for old, new in zip(before, after, strict=True) if old.text.strip())
+
+
+async def test_every_row_fills_the_width_in_the_colours_of_the_theme() -> None:
+    host = Host([*chat(1), Entry("notice", "n"), Entry("user", "中文\tx " * 40)])
+    async with host.run_test(size=(61, 80)):
+        for y in range(80 - 1):
+            strip = host.transcript.render_line(y)
+            assert strip.cell_length == host.transcript.column.width
+            assert all(part.style is not None and part.style.bgcolor is not None for part in strip)
+
+
+async def test_text_cannot_emit_escapes_or_markup() -> None:
+    evil = "\x1b[31m[red]x[/red]\x07\x9b2J\u202eabc\r\n[@click=app.quit]y[/]"
+    host = Host([Entry(role, evil, evil, evil, evil, evil) for role in ("user", "assistant", "notice")])
+    async with host.run_test(size=(60, 60)):
+        host.transcript.toggle_all_thinking()
+        rows = shown(host.transcript)
+        assert all(character.isprintable() for row in rows for character in row)
+        assert sum("[red]x[/red]" in row for row in rows) >= 9
+
+
+async def test_many_rows_are_laid_out_and_few_are_kept() -> None:
+    host = Host(chat(150))
+    async with host.run_test(size=(80, 40)):
+        turns = host.transcript.column.turns
+        assert sum(turn.rows is not None for turn in turns) <= 3
+        for _ in range(100):
+            host.transcript.scroll_page_up()
+        assert 10 < sum(turn.rows is not None for turn in turns) < 150
+
+
+async def test_keys_typed_beside_the_transcript_stay_in_the_input() -> None:
+    host = Host(chat(2))
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.query_one(Input).focus()
+        await pilot.press("t", "c")
+        assert host.query_one(Input).value == "tc"

@@ -1,0 +1,119 @@
+"""Entries as rows: header, pane, answer, note."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen3_chat.transcript import Entry, ThinkingDisplay
+from qwen3_chat.transcript.turn import Turn
+from tests.transcript.samples import chat
+
+REPLY = Entry("assistant", "Three.", "\nCount.\n\nAgain.\n", "Qwen3", "Thought 2 s", "stopped")
+
+
+def lines(entry: Entry, width: int = 24, **state: bool | ThinkingDisplay | None) -> list[str]:
+    turn = Turn(entry, "copy")
+    for name, value in state.items():
+        setattr(turn, name, value)
+    turn.lay(width)
+    assert turn.rows is not None
+    assert turn.height == len(turn.rows) + 1
+    return ["".join(run[0] for run in row.runs).rstrip() for row in turn.rows]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (Entry("user", "a\n\nb\n", header="You"), ["▌ You               copy", "▌ a", "▌", "▌ b"]),
+        (Entry("notice", "Not sent."), ["· Not sent."]),
+        (Entry("system", "Be brief.", header="System"), ["· System", "· Be brief."]),
+        (Entry("assistant", "**a**"), ["  a"]),
+        (Entry("user", "**a** <b> [x]"), ["▌ **a** <b> [x]"]),
+        (Entry("assistant", "", header="Qwen3"), ["  Qwen3             copy"]),
+        (Entry("assistant", "", header="A model with a long name"), ["  A model with a l… copy"]),
+        (Entry("assistant", "a", " \n "), ["  a"]),
+        (Entry("assistant", "", note="stopped"), ["  stopped"]),
+    ],
+)
+def test_each_role_has_its_look(entry: Entry, expected: list[str]) -> None:
+    assert lines(entry) == expected
+
+
+def test_thinking_folds_to_its_header() -> None:
+    head, tail = "  Qwen3             copy", ["", "  Three.", "", "  stopped"]
+    assert lines(REPLY, chosen=False) == [head, "  ▸ Thought 2 s", *tail]
+    pane = ["  ▾ Thought 2 s", "  │ Count.", "  │", "  │ Again."]
+    assert lines(REPLY, chosen=True) == [head, *pane, *tail]
+
+
+@pytest.mark.parametrize(
+    ("display", "answer", "chosen", "is_open"),
+    [
+        (ThinkingDisplay.AUTO, "", None, True),
+        (ThinkingDisplay.AUTO, "\n", None, True),
+        (ThinkingDisplay.AUTO, "a", None, False),
+        (ThinkingDisplay.AUTO, "a", True, True),
+        (ThinkingDisplay.AUTO, "", False, False),
+        (ThinkingDisplay.OPEN, "a", None, True),
+        (ThinkingDisplay.OPEN, "a", False, False),
+        (ThinkingDisplay.CLOSED, "", None, False),
+        (ThinkingDisplay.CLOSED, "", True, True),
+    ],
+)
+def test_the_readers_choice_wins_over_the_setting(
+    display: ThinkingDisplay, answer: str, chosen: bool | None, is_open: bool
+) -> None:
+    turn = Turn(Entry("assistant", answer, "why"))
+    turn.display, turn.chosen = display, chosen
+    assert turn.is_open is is_open
+
+
+PIECES = st.lists(
+    st.tuples(
+        st.sampled_from(["", "a", "\n", "\n\n", " ", "think ", "思考"]),
+        st.sampled_from(["", "a", "\n", "\n\n", "- x\n", "```\n", "**b** ", "好。"]),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(pieces=PIECES, chosen=st.sampled_from([None, True, False]))
+def test_a_live_turn_has_the_rows_of_a_complete_one(
+    pieces: list[tuple[str, str]], chosen: bool | None
+) -> None:
+    turn = Turn(Entry("assistant", header="Qwen3", reasoning_header="Thinking"), "copy")
+    turn.chosen = chosen
+    turn.lay(30)
+    for reasoning, answer in pieces:
+        before = [row.runs for row in turn.rows or ()]
+        changed = turn.write(reasoning, answer)
+        turn.lay(30)
+        assert turn.rows is not None
+        if changed is not None:
+            assert [row.runs for row in turn.rows[:changed]] == before[:changed]
+    texts = "".join(answer for _, answer in pieces), "".join(reasoning for reasoning, _ in pieces)
+    assert lines(Entry("assistant", *texts, "Qwen3", "Thinking"), 30, chosen=chosen) == [
+        "".join(run[0] for run in row.runs).rstrip() for row in turn.rows or ()
+    ]
+
+
+def test_titles_change_without_a_layout() -> None:
+    turn = Turn(REPLY, "copy")
+    turn.lay(30)
+    turn.reasoning_header = "Thought 3 s"
+    assert turn.retitle(30) == [1]
+    turn.note = ""
+    assert turn.retitle(30) is None
+
+
+@pytest.mark.parametrize("width", [40, 76, 116])
+def test_estimates_are_close(width: int) -> None:
+    for entry in chat(5):
+        turn = Turn(entry, "copy")
+        turn.estimate(width)
+        guess = turn.height
+        turn.lay(width)
+        assert abs(guess - turn.height) <= max(2, 0.15 * turn.height)
