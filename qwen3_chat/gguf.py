@@ -67,6 +67,7 @@ class GgufHeader:
     metadata: Mapping[str, Value]
     tensor_count: int
     parameters: int
+    weights_start_bytes: int
     expected_bytes: int | None
 
     def text(self, key: str) -> str:
@@ -166,9 +167,9 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
         raise ModelError("gguf.damaged", name=name) from error
     alignment = metadata.get("general.alignment")
     step = alignment if isinstance(alignment, int) and alignment > 0 else _DEFAULT_ALIGNMENT_BYTES
-    data_start = -(-reader.position // step) * step
-    expected = None if data_bytes is None else data_start + data_bytes if data_bytes else reader.position
-    return GgufHeader(version, metadata, tensor_count, parameters, expected)
+    start_bytes = -(-reader.position // step) * step if tensor_count else reader.position
+    expected_bytes = None if data_bytes is None else start_bytes + data_bytes
+    return GgufHeader(version, metadata, tensor_count, parameters, start_bytes, expected_bytes)
 
 
 def _read_tensor_table(reader: _Reader, count: int) -> tuple[int, int | None]:
@@ -192,7 +193,7 @@ def _read_tensor_table(reader: _Reader, count: int) -> tuple[int, int | None]:
 
 def _truncated(name: str, size_bytes: int, expected_bytes: int) -> ModelError:
     """Say how much of a file is there, in the unit that shows a difference."""
-    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1)):
+    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         have, want = f"{size_bytes / unit_bytes:.1f}", f"{expected_bytes / unit_bytes:.1f}"
         if expected_bytes >= unit_bytes and have != want:
             return ModelError("gguf.truncated", name=name, have=f"{have} {unit}", want=f"{want} {unit}")

@@ -1,4 +1,4 @@
-"""The engine's process as the interface sees it: commands in, replies out, and how it ended."""
+"""The engine's process as its client sees it."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _open_log(path: Path) -> int:
 
 def _environment() -> dict[str, str]:
     """Let the worker import from where this process does, and never from the folder it happens to be in."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
 def _own_process_group() -> dict[str, Any]:

@@ -89,7 +89,7 @@ def load(settings: LoadSettings, abort: AbortFlag, report: Report, llama_log: Ll
         quant=header.quant,
         path=settings.path,
         architecture=header.architecture,
-        parameters=L.llama_model_n_params(pointer),
+        parameters=_count_parameters(pointer, header),
         size_bytes=L.llama_model_size(pointer),
         n_ctx=context.n_ctx,
         n_ctx_train=header.n_ctx_train,
@@ -99,6 +99,12 @@ def load(settings: LoadSettings, abort: AbortFlag, report: Report, llama_log: Ll
         is_demo=header.name == DEMO_NAME,
     )
     return Model(pointer, vocab, template, context, description, time.perf_counter() - started_s)
+
+
+def _count_parameters(pointer: Any, header: GgufHeader) -> int:
+    """Count the weights; a part of a split file lists its own tensors only."""
+    is_split = header.number("split.count") > 1
+    return int(L.llama_model_n_params(pointer)) if is_split else header.parameters
 
 
 def _gpu_layers(settings: LoadSettings, header: GgufHeader, gpus: list[Device]) -> int:

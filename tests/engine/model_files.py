@@ -1,0 +1,70 @@
+"""Model files made from the demo model by changing bytes of it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from qwen3_chat import gguf
+from qwen3_chat.engine.worker.vocab import Vocab
+
+Q8_0_BLOCK_WEIGHTS, Q8_0_BLOCK_BYTES = 32, 34
+ALWAYS_THINKS = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' ~ message.role ~ '\\n' ~ message.content ~ '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{{- '<|im_start|>assistant\\n<think>\\n' -}}"
+)
+
+
+def mute(data: bytes, tokens: Sequence[int]) -> bytes:
+    """Make tokens improbable: with an embedding of zeros their logit is 0, and others have positive ones."""
+    header = gguf.read_header(BytesIO(data), "demo")
+    row_bytes = header.number("qwen3.embedding_length") // Q8_0_BLOCK_WEIGHTS * Q8_0_BLOCK_BYTES
+    changed = bytearray(data)
+    for token in tokens:  # the embedding is the first tensor
+        start = header.weights_start_bytes + token * row_bytes
+        changed[start : start + row_bytes] = bytes(row_bytes)
+    return bytes(changed)
+
+
+def with_text(data: bytes, key: str, value: str) -> bytes:
+    """Replace a text of the metadata by one that is not longer; a Jinja comment fills the room."""
+    name = key.encode()
+    start = data.index(struct.pack("<Q", len(name)) + name + struct.pack("<I", 8)) + 8 + len(name) + 4
+    (size,) = struct.unpack_from("<Q", data, start)
+    text = value.encode()
+    if len(text) < size:
+        text += b"{#" + b" " * (size - len(text) - 4) + b"#}"
+    assert len(text) == size
+    return data[: start + 8] + text + data[start + 8 + size :]
+
+
+def endless(data: bytes, vocab: Vocab) -> bytes:
+    """A model that never ends its reply."""
+    return mute(data, sorted(vocab.end_ids))
+
+
+def brooding(data: bytes, vocab: Vocab) -> bytes:
+    """A model that always thinks and never ends its thinking by itself."""
+    never = [*sorted(vocab.end_ids), vocab.specials["</think>"]]
+    return with_text(mute(data, never), "tokenizer.chat_template", ALWAYS_THINKS)
+
+
+def of_unknown_architecture(data: bytes) -> bytes:
+    """A model of a kind that llama.cpp has never heard of."""
+    return data.replace(b"qwen3", b"qwenX")
+
+
+def make(path: Path, source: Path, change: Callable[[bytes], bytes] = bytes) -> Path:
+    """Write a changed copy of a file and return where it is."""
+    path.write_bytes(change(source.read_bytes()))
+    return path
+
+
+def stretch(path: Path, size_bytes: int) -> None:
+    """Lengthen a file by a hole, which takes time to read but no room on the disk."""
+    with path.open("r+b") as file:
+        file.truncate(size_bytes)

@@ -1,0 +1,44 @@
+"""Requests, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
+from qwen3_chat.request import ChatRequest
+
+GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
+THINKING = SamplingParams(temperature=0.6, top_p=0.95, top_k=20)
+
+
+def said(text: str) -> ChatMessage:
+    return ChatMessage(Role.USER, text)
+
+
+def answered(text: str) -> ChatMessage:
+    return ChatMessage(Role.ASSISTANT, text)
+
+
+def ask(*messages: ChatMessage, **changes: Any) -> ChatRequest:
+    """A greedy request in no-think mode unless told otherwise."""
+    plain = ChatRequest(messages, ThinkingMode.NO_THINK, GREEDY, seed=1)
+    return replace(plain, **changes)
+
+
+async def everything(events: AsyncGenerator[EngineEvent, None]) -> list[EngineEvent]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+def text_of(events: list[EngineEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, ReasoningDelta | AnswerDelta))
+
+
+def end_of(events: list[EngineEvent]) -> TurnFinished:
+    end = events[-1]
+    assert isinstance(end, TurnFinished), end
+    return end

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import aclosing, suppress
+from pathlib import Path
+from select import select
+
+import pytest
+
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.errors import EngineDied, EngineError
+from qwen3_chat.events import AnswerDelta, EngineFailed
+from qwen3_chat.request import LoadSettings
+from tests.conftest import REPOSITORY
+from tests.engine.requests import ask, end_of, everything, said, text_of
+
+APP_THAT_CHATS = """
+import asyncio, sys
+from pathlib import Path
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.events import AnswerDelta
+from qwen3_chat.request import LoadSettings
+from tests.engine.requests import ask, said
+
+async def main():
+    engine = LocalEngine(LoadSettings(sys.argv[1]), Path(sys.argv[2]))
+    async for event in engine.generate(ask(said("Hi"))):
+        if isinstance(event, AnswerDelta):
+            print(engine.pid, flush=True)
+
+asyncio.run(main())
+"""
+
+DEATHS = {
+    signal.SIGKILL: "The engine was killed",
+    signal.SIGSEGV: r"The engine was ended by signal 11 \(SIGSEGV\)",
+    signal.SIGILL: "llama-cpp-python was built for another processor",
+}
+
+
+def pid_of(engine: LocalEngine) -> int:
+    assert engine.pid is not None
+    return engine.pid
+
+
+@pytest.mark.parametrize("cause", DEATHS)
+async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
+    endless_engine: LocalEngine, cause: signal.Signals
+) -> None:
+    events = []
+    async with aclosing(endless_engine.generate(ask(said("Hi")))) as reply:
+        async for event in reply:
+            events.append(event)
+            if isinstance(event, AnswerDelta) and endless_engine.pid:
+                os.kill(endless_engine.pid, cause)
+    failure = events[-1]
+    assert text_of(events)
+    assert isinstance(failure, EngineFailed)
+    with pytest.raises(EngineError, match=DEATHS[cause]):
+        raise EngineError(failure.key, **failure.values)
+    assert endless_engine.model is None
+    assert end_of(await everything(endless_engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+
+
+async def test_a_death_between_turns_goes_unnoticed(endless_engine: LocalEngine) -> None:
+    await everything(endless_engine.load())
+    first = pid_of(endless_engine)
+    os.kill(first, signal.SIGKILL)
+    with suppress(EngineDied):  # as long as the system has not told it
+        await endless_engine.measure(ask(said("Hi")))
+    assert end_of(await everything(endless_engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    assert pid_of(endless_engine) != first
+
+
+async def test_an_interpreter_that_is_not_there_is_named(demo_gguf: Path, log_path: Path) -> None:
+    engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/nowhere/python")
+    events = await everything(engine.load())
+    assert events == [EngineFailed("engine.not_started", {"reason": "No such file or directory"})]
+    await engine.close()
+
+
+async def test_a_worker_that_ends_by_itself_is_told(demo_gguf: Path, log_path: Path) -> None:
+    engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/bin/false")
+    assert await everything(engine.load()) == [EngineFailed("engine.ended", {"status": 1})]
+    await engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="watches a process by its file descriptor")
+def test_no_worker_outlives_a_killed_app(endless_gguf: Path, log_path: Path) -> None:
+    command = [sys.executable, "-c", APP_THAT_CHATS, str(endless_gguf), str(log_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as app:
+        assert app.stdout is not None
+        worker = os.pidfd_open(int(app.stdout.readline()))
+        app.kill()
+        ended, _, _ = select([worker], [], [], 2)
+        os.close(worker)
+    assert ended
