@@ -7,9 +7,11 @@ nothing of this package takes part.
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from qwen3_chat.chat import Role
@@ -23,11 +25,16 @@ def golden_text(name: str) -> str:
     return (FOLDER / f"{name}.txt").read_bytes().decode()
 
 
-def render_plainly(source: str, conversation: Conversation) -> str:
+@cache
+def compiled(source: str) -> jinja2.Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment.from_string(source)
+
+
+def render_plainly(source: str, conversation: Conversation) -> str:
     messages: list[dict[str, Any]] = []
     for message in conversation.messages:
         messages.append({"role": message.role.value, "content": message.sent_content})
@@ -37,7 +44,7 @@ def render_plainly(source: str, conversation: Conversation) -> str:
             messages[-1]["tool_calls"] = [
                 {"name": c.name, "arguments": c.arguments} for c in message.tool_calls
             ]
-    return environment.from_string(source).render(
+    return compiled(source).render(
         messages=messages,
         tools=[json.loads(tool.schema) for tool in conversation.tools],
         enable_thinking=conversation.thinks,
