@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -115,6 +117,18 @@ def test_any_run_of_words_and_characters_finds_its_text(parts: list[str], data: 
     end = data.draw(st.integers(start + 1, len(parts)))
     separator = data.draw(st.sampled_from([" ", "，", "。"]))
     assert is_found(separator.join(parts), separator.join(parts[start:end]))
+
+
+@given(mixed, mixed)
+def test_sqlite_reads_every_query_and_finds_the_same(text: str, query: str) -> None:
+    expression = match_expression(query)
+    if expression is None:
+        return
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE found USING fts5 (text, tokenize = 'ascii')")
+        connection.execute("INSERT INTO found VALUES (?)", (index_text(text),))
+        matches = connection.execute("SELECT * FROM found WHERE found MATCH ?", (expression,)).fetchall()
+    assert bool(matches) == is_found(text, query)
 
 
 EXCERPTS = [
