@@ -53,5 +53,5 @@ def stylesheet() -> str:
 
 
 def _code_rules(style: str) -> str:
-    formatter = HtmlFormatter(style=style, nobackground=True)
-    return str(formatter.get_style_defs("pre code"))  # type: ignore[no-untyped-call]  # so in its stubs
+    rules: list[str] = HtmlFormatter(style=style).get_token_style_defs("pre code")  # type: ignore[no-untyped-call]
+    return "\n".join(rules)

@@ -118,7 +118,7 @@ def test_a_reply_that_ended_early_says_why(
 
 def test_chinese_readers_get_chinese_words(in_chinese: None) -> None:
     text = render(chat_of(), CONVERSATION, ExportFormat.MARKDOWN, zone=UTC)
-    for words in ("## 你", "## 助手", "思考 14 秒 · 612 个 token", "思考关闭", "回答中途停止。"):
+    for words in ("## 你", "## 助手", "思考了 14 秒 · 612 tok", "思考关闭", "回答中途停止。"):
         assert words in text
     page = render(chat_of(), CONVERSATION, ExportFormat.HTML, zone=UTC)
     assert '<html lang="zh-CN">' in page
