@@ -43,7 +43,7 @@ TEXTS = {
     "prompt.no_template": "This model file carries no chat template, so it cannot hold a conversation.",
     "prompt.template_broken": "The chat template in this model file cannot be read: {reason}",
     "prompt.template_failed": "The chat template in this model file does not accept this conversation: {reason}",
-    "prompt.tool_schema_broken": "The description of a tool is not a JSON object: {reason}",
+    "prompt.tool_schema_broken": "The description of a tool cannot be read as a JSON object: {reason}",
     # store
     "store.disk_full": "The chats could not be saved: the disk is full ({path}).",
     "store.no_database": "{path} is not a chat database.",

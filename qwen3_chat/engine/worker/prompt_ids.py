@@ -55,18 +55,15 @@ def _shares(rendered: Rendered, counts: list[int], request: ChatRequest) -> tupl
         return None
     shares = [0] * len(request.messages)
     upcoming = iter(turns)
-    turn: list[
-        int
-    ] = []  # the messages of the turn that the parts belong to, as far as they are not counted yet
-    is_first_result = True
+    turn: list[int] = []
+    results = 0
     for part, count in zip(rendered.parts, counts, strict=True):
         if part == _TURN:
-            turn, is_first_result = next(upcoming), True
-        elif part == _RESULT and len(turn) > 1:
-            turn = turn if is_first_result else turn[1:]
-            is_first_result = False
+            turn, results = next(upcoming), 0
+        elif part == _RESULT:
+            results += 1
         if turn:
-            shares[turn[0]] += count
+            shares[turn[min(max(results, 1), len(turn)) - 1]] += count
     return tuple(shares)
 
 
