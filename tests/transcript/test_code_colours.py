@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.sample_chat import CODE
 from qwen3_chat.transcript.code import Code
-from tests.transcript.samples import CODE
 
 
 def grown(language: str, text: str, closed: bool = True, look_each_row: bool = False) -> Code:

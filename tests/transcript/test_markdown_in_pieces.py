@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.sample_chat import answer
 from qwen3_chat.transcript.document import Document
-from tests.transcript.samples import answer
 
-# No reference definitions: they change text above them, so a finished message is laid out once more.
+# Not here: what only the layout of the finished message gets right, see `Document`.
 LINES = [
     *("para text **bold** and `code`", "text  ", "trail\\", "lazy", "***bold it***", "[ref] text", "![i](u)"),
     *(
@@ -29,7 +29,7 @@ LINES = [
     ),
     *("```", "```python", "~~~", "````md", "   ```", "  ~~~", "def f(x):", '"""doc', "  x = 1", "\tTabbed"),
     *("> quote", "> - q item", ">> nested", "1. > q", "- > q", "# H", "## H2 ##", "===", "---", "***", "- -"),
-    *("| a | b |", "|---|:-:|", "| 1 | 2 |", "a | b", "- | -", "", "", "", "  ", "-", "- ", "1.", "+ plus"),
+    *("| a | b |", "|---|:-:|", "| 1 | 2 |", "a | b", "", "", "", "  ", "-", "- ", "1.", "+ plus"),
     *("- ```js", "  let x", "  ```", "    indented", "   - three", "  1. n", "-   wide", "-\titem", "<div>"),
     *(
         "$$",

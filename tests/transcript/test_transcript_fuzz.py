@@ -8,12 +8,12 @@ from functools import lru_cache
 import pytest
 from textual.pilot import Pilot
 
+from benchmarks.sample_chat import answer, chat
 from qwen3_chat.transcript import Entry
 from qwen3_chat.transcript.column import Anchor
 from qwen3_chat.transcript.turn import REASONING, Turn
 from qwen3_chat.ui.widgets.transcript import Transcript
 from tests.transcript.host import Host, shown
-from tests.transcript.samples import answer, chat
 
 MOVES = {"pageup": -1, "pagedown": 1, "up": 0, "down": 0, "home": 0, "end": 0}
 OPERATIONS = [

@@ -10,10 +10,10 @@ from textual.selection import SELECT_ALL
 from textual.theme import Theme
 from textual.widgets import Input
 
+from benchmarks.sample_chat import answer, chat
 from qwen3_chat.transcript import Entry, ThinkingDisplay
 from qwen3_chat.ui.widgets.transcript import Transcript
 from tests.transcript.host import Host, shown
-from tests.transcript.samples import answer, chat
 
 LIVE = Entry("assistant", header="Qwen3", reasoning_header="Thinking…")
 THOUGHT = Entry("assistant", "The answer.", "why\n" * 5, "Qwen3", "Thought 2 s")

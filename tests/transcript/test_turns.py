@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.sample_chat import chat
 from qwen3_chat.transcript import Entry, ThinkingDisplay
 from qwen3_chat.transcript.turn import Turn
-from tests.transcript.samples import chat
 
 REPLY = Entry("assistant", "Three.", "\nCount.\n\nAgain.\n", "Qwen3", "Thought 2 s", "stopped")
 
