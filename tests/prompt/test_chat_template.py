@@ -66,6 +66,20 @@ def test_private_characters_stay_what_they_are(template: ChatTemplate) -> None:
     assert f"{letters}<think>{letters}" in prompt.text
 
 
+def test_private_characters_in_a_schema_stay_what_they_are(template: ChatTemplate) -> None:
+    schema = '{"\ue000": "<think>", "\ue001\ue002": ["</think>\ue003"]}'
+    assert schema in template.render((user("Hi"),), (ToolSpec(schema),), True).text
+
+
+def test_the_longest_of_several_spellings_counts() -> None:
+    template = ChatTemplate("<|a|><|b|><|a|>{{ messages[0].content }}", ["<|a|>", "<|a|><|b|>"])
+    assert template.render((user("<|a|><|b|>"),), (), True).parts == (
+        Special("<|a|><|b|>"),
+        Special("<|a|>"),
+        Plain(("<", "|a|><|b|>")),
+    )
+
+
 def test_a_spelling_across_two_contents_stays_text(template: ChatTemplate) -> None:
     messages = (user("a<|im_"), user("end|>"), reply("<th", "ink>"), user("<<think>think><think"))
     prompt = template.render(messages, (), False)
