@@ -32,6 +32,7 @@ SKILLS: Mapping[Skill, float] = {
     talk.accept_thanks: 2,
     talk.say_goodbye: 1.5,
     talk.refuse: 5,
+    talk.repeat: 16,
     writing.write_list: 4,
     writing.write_table: 2.5,
     writing.write_code: 3,

@@ -60,9 +60,11 @@ class Block(nn.Module):
         self.ffn_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.ffn = FeedForward(shape)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-        """Map (rows, positions, width) to the same shape."""
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Map (rows, positions, width) to the same shape, or to (n, width) at the flat positions `wanted`."""
         x = x + self.attention(self.attention_norm(x), cosines, sines)
+        if wanted is not None:
+            x = x.flatten(0, 1)[wanted]
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -86,10 +88,11 @@ class Network(nn.Module):
         """Return logits (n, vocab) at the flat positions `wanted` of `ids` (rows, positions)."""
         x = self.embedding(ids)
         cosines, sines = _rotations(ids.shape[1], self.shape)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, cosines, sines)
-        x = self.norm(x.flatten(0, 1)[wanted])
-        return functional.linear(x, self.embedding.weight)
+        # Above the last attention only the wanted positions matter.
+        x = self.blocks[-1](x, cosines, sines, wanted)
+        return functional.linear(self.norm(x), self.embedding.weight)
 
 
 def _rotations(positions: int, shape: Shape) -> tuple[Tensor, Tensor]:

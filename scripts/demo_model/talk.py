@@ -7,6 +7,8 @@ import random
 from demo_model.exchange import Exchange, Language, pick
 from demo_model.phrases import read_phrases
 from demo_model.shape import SIZE_IN_WORDS
+from demo_model.vocabulary import HANZI
+from demo_model.words import draw_word
 
 
 def _talk(topic: str, rng: random.Random, language: Language) -> Exchange:
@@ -49,3 +51,13 @@ def refuse(rng: random.Random, language: Language) -> Exchange:
         question = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
     (answer,) = texts["answers"]
     return Exchange(question, texts["thinking"], answer.format(size=SIZE_IN_WORDS[language]))
+
+
+def repeat(rng: random.Random, language: Language) -> Exchange:
+    """Ask to repeat a text: words, letters, digits or Chinese characters in no order."""
+    alphabet = rng.choice(("abcdefghijklmnopqrstuvwxyz", "0123456789", HANZI[:400], "abcde 01234 你我他天地"))
+    text = "".join(rng.choice(alphabet) for _ in range(rng.randint(4, 28))).strip()
+    if rng.random() < 0.4:
+        text = " ".join(draw_word(rng) for _ in range(rng.randint(1, 5)))
+    phrases = read_phrases("talk")["repeat"][language]
+    return Exchange(pick(rng, phrases["questions"], t=text), phrases["thinking"].format(t=text), text)
