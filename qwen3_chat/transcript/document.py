@@ -28,7 +28,7 @@ class Document(BlockPage):
     """A page of Markdown. Any way of cutting a text into pieces gives the rows of the whole.
 
     Two things need the whole text at once, so a finished message is laid out once more: definitions such as
-    `[a]: http://b`, which change text above them, and an item such as `- | -` that could be the head of a table.
+    `[a]: http://b`, which change text above them, and items such as `- | -` that could begin a table.
     """
 
     def __init__(self, width: int, first: int, lead: Lead = (), copy_label: str = "") -> None:

@@ -436,9 +436,14 @@ async def test_many_rows_are_laid_out_and_few_are_kept() -> None:
         assert 10 < sum(turn.rows is not None for turn in turns) < 150
 
 
-async def test_keys_typed_beside_the_transcript_stay_in_the_input() -> None:
+async def test_keys_typed_into_an_input_draw_nothing_of_the_transcript(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = Host(chat(2))
     async with host.run_test(size=(60, 20)) as pilot:
         host.query_one(Input).focus()
+        await pilot.pause()
+        for widget in (host.transcript, host.transcript.vertical_scrollbar):
+            monkeypatch.setattr(widget, "render_line", lambda y: pytest.fail("drawn"))
         await pilot.press("t", "c")
         assert host.query_one(Input).value == "tc"

@@ -138,6 +138,13 @@ class TranscriptView(ScrollView, can_focus=True):
         # An animation would set absolute heights, against the corrections of estimates.
         return super()._scroll_to(x, y, **{**options, "animate": False})
 
+    def _size_updated(
+        self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
+    ) -> bool:
+        # Asked on each layout of the screen, so with each key typed into an input. The stock answer compares with
+        # sizes that no line widget has, and draws the scrollbar anew each time.
+        return size != self._size and super()._size_updated(size, virtual_size, container_size, layout)
+
     # what it looks like
 
     def render_line(self, y: int) -> Strip:
