@@ -48,7 +48,7 @@ LINES = [
 
 def drawn(document: Document) -> list[Any]:
     rows = [(row.logical, row.runs, row.code_row) for row in document.rows]
-    return [rows, document.texts, [(code.language, code.rows) for code in document.codes]]
+    return [rows, document.texts, [code.language for code in document.codes]]
 
 
 def whole(source: str, width: int = 60) -> list[Any]:

@@ -141,8 +141,8 @@ class TranscriptView(ScrollView, can_focus=True):
     def _size_updated(
         self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
     ) -> bool:
-        # Asked on each layout of the screen, so with each key typed into an input. The stock answer compares with
-        # sizes that no line widget has, and draws the scrollbar anew each time.
+        # Asked on each layout of the screen, so with each key typed into an input. The stock answer compares
+        # with sizes that no line widget has, and draws the scrollbar anew each time.
         return size != self._size and super()._size_updated(size, virtual_size, container_size, layout)
 
     # what it looks like
