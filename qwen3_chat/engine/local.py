@@ -12,7 +12,7 @@ from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.process import Call, WorkerProcess
 from qwen3_chat.errors import Cancelled, EngineError
-from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
+from qwen3_chat.events import EngineEvent, EngineFailed, LoadProgressed, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, LoadSettings, Measure
 
 CommandOf = Callable[[int], wire.AnyCommand]
@@ -148,11 +148,16 @@ class LocalEngine:
             return worker
 
     async def _load(self, running: _Running) -> AsyncGenerator[EngineEvent, None]:
-        """Load if the model is not there; raises where `load` yields a failure."""
+        """Load if the model is not there.
+
+        Raises:
+            EngineError: it could not be loaded; `Cancelled` where that was wanted.
+        """
         async with self._loading:
             if running.is_cancelled:
                 raise Cancelled("engine.load_cancelled")
             if self.model is None:
+                yield LoadProgressed(0)  # there is something to show while the process starts
                 load = self._exchange(running, lambda call_id: wire.Load(call_id, self._settings))
                 async with aclosing(load) as events:
                     async for event in events:

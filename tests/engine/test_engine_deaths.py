@@ -34,6 +34,18 @@ async def main():
 asyncio.run(main())
 """
 
+# Python runs it in every process that finds it.
+ABORT_WHEN_A_MODEL_IS_OPENED = """
+import sys
+
+def abort(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".gguf"):
+        from llama_cpp._ggml import libggml
+        libggml.ggml_abort(b"/src/ggml/ggml.c", 7, b"MESSAGE")
+
+sys.addaudithook(abort)
+"""
+
 DEATHS = {
     signal.SIGKILL: "The engine was killed",
     signal.SIGSEGV: r"The engine was ended by signal 11 \(SIGSEGV\)",
@@ -78,13 +90,38 @@ async def test_a_death_between_turns_goes_unnoticed(endless_engine: LocalEngine)
 async def test_an_interpreter_that_is_not_there_is_named(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/nowhere/python")
     events = await everything(engine.load())
-    assert events == [EngineFailed("engine.not_started", {"reason": "No such file or directory"})]
+    assert events[-1] == EngineFailed("engine.not_started", {"reason": "No such file or directory"})
     await engine.close()
 
 
 async def test_a_worker_that_ends_by_itself_is_told(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/bin/false")
-    assert await everything(engine.load()) == [EngineFailed("engine.ended", {"status": 1})]
+    events = await everything(engine.load())
+    assert events[-1] == EngineFailed("engine.ended", {"status": 1})
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "key", "reason"),
+    [
+        ("never mind", "engine.aborted", "ggml.c:7: never mind"),
+        ("CUDA error: out of memory", "engine.out_of_memory", "ggml.c:7: CUDA error: out of memory"),
+    ],
+)
+async def test_the_last_words_of_llama_cpp_are_told(
+    demo_gguf: Path,
+    log_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    message: str,
+    key: str,
+    reason: str,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(ABORT_WHEN_A_MODEL_IS_OPENED.replace("MESSAGE", message))
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
+    events = await everything(engine.load())
+    assert events[-1] == EngineFailed(key, {"reason": reason})
     await engine.close()
 
 

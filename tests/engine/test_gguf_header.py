@@ -115,6 +115,32 @@ def test_what_is_no_header_is_told_apart(data: bytes, key: str) -> None:
     assert refusal.value.key == key
 
 
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "model.gguf is empty."),
+        (b"# README\n" * 99, "model.gguf is not a GGUF file."),
+        (
+            b"\n<!DOCTYPE html><html>404</html>",
+            "model.gguf is not a GGUF file but a web page: the download went wrong.",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "model.gguf is not a GGUF file but a Git LFS pointer: the file itself is still to be downloaded.",
+        ),
+        (header(QWEN3_8B, [])[:200], "model.gguf is truncated: it ends within its header."),
+        (header([], [], version=99), "model.gguf is a GGUF file of version 99; versions 2 and 3 are known."),
+        (b"GGUF" + struct.pack("<I", 3) + b"\xff" * 16, "model.gguf is damaged: its header makes no sense."),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    with pytest.raises(ModelError) as refusal:
+        read_file(path)
+    assert str(refusal.value) == sentence
+
+
 def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
     nested = text("a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 100_000
     with pytest.raises(ModelError) as refusal:

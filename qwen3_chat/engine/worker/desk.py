@@ -53,6 +53,7 @@ class Desk:
 
     def _do(self, job: Job) -> None:
         call_id = job.command.call_id
+        self._llama_log.forget_errors()
         try:
             match job.command:
                 case wire.Load(_, settings):

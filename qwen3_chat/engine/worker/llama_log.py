@@ -12,7 +12,7 @@ from qwen3_chat.engine.worker.log import Log
 _DEBUG, _ERROR, _CONTINUED = 1, 4, 5  # ggml_log_level in ggml.h; the names in the package are off by one
 _LETTERS = {2: "I", 3: "W", 4: "E"}
 _KEPT_ERRORS = 8
-_PREFIX = re.compile(r"^(?:[\w:~]+: )?(?:error loading model(?: \w+)?: )?")
+_PREFIX = re.compile(r"^(?:[\w:~]+: |error loading model[^:]*: )+")
 _MORE_IS_SAID_BEFORE = ("failed to load model", "failed to initialize the context")
 
 

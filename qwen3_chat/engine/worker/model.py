@@ -16,6 +16,7 @@ from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.engine.worker import cores
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import Context
+from qwen3_chat.engine.worker.context_size import choose_n_ctx
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.render import ChatTemplate
@@ -29,8 +30,6 @@ Report = Callable[[EngineEvent], None]
 
 DEMO_NAME = "Qwen3-chat demo"
 _QWEN3 = ("qwen3", "qwen3moe")
-_DEFAULT_N_CTX = 16_384
-_SMALLEST_N_CTX = 2_048
 _SPARE_BYTES = 1 << 30  # for compute buffers and for whatever else runs
 _SEQUENCES = 4  # the live chat, and room for what is evaluated ahead or kept; they share the cells
 _CPU_CHUNK_TOKENS, _GPU_CHUNK_TOKENS = 128, 512
@@ -63,27 +62,22 @@ def load(settings: LoadSettings, abort: AbortFlag, report: Report, llama_log: Ll
     header = gguf.read_file(path)
     if header.architecture not in _QWEN3:
         report(Notice("engine.not_qwen3", {"name": path.name, "architecture": header.architecture or "?"}))
-    gpus = [d for d in list_devices() if d.kind in (DeviceKind.GPU, DeviceKind.INTEGRATED_GPU)]
+    gpus = _gpus()
     n_gpu_layers = _gpu_layers(settings, header, gpus)
-    progress = _Progress(report, abort)
-    cached_share = 0.5 if n_gpu_layers else 0.9  # of the progress; on the CPU, little is left to do then
-    _fill_page_cache(path, lambda fraction: progress(fraction * cached_share))
-    llama_log.forget_errors()
-    pointer = _load_weights(
-        path, n_gpu_layers, lambda done: progress(cached_share + done * (1 - cached_share))
-    )
-    if abort.is_up():
-        raise Cancelled("engine.load_cancelled")
-    if not pointer:
-        raise ModelError("engine.load_refused", name=path.name, reason=llama_log.reason())
+    pointer = _load_weights(path, n_gpu_layers, _Progress(report, abort), llama_log)
     try:
-        n_ctx = _choose_n_ctx(settings, header, _free_bytes(gpus if n_gpu_layers else [], path), report)
-        context = _make_context(pointer, n_ctx, settings, bool(n_gpu_layers), llama_log)
         vocab = Vocab(L.llama_model_get_vocab(pointer))
         template = ChatTemplate(header.text("tokenizer.chat_template"), vocab.specials)
+        free_bytes = _free_bytes(gpus if n_gpu_layers else [], path)
+        n_ctx, notice = choose_n_ctx(
+            settings.n_ctx, header.n_ctx_train, header.kv_bytes_per_token, free_bytes
+        )
+        context = _make_context(pointer, n_ctx, settings, bool(n_gpu_layers), llama_log)
     except EngineError:
         L.llama_model_free(pointer)
         raise
+    if notice:
+        report(notice)
     description = LoadedModel(
         name=header.name or path.stem,
         quant=header.quant,
@@ -107,6 +101,13 @@ def _count_parameters(pointer: Any, header: GgufHeader) -> int:
     return int(L.llama_model_n_params(pointer)) if is_split else header.parameters
 
 
+def _gpus() -> list[Device]:
+    """List what llama.cpp offloads to: GPUs, or else an integrated one."""
+    devices = list_devices()
+    gpus = [device for device in devices if device.kind is DeviceKind.GPU]
+    return gpus or [device for device in devices if device.kind is DeviceKind.INTEGRATED_GPU]
+
+
 def _gpu_layers(settings: LoadSettings, header: GgufHeader, gpus: list[Device]) -> int:
     """Choose how many layers go to the GPU: all where there is one, unless the settings say otherwise."""
     if not gpus:
@@ -115,7 +116,31 @@ def _gpu_layers(settings: LoadSettings, header: GgufHeader, gpus: list[Device]) 
     return header.n_layers if wanted is None or wanted < 0 else min(wanted, header.n_layers)
 
 
-def _fill_page_cache(path: Path, progress: Callable[[float], bool]) -> None:
+def _load_weights(path: Path, n_gpu_layers: int, progress: _Progress, llama_log: LlamaLog) -> Any:
+    """Load the model; return llama.cpp's pointer to it.
+
+    Raises:
+        ModelError: llama.cpp refused the file.
+        Cancelled: the flag went up.
+    """
+    progress.share = 0.5 if n_gpu_layers else 0.9  # on the CPU, little is left to do afterwards
+    _fill_page_cache(path, progress)
+    if progress.abort.is_up():
+        raise Cancelled("engine.load_cancelled")
+    progress.start, progress.share = progress.share, 1 - progress.share
+    params = L.llama_model_default_params()
+    # llama.cpp counts the output as one more layer.
+    params.n_gpu_layers = n_gpu_layers + 1 if n_gpu_layers else 0
+    params.progress_callback = L.llama_progress_callback(lambda fraction, _: progress(fraction))
+    pointer = L.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params)
+    if not pointer and progress.abort.is_up():
+        raise Cancelled("engine.load_cancelled")
+    if not pointer:
+        raise ModelError("engine.load_refused", name=path.name, reason=llama_log.reason())
+    return pointer
+
+
+def _fill_page_cache(path: Path, progress: _Progress) -> None:
     """Read the file once, with progress: llama.cpp maps it and would block without any.
 
     A file that doesn't fit into memory is left alone.
@@ -128,15 +153,6 @@ def _fill_page_cache(path: Path, progress: Callable[[float], bool]) -> None:
     with path.open("rb", buffering=0) as file:
         while (read_bytes := file.readinto(buffer)) and progress(done_bytes / size_bytes):
             done_bytes += read_bytes
-
-
-def _load_weights(path: Path, n_gpu_layers: int, progress: Callable[[float], bool]) -> Any:
-    params = L.llama_model_default_params()
-    # llama.cpp counts the output as one more layer.
-    params.n_gpu_layers = n_gpu_layers + 1 if n_gpu_layers else 0
-    callback = L.llama_progress_callback(lambda fraction, _: progress(fraction))
-    params.progress_callback = callback
-    return L.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params)
 
 
 def _make_context(
@@ -157,21 +173,6 @@ def _make_context(
     return Context(pointer, chunk_tokens)
 
 
-def _choose_n_ctx(settings: LoadSettings, header: GgufHeader, free_bytes: int, report: Report) -> int:
-    """Choose the context: as asked for, else 16K or what memory holds; never more than the model knows."""
-    most = header.n_ctx_train or _DEFAULT_N_CTX
-    if settings.n_ctx:
-        if settings.n_ctx > most:
-            report(Notice("engine.context_capped", {"wanted": settings.n_ctx, "n_ctx": most}))
-        return min(settings.n_ctx, most)
-    n_ctx = min(most, _DEFAULT_N_CTX)
-    while n_ctx > _SMALLEST_N_CTX and n_ctx * header.kv_bytes_per_token > free_bytes:
-        n_ctx //= 2
-    if n_ctx < min(most, _DEFAULT_N_CTX):
-        report(Notice("engine.context_reduced", {"n_ctx": n_ctx}))
-    return n_ctx
-
-
 def _free_bytes(gpus: list[Device], path: Path) -> int:
     """Estimate what is left for the context; a mapped file needs its pages to stay in memory."""
     if gpus:
@@ -182,16 +183,17 @@ def _free_bytes(gpus: list[Device], path: Path) -> int:
 
 
 class _Progress:
-    """Reports progress now and then; returns whether to go on."""
+    """Reports the progress of one step of several now and then; returns whether to go on."""
 
     def __init__(self, report: Report, abort: AbortFlag) -> None:
+        self.abort = abort
+        self.start, self.share = 0.0, 1.0
         self._report = report
-        self._abort = abort
         self._due_s = 0.0
 
     def __call__(self, fraction: float) -> bool:
         now_s = time.perf_counter()
         if now_s >= self._due_s or fraction >= 1:
-            self._report(LoadProgressed(min(1.0, fraction)))
+            self._report(LoadProgressed(min(1.0, self.start + fraction * self.share)))
             self._due_s = now_s + _REPORT_EVERY_S
-        return not self._abort.is_up()
+        return not self.abort.is_up()
