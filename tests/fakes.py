@@ -39,6 +39,18 @@ Step = EngineEvent | asyncio.Event | Exception
 REPLY: tuple[EngineEvent, ...] = (ReasoningDelta("Let me see.", 3), AnswerDelta("It is 3.", 4), finished())
 
 
+async def play(script: Sequence[Step]) -> AsyncGenerator[EngineEvent, None]:
+    """Yield the events of a script, wait where it waits, raise where it raises."""
+    for step in script:
+        match step:
+            case asyncio.Event():
+                await step.wait()
+            case Exception():
+                raise step
+            case _:
+                yield step
+
+
 class FakeEngine:
     """Plays one script of events per reply; an `asyncio.Event` in a script is waited for."""
 
@@ -48,7 +60,7 @@ class FakeEngine:
         self,
         *scripts: Sequence[Step],
         tokens_per_message: int = 10,
-        loading: Sequence[EngineEvent] = (),
+        loading: Sequence[Step] = (),
     ) -> None:
         self.model: LoadedModel | None = MODEL
         self.requests: list[ChatRequest] = []
@@ -60,7 +72,7 @@ class FakeEngine:
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Say what loading should say."""
-        for event in self._loading:
+        async for event in play(self._loading):
             yield event
 
     async def measure(self, request: ChatRequest) -> Measure:
@@ -71,14 +83,8 @@ class FakeEngine:
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Play the next script."""
         self.requests.append(request)
-        for step in self._scripts.pop(0) if self._scripts else REPLY:
-            match step:
-                case asyncio.Event():
-                    await step.wait()
-                case Exception():
-                    raise step
-                case _:
-                    yield step
+        async for event in play(self._scripts.pop(0) if self._scripts else REPLY):
+            yield event
 
     async def end_thinking(self) -> None:
         """Count the calls."""

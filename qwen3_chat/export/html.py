@@ -15,6 +15,7 @@ from qwen3_chat.export.kinds import ThinkingStyle
 from qwen3_chat.plain import plain
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import Language, language, t
+from qwen3_chat.wording import speaker, stop_note
 
 _LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
 # Nothing in the file may run or be fetched, whatever a model wrote.
@@ -52,7 +53,7 @@ def render(
 
 
 def _article(role: Role, parts: Iterable[str]) -> str:
-    heading = f"<h2 class=speaker>{escape(facts.speaker(role))}</h2>"
+    heading = f"<h2 class=speaker>{escape(speaker(role))}</h2>"
     return "\n".join([f"<article class={role.value}>", heading, *parts, "</article>"])
 
 
@@ -66,7 +67,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         yield _content(message.role, message.content)
     for call in message.tool_calls:
         yield f"<p>{escape(t('export.call', name=plain(call.name)))}</p>\n<pre>{_text(call.arguments)}</pre>"
-    if note := facts.stop_note(stored):
+    if note := stop_note(stored.stop_reason):
         yield f"<p class=note>{escape(note)}</p>"
     if details := facts.details(stored):
         yield f"<p class=facts>{escape(details)}</p>"

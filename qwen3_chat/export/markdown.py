@@ -14,6 +14,7 @@ from qwen3_chat.export.kinds import ThinkingStyle
 from qwen3_chat.plain import plain
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.wording import speaker, stop_note
 
 
 def render(
@@ -22,7 +23,7 @@ def render(
     """Return the chat with a heading per message, its text as it was written, and how it came about."""
     blocks = [f"# {escaped(facts.title(chat))}", _small(facts.date(chat.created_at, zone))]
     if chat.system:
-        blocks += [f"## {facts.speaker(Role.SYSTEM)}", contained(plain(chat.system))]
+        blocks += [f"## {speaker(Role.SYSTEM)}", contained(plain(chat.system))]
     for stored in messages:
         blocks += _message(stored, thinking)
     return "\n\n".join(blocks) + "\n"
@@ -35,7 +36,7 @@ def escaped(text: str) -> str:
 
 def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     message = stored.message
-    yield f"## {facts.speaker(message.role)}"
+    yield f"## {speaker(message.role)}"
     if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
         header = facts.thought(stored)
         block = fenced(plain(message.reasoning))
@@ -48,7 +49,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         yield fenced(content) if message.role is Role.TOOL else contained(content)
     for call in message.tool_calls:
         yield f"{t('export.call', name=escaped(plain(call.name)))}\n\n{fenced(plain(call.arguments), 'json')}"
-    if note := facts.stop_note(stored):
+    if note := stop_note(stored.stop_reason):
         yield f"*{note}*"
     if details := facts.details(stored):
         yield _small(details)

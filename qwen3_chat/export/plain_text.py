@@ -12,6 +12,7 @@ from qwen3_chat.export.kinds import ThinkingStyle
 from qwen3_chat.plain import plain
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.wording import speaker, stop_note
 
 
 def render(
@@ -41,14 +42,14 @@ def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         yield _body(message.content)
     for call in message.tool_calls:
         yield f"{t('export.call', name=plain(call.name))} {plain(call.arguments)}"
-    if note := facts.stop_note(stored):
+    if note := stop_note(stored.stop_reason):
         yield f"({note})"
     if details := facts.details(stored):
         yield f"({details})"
 
 
 def _heading(role: Role) -> str:
-    return f"[{facts.speaker(role)}]"
+    return f"[{speaker(role)}]"
 
 
 def _body(text: str) -> str:

@@ -119,19 +119,26 @@ class ChatSession:
                 yield event
                 self._load_s = self._clock() - began_s
 
-    def rewind(self) -> bool:
-        """Go back to the latest user message; its answers stay stored. False where there is none."""
+    async def rewind(self) -> bool:
+        """Go back to the latest user message; its answers stay stored. False where there is none.
+
+        Where the mode was switched since, the message gets a sibling with the tag that says so.
+        """
         branch = self.messages
         while branch and branch[-1].message.role is not Role.USER:
             branch = branch[:-1]
-        if branch:
-            self.messages = branch
-        return bool(branch)
+        if not branch:
+            return False
+        self.messages, asked = branch, branch[-1]
+        tag = decide_mode(asked.message.content, self.toggle, self.history[:-1]).tag_to_append
+        if tag is not asked.message.mode_tag:
+            self.messages = branch[:-1]
+            await self._add(replace(asked.message, mode_tag=tag), asked.meta)
+        return True
 
     async def answer(self) -> AsyncGenerator[SessionEvent, None]:
         """Answer the latest user message (again)."""
-        asked = self.messages[-1].message
-        mode = decide_mode(asked.sent_content, self.toggle, self.history[:-1]).mode
+        mode = decide_mode(self.messages[-1].message.content, self.toggle, self.history[:-1]).mode
         async with aclosing(self._reply(mode)) as events:
             async for event in events:
                 yield event

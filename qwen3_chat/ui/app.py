@@ -21,7 +21,10 @@ class ChatApp(App[None]):
 
     TITLE = "qwen3-chat"
     BINDINGS = [*APP_KEYS]
-    CSS_PATH = None
+    CSS = """
+    ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
+    Toast { background: $panel; width: 60; max-width: 60%; }
+    """
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(

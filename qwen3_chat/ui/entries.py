@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, Timings, Usage
+from qwen3_chat import wording
+from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
-from qwen3_chat.ui.wording import duration
 
 NOTICE = "notice"
 """The role of an entry that the app itself writes."""
 
 
-def thought_header(seconds: float, tokens: int) -> str:
+def thought_header(seconds: float, count: int) -> str:
     """Write the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
-    parts = [t("ui.thought", duration=duration(seconds)) if seconds else t("ui.thought_untimed")]
-    if tokens:
-        parts.append(t("ui.tokens", count=tokens))
-    if seconds and tokens:
-        parts.append(t("ui.speed", speed=f"{tokens / seconds:.0f}"))
-    return " · ".join(parts)
+    return wording.SEPARATOR.join([wording.thought(seconds, count), *_speed(seconds, count)])
 
 
-def thinking_header(seconds: float, tokens: int) -> str:
+def thinking_header(seconds: float, count: int) -> str:
     """Write the header while the model thinks."""
-    parts = [t("ui.thinking", duration=duration(seconds)), t("ui.tokens", count=tokens)]
-    if seconds >= 1:
-        parts.append(t("ui.speed", speed=f"{tokens / seconds:.0f}"))
-    return " · ".join(parts)
+    parts = [t("ui.thinking", duration=wording.duration(seconds)), wording.tokens(count)]
+    return wording.SEPARATOR.join([*parts, *(_speed(seconds, count) if seconds >= 1 else ())])
+
+
+def _speed(seconds: float, count: int) -> list[str]:
+    return [wording.speed(count / seconds)] if seconds > 0 and count else []
 
 
 def role_header(role: Role, meta: MessageMeta | None = None) -> str:
-    """Write who speaks."""
+    """Write who speaks: a reply's model where it is known."""
     if role is Role.ASSISTANT and meta is not None and meta.model:
         return meta.model
-    return t(f"ui.role.{role.value}")
-
-
-def note(reason: StopReason | None) -> str:
-    """Write why a reply ended, where that is not as it should be."""
-    match reason:
-        case StopReason.END_OF_TURN | StopReason.TOOL_CALLS:
-            return ""
-        case None:
-            return t("ui.note.interrupted")
-        case _:
-            return t(f"ui.note.{reason.value}")
+    return wording.speaker(role)
 
 
 def entry_of(stored: StoredMessage) -> Entry:
     """Make the entry of a stored message."""
     message, meta = stored.message, stored.meta
-    is_reply = message.role is Role.ASSISTANT
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return Entry(
         role=message.role.value,
@@ -61,7 +46,7 @@ def entry_of(stored: StoredMessage) -> Entry:
         reasoning_header=thought_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=note(meta.stop_reason) if is_reply else "",
+        note=wording.stop_note(stored.stop_reason),
     )
 
 

@@ -36,10 +36,11 @@ class Phase(StrEnum):
 
 
 class TurnView:
-    """Brings one turn at a time to the transcript and to the activity line."""
+    """Brings a turn, or the loading that it waits for, to the transcript and to the activity line."""
 
     def __init__(self, transcript: Transcript, line: ActivityLine, clock: Callable[[], float]) -> None:
         self.phase = Phase.IDLE
+        self._running = 0
         self._transcript = transcript
         self._line = line
         self._clock = clock
@@ -55,8 +56,9 @@ class TurnView:
 
     def begin(self) -> None:
         """Show that a turn has begun before anything is known of it."""
-        self._failure = ""
-        self._enter(Phase.STARTING)
+        self._running += 1
+        if self.phase is Phase.IDLE:
+            self._enter(Phase.STARTING)
 
     def draw(self, event: SessionEvent) -> None:
         """Show what happened."""
@@ -104,8 +106,10 @@ class TurnView:
         if self._failure:
             self._transcript.append(Entry(NOTICE, self._failure, note=t("ui.note.retry")))
             self._failure = ""
-        self._is_live = False
-        self._enter(Phase.IDLE)
+        self._running -= 1
+        if not self._running:
+            self._is_live = False
+            self._enter(Phase.IDLE)
 
     def tick(self) -> None:
         """Let time go on in what is shown."""

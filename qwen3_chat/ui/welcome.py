@@ -8,7 +8,7 @@ from qwen3_chat.request import LoadedModel
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
 from qwen3_chat.ui.entries import NOTICE
-from qwen3_chat.ui.wording import parameters
+from qwen3_chat.ui.figures import parameters
 
 
 def welcome(model: LoadedModel | None, models_folder: Path) -> Entry:

@@ -162,7 +162,7 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(s
     events = await all_of(session.send("Go"))
     assert isinstance(events[-1], EngineFailed)
     assert [m.message.content for m in session.messages] == ["Go"]
-    assert session.rewind()
+    assert await session.rewind()
 
 
 async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Store) -> None:
@@ -170,7 +170,7 @@ async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Stor
     session = session_with(store, engine)
     await all_of(session.send("Go"))
     first = session.messages[-1]
-    assert session.rewind()
+    assert await session.rewind()
     await all_of(session.answer())
     second = session.messages[-1]
     assert (first.parent_id, second.message.content) == (second.parent_id, "Other")
@@ -217,3 +217,16 @@ async def test_options_of_the_turn_win_over_the_presets(store: Store) -> None:
     request = engine.requests[0]
     assert (request.sampling.temperature, request.sampling.presence_penalty) == (0.1, 1.5)
     assert (request.seed, request.max_tokens, request.thinking_budget) == (9, 5, 0)
+
+
+async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(store: Store) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine)
+    await all_of(session.send("Go"))
+    asked = session.messages[0]
+    await session.set_toggle(NO_THINK)
+    assert await session.rewind()
+    await all_of(session.answer())
+    assert engine.requests[1].mode is NO_THINK
+    assert engine.requests[1].messages[-1].sent_content == "Go /no_think"
+    assert [m.message.mode_tag for m in await store.siblings(asked.id)] == [None, NO_THINK]

@@ -10,7 +10,7 @@ from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.help import HelpScreen
 from qwen3_chat.ui.turn_view import Phase
 from tests.fakes import FakeEngine, Step, finished
-from tests.ui.conftest import Start
+from tests.harness import Start
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 
@@ -49,9 +49,9 @@ async def test_escape_stops_and_the_partial_answer_stays(start: Start) -> None:
         await app.say("Go")
         await app.until(lambda: app.shows("Half an answer"))
         await app.pilot.press("escape")
-        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.until(lambda: not app.screen.is_answering)
         assert app.shows("Half an answer")
-        assert app.shows("Stopped.")
+        assert app.shows("Stopped before the end.")
         assert app.session.messages[-1].message.content == "Half an answer"
 
 
@@ -75,7 +75,7 @@ async def test_loading_reading_and_thinking_each_tell_what_goes_on(start: Start)
         await app.until(lambda: app.screen.turn.phase is Phase.THINKING)
         await app.until(lambda: app.shows("Hm"))
         gates[2].set()
-        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.until(lambda: not app.screen.is_answering)
 
 
 async def test_answer_now_is_offered_only_while_it_thinks(start: Start) -> None:
@@ -88,7 +88,7 @@ async def test_answer_now_is_offered_only_while_it_thinks(start: Start) -> None:
         await app.pilot.press("ctrl+g")
         assert engine.ends_of_thinking == 1
         gate.set()
-        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.until(lambda: not app.screen.is_answering)
         await app.pilot.press("ctrl+g")
         assert engine.ends_of_thinking == 1
 
@@ -111,7 +111,7 @@ async def test_a_message_sent_while_a_reply_is_written_stays_in_the_box(start: S
         await app.say("Second")
         assert app.screen.input.text == "Second"
         gate.set()
-        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.until(lambda: not app.screen.is_answering)
 
 
 async def test_a_stored_chat_is_found_by_its_words_and_gone_on_with(start: Start) -> None:
@@ -173,8 +173,8 @@ async def test_the_help_names_every_key(start: Start) -> None:
     async with start(size=(100, 40)) as app:
         await app.pilot.press("f1")
         await app.until(lambda: isinstance(app.app.screen, HelpScreen))
-        for text in ("Switch thinking on or off", "Export this chat", "Leave; everything is kept"):
-            await app.until(lambda text=text: app.shows(text))
+        texts = ("Switch thinking on or off", "Export this chat", "Leave; everything is kept")
+        await app.until(lambda: all(app.shows(text) for text in texts))
         await app.pilot.press("escape")
         assert not isinstance(app.app.screen, HelpScreen)
 
@@ -184,7 +184,7 @@ async def test_answering_again_replaces_the_answer_on_the_screen(start: Start) -
     async with start(engine) as app:
         await app.turn("Go")
         await app.pilot.press("f5")
-        await app.until(lambda: app.shows("Second answer") and not app.screen.turn.is_busy)
+        await app.until(lambda: app.shows("Second answer") and not app.screen.is_answering)
         assert not app.shows("First answer")
 
 
@@ -205,3 +205,14 @@ async def test_escapes_in_a_reply_never_reach_the_terminal(start: Start) -> None
         screen = "\n".join(app.rows())
         assert not any(ord(character) < 32 and character != "\n" for character in screen)
         assert "\x9b" not in screen
+
+
+async def test_a_message_may_be_sent_while_the_model_is_still_loading(start: Start) -> None:
+    gate = asyncio.Event()
+    async with start(FakeEngine(loading=[LoadProgressed(0.3), gate])) as app:
+        await app.until(lambda: app.shows("Loading the model"))
+        await app.say("Early")
+        await app.until(lambda: app.shows("Early") and app.shows("Loading the model"))
+        gate.set()
+        await app.until(lambda: app.shows("It is 3.") and not app.screen.is_answering)
+        assert app.screen.turn.phase is Phase.IDLE

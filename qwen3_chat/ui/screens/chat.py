@@ -32,7 +32,6 @@ from qwen3_chat.ui.widgets.title_bar import TitleBar
 from qwen3_chat.ui.widgets.transcript import Transcript
 from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
 
-BUSY_ACTIONS = frozenset({"stop"})
 IDLE_ACTIONS = frozenset({"new_chat", "chats", "retry"})
 
 
@@ -55,6 +54,7 @@ class ChatScreen(TranscriptScreen[None]):
         self._store = store
         self._models = models
         self._exports = exports
+        self.is_answering = False
         self._thinking_display = ThinkingDisplay(thinking_display)
 
     def compose(self) -> ComposeResult:
@@ -113,13 +113,13 @@ class ChatScreen(TranscriptScreen[None]):
         """Offer only what can be done now."""
         if not self.is_mounted or not hasattr(self, "turn"):
             return True
-        if action in BUSY_ACTIONS:
+        if action == "stop":
             return self.turn.is_busy
         if action == "answer_now":
             return self.turn.phase is Phase.THINKING
         if action == "export":
             return bool(self.session.messages)
-        return not (action in IDLE_ACTIONS and self.turn.is_busy)
+        return not (action in IDLE_ACTIONS and self.is_answering)
 
     # turns
 
@@ -133,22 +133,26 @@ class ChatScreen(TranscriptScreen[None]):
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
         """Start a turn, or switch the mode where nothing but a tag was typed."""
-        if self.turn.is_busy and self.turn.phase is not Phase.LOADING:
+        text = message.text
+        if only_a_tag(text) and (tag := typed_mode(text)):
+            self.set_mode(tag)
+        elif self.is_answering:
             self.notify(t("ui.notice.busy"), markup=False)
             return
-        if only_a_tag(message.text) and (tag := typed_mode(message.text)):
-            self.input.clear_sent(message.text)
-            self.set_mode(tag)
-            return
-        self.input.clear_sent(message.text)
-        if not self.session.messages:
-            self.transcript.show([])
-        self.transcript.to_end()
-        self.take_turn(self.session.send(message.text), message.text)
+        else:
+            if not self.session.messages:
+                self.transcript.show([])
+            self.transcript.to_end()
+            self.take_turn(self.session.send(text), text)
+        self.input.clear_sent(text)
+
+    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn to its end; at once it is known that one runs."""
+        self.is_answering = True
+        self._answer(events, typed)
 
     @work(group="turn", exclusive=True, exit_on_error=False)
-    async def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
-        """Run one turn to its end."""
+    async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
         before = len(self.session.messages)
         try:
             await self._run(events)
@@ -161,8 +165,12 @@ class ChatScreen(TranscriptScreen[None]):
         ) as error:  # a fault in one turn must not end the app: the chat, the draft are the user's
             self.log.error(error)
             self.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20, markup=False)
+        finally:
+            self.is_answering = False
+            self.show_state()
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        """Draw events to their end; a load and the turn that waits for it may run at the same time."""
         turn = self.turn
         turn.begin()
         self.refresh_bindings()
@@ -225,9 +233,9 @@ class ChatScreen(TranscriptScreen[None]):
         """Fold or unfold all thinking."""
         self.transcript.toggle_all_thinking()
 
-    def action_retry(self) -> None:
+    async def action_retry(self) -> None:
         """Answer the latest message again."""
-        if self.session.rewind():
+        if await self.session.rewind():
             self.show_chat()
             self.take_turn(self.session.answer())
 

@@ -16,9 +16,9 @@ from textual.widgets.option_list import Option
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
+from qwen3_chat.ui.figures import day
 from qwen3_chat.ui.keys import key
 from qwen3_chat.ui.widgets.key_bar import KeyBar
-from qwen3_chat.ui.wording import day
 
 
 class ChatsScreen(ModalScreen[int | None]):

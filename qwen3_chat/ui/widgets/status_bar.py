@@ -12,6 +12,7 @@ from textual.widget import Widget
 from qwen3_chat.chat import ThinkingMode, Timings, Usage
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.texts import t
+from qwen3_chat.wording import SEPARATOR, speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def status_parts(status: Status) -> list[str]:
             t("ui.status.context", used=used, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
     if timings is not None and timings.tokens_per_s:
-        parts.append(t("ui.status.speed", speed=f"{timings.tokens_per_s:.0f}"))
+        parts.append(speed(timings.tokens_per_s))
     if usage is not None and usage.reused_tokens:
         parts.append(t("ui.status.reused", reused=usage.reused_tokens, prompt=usage.prompt_tokens))
     if model is not None:
@@ -70,7 +71,7 @@ class StatusBar(Widget):
         style = "status-bar--think" if mode is ThinkingMode.THINK else "status-bar--no-think"
         line = Content.styled(t(f"ui.mode.{mode.value}"), self.get_visual_style(style))
         for part in status_parts(self.status):
-            longer = line + Content.styled(f" · {part}", self.get_visual_style("status-bar--part"))
+            longer = line + Content.styled(SEPARATOR + part, self.get_visual_style("status-bar--part"))
             if longer.cell_length > self.content_size.width:
                 break
             line = longer

@@ -1,4 +1,4 @@
-"""How durations, sizes, counts are written for people."""
+"""How sizes and dates are written on screen."""
 
 from __future__ import annotations
 
@@ -7,18 +7,8 @@ from datetime import datetime, timedelta
 from qwen3_chat.texts import t
 
 
-def duration(seconds: float) -> str:
-    """Write a duration: `0.4 s`, `14 s`, `2 min 05 s`."""
-    if seconds < 9.95:
-        return t("ui.seconds", seconds=f"{seconds:.1f}")
-    if seconds < 59.5:
-        return t("ui.seconds", seconds=f"{seconds:.0f}")
-    minutes, rest = divmod(round(seconds), 60)
-    return t("ui.minutes", minutes=minutes, seconds=f"{rest:02d}")
-
-
 def parameters(count: int) -> str:
-    """Write a model's size: `2 M`, `0.6 B`, `32 B`."""
+    """Write a model's size: `2.1 M`, `0.6 B`, `32.8 B`."""
     if count < 100_000_000:
         return f"{count / 1e6:.1f} M"
     return f"{count / 1e9:.1f} B"

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Program
+
+ENGLISH = (
+    "How many r's in strawberries?",
+    "Then, how many r's in blueberries? /no_think",
+    "Really? /think",
+)
+CHINESE = ("strawberries里有几个字母r？", "那blueberries里有几个r？ /no_think", "真的吗？ /think")
+
+
+@pytest.mark.parametrize("questions", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+def test_three_turns_think_do_not_think_and_think_again(
+    program: Program, questions: tuple[str, str, str]
+) -> None:
+    chat: list[str] = []
+    replies = []
+    for question in questions:
+        done = program.run("ask", "--demo", "--json", *chat, question)
+        assert done.returncode == 0, done.stderr
+        replies.append(json.loads(done.stdout))
+        chat = ["--chat", "last"]
+    assert [reply["mode"] for reply in replies] == ["think", "no_think", "think"]
+    assert [bool(reply["reasoning"]) for reply in replies] == [True, False, True]
+    assert all(reply["answer"].strip() for reply in replies)
+    assert all(reply["stop_reason"] == "end_of_turn" for reply in replies)
+    assert len({reply["chat_id"] for reply in replies}) == 1
+    assert "3" in replies[0]["answer"]
+    assert replies[1]["usage"]["reasoning_tokens"] == 0
+
+
+def test_the_answer_is_on_stdout_alone_with_thinking_and_the_chats_number_on_stderr(program: Program) -> None:
+    done = program.run("ask", "--demo", "--seed", "1", "How many r's in strawberries?")
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert done.stderr.startswith("<think>\n")
+    assert "Chat 1; go on with --chat 1." in done.stderr
+    hidden = program.run("ask", "--demo", "--seed", "1", "--hide-thinking", "How many r's in strawberries?")
+    assert hidden.stdout == done.stdout
+    assert "<think>" not in hidden.stderr
+
+
+def test_a_json_answer_has_every_promised_field(program: Program) -> None:
+    reply = json.loads(program.run("ask", "--demo", "--json", "--seed", "7", "Hello").stdout)
+    assert set(reply) >= {
+        "reasoning",
+        "answer",
+        "stop_reason",
+        "mode",
+        "model",
+        "usage",
+        "timings",
+        "chat_id",
+    }
+    assert set(reply["usage"]) == {"prompt_tokens", "reused_tokens", "reasoning_tokens", "answer_tokens"}
+    assert set(reply["timings"]) >= {"load_s", "prefill_s", "first_token_s", "decode_s", "tokens_per_s"}
+    assert (reply["seed"], reply["usage"]["prompt_tokens"] > 0) == (7, True)
+
+
+def test_jsonl_streams_typed_events_that_add_up_to_the_answer(program: Program) -> None:
+    done = program.run("ask", "--demo", "--jsonl", "--seed", "7", "How many r's in strawberries?")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    kinds = [event["type"] for event in events]
+    assert kinds[-1] == "reply_stored"
+    assert {"user_stored", "reply_started", "prefill_progressed", "answer_delta", "turn_finished"} <= set(
+        kinds
+    )
+    answer = "".join(event["text"] for event in events if event["type"] == "answer_delta")
+    assert answer == events[-1]["message"]["message"]["content"]
+
+
+def test_piped_text_and_files_are_part_of_the_question(program: Program, tmp_path: Path) -> None:
+    note = tmp_path / "笔记.md"
+    note.write_text("```\nfence\n```", encoding="utf-8")
+    program.run("ask", "--demo", "--file", str(note), "Look", stdin="piped\n")
+    stored = json.loads(program.run("export", "last", "--format", "json").stdout)
+    assert stored["messages"][0]["content"] == "Look\n\n笔记.md:\n````\n```\nfence\n```\n````\n\npiped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("ask",), 2, "There is nothing to ask"),
+        (("ask", "--demo", "--gguf", "x", "Hi"), 2, "Name one model only"),
+        (("ask", "--bogus"), 2, "There is no option --bogus"),
+        (("ask", "--demo", "--chat", "x", "Hi"), 2, "is no chat"),
+        (("ask", "--demo", "--chat", "99", "Hi"), 1, "There is no chat 99."),
+        (("ask", "--demo", "--chat", "last", "Hi"), 2, "There is no chat to go on with yet."),
+        (("ask", "--model", "8B", "Hi"), 1, "8B is not installed"),
+        (("ask", "--gguf", "README.md", "Hi"), 1, "README.md is not a GGUF file"),
+        (("ask", "--gguf", "missing.gguf", "Hi"), 1, "There is no file"),
+        (("ask", "--demo", "--json", "--jsonl", "Hi"), 2, "Choose --json or --jsonl"),
+        (("ask", "--demo", "--file", "nowhere.txt", "Hi"), 2, "nowhere.txt can't be read"),
+        (("--lang", "xx"), 2, "There is no language"),
+        (("--demo",), 2, "The chat needs a terminal"),
+        (("export", "1", "--format", "pdf"), 2, "“pdf” is not known here"),
+        (("export", "1"), 1, "There is no chat 1."),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_a_status(
+    program: Program, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    done = program.run(*arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_question_that_no_model_can_answer_makes_no_chat(program: Program) -> None:
+    program.run("ask", "--gguf", "README.md", "Hi")
+    assert json.loads(program.run("chats", "--json").stdout) == []
+
+
+def test_chats_are_listed_searched_and_exported(program_zh: Program, tmp_path: Path) -> None:
+    program_zh.run("ask", "--demo", "今天天气怎么样？")
+    program_zh.run("ask", "--demo", "How many r's in strawberries?")
+    assert "今天天气怎么样" in program_zh.run("chats").stdout
+    found = json.loads(program_zh.run("chats", "--search", "天气", "--json").stdout)
+    assert [chat["title"] for chat in found] == ["今天天气怎么样？"]
+    assert "没有对话包含这些词" in program_zh.run("chats", "--search", "zzzz").stderr
+    target = tmp_path / "导出.html"
+    for name in ("导出.html", "导出 (2).html"):
+        done = program_zh.run("export", "last", "--format", "html", "--thinking", "full", "-o", str(target))
+        assert done.returncode == 0
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_help_speaks_both_languages(program: Program, program_zh: Program) -> None:
+    assert "Ask one question" in program.run("--help").stdout
+    page = program_zh.run("ask", "--help").stdout
+    assert "提一个问题" in page
+    assert "Usage" not in page
+    assert "Options" not in page
+
+
+def test_escapes_that_a_user_or_model_writes_never_reach_the_terminal(program: Program) -> None:
+    program.run("ask", "--demo", "\x1b]0;owned\x07Hello \x9b31m")
+    for form in ("md", "txt", "html"):
+        assert not {"\x1b", "\x07", "\x9b"} & set(program.run("export", "last", "--format", form).stdout)
+    assert not {"\x1b", "\x07", "\x9b"} & set(program.run("chats").stdout)

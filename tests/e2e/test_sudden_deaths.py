@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qwen3_chat.chat import StopReason
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.request import LoadSettings
+from qwen3_chat.ui.turn_view import Phase
+from tests.e2e.conftest import Program
+from tests.harness import Harness, open_app
+
+
+@pytest.fixture
+async def engine(endless_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(LoadSettings(str(endless_gguf)), tmp_path / "engine.log")
+    yield engine
+    await engine.close()
+
+
+def is_writing(app: Harness) -> bool:
+    return app.screen.turn.phase in (Phase.THINKING, Phase.ANSWERING)
+
+
+async def test_a_killed_engine_leaves_the_app_the_partial_answer_and_a_sentence(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    async with open_app(tmp_path, engine) as app:
+        await app.say("How many r's in strawberries?")
+        await app.until(lambda: is_writing(app))
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        await app.until(lambda: not app.screen.is_answering)
+        reply = app.session.messages[-1]
+        assert reply.meta.stop_reason is StopReason.ERROR
+        assert reply.message.reasoning or reply.message.content
+        assert (await app.store.branch(reply.chat_id))[-1].message == reply.message
+        await app.until(lambda: app.shows("The engine was killed"))
+        await app.say("Hello")
+        await app.until(lambda: is_writing(app))
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.screen.is_answering)
+        assert app.session.messages[-1].meta.stop_reason is StopReason.CANCELLED
+        assert len(app.session.messages) == 4
+
+
+def test_a_killed_app_loses_a_second_at_most_and_leaves_no_engine(
+    program: Program, endless_gguf: Path
+) -> None:
+    app = subprocess.Popen(
+        [*program.command, "ask", "--gguf", str(endless_gguf), "--jsonl", "Hello"],
+        env=program.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert app.stdout is not None
+    received: list[tuple[float, int]] = []
+    length = 0
+    engines: list[psutil.Process] = []
+    for line in app.stdout:
+        event = json.loads(line)
+        if event["type"] not in ("reasoning_delta", "answer_delta"):
+            continue
+        engines = engines or psutil.Process(app.pid).children()
+        length += len(event["text"])
+        received.append((time.monotonic(), length))
+        if received[-1][0] - received[0][0] > 2:
+            break
+    killed_s = time.monotonic()
+    app.kill()
+    app.wait()
+    app.stdout.close()
+    assert engines
+    assert not psutil.wait_procs(engines, timeout=2)[1]
+    reply = json.loads(program.run("export", "last", "--format", "json").stdout)["messages"][-1]
+    kept = len(reply.get("reasoning", "")) + len(reply.get("content", ""))
+    assert kept >= max(length for moment_s, length in received if moment_s <= killed_s - 1)

@@ -1,0 +1,92 @@
+"""The whole application on a terminal of the test's own, with a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from textual.pilot import Pilot
+
+from qwen3_chat.engine import Engine
+from qwen3_chat.session import ChatSession, TurnOptions
+from qwen3_chat.store import Store
+from qwen3_chat.ui.app import ChatApp
+from qwen3_chat.ui.screens.chat import ChatScreen
+from qwen3_chat.ui.themes import load_themes
+
+PATIENCE_S = 30
+
+
+class Harness:
+    """An application under test with what it was given."""
+
+    def __init__(
+        self, pilot: Pilot[None], app: ChatApp, screen: ChatScreen, store: Store, exports: Path
+    ) -> None:
+        self.pilot, self.app, self.screen, self.store, self.exports = pilot, app, screen, store, exports
+
+    @property
+    def session(self) -> ChatSession:
+        return self.screen.session
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Let the application work until something holds; a wait in vain shows the screen."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    await self.pilot.pause(0.01)
+        except TimeoutError:
+            pytest.fail("\n".join(self.rows()))
+
+    async def say(self, text: str) -> None:
+        """Type a message and send it."""
+        self.screen.input.text = text
+        await self.pilot.press("enter")
+
+    async def turn(self, text: str) -> None:
+        """Send a message and wait for the end of its turn."""
+        replies = len(self.session.messages)
+        await self.say(text)
+        await self.until(lambda: len(self.session.messages) >= replies + 2 and not self.screen.is_answering)
+
+    def rows(self) -> list[str]:
+        """The text on the screen, row by row."""
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip) for strip in strips]
+
+    def shows(self, text: str) -> bool:
+        """Whether a text is on the screen."""
+        return text in "\n".join(self.rows())
+
+
+Start = Callable[..., AbstractAsyncContextManager[Harness]]
+
+
+@asynccontextmanager
+async def open_app(
+    folder: Path,
+    engine: Engine,
+    size: tuple[int, int] = (80, 24),
+    resume: int | None = None,
+    options: TurnOptions | None = None,
+) -> AsyncIterator[Harness]:
+    """Open the application over the store in a folder."""
+    store = await Store.open(folder / "chats.db")
+    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic, options=options)
+    if resume is not None:
+        await session.resume(resume)
+    (folder / "exports").mkdir(exist_ok=True)
+    screen = ChatScreen(session, store, folder / "models", folder / "exports")
+    themes = load_themes(folder / "themes").themes
+    app = ChatApp(screen, themes, "qwen-dark", remember_theme=lambda name: None)
+    try:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            harness = Harness(pilot, app, screen, store, folder / "exports")
+            await harness.until(lambda: hasattr(screen, "turn"))
+            yield harness
+    finally:
+        await store.close()
