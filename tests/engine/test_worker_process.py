@@ -13,7 +13,9 @@ import pytest
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.events import AnswerDelta
+from qwen3_chat.engine.worker import bindings
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
 from tests.conftest import REPOSITORY
 from tests.engine.requests import ask, end_of, everything, said, text_of
@@ -31,6 +33,16 @@ def make_noise(event, arguments):
         libc.fflush(None)
 
 sys.addaudithook(make_noise)
+"""
+
+NO_LLAMA_CPP = """
+import sys
+
+def refuse(event, arguments):
+    if event == "import" and arguments[0] == "llama_cpp":
+        raise ImportError("libllama.so is missing")
+
+sys.addaudithook(refuse)
 """
 
 WRITE_A_LOT = """
@@ -94,6 +106,24 @@ async def test_what_is_printed_goes_to_the_log(
     log = content(log_path)
     for noise in ("of Python", "of the system", "of C", "llama_model_loader"):
         assert noise in log
+
+
+async def test_an_installation_without_llama_cpp_is_told(
+    demo_gguf: Path, log_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_LLAMA_CPP)
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
+    events = await everything(engine.load())
+    assert events[-1] == EngineFailed("engine.llama_cpp_broken", {"reason": "libllama.so is missing"})
+    await engine.close()
+
+
+def test_another_version_of_the_bindings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bindings.check()
+    monkeypatch.setattr(bindings, "_CONTEXT_PARAMS_BYTES", 168)
+    with pytest.raises(EngineError, match=r"this program needs 0\.3\.36"):
+        bindings.check()
 
 
 async def test_the_log_is_private_and_tells_nothing_of_the_chat(

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from qwen3_chat.chat import SamplingParams
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.context import AbortedError, Context
+from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.log import Log
+from qwen3_chat.engine.worker.model import Model, load
+from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.errors import EngineError
+from qwen3_chat.request import LoadSettings
+from tests.engine.requests import GREEDY, THINKING
+
+N_CTX = 512
+
+
+@pytest.fixture(scope="module")
+def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    log = Log(tmp_path_factory.mktemp("log") / "engine.log")
+    loaded = load(
+        LoadSettings(str(endless_gguf), n_ctx=N_CTX), AbortFlag(), lambda event: None, LlamaLog(log)
+    )
+    yield loaded
+    L.llama_free(loaded.context.pointer)
+    L.llama_model_free(loaded.pointer)
+
+
+@pytest.fixture
+def context(model: Model) -> Context:
+    model.context.keep_prefix([-1])
+    model.context.watch(AbortFlag())
+    return model.context
+
+
+def cells_of(context: Context) -> int:
+    """How many tokens llama.cpp itself says are there."""
+    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), 0)) + 1
+
+
+def drawn(model: Model, context: Context, params: SamplingParams, seed: int, count: int = 12) -> list[int]:
+    """Draw tokens after the same prompt."""
+    prompt = model.vocab.encode("Hello, who are you?")
+    list(context.evaluate(prompt[context.keep_prefix(prompt) :]))
+    tokens = []
+    with Sampler(params, seed, model.vocab.n_tokens) as sampler:
+        for _ in range(count):
+            tokens.append(sampler.sample(context.pointer))
+            context.append(tokens[-1])
+    return tokens
+
+
+def test_a_prompt_is_evaluated_in_chunks(context: Context) -> None:
+    assert list(context.evaluate([5] * 300)) == [128, 256, 300]
+    assert len(context.tokens) == cells_of(context) == 300
+    assert context.free_tokens == N_CTX - 300
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [
+        ([1, 2, 3, 4, 5], 4),
+        ([1, 2, 3, 4, 5, 6], 5),
+        ([1, 2, 9, 4, 5], 2),
+        ([9, 2, 3], 0),
+        ([1, 2], 1),
+        ([1], 0),
+    ],
+)
+def test_the_longest_common_prefix_is_kept_but_for_one_token(
+    context: Context, prompt: list[int], kept: int
+) -> None:
+    list(context.evaluate([1, 2, 3, 4, 5]))
+    assert context.keep_prefix(prompt) == kept
+    assert context.tokens == prompt[:kept]
+    assert cells_of(context) == kept
+
+
+def test_a_flag_stops_llama_cpp_itself(context: Context) -> None:
+    list(context.evaluate([1, 2, 3]))
+    abort = AbortFlag()
+    context.watch(abort)
+    context.append(4)
+    abort.hoist()
+    with pytest.raises(AbortedError):
+        context.append(5)
+    with pytest.raises(AbortedError):
+        list(context.evaluate([5, 6]))
+    assert context.tokens == [1, 2, 3, 4]
+    assert cells_of(context) == 4
+    context.watch(AbortFlag())
+    context.append(5)
+    assert cells_of(context) == 5
+
+
+def test_what_does_not_fit_is_refused_and_the_rest_stays(context: Context) -> None:
+    with pytest.raises(EngineError, match=r"^The context of 512 tokens is full\.$"):
+        list(context.evaluate([5] * (N_CTX + 1)))
+    assert len(context.tokens) == cells_of(context) == N_CTX
+
+
+def test_the_same_seed_draws_the_same_tokens(model: Model, context: Context) -> None:
+    assert drawn(model, context, THINKING, 7) == drawn(model, context, THINKING, 7)
+
+
+def test_no_seed_means_chance(model: Model, context: Context) -> None:
+    for seed in (0, 0xFFFFFFFF, 1 << 40):
+        assert drawn(model, context, THINKING, seed) == drawn(model, context, THINKING, seed)
+
+
+@pytest.mark.parametrize("params", [GREEDY, SamplingParams(temperature=5, top_p=1, top_k=1)])
+def test_the_most_probable_token_needs_no_seed(
+    model: Model, context: Context, params: SamplingParams
+) -> None:
+    assert drawn(model, context, params, 1) == drawn(model, context, params, 2)
+
+
+def test_a_penalty_against_repetition_draws_other_tokens(model: Model, context: Context) -> None:
+    penalised = SamplingParams(temperature=0, top_p=1, top_k=0, presence_penalty=50)
+    tokens = drawn(model, context, penalised, 1)
+    assert len(set(tokens)) == len(tokens)
