@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real tokenizer and template, kept outside the repository; tests that need them are skipped elsewhere."""
+    """Real tokenizer and template, kept outside the repository; without them a test is skipped."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("needs the real Qwen3 vocabulary in ../shared/data")

@@ -53,6 +53,10 @@ class Harness:
         await self.say(text)
         await self.until(lambda: len(self.session.messages) >= replies + 2 and not self.screen.is_answering)
 
+    async def sees(self, text: str) -> None:
+        """Wait until a text is on the screen."""
+        await self.until(lambda: self.shows(text))
+
     def rows(self) -> list[str]:
         """The text on the screen, row by row."""
         strips = self.app.screen._compositor.render_strips()

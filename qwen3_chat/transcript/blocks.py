@@ -66,8 +66,9 @@ class BlockPage(Page):
             kind, top = token.type, not self._prefixes
             match kind:
                 case "inline":
-                    runs = skip(inline(token.children, names), task)
-                    task = 0
+                    runs = inline(token.children, names)
+                    if task:
+                        runs, task = skip(runs, task), 0
                     if table.rows:
                         table.rows[-1].append(runs)
                     else:

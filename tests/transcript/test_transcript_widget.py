@@ -331,6 +331,22 @@ async def test_a_click_asks_for_a_link_and_never_opens_it(monkeypatch: pytest.Mo
         assert Transcript.LinkClicked("https://e.org/a?b=1") in host.told
 
 
+async def test_a_selection_that_ends_on_a_link_does_not_follow_it() -> None:
+    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await _drag(pilot, cell_of(host.transcript, "See"), cell_of(host.transcript, "docs"))
+        await pilot.pause()
+        assert not host.told
+        assert host.screen.get_selected_text() == "See d"
+
+
+async def test_two_quick_clicks_follow_a_link_once() -> None:
+    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.click(Transcript, offset=cell_of(host.transcript, "docs"), times=2)
+        assert host.told == [Transcript.LinkClicked("https://e.org/a?b=1")]
+
+
 async def test_buttons_ask_for_copies_of_the_source() -> None:
     source = "**Yes**\n\n```sh\nls\t-l\n```"
     host = Host([Entry("assistant", source, header="Qwen3")])

@@ -18,20 +18,20 @@ THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 async def test_a_turn_shows_question_thinking_header_and_answer(start: Start) -> None:
     async with start() as app:
         await app.turn("How many r's?")
-        assert app.shows("How many r's?")
-        assert app.shows("Thought 1.0 s · 2 tok · 2 tok/s")
-        assert app.shows("It is 3.")
+        await app.sees("How many r's?")
+        await app.sees("Thought 1.0 s · 2 tok · 2 tok/s")
+        await app.sees("It is 3.")
         assert not app.screen.input.text
 
 
 async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) -> None:
     async with start() as app:
-        assert app.shows("Thinking on")
+        await app.sees("Thinking on")
         await app.pilot.press("ctrl+t")
         await app.until(lambda: app.shows("Thinking off"))
         assert app.session.mode is NO_THINK
         await app.turn("Hello")
-        assert app.shows("Hello /no_think")
+        await app.sees("Hello /no_think")
         assert app.session.messages[0].message.content == "Hello"
 
 
@@ -50,8 +50,8 @@ async def test_escape_stops_and_the_partial_answer_stays(start: Start) -> None:
         await app.until(lambda: app.shows("Half an answer"))
         await app.pilot.press("escape")
         await app.until(lambda: not app.screen.is_answering)
-        assert app.shows("Half an answer")
-        assert app.shows("Stopped before the end.")
+        await app.sees("Half an answer")
+        await app.sees("Stopped before the end.")
         assert app.session.messages[-1].message.content == "Half an answer"
 
 
@@ -97,10 +97,10 @@ async def test_an_engine_that_dies_leaves_the_partial_answer_and_a_sentence(star
     engine = FakeEngine([AnswerDelta("Half"), EngineFailed("engine.killed")])
     async with start(engine) as app:
         await app.turn("Go")
-        assert app.shows("Half")
-        assert app.shows("F5 answers the last message again.")
+        await app.sees("Half")
+        await app.sees("F5 answers the last message again.")
         await app.turn("Again")
-        assert app.shows("It is 3.")
+        await app.sees("It is 3.")
 
 
 async def test_a_message_sent_while_a_reply_is_written_stays_in_the_box(start: Start) -> None:
@@ -135,8 +135,8 @@ async def test_a_resumed_chat_is_shown_from_its_end(start: Start) -> None:
         await app.turn("Remember me")
         number = app.session.messages[0].chat_id
     async with start(resume=number) as app:
-        assert app.shows("Remember me")
-        assert app.shows("It is 3.")
+        await app.sees("Remember me")
+        await app.sees("It is 3.")
 
 
 async def test_an_export_tells_its_path_and_never_overwrites(start: Start) -> None:

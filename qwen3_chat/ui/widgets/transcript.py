@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from textual.events import Click
+from textual.events import Click, MouseDown
 from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import var
@@ -58,6 +58,7 @@ class Transcript(TranscriptView):
         self._retitled = False
         self._ticker: Timer | None = None
         self._rest_until_s = 0.0
+        self._pressed_at = Offset(-1, -1)
         self.column.fill(map(self._turn, entries))
 
     # what the chat tells
@@ -173,14 +174,19 @@ class Transcript(TranscriptView):
                 self.post_message(self.CopyRequested(turn.answer))
                 return
 
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Remember where a click or a selection begins."""
+        self._pressed_at = event.screen_offset
+
     def on_click(self, event: Click) -> None:
         """Act on what lies under the pointer; a double click on text selects its logical row."""
         event.prevent_default()  # the stock handler would select the whole chat on a double click
-        if not self.column.turns:
-            return
+        if not self.column.turns or event.screen_offset != self._pressed_at:
+            return  # the end of a selection is a click, too
         found = hit(self.column, event.x - self.gutter.left, self._top + event.y - self.gutter.top)
         if found.action is not None:
-            self._act(found.turn, found.action)
+            if event.chain == 1 or isinstance(found.action, FoldThinking):
+                self._act(found.turn, found.action)
         elif event.chain == 2:
             logical = found.place.logical
             self.screen.selections = {self: Selection(Offset(0, logical), Offset(BEYOND, logical))}
