@@ -36,7 +36,7 @@ _NAMES = {
     Token.Name.Decorator: "attribute",
     Token.Name.Exception: "type",
     Token.Name.Function: "function",
-    Token.Name.Tag: "keyword",
+    Token.Name.Tag: "function",
     Token.Name.Variable: "variable",
     Token.Operator.Word: "keyword",
 }
