@@ -104,9 +104,8 @@ class Column:
             unknown = [number for number in seen if self.turns[number].rows is None]
             if not unknown:
                 break
-            self.lay(
-                unknown[-1] if at_end or turn > unknown[-1] else unknown[0]
-            )  # nearest to the anchor first
+            # The nearest to the anchor first: a height that is off may move the others out of sight.
+            self.lay(unknown[-1] if at_end or turn > unknown[-1] else unknown[0])
         self._cool(seen)
         return y
 

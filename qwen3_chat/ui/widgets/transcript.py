@@ -94,15 +94,21 @@ class Transcript(TranscriptView):
 
     def set_header(self, text: str) -> None:
         """Change the header of the live entry, or else of the last one."""
-        self._retitle("header", text)
+        if turn := self._last:
+            turn.header = text
+            self._retitle()
 
     def set_reasoning_header(self, text: str) -> None:
         """Change the row that folds the thinking of the live entry, or else of the last one."""
-        self._retitle("reasoning_header", text)
+        if turn := self._last:
+            turn.reasoning_header = text
+            self._retitle()
 
     def set_note(self, text: str) -> None:
         """Change the note below the live entry, or else below the last one."""
-        self._retitle("note", text)
+        if turn := self._last:
+            turn.note = text
+            self._retitle()
 
     def finish(self, entry: Entry) -> None:
         """End the live entry with its complete texts, laid out as a whole."""
@@ -137,8 +143,9 @@ class Transcript(TranscriptView):
             self.column.lay(live)
             top = self.column.top(live)
             self.stay(dirty=top + changed)
-            for title in titles:
-                self.refresh_line(top + title)
+            for row in titles:
+                if 0 <= top + row - self._top < self.screen_rows:
+                    self.refresh_line(top + row)
         self.unseen = not self.following and (self.unseen or bool(reasoning or answer))
         self._rest_until_s = begun_s + (1 + REST_FACTOR) * (time.monotonic() - begun_s)
 
@@ -247,15 +254,18 @@ class Transcript(TranscriptView):
         if folds and not self.following and number in self.shown_turns:
             turn.chosen = True
 
-    def _retitle(self, title: str, text: str) -> None:
-        if not self.column.turns:
-            return
-        number = self._live if self._live is not None else len(self.column.turns) - 1
-        setattr(self.column.turns[number], title, text)
+    @property
+    def _last(self) -> Turn | None:
+        """The live turn, or else the last one."""
         if self._live is not None:
-            self._retitled = True
+            return self.column.turns[self._live]
+        return self.column.turns[-1] if self.column.turns else None
+
+    def _retitle(self) -> None:
+        if self._live is not None:
+            self._retitled = True  # these come with every piece of text
         else:
-            self.keep(lambda: (number,))
+            self.keep(lambda: (len(self.column.turns) - 1,))
 
     def _forget_pending(self) -> None:
         self._reasoning.clear()
