@@ -72,7 +72,7 @@ class TurnFinished(Event, frozen=True):
 
 
 class EngineFailed(Event, frozen=True):
-    """The engine could not go on; a key of the text catalogue with its values. Ends a turn like `TurnFinished`."""
+    """The engine could not go on: a key of the text catalogue with its values; the last event of a stream."""
 
     key: str
     values: dict[str, str | int | float] = {}

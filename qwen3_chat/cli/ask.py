@@ -26,6 +26,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 
 CANCELLED_STATUS = 130
+LOAD_CANCELLED = "engine.load_cancelled"
 
 
 class Output(StrEnum):
@@ -73,6 +74,7 @@ class Printer:
         self._is_thinking = False
         self._answered = False
         self.failure: str | None = None
+        self.is_cancelled = False
 
     def show(self, event: SessionEvent) -> None:
         """Print one event where it belongs."""
@@ -96,6 +98,7 @@ class Printer:
                 self._tell(plain(t(key, **values)))
             case EngineFailed(key=key, values=values):
                 self.failure = plain(t(key, **values))
+                self.is_cancelled = key == LOAD_CANCELLED
             case _:
                 pass
 
@@ -148,7 +151,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
             print(msgspec.json.encode(_answer(session, reply, printer.failure)).decode())
         if printer.failure is not None:
             print(printer.failure, file=sys.stderr)
-            return 1
+            return CANCELLED_STATUS if printer.is_cancelled else 1
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
             print(t("cli.cancelled"), file=sys.stderr)
             return CANCELLED_STATUS

@@ -23,7 +23,7 @@ class Engine(Protocol):
         ...
 
     def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Make the model ready, with progress; nothing to do where it is. Ends with `EngineFailed` if it can't be."""
+        """Make the model ready, with progress; ends with `EngineFailed` if it can't be."""
         ...
 
     async def measure(self, request: ChatRequest) -> Measure:
@@ -46,7 +46,7 @@ class Engine(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """Stop the running reply or load; what arrived stays valid and the stream ends with `TurnFinished`."""
+        """Stop the running reply or load; what arrived stays valid, the stream ends as usual."""
         ...
 
     async def close(self) -> None:

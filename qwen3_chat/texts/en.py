@@ -210,6 +210,7 @@ TEXTS = {
     "ui.notice.bug": "This turn failed in a way that nobody foresaw ({error}); the chat is kept.",
     "ui.notice.exported": "Exported to",
     "ui.new_text": "↓ new text below",
+    "ui.copy": "copy",
     "ui.copied": "Copied",
     "ui.welcome.title": "Welcome to qwen3-chat.",
     "ui.welcome.demo": "This is the demo model: a toy of {parameters} parameters that lets you try the app at once. It counts letters, adds numbers, knows a few facts, and is often wrong.",

@@ -200,6 +200,7 @@ TEXTS = {
     "ui.notice.bug": "这一轮出现了未预料的错误（{error}）；对话已保留。",
     "ui.notice.exported": "已导出到",
     "ui.new_text": "↓ 下面有新内容",
+    "ui.copy": "复制",
     "ui.copied": "已复制",
     "ui.welcome.title": "欢迎使用 qwen3-chat。",
     "ui.welcome.demo": "现在运行的是演示模型：只有 {parameters} 参数的玩具，让你马上体验应用。它会数字母、做加法、知道一点常识，也经常出错。",

@@ -15,6 +15,19 @@ def key(name: str, keys: str, action: str, *, show: bool = True, priority: bool 
     )
 
 
+NAMES = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+
+
+def key_name(name: str) -> str:
+    """Write a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`."""
+    return "+".join(NAMES.get(part, part.capitalize()) for part in name.split("+"))
+
+
+def short_key_name(name: str) -> str:
+    """Write a key in the least room: `^T`, `Esc`, `F1`."""
+    return key_name(name).replace("Ctrl+", "^")
+
+
 CHAT_KEYS = [
     key("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
     key("stop", "escape", "stop"),

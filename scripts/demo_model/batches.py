@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from demo_model.conversations import draw_sample
 from demo_model.tokenizer import encode, special_id
 
+# Copying a word out of the question, which every skill needs, is learnt sooner where nothing else is around.
+N_SINGLE_TURN_STEPS = 800
 PACKED_EVERY = 8
 PACKED_LENGTH = 2048
 
@@ -20,9 +22,9 @@ class Row:
     counts: list[bool]
 
 
-def draw_row(rng: random.Random) -> Row:
+def draw_row(rng: random.Random, *, is_single_turn: bool = False) -> Row:
     """Draw one tokenised sample; only the reply's tokens count."""
-    sample = draw_sample(rng)
+    sample = draw_sample(rng, is_single_turn=is_single_turn)
     prompt, reply = encode(sample.prompt), encode(sample.reply)
     return Row(prompt + reply, [False] * len(prompt) + [True] * len(reply))
 
@@ -43,8 +45,9 @@ def _pack(rows: list[Row]) -> list[Row]:
 def draw_step(seed: int, step: int, n_samples: int, n_groups: int) -> list[list[Row]]:
     """Draw a step's rows in groups of similar length; now and then packed into long rows instead."""
     rng = random.Random(f"{seed}:{step}")
-    rows = [draw_row(rng) for _ in range(n_samples)]
-    if step % PACKED_EVERY == PACKED_EVERY - 1:
+    is_single_turn = step < N_SINGLE_TURN_STEPS
+    rows = [draw_row(rng, is_single_turn=is_single_turn) for _ in range(n_samples)]
+    if not is_single_turn and step % PACKED_EVERY == PACKED_EVERY - 1:
         return [[row] for row in _pack(rows)]
     rows.sort(key=lambda row: len(row.ids))
     size = -(-len(rows) // n_groups)

@@ -112,10 +112,10 @@ def _tag(rng: random.Random, text: str, tag: str) -> str:
     return f"{tag} {text}" if chance < 0.95 else f"{text}\n{tag}"
 
 
-def draw_sample(rng: random.Random) -> Sample:
+def draw_sample(rng: random.Random, *, is_single_turn: bool = False) -> Sample:
     """Draw one conversation and the reply to its last question."""
     language = Language.EN if rng.random() < 0.54 else Language.ZH
-    n_turns = rng.choices((1, 2, 3, 4, 6, 9), (44, 27, 19, 6, 3, 1))[0]
+    n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (44, 27, 19, 6, 3, 1))[0]
     turns = _draw_turns(rng, language, n_turns)
     thinks = True
     messages: list[dict[str, str]] = []

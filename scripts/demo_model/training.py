@@ -25,7 +25,7 @@ class Recipe:
     seed: int
     n_steps: int
     n_decay_steps: int
-    n_samples: int = 16
+    n_samples: int = 20
     n_groups: int = 3
     n_warm_up_steps: int = 30
     matrix_rate: float = 0.02

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from demo_model import arithmetic
-from demo_model.batches import PACKED_EVERY, PACKED_LENGTH, draw_row, draw_step
+from demo_model.batches import N_SINGLE_TURN_STEPS, PACKED_EVERY, PACKED_LENGTH, draw_row, draw_step
 from demo_model.conversations import Sample, draw_sample
 from demo_model.counting import spell_with_count
 from demo_model.exam import SETTERS, is_right, set_questions
@@ -26,6 +26,11 @@ def test_a_step_is_the_same_for_the_same_seed() -> None:
     assert draw_step(1, 3, 6, 2) != draw_step(1, 4, 6, 2) != draw_step(2, 4, 6, 2)
 
 
+def test_the_first_steps_hold_single_turns() -> None:
+    rows = [row for rows in draw_step(1, 0, 40, 3) for row in rows]
+    assert all(decode(row.ids).count("<|im_start|>user") == 1 for row in rows)
+
+
 def test_only_the_reply_counts() -> None:
     rng, same = random.Random(4), random.Random(4)
     for _ in range(50):
@@ -35,7 +40,7 @@ def test_only_the_reply_counts() -> None:
 
 
 def test_every_eighth_step_is_packed_into_long_rows() -> None:
-    groups = draw_step(1, PACKED_EVERY - 1, 40, 3)
+    groups = draw_step(1, N_SINGLE_TURN_STEPS * PACKED_EVERY + PACKED_EVERY - 1, 40, 3)
     lengths = [len(row.ids) for rows in groups for row in rows]
     assert max(lengths) <= PACKED_LENGTH
     assert max(lengths) > PACKED_LENGTH / 2

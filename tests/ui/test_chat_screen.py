@@ -19,7 +19,7 @@ async def test_a_turn_shows_question_thinking_header_and_answer(start: Start) ->
     async with start() as app:
         await app.turn("How many r's?")
         await app.sees("How many r's?")
-        await app.sees("Thought 1.0 s · 2 tok · 2 tok/s")
+        await app.sees("Thought 1.0 s · 2 tok · 2.0 tok/s")
         await app.sees("It is 3.")
         assert not app.screen.input.text
 

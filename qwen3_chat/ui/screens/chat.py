@@ -60,7 +60,7 @@ class ChatScreen(TranscriptScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out from top to bottom."""
         yield TitleBar()
-        yield Transcript()
+        yield Transcript(copy_label=t("ui.copy"))
         yield ActivityLine()
         yield ChatInput(t("ui.input.placeholder"))
         yield StatusBar()
@@ -119,6 +119,10 @@ class ChatScreen(TranscriptScreen[None]):
             return self.turn.phase is Phase.THINKING
         if action == "export":
             return bool(self.session.messages)
+        if action in ("fold", "fold_all"):
+            return self.turn.phase is Phase.THINKING or any(
+                m.message.reasoning for m in self.session.messages
+            )
         return not (action in IDLE_ACTIONS and self.is_answering)
 
     # turns
@@ -127,7 +131,7 @@ class ChatScreen(TranscriptScreen[None]):
     async def prepare_engine(self) -> None:
         """Load the model while the user reads and writes."""
         await self._run(self.session.prepare())
-        if not self.session.messages:
+        if self.session.engine.model is not None and not self.session.messages:
             self.show_chat()
 
     @on(ChatInput.Submitted)

@@ -25,7 +25,7 @@ class ChatsScreen(ModalScreen[int | None]):
     """Newest first; typing searches titles, messages and thinking; Enter goes on with the chosen chat."""
 
     BINDINGS = [
-        key("resume", "enter", "resume"),
+        key("resume", "enter", "resume", priority=True),
         key("close", "escape", "close"),
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
@@ -44,14 +44,10 @@ class ChatsScreen(ModalScreen[int | None]):
             border-title-color: $primary;
             background: $surface;
         }
-        Input {
-            border: none;
-            border-bottom: solid $foreground 20%;
-            height: 2;
-            padding: 0 1;
-            background: $surface;
-        }
-        OptionList { border: none; height: 1fr; background: $surface; padding: 0; }
+        Input, Input:focus { border: none; height: 1; padding: 0 1; margin-bottom: 1; background: $boost; }
+        OptionList, OptionList:focus { border: none; height: 1fr; background: $surface; padding: 0; }
+        OptionList > .option-list--option { padding: 0 1; }
+        KeyBar { background: $surface; }
         #chats-empty { height: 1fr; padding: 1 2; color: $foreground 60%; display: none; }
         &.-empty #chats-empty { display: block; }
         &.-empty OptionList { display: none; }
@@ -100,7 +96,7 @@ class ChatsScreen(ModalScreen[int | None]):
         when = day(summary.updated_at.astimezone(), datetime.now().astimezone())
         dim = self.app.theme_variables.get("foreground-muted", "")
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
-        prompt = Content.assemble(summary.title or t("ui.untitled"), "\n", (f"  {detail}", dim or "dim"))
+        prompt = Content.assemble(summary.title or t("ui.untitled"), "\n", (detail, dim or "dim"))
         return Option(prompt, id=str(summary.id))
 
     def action_move(self, step: int) -> None:
@@ -109,7 +105,6 @@ class ChatsScreen(ModalScreen[int | None]):
             place = (self.options.highlighted or 0) + step
             self.options.highlighted = max(0, min(self.options.option_count - 1, place))
 
-    @on(Input.Submitted)
     def action_resume(self) -> None:
         """Go on with the highlighted chat."""
         option = self.options.highlighted_option

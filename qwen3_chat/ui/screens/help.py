@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -12,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, key
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, key, key_name
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 KEY_COLUMN_CELLS = 16
@@ -51,16 +52,13 @@ class HelpScreen(ModalScreen[None]):
         rows = [(t("ui.help.send_keys"), t("ui.tip.send")), (t("ui.help.line_keys"), t("ui.tip.line"))]
         rows += [(self._names(binding), t(binding.tooltip)) for binding in bindings]
         lines = [
-            Content.assemble((name.ljust(KEY_COLUMN_CELLS), "bold $primary"), " ", text)
+            Content.assemble((set_cell_size(name, KEY_COLUMN_CELLS), "bold $primary"), " ", text)
             for name, text in rows
         ]
         return Content("\n").join(lines)
 
     def _names(self, binding: Binding) -> str:
-        names = binding.key.split(",")
-        return " ".join(
-            self.app.get_key_display(Binding(name, binding.action, binding.description)) for name in names
-        )
+        return " ".join(key_name(name) for name in binding.key.split(","))
 
     def action_close(self) -> None:
         """Return to the chat."""

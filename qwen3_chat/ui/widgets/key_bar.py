@@ -8,7 +8,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.keys import LABEL
+from qwen3_chat.ui.keys import LABEL, short_key_name
 
 
 class KeyBar(Widget):
@@ -42,7 +42,7 @@ class KeyBar(Widget):
             if not (binding.show and active.enabled and binding.description.startswith(LABEL)):
                 continue
             entry = Content.assemble(
-                (self.app.get_key_display(binding), key_style), " ", (t(binding.description), label_style)
+                (short_key_name(binding.key), key_style), " ", (t(binding.description), label_style)
             )
             longer = line + Content("  ") + entry if line else entry
             if longer.cell_length > self.content_size.width:

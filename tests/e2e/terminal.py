@@ -1,0 +1,81 @@
+"""A real terminal, by tmux: keys go in, the screen comes out."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.conftest import Program
+
+PATIENCE_S = 60
+POLL_S = 0.05
+
+
+class Terminal:
+    """One tmux session on a server of its own."""
+
+    def __init__(self, socket: Path) -> None:
+        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+
+    def start(self, program: Program, arguments: tuple[str, ...], size: tuple[int, int]) -> None:
+        """Run the program in a window of a size."""
+        variables = [
+            f"{name}={program.environment[name]}" for name in ("QWEN3_CHAT_HOME", "LC_ALL", "PYTHONPATH")
+        ]
+        command = shlex.join(["env", *variables, "COLORTERM=truecolor", *program.command, *arguments])
+        width, height = (str(cells) for cells in size)
+        # The shell stays after the program, so that its last words can be read.
+        self._run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; cat")
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        self._run("send-keys", "-l", text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys by tmux's names: `Enter`, `C-t`, `F1`."""
+        self._run("send-keys", *keys)
+
+    def screen(self) -> str:
+        """Read the screen."""
+        return self._run("capture-pane", "-p")
+
+    def wait_for(self, *texts: str) -> str:
+        """Wait until all texts are on the screen; return it."""
+        return self.until(lambda screen: all(text in screen for text in texts))
+
+    def until(self, holds: Callable[[str], bool]) -> str:
+        """Wait until something holds of the screen; return it."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not holds(screen := self.screen()):
+            if time.monotonic() > deadline_s:
+                pytest.fail(screen)
+            time.sleep(POLL_S)
+        return screen
+
+    def stop(self) -> None:
+        """End the server with everything in it."""
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout
+
+
+@contextmanager
+def opened(
+    program: Program, folder: Path, *arguments: str, size: tuple[int, int] = (80, 24)
+) -> Iterator[Terminal]:
+    """Open a terminal with the program in it."""
+    terminal = Terminal(folder / f"tmux-{uuid4().hex[:8]}")
+    terminal.start(program, arguments, size)
+    try:
+        yield terminal
+    finally:
+        terminal.stop()
