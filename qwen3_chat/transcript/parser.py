@@ -8,12 +8,13 @@ from collections.abc import Callable
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
 from markdown_it.rules_block import StateBlock
-from markdown_it.rules_inline import StateInline, emphasis, strikethrough
+from markdown_it.rules_inline import StateInline, emphasis, image, link, strikethrough
 from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
 
 MOST_LEVELS = 100  # of quotes in lists in quotes; what is deeper is not drawn
+MOST_BRACKETS = 500  # in one paragraph with links: each may be tried against all that follow
 
 _FORMULA = re.compile(
     r"\$\$.{1,2000}?\$\$|\$(?![\s$])(?:[^$\n\\]|\\.){1,500}?(?<![\s\\])\$(?![\d$])"
@@ -54,6 +55,13 @@ def _friendly(rule: _Rule) -> _Rule:
     def tokenize(state: StateInline, silent: bool) -> bool:
         state.__class__ = _FriendlyInline  # for this parse only; the library itself stays as it is
         return rule(state, silent)
+
+    return tokenize
+
+
+def _bounded(rule: _Rule) -> _Rule:
+    def tokenize(state: StateInline, silent: bool) -> bool:
+        return state.src.count("[") <= MOST_BRACKETS and rule(state, silent)
 
     return tokenize
 
@@ -104,6 +112,8 @@ def _make() -> MarkdownIt:
     inline, block = parser.inline.ruler, parser.block.ruler
     inline.at("emphasis", _friendly(emphasis.tokenize))
     inline.at("strikethrough", _friendly(strikethrough.tokenize))
+    inline.at("link", _bounded(link))
+    inline.at("image", _bounded(image))
     inline.before("escape", "formula", _formula)
     block.before(
         "fence", "formula_block", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}

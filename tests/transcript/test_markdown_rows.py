@@ -173,6 +173,7 @@ def test_depth_without_end_is_survived() -> None:
     lines("- " * 5000 + "a")
     assert lines("*" * 5000 + "a" + "*" * 5000)
     assert lines("\\(" * 5000)
+    assert lines("![" * 5000)
 
 
 @pytest.mark.parametrize(
