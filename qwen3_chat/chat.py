@@ -55,8 +55,8 @@ class ToolCall:
 class ChatMessage:
     """One message of a conversation.
 
-    `mode_tag` is the soft switch that the app appended; it is kept apart from what was typed and rendered with
-    it ever after, so that the evaluated prefix stays the same.
+    `mode_tag` is the soft switch that the app appended; it is kept apart from what was typed, yet
+    rendered with it ever after, so that the evaluated prefix stays the same.
     """
 
     role: Role

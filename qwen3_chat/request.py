@@ -18,8 +18,8 @@ class ToolSpec:
 class ChatRequest:
     """One reply to be generated for a conversation.
 
-    `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch, a tag
-    in the messages, is there either way. `seed` is drawn by whoever asks, so that it is known and recorded.
+    `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch,
+    a tag in the messages, is there either way. `seed` is drawn by whoever asks, so that it can be recorded.
     """
 
     messages: tuple[ChatMessage, ...]
