@@ -22,6 +22,7 @@ from qwen3_chat.transcript.entry import ThinkingDisplay
 from qwen3_chat.ui.entries import entry_of
 from qwen3_chat.ui.keys import CHAT_KEYS
 from qwen3_chat.ui.screens.chats import ChatsScreen
+from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.turn_view import Phase, TurnView
 from qwen3_chat.ui.welcome import welcome
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
@@ -30,19 +31,16 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 from qwen3_chat.ui.widgets.transcript import Transcript
-from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
 
 IDLE_ACTIONS = frozenset({"new_chat", "chats", "retry"})
 
 
-class ChatScreen(TranscriptScreen[None]):
+class ChatScreen(ReadingScreen):
     """Transcript, input and state of one chat; the turn runs in a worker of this screen."""
 
     BINDINGS = [*CHAT_KEYS]
 
     title_bar = getters.query_one(TitleBar)
-    transcript = getters.query_one(Transcript)
-    activity_line = getters.query_one(ActivityLine)
     input = getters.query_one(ChatInput)
     status_bar = getters.query_one(StatusBar)
 
@@ -190,25 +188,6 @@ class ChatScreen(TranscriptScreen[None]):
             turn.end()
             self.show_state()
 
-    # reading
-
-    @on(Transcript.FollowChanged)
-    def show_badge(self, message: Transcript.FollowChanged) -> None:
-        """Tell a reader who is not at the end that there is something new."""
-        self.activity_line.badge = t("ui.new_text") if message.unseen else ""
-
-    @on(Transcript.CopyRequested)
-    def copy(self, message: Transcript.CopyRequested) -> None:
-        """Copy the source of a message or of a code block."""
-        self.app.copy_to_clipboard(message.text)
-        self.notify(t("ui.copied"), timeout=2, markup=False)
-
-    @on(Transcript.LinkClicked)
-    def open_link(self, message: Transcript.LinkClicked) -> None:
-        """Open a web page; nothing else that a model links to is opened."""
-        if message.url.startswith(("https://", "http://")):
-            self.app.open_url(message.url)
-
     # actions
 
     def action_toggle_mode(self) -> None:
@@ -228,14 +207,6 @@ class ChatScreen(TranscriptScreen[None]):
     async def action_answer_now(self) -> None:
         """End the thinking; the answer follows."""
         await self.session.engine.end_thinking()
-
-    def action_fold(self) -> None:
-        """Fold or unfold the thinking nearest to the reader."""
-        self.transcript.toggle_thinking()
-
-    def action_fold_all(self) -> None:
-        """Fold or unfold all thinking."""
-        self.transcript.toggle_all_thinking()
 
     async def action_retry(self) -> None:
         """Answer the latest message again."""
@@ -275,19 +246,3 @@ class ChatScreen(TranscriptScreen[None]):
             self.notify(str(error), severity="error", markup=False)
         else:
             self.notify(str(path), title=t("ui.notice.exported"), timeout=10, markup=False)
-
-    def action_page_up(self) -> None:
-        """Read one page back while the input keeps the focus."""
-        self.transcript.scroll_page_up(animate=False)
-
-    def action_page_down(self) -> None:
-        """Read one page on."""
-        self.transcript.scroll_page_down(animate=False)
-
-    def action_to_start(self) -> None:
-        """Go to the beginning of the chat."""
-        self.transcript.scroll_home(animate=False)
-
-    def action_to_end(self) -> None:
-        """Go to the end of the chat."""
-        self.transcript.scroll_end(animate=False)

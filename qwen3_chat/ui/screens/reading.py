@@ -1,0 +1,58 @@
+"""The part of a screen that is read: a transcript with what a reader does to it."""
+
+from __future__ import annotations
+
+from textual import getters, on
+
+from qwen3_chat.texts import t
+from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.transcript import Transcript
+from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
+
+
+class ReadingScreen(TranscriptScreen[None]):
+    """Scrolls, folds, copies, opens links, while the input keeps the focus."""
+
+    transcript = getters.query_one(Transcript)
+    activity_line = getters.query_one(ActivityLine)
+
+    @on(Transcript.FollowChanged)
+    def show_badge(self, message: Transcript.FollowChanged) -> None:
+        """Tell a reader who is not at the end that there is something new."""
+        self.activity_line.badge = t("ui.new_text") if message.unseen else ""
+
+    @on(Transcript.CopyRequested)
+    def copy(self, message: Transcript.CopyRequested) -> None:
+        """Copy the source of a message or of a code block."""
+        self.app.copy_to_clipboard(message.text)
+        self.notify(t("ui.copied"), timeout=2, markup=False)
+
+    @on(Transcript.LinkClicked)
+    def open_link(self, message: Transcript.LinkClicked) -> None:
+        """Open a web page; nothing else that a model links to is opened."""
+        if message.url.startswith(("https://", "http://")):
+            self.app.open_url(message.url)
+
+    def action_fold(self) -> None:
+        """Fold or unfold the thinking nearest to the reader."""
+        self.transcript.toggle_thinking()
+
+    def action_fold_all(self) -> None:
+        """Fold or unfold all thinking."""
+        self.transcript.toggle_all_thinking()
+
+    def action_page_up(self) -> None:
+        """Read one page back while the input keeps the focus."""
+        self.transcript.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        """Read one page on."""
+        self.transcript.scroll_page_down(animate=False)
+
+    def action_to_start(self) -> None:
+        """Go to the beginning of the chat."""
+        self.transcript.scroll_home(animate=False)
+
+    def action_to_end(self) -> None:
+        """Go to the end of the chat."""
+        self.transcript.scroll_end(animate=False)
