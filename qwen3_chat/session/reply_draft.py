@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
+from qwen3_chat.errors import StoreError
 from qwen3_chat.events import (
     AnswerDelta,
     EngineEvent,
@@ -80,6 +81,7 @@ class ReplyDraft:
             await asyncio.sleep(SAVE_INTERVAL_S)
             if self._is_dirty:
                 self._is_dirty = False
-                await self._store.save_partial(
-                    self._message.id, "".join(self._answer), "".join(self._reasoning)
-                )
+                with suppress(StoreError):  # told when the whole is stored, if it still fails then
+                    await self._store.save_partial(
+                        self._message.id, "".join(self._answer), "".join(self._reasoning)
+                    )

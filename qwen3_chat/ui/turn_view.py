@@ -108,6 +108,9 @@ class TurnView:
             self._failure = ""
         self._running -= 1
         if not self._running:
+            if self._is_live:  # the reply could not be stored: what was shown stays
+                self._transcript.flush(now=True)
+                self._transcript.set_note(t("wording.error"))
             self._is_live = False
             self._enter(Phase.IDLE)
 

@@ -115,7 +115,7 @@ def _tag(rng: random.Random, text: str, tag: str) -> str:
 def draw_sample(rng: random.Random, *, is_single_turn: bool = False) -> Sample:
     """Draw one conversation and the reply to its last question."""
     language = Language.EN if rng.random() < 0.54 else Language.ZH
-    n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (44, 27, 19, 6, 3, 1))[0]
+    n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (50, 26, 16, 5, 2, 1))[0]
     turns = _draw_turns(rng, language, n_turns)
     thinks = True
     messages: list[dict[str, str]] = []
