@@ -1,4 +1,4 @@
-"""The Qwen3 family as the app knows it: how each mode is sampled, what is shipped."""
+"""How each model is sampled, as its makers advise."""
 
 from __future__ import annotations
 

@@ -1,0 +1,167 @@
+"""The models of the Qwen3 family, what each is good for, which files there are of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qwen3_chat.catalog.files import ModelFile
+from qwen3_chat.catalog.published import REPOSITORIES
+from qwen3_chat.catalog.quants import QUANTS, Weights, file_bytes, weights
+from qwen3_chat.catalog.shape import Shape
+
+HYBRID_CONTEXT, HYBRID_ANSWER = 32_768, 8_192
+_2507_CONTEXT = 262_144
+YARN_CONTEXT = 131_072
+"""What the larger hybrid models hold with YaRN, factor 4 over 32,768; short texts suffer from it."""
+
+USUAL_QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+"""The quants that every model but the smallest is offered in, by rising quality."""
+
+
+class Thinking(StrEnum):
+    """Whether thinking can be switched."""
+
+    SWITCHABLE = "switchable"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class GoodFor(StrEnum):
+    """The kind of machine that a model is made for; names a text."""
+
+    PHONE = "phone"
+    LAPTOP = "laptop"
+    WORKSTATION = "workstation"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyModel:
+    """A model as the family names it, such as `8B`; `repositories` are tried in this order."""
+
+    name: str
+    shape: Shape
+    good_for: GoodFor
+    repositories: tuple[str, ...]
+    thinking: Thinking = Thinking.SWITCHABLE
+    n_ctx_train: int = HYBRID_CONTEXT + HYBRID_ANSWER
+    n_ctx_yarn: int | None = YARN_CONTEXT
+    is_split: bool = False
+
+    @property
+    def title(self) -> str:
+        """The full name, `Qwen3-8B`."""
+        return f"Qwen3-{self.name}"
+
+    @property
+    def default_quant(self) -> str:
+        """The least quant that is recommended: small models suffer too much below 8 bits."""
+        return "Q8_0" if self.shape.parameters < 3e9 else "Q4_K_M"
+
+    @property
+    def quants(self) -> tuple[str, ...]:
+        """The quants there are files of, by rising size."""
+        known = {file.quant for file in self.files}
+        return tuple(sorted(known | (set() if self.files else set(USUAL_QUANTS)), key=self.size_bytes))
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """The single files whose names are known, official ones first, then those of predicted size.
+
+        A split model has none: its parts are found in the listing of `repositories`.
+        """
+        listed = tuple(
+            file for source in REPOSITORIES if source.repo in self.repositories for file in source.files
+        )
+        if self.is_split:
+            return ()
+        missing = [quant for quant in USUAL_QUANTS if quant not in {file.quant for file in listed}]
+        return listed + tuple(self._predicted_file(quant) for quant in missing)
+
+    def file(self, quant: str) -> ModelFile | None:
+        """Return the preferred file of a quant."""
+        return next(iter(self.files_of(quant)), None)
+
+    def files_of(self, quant: str) -> tuple[ModelFile, ...]:
+        """Return every file of a quant, the preferred one first."""
+        return tuple(file for file in self.files if file.quant.upper() == quant.upper())
+
+    def size_bytes(self, quant: str) -> int:
+        """Return the size of a quant's file as published, else as predicted."""
+        for source in REPOSITORIES:
+            if source.repo in self.repositories:
+                for name, size_bytes, _ in source.listed:
+                    if name == quant:
+                        return size_bytes
+        return file_bytes(self.shape, quant)
+
+    def weights(self, quant: str) -> Weights:
+        """Return the bytes of the tensors; an estimate where the quant's mix of types is not known."""
+        if quant in QUANTS:
+            return weights(self.shape, quant)
+        return weights(self.shape, "Q4_K_M").scaled_to(self.size_bytes(quant))
+
+    def _predicted_file(self, quant: str) -> ModelFile:
+        repo = next(repo for repo in self.repositories if repo.startswith("unsloth/"))
+        name = f"{self.title}-{quant}.gguf"
+        return ModelFile(repo, None, name, quant, self.size_bytes(quant), size_is_exact=False)
+
+
+def _model(
+    name: str,
+    shape: Shape,
+    good_for: GoodFor,
+    thinking: Thinking = Thinking.SWITCHABLE,
+    n_ctx_yarn: int | None = YARN_CONTEXT,
+) -> FamilyModel:
+    is_2507 = thinking is not Thinking.SWITCHABLE
+    official = () if is_2507 else (f"Qwen/Qwen3-{name}-GGUF",)
+    return FamilyModel(
+        name,
+        shape,
+        good_for,
+        (*official, f"unsloth/Qwen3-{name}-GGUF", f"bartowski/Qwen_Qwen3-{name}-GGUF"),
+        thinking,
+        _2507_CONTEXT if is_2507 else HYBRID_CONTEXT + HYBRID_ANSWER,
+        None if is_2507 else n_ctx_yarn,
+        is_split=name.startswith("235B"),
+    )
+
+
+_0_6B = Shape(28, 1024, 3072, 16, 8, is_tied=True)
+_1_7B = Shape(28, 2048, 6144, 16, 8, is_tied=True)
+_4B = Shape(36, 2560, 9728, 32, 8, is_tied=True)
+_8B = Shape(36, 4096, 12288, 32, 8)
+_14B = Shape(40, 5120, 17408, 40, 8)
+_32B = Shape(64, 5120, 25600, 64, 8)
+_30B_A3B = Shape(48, 2048, 6144, 32, 4, n_experts=128, n_experts_used=8, n_expert_ff=768)
+_235B_A22B = Shape(94, 4096, 12288, 64, 4, n_experts=128, n_experts_used=8, n_expert_ff=1536)
+
+FAMILY = (
+    _model("0.6B", _0_6B, GoodFor.PHONE, n_ctx_yarn=None),
+    _model("1.7B", _1_7B, GoodFor.PHONE, n_ctx_yarn=None),
+    _model("4B", _4B, GoodFor.LAPTOP),
+    _model("8B", _8B, GoodFor.LAPTOP),
+    _model("14B", _14B, GoodFor.WORKSTATION),
+    _model("32B", _32B, GoodFor.WORKSTATION),
+    _model("30B-A3B", _30B_A3B, GoodFor.WORKSTATION),
+    _model("235B-A22B", _235B_A22B, GoodFor.SERVER),
+    _model("4B-Instruct-2507", _4B, GoodFor.LAPTOP, Thinking.NEVER),
+    _model("4B-Thinking-2507", _4B, GoodFor.LAPTOP, Thinking.ALWAYS),
+    _model("30B-A3B-Instruct-2507", _30B_A3B, GoodFor.WORKSTATION, Thinking.NEVER),
+    _model("30B-A3B-Thinking-2507", _30B_A3B, GoodFor.WORKSTATION, Thinking.ALWAYS),
+    _model("235B-A22B-Instruct-2507", _235B_A22B, GoodFor.SERVER, Thinking.NEVER),
+    _model("235B-A22B-Thinking-2507", _235B_A22B, GoodFor.SERVER, Thinking.ALWAYS),
+)
+"""Hybrid models from small to large, then those of July 2025, whose thinking is fixed."""
+
+QUALITY_ORDER = ("32B", "30B-A3B", "14B", "8B", "4B", "1.7B", "0.6B")
+"""The models that are recommended, best answers first."""
+
+
+def find(name: str) -> FamilyModel | None:
+    """Find a model by its name in any case, with or without `Qwen3-`."""
+    wanted = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower())
+    return next((model for model in FAMILY if model.name.lower() == wanted), None)

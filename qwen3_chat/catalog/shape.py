@@ -1,0 +1,115 @@
+"""What a model of the family is made of: its layers, its tensors, its parameters.
+
+The numbers are those of the Qwen3 technical report (tables 1, 2) and of the models' config.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+
+class Part(StrEnum):
+    """What a tensor is for; how it is quantised depends on that."""
+
+    EMBEDDING = "token_embd"
+    OUTPUT = "output"
+    QUERY = "attn_q"
+    KEY = "attn_k"
+    VALUE = "attn_v"
+    ATTENTION_OUTPUT = "attn_output"
+    GATE = "ffn_gate"
+    UP = "ffn_up"
+    DOWN = "ffn_down"
+    UNQUANTISED = "norm"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file; `layer` is None where it belongs to no layer."""
+
+    name: str
+    part: Part
+    dimensions: tuple[int, ...]
+    layer: int | None = None
+    is_expert: bool = False
+
+    @property
+    def weights(self) -> int:
+        """The number of weights."""
+        return prod(self.dimensions)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a Qwen3 network; without experts `n_experts` is 0.
+
+    `is_tied`: the embedding is the output matrix as well, and the file holds it once.
+    """
+
+    n_layers: int
+    n_embd: int
+    n_ff: int
+    n_heads: int
+    n_kv_heads: int
+    is_tied: bool = False
+    n_experts: int = 0
+    n_experts_used: int = 0
+    n_expert_ff: int = 0
+    head_dim: int = 128
+    n_vocab: int = 151_936
+
+    @property
+    def architecture(self) -> str:
+        """The name that GGUF files give it."""
+        return "qwen3moe" if self.n_experts else "qwen3"
+
+    @property
+    def kv_values_per_token(self) -> int:
+        """Numbers that a token puts into the KV cache: a key and a value for each layer and KV head."""
+        return 2 * self.n_layers * self.n_kv_heads * self.head_dim
+
+    @property
+    def parameters(self) -> int:
+        """All weights."""
+        return sum(tensor.weights for tensor in self.tensors())
+
+    @property
+    def active_parameters(self) -> int:
+        """The weights that take part in one token."""
+        return sum(
+            tensor.weights * self.n_experts_used // self.n_experts if tensor.is_expert else tensor.weights
+            for tensor in self.tensors()
+        )
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Walk over the tensors in the order of a file."""
+        yield Tensor("token_embd.weight", Part.EMBEDDING, (self.n_embd, self.n_vocab))
+        yield Tensor("output_norm.weight", Part.UNQUANTISED, (self.n_embd,))
+        if not self.is_tied:
+            yield Tensor("output.weight", Part.OUTPUT, (self.n_embd, self.n_vocab))
+        for layer in range(self.n_layers):
+            for name, part, dimensions in self._layer():
+                yield Tensor(f"blk.{layer}.{name}.weight", part, dimensions, layer, name.endswith("_exps"))
+
+    def _layer(self) -> Iterator[tuple[str, Part, tuple[int, ...]]]:
+        width, heads, kv_heads = self.n_embd, self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
+        yield "attn_norm", Part.UNQUANTISED, (width,)
+        yield "attn_q", Part.QUERY, (width, heads)
+        yield "attn_k", Part.KEY, (width, kv_heads)
+        yield "attn_v", Part.VALUE, (width, kv_heads)
+        yield "attn_output", Part.ATTENTION_OUTPUT, (heads, width)
+        yield "attn_q_norm", Part.UNQUANTISED, (self.head_dim,)
+        yield "attn_k_norm", Part.UNQUANTISED, (self.head_dim,)
+        yield "ffn_norm", Part.UNQUANTISED, (width,)
+        if self.n_experts:
+            yield "ffn_gate_inp", Part.UNQUANTISED, (width, self.n_experts)
+            yield "ffn_gate_exps", Part.GATE, (width, self.n_expert_ff, self.n_experts)
+            yield "ffn_up_exps", Part.UP, (width, self.n_expert_ff, self.n_experts)
+            yield "ffn_down_exps", Part.DOWN, (self.n_expert_ff, width, self.n_experts)
+        else:
+            yield "ffn_gate", Part.GATE, (width, self.n_ff)
+            yield "ffn_up", Part.UP, (width, self.n_ff)
+            yield "ffn_down", Part.DOWN, (self.n_ff, width)
