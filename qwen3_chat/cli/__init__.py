@@ -23,6 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     # Imported here, so that `--version` answers at once.
     from qwen3_chat.cli.language import choose_language
     from qwen3_chat.errors import Qwen3ChatError, UsageError
+    from qwen3_chat.plain import plain
     from qwen3_chat.texts import speak, t
 
     try:
@@ -31,10 +32,10 @@ def run(arguments: Sequence[str]) -> int:
 
         return run_command(arguments)
     except UsageError as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
         return 2
     except Qwen3ChatError as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(t("cli.cancelled"), file=sys.stderr)

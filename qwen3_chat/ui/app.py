@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from textual.app import App, SystemCommand
 from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
 
+from qwen3_chat.plain import plain
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -51,10 +54,16 @@ class ChatApp(App[None]):
         """Start in the chat."""
         return self._chat_screen
 
+    def notify(self, message: str, *, title: str = "", **options: Any) -> None:
+        """Show a notice; whatever it quotes is neither markup nor a terminal escape."""
+        super().notify(plain(message), title=plain(title), **{**options, "markup": False})
+
     def on_ready(self) -> None:
         """Tell what was wrong with the configuration."""
+        gc.collect()
+        gc.freeze()  # what lives as long as the app is not looked through again and again
         for notice in self._notices:
-            self.notify(notice, severity="warning", timeout=12, markup=False)
+            self.notify(notice, severity="warning", timeout=12)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action of the keys, and each theme."""

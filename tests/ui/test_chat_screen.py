@@ -216,3 +216,9 @@ async def test_a_message_may_be_sent_while_the_model_is_still_loading(start: Sta
         gate.set()
         await app.until(lambda: app.shows("It is 3.") and not app.screen.is_answering)
         assert app.screen.turn.phase is Phase.IDLE
+
+
+async def test_a_notice_shows_markup_and_escapes_as_text(start: Start) -> None:
+    async with start() as app:
+        app.screen.notify("[bold]\x1b[31m[/nope]")
+        await app.sees("[bold]�[31m[/nope]")

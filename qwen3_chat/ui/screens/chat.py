@@ -139,7 +139,7 @@ class ChatScreen(ReadingScreen):
         if only_a_tag(text) and (tag := typed_mode(text)):
             self.set_mode(tag)
         elif self.is_answering:
-            self.notify(t("ui.notice.busy"), markup=False)
+            self.notify(t("ui.notice.busy"))
             return
         else:
             if not self.session.messages:
@@ -159,14 +159,14 @@ class ChatScreen(ReadingScreen):
         try:
             await self._run(events)
         except Qwen3ChatError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), severity="error")
             if len(self.session.messages) == before:
                 self.input.put_back(typed)
         except (
             Exception
         ) as error:  # a fault in one turn must not end the app: the chat, the draft are the user's
             self.log.error(error)
-            self.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20, markup=False)
+            self.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20)
         finally:
             self.is_answering = False
             self.show_state()
@@ -229,7 +229,7 @@ class ChatScreen(ReadingScreen):
         try:
             await self.session.resume(chat_id)
         except Qwen3ChatError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), severity="error")
         self.show_chat()
         self.input.focus()
 
@@ -243,6 +243,6 @@ class ChatScreen(ReadingScreen):
         try:
             path = write_transcript(self._exports, text, default_file_name(chat, ExportFormat.MARKDOWN))
         except Qwen3ChatError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), severity="error")
         else:
-            self.notify(str(path), title=t("ui.notice.exported"), timeout=10, markup=False)
+            self.notify(str(path), title=t("ui.notice.exported"), timeout=10)

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from qwen3_chat.plain import plain
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
@@ -96,7 +97,7 @@ class ChatsScreen(ModalScreen[int | None]):
         when = day(summary.updated_at.astimezone(), datetime.now().astimezone())
         dim = self.app.theme_variables.get("foreground-muted", "")
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
-        prompt = Content.assemble(summary.title or t("ui.untitled"), "\n", (detail, dim or "dim"))
+        prompt = Content.assemble(plain(summary.title) or t("ui.untitled"), "\n", (detail, dim or "dim"))
         return Option(prompt, id=str(summary.id))
 
     def action_move(self, step: int) -> None:

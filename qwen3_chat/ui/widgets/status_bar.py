@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from qwen3_chat.chat import ThinkingMode, Timings, Usage
+from qwen3_chat.plain import plain
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.texts import t
 from qwen3_chat.wording import SEPARATOR, speed
@@ -30,7 +31,7 @@ def status_parts(status: Status) -> list[str]:
     parts = []
     model, usage, timings = status.model, status.usage, status.timings
     if model is not None:
-        parts.append(" ".join(filter(None, (model.name, model.quant))))
+        parts.append(plain(" ".join(filter(None, (model.name, model.quant)))))
         used = usage.context_tokens if usage else 0
         parts.append(
             t("ui.status.context", used=used, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))

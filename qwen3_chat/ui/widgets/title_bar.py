@@ -7,6 +7,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from qwen3_chat.plain import plain
+
 NAME = "qwen3-chat"
 
 
@@ -29,6 +31,6 @@ class TitleBar(Widget):
     def render(self) -> RenderResult:
         """Draw the title on the left, the name on the right."""
         room = max(1, self.content_size.width - len(NAME) - 2)
-        title = Content(self.title).truncate(room, ellipsis=True)
+        title = Content(plain(self.title)).truncate(room, ellipsis=True)
         gap = " " * (self.content_size.width - title.cell_length - len(NAME))
         return Content.assemble(title, gap, (NAME, self.get_visual_style("title-bar--name")))
