@@ -56,7 +56,8 @@ class ChatMessage:
     """One message of a conversation.
 
     `mode_tag` is the soft switch that the app appended; it is kept apart from what was typed, yet
-    rendered with it ever after, so that the evaluated prefix stays the same.
+    rendered with it ever after, so that the evaluated prefix stays the same. `token_ids` are those that were
+    sampled for a reply, or for its end, where they are known: they tell how its text was cut into tokens.
     """
 
     role: Role
@@ -64,6 +65,7 @@ class ChatMessage:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     mode_tag: ThinkingMode | None = None
+    token_ids: tuple[int, ...] = ()
 
     @property
     def sent_content(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo_model.exam import SETTERS, Question, is_right, set_questions
 from demo_model.exchange import Language
-from qwen3_chat.catalog import QWEN3_SAMPLING, sampling_for
+from qwen3_chat.catalog.sampling import QWEN3_SAMPLING, sampling_for
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta, TurnFinished

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -52,9 +54,12 @@ def export(training: Training, path: Path) -> None:
 
 
 def train(training: Training, checkpoint: Path, minutes: float | None) -> None:
-    """Make steps until the recipe or the time is used up, saving as it goes."""
+    """Make steps until the recipe, the time or a signal ends it; save now and then, and at the end."""
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
     started = saved = time.monotonic()
-    while training.step < training.recipe.n_steps:
+    while training.step < training.recipe.n_steps and not asked_to_stop.is_set():
         training.advance()
         now = time.monotonic()
         if training.step % REPORT_EVERY_STEPS == 0:

@@ -16,6 +16,7 @@ from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.prompt import decide_mode, plan
 from qwen3_chat.request import ChatRequest, ToolSpec
 from qwen3_chat.session.reply_draft import ReplyDraft
+from qwen3_chat.session.sent_messages import sent_messages
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, SessionEvent, UserStored
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
@@ -67,8 +68,11 @@ class ChatSession:
     @property
     def history(self) -> tuple[ChatMessage, ...]:
         """What the model knows so far, the system prompt first."""
-        system = (ChatMessage(Role.SYSTEM, self.system),) if self.system else ()
-        return system + tuple(stored.message for stored in self.messages)
+        return self._opening + tuple(stored.message for stored in self.messages)
+
+    @property
+    def _opening(self) -> tuple[ChatMessage, ...]:
+        return (ChatMessage(Role.SYSTEM, self.system),) if self.system else ()
 
     @property
     def mode(self) -> ThinkingMode:
@@ -188,7 +192,7 @@ class ChatSession:
     def _request(self, mode: ThinkingMode) -> ChatRequest:
         model = self.engine.model
         return ChatRequest(
-            messages=self.history,
+            messages=self._opening + sent_messages(self.messages),
             mode=mode,
             sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
             seed=self._draw_seed() if self.options.seed is None else self.options.seed,

@@ -17,9 +17,9 @@ def thought_header(seconds: float, count: int) -> str:
     return wording.SEPARATOR.join([wording.thought(seconds, count), *_speed(seconds, count)])
 
 
-def thinking_header(seconds: float, count: int) -> str:
-    """Write the header while the model thinks."""
-    parts = [t("ui.thinking", duration=wording.duration(seconds)), wording.tokens(count)]
+def live_header(key: str, seconds: float, count: int) -> str:
+    """Write what the model is at: `Thinking 3 s · 129 tok · 43 tok/s`."""
+    parts = [t(key, duration=wording.duration(seconds)), wording.tokens(count)]
     return wording.SEPARATOR.join([*parts, *(_speed(seconds, count) if seconds >= 1 else ())])
 
 

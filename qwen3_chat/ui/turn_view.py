@@ -19,7 +19,7 @@ from qwen3_chat.events import (
 from qwen3_chat.session import ReplyStarted, ReplyStored, SessionEvent, UserStored
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
-from qwen3_chat.ui.entries import NOTICE, entry_of, role_header, thinking_header, thought_header
+from qwen3_chat.ui.entries import NOTICE, entry_of, live_header, role_header, thought_header
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
 from qwen3_chat.ui.widgets.transcript import Transcript
 
@@ -85,10 +85,12 @@ class TurnView:
                 self._tokens = tokens
                 self._transcript.write_reasoning(text)
                 self.tick()
-            case AnswerDelta(text=text):
+            case AnswerDelta(text=text, tokens=tokens):
                 self._settle_thinking()
                 self._enter(Phase.ANSWERING)
+                self._tokens = tokens
                 self._transcript.write_answer(text)
+                self.tick()
             case ToolCallRequested(call=call):
                 self._settle_thinking()
                 self._transcript.write_answer(f"\n\n```json\n{call.name}({call.arguments})\n```\n")
@@ -119,7 +121,12 @@ class TurnView:
         elapsed_s = self._clock() - self._began_s
         match self.phase:
             case Phase.THINKING:
-                self._transcript.set_reasoning_header(thinking_header(elapsed_s, self._tokens))
+                header = live_header("ui.thinking", elapsed_s, self._tokens)
+                self._transcript.set_reasoning_header(header)
+                self._line.activity = Activity(header, hint=t("ui.hint.thinking"))
+            case Phase.ANSWERING:
+                header = live_header("ui.answering", elapsed_s, self._tokens)
+                self._line.activity = Activity(header, hint=t("ui.hint.stop"))
             case Phase.STARTING if elapsed_s > 0.3:
                 self._line.activity = Activity(t("ui.activity.starting"), hint=t("ui.hint.stop"))
             case _:
@@ -130,11 +137,8 @@ class TurnView:
             return
         self.phase, self._began_s = phase, self._clock()
         match phase:
-            case Phase.THINKING:
+            case Phase.THINKING | Phase.ANSWERING:
                 self._tokens = 0
-                self._line.activity = Activity(t("ui.activity.thinking"), hint=t("ui.hint.thinking"))
-            case Phase.ANSWERING:
-                self._line.activity = Activity(t("ui.activity.answering"), hint=t("ui.hint.stop"))
             case Phase.IDLE | Phase.STARTING:
                 self._line.activity = Activity()
             case Phase.LOADING | Phase.PREFILL:

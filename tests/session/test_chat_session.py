@@ -230,3 +230,12 @@ async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(s
     assert engine.requests[1].mode is NO_THINK
     assert engine.requests[1].messages[-1].sent_content == "Go /no_think"
     assert [m.message.mode_tag for m in await store.siblings(asked.id)] == [None, NO_THINK]
+
+
+async def test_replies_are_sent_with_the_ids_they_were_sampled_as(store: Store) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine, system="Be brief.")
+    await all_of(session.send("First"))
+    await all_of(session.send("Second"))
+    assert [m.token_ids for m in engine.requests[1].messages] == [(), (), (3,), ()]
+    assert all(m.message.token_ids == () for m in session.messages)

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qwen3_chat.chat import Role
-from qwen3_chat.engine.worker.render import ChatTemplate, Rendered, Special
+from qwen3_chat.engine.worker.render import ChatTemplate, Plain, Rendered, Special
+from qwen3_chat.engine.worker.sampled_text import SampledText
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.request import ChatRequest, Measure
 
 _TURN = Special("<|im_start|>")
 _RESULT = Special("<tool_response>")
+_REPLY_HEADER = "assistant\n"
 
 
-def tokenise(rendered: Rendered, vocab: Vocab) -> list[int]:
-    """Return the ids of a prompt; only special tokens that the template itself wrote become special ids."""
-    return [token for part in _ids_by_part(rendered, vocab) for token in part]
+def tokenise(rendered: Rendered, vocab: Vocab, request: ChatRequest | None = None) -> list[int]:
+    """Return the ids of a prompt; only special tokens that the template itself wrote become special ids.
+
+    Told which request was rendered, it takes the ids that were sampled for a reply where the text is still
+    the same: tokenised again, a text need not give the ids that it was sampled as.
+    """
+    return [token for part in _ids_by_part(rendered, vocab, request) for token in part]
 
 
 def count_messages(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -> Measure:
@@ -32,7 +38,7 @@ def count_messages(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -
         EngineError: the request can't be rendered.
     """
     rendered = template.render_request(request)
-    counts = [len(ids) for ids in _ids_by_part(rendered, vocab)]
+    counts = [len(ids) for ids in _ids_by_part(rendered, vocab, request)]
     shares = _shares(rendered, counts, request)
     if shares is None:
         contents = tuple(len(vocab.encode(message.sent_content)) for message in request.messages)
@@ -40,31 +46,62 @@ def count_messages(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -
     return Measure(shares, sum(counts), exact=True)
 
 
-def _ids_by_part(rendered: Rendered, vocab: Vocab) -> Iterator[list[int]]:
-    for part in rendered.parts:
+def _ids_by_part(rendered: Rendered, vocab: Vocab, request: ChatRequest | None) -> Iterator[list[int]]:
+    owners = _owners(rendered, request) if request else None
+    sampled: dict[int, SampledText] = {}
+    for index, part in enumerate(rendered.parts):
         if isinstance(part, Special):
             yield [vocab.specials[part.spelling]]
-        else:
-            yield [token for piece in part.pieces for token in vocab.encode(piece)]
+            continue
+        owner = owners[index] if owners else ()
+        if request and len(owner) == 1 and (ids := request.messages[owner[0]].token_ids):
+            if owner[0] not in sampled:
+                sampled[owner[0]] = SampledText(ids, vocab)
+            if (found := _ids_in_reply(part, sampled[owner[0]], vocab)) is not None:
+                yield found
+                continue
+        yield [token for piece in part.pieces for token in vocab.encode(piece)]
+
+
+def _ids_in_reply(part: Plain, sampled: SampledText, vocab: Vocab) -> list[int] | None:
+    """Look for a text among what was sampled; the header of the reply before it was not."""
+    text = "".join(part.pieces)
+    if (ids := sampled.ids_of(text)) is not None:
+        return ids
+    ids = sampled.ids_of(text.removeprefix(_REPLY_HEADER)) if text.startswith(_REPLY_HEADER) else None
+    return ids and vocab.encode(_REPLY_HEADER) + ids
 
 
 def _shares(rendered: Rendered, counts: list[int], request: ChatRequest) -> tuple[int, ...] | None:
     """Add up the counts of the parts by message; None where the text is not ChatML with these turns."""
-    turns = _turns(request)
-    if sum(part == _TURN for part in rendered.parts) != len(turns):
+    owners = _owners(rendered, request)
+    if owners is None:
         return None
     shares = [0] * len(request.messages)
-    upcoming = iter(turns)
-    turn: list[int] = []
     results = 0
-    for part, count in zip(rendered.parts, counts, strict=True):
+    for part, turn, count in zip(rendered.parts, owners, counts, strict=True):
         if part == _TURN:
-            turn, results = next(upcoming), 0
+            results = 0
         elif part == _RESULT:
             results += 1
         if turn:
             shares[turn[min(max(results, 1), len(turn)) - 1]] += count
     return tuple(shares)
+
+
+def _owners(rendered: Rendered, request: ChatRequest) -> list[list[int]] | None:
+    """Tell of each part the messages whose turn it is in; None where the text is not ChatML with these."""
+    turns = _turns(request)
+    if sum(part == _TURN for part in rendered.parts) != len(turns):
+        return None
+    upcoming = iter(turns)
+    turn: list[int] = []
+    owners = []
+    for part in rendered.parts:
+        if part == _TURN:
+            turn = next(upcoming)
+        owners.append(turn)
+    return owners
 
 
 def _turns(request: ChatRequest) -> list[list[int]]:

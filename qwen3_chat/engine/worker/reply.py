@@ -48,7 +48,7 @@ class Reply:
         self._started_s = time.perf_counter()
         self._prefilled_s = self._first_token_s = 0.0
         rendered = model.template.render_request(self._request)
-        self._prompt = tokenise(rendered, model.vocab)
+        self._prompt = tokenise(rendered, model.vocab, self._request)
         self._deltas = Deltas(model.vocab, rendered.opens_reasoning)
         self._ids: list[int] = []
         self._early_end = self._early_end_ids()

@@ -118,9 +118,7 @@ class ChatScreen(ReadingScreen):
         if action == "export":
             return bool(self.session.messages)
         if action in ("fold", "fold_all"):
-            return self.turn.phase is Phase.THINKING or any(
-                m.message.reasoning for m in self.session.messages
-            )
+            return any(turn.has_thinking for turn in self.transcript.column.turns)
         return not (action in IDLE_ACTIONS and self.is_answering)
 
     # turns
