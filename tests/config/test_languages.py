@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from qwen3_chat.cli.language import choose_language
+from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.texts import Language, language_of_locale, speak, t
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    yield
+    speak(Language.EN)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"LC_ALL": "zh_CN.UTF-8"}, Language.ZH),
+        ({"LANG": "zh_TW.UTF-8"}, Language.ZH),
+        ({"LC_ALL": "en_GB.UTF-8", "LANG": "zh_CN.UTF-8"}, Language.EN),
+        ({"LC_MESSAGES": "zh_CN", "LANG": "de_DE"}, Language.ZH),
+        ({"LANG": "C.UTF-8"}, Language.EN),
+        ({"LANG": "fr_FR.UTF-8"}, Language.EN),
+    ],
+)
+def test_the_language_follows_the_locale(environ: dict[str, str], expected: Language) -> None:
+    assert language_of_locale(environ) is expected
+
+
+@pytest.mark.parametrize("arguments", [["--lang", "zh"], ["ask", "--lang=zh", "Hi"]])
+def test_the_option_wins_wherever_it_stands(arguments: list[str]) -> None:
+    assert choose_language(arguments) is Language.ZH
+
+
+@pytest.mark.parametrize("arguments", [["--lang"], ["--lang", "klingon"]])
+def test_a_language_nobody_taught_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="There is no language"):
+        choose_language(arguments)
+
+
+def test_an_error_speaks_the_language_in_use() -> None:
+    error = ModelError("library.not_installed", name="8B", folder="/m")
+    assert "not installed" in str(error)
+    speak(Language.ZH)
+    assert "尚未安装" in str(error)
+    assert t("wording.role.user") == "你"
