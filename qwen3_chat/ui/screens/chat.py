@@ -13,7 +13,6 @@ from textual.worker import WorkerError
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.errors import Qwen3ChatError
-from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
 from qwen3_chat.prompt import only_a_tag, typed_mode
 from qwen3_chat.session import ChatSession, SessionEvent
 from qwen3_chat.store import Store
@@ -237,6 +236,9 @@ class ChatScreen(ReadingScreen):
         chat = self.session.chat
         if chat is None:
             return
+        # Imported here: it brings HTML and highlighting along, which nobody needs to begin.
+        from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
+
         text = render(chat, self.session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
         try:
             path = write_transcript(self._exports, text, default_file_name(chat, ExportFormat.MARKDOWN))
