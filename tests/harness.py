@@ -86,7 +86,9 @@ async def open_app(
     (folder / "exports").mkdir(exist_ok=True)
     screen = ChatScreen(session, store, folder / "models", folder / "exports")
     themes = load_themes(folder / "themes").themes
-    app = ChatApp(screen, themes, "qwen-dark", remember_theme=lambda name: None)
+    app = ChatApp(
+        screen, themes, "qwen-dark", remember_theme=lambda name: None, copied_file=folder / "copied.txt"
+    )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

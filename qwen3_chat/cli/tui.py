@@ -43,6 +43,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> None:
             themes.themes,
             settings.theme,
             partial(_remember_theme, paths.settings_file),
+            paths.data / "copied.txt",
             [str(problem) for problem in (*loaded.problems, *themes.problems)],
         )
         loop = asyncio.get_running_loop()

@@ -211,6 +211,8 @@ TEXTS = {
     "ui.new_text": "↓ new text below",
     "ui.copy": "copy",
     "ui.copied": "Copied",
+    "ui.copied_to_file": "Too long for the terminal’s clipboard; the text is in {path}",
+    "ui.copy_failed": "Nothing was copied ({reason}).",
     "ui.welcome.title": "Welcome to qwen3-chat.",
     "ui.welcome.demo": "This is the demo model: a toy of {parameters} parameters that lets you try the app at once. It counts letters, adds numbers, knows a few facts, and is often wrong.",
     "ui.welcome.real": "For a real Qwen3, put a GGUF file such as Qwen3-4B-Q4_K_M.gguf (from Qwen/Qwen3-4B-GGUF on Hugging Face or ModelScope) into {folder}, then start qwen3-chat again.",

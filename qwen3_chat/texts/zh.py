@@ -201,6 +201,8 @@ TEXTS = {
     "ui.new_text": "↓ 下面有新内容",
     "ui.copy": "复制",
     "ui.copied": "已复制",
+    "ui.copied_to_file": "内容太长，终端剪贴板放不下；已写入 {path}",
+    "ui.copy_failed": "复制失败（{reason}）。",
     "ui.welcome.title": "欢迎使用 qwen3-chat。",
     "ui.welcome.demo": "现在运行的是演示模型：只有 {parameters} 参数的玩具，让你马上体验应用。它会数字母、做加法、知道一点常识，也经常出错。",
     "ui.welcome.real": "想用真正的 Qwen3：把 GGUF 文件（例如 Hugging Face 或 ModelScope 上 Qwen/Qwen3-4B-GGUF 里的 Qwen3-4B-Q4_K_M.gguf）放进 {folder}，再重新启动 qwen3-chat。",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+from asyncio import to_thread
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
 
+from qwen3_chat.clipboard import Clipboard, Route
 from qwen3_chat.plain import plain
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
@@ -36,6 +40,7 @@ class ChatApp(App[None]):
         themes: Sequence[Theme],
         theme: str,
         remember_theme: Callable[[str], None],
+        copied_file: Path,
         notices: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -43,6 +48,9 @@ class ChatApp(App[None]):
         self._themes = {theme.name: theme for theme in themes}
         self._remember_theme = remember_theme
         self._notices = notices
+        self._copied_file = copied_file
+        self._copied = ""
+        self._routes = Clipboard(super().copy_to_clipboard, copied_file)
         for one in themes:
             self.register_theme(one)
         if theme in self._themes:
@@ -81,6 +89,27 @@ class ChatApp(App[None]):
         """Open the palette, in the user's language."""
         if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette(id="--command-palette", placeholder=t("ui.palette.search")))
+
+    @property
+    def clipboard(self) -> str:
+        """What was copied last in this app, for its own paste key."""
+        return self._copied
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy by the first way that works here, and say where the text is."""
+        self._copied = text
+        self._copy(text)
+
+    @work(group="copy")
+    async def _copy(self, text: str) -> None:
+        try:
+            route = await to_thread(self._routes.copy, text)
+        except OSError as error:
+            self.notify(t("ui.copy_failed", reason=error.strerror or error), severity="error")
+        else:
+            self.notify(
+                t("ui.copied_to_file", path=self._copied_file) if route is Route.FILE else t("ui.copied")
+            )
 
     def action_help(self) -> None:
         """Show every key."""

@@ -222,3 +222,13 @@ async def test_a_notice_shows_markup_and_escapes_as_text(start: Start) -> None:
     async with start() as app:
         app.screen.notify("[bold]\x1b[31m[/nope]")
         await app.sees("[bold]�[31m[/nope]")
+
+
+async def test_a_copied_answer_is_its_source_and_can_be_pasted_into_the_input(start: Start) -> None:
+    source = "**重点。**下文\n\n```py\nx = 1\n```"
+    async with start(FakeEngine([AnswerDelta(source), finished()])) as app:
+        await app.turn("Go")
+        app.screen.transcript.copy_answer()
+        await app.until(lambda: app.app.clipboard == source)
+        await app.pilot.press("ctrl+v")
+        await app.until(lambda: app.screen.input.text == source)

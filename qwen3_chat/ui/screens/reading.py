@@ -25,7 +25,6 @@ class ReadingScreen(TranscriptScreen[None]):
     def copy(self, message: Transcript.CopyRequested) -> None:
         """Copy the source of a message or of a code block."""
         self.app.copy_to_clipboard(message.text)
-        self.notify(t("ui.copied"), timeout=2)
 
     @on(Transcript.LinkClicked)
     def open_link(self, message: Transcript.LinkClicked) -> None:
