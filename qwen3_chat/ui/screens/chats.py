@@ -1,4 +1,4 @@
-"""The list of stored chats, to go on with one."""
+"""The list of stored chats: find one, go on with it, put the list in order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
+from textual.reactive import var
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -23,15 +24,19 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
 class ChatsScreen(ModalScreen[int | None]):
-    """Newest first; typing searches titles, messages and thinking; Enter goes on with the chosen chat."""
+    """Pinned ones first, then the newest; typing searches titles, messages and thinking."""
 
     BINDINGS = [
         key("resume", "enter", "resume", priority=True),
+        key("rename", "f2", "rename"),
+        key("pin", "f3", "pin"),
+        key("delete", "f8", "delete", priority=True),
+        key("undo", "ctrl+z", "undo", priority=True),
         key("close", "escape", "close"),
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
-        Binding("pageup", "move(-10)", show=False),
-        Binding("pagedown", "move(10)", show=False),
+        Binding("pageup", "move(-10)", show=False, priority=True),
+        Binding("pagedown", "move(10)", show=False, priority=True),
     ]
     DEFAULT_CSS = """
     ChatsScreen {
@@ -55,18 +60,23 @@ class ChatsScreen(ModalScreen[int | None]):
     }
     """
 
-    search = getters.query_one(Input)
+    renaming: var[int | None] = var(None, init=False)
+    """The chat whose title is being typed."""
+
+    line = getters.query_one(Input)
     options = getters.query_one(OptionList)
     empty = getters.query_one("#chats-empty", Static)
 
     def __init__(self, store: Store) -> None:
         super().__init__()
         self._store = store
+        self._summaries: dict[int, ChatSummary] = {}
+        self._deleted: list[int] = []
+        self._search = ""
 
     def compose(self) -> ComposeResult:
         """Lay out search, list and keys."""
-        with Vertical(id="chats-box") as box:
-            box.border_title = t("ui.chats.title")
+        with Vertical(id="chats-box"):
             yield Input(placeholder=t("ui.chats.search"))
             yield OptionList()
             yield Static(id="chats-empty", markup=False)
@@ -74,49 +84,117 @@ class ChatsScreen(ModalScreen[int | None]):
 
     def on_mount(self) -> None:
         """List all chats."""
-        self.search.focus()
-        self.find("")
+        self.query_one("#chats-box").border_title = t("ui.chats.title")
+        self.line.focus()
+        self.find()
+
+    def watch_renaming(self, chat_id: int | None) -> None:
+        """Turn the search line into one for the title, or back."""
+        title = self._summaries[chat_id].title if chat_id is not None else None
+        with self.prevent(Input.Changed):
+            self.line.value = self._search if title is None else plain(title)
+        self.query_one("#chats-box").border_title = t(
+            "ui.chats.title" if title is None else "ui.chats.renaming"
+        )
 
     @on(Input.Changed)
     def search_changed(self, message: Input.Changed) -> None:
         """Search as the user types."""
-        self.find(message.value.strip())
+        if self.renaming is None:
+            self._search = message.value
+            self.find()
 
-    @work(exclusive=True)
-    async def find(self, text: str) -> None:
-        """Fill the list."""
-        summaries = await self._store.chats(search=text or None)
-        self.set_class(not summaries, "-empty")
+    @work(exclusive=True, group="find")
+    async def find(self, chosen: int | None = None) -> None:
+        """Fill the list; highlight the chosen chat, or the first."""
+        text = self._search.strip()
+        found = await self._store.chats(search=text or None)
+        self._summaries = {summary.id: summary for summary in found}
+        self.set_class(not found, "-empty")
         self.empty.update(t("ui.chats.none_found") if text else t("ui.chats.none"))
         self.options.clear_options()
-        self.options.add_options(self._option(summary) for summary in summaries)
-        if summaries:
-            self.options.highlighted = 0
+        self.options.add_options(self._option(summary) for summary in found)
+        if found:
+            self.options.highlighted = list(self._summaries).index(chosen) if chosen in self._summaries else 0
+        self.refresh_bindings()
 
     def _option(self, summary: ChatSummary) -> Option:
         when = day(summary.updated_at.astimezone(), datetime.now().astimezone())
-        dim = self.app.theme_variables.get("foreground-muted", "")
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
-        prompt = Content.assemble(plain(summary.title) or t("ui.untitled"), "\n", (detail, dim or "dim"))
-        return Option(prompt, id=str(summary.id))
+        pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
+        title = plain(summary.title) or t("ui.untitled")
+        return Option(Content.assemble(title, "\n", (pin + detail, "$foreground 60%")), id=str(summary.id))
+
+    @property
+    def highlighted(self) -> ChatSummary | None:
+        """The chat that the keys act on."""
+        option = self.options.highlighted_option
+        return self._summaries.get(int(option.id)) if option is not None and option.id else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        match action:
+            case "undo":
+                return bool(self._deleted)
+            case "rename" | "pin" | "delete":
+                return self.renaming is None and bool(self._summaries)
+            case "resume":
+                return bool(self._summaries)
+            case _:
+                return True
 
     def action_move(self, step: int) -> None:
         """Move the highlight while the search keeps the focus."""
-        if self.options.option_count:
+        if self.options.option_count and self.renaming is None:
             place = (self.options.highlighted or 0) + step
             self.options.highlighted = max(0, min(self.options.option_count - 1, place))
 
-    def action_resume(self) -> None:
-        """Go on with the highlighted chat."""
-        option = self.options.highlighted_option
-        if option is not None and option.id is not None:
-            self.dismiss(int(option.id))
+    async def action_resume(self) -> None:
+        """Go on with the highlighted chat, or take over the title that was typed."""
+        if (chat_id := self.renaming) is not None:
+            if title := self.line.value.strip():
+                await self._store.set_title(chat_id, title)
+            self.renaming = None
+            self.find(chat_id)
+        elif summary := self.highlighted:
+            self.dismiss(summary.id)
 
     @on(OptionList.OptionSelected)
     def chosen(self, message: OptionList.OptionSelected) -> None:
         """Go on with the chat that was clicked."""
         self.dismiss(int(message.option.id or 0))
 
+    def action_rename(self) -> None:
+        """Type another title."""
+        if summary := self.highlighted:
+            self.renaming = summary.id
+            self.refresh_bindings()
+
+    async def action_pin(self) -> None:
+        """Keep the chat at the top, or no longer."""
+        if summary := self.highlighted:
+            await self._store.set_pinned(summary.id, not summary.pinned)
+            self.find(summary.id)
+
+    async def action_delete(self) -> None:
+        """Take the chat off the list; it can be brought back."""
+        if summary := self.highlighted:
+            await self._store.delete_chat(summary.id)
+            self._deleted.append(summary.id)
+            self.notify(t("ui.chats.deleted", title=summary.title or t("ui.untitled")))
+            self.find()
+
+    async def action_undo(self) -> None:
+        """Bring back the chat deleted last."""
+        if self._deleted:
+            chat_id = self._deleted.pop()
+            await self._store.restore_chat(chat_id)
+            self.find(chat_id)
+
     def action_close(self) -> None:
-        """Return to the chat that was open."""
-        self.dismiss(None)
+        """Leave the title as it was, or return to the chat that was open."""
+        if self.renaming is not None:
+            self.renaming = None
+            self.refresh_bindings()
+        else:
+            self.dismiss(None)
