@@ -91,6 +91,13 @@ class LocalEngine:
             raise _unexpected(reply)
         return reply.devices
 
+    async def rest(self) -> None:
+        """Wait until nothing is left to do: after a reply, the next prompt's beginning is evaluated."""
+        if worker := self._living_worker():
+            reply = await _ask(worker, wire.Rest)
+            if not isinstance(reply, wire.Rested):
+                raise _unexpected(reply)
+
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
 

@@ -62,6 +62,10 @@ class ListDevices(Command, frozen=True):
     """List what the model could run on."""
 
 
+class Rest(Command, frozen=True):
+    """Tell when nothing is left to do, in idle time neither."""
+
+
 class EndThinking(Command, frozen=True):
     """Have the reply of that call stop thinking and answer now."""
 
@@ -70,7 +74,7 @@ class Cancel(Command, frozen=True):
     """Stop the load or the reply of that call."""
 
 
-AnyCommand = Load | Generate | CountTokens | ListDevices | EndThinking | Cancel
+AnyCommand = Load | Generate | CountTokens | ListDevices | Rest | EndThinking | Cancel
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
@@ -111,6 +115,12 @@ class DevicesListed(Reply, frozen=True):
     devices: tuple[Device, ...]
 
 
+class Rested(Reply, frozen=True):
+    """Nothing is left to do."""
+
+    call_id: int
+
+
 class CommandFailed(Reply, frozen=True):
     """A command could not be done: a key of the text catalogue with its values; ends the call."""
 
@@ -131,7 +141,7 @@ class Aborting(Reply, frozen=True):
     reason: str
 
 
-AnyReply = Ready | Happened | Loaded | Counted | DevicesListed | CommandFailed | Aborting
+AnyReply = Ready | Happened | Loaded | Counted | DevicesListed | Rested | CommandFailed | Aborting
 
 _encoder = msgspec.json.Encoder()
 _command_decoder = msgspec.json.Decoder(AnyCommand)

@@ -10,7 +10,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
 from qwen3_chat.errors import EngineError
 
-_SEQUENCE = 0
+_LIVE, _AHEAD = 0, 1
 _NO_ROOM, _ABORTED = 1, 2  # of llama_decode
 
 
@@ -19,18 +19,24 @@ class AbortedError(Exception):
 
 
 class Context:
-    """A context of llama.cpp with one sequence: `tokens` are those in its KV cache, in order."""
+    """A context of llama.cpp: `tokens` are those of the live sequence in its KV cache, in order.
+
+    `ahead` are those of a second one, which exists between two replies only: what the next prompt probably
+    begins with. The two share the cells of their common beginning.
+    """
 
     def __init__(self, pointer: Any, chunk_tokens: int) -> None:
         self.pointer = pointer
         self.n_ctx: int = L.llama_n_ctx(pointer)
         self.tokens: list[int] = []
+        self.ahead: list[int] = []
         self._chunk_tokens = chunk_tokens
         self._memory = L.llama_get_memory(pointer)
         self._abort = AbortFlag()
         self._abort_callback = abort_callback(L.ggml_abort_callback)
         self._next = (L.llama_token * 1)()
         self._batch_of_next = L.llama_batch_get_one(self._next, 1)
+        self._batch = _Batch(chunk_tokens)
 
     @property
     def free_tokens(self) -> int:
@@ -47,31 +53,38 @@ class Context:
 
         The last token is never among them: it has to be evaluated for its output.
         """
-        end = min(len(self.tokens), len(prompt) - 1)
-        kept = next((i for i in range(end) if self.tokens[i] != prompt[i]), end)
-        if kept < len(self.tokens):
-            if not L.llama_memory_seq_rm(self._memory, _SEQUENCE, kept, -1):
-                L.llama_memory_clear(self._memory, True)
-                kept = 0
-            del self.tokens[kept:]
-        return kept
+        if common_length(self.ahead, prompt) > common_length(self.tokens, prompt):
+            self._forget(_LIVE, 0)
+            L.llama_memory_seq_cp(self._memory, _AHEAD, _LIVE, 0, -1)
+            self.tokens = list(self.ahead)
+        self._forget(_AHEAD, 0)
+        return self._forget(_LIVE, min(common_length(self.tokens, prompt), len(prompt) - 1))
+
+    def evaluate_ahead(self, beginning: Sequence[int], may_cut_back: bool) -> Iterator[int]:
+        """Evaluate what the next prompt will begin with; yields and raises as `evaluate` does.
+
+        Where there is room for both, the live sequence stays as it is. Else it is cut back to where they
+        differ, and goes on with the other's tokens, if it may.
+        """
+        self._forget(_AHEAD, 0)
+        kept = common_length(self.tokens, beginning)
+        rest = beginning[kept:]
+        if len(rest) <= self.free_tokens:
+            L.llama_memory_seq_cp(self._memory, _LIVE, _AHEAD, 0, kept)
+            self.ahead = list(beginning[:kept])
+            yield from self._evaluate(rest, _AHEAD)
+        elif may_cut_back and len(beginning) < self.n_ctx:
+            self._forget(_LIVE, kept)
+            yield from self._evaluate(rest, _LIVE)
 
     def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
-        """Evaluate tokens chunk by chunk; yield how many are done after each.
+        """Append tokens to the live sequence, chunk by chunk; yield how many are evaluated after each.
 
         Raises:
             AbortedError: the flag went up.
             EngineError: llama.cpp could not evaluate them.
         """
-        for start in range(0, len(tokens), self._chunk_tokens):
-            if self._abort.is_up():  # most GPUs don't look at the flag
-                raise AbortedError
-            chunk = tokens[start : start + self._chunk_tokens]
-            ids = (L.llama_token * len(chunk))(*chunk)
-            status: int = L.llama_decode(self.pointer, L.llama_batch_get_one(ids, len(chunk)))
-            self.tokens.extend(chunk)
-            self._check(status)
-            yield start + len(chunk)
+        return self._evaluate(tokens, _LIVE)
 
     def append(self, token: int) -> None:
         """Evaluate one token; raises as `evaluate` does."""
@@ -79,15 +92,64 @@ class Context:
         status: int = L.llama_decode(self.pointer, self._batch_of_next)
         self.tokens.append(token)
         if status:
-            self._check(status)
+            self._check(status, _LIVE)
 
-    def _check(self, status: int) -> None:
+    def _evaluate(self, tokens: Sequence[int], sequence: int) -> Iterator[int]:
+        evaluated = self._tokens_of(sequence)
+        for start in range(0, len(tokens), self._chunk_tokens):
+            if self._abort.is_up():  # most GPUs don't look at the flag
+                raise AbortedError
+            chunk = tokens[start : start + self._chunk_tokens]
+            self._batch.fill(chunk, len(evaluated), sequence)
+            status: int = L.llama_decode(self.pointer, self._batch.struct)
+            evaluated.extend(chunk)
+            self._check(status, sequence)
+            yield start + len(chunk)
+
+    def _tokens_of(self, sequence: int) -> list[int]:
+        return self.tokens if sequence == _LIVE else self.ahead
+
+    def _forget(self, sequence: int, start: int) -> int:
+        """Forget the tokens of a sequence from a position on; return how many are left."""
+        tokens = self._tokens_of(sequence)
+        if start < len(tokens):
+            if not L.llama_memory_seq_rm(self._memory, sequence, start, -1):
+                start = 0  # some kinds of memory can only be forgotten as a whole
+                L.llama_memory_seq_rm(self._memory, sequence, start, -1)
+            del tokens[start:]
+        return start
+
+    def _check(self, status: int, sequence: int) -> None:
         if status == 0:
             return
         # Of a batch that failed, earlier parts may have been evaluated: llama.cpp knows how much is there.
-        del self.tokens[L.llama_memory_seq_pos_max(self._memory, _SEQUENCE) + 1 :]
+        del self._tokens_of(sequence)[L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
         if status == _ABORTED:
             raise AbortedError
         if status == _NO_ROOM:
             raise EngineError("engine.no_room", n_ctx=self.n_ctx)
         raise EngineError("engine.evaluation_failed", status=status)
+
+
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many tokens two sequences have in common from their start."""
+    end = min(len(first), len(second))
+    return next((i for i in range(end) if first[i] != second[i]), end)
+
+
+class _Batch:
+    """Room for a chunk of tokens of one sequence, of which the last has an output."""
+
+    def __init__(self, room_tokens: int) -> None:
+        self.struct = L.llama_batch_init(room_tokens, 0, 1)  # lives as long as the process
+
+    def fill(self, tokens: Sequence[int], start: int, sequence: int) -> None:
+        """Put tokens in, the first of them at position `start`."""
+        struct = self.struct
+        struct.n_tokens = len(tokens)
+        for index, token in enumerate(tokens):
+            struct.token[index] = token
+            struct.pos[index] = start + index
+            struct.n_seq_id[index] = 1
+            struct.seq_id[index][0] = sequence
+            struct.logits[index] = index + 1 == len(tokens)

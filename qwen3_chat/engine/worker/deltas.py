@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter
@@ -27,7 +28,8 @@ class Deltas:
         self.reasoning_tokens = 0
         self.answer_tokens = 0
         self.reasoning_s = 0.0
-        self.has_tool_call = False
+        self.told: list[ReplyPart] = []
+        """All deltas so far."""
         self._vocab = vocab
         self._clock = clock
         self._marks = {id_: mark for mark in Mark if (id_ := vocab.token(mark)) is not None}
@@ -47,6 +49,19 @@ class Deltas:
     def is_between_characters(self) -> bool:
         """Whether the last token ended a character."""
         return not self._decoder.getstate()[0]
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls so far."""
+        return tuple(part.call for part in self.told if isinstance(part, ToolCallRequested))
+
+    def message(self, token_ids: Sequence[int]) -> ChatMessage:
+        """Return what was told as the message that it makes."""
+        answer = [part.text for part in self.told if isinstance(part, AnswerDelta)]
+        reasoning = [part.text for part in self.told if isinstance(part, ReasoningDelta)]
+        return ChatMessage(
+            Role.ASSISTANT, "".join(answer), "".join(reasoning), self.calls, token_ids=tuple(token_ids)
+        )
 
     def feed(self, token: int) -> list[ReplyPart]:
         """Take a token; return the deltas that are due."""
@@ -86,6 +101,7 @@ class Deltas:
 
     def _release(self) -> list[ReplyPart]:
         parts, self._parts = [self._counted(part) for part in self._parts], []
+        self.told += parts
         return parts
 
     def _counted(self, part: ReplyPart) -> ReplyPart:
@@ -95,7 +111,6 @@ class Deltas:
             case AnswerDelta():
                 return msgspec.structs.replace(part, tokens=self.answer_tokens)
             case ToolCallRequested():
-                self.has_tool_call = True
                 return part
 
     def _count(self, is_reasoning: bool) -> None:

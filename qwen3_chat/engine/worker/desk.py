@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker import model
+from qwen3_chat.engine.worker.ahead import evaluate_ahead
 from qwen3_chat.engine.worker.ggml import list_devices
-from qwen3_chat.engine.worker.inbox import Inbox, Job
+from qwen3_chat.engine.worker.inbox import Inbox, Job, Question
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.log import Log
 from qwen3_chat.engine.worker.outbox import Outbox
@@ -28,6 +29,7 @@ class Desk:
         self._llama_log = llama_log
         self._model: model.Model | None = None
         self._load_s = 0.0  # of a load that no reply has been charged with yet
+        self._last_reply: Reply | None = None  # whose successor can be prepared for
 
     def work(self) -> None:
         """Do what comes in until the client is gone."""
@@ -35,11 +37,12 @@ class Desk:
         while (task := self._inbox.take()) is not None:
             if isinstance(task, Job):
                 self._do(task)
+                self._use_idle_time()
             else:
                 self.answer(task)
 
-    def answer(self, question: wire.CountTokens | wire.ListDevices) -> None:
-        """Answer a short question; any thread may ask."""
+    def answer(self, question: Question) -> None:
+        """Answer a short question; any thread may ask, but only its turn in the queue is a sign of rest."""
         try:
             match question:
                 case wire.CountTokens(call_id, request):
@@ -48,6 +51,8 @@ class Desk:
                     self._outbox.send(wire.Counted(call_id, measure))
                 case wire.ListDevices(call_id):
                     self._outbox.send(wire.DevicesListed(call_id, list_devices()))
+                case wire.Rest(call_id):
+                    self._outbox.send(wire.Rested(call_id))
         except Exception as error:  # whatever it is, the client waits for an answer
             self._report(question.call_id, error)
 
@@ -76,7 +81,20 @@ class Desk:
 
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
         load_s, self._load_s = self._load_s, 0.0
-        return Reply(self._loaded(), request, job, load_s).events()
+        reply = Reply(self._loaded(), request, job, load_s)
+        yield from reply.events()
+        self._last_reply = reply
+
+    def _use_idle_time(self) -> None:
+        """Evaluate what the next prompt will begin with, until there is something else to do."""
+        reply, self._last_reply = self._last_reply, None
+        if reply is None:
+            return
+        with self._inbox.idle() as abort:
+            try:
+                evaluate_ahead(self._loaded(), reply.request, reply.message(), reply.stop_reason, abort)
+            except Exception as error:  # the next turn does without
+                self._log.write_failure(error)
 
     def _loaded(self) -> model.Model:
         if self._model is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import BinaryIO
@@ -13,6 +14,8 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.abort import AbortFlag
 
 _GRACE_S = 1.0
+
+Question = wire.CountTokens | wire.ListDevices | wire.Rest
 
 
 class Job:
@@ -34,17 +37,19 @@ class Inbox:
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._waiting: SimpleQueue[Job | wire.CountTokens | wire.ListDevices | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Job | Question | None] = SimpleQueue()
         self._jobs: dict[int, Job] = {}
+        self._idle: AbortFlag | None = None
+        self._is_over = False
         self._lock = Lock()
-        self.answer: Callable[[wire.CountTokens | wire.ListDevices], None] | None = None
+        self.answer: Callable[[Question], None] | None = None
         """What answers short questions; until there is something, they wait in the queue."""
 
     def start(self) -> None:
         """Begin to read."""
         Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def take(self) -> Job | wire.CountTokens | wire.ListDevices | None:
+    def take(self) -> Job | Question | None:
         """Wait for the next thing to do; None when the client is gone."""
         return self._waiting.get()
 
@@ -53,14 +58,27 @@ class Inbox:
         with self._lock:
             self._jobs.pop(job.command.call_id, None)
 
+    @contextmanager
+    def idle(self) -> Iterator[AbortFlag]:
+        """Give a flag that goes up as soon as there is a job to do, which may be at once."""
+        with self._lock:
+            flag = self._idle = AbortFlag()
+            if self._jobs or self._is_over:
+                flag.hoist()
+        yield flag
+        with self._lock:
+            self._idle = None
+
     def _read(self) -> None:
         try:
             for line in self._source:
                 self._receive(wire.decode_command(line))
         finally:  # the end of the client, or of what we understand of it
             with self._lock:
+                self._is_over = True
                 for job in self._jobs.values():
                     job.abort.hoist()
+                self._interrupt_idle()
             self._waiting.put(None)
             time.sleep(_GRACE_S)
             os._exit(1)
@@ -71,7 +89,10 @@ class Inbox:
                 job = Job(command)
                 with self._lock:
                     self._jobs[command.call_id] = job
+                    self._interrupt_idle()
                 self._waiting.put(job)
+            case wire.Rest():
+                self._waiting.put(command)
             case wire.CountTokens() | wire.ListDevices():
                 if self.answer is None:
                     self._waiting.put(command)
@@ -85,3 +106,7 @@ class Inbox:
                 with self._lock:
                     if job_to_hurry := self._jobs.get(call_id):
                         job_to_hurry.ends_thinking = True
+
+    def _interrupt_idle(self) -> None:
+        if self._idle:
+            self._idle.hoist()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.deltas import Deltas
 from qwen3_chat.engine.worker.inbox import Job
@@ -42,13 +42,15 @@ class Reply:
     def __init__(self, model: Model, request: ChatRequest, job: Job, load_s: float = 0.0) -> None:
         self._model = model
         self._context = model.context
-        self._request = with_budget(request)
+        self.request = with_budget(request)
+        self.stop_reason = StopReason.ERROR
+        """Why it ended; an error until it did."""
         self._job = job
         self._load_s = load_s
         self._started_s = time.perf_counter()
         self._prefilled_s = self._first_token_s = 0.0
-        rendered = model.template.render_request(self._request)
-        self._prompt = tokenise(rendered, model.vocab, self._request)
+        rendered = model.template.render_request(self.request)
+        self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = Deltas(model.vocab, rendered.opens_reasoning)
         self._ids: list[int] = []
         self._early_end = self._early_end_ids()
@@ -69,22 +71,26 @@ class Reply:
             for n_done in self._context.evaluate(self._prompt[n_reused:]):
                 yield PrefillProgressed(n_reused + n_done, n_prompt, n_reused)
             self._prefilled_s = self._elapsed_s()
-            with Sampler(self._request.sampling, self._request.seed, self._model.vocab.n_tokens) as sampler:
-                stop_reason = yield from self._decode(sampler)
+            with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
+                self.stop_reason = yield from self._decode(sampler)
         except AbortedError:
-            stop_reason = StopReason.CANCELLED
+            self.stop_reason = StopReason.CANCELLED
         except EngineError:
             yield from self._deltas.flush()
             raise
         yield from self._deltas.flush()
-        if stop_reason is StopReason.END_OF_TURN and self._deltas.has_tool_call:
-            stop_reason = StopReason.TOOL_CALLS
-        yield self._finished(stop_reason, n_reused)
+        if self.stop_reason is StopReason.END_OF_TURN and self._deltas.calls:
+            self.stop_reason = StopReason.TOOL_CALLS
+        yield self._finished(n_reused)
+
+    def message(self) -> ChatMessage:
+        """Return the reply as far as it came."""
+        return self._deltas.message(self._ids)
 
     def _decode(self, sampler: Sampler) -> Generator[EngineEvent, None, StopReason]:
         context, deltas, ids = self._context, self._deltas, self._ids
         end_ids, abort = self._model.vocab.end_ids, self._job.abort
-        most_tokens = self._request.max_tokens or context.n_ctx
+        most_tokens = self.request.max_tokens or context.n_ctx
         while True:
             token = sampler.sample(context.pointer)
             ids.append(token)
@@ -107,7 +113,7 @@ class Reply:
         """Tell whether the thinking has to end: asked for, at its budget, or near the end of the context."""
         if not self._early_end:
             return False
-        budget = self._request.thinking_budget
+        budget = self.request.thinking_budget
         reserve = min(_ANSWER_RESERVE_TOKENS, self._context.n_ctx // _ANSWER_RESERVE_SHARE)
         return (
             self._job.ends_thinking
@@ -133,11 +139,11 @@ class Reply:
         mark = vocab.token(Mark.THINK_CLOSE)
         return [] if mark is None else [*vocab.encode(EARLY_END), mark, *vocab.encode(_AFTER_MARK)]
 
-    def _finished(self, stop_reason: StopReason, n_reused: int) -> TurnFinished:
+    def _finished(self, n_reused: int) -> TurnFinished:
         decode_s = self._elapsed_s() - self._prefilled_s if self._ids else 0.0
         return TurnFinished(
-            stop_reason=stop_reason,
-            mode=self._request.mode,
+            stop_reason=self.stop_reason,
+            mode=self.request.mode,
             usage=Usage(
                 prompt_tokens=len(self._prompt),
                 reused_tokens=n_reused,
@@ -152,7 +158,7 @@ class Reply:
                 decode_s=decode_s,
                 tokens_per_s=len(self._ids) / decode_s if decode_s else 0.0,
             ),
-            seed=self._request.seed,
+            seed=self.request.seed,
             token_ids=tuple(self._ids),
         )
 

@@ -1,0 +1,53 @@
+"""The evaluation of what the next prompt will begin with, while nobody waits.
+
+Qwen3's template drops the thinking of earlier turns, and the empty think block of those without. So the KV
+cache is of no use from the last reply on, and the next turn would begin with all of its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.context import AbortedError, common_length
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.request import ChatRequest
+
+_QUESTIONS = ("a", "1")
+"""Two questions with nothing in common: what their prompts share, every next prompt has."""
+
+
+def evaluate_ahead(
+    model: Model, request: ChatRequest, reply: ChatMessage, stop_reason: StopReason, abort: AbortFlag
+) -> None:
+    """Evaluate as much of the next prompt as is known, until the flag goes up.
+
+    A reply that was stopped stays in the KV cache in any case: it may be continued. After a tool call, the
+    turn goes on with all of its thinking.
+
+    Raises:
+        EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it.
+    """
+    if stop_reason is StopReason.TOOL_CALLS:
+        return
+    beginning = next_beginning(model, request, reply)
+    model.context.watch(abort)
+    try:
+        for _ in model.context.evaluate_ahead(beginning, stop_reason is StopReason.END_OF_TURN):
+            pass
+    except AbortedError:
+        return
+
+
+def next_beginning(model: Model, request: ChatRequest, reply: ChatMessage) -> list[int]:
+    """Return the tokens that the next prompt begins with, whatever is asked in it."""
+    first, second = (_prompt(model, request, reply, question) for question in _QUESTIONS)
+    return first[: common_length(first, second)]
+
+
+def _prompt(model: Model, request: ChatRequest, reply: ChatMessage, question: str) -> list[int]:
+    messages = (*request.messages, reply, ChatMessage(Role.USER, question))
+    upcoming = replace(request, messages=messages)
+    return tokenise(model.template.render_request(upcoming), model.vocab, upcoming)

@@ -1,0 +1,69 @@
+"""The worker's own objects in the test's process: replies and idle time one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from qwen3_chat.chat import ChatMessage, StopReason, Usage
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.ahead import evaluate_ahead
+from qwen3_chat.engine.worker.inbox import Job
+from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.log import Log
+from qwen3_chat.engine.worker.model import Model, load
+from qwen3_chat.engine.worker.reply import Reply
+from qwen3_chat.events import TurnFinished
+from qwen3_chat.request import ChatRequest, LoadSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A request with the reply to it."""
+
+    request: ChatRequest
+    message: ChatMessage
+    stop_reason: StopReason
+    usage: Usage
+
+
+def opened(path: Path, log_path: Path, n_ctx: int | None = None) -> Iterator[Model]:
+    """Load a model, free it afterwards."""
+    settings = LoadSettings(str(path), n_ctx=n_ctx)
+    model = load(settings, AbortFlag(), lambda event: None, LlamaLog(Log(log_path)))
+    yield model
+    L.llama_free(model.context.pointer)
+    L.llama_model_free(model.pointer)
+
+
+def forget(model: Model) -> None:
+    """Empty the KV cache."""
+    model.context.keep_prefix([-1])
+
+
+def reply_to(model: Model, request: ChatRequest, stop_at: int | None = None) -> Turn:
+    """Generate a reply; `stop_at` raises its abort flag at the n-th event."""
+    job = Job(wire.Generate(1, request))
+    reply = Reply(model, request, job)
+    end = None
+    for number, event in enumerate(reply.events()):
+        end = event
+        if number == stop_at:
+            job.abort.hoist()
+    assert isinstance(end, TurnFinished)
+    return Turn(request, reply.message(), end.stop_reason, end.usage)
+
+
+def rest(model: Model, turn: Turn, abort: AbortFlag | None = None) -> None:
+    """Spend the idle time after a turn."""
+    evaluate_ahead(model, turn.request, turn.message, turn.stop_reason, abort or AbortFlag())
+
+
+def then(turn: Turn, question: ChatMessage, **changes: object) -> ChatRequest:
+    """Ask the next question."""
+    messages = (*turn.request.messages, turn.message, question)
+    return replace(turn.request, messages=messages, **changes)  # type: ignore[arg-type]

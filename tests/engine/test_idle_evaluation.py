@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.ahead import next_beginning
+from qwen3_chat.engine.worker.context import Context
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prompt_ids import count_messages
+from qwen3_chat.events import AnswerDelta
+from tests.engine.in_process import Turn, forget, opened, reply_to, rest, then
+from tests.engine.requests import ask, end_of, everything, said
+
+THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
+QUESTIONS = (
+    "How many r's in strawberries?",
+    "What is 17 + 25?",
+    "Count from 3 to 9.",
+    "Who are you?",
+    "What is the capital of France?",
+    "Spell banana backwards.",
+)
+SMALL_CTX = 512
+
+
+@pytest.fixture(scope="module")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
+
+
+@pytest.fixture
+def small_endless(endless_gguf: Path, tmp_path: Path) -> Iterator[Model]:
+    yield from opened(endless_gguf, tmp_path / "engine.log", n_ctx=SMALL_CTX)
+
+
+def conversation(model: Model, number: int, *modes: ThinkingMode) -> Iterator[Turn]:
+    """Hold a conversation with idle time after each turn."""
+    turn = None
+    for index, mode in enumerate(modes):
+        tag = mode if index and mode is not modes[index - 1] else None
+        question = ChatMessage(Role.USER, QUESTIONS[(number + index) % len(QUESTIONS)], mode_tag=tag)
+        request = then(turn, question, mode=mode) if turn else ask(question, mode=mode, max_tokens=300)
+        turn = reply_to(model, request)
+        yield turn
+        rest(model, turn)
+
+
+def cells_of(context: Context, sequence: int) -> int:
+    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), sequence)) + 1
+
+
+@pytest.mark.parametrize(
+    "modes",
+    [(THINK,) * 4, (NO_THINK,) * 4, (THINK, NO_THINK, THINK, THINK, NO_THINK)],
+    ids=["think", "no_think", "toggled"],
+)
+def test_a_later_turn_evaluates_the_new_message_only(model: Model, modes: tuple[ThinkingMode, ...]) -> None:
+    forget(model)
+    for _, turn in pairwise(conversation(model, 0, *modes)):
+        measure = count_messages(model.template, model.vocab, turn.request)
+        template = measure.total - sum(measure.per_message)
+        evaluated = turn.usage.prompt_tokens - turn.usage.reused_tokens
+        assert evaluated <= measure.per_message[-1] + template + 2
+
+
+@pytest.mark.parametrize("mode", ThinkingMode)
+def test_answering_again_evaluates_next_to_nothing(model: Model, mode: ThinkingMode) -> None:
+    forget(model)
+    *_, turn = conversation(model, 0, mode, mode)
+    again = reply_to(model, turn.request)
+    assert again.usage.prompt_tokens - again.usage.reused_tokens <= 8
+    assert again.message == turn.message
+
+
+def check_equals_fresh(model: Model, number: int) -> None:
+    modes = [(THINK, NO_THINK)[number >> bit & 1] for bit in range(3)]
+    forget(model)
+    turns = list(conversation(model, number, *modes))
+    for turn in turns:
+        forget(model)
+        fresh = reply_to(model, turn.request)
+        assert fresh.usage.reused_tokens == 0
+        assert fresh.message == turn.message
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_answer_equals_one_without_anything_evaluated_before(model: Model, number: int) -> None:
+    check_equals_fresh(model, number)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(6, 54))
+def test_many_answers_equal_those_without_anything_evaluated_before(model: Model, number: int) -> None:
+    check_equals_fresh(model, number)
+
+
+def test_the_reply_stays_beside_what_is_evaluated_ahead(model: Model) -> None:
+    forget(model)
+    (turn,) = conversation(model, 0, THINK)
+    context = model.context
+    replied = list(context.tokens)
+    rest(model, turn)
+    assert context.tokens == replied
+    assert context.ahead == next_beginning(model, turn.request, turn.message)
+    assert [cells_of(context, 0), cells_of(context, 1)] == [len(context.tokens), len(context.ahead)]
+    reply_to(model, then(turn, said("Really?")))
+    assert context.ahead == []
+    assert cells_of(context, 1) == 0
+
+
+def test_without_room_for_both_a_finished_reply_is_cut_back(small_endless: Model) -> None:
+    request = ask(said("Hi"), max_tokens=350)
+    stopped = reply_to(small_endless, request)
+    context = small_endless.context
+    rest(small_endless, stopped)
+    assert stopped.stop_reason is StopReason.MAX_TOKENS
+    assert len(context.tokens) > 350
+    assert context.ahead == []
+    rest(small_endless, Turn(request, stopped.message, StopReason.END_OF_TURN, stopped.usage))
+    assert context.tokens == next_beginning(small_endless, request, stopped.message)
+    assert context.ahead == []
+
+
+def test_an_interrupted_evaluation_is_worth_what_was_done(model: Model) -> None:
+    forget(model)
+    (turn,) = conversation(model, 0, THINK)
+    abort = AbortFlag()
+    abort.hoist()
+    rest(model, turn, abort)
+    context = model.context
+    beginning = next_beginning(model, turn.request, turn.message)
+    assert context.ahead == beginning[: len(context.ahead)]
+    again = reply_to(model, then(turn, said("Really?")))
+    forget(model)
+    assert reply_to(model, again.request).message == again.message
+
+
+def test_after_a_tool_call_the_turn_goes_on_where_it_was(model: Model) -> None:
+    forget(model)
+    (turn,) = conversation(model, 0, THINK)
+    forget(model)
+    rest(model, Turn(turn.request, turn.message, StopReason.TOOL_CALLS, turn.usage))
+    assert model.context.tokens == model.context.ahead == []
+
+
+async def test_the_engine_uses_its_idle_time(demo_engine: LocalEngine) -> None:
+    await demo_engine.rest()
+    first = ask(said(QUESTIONS[0]), mode=THINK)
+    events = await everything(demo_engine.generate(first))
+    content = "".join(event.text for event in events if isinstance(event, AnswerDelta))
+    answer = ChatMessage(Role.ASSISTANT, content, token_ids=end_of(events).token_ids)
+    await demo_engine.rest()
+    second = ask(*first.messages, answer, said("Really?"), mode=THINK, max_tokens=4)
+    measure = await demo_engine.measure(second)
+    usage = end_of(await everything(demo_engine.generate(second))).usage
+    assert usage.prompt_tokens == measure.total
+    template = measure.total - sum(measure.per_message)
+    assert measure.total - usage.reused_tokens <= measure.per_message[-1] + template + 2
+
+
+async def test_idle_time_ends_with_the_engine(demo_engine: LocalEngine) -> None:
+    await everything(demo_engine.generate(ask(said(QUESTIONS[0]), mode=THINK)))
+    await demo_engine.close()
+    await demo_engine.rest()
+    assert demo_engine.pid is None
