@@ -65,7 +65,7 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready, as its file and llama.cpp describe it."""
+    """A model that is ready, as its file and llama.cpp describe it, or the server `engine` that offers it."""
 
     name: str
     quant: str
@@ -79,3 +79,4 @@ class LoadedModel:
     n_gpu_layers: int
     device: str
     is_demo: bool
+    engine: str = "llama.cpp"

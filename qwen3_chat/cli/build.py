@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -12,6 +13,7 @@ from pathlib import Path
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import Paths, Settings
+from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.errors import UsageError
 from qwen3_chat.library import DEMO_FILE, find_model, installed_models
@@ -29,7 +31,7 @@ class Runtime:
 
     session: ChatSession
     store: Store
-    engine: LocalEngine
+    engine: Engine
 
 
 def model_file(choice: ModelChoice, settings: Settings, models: Path) -> Path:
@@ -61,6 +63,34 @@ def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
     )
 
 
+def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine:
+    """Make the engine of the choice: the server that was named, else llama.cpp here.
+
+    Raises:
+        UsageError: the choice makes no sense.
+        ModelError: the model is not installed.
+    """
+    if choice.endpoint is None:
+        if choice.server is not None:
+            raise UsageError("remote.server_without_endpoint")
+        file = model_file(choice, settings, paths.models)
+        return LocalEngine(load_settings_of(choice, file), paths.engine_log)
+    if choice.demo or choice.gguf is not None:
+        raise UsageError("remote.or_local")
+    from qwen3_chat.engine.remote import (  # here: the HTTP library takes 0.1 s
+        Endpoint,
+        RemoteEngine,
+        RemoteSettings,
+        key_for,
+        server_kind,
+    )
+
+    endpoint = Endpoint.parse(choice.endpoint)
+    kind = None if choice.server is None else server_kind(choice.server)
+    key = key_for(endpoint, os.environ)
+    return RemoteEngine(RemoteSettings(endpoint, choice.model, kind, key, choice.ctx))
+
+
 @asynccontextmanager
 async def open_runtime(
     choice: ModelChoice,
@@ -71,9 +101,8 @@ async def open_runtime(
     options: TurnOptions = NO_OPTIONS,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed."""
-    file = model_file(choice, settings, paths.models)
+    engine = make_engine(choice, settings, paths)
     store = await Store.open(paths.chats_file)
-    engine = LocalEngine(load_settings_of(choice, file), paths.engine_log)
     try:
         session = ChatSession(
             engine,

@@ -11,7 +11,19 @@ import typer
 from typer._click.exceptions import ClickException, MissingParameter, NoSuchOption
 from typer.core import TyperCommand, TyperGroup
 
-from qwen3_chat.cli.options import ChatRef, Ctx, Demo, Gguf, GpuLayers, Lang, Model, ModelChoice, Threads
+from qwen3_chat.cli.options import (
+    ChatRef,
+    Ctx,
+    Demo,
+    Endpoint,
+    Gguf,
+    GpuLayers,
+    Lang,
+    Model,
+    ModelChoice,
+    Server,
+    Threads,
+)
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
 
@@ -76,6 +88,8 @@ def chat(
     demo: Demo = False,
     model: Model = None,
     gguf: Gguf = None,
+    endpoint: Endpoint = None,
+    server: Server = None,
     chat: ChatRef = None,
     lang: Lang = None,
     ctx: Ctx = None,
@@ -93,7 +107,7 @@ def chat(
         return
     from qwen3_chat.cli.tui import run_app
 
-    run_app(ModelChoice(demo, model, gguf, ctx, threads, gpu_layers), chat)
+    run_app(ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server), chat)
 
 
 def ask(
@@ -101,6 +115,8 @@ def ask(
     demo: Demo = False,
     model: Model = None,
     gguf: Gguf = None,
+    endpoint: Endpoint = None,
+    server: Server = None,
     think: Annotated[bool | None, typer.Option("--think/--no-think", help="cli.option.think")] = None,
     thinking_budget: Annotated[
         int | None, typer.Option("--thinking-budget", metavar="N", min=0, help="cli.option.thinking_budget")
@@ -134,7 +150,7 @@ def ask(
     status = run_ask(
         " ".join(prompt or ()),
         tuple(file or ()),
-        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers),
+        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server),
         AskOptions(
             chat=chat,
             system=system,

@@ -11,6 +11,8 @@ import typer
 Demo = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
 Gguf = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help="cli.option.gguf")]
+Endpoint = Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="cli.option.endpoint")]
+Server = Annotated[str | None, typer.Option("--server", metavar="KIND", help="cli.option.server")]
 ChatRef = Annotated[str | None, typer.Option("--chat", metavar="ID|last", help="cli.option.chat")]
 Lang = Annotated[str | None, typer.Option("--lang", metavar="en|zh", help="cli.option.lang")]
 Ctx = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.ctx")]
@@ -30,3 +32,5 @@ class ModelChoice:
     ctx: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
+    endpoint: str | None = None
+    server: str | None = None

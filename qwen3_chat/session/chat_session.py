@@ -238,7 +238,7 @@ class ChatSession:
             mode=request.mode,
             seed=request.seed,
             sampling=request.sampling,
-            engine="llama.cpp",
+            engine=model.engine if model else None,
         )
 
 

@@ -8,6 +8,9 @@ from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
 
+LOCAL_ENGINE = "llama.cpp"
+"""What the replies of this machine's own engine are marked with."""
+
 NOTICE = "notice"
 """The role of an entry that the app itself writes."""
 
@@ -28,9 +31,10 @@ def _speed(seconds: float, count: int) -> list[str]:
 
 
 def role_header(role: Role, meta: MessageMeta | None = None) -> str:
-    """Write who speaks: a reply's model where it is known."""
+    """Write who speaks: a reply's model where it is known, with the server that ran it."""
     if role is Role.ASSISTANT and meta is not None and meta.model:
-        return meta.model
+        is_served = meta.engine not in (None, LOCAL_ENGINE)
+        return f"{meta.model} · {meta.engine}" if is_served else meta.model
     return wording.speaker(role)
 
 

@@ -101,6 +101,7 @@ class ChatScreen(ReadingScreen):
             model=session.engine.model,
             usage=meta.usage if meta else None,
             timings=meta.timings if meta else None,
+            counts_exactly=session.engine.capabilities.exact_counts,
         )
         self.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
         self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")

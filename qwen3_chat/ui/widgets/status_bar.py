@@ -18,12 +18,13 @@ from qwen3_chat.wording import SEPARATOR, speed
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the bar shows; a None is not known yet."""
+    """What the bar shows; a None is not known yet, `counts_exactly` whether tokens are counted or estimated."""
 
     mode: ThinkingMode
     model: LoadedModel | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    counts_exactly: bool = True
 
 
 def status_parts(status: Status) -> list[str]:
@@ -33,8 +34,9 @@ def status_parts(status: Status) -> list[str]:
     if model is not None:
         parts.append(plain(" ".join(filter(None, (model.name, model.quant)))))
         used = usage.context_tokens if usage else 0
+        shown = f"{used}" if status.counts_exactly else f"≈{used}"
         parts.append(
-            t("ui.status.context", used=used, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
+            t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
     if timings is not None and timings.tokens_per_s:
         parts.append(speed(timings.tokens_per_s))

@@ -1,0 +1,259 @@
+"""The `Engine` protocol over a server's HTTP interface."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+from qwen3_chat.chat import StopReason, Timings, Usage
+from qwen3_chat.engine.remote.counting import estimated, measure
+from qwen3_chat.engine.remote.endpoint import ApiKey, Endpoint
+from qwen3_chat.engine.remote.failures import said
+from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind
+from qwen3_chat.engine.remote.probing import probe
+from qwen3_chat.engine.remote.reply import ReplyReader
+from qwen3_chat.engine.remote.requests import chat_body
+from qwen3_chat.engine.remote.served_model import ServedModel
+from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
+from qwen3_chat.engine.remote.transport import Patience, Transport
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+
+LOAD_CANCELLED = "engine.load_cancelled"
+
+Put = Callable[[EngineEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Which server, and what is not left to it: None lets it tell."""
+
+    endpoint: Endpoint
+    model: str | None = None
+    kind: ServerKind | None = None
+    key: ApiKey | None = None
+    n_ctx: int | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+class RemoteEngine:
+    """Talks to one model of one server; `load` only asks what is served."""
+
+    def __init__(self, settings: RemoteSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._transport = Transport(settings.endpoint, settings.key, settings.patience)
+        self._served: ServedModel | None = None
+        self._probing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reply: ReplyReader | None = None
+        self._put: Put | None = None
+        self._said: set[str] = set()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server offers; before `load`, what any does."""
+        if self._served is None:
+            return TRAITS[self._settings.kind or ServerKind.OPENAI].capabilities
+        return TRAITS[self._served.kind].capabilities
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """The model in use; None before `load` is done."""
+        return None if self._served is None else self._served.as_loaded(self._settings.endpoint)
+
+    async def load(self) -> AsyncGenerator[EngineEvent, None]:
+        """Ask the server what it serves; ends with `EngineFailed` if it can't be or was cancelled."""
+        async with aclosing(self._relay(self._probe, EngineFailed(LOAD_CANCELLED))) as events:
+            async for event in events:
+                yield event
+
+    async def measure(self, request: ChatRequest) -> Measure:
+        """Count the tokens of a request, exactly where the server tokenises.
+
+        Raises:
+            EngineError: the server can't be reached or the request can't be written down.
+        """
+        return await measure(request, await self._known(), self._transport)
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Have the server reply; the last event is `TurnFinished` or `EngineFailed`.
+
+        Closing the generator early cancels the reply.
+
+        Raises:
+            EngineError: another reply is being generated.
+        """
+        if self._put is not None:
+            raise EngineError("engine.busy")
+        self._put = _nowhere
+        try:
+            cancelled = TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
+            async with aclosing(self._relay(lambda put: self._talk(request, put), cancelled)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._reply = self._put = None
+
+    async def end_thinking(self) -> None:
+        """Have the running reply stop thinking and answer now, where the server can do that."""
+        reply, put = self._reply, self._put
+        if reply is None or put is None or not reply.in_reasoning:
+            return
+        served = await self._known()
+        if not TRAITS[served.kind].ends_thinking:
+            put(Notice("remote.thinks_on", {"server": served.server}))
+            return
+        url = f"{self._settings.endpoint.api}/chat/completions/control"
+        body = {"id": reply.reply_id, "model": served.model_id, "action": "reasoning_end"}
+        with suppress(EngineError):  # the reply itself will tell that the server is gone
+            await self._transport.ask("POST", url, body)
+
+    async def cancel(self) -> None:
+        """Stop the running reply or load; the connection closes, by which the server stops too."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop what runs and close every connection."""
+        tasks = tuple(self._tasks)
+        await self.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transport.close()
+
+    async def _relay(
+        self, work: Callable[[Put], Coroutine[None, None, None]], cancelled: EngineEvent
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Yield what a task puts, until it is over; given up early, the task is cancelled.
+
+        `cancelled` is what to say where the task was cancelled before it could say anything of it.
+        """
+        queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        task = asyncio.create_task(work(queue.put_nowait), name="talk to the server")
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        self._tasks.add(task)
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            if task.cancelled():
+                yield cancelled
+            else:
+                task.result()
+        finally:
+            self._tasks.discard(task)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _known(self) -> ServedModel:
+        """Return what is served; ask where that is not known.
+
+        Raises:
+            EngineError: the server can't be reached or does not serve the model.
+        """
+        async with self._probing:
+            if self._served is None:
+                settings = self._settings
+                self._served = await probe(self._transport, settings.model, settings.kind, settings.n_ctx)
+            return self._served
+
+    async def _probe(self, put: Put) -> None:
+        try:
+            served = await self._known()
+        except EngineError as error:
+            put(_failure(error))
+            return
+        endpoint = self._settings.endpoint
+        if self._settings.key and not (endpoint.is_encrypted or endpoint.is_loopback):
+            self._say_once(put, "remote.key_unencrypted", host=endpoint.host)
+        if not served.n_ctx_is_known:
+            self._say_once(put, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
+
+    async def _talk(self, request: ChatRequest, put: Put) -> None:
+        """Send the request, put each event, and the last one however the reply ends."""
+        try:
+            served = await self._known()
+            body = chat_body(request, served)
+        except EngineError as error:
+            put(_failure(error))
+            return
+        if request.thinking_budget is not None and not TRAITS[served.kind].budget_field:
+            self._say_once(put, "remote.no_budget", server=served.server)
+        reply = self._reply = ReplyReader(
+            request.mode, self._clock, bool(request.tools), served.opens_thinking
+        )
+        self._put = put
+        stopped: StopReason | None = None
+        failure: EngineError | None = None
+        decoder = BodyDecoder()
+        try:
+            await self._read(served, body, reply, decoder, put)
+        except asyncio.CancelledError:
+            stopped = StopReason.CANCELLED
+        except EngineError as error:
+            failure = error
+        for value in decoder.flush():
+            _put_all(put, reply.feed(value))
+        _put_all(put, reply.flush())
+        if decoder.damaged:
+            put(Notice("remote.damaged", {"count": decoder.damaged}))
+        failure = failure or (None if stopped else self._fault(reply, decoder))
+        estimate = estimated(request).total
+        put(_failure(failure) if failure else reply.finished(request.seed, estimate, stopped))
+
+    async def _read(
+        self,
+        served: ServedModel,
+        body: dict[str, object],
+        reply: ReplyReader,
+        decoder: BodyDecoder,
+        put: Put,
+    ) -> None:
+        endpoint = self._settings.endpoint
+        is_ollama = served.kind is ServerKind.OLLAMA
+        url = f"{endpoint.root}/api/chat" if is_ollama else f"{endpoint.api}/chat/completions"
+        stream = self._transport.stream(url, body, lambda: reply.is_finished)
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Notice):
+                    put(piece)
+                    continue
+                for value in decoder.feed(piece):
+                    _put_all(put, reply.feed(value))
+                if reply.is_done or reply.error is not None:
+                    return
+
+    def _fault(self, reply: ReplyReader, decoder: BodyDecoder) -> EngineError | None:
+        """Tell what is wrong with a reply that came to its end."""
+        host = self._settings.endpoint.host
+        if reply.error is not None:
+            return EngineError("remote.reported", host=host, reason=said(reply.error, self._settings.key))
+        if reply.is_finished:
+            return None
+        if reply.has_text:
+            return EngineError("remote.cut", host=host)
+        if decoder.strange.lstrip().startswith("<"):
+            return EngineError("remote.web_page", host=host)
+        return EngineError("remote.no_reply", host=host)
+
+    def _say_once(self, put: Put, key: str, **values: str | int) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            put(Notice(key, dict(values)))
+
+
+def _nowhere(event: EngineEvent) -> None:
+    """Take what is said before a reply has begun."""
+
+
+def _put_all(put: Put, events: list[EngineEvent]) -> None:
+    for event in events:
+        put(event)
+
+
+def _failure(error: EngineError) -> EngineFailed:
+    values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
+    return EngineFailed(error.key, values)

@@ -1,0 +1,176 @@
+"""What is asked of an engine, written as a server reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind, Switch
+from qwen3_chat.engine.remote.served_model import ServedModel
+from qwen3_chat.errors import EngineError
+from qwen3_chat.request import ChatRequest, ToolSpec
+
+BUDGET_MESSAGE = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
+    "directly now.\n"
+)
+"""How Qwen has the thinking end early."""
+
+Body = dict[str, Any]
+
+
+def chat_body(request: ChatRequest, served: ServedModel) -> Body:
+    """Write the request for a streamed reply.
+
+    Raises:
+        EngineError: a tool's schema is no JSON object, or a text holds half a character.
+    """
+    body = (
+        _ollama_body(request, served) if served.kind is ServerKind.OLLAMA else _openai_body(request, served)
+    )
+    _require_unicode(body)
+    return body
+
+
+def template_body(request: ChatRequest, served: ServedModel) -> Body:
+    """Write what decides on the prompt alone, for servers of the OpenAI protocol that count tokens.
+
+    Raises:
+        EngineError: as `chat_body` does.
+    """
+    body: Body = {"messages": wire_messages(request.messages, served.kind)}
+    if request.tools:
+        body["tools"] = [_schema(tool) for tool in request.tools]
+    if TRAITS[served.kind].switch is Switch.TEMPLATE:
+        body["chat_template_kwargs"] = {"enable_thinking": _thinks(request)}
+    _require_unicode(body)
+    return body
+
+
+def wire_messages(messages: Sequence[ChatMessage], kind: ServerKind) -> list[Body]:
+    """Write the conversation; thinking goes along only in the tool calls of the newest turn.
+
+    Qwen3's template drops all other thinking itself, so there is no use in sending it.
+    """
+    newest = max((i for i, message in enumerate(messages) if message.role is Role.USER), default=-1)
+    written = []
+    waiting: list[tuple[str, str]] = []  # ids and names of the calls whose results are yet to come
+    for index, message in enumerate(messages):
+        wire: Body = {"role": message.role.value, "content": message.sent_content}
+        if message.role is Role.TOOL:
+            call_id, name = waiting.pop(0) if waiting else (f"call_{index}", "")
+            wire |= {"tool_name": name} if kind is ServerKind.OLLAMA else {"tool_call_id": call_id}
+        elif message.tool_calls:
+            wire["tool_calls"] = list(_wire_calls(message, index, kind))
+            waiting = [(f"call_{index}_{n}", call.name) for n, call in enumerate(message.tool_calls)]
+        if message.reasoning and index > newest and TRAITS[kind].takes_reasoning:
+            field = "thinking" if kind is ServerKind.OLLAMA else "reasoning_content"
+            wire[field] = message.reasoning
+        written.append(wire)
+    return written
+
+
+def _wire_calls(message: ChatMessage, index: int, kind: ServerKind) -> Iterator[Body]:
+    for n, call in enumerate(message.tool_calls):
+        if kind is ServerKind.OLLAMA:
+            yield {"function": {"name": call.name, "arguments": _object(call.arguments)}}
+        else:
+            function = {"name": call.name, "arguments": call.arguments}
+            yield {"id": f"call_{index}_{n}", "type": "function", "function": function}
+
+
+def _openai_body(request: ChatRequest, served: ServedModel) -> Body:
+    traits = TRAITS[served.kind]
+    sampling = request.sampling
+    body: Body = {
+        "model": served.model_id,
+        "messages": wire_messages(request.messages, served.kind),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "presence_penalty": sampling.presence_penalty,
+        "seed": request.seed % 2**31,
+    }
+    if "top_k" in traits.sampling_fields and sampling.top_k:
+        body["top_k"] = sampling.top_k
+    if "min_p" in traits.sampling_fields:
+        body["min_p"] = sampling.min_p
+    if request.max_tokens is not None:
+        body["max_tokens"] = request.max_tokens
+    if request.tools:
+        body["tools"] = [_schema(tool) for tool in request.tools]
+    if served.switches_thinking:
+        match traits.switch:
+            case Switch.TEMPLATE:
+                body["chat_template_kwargs"] = {"enable_thinking": _thinks(request)}
+            case Switch.ENABLE_THINKING:
+                body["enable_thinking"] = _thinks(request)
+            case Switch.THINK | Switch.TAG:
+                pass
+    if traits.budget_field and request.thinking_budget is not None and _thinks(request):
+        body[traits.budget_field] = request.thinking_budget
+    if served.kind is ServerKind.LLAMA_SERVER:
+        body |= {
+            "return_progress": True,
+            "reasoning_control": True,
+            "reasoning_budget_message": BUDGET_MESSAGE,
+        }
+    return body
+
+
+def _ollama_body(request: ChatRequest, served: ServedModel) -> Body:
+    sampling = request.sampling
+    options: Body = {
+        "num_ctx": served.n_ctx,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "presence_penalty": sampling.presence_penalty,
+        "seed": request.seed % 2**31,
+    }
+    if request.max_tokens is not None:
+        options["num_predict"] = request.max_tokens
+    body: Body = {
+        "model": served.model_id,
+        "messages": wire_messages(request.messages, served.kind),
+        "stream": True,
+        "options": options,
+    }
+    if request.tools:
+        body["tools"] = [_schema(tool) for tool in request.tools]
+    if served.switches_thinking:
+        body["think"] = _thinks(request)
+    return body
+
+
+def _thinks(request: ChatRequest) -> bool:
+    return request.mode is ThinkingMode.THINK or not request.hard_switch
+
+
+def _schema(tool: ToolSpec) -> Body:
+    try:
+        schema = json.loads(tool.schema)
+    except (ValueError, RecursionError) as error:
+        raise EngineError("prompt.tool_schema_broken", reason=error) from error
+    if not isinstance(schema, dict):
+        raise EngineError("prompt.tool_schema_broken", reason=type(schema).__name__)
+    return schema
+
+
+def _object(text: str) -> Body:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _require_unicode(body: Body) -> None:
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise EngineError("engine.text_not_unicode") from error

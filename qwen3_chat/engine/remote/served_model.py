@@ -1,0 +1,72 @@
+"""The model that a server offers, as far as it tells."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from qwen3_chat.engine.remote.endpoint import Endpoint
+from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind
+from qwen3_chat.request import LoadedModel
+
+ASSUMED_N_CTX = 32768
+"""Qwen3's own context, where the server doesn't say how much of it it grants."""
+
+_QUANT = re.compile(r"[-._](?P<quant>I?Q\d\w*|BF16|F16|F32)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What the server said; 0 and empty texts are not told.
+
+    `switches_thinking` says that the kind's own switch may be sent; `opens_thinking` that the chat template
+    begins the reply's think block itself. `start_id` is the token that begins each message of a prompt.
+    """
+
+    kind: ServerKind
+    model_id: str
+    n_ctx: int
+    n_ctx_train: int = 0
+    version: str = ""
+    quant: str = ""
+    architecture: str = ""
+    parameters: int = 0
+    size_bytes: int = 0
+    n_ctx_is_known: bool = True
+    switches_thinking: bool = True
+    start_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name without folders, file ending and quant."""
+        file_name = re.split(r"[/\\]", self.model_id.rstrip("/\\"))[-1].removesuffix(".gguf")
+        return _QUANT.sub("", file_name) or self.model_id
+
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether it is one of the models that always think, whose template opens the block."""
+        return "thinking-25" in self.model_id.lower()
+
+    @property
+    def server(self) -> str:
+        """The server's program with its version."""
+        return " ".join(filter(None, (TRAITS[self.kind].label, self.version)))
+
+    def as_loaded(self, endpoint: Endpoint) -> LoadedModel:
+        """Describe it like a model that runs here."""
+        found = _QUANT.search(self.model_id.removesuffix(".gguf"))
+        return LoadedModel(
+            name=self.name,
+            quant=self.quant or (found["quant"].upper() if found else ""),
+            path=endpoint.root,
+            architecture=self.architecture,
+            parameters=self.parameters,
+            size_bytes=self.size_bytes,
+            n_ctx=self.n_ctx,
+            n_ctx_train=self.n_ctx_train or self.n_ctx,
+            n_layers=0,
+            n_gpu_layers=0,
+            device=f"{self.server} · {endpoint.host}",
+            is_demo=False,
+            engine=f"{TRAITS[self.kind].label} · {endpoint.host}",
+        )

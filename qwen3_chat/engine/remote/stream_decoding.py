@@ -1,0 +1,160 @@
+"""The bytes of a streamed answer into JSON values, however they are cut or labelled."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from enum import StrEnum
+from typing import Final
+
+DONE: Final = "[DONE]"
+"""What ends a stream of events in the OpenAI protocol; it comes out as it is."""
+
+SHOWN_CHARACTERS = 300
+_SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry|error)\s*$")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class SseReader:
+    """Server-sent events: `feed` text, get the data of each event that is complete.
+
+    A field `error`, which old llama-servers send, counts as data.
+    """
+
+    def __init__(self) -> None:
+        self._line: list[str] = []  # the line that is not complete, in pieces
+        self._data: list[str] = []
+        self._ends_in_cr = False
+
+    def feed(self, text: str) -> list[str]:
+        """Take text, return the data of the events that it completes."""
+        if self._ends_in_cr and text.startswith("\n"):
+            text = text[1:]  # the second half of a line end whose first half was enough
+        if not text:
+            return []
+        self._ends_in_cr = text.endswith("\r")
+        *lines, rest = _LINE_END.split(text)
+        events = []
+        for line in lines:
+            whole = "".join([*self._line, line])
+            self._line = []
+            if whole:
+                self._take(whole)
+            elif self._data:
+                events.append(self._event())
+        if rest:
+            self._line.append(rest)
+        return events
+
+    def flush(self) -> list[str]:
+        """Return the data of an event that the stream's end cut short; it may be complete all the same."""
+        self._take("".join(self._line))
+        self._line = []
+        return [self._event()] if self._data else []
+
+    def _take(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        if name in ("data", "error"):
+            self._data.append(value.removeprefix(" "))
+
+    def _event(self) -> str:
+        data, self._data = "\n".join(self._data), []
+        return data
+
+
+class _Form(StrEnum):
+    UNKNOWN = "unknown"
+    EVENTS = "events"
+    JSON = "json"
+    OTHER = "other"
+
+
+class BodyDecoder:
+    """An answer's body into values: events, JSON lines or one JSON text, told apart by how it begins.
+
+    The content type is not asked: proxies and servers get it wrong. `damaged` counts what was meant to be
+    JSON and is none; `strange` is how a body begins that is neither.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self.strange = ""
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._form = _Form.UNKNOWN
+        self._held = ""
+        self._events = SseReader()
+        self._whole: list[str] = []
+
+    def feed(self, data: bytes) -> list[object]:
+        """Take bytes, return the values that they complete; `DONE` is one of them."""
+        return self._feed(self._utf8.decode(data))
+
+    def flush(self) -> list[object]:
+        """Return what is left: the stream is over."""
+        values = self._feed(self._utf8.decode(b"", final=True))
+        if self._form is _Form.UNKNOWN and self._held.strip():
+            self._form = _Form.EVENTS if _SSE_START.match(self._held.lstrip()) else _Form.OTHER
+            values += self._feed("")
+        for data in self._events.flush():
+            values += self._parsed(data)
+        rest = "".join(self._whole)
+        self._whole = []
+        return values + (self._parsed(rest) if rest.strip() else [])
+
+    def _feed(self, text: str) -> list[object]:
+        if self._form is _Form.UNKNOWN:
+            text = (self._held + text).lstrip("\ufeff \t\r\n")
+            self._form, self._held = _form_of(text), ""
+        match self._form:
+            case _Form.UNKNOWN:
+                self._held = text
+                return []
+            case _Form.EVENTS:
+                return [value for data in self._events.feed(text) for value in self._parsed(data)]
+            case _Form.JSON:
+                return self._feed_json(text)
+            case _Form.OTHER:
+                self.strange = (self.strange + text)[:SHOWN_CHARACTERS]
+                return []
+
+    def _feed_json(self, text: str) -> list[object]:
+        """Take JSON lines; what is no JSON yet may be one text over many lines."""
+        self._whole.append(text)
+        if "\n" not in text:
+            return []
+        *lines, rest = "".join(self._whole).split("\n")
+        values: list[object] = []
+        pending = ""
+        for line in lines:
+            pending += line
+            try:
+                values.append(json.loads(pending))
+                pending = ""
+            except (ValueError, RecursionError):
+                pending += "\n"
+        self._whole = [pending.lstrip() + rest]
+        return values
+
+    def _parsed(self, data: str) -> list[object]:
+        if data.strip() == DONE:
+            return [DONE]
+        try:
+            return [json.loads(data)]
+        except (ValueError, RecursionError):
+            pass
+        lines = data.split("\n")
+        if len(lines) > 1:  # events without the empty line between them
+            return [value for line in lines for value in self._parsed(line)]
+        self.damaged += bool(data.strip())
+        return []
+
+
+def _form_of(beginning: str) -> _Form:
+    if beginning.startswith(("{", "[")):
+        return _Form.JSON
+    if _SSE_START.match(beginning) and ":" in beginning:
+        return _Form.EVENTS
+    if len(beginning) < len("event:") and not beginning.startswith("<"):
+        return _Form.UNKNOWN
+    return _Form.OTHER
