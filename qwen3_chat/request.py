@@ -20,6 +20,8 @@ class ChatRequest:
 
     `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch,
     a tag in the messages, is there either way. `seed` is drawn by whoever asks, so that it can be recorded.
+    `prefix` is a reply that was stopped and is to be continued: what comes back is the whole of it, its
+    beginning included, so that no seam can show.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -30,6 +32,7 @@ class ChatRequest:
     max_tokens: int | None = None
     thinking_budget: int | None = None
     hard_switch: bool = True
+    prefix: ChatMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

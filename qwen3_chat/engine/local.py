@@ -41,7 +41,7 @@ class LocalEngine:
             thinking_budget=True,
             tools=True,
             exact_counts=True,
-            continues_prefix=False,
+            continues_prefix=True,
         )
 
     @property

@@ -9,20 +9,22 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from qwen3_chat.catalog import sampling_for
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.prompt import decide_mode, plan
 from qwen3_chat.request import ChatRequest, ToolSpec
 from qwen3_chat.session.reply_draft import ReplyDraft
-from qwen3_chat.session.sent_messages import sent_messages
+from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, SessionEvent, UserStored
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
 
 ANSWER_RESERVE_TOKENS = 512
 """Cells kept free for the reply when history is planned, or an eighth of a small context."""
+
+_STOPPED = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,21 @@ class ChatSession:
             async for event in events:
                 yield event
 
+    @property
+    def can_continue(self) -> bool:
+        """Whether the latest message is a reply that was stopped and can go on."""
+        reason = self.messages[-1].stop_reason if self.messages else None
+        return reason in _STOPPED and self.engine.capabilities.continues_prefix
+
+    async def continue_reply(self) -> AsyncGenerator[SessionEvent, None]:
+        """Go on with the latest reply from where it was stopped; nothing happens where it was not."""
+        if not self.can_continue:
+            return
+        stopped = self.messages[-1]
+        async with aclosing(self._reply(stopped.meta.mode or self.mode, stopped)) as events:
+            async for event in events:
+                yield event
+
     async def _add(self, message: ChatMessage, meta: MessageMeta) -> StoredMessage:
         assert self.chat is not None
         parent = self.messages[-1].id if self.messages else None
@@ -154,8 +171,10 @@ class ChatSession:
         self.messages += (stored,)
         return stored
 
-    async def _reply(self, mode: ThinkingMode) -> AsyncGenerator[SessionEvent, None]:
-        """Generate one reply: load, fit, generate, commit what arrived."""
+    async def _reply(
+        self, mode: ThinkingMode, stopped: StoredMessage | None = None
+    ) -> AsyncGenerator[SessionEvent, None]:
+        """Generate one reply, or the rest of one: load, fit, generate, commit what arrived."""
         async with aclosing(self.prepare()) as loading:
             async for event in loading:
                 yield event
@@ -163,16 +182,20 @@ class ChatSession:
                     return
         load_s, self._load_s = self._load_s, 0.0
         try:
-            request, left_out = await self._fit(self._request(mode))
+            request, left_out = await self._fit(self._request(mode, stopped))
         except EngineError as error:
             yield EngineFailed(error.key, _plain_values(error.values))
             return
         if left_out:
             yield Notice("session.left_out", {"count": len(left_out)})
-        draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), self._meta(request))
-        draft = ReplyDraft(self._store, draft_message)
+        if stopped is None:
+            draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), self._meta(request))
+        else:
+            await self._store.reopen_message(stopped.id)
+            draft_message = replace(stopped, meta=self._meta(request))
+        draft = ReplyDraft(self._store, draft_message, stopped)
         try:
-            yield ReplyStarted(draft_message, mode, left_out)
+            yield ReplyStarted(draft_message, mode, left_out, continues=stopped is not None)
             async with aclosing(self._generate(request, load_s)) as events:
                 async for event in events:
                     draft.feed(event)
@@ -189,16 +212,17 @@ class ChatSession:
                     event = msgspec.structs.replace(event, timings=replace(event.timings, load_s=load_s))
                 yield event
 
-    def _request(self, mode: ThinkingMode) -> ChatRequest:
+    def _request(self, mode: ThinkingMode, stopped: StoredMessage | None) -> ChatRequest:
         model = self.engine.model
         return ChatRequest(
-            messages=self._opening + sent_messages(self.messages),
+            messages=self._opening + sent_messages(self.messages[:-1] if stopped else self.messages),
             mode=mode,
             sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
             seed=self._draw_seed() if self.options.seed is None else self.options.seed,
             tools=self.options.tools,
             max_tokens=self.options.max_tokens,
             thinking_budget=self.options.thinking_budget,
+            prefix=with_sampled_ids(stopped) if stopped else None,
         )
 
     def _sampling(self, mode: ThinkingMode, is_demo: bool) -> SamplingParams:
@@ -226,7 +250,7 @@ class ChatSession:
         sent = tuple(
             message for index, message in enumerate(request.messages) if index not in planned.left_out
         )
-        offset = len(request.messages) - len(self.messages)
+        offset = len(self._opening)
         ids = tuple(self.messages[index - offset].id for index in planned.left_out)
         return replace(request, messages=sent), ids
 

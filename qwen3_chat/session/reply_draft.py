@@ -23,11 +23,15 @@ SAVE_INTERVAL_S = 0.5
 
 
 class ReplyDraft:
-    """Gathers a reply's events; saves what is new every half second, the whole when `finish` is called."""
+    """Gathers a reply's events; saves what is new every half second, the whole when `finish` is called.
 
-    def __init__(self, store: Store, message: StoredMessage) -> None:
+    A reply that is `continued` comes again from its beginning; it stays as it was until there is more.
+    """
+
+    def __init__(self, store: Store, message: StoredMessage, continued: StoredMessage | None = None) -> None:
         self._store = store
         self._message = message
+        self._continued = continued
         self._reasoning: list[str] = []
         self._answer: list[str] = []
         self._calls: list[ToolCall] = []
@@ -64,12 +68,24 @@ class ReplyDraft:
             Role.ASSISTANT, "".join(self._answer), "".join(self._reasoning), tool_calls=tuple(self._calls)
         )
         meta, token_ids = self._outcome()
+        if self._continued and not (token_ids or self._is_longer_than(self._continued)):
+            message, meta, token_ids = (
+                self._continued.message,
+                self._continued.meta,
+                self._continued.token_ids,
+            )
         return await asyncio.shield(self._store.finish_message(self._message.id, message, meta, token_ids))
+
+    def _is_longer_than(self, continued: StoredMessage) -> bool:
+        before = continued.message
+        return sum(map(len, self._answer + self._reasoning)) > len(before.content) + len(before.reasoning)
 
     def _outcome(self) -> tuple[MessageMeta, tuple[int, ...]]:
         meta = self._message.meta
         match self._end:
             case TurnFinished(stop_reason=reason, usage=usage, timings=timings, token_ids=ids):
+                if self._continued and (earlier := self._continued.meta.timings):
+                    timings = replace(timings, reasoning_s=timings.reasoning_s + earlier.reasoning_s)
                 return replace(meta, stop_reason=reason, usage=usage, timings=timings), ids
             case EngineFailed():
                 return replace(meta, stop_reason=StopReason.ERROR), ()
@@ -79,7 +95,7 @@ class ReplyDraft:
     async def _save_often(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S)
-            if self._is_dirty:
+            if self._is_dirty and not (self._continued and not self._is_longer_than(self._continued)):
                 self._is_dirty = False
                 with suppress(StoreError):  # told when the whole is stored, if it still fails then
                     await self._store.save_partial(

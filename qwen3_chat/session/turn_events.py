@@ -14,11 +14,15 @@ class UserStored(Event, frozen=True):
 
 
 class ReplyStarted(Event, frozen=True):
-    """A reply has its place in the store; messages whose ids are in `left_out` are not sent."""
+    """A reply has its place in the store; messages whose ids are in `left_out` are not sent.
+
+    One that `continues` is the last message there is; its text comes again from the beginning.
+    """
 
     message: StoredMessage
     mode: ThinkingMode
     left_out: tuple[int, ...] = ()
+    continues: bool = False
 
 
 class ReplyStored(Event, frozen=True):

@@ -68,6 +68,11 @@ def save_partial(connection: sqlite3.Connection, message_id: int, content: str, 
     )
 
 
+def reopen(connection: sqlite3.Connection, message_id: int) -> None:
+    """Have a reply go on being written."""
+    connection.execute("UPDATE messages SET finished_at = NULL WHERE id = ?", (message_id,))
+
+
 def finish(
     connection: sqlite3.Connection,
     now: int,

@@ -103,6 +103,10 @@ class Store:
         """Keep what arrived so far of a reply."""
         await self._database.write(messages.save_partial, message_id, content, reasoning)
 
+    async def reopen_message(self, message_id: int) -> None:
+        """Have a reply go on being written: `save_partial` keeps what arrives until it is finished again."""
+        await self._database.write(messages.reopen, message_id)
+
     async def finish_message(
         self, message_id: int, message: ChatMessage, meta: MessageMeta, token_ids: tuple[int, ...] = ()
     ) -> StoredMessage:

@@ -327,6 +327,8 @@ TEXTS = {
     "ui.tip.export": "Export this chat as Markdown to a new file",
     "ui.key.retry": "Again",
     "ui.tip.retry": "Answer the last message again",
+    "ui.key.continue_reply": "Go on",
+    "ui.tip.continue_reply": "Go on with an answer that was stopped",
     "ui.key.page_up": "Page up",
     "ui.tip.page_up": "Read one page back",
     "ui.key.page_down": "Page down",

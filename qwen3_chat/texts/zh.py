@@ -317,6 +317,8 @@ TEXTS = {
     "ui.tip.export": "把这个对话导出为新的 Markdown 文件",
     "ui.key.retry": "重答",
     "ui.tip.retry": "重新回答上一条消息",
+    "ui.key.continue_reply": "接着答",
+    "ui.tip.continue_reply": "从中断处接着回答",
     "ui.key.page_up": "上一页",
     "ui.tip.page_up": "向上翻一页",
     "ui.key.page_down": "下一页",

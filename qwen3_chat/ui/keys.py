@@ -32,6 +32,7 @@ CHAT_KEYS = [
     key("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
     key("stop", "escape", "stop"),
     key("answer_now", "ctrl+g", "answer_now", priority=True),
+    key("continue_reply", "f6", "continue_reply", priority=True),
     key("fold", "ctrl+o", "fold", priority=True),
     key("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
     key("new_chat", "ctrl+n", "new_chat", priority=True),

@@ -68,10 +68,12 @@ class TurnView:
             case LoadProgressed(fraction=fraction):
                 self._enter(Phase.LOADING)
                 self._line.activity = Activity(t("ui.activity.loading"), fraction)
-            case ReplyStarted(message=message):
-                self._transcript.begin(
-                    Entry(Role.ASSISTANT.value, header=role_header(Role.ASSISTANT, message.meta))
-                )
+            case ReplyStarted(message=message, continues=continues):
+                entry = Entry(Role.ASSISTANT.value, header=role_header(Role.ASSISTANT, message.meta))
+                if continues:
+                    self._transcript.begin_again(entry)
+                else:
+                    self._transcript.begin(entry)
                 self._is_live = True
             case PrefillProgressed(done=done, total=total, reused=reused):
                 self._enter(Phase.PREFILL)

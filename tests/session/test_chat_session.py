@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
-from qwen3_chat.events import AnswerDelta, EngineFailed, Notice, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice, ReasoningDelta
 from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
 from qwen3_chat.store import Store
 from tests.fakes import REPLY, FakeEngine, finished
@@ -239,3 +239,73 @@ async def test_replies_are_sent_with_the_ids_they_were_sampled_as(store: Store) 
     await all_of(session.send("Second"))
     assert [m.token_ids for m in engine.requests[1].messages] == [(), (), (3,), ()]
     assert all(m.message.token_ids == () for m in session.messages)
+
+
+STOPPED: list[EngineEvent] = [ReasoningDelta("Let me", 3), finished(StopReason.CANCELLED)]
+
+
+async def test_a_stopped_reply_is_continued_in_its_place(store: Store) -> None:
+    engine = FakeEngine(STOPPED, REPLY)
+    session = session_with(store, engine, system="Be brief.")
+    await all_of(session.send("Go"))
+    stopped = session.messages[-1]
+    assert session.can_continue
+    events = await all_of(session.continue_reply())
+    started = next(event for event in events if isinstance(event, ReplyStarted))
+    assert (started.continues, started.message.id) == (True, stopped.id)
+    prefix = engine.requests[1].prefix
+    assert prefix is not None
+    assert (prefix.reasoning, prefix.token_ids) == ("Let me", (1, 2, 3))
+    assert [m.content for m in engine.requests[1].messages] == ["Be brief.", "Go"]
+    assert session.chat is not None
+    _, reply = await store.branch(session.chat.id)
+    assert session.messages[-1] == reply
+    assert (reply.id, reply.message.reasoning, reply.message.content) == (
+        stopped.id,
+        "Let me see.",
+        "It is 3.",
+    )
+    assert (reply.meta.stop_reason, reply.meta.timings and reply.meta.timings.reasoning_s) == (
+        StopReason.END_OF_TURN,
+        2,
+    )
+    assert not session.can_continue
+
+
+@pytest.mark.parametrize("reason", StopReason)
+async def test_only_what_was_stopped_is_continued(store: Store, reason: StopReason) -> None:
+    session = session_with(store, FakeEngine([AnswerDelta("Half"), finished(reason)]))
+    assert not session.can_continue
+    assert await all_of(session.continue_reply()) == []
+    await all_of(session.send("Go"))
+    assert session.can_continue is (reason not in (StopReason.END_OF_TURN, StopReason.TOOL_CALLS))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [[EngineFailed("engine.killed")], [AnswerDelta("Ha"), EngineFailed("engine.killed")]],
+    ids=["at once", "while the beginning came again"],
+)
+async def test_a_continued_reply_never_loses_what_was_there(store: Store, second: list[EngineEvent]) -> None:
+    session = session_with(store, FakeEngine([AnswerDelta("Half"), finished(StopReason.MAX_TOKENS)], second))
+    await all_of(session.send("Go"))
+    before = session.messages[-1]
+    await all_of(session.continue_reply())
+    after = session.messages[-1]
+    assert (after.message, after.meta, after.token_ids) == (before.message, before.meta, before.token_ids)
+    assert session.can_continue
+
+
+async def test_a_continued_reply_that_is_abandoned_keeps_what_came_on_top(store: Store) -> None:
+    never = asyncio.Event()
+    session = session_with(
+        store,
+        FakeEngine([AnswerDelta("Half"), finished(StopReason.CANCELLED)], [AnswerDelta("Half of"), never]),
+    )
+    await all_of(session.send("Go"))
+    async with aclosing(session.continue_reply()) as events:
+        async for event in events:
+            if isinstance(event, AnswerDelta):
+                break
+    assert session.messages[-1].message.content == "Half of"
+    assert session.messages[-1].stop_reason is StopReason.CANCELLED

@@ -188,6 +188,23 @@ async def test_answering_again_replaces_the_answer_on_the_screen(start: Start) -
         assert not app.shows("First answer")
 
 
+async def test_a_stopped_answer_goes_on_in_its_place(start: Start) -> None:
+    gate = asyncio.Event()
+    rest: list[Step] = [AnswerDelta("Half an"), gate, AnswerDelta(" answer"), finished()]
+    async with start(FakeEngine([AnswerDelta("Half an"), finished(StopReason.CANCELLED)], rest)) as app:
+        await app.turn("Go")
+        await app.sees("Stopped before the end.")
+        await app.sees("F6")
+        await app.pilot.press("f6")
+        await app.until(lambda: app.shows("Half an") and not app.shows("Stopped"))
+        assert not app.shows("F6")
+        gate.set()
+        await app.sees("Half an answer")
+        await app.until(lambda: not app.screen.is_answering)
+        assert [m.message.content for m in app.session.messages] == ["Go", "Half an answer"]
+        assert "\n".join(app.rows()).count("Half an") == 1
+
+
 async def test_leaving_in_mid_answer_stores_what_arrived(start: Start) -> None:
     never = asyncio.Event()
     async with start(FakeEngine([AnswerDelta("Half"), never])) as app:

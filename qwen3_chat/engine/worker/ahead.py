@@ -49,5 +49,5 @@ def next_beginning(model: Model, request: ChatRequest, reply: ChatMessage) -> li
 
 def _prompt(model: Model, request: ChatRequest, reply: ChatMessage, question: str) -> list[int]:
     messages = (*request.messages, reply, ChatMessage(Role.USER, question))
-    upcoming = replace(request, messages=messages)
+    upcoming = replace(request, messages=messages, prefix=None)
     return tokenise(model.template.render_request(upcoming), model.vocab, upcoming)

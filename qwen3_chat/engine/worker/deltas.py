@@ -55,7 +55,7 @@ class Deltas:
         """The tool calls so far."""
         return tuple(part.call for part in self.told if isinstance(part, ToolCallRequested))
 
-    def message(self, token_ids: Sequence[int]) -> ChatMessage:
+    def message(self, token_ids: Sequence[int] = ()) -> ChatMessage:
         """Return what was told as the message that it makes."""
         answer = [part.text for part in self.told if isinstance(part, AnswerDelta)]
         reasoning = [part.text for part in self.told if isinstance(part, ReasoningDelta)]
@@ -65,12 +65,7 @@ class Deltas:
 
     def feed(self, token: int) -> list[ReplyPart]:
         """Take a token; return the deltas that are due."""
-        mark = self._marks.get(token)
-        if mark is None:
-            self._count(self._splitter.in_reasoning)
-            self._texts.append(self._decoder.decode(self._vocab.piece(token)))
-        else:
-            self._feed_mark(mark)
+        self._take(token)
         now_s = self._clock()
         if now_s < self._due_s:
             return []
@@ -79,12 +74,27 @@ class Deltas:
             self._due_s = now_s + _JOINED_S
         return self._release()
 
+    def replay(self, tokens: Sequence[int]) -> list[ReplyPart]:
+        """Take the beginning of a reply that is to be continued; return its deltas at once."""
+        for token in tokens:
+            self._take(token)
+        self._split_text()
+        return self._release()
+
     def flush(self) -> list[ReplyPart]:
         """Return what was held back: the reply is over."""
         self._split_text()
         self._parts += self._splitter.flush()
         self._note_time(False)
         return self._release()
+
+    def _take(self, token: int) -> None:
+        mark = self._marks.get(token)
+        if mark is None:
+            self._count(self._splitter.in_reasoning)
+            self._texts.append(self._decoder.decode(self._vocab.piece(token)))
+        else:
+            self._feed_mark(mark)
 
     def _feed_mark(self, mark: Mark) -> None:
         self._split_text()

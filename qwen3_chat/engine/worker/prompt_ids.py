@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qwen3_chat.chat import Role
+from qwen3_chat.engine.worker.prefix_ids import prefix_ids
 from qwen3_chat.engine.worker.render import ChatTemplate, Plain, Rendered, Special
 from qwen3_chat.engine.worker.sampled_text import SampledText
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -30,20 +31,23 @@ def count_messages(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -
     `total` is exact for any template. Where the template writes ChatML, as Qwen3's does, so is the share of
     each message: the tokens from its header to its end. Results of tools in one turn are split at their own
     tags, the turn's header counts for the first. The tools' manual counts for the system prompt that it is
-    appended to. What the shares leave of the total is overhead: the header of the reply, and the manual
-    where there is no system prompt. Elsewhere the shares are the tokens of the bare contents, and `exact` is
-    false.
+    appended to. What the shares leave of the total is overhead: the header of the reply, what there is of it
+    already, and the manual where there is no system prompt. Elsewhere the shares are the tokens of the bare
+    contents, and `exact` is false.
 
     Raises:
         EngineError: the request can't be rendered.
     """
     rendered = template.render_request(request)
     counts = [len(ids) for ids in _ids_by_part(rendered, vocab, request)]
+    total = sum(counts)
+    if request.prefix is not None:
+        total += len(prefix_ids(template, vocab, rendered, request.prefix))
     shares = _shares(rendered, counts, request)
     if shares is None:
         contents = tuple(len(vocab.encode(message.sent_content)) for message in request.messages)
-        return Measure(contents, sum(counts), exact=False)
-    return Measure(shares, sum(counts), exact=True)
+        return Measure(contents, total, exact=False)
+    return Measure(shares, total, exact=True)
 
 
 def _ids_by_part(rendered: Rendered, vocab: Vocab, request: ChatRequest | None) -> Iterator[list[int]]:

@@ -73,6 +73,10 @@ class ChatTemplate:
         except jinja2.TemplateSyntaxError as error:
             raise EngineError("prompt.template_broken", reason=str(error)) from error
 
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """Cut a text so that no piece spells a special token; tokenised one by one, it stays text."""
+        return self._plain(text).pieces
+
     def render_request(self, request: ChatRequest) -> Rendered:
         """Render the prompt of a request; the hard switch is used where it asks for it."""
         thinks = request.mode is ThinkingMode.THINK or not request.hard_switch

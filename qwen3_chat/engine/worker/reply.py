@@ -11,6 +11,7 @@ from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.deltas import Deltas
 from qwen3_chat.engine.worker.inbox import Job
 from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prefix_ids import prefix_ids
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.errors import EngineError
@@ -52,26 +53,32 @@ class Reply:
         rendered = model.template.render_request(self.request)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = Deltas(model.vocab, rendered.opens_reasoning)
-        self._ids: list[int] = []
+        prefix = self.request.prefix
+        self._ids = prefix_ids(model.template, model.vocab, rendered, prefix) if prefix else []
+        self._n_prefix = len(self._ids)
         self._early_end = self._early_end_ids()
 
     def events(self) -> Iterator[EngineEvent]:
-        """Generate; the last event is `TurnFinished`.
+        """Generate; the last event is `TurnFinished`. A reply that is continued comes from its beginning.
 
         Raises:
             EngineError: the prompt doesn't fit, or llama.cpp could not go on.
         """
-        n_prompt, n_ctx = len(self._prompt), self._context.n_ctx
-        if n_prompt >= n_ctx:
-            raise EngineError("engine.prompt_too_long", tokens=n_prompt, n_ctx=n_ctx)
+        known = self._prompt + self._ids
+        n_known, n_ctx = len(known), self._context.n_ctx
+        yield from self._deltas.replay(self._ids)
+        if n_known >= n_ctx:
+            raise EngineError("engine.prompt_too_long", tokens=n_known, n_ctx=n_ctx)
         self._context.watch(self._job.abort)
-        n_reused = self._context.keep_prefix(self._prompt)
-        yield PrefillProgressed(n_reused, n_prompt, n_reused)
+        n_reused = self._context.keep_prefix(known)
+        yield PrefillProgressed(n_reused, n_known, n_reused)
         try:
-            for n_done in self._context.evaluate(self._prompt[n_reused:]):
-                yield PrefillProgressed(n_reused + n_done, n_prompt, n_reused)
+            for n_done in self._context.evaluate(known[n_reused:]):
+                yield PrefillProgressed(n_reused + n_done, n_known, n_reused)
             self._prefilled_s = self._elapsed_s()
             with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
+                for token in self._ids:
+                    sampler.accept(token)
                 self.stop_reason = yield from self._decode(sampler)
         except AbortedError:
             self.stop_reason = StopReason.CANCELLED
@@ -90,11 +97,11 @@ class Reply:
     def _decode(self, sampler: Sampler) -> Generator[EngineEvent, None, StopReason]:
         context, deltas, ids = self._context, self._deltas, self._ids
         end_ids, abort = self._model.vocab.end_ids, self._job.abort
-        most_tokens = self.request.max_tokens or context.n_ctx
+        most_tokens = self._n_prefix + (self.request.max_tokens or context.n_ctx)
         while True:
             token = sampler.sample(context.pointer)
             ids.append(token)
-            if len(ids) == 1:
+            if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()
             if token in end_ids:
                 return StopReason.END_OF_TURN
@@ -140,13 +147,14 @@ class Reply:
         return [] if mark is None else [*vocab.encode(EARLY_END), mark, *vocab.encode(_AFTER_MARK)]
 
     def _finished(self, n_reused: int) -> TurnFinished:
-        decode_s = self._elapsed_s() - self._prefilled_s if self._ids else 0.0
+        n_sampled = len(self._ids) - self._n_prefix
+        decode_s = self._elapsed_s() - self._prefilled_s if n_sampled else 0.0
         return TurnFinished(
             stop_reason=self.stop_reason,
             mode=self.request.mode,
             usage=Usage(
                 prompt_tokens=len(self._prompt),
-                reused_tokens=n_reused,
+                reused_tokens=min(n_reused, len(self._prompt)),
                 reasoning_tokens=self._deltas.reasoning_tokens,
                 answer_tokens=self._deltas.answer_tokens,
             ),
@@ -156,7 +164,7 @@ class Reply:
                 first_token_s=self._first_token_s,
                 reasoning_s=self._deltas.reasoning_s,
                 decode_s=decode_s,
-                tokens_per_s=len(self._ids) / decode_s if decode_s else 0.0,
+                tokens_per_s=n_sampled / decode_s if decode_s else 0.0,
             ),
             seed=self.request.seed,
             token_ids=tuple(self._ids),

@@ -119,6 +119,8 @@ class ChatScreen(ReadingScreen):
             return bool(self.session.messages)
         if action in ("fold", "fold_all"):
             return any(turn.has_thinking for turn in self.transcript.column.turns)
+        if action == "continue_reply":
+            return self.session.can_continue and not self.is_answering
         return not (action in IDLE_ACTIONS and self.is_answering)
 
     # turns
@@ -211,6 +213,11 @@ class ChatScreen(ReadingScreen):
         if await self.session.rewind():
             self.show_chat()
             self.take_turn(self.session.answer())
+
+    def action_continue_reply(self) -> None:
+        """Go on with the reply that was stopped."""
+        self.show_chat()
+        self.take_turn(self.session.continue_reply())
 
     def action_new_chat(self) -> None:
         """Leave this chat as it is and begin another."""

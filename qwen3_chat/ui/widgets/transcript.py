@@ -80,6 +80,16 @@ class Transcript(TranscriptView):
         """Add an entry that grows until `finish`."""
         self._leave_live()
         self.append(entry)
+        self._enter_live()
+
+    def begin_again(self, entry: Entry) -> None:
+        """Have the last entry grow anew until `finish`, with this one to start from."""
+        self._leave_live()
+        self._enter_live()
+        self.finish(entry)
+        self._enter_live()
+
+    def _enter_live(self) -> None:
         self._live = len(self.column.turns) - 1
         self.column.turns[self._live].live = True
         self._ticker = self.set_interval(1 / FLUSHES_PER_S, self.flush)

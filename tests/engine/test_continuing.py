@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.worker.inbox import Job
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prompt_ids import count_messages
+from qwen3_chat.engine.worker.reply import Reply
+from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.request import ChatRequest
+from tests.engine.in_process import forget, opened, reply_to, rest
+from tests.engine.requests import ask, end_of, everything, said, text_of
+
+QUESTION = ask(said("How many r's in strawberries?"), mode=ThinkingMode.THINK, max_tokens=400)
+
+
+@pytest.fixture(scope="module")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
+
+
+@pytest.fixture(scope="module")
+def whole(model: Model) -> ChatMessage:
+    forget(model)
+    turn = reply_to(model, QUESTION)
+    assert turn.stop_reason is StopReason.END_OF_TURN
+    assert turn.message.reasoning
+    assert turn.message.content
+    return turn.message
+
+
+def continued(request: ChatRequest, message: ChatMessage) -> ChatRequest:
+    return replace(request, prefix=message, max_tokens=400)
+
+
+def evaluated_for(model: Model, request: ChatRequest) -> int:
+    """How many tokens are evaluated before the first one is sampled."""
+    events = Reply(model, request, Job(wire.Generate(1, request))).events()
+    last = [event for event in events if isinstance(event, PrefillProgressed)][-1]
+    return last.total - last.reused
+
+
+def test_a_reply_continued_anywhere_is_the_reply_that_was_never_stopped(
+    model: Model, whole: ChatMessage
+) -> None:
+    forget(model)
+    for stop in range(1, len(whole.token_ids), 5):
+        stopped = reply_to(model, replace(QUESTION, max_tokens=stop))
+        again = reply_to(model, continued(QUESTION, stopped.message))
+        assert again.message == whole
+        assert again.usage.context_tokens == again.usage.prompt_tokens + len(whole.token_ids) - 1
+
+
+def test_a_cancelled_reply_is_continued(model: Model, whole: ChatMessage) -> None:
+    forget(model)
+    for stop_at in (0, 1, 2, 3):
+        stopped = reply_to(model, QUESTION, stop_at=stop_at)
+        assert stopped.stop_reason is StopReason.CANCELLED
+        assert reply_to(model, continued(QUESTION, stopped.message)).message == whole
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_nothing_is_evaluated_again_that_is_in_the_cache(model: Model, rests: bool) -> None:
+    forget(model)
+    stopped = reply_to(model, replace(QUESTION, max_tokens=30))
+    if rests:
+        rest(model, stopped)
+    assert evaluated_for(model, continued(QUESTION, stopped.message)) == 1
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_without_its_ids_a_reply_goes_on_from_its_text(model: Model, whole: ChatMessage, cut: float) -> None:
+    reasoning = whole.reasoning[: int(len(whole.reasoning) * cut)]
+    for prefix in (
+        ChatMessage(Role.ASSISTANT, "", reasoning),
+        ChatMessage(Role.ASSISTANT, whole.content[: max(1, int(len(whole.content) * cut))], whole.reasoning),
+    ):
+        forget(model)
+        message = reply_to(model, continued(QUESTION, prefix)).message
+        assert message.reasoning.startswith(prefix.reasoning)
+        assert message.content.startswith(prefix.content)
+        assert message.content
+
+
+def test_ids_that_are_not_those_of_the_text_are_not_used(model: Model, whole: ChatMessage) -> None:
+    changed = replace(whole, content="The answer is", token_ids=whole.token_ids)
+    message = reply_to(model, continued(QUESTION, changed)).message
+    assert message.content.startswith("The answer is")
+
+
+def test_text_that_spells_a_mark_stays_text(model: Model) -> None:
+    prefix = ChatMessage(Role.ASSISTANT, "It ends with </think> and", "<think> begins it")
+    message = reply_to(model, continued(QUESTION, prefix)).message
+    assert message.reasoning == prefix.reasoning
+    assert message.content.startswith(prefix.content)
+
+
+def test_what_there_is_of_a_reply_counts(model: Model) -> None:
+    plain = count_messages(model.template, model.vocab, QUESTION)
+    request = continued(QUESTION, ChatMessage(Role.ASSISTANT, "It is"))
+    measure = count_messages(model.template, model.vocab, request)
+    assert measure.total == plain.total + len(model.vocab.encode("It is"))
+    assert measure.per_message == plain.per_message
+
+
+def test_the_most_tokens_are_those_to_come(endless_gguf: Path, tmp_path: Path) -> None:
+    for model in opened(endless_gguf, tmp_path / "engine.log"):
+        request = ask(said("Hi"), max_tokens=7)
+        first = reply_to(model, request)
+        second = reply_to(model, replace(request, prefix=first.message))
+        assert second.stop_reason is StopReason.MAX_TOKENS
+        assert second.usage.answer_tokens == 14
+        assert second.message.token_ids[:7] == first.message.token_ids
+
+
+async def test_a_reply_goes_on_after_the_engine_died(endless_engine: LocalEngine) -> None:
+    request = ask(said("Hi"), max_tokens=60)
+    undisturbed = text_of(await everything(endless_engine.generate(request)))
+    events = []
+    async with aclosing(endless_engine.generate(request)) as reply:
+        async for event in reply:
+            events.append(event)
+            if isinstance(event, AnswerDelta) and endless_engine.pid:
+                os.kill(endless_engine.pid, signal.SIGKILL)
+    assert isinstance(events[-1], EngineFailed)
+    arrived = ChatMessage(Role.ASSISTANT, text_of(events))
+    again = await everything(endless_engine.generate(replace(request, prefix=arrived, max_tokens=20)))
+    assert undisturbed.startswith(arrived.content)
+    assert text_of(again).startswith(arrived.content)
+    assert end_of(again).stop_reason is StopReason.MAX_TOKENS
+    assert any(isinstance(event, ReasoningDelta | AnswerDelta) for event in again)
