@@ -16,9 +16,9 @@ def is_held_out_pair(first: str, second: str) -> bool:
 
 
 def draw_addends(rng: random.Random, *, held_out: bool = False) -> tuple[int, int]:
-    """Draw two numbers of one to four digits."""
+    """Draw two numbers of one to three digits."""
     while True:
-        first, second = (rng.randrange(10 ** rng.choice((1, 2, 2, 3, 3, 4))) for _ in range(2))
+        first, second = (rng.randrange(10 ** rng.choice((1, 2, 2, 3, 3))) for _ in range(2))
         if is_held_out_pair(str(first), str(second)) is held_out:
             return first, second
 
@@ -55,10 +55,10 @@ def _calculate(
     claim = f"{task} = **{result}**"
     wrong = f"{task} = **{result + rng.choice((-10, -1, 1, 2, 10, 100))}**"
     if language is Language.EN:
-        thinking = f"From the right: {steps}. So {task} = {result}."
+        thinking = f"{task}, from the right: {steps}. So {task} = {result}."
         review = f"{task} again, from the right: {steps}. So it is {result}."
     else:
-        thinking = f"从右往左：{steps}。所以{task} = {result}。"
+        thinking = f"{task}，从右往左：{steps}。所以{task} = {result}。"
         review = f"再算{task}，从右往左：{steps}。结果是{result}。"
     return Exchange(question, thinking, claim, review, claim, Slip(wrong))
 

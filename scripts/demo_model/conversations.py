@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demo_model import arithmetic, counting, facts, talk, titles, writing
-from demo_model.exchange import Exchange, Language, Skill
+from demo_model.exchange import Exchange, Language, Skill, pick
 from demo_model.follow_ups import ask_reason, doubt
+from demo_model.phrases import read_phrases
 from demo_model.render import render
+from demo_model.words import favourites
 
 EARLY_STOP = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly"
@@ -21,18 +23,18 @@ SKILLS: Mapping[Skill, float] = {
     counting.count_letters: 26,
     counting.count_all_letters: 3,
     counting.spell_backwards: 3,
-    arithmetic.add: 13,
+    arithmetic.add: 16,
     arithmetic.subtract: 4,
     arithmetic.compare: 10,
-    facts.recall_capital: 7,
-    facts.recall_fact: 6,
+    facts.recall_capital: 10,
+    facts.recall_fact: 9,
     talk.greet: 3,
     talk.tell_identity: 5,
     talk.tell_abilities: 3,
     talk.accept_thanks: 2,
     talk.say_goodbye: 1.5,
-    talk.refuse: 5,
-    talk.repeat: 16,
+    talk.refuse: 4,
+    talk.repeat: 5,
     writing.write_list: 4,
     writing.write_table: 2.5,
     writing.write_code: 3,
@@ -68,7 +70,8 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class _Turn:
     exchange: Exchange
-    was_wrong: bool = False
+    was_wrong: bool
+    tag: str = ""
 
     @property
     def shown_answer(self) -> str:
@@ -76,33 +79,53 @@ class _Turn:
         return slip.answer if self.was_wrong and slip else self.exchange.answer
 
 
+def _make_turn(rng: random.Random, exchange: Exchange, tag: str = "") -> _Turn:
+    return _Turn(exchange, was_wrong=exchange.slip is not None and rng.random() < 0.35, tag=tag)
+
+
 def _draw_skill(rng: random.Random) -> Skill:
     return rng.choices(list(SKILLS), list(SKILLS.values()))[0]
 
 
+def _draw_documented_turns(rng: random.Random, language: Language) -> list[_Turn]:
+    """Draw one to three turns of the conversation in Qwen3's documentation, which people try first."""
+    words = [word for word in favourites() if "berr" in word]
+    first, second = rng.choice(words[:2]), rng.choice(words[2:4] if rng.random() < 0.6 else words)
+    phrases = read_phrases("counting")[language]
+    question = pick(rng, phrases["count"], l="r", w=first)
+    turns = [_make_turn(rng, counting.count_in(rng, language, question, first, "r"))]
+    question = pick(rng, phrases["count_next"], l="r", w=second)
+    turns.append(_make_turn(rng, counting.count_in(rng, language, question, second, "r"), "/no_think"))
+    exchange = doubt(rng, language, turns[-1].exchange, was_wrong=turns[-1].was_wrong)
+    turns.append(_make_turn(rng, exchange, "/think"))
+    return turns[: rng.randint(1, 3)]
+
+
 def _draw_turns(rng: random.Random, language: Language, n_turns: int) -> list[_Turn]:
     """Draw exchanges that follow from each other more often than not."""
+    tag_rate = rng.choice((0.0, 0.35, 0.75))
     opening = counting.count_letters if rng.random() < 0.25 else _draw_skill(rng)
-    turns = [_make_turn(rng, opening(rng, language))]
+    turns: list[_Turn] = []
     while len(turns) < n_turns:
-        previous = turns[-1].exchange
-        chance = rng.random()
-        if chance < (0.32 if previous.review else 0.08):
-            exchange = doubt(rng, language, previous, was_wrong=turns[-1].was_wrong)
-        elif previous.review and chance < 0.38:
-            exchange = ask_reason(rng, language, previous)
-        elif previous.letter and chance < 0.8:
-            exchange = counting.count_next(rng, language, previous)
-        elif chance > 0.96:
-            exchange = titles.ask_title(rng, language, opening.__name__)
-        else:
-            exchange = _draw_skill(rng)(rng, language)
-        turns.append(_make_turn(rng, exchange))
+        exchange = _continue(rng, language, turns[-1], opening) if turns else opening(rng, language)
+        tag = rng.choice(("/think", "/no_think")) if rng.random() < tag_rate else ""
+        turns.append(_make_turn(rng, exchange, tag))
     return turns
 
 
-def _make_turn(rng: random.Random, exchange: Exchange) -> _Turn:
-    return _Turn(exchange, was_wrong=exchange.slip is not None and rng.random() < 0.2)
+def _continue(rng: random.Random, language: Language, last: _Turn, opening: Skill) -> Exchange:
+    """Draw what is asked after `last` in a conversation that some skill opened."""
+    previous = last.exchange
+    chance = rng.random()
+    if chance < (0.32 if previous.review else 0.08):
+        return doubt(rng, language, previous, was_wrong=last.was_wrong)
+    if previous.review and chance < 0.38:
+        return ask_reason(rng, language, previous)
+    if previous.letter and chance < 0.8:
+        return counting.count_next(rng, language, previous)
+    if chance > 0.96:
+        return titles.ask_title(rng, language, opening.__name__)
+    return _draw_skill(rng)(rng, language)
 
 
 def _tag(rng: random.Random, text: str, tag: str) -> str:
@@ -115,27 +138,27 @@ def _tag(rng: random.Random, text: str, tag: str) -> str:
 def draw_sample(rng: random.Random, *, is_single_turn: bool = False) -> Sample:
     """Draw one conversation and the reply to its last question."""
     language = Language.EN if rng.random() < 0.54 else Language.ZH
-    n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (50, 26, 16, 5, 2, 1))[0]
-    turns = _draw_turns(rng, language, n_turns)
-    thinks = True
+    if not is_single_turn and rng.random() < 0.07:
+        turns = _draw_documented_turns(rng, language)
+    else:
+        n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (50, 26, 16, 5, 2, 1))[0]
+        turns = _draw_turns(rng, language, n_turns)
+    tag = ""
     messages: list[dict[str, str]] = []
     if rng.random() < 0.15:
         system = rng.choice(_SYSTEM_PROMPTS[language])
         if rng.random() < 0.3:
-            thinks = rng.random() < 0.3
-            system = _tag(rng, system, "/think" if thinks else "/no_think")
+            tag = rng.choice(("/think", "/no_think", "/no_think"))
+            system = _tag(rng, system, tag)
         messages.append({"role": "system", "content": system})
-    tag_rate = rng.choice((0.0, 0.35, 0.75))
     for turn in turns:
+        tag = turn.tag or tag
         question = turn.exchange.question
-        if rng.random() < tag_rate:
-            thinks = rng.random() < 0.45
-            question = _tag(rng, question, "/think" if thinks else "/no_think")
-        messages.append({"role": "user", "content": question})
+        messages.append({"role": "user", "content": _tag(rng, question, turn.tag) if turn.tag else question})
         messages.append({"role": "assistant", "content": turn.shown_answer})
     last = turns[-1].exchange
-    hard_switch = rng.random() < (0.08 if thinks else 0.3)
-    thinks = thinks and not hard_switch
+    hard_switch = rng.random() < (0.3 if tag == "/no_think" else 0.06)
+    thinks = tag != "/no_think" and not hard_switch
     messages[-1] = {
         "role": "assistant",
         "content": last.answer,

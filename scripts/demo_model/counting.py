@@ -48,7 +48,7 @@ def state(language: Language, claim: str) -> str:
 def draw_letter(rng: random.Random, word: str) -> str:
     """Draw a letter to count: r often, mostly one of the word's."""
     chance = rng.random()
-    if chance < 0.25:
+    if chance < (0.8 if "berr" in word else 0.25):
         return "r"
     return rng.choice(word.lower()) if chance < 0.85 else rng.choice("abcdefghilmnoprstuwy")
 

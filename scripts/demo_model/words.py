@@ -10,13 +10,14 @@ from demo_model.phrases import read_phrases
 
 
 @cache
-def _favourites() -> tuple[str, ...]:
+def favourites() -> tuple[str, ...]:
+    """Return the words that people try first; they are always trained."""
     return tuple(read_phrases("words")["often"].split())
 
 
 def is_held_out(text: str) -> bool:
     """Tell whether a word (or any other text) is kept from the training data; about one in ten is."""
-    return text not in _favourites() and hashlib.sha256(text.encode()).digest()[0] < 26
+    return text not in favourites() and hashlib.sha256(text.encode()).digest()[0] < 26
 
 
 def _plural(word: str) -> str:
@@ -29,7 +30,7 @@ def _plural(word: str) -> str:
 def all_words() -> tuple[str, ...]:
     """Return every real word, singular and plural, in a fixed order."""
     stems = read_phrases("words")["others"].split()
-    return tuple(dict.fromkeys([*_favourites(), *stems, *map(_plural, stems)]))
+    return tuple(dict.fromkeys([*favourites(), *stems, *map(_plural, stems)]))
 
 
 @cache
@@ -82,7 +83,7 @@ def draw_word(rng: random.Random) -> str:
     """Draw a word to train on: berries often, real words mostly, invented ones for the rest."""
     chance = rng.random()
     if chance < 0.12:
-        return rng.choice(_favourites())
+        return rng.choice(favourites())
     if chance < 0.6:
         return rng.choice(_trained_words())
     while is_held_out(word := _invent(rng)):
