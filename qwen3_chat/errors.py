@@ -7,6 +7,7 @@ Qwen3ChatError
 │   ├── EngineDied      its process ended by itself
 │   └── Cancelled       the user stopped it
 ├── StoreError          chats could not be read or written
+├── HubError            a model could not be fetched
 ├── ExportError         a transcript could not be written
 └── ConfigError         the configuration could not be read
 """
@@ -50,6 +51,10 @@ class Cancelled(EngineError):
 
 class StoreError(Qwen3ChatError):
     """Chats could not be read or written."""
+
+
+class HubError(Qwen3ChatError):
+    """A model could not be fetched."""
 
 
 class ExportError(Qwen3ChatError):

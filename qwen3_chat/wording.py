@@ -35,6 +35,12 @@ def speed(tokens_per_s: float) -> str:
     return t("wording.speed", speed=f"{tokens_per_s:.{digits}f}")
 
 
+def byte_speed(bytes_per_s: float) -> str:
+    """Write how fast bytes arrive: `640 KiB/s`, `11.2 MiB/s`."""
+    kib = bytes_per_s / 1024
+    return t("wording.byte_speed", size=f"{kib:.0f} KiB" if kib < 999.5 else f"{kib / 1024:.1f} MiB")
+
+
 def thought(seconds: float, count: int) -> str:
     """Write how long the thinking took and how much there was of it; 0 where it is not known."""
     parts = [t("wording.thought_for", duration=duration(seconds)) if seconds > 0 else t("wording.thought")]

@@ -195,6 +195,32 @@ def export(
     export_chat(chat, format, thinking, output)
 
 
+def pull(
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[:QUANT]|REPOSITORY:FILE-OR-QUANT", help="cli.option.pull_model")
+    ],
+    source: Annotated[
+        str, typer.Option("--source", metavar="auto|hf|modelscope", help="cli.option.source")
+    ] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="cli.option.pull_json")] = False,
+    lang: Lang = None,
+) -> None:
+    """Download a model."""
+    from qwen3_chat.cli.pull import pull_model
+
+    raise typer.Exit(pull_model(model, source, as_json=json))
+
+
+def rm(
+    model: Annotated[str, typer.Argument(metavar="NAME[:QUANT]", help="cli.option.rm_model")],
+    lang: Lang = None,
+) -> None:
+    """Delete a downloaded model."""
+    from qwen3_chat.cli.rm import remove_model
+
+    raise typer.Exit(remove_model(model))
+
+
 def build() -> Any:
     """Make the command tree and translate it."""
     app = typer.Typer(
@@ -206,7 +232,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, chats, export):
+    for command in (ask, pull, rm, chats, export):
         about = t(f"cli.about.{command.__name__}")
         app.command(command.__name__, cls=Command, help=about, short_help=about)(command)
     root = typer.main.get_command(app)

@@ -1,55 +1,88 @@
-"""The model files on this disk."""
+"""The models in the app's folder, named as the family names them."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from qwen3_chat.errors import ModelError
+from qwen3_chat.file_name import part_names, read_file_name
 
-DEMO_FILE = Path(__file__).parent / "demo" / "demo-Q8_0.gguf"
+DEMO_FILE = Path(__file__).parent.parent / "demo" / "demo-Q8_0.gguf"
 """The model that ships with the package."""
 
-FILE_NAME = re.compile(
-    r"(?:qwen_?)?(?:qwen3-)?(?P<name>.+?)-(?P<quant>(?:UD-)?(?:I?Q\d\w*|BF16|F16|F32))(?P<part>-\d{5}-of-\d{5})?\.gguf",
-    re.IGNORECASE,
-)
+
+class Origin(StrEnum):
+    """Which program keeps a file."""
+
+    APP = "qwen3-chat"
+    HUGGING_FACE = "Hugging Face"
+    LM_STUDIO = "LM Studio"
+    LLAMA_CPP = "llama.cpp"
+    OLLAMA = "Ollama"
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A GGUF file in the models folder, named as the family names it: `8B`, `Q4_K_M`."""
+    """A GGUF file, named as the family names it: `8B`, `Q4_K_M`; of a split one the first part.
+
+    `size_bytes` counts all parts. `path` may be a link to a file that another program keeps.
+    """
 
     name: str
     quant: str
     path: Path
     size_bytes: int
     modified_s: float
+    origin: Origin = Origin.APP
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Every file of it."""
+        return tuple(self.path.with_name(name) for name in part_names(self.path.name))
 
 
 def installed_models(folder: Path) -> tuple[InstalledModel, ...]:
-    """List the models of a folder, the newest file first; of a split model its first part."""
-    models = []
-    for path in folder.glob("**/*.gguf"):
-        match = FILE_NAME.fullmatch(path.name)
-        if match and (match["part"] or "-00001-").startswith("-00001-"):
-            stat = path.stat()
-            models.append(
-                InstalledModel(match["name"], match["quant"].upper(), path, stat.st_size, stat.st_mtime)
-            )
-    return tuple(sorted(models, key=lambda model: -model.modified_s))
+    """List the models of the app's folder, the newest file first."""
+    return newest_first(models_in(folder, Origin.APP))
 
 
-def find_model(folder: Path, wanted: str) -> Path:
-    """Find an installed model by `NAME` or `NAME:QUANT`.
+def find_model(folder: Path, wanted: str, elsewhere: Iterable[InstalledModel] = ()) -> Path:
+    """Find a model by `NAME` or `NAME:QUANT`, in the app's folder, then elsewhere.
 
     Raises:
-        ModelError: it is not installed.
+        ModelError: it is not there.
     """
-    name, _, quant = wanted.partition(":")
-    name = name.lower().removeprefix("qwen3-")
-    for model in installed_models(folder):
-        if model.name.lower() == name and quant.upper() in ("", model.quant):
-            return model.path
+    for models in (installed_models(folder), elsewhere):
+        for model in models:
+            if answers_to(model, wanted):
+                return model.path
     raise ModelError("library.not_installed", name=wanted, folder=folder)
+
+
+def answers_to(model: InstalledModel, wanted: str) -> bool:
+    """Tell whether this is what `NAME` or `NAME:QUANT` means, in any case."""
+    name, _, quant = wanted.partition(":")
+    return model.name.lower() == name.lower().removeprefix("qwen3-") and quant.upper() in ("", model.quant)
+
+
+def models_in(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Iterable[InstalledModel]:
+    """Read the models of a folder off their files' names; incomplete and unreadable ones are left out."""
+    for path in folder.glob(pattern):
+        name = read_file_name(path.name)
+        if name is None or name.part > 1:
+            continue
+        parts = tuple(path.with_name(part) for part in part_names(path.name))
+        try:
+            stats = [part.stat() for part in parts]
+        except OSError:  # a part is missing, or a link leads nowhere
+            continue
+        size_bytes = sum(stat.st_size for stat in stats)
+        yield InstalledModel(name.model, name.quant, path, size_bytes, stats[0].st_mtime, origin)
+
+
+def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:
+    """Sort by the time of the file."""
+    return tuple(sorted(models, key=lambda model: -model.modified_s))

@@ -1,0 +1,183 @@
+"""`qwen3-chat pull`: downloads a model, with a progress bar or with JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from qwen3_chat.config import paths_from
+from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.hub import (
+    CopyUsed,
+    DownloadDelayed,
+    DownloadProgressed,
+    FileChecked,
+    HubFile,
+    ModelPulled,
+    PullEvent,
+    Source,
+    WantedModel,
+    find_wanted,
+    hubs_from,
+    pull,
+)
+from qwen3_chat.hub.patience import USUAL_PATIENCE
+from qwen3_chat.library import Places, answers_to, copies_of, installed_models, places_from
+from qwen3_chat.plain import plain
+from qwen3_chat.sizes import write_size
+from qwen3_chat.texts import t
+from qwen3_chat.wording import SEPARATOR, byte_speed, duration
+
+AUTO = "auto"
+CANCELLED_STATUS = 130
+PLAIN_STEP_PERCENT = 10
+
+
+class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed"):
+    """The last line of `pull --json` where no model came."""
+
+    message: str
+
+
+def pull_model(wanted: str, source_name: str, as_json: bool) -> int:
+    """Download a model; return the exit status.
+
+    Raises:
+        Qwen3ChatError: it could not be downloaded.
+    """
+    try:
+        source = None if source_name == AUTO else Source(source_name)
+    except ValueError as error:
+        raise UsageError("pull.unknown_source", name=source_name) from error
+    try:
+        pulled = asyncio.run(_pull(wanted, source, as_json))
+    except Qwen3ChatError as error:
+        if as_json:
+            _print_json(PullFailed(str(error)))
+        raise
+    except KeyboardInterrupt:
+        print(t("pull.stopped"), file=sys.stderr)
+        return CANCELLED_STATUS
+    if not as_json:
+        _say_ready(pulled)
+    return 0
+
+
+async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
+    paths = paths_from()
+    places = places_from(os.environ, Path.home())
+    hubs = hubs_from(os.environ, source)
+    wanted = await find_wanted(text, hubs, USUAL_PATIENCE)
+    with _report_json() if as_json else _report_to_people(wanted) as report:
+        return await pull(wanted, hubs, paths.models, report, partial(_copies, places))
+
+
+def _copies(places: Places, file: HubFile) -> Iterator[Path]:
+    return copies_of(file.name, file.size_bytes, file.sha256, places)
+
+
+@contextmanager
+def _report_json() -> Iterator[Callable[[PullEvent], None]]:
+    yield _print_json
+
+
+def _print_json(event: msgspec.Struct) -> None:
+    print(msgspec.json.encode(event).decode(), flush=True)
+
+
+class _Screen(Protocol):
+    def show(self, percent: float, facts: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@contextmanager
+def _report_to_people(wanted: WantedModel) -> Iterator[Callable[[PullEvent], None]]:
+    console = Console(stderr=True)
+    title = plain(" ".join((wanted.model, wanted.quant)))
+    if not console.is_terminal:
+        yield partial(_show, _Lines(title))
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield partial(_show, _Bar(progress, progress.add_task(title, total=100, facts="")))
+
+
+class _Bar:
+    """A progress bar for a terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def show(self, percent: float, facts: str) -> None:
+        self._progress.update(self._task, completed=percent, facts=facts)
+
+    def say(self, text: str) -> None:
+        self._progress.update(self._task, facts=text)
+
+
+class _Lines:
+    """A line now and then, for a log."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._next_percent = 0.0
+        self._said = ""
+
+    def show(self, percent: float, facts: str) -> None:
+        if percent >= self._next_percent:
+            self._next_percent = percent - percent % PLAIN_STEP_PERCENT + PLAIN_STEP_PERCENT
+            self.say(f"{self._title}  {facts}")
+
+    def say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            print(text, file=sys.stderr, flush=True)
+
+
+def _show(screen: _Screen, event: PullEvent) -> None:
+    match event:
+        case FileChecked(file=file, done_bytes=done, total_bytes=total):
+            screen.show(100 * done / total, plain(t("pull.checking", file=file)))
+        case DownloadProgressed(done_bytes=done, total_bytes=total):
+            screen.show(100 * done / total, _facts(event))
+        case DownloadDelayed(reason=reason, wait_s=wait_s):
+            screen.say(plain(t("pull.again", reason=reason, wait=duration(wait_s)) if wait_s else reason))
+        case CopyUsed(path=path):
+            screen.say(plain(t("pull.copy", path=path)))
+        case ModelPulled():
+            pass
+
+
+def _facts(event: DownloadProgressed) -> str:
+    facts = [
+        f"{write_size(event.done_bytes)} / {write_size(event.total_bytes)}",
+        byte_speed(event.bytes_per_s),
+    ]
+    if event.left_s is not None and event.done_bytes < event.total_bytes:
+        facts.append(t("pull.left", time=duration(event.left_s)))
+    return SEPARATOR.join((*facts, event.source))
+
+
+def _say_ready(pulled: ModelPulled) -> None:
+    print(plain(t("pull.here", name=pulled.model, quant=pulled.quant, path=pulled.path)))
+    wanted = f"{pulled.model}:{pulled.quant}"
+    if any(answers_to(model, wanted) for model in installed_models(paths_from().models)):
+        print(plain(t("pull.start", model=wanted)))
+    else:
+        print(plain(t("pull.start_file", path=pulled.path)))

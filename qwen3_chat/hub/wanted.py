@@ -1,0 +1,124 @@
+"""From what a user types to the files that are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from qwen3_chat.catalog import FAMILY, ModelFile, find
+from qwen3_chat.errors import HubError, UsageError
+from qwen3_chat.file_name import part_names, read_file_name
+from qwen3_chat.hub.failures import SourceFailedError, SourceRefusedError
+from qwen3_chat.hub.files import HubFile, checked_repository
+from qwen3_chat.hub.patience import Patience
+from qwen3_chat.hub.sources import Hub, Listed
+
+
+@dataclass(frozen=True, slots=True)
+class WantedModel:
+    """A model to fetch: one file, or the parts of a split one in order."""
+
+    model: str
+    quant: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """All parts together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+async def find_wanted(text: str, hubs: Sequence[Hub], patience: Patience) -> WantedModel:
+    """Find the files of `NAME[:QUANT]` or `REPOSITORY:FILE-OR-QUANT`.
+
+    What the catalogue knows the checksum of needs no network; anything else is looked up at the sources.
+
+    Raises:
+        UsageError: there is no such model, repository, file or quant.
+        HubError: no source could be asked.
+    """
+    name, _, rest = text.partition(":")
+    if "/" in name:
+        return await _from_listing(checked_repository(name), rest, None, hubs, patience)
+    model = find(name)
+    if model is None:
+        raise UsageError("hub.unknown_model", name=name, known=", ".join(model.name for model in FAMILY))
+    quant = rest or model.default_quant
+    known = model.file(quant)
+    if known is not None and known.sha256 is not None:
+        return WantedModel(model.name, known.quant, (_hub_file(known, known.sha256),))
+    if known is not None:
+        return await _from_listing(known.repo, quant, known.revision, hubs, patience)
+    problem: UsageError | None = None
+    for repository in model.repositories:
+        try:
+            return await _from_listing(repository, quant, None, hubs, patience)
+        except (UsageError, SourceRefusedError) as error:
+            if isinstance(error, UsageError):
+                problem = problem or error
+    raise problem or UsageError("hub.no_such_quant", wanted=quant, repository=text, known="")
+
+
+async def _from_listing(
+    repository: str, wanted: str, revision: str | None, hubs: Sequence[Hub], patience: Patience
+) -> WantedModel:
+    files = _choose(await _listing(repository, revision, hubs, patience), wanted, repository)
+    first = read_file_name(PurePosixPath(files[0].path).name)
+    title = repository.partition("/")[2].removesuffix("-GGUF")
+    return WantedModel(
+        first.model if first else title,
+        first.quant if first else "",
+        tuple(HubFile(repository, file.path, file.size_bytes, file.sha256 or "", revision) for file in files),
+    )
+
+
+async def _listing(
+    repository: str, revision: str | None, hubs: Sequence[Hub], patience: Patience
+) -> tuple[Listed, ...]:
+    failures: list[HubError] = []
+    for hub in hubs:
+        try:
+            return await hub.files(repository, revision, patience)
+        except (SourceFailedError, SourceRefusedError) as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    reasons = " ".join(str(failure) for failure in failures)
+    if all(isinstance(failure, SourceRefusedError) for failure in failures):
+        raise SourceRefusedError("hub.no_source", name=repository, reasons=reasons)
+    raise HubError("hub.no_source", name=repository, reasons=reasons)
+
+
+def _choose(listing: Iterable[Listed], wanted: str, repository: str) -> tuple[Listed, ...]:
+    """Pick a file by its path, name or quant, with every part of a split one.
+
+    Raises:
+        UsageError: there is no such file, or a part is missing.
+    """
+    files = {file.path: file for file in listing if file.path.lower().endswith(".gguf")}
+    quants: dict[str, Listed] = {}
+    for path in sorted(files):
+        name = read_file_name(PurePosixPath(path).name)
+        if path.lower() == wanted.lower() or PurePosixPath(path).name.lower() == wanted.lower():
+            return _with_parts(files[path], files)
+        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
+            quants.setdefault(name.quant, files[path])
+    if wanted.upper() in quants:
+        return _with_parts(quants[wanted.upper()], files)
+    known = ", ".join(quants) or "–"
+    if not wanted:
+        raise UsageError("hub.which_file", repository=repository, known=known)
+    raise UsageError("hub.no_such_quant", wanted=wanted, repository=repository, known=known)
+
+
+def _with_parts(file: Listed, files: dict[str, Listed]) -> tuple[Listed, ...]:
+    path = PurePosixPath(file.path)
+    paths = [str(path.with_name(name)) for name in part_names(path.name)]
+    if missing := [path for path in paths if path not in files]:
+        raise UsageError("hub.part_missing", name=missing[0])
+    return tuple(files[path] for path in paths)
+
+
+def _hub_file(file: ModelFile, sha256: str) -> HubFile:
+    return HubFile(file.repo, file.filename, file.size_bytes, sha256, file.revision)

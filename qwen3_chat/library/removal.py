@@ -1,0 +1,78 @@
+"""Removes a model from the app's folder; files that other programs keep stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.file_name import read_file_name
+from qwen3_chat.library.installed import InstalledModel, Origin, answers_to, installed_models
+
+PART_SUFFIXES = (".part", ".lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What would be removed: files with the bytes that get free, and files elsewhere that stay."""
+
+    paths: tuple[Path, ...]
+    freed_bytes: int
+    kept: tuple[Path, ...] = ()
+
+
+def plan_removal(folder: Path, wanted: str, elsewhere: Iterable[InstalledModel] = ()) -> Removal:
+    """Find what belongs to `NAME` or `NAME:QUANT`, parts of a download that was broken off included.
+
+    Raises:
+        UsageError: it is installed in several quants, so one must be named.
+        ModelError: it is not in the app's folder.
+    """
+    models = [model for model in installed_models(folder) if answers_to(model, wanted)]
+    unfinished = [model for model in _unfinished(folder) if answers_to(model, wanted)]
+    quants = sorted({model.quant for model in (*models, *unfinished)})
+    if len(quants) > 1:
+        names = ", ".join(f"{models[0].name if models else unfinished[0].name}:{quant}" for quant in quants)
+        raise UsageError("rm.which", wanted=wanted, names=names)
+    paths = [path for model in (*models, *unfinished) for path in model.parts if _is_there(path)]
+    if not paths:
+        for model in elsewhere:
+            if answers_to(model, wanted):
+                raise ModelError("rm.elsewhere", name=wanted, origin=model.origin, path=model.path)
+        raise ModelError("rm.not_installed", name=wanted)
+    links = [path for path in paths if path.is_symlink()]
+    freed = sum(path.stat().st_size for path in paths if not path.is_symlink())
+    return Removal(tuple(paths), freed, tuple(link.resolve() for link in links))
+
+
+def remove(removal: Removal, folder: Path) -> None:
+    """Remove the files, then the folders that they leave empty.
+
+    Raises:
+        ModelError: a file can't be removed.
+    """
+    for path in removal.paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ModelError("rm.failed", path=path, reason=error.strerror or error) from error
+        for parent in path.parents:
+            if parent == folder or folder not in parent.parents:
+                break
+            with suppress(OSError):  # not empty
+                parent.rmdir()
+
+
+def _unfinished(folder: Path) -> Iterable[InstalledModel]:
+    """Read the parts of downloads off their names, `Qwen3-8B-Q4_K_M.gguf.d98cdcbd03e17ce4.part`."""
+    for suffix in PART_SUFFIXES:
+        for path in folder.glob(f"**/*.gguf.*{suffix}"):
+            name = read_file_name(path.name.partition(".gguf")[0] + ".gguf")
+            if name is not None:
+                yield InstalledModel(name.model, name.quant, path, 0, 0, Origin.APP)
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()

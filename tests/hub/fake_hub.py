@@ -1,0 +1,253 @@
+"""A hub on the loopback that speaks Hugging Face and ModelScope, with faults on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import select
+import socket
+import threading
+import urllib.parse
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+COMMIT = "c" * 40
+GIVE_UP_S = 60
+NO_HEADERS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one request for bytes gets instead of the truth."""
+
+
+@dataclass(frozen=True)
+class Cut(Fault):
+    """So many bytes, then the connection breaks."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class Stall(Fault):
+    """So many bytes, then silence until the client leaves."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class Status(Fault):
+    """An error."""
+
+    code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class IgnoredRange(Fault):
+    """The whole file from its first byte, whatever was asked for."""
+
+
+class RangeAs200(Fault):
+    """The right bytes with Content-Range, but with status 200."""
+
+
+class WrongRange(Fault):
+    """Bytes from another place than asked for, and it says so."""
+
+
+class FlippedBit(Fault):
+    """Every byte, one of them wrong."""
+
+
+class Redirected(Fault):
+    """A way around another address."""
+
+
+class LoginPage(Fault):
+    """A web page with status 200."""
+
+
+class OtherVersion(Fault):
+    """A file of another size."""
+
+
+class FakeHub:
+    """Serves repositories from memory; `faults` are used up one per request for bytes."""
+
+    def __init__(self, repositories: Mapping[str, Mapping[str, bytes]]) -> None:
+        self.repositories = repositories
+        self.faults: deque[Fault] = deque()
+        self.sent_bytes = 0
+        self.requests: list[tuple[str, str | None]] = []
+        self.tokens: list[tuple[str, str | None]] = []
+        self.listing_status: Status | None = None
+        self.stalled = threading.Event()
+        hub = self
+
+        class Handler(_Handler):
+            fake = hub
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def downloads(self) -> list[str | None]:
+        """The Range of each request for bytes."""
+        return [asked for path, asked in self.requests if "/resolve/" in path or "FilePath=" in path]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients leave in the middle here; that is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    fake: FakeHub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        address = urllib.parse.urlsplit(self.path)
+        path, query = urllib.parse.unquote(address.path), urllib.parse.parse_qs(address.query)
+        self.fake.requests.append((self.path, self.headers.get("Range")))
+        self.fake.tokens.append((self.headers["Host"], self.headers.get("Authorization")))
+        if match := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo/files", path):
+            self._modelscope_listing(match[1])
+        elif match := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo", path):
+            self._file(match[1], query["FilePath"][0])
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(.+)", path):
+            self._hugging_face_listing(match[1])
+        elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
+            self._file(match[1], match[2])
+        elif match := re.fullmatch(r"/elsewhere/([^/]+/[^/]+)/(.+)", path):
+            self._bytes(self.fake.repositories[match[1]][match[2]], None)
+        else:
+            self._answer(404)
+
+    def _answer(self, status: int, headers: Mapping[str, str] = NO_HEADERS, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _json(self, value: object, status: int = 200) -> None:
+        self._answer(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
+
+    def _hugging_face_listing(self, repository: str) -> None:
+        if (status := self.fake.listing_status) is not None:
+            self._answer(status.code, status.headers)
+        elif repository not in self.fake.repositories:
+            self._answer(404, {"X-Error-Code": "RepoNotFound"})
+        else:
+            self._json(
+                [
+                    {
+                        "type": "file",
+                        "path": path,
+                        "size": len(data),
+                        "oid": "0" * 40,
+                        "lfs": {"oid": sha256(data), "size": len(data), "pointerSize": 134},
+                    }
+                    for path, data in self.fake.repositories[repository].items()
+                ]
+            )
+
+    def _modelscope_listing(self, repository: str) -> None:
+        if (status := self.fake.listing_status) is not None:
+            self._answer(status.code, status.headers)
+        elif repository not in self.fake.repositories:
+            self._json({"Code": 10010205001, "Message": "not found", "Success": False})
+        else:
+            files = [
+                {"Type": "blob", "Path": path, "Size": len(data), "Sha256": sha256(data)}
+                for path, data in self.fake.repositories[repository].items()
+            ]
+            self._json({"Code": 200, "Success": True, "Data": {"Files": files}})
+
+    def _file(self, repository: str, path: str) -> None:
+        data = self.fake.repositories.get(repository, {}).get(path)
+        if data is None:
+            missing = "EntryNotFound" if repository in self.fake.repositories else "RepoNotFound"
+            self._answer(404, {"X-Error-Code": missing})
+            return
+        fault = self.fake.faults.popleft() if self.fake.faults else None
+        match fault:
+            case Status(code=code, headers=headers):
+                self._answer(code, headers)
+            case LoginPage():
+                self._answer(200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Please log in</html>")
+            case Redirected():
+                target = f"http://localhost:{self.fake.port}/elsewhere/{repository}/{path}"
+                self._answer(302, {"Location": target})
+            case OtherVersion():
+                self._bytes(data + b"more", None)
+            case FlippedBit():
+                self._bytes(data[:-1] + bytes([data[-1] ^ 1]), None)
+            case _:
+                self._bytes(data, fault)
+
+    def _bytes(self, data: bytes, fault: Fault | None) -> None:
+        begin, status = 0, 200
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if asked and not isinstance(fault, IgnoredRange):
+            begin, status = int(asked[1]), 200 if isinstance(fault, RangeAs200) else 206
+            if begin >= len(data):
+                self._answer(416, {"Content-Range": f"bytes */{len(data)}"})
+                return
+        if isinstance(fault, WrongRange):
+            begin, status = len(data) // 2 + 1, 206
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data) - begin))
+        self.send_header("Content-Type", "application/octet-stream")
+        if (asked and not isinstance(fault, IgnoredRange)) or isinstance(fault, WrongRange):
+            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        end = len(data)
+        if isinstance(fault, Cut | Stall):
+            end = min(end, begin + fault.after_bytes)
+        try:
+            for place in range(begin, end, 1 << 16):
+                piece = data[place : min(place + (1 << 16), end)]
+                self.wfile.write(piece)
+                self.fake.sent_bytes += len(piece)
+            self.wfile.flush()
+        except OSError:
+            return
+        if isinstance(fault, Stall):
+            self.fake.stalled.set()
+            select.select([self.connection], [], [], GIVE_UP_S)
+        if end < len(data):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
