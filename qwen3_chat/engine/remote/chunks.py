@@ -106,12 +106,10 @@ def _calls(said: dict[str, object]) -> Iterator[CallPiece]:
         call = _dict(item)
         function = _dict(call.get("function"))
         index = _count(call.get("index", function.get("index")))
-        arguments = function.get("arguments")
-        yield CallPiece(
-            position if index is None else index,
-            _text(function.get("name")),
-            json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else _text(arguments),
-        )
+        name, given = _text(function.get("name")), function.get("arguments")
+        arguments = json.dumps(given, ensure_ascii=False) if isinstance(given, dict) else _text(given)
+        if name or arguments:
+            yield CallPiece(position if index is None else index, name, arguments)
 
 
 def _usage(fields: dict[str, object]) -> UsageReport | None:

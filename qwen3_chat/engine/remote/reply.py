@@ -44,6 +44,7 @@ class ReplyReader:
         self._answer_characters = WholeCharacters()
         self._scanner = TagScanner()
         self._splitter: ReplySplitter | None = None
+        self._thinking = ReplySplitter(opened_by_prompt=True)  # of text alone: nothing ends it
         self._has_reasoning_field = False
         self._calls: dict[int, list[CallPiece]] = {}
         self._n_calls = 0
@@ -160,11 +161,7 @@ class ReplyReader:
         )
 
     def _read_reasoning(self, text: str) -> list[EngineEvent]:
-        if not text:
-            return []
-        if not self._n_reasoning:
-            text = text.lstrip("\n")
-        return self._counted([ReasoningDelta(text)] if text else [])
+        return self._counted(self._thinking.feed(text)) if text else []
 
     def _read_content(self, text: str) -> list[EngineEvent]:
         events: list[EngineEvent] = []

@@ -95,7 +95,8 @@ class BodyDecoder:
         values = self._feed(self._utf8.decode(b"", final=True))
         if self._form is _Form.UNKNOWN and self._held.strip():
             self._form = _Form.EVENTS if _SSE_START.match(self._held.lstrip()) else _Form.OTHER
-            values += self._feed("")
+            held, self._held = self._held, ""
+            values += self._feed(held)
         for data in self._events.flush():
             values += self._parsed(data)
         rest = "".join(self._whole)

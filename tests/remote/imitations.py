@@ -1,0 +1,214 @@
+"""Servers that can't run here, imitated: their lists of models, their questions and answers, their refusals.
+
+The shapes are written down from the documentation that docs/serving names, and for llama-server from its own
+answers. Each imitation thinks unless its own switch, or the tag of the newest message, says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from qwen3_chat.engine.remote import ServerKind
+from tests.remote.wire_server import DONE, Fault, Piece, Reply, Request, chunk, event, json_reply
+
+THINKING = ["\nLet me", " count: s-t-r", "-a-w-b-e-r-r-i-e-s.", "\n"]
+ANSWER = ["\n\nThere are", " **3** r's.", " 草莓 🍓"]
+ANSWERED = "There are **3** r's. 草莓 🍓"
+CALL = {"name": "weather", "arguments": '{"city": "杭州"}'}
+MODEL = "Qwen/Qwen3-8B"
+TOO_LONG = 20_000
+START_ID = 151644
+
+_OWNERS = {
+    ServerKind.VLLM: "vllm",
+    ServerKind.SGLANG: "sglang",
+    ServerKind.LLAMA_SERVER: "llamacpp",
+    ServerKind.OLLAMA: "library",
+    ServerKind.LM_STUDIO: "organization_owner",
+    ServerKind.DASHSCOPE: "system",
+    ServerKind.OPENAI: "someone",
+}
+_TELLS_USAGE = set(ServerKind) - {ServerKind.OPENAI}
+_PARSES = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
+_REFUSALS = {
+    ServerKind.VLLM: {"message": "This model's maximum context length is 40960 tokens.", "code": 400},
+    ServerKind.SGLANG: {"message": "The input (50000 tokens) is longer than the model's context length."},
+    ServerKind.LLAMA_SERVER: {
+        "message": "request (50000 tokens) exceeds the available context size (4096 tokens)",
+        "type": "exceed_context_size_error",
+        "code": 400,
+    },
+    ServerKind.OLLAMA: "input length exceeds the context length",
+    ServerKind.LM_STUDIO: "Trying to keep the first 50000 tokens when context the overflows.",
+    ServerKind.DASHSCOPE: {"message": "Range of input length should be [1, 98304]: too long"},
+    ServerKind.OPENAI: {"message": "maximum context length exceeded"},
+}
+
+
+class Imitation:
+    """One server with one model; `raw` is what it sent of replies, `controls` the calls that act on one."""
+
+    def __init__(self, kind: ServerKind) -> None:
+        self.kind = kind
+        self.raw = ""
+        self.controls: list[dict[str, object]] = []
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
+        match request.path:
+            case "/v1/models":
+                return self._models()
+            case "/v1/chat/completions" if self.kind is not ServerKind.OLLAMA:
+                return self._chat(request.json)
+            case "/api/chat" if self.kind is ServerKind.OLLAMA:
+                return self._chat(request.json)
+            case _:
+                return self._own(request)
+
+    def _models(self) -> Reply:
+        card: dict[str, object] = {"id": MODEL, "object": "model", "owned_by": _OWNERS[self.kind]}
+        headers = {"Server": "llama.cpp"} if self.kind is ServerKind.LLAMA_SERVER else {}
+        match self.kind:
+            case ServerKind.VLLM | ServerKind.SGLANG:
+                card["max_model_len"] = 40960
+            case ServerKind.LLAMA_SERVER:
+                card |= {"id": "/models/Qwen3-8B-Q4_K_M.gguf"}
+                card["meta"] = {"n_ctx_train": 40960, "n_params": 8_190_735_360, "size": 5_000_000_000}
+            case ServerKind.OLLAMA:
+                card["id"] = "qwen3:8b"
+        return json_reply({"object": "list", "data": [card]}, headers=headers)
+
+    def _own(self, request: Request) -> Reply:
+        match self.kind, request.path:
+            case ServerKind.VLLM, "/version":
+                return json_reply({"version": "0.11.2"})
+            case ServerKind.VLLM, "/tokenize":
+                return json_reply({"tokens": self._ids(request.json), "count": 1, "max_model_len": 40960})
+            case ServerKind.SGLANG, "/get_server_info":
+                return json_reply({"version": "0.5.4", "context_length": 40960, "reasoning_parser": "qwen3"})
+            case ServerKind.LLAMA_SERVER, "/props":
+                settings = {"n_ctx": 4096, "params": {}}
+                return json_reply({"default_generation_settings": settings, "build_info": "b6790-1"})
+            case ServerKind.LLAMA_SERVER, "/apply-template":
+                messages = request.json["messages"]
+                assert isinstance(messages, list)
+                return json_reply({"prompt": "<|im_start|>" * (len(messages) + 1)})
+            case ServerKind.LLAMA_SERVER, "/tokenize":
+                return json_reply({"tokens": self._ids(request.json)})
+            case ServerKind.LLAMA_SERVER, "/v1/chat/completions/control":
+                self.controls.append(request.json)
+                return json_reply({"success": True})
+            case ServerKind.OLLAMA, "/api/version":
+                return json_reply({"version": "0.12.6"})
+            case ServerKind.OLLAMA, "/api/show":
+                info = {"general.architecture": "qwen3", "general.parameter_count": 8_190_735_360}
+                return json_reply(
+                    {
+                        "details": {"quantization_level": "Q4_K_M"},
+                        "model_info": {**info, "qwen3.context_length": 40960},
+                        "capabilities": ["completion", "tools", "thinking"],
+                    }
+                )
+            case ServerKind.LM_STUDIO, "/api/v0/models":
+                card = {"id": MODEL, "arch": "qwen3", "quantization": "4bit", "state": "loaded"}
+                return json_reply(
+                    {"data": [card | {"loaded_context_length": 8192, "max_context_length": 40960}]}
+                )
+        return json_reply({"error": {"message": "Not Found", "code": 404}}, 404)
+
+    def _ids(self, question: dict[str, object]) -> list[int]:
+        """Tokenise: each message begins with its own token and has three more."""
+        messages = question.get("messages")
+        if isinstance(messages, list):
+            return [START_ID, 1, 2, 3] * (len(messages) + 1)
+        text = question.get("content", question.get("prompt"))
+        assert isinstance(text, str)
+        n_starts = text.count("<|im_start|>")
+        return [START_ID] if n_starts == 1 else [START_ID, 1, 2, 3] * n_starts
+
+    def _chat(self, body: dict[str, object]) -> Reply:
+        messages = body["messages"]
+        assert isinstance(messages, list)
+        newest = str(messages[-1]["content"])
+        if len(newest) > TOO_LONG:
+            refusal = {"error": _REFUSALS[self.kind]}
+            return json_reply(refusal, 400)
+        values = list(self._reply(body, newest))
+        is_ollama = self.kind is ServerKind.OLLAMA
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
+        self.raw += "".join(texts)
+        pieces: list[Piece] = [f"{text}\n".encode() if is_ollama else event(text.encode()) for text in texts]
+        if "on and on" in newest:  # a reply that goes on until the client leaves
+            return Reply([*pieces[:4], Fault.SILENCE])
+        return Reply(pieces if is_ollama else [*pieces, DONE])
+
+    def _thinks(self, body: dict[str, object], newest: str) -> bool:
+        template = body.get("chat_template_kwargs")
+        if isinstance(template, dict):
+            return bool(template["enable_thinking"])
+        for switch in ("think", "enable_thinking"):
+            if switch in body:
+                return bool(body[switch])
+        return "/no_think" not in newest
+
+    def _reply(self, body: dict[str, object], newest: str) -> Iterator[dict[str, object]]:
+        thinks = self._thinks(body, newest)
+        budget = body.get("reasoning_budget_tokens", body.get("thinking_budget"))
+        thinking = THINKING if not isinstance(budget, int) else THINKING[:budget]
+        calls = "weather" in newest and "tools" in body
+        if self.kind is ServerKind.OLLAMA:
+            yield from self._ollama_reply(thinking if thinks else [], calls)
+            return
+        yield chunk(role="assistant", content="" if self.kind is not ServerKind.DASHSCOPE else None)
+        if self.kind is ServerKind.LLAMA_SERVER:
+            progress = {"total": 30, "cache": 10, "processed": 30, "time_ms": 5}
+            yield chunk(role="assistant", content=None) | {"prompt_progress": progress}
+        parses = self.kind in _PARSES
+        if thinks and parses:
+            field = "reasoning" if self.kind is ServerKind.VLLM else "reasoning_content"
+            yield from (chunk(**{field: text}) for text in thinking)
+        elif thinks or "/no_think" in newest:
+            said = [*thinking] if thinks else ["\n\n"]
+            yield from (chunk(content=text) for text in ["<thi", "nk>", *said, "</think>"])
+        if calls and parses:
+            function = {"name": CALL["name"], "arguments": ""}
+            yield chunk(tool_calls=[{"index": 0, "id": "c", "type": "function", "function": function}])
+            for part in (CALL["arguments"][:7], CALL["arguments"][7:]):
+                yield chunk(tool_calls=[{"index": 0, "function": {"arguments": part}}])
+        elif calls:
+            source = f'\n<tool_call>\n{{"name": "weather", "arguments": {CALL["arguments"]}}}\n</tool_call>'
+            yield from (chunk(content=source[at : at + 9]) for at in range(0, len(source), 9))
+        else:
+            yield from (chunk(content=text) for text in ANSWER)
+        yield chunk(finish="tool_calls" if calls and parses else "stop")
+        if self.kind in _TELLS_USAGE:
+            yield {"id": "chatcmpl-1", "choices": [], **self._usage(len(thinking) if thinks else 0)}
+
+    def _usage(self, n_thinking: int) -> dict[str, object]:
+        usage: dict[str, object] = {"prompt_tokens": 30, "completion_tokens": n_thinking + 3}
+        if self.kind is not ServerKind.LM_STUDIO:
+            usage["prompt_tokens_details"] = {"cached_tokens": 10}
+        if self.kind is ServerKind.DASHSCOPE:
+            usage["completion_tokens_details"] = {"reasoning_tokens": n_thinking}
+        timings = {"cache_n": 10, "prompt_n": 20, "prompt_ms": 8.0, "predicted_n": 7, "predicted_ms": 70.0}
+        return {"usage": usage, **({"timings": timings} if self.kind is ServerKind.LLAMA_SERVER else {})}
+
+    def _ollama_reply(self, thinking: list[str], calls: bool) -> Iterator[dict[str, object]]:
+        for text in thinking:
+            yield {"message": {"role": "assistant", "content": "", "thinking": text}, "done": False}
+        if calls:
+            call = {"function": {"index": 0, "name": "weather", "arguments": json.loads(CALL["arguments"])}}
+            yield {"message": {"role": "assistant", "content": "", "tool_calls": [call]}, "done": False}
+        else:
+            for text in ANSWER:
+                yield {"message": {"role": "assistant", "content": text}, "done": False}
+        yield {
+            "message": {"role": "assistant", "content": ""},
+            "done": True,
+            "done_reason": "stop",
+            "prompt_eval_count": 30,
+            "eval_count": len(thinking) + 3,
+            "prompt_eval_duration": 8_000_000,
+            "eval_duration": 70_000_000,
+        }

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from qwen3_chat.chat import StopReason
+from qwen3_chat.engine.remote import RemoteEngine, ServerKind
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, EngineFailed
+from qwen3_chat.texts import t
+from tests.remote.talking import QUICK, Heard, ask, hear, talking_to
+from tests.remote.wire_server import (
+    DONE,
+    Fault,
+    Piece,
+    Reply,
+    Request,
+    WireServer,
+    chunk,
+    event,
+    json_reply,
+    running,
+)
+
+MODELS = json_reply({"object": "list", "data": [{"id": "Qwen3-8B", "owned_by": "someone"}]})
+HELLO = [event(chunk(content="Hel")), event(chunk(content="lo."))]
+END = [event(chunk(finish="stop")), DONE]
+WHOLE = Reply([*HELLO, *END])
+
+
+@asynccontextmanager
+async def server_of(*replies: Reply) -> AsyncIterator[tuple[WireServer, RemoteEngine]]:
+    """Serve one model, and each reply once; the last one again and again."""
+    left = list(replies)
+
+    def answer(request: Request) -> Reply:
+        if request.method == "GET":
+            return MODELS
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    async with running(answer) as wire, talking_to(wire.url) as engine:
+        yield wire, engine
+
+
+async def heard_from(*replies: Reply) -> Heard:
+    async with server_of(*replies) as (_, engine):
+        return await hear(engine, ask("hi"))
+
+
+COMPLETE: dict[str, Sequence[Piece]] = {
+    "two events in a packet": [b"".join([*HELLO, *END])],
+    "one byte at a time": [bytes([byte]) for byte in b"".join([*HELLO, *END])],
+    "half events": [HELLO[0][:11], HELLO[0][11:] + HELLO[1][:30], HELLO[1][30:], *END],
+    "no [DONE]": [*HELLO, END[0]],
+    "no finish reason": [*HELLO, DONE],
+    "cut after the model had ended": [*HELLO, END[0], Fault.CUT],
+    "silence after the model had ended": [*HELLO, END[0], Fault.SILENCE],
+    "keep-alive comments": [b": ping\n\n", HELLO[0], b": ping\n\n", HELLO[1], *END],
+    "chunks without choices": [event({"choices": []}), HELLO[0], event({"id": "x"}), HELLO[1], *END],
+    "values of odd types": [event([1]), event(7), event({"choices": [None, 3]}), *HELLO, *END],
+    "a reply that is not streamed": [
+        json.dumps({"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]}).encode()
+    ],
+    "content in parts": [event(chunk(content=[{"type": "text", "text": "Hello."}])), *END],
+}
+
+
+@pytest.mark.parametrize("pieces", COMPLETE.values(), ids=COMPLETE)
+async def test_a_reply_is_complete_however_it_is_served(pieces: Sequence[Piece]) -> None:
+    heard = await heard_from(Reply(pieces))
+    assert (heard.answer, heard.notices, heard.failure) == ("Hello.", [], None)
+    assert heard.end is not None
+    assert heard.end.stop_reason is StopReason.END_OF_TURN
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", "text/plain; charset=latin-1"])
+async def test_a_wrong_content_type_does_not_matter(content_type: str) -> None:
+    assert (await heard_from(replace(WHOLE, content_type=content_type))).answer == "Hello."
+
+
+BROKEN: dict[str, tuple[Sequence[Piece], str, str]] = {
+    "cut within the reply": ([*HELLO, Fault.CUT], "Hello.", "remote.cut"),
+    "ended without a word of it": (HELLO, "Hello.", "remote.cut"),
+    "cut within an event": ([*HELLO, END[0][:20], Fault.CUT], "Hello.", "remote.cut"),
+    "an error within a 200": (
+        [*HELLO, event({"error": {"message": "out of memory", "code": 500}})],
+        "Hello.",
+        "remote.reported",
+    ),
+    "an error of the old llama-server": (
+        [*HELLO, b'error: {"error": "oops"}\n\n'],
+        "Hello.",
+        "remote.reported",
+    ),
+    "an error object alone": ([b'{"object": "error", "message": "no"}'], "", "remote.reported"),
+    "nothing": ([], "", "remote.no_reply"),
+    "cut before anything": ([Fault.CUT], "", "remote.cut"),
+    "a web page": ([b"<!DOCTYPE html><title>Login</title>"], "", "remote.web_page"),
+    "JSON of another kind": ([b'{"status": "ok"}'], "", "remote.no_reply"),
+}
+
+
+@pytest.mark.parametrize(("pieces", "answer", "key"), BROKEN.values(), ids=BROKEN)
+async def test_what_arrived_is_kept_and_one_sentence_says_what_happened(
+    pieces: Sequence[Piece], answer: str, key: str
+) -> None:
+    heard = await heard_from(Reply(pieces))
+    assert heard.answer == answer
+    assert heard.failure is not None
+    assert heard.failure.key == key
+    assert "127.0.0.1" in t(heard.failure.key, **heard.failure.values)
+
+
+REFUSALS = [
+    (401, {"error": {"message": "Invalid token"}}, "remote.unauthorised"),
+    (403, {"error": "no"}, "remote.unauthorised"),
+    (404, {"detail": "Not Found"}, "remote.not_found"),
+    (400, {"error": {"message": "maximum context length is 4096"}}, "remote.too_long"),
+    (400, {"error": {"message": "top_k must be int"}}, "remote.refused"),
+    (422, {"detail": [{"msg": "field required"}]}, "remote.refused"),
+    (307, {}, "remote.moved"),
+    (500, {"error": {"message": "CUDA error"}}, "remote.failed"),
+    (503, {"error": {"message": "Loading model"}}, "remote.loading"),
+    (429, {"error": {"message": "Requests rate limit exceeded"}}, "remote.busy"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "key"), REFUSALS)
+async def test_a_refusal_is_explained(status: int, body: object, key: str) -> None:
+    heard = await heard_from(json_reply(body, status))
+    assert heard.failure is not None
+    assert heard.failure.key == key
+    t(heard.failure.key, **heard.failure.values)
+
+
+async def test_a_servers_own_words_are_shortened_and_steer_no_terminal() -> None:
+    words = "\x1b[2J\n\nboom " + "x" * 10_000
+    heard = await heard_from(json_reply({"error": {"message": words}}, 500))
+    assert heard.failure is not None
+    reason = str(heard.failure.values["reason"])
+    assert reason.startswith("\ufffd[2J boom x")
+    assert len(reason) <= 300
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int) -> None:
+    busy = json_reply({"error": {"message": "slow down"}}, status, {"Retry-After": "0"})
+    async with server_of(busy, WHOLE) as (wire, engine):
+        heard = await hear(engine, ask("hi"))
+        assert [request.method for request in wire.requests] == ["GET", "POST", "POST"]
+    assert (heard.answer, heard.notices) == ("Hello.", ["remote.waiting"])
+
+
+async def test_a_server_that_wants_too_much_patience_is_not_waited_for() -> None:
+    heard = await heard_from(json_reply({"error": {"message": "quota"}}, 429, {"Retry-After": "86400"}))
+    assert heard.failure is not None
+    assert heard.failure.key == "remote.busy"
+
+
+async def test_a_connection_that_is_dropped_before_anything_came_is_made_again() -> None:
+    heard = await heard_from(Reply([Fault.RESET]), WHOLE)
+    assert (heard.answer, heard.failure) == ("Hello.", None)
+
+
+async def test_once_something_came_nothing_is_asked_twice() -> None:
+    async with server_of(Reply([HELLO[0], Fault.CUT]), WHOLE) as (wire, engine):
+        heard = await hear(engine, ask("hi"))
+        assert len(wire.requests) == 2
+    assert heard.answer == "Hel"
+
+
+async def test_a_first_byte_that_does_not_come_ends_with_a_sentence() -> None:
+    patience = replace(QUICK, first_byte_s=0.05)
+    async with (
+        running(lambda request: MODELS if request.method == "GET" else Reply([Fault.SILENCE])) as wire,
+        talking_to(wire.url, patience=patience) as engine,
+    ):
+        heard = await hear(engine, ask("hi"))
+    assert heard.failure is not None
+    assert heard.failure.key == "remote.slow"
+
+
+async def test_silence_within_a_reply_ends_it_and_keeps_what_came() -> None:
+    patience = replace(QUICK, between_s=0.05)
+    silent = Reply([HELLO[0], Fault.SILENCE])
+    async with (
+        running(lambda request: MODELS if request.method == "GET" else silent) as wire,
+        talking_to(wire.url, patience=patience) as engine,
+    ):
+        heard = await hear(engine, ask("hi"))
+    assert heard.answer == "Hel"
+    assert heard.failure is not None
+    assert heard.failure.key == "remote.stalled"
+
+
+async def test_a_slow_first_byte_is_waited_for() -> None:
+    gate = asyncio.Event()
+    async with server_of(Reply([gate, *HELLO, *END])) as (wire, engine):
+        turn = asyncio.ensure_future(hear(engine, ask("hi")))
+        assert [(await wire.arrivals.get()).method for _ in range(2)] == ["GET", "POST"]
+        gate.set()
+        assert (await turn).answer == "Hello."
+
+
+async def test_an_event_of_a_megabyte_and_bytes_that_are_no_utf_8_arrive() -> None:
+    text = "草" * 350_000
+    odd = event(b'{"choices": [{"delta": {"content": "a\xffb"}}]}')
+    heard = await heard_from(Reply([event(chunk(content=text)), odd, *END]))
+    assert heard.answer == text + "a\ufffdb"
+
+
+async def test_a_damaged_event_is_told_and_the_rest_is_there() -> None:
+    heard = await heard_from(Reply([HELLO[0], b'data: {"choices": [{\n\n', HELLO[1], *END]))
+    assert (heard.answer, heard.notices) == ("Hello.", ["remote.damaged"])
+    assert heard.end is not None
+
+
+async def test_a_call_whose_arguments_are_no_json_stays_readable() -> None:
+    call = {"index": 0, "function": {"name": "weather", "arguments": "{city"}}
+    heard = await heard_from(Reply([event(chunk(tool_calls=[call])), *END]))
+    assert heard.answer == "<tool_call>\nweather({city)\n</tool_call>"
+
+
+async def test_calls_that_all_have_the_same_number_are_told_apart() -> None:
+    calls = [
+        {"index": 0, "function": {"name": name, "arguments": '{"a": 1}'}} for name in ("first", "second")
+    ]
+    heard = await heard_from(Reply([event(chunk(tool_calls=[call])) for call in calls] + END))
+    assert [call.name for call in heard.calls] == ["first", "second"]
+
+
+async def test_tags_that_an_answer_quotes_are_text_once_thinking_came_in_its_field() -> None:
+    quoted = "<think>a</think> and <tool_call>"
+    pieces = [event(chunk(reasoning_content="hm")), event(chunk(content=quoted)), *END]
+    heard = await heard_from(Reply(pieces))
+    assert (heard.reasoning, heard.answer) == ("hm", quoted)
+
+
+async def test_a_reply_whose_template_opened_the_thinking_is_split_at_its_end() -> None:
+    models = json_reply({"data": [{"id": "Qwen3-4B-Thinking-2507"}]})
+    pieces = [event(chunk(content="hm")), event(chunk(content="\n</think>\n\nYes.")), *END]
+    async with (
+        running(lambda request: models if request.method == "GET" else Reply(pieces)) as wire,
+        talking_to(wire.url) as engine,
+    ):
+        heard = await hear(engine, ask("hi"))
+    assert (heard.reasoning, heard.answer) == ("hm", "Yes.")
+
+
+async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
+    heard = Heard()
+    async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
+        async for happened in engine.generate(ask("hi")):
+            heard.take(happened)
+            if isinstance(happened, AnswerDelta) and happened.text == "lo.":
+                await engine.cancel()
+        await asyncio.wait_for(wire.left.wait(), 5)
+    assert heard.answer == "Hello."
+    assert heard.end is not None
+    assert heard.end.stop_reason is StopReason.CANCELLED
+
+
+async def test_leaving_a_reply_early_closes_the_connection() -> None:
+    async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
+        events = engine.generate(ask("hi"))
+        await anext(events)
+        await events.aclose()
+        await asyncio.wait_for(wire.left.wait(), 5)
+
+
+async def test_stopping_while_the_server_is_still_asked_what_it_serves_ends_the_load() -> None:
+    async with running(lambda _: Reply([Fault.SILENCE])) as wire, talking_to(wire.url) as engine:
+        loading = asyncio.ensure_future(anext(engine.load()))
+        await wire.arrivals.get()
+        await engine.cancel()
+        assert await loading == EngineFailed("engine.load_cancelled")
+
+
+async def test_a_second_reply_at_the_same_time_is_refused() -> None:
+    async with server_of(Reply([*HELLO, Fault.SILENCE])) as (_, engine):
+        events = engine.generate(ask("hi"))
+        await anext(events)
+        with pytest.raises(EngineError) as caught:
+            await anext(engine.generate(ask("hi")))
+        assert caught.value.key == "engine.busy"
+        await events.aclose()
+
+
+LISTS = [
+    (json_reply({"data": []}), "remote.no_models"),
+    (json_reply({"hello": 1}), "remote.not_a_server"),
+    (Reply([b"<html>"], content_type="text/html"), "remote.not_a_server"),
+    (json_reply({"error": {"message": "Invalid key"}}, 401), "remote.unauthorised"),
+    (json_reply({}, 404), "remote.not_found"),
+    (Reply([Fault.RESET]), "remote.cut"),
+]
+
+
+@pytest.mark.parametrize(("reply", "key"), LISTS)
+async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(reply: Reply, key: str) -> None:
+    async with running(lambda _: reply) as wire, talking_to(wire.url) as engine:
+        events = [event async for event in engine.load()]
+    assert [event.key for event in events if isinstance(event, EngineFailed)] == [key]
+
+
+async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
+    async with running(lambda _: MODELS) as wire:
+        url = wire.url
+    async with talking_to(url) as engine:
+        (failed,) = [event async for event in engine.load()]
+        assert engine.model is None
+    assert isinstance(failed, EngineFailed)
+    assert failed.key == "remote.unreachable"
+
+
+async def test_the_context_that_the_user_names_is_the_one_in_use() -> None:
+    async with running(lambda _: MODELS) as wire, talking_to(wire.url, n_ctx=5000) as engine:
+        assert [event async for event in engine.load()] == []
+        assert engine.model is not None
+        assert engine.model.n_ctx == 5000
+
+
+async def test_the_kind_that_the_user_names_is_the_one_in_use() -> None:
+    async with running(lambda _: MODELS) as wire, talking_to(wire.url, ServerKind.SGLANG) as engine:
+        assert [event async for event in engine.load()] != []  # the context is assumed
+        assert engine.capabilities.hard_switch

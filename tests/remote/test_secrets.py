@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.engine.remote import ApiKey, ServerKind
+from qwen3_chat.events import EngineFailed
+from qwen3_chat.export import ExportFormat, ThinkingStyle, render
+from qwen3_chat.session import ChatSession
+from qwen3_chat.store import Store
+from qwen3_chat.texts import t
+from tests.remote.imitations import Imitation
+from tests.remote.talking import ask, hear, talking_to
+from tests.remote.wire_server import Fault, Reply, Request, json_reply, running
+
+SECRET = "sk-3f9c0d7a51"
+
+
+def files_in(folder: Path) -> list[str]:
+    return [path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_a_key_reaches_the_server_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    shown = []
+    store = await Store.open(tmp_path / "chats.db")
+    async with (
+        running(Imitation(ServerKind.VLLM)) as wire,
+        talking_to(wire.url, key=ApiKey(SECRET)) as engine,
+    ):
+        session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
+        shown += [repr(event) async for event in session.send("How many?")]
+        assert {request.headers["authorization"] for request in wire.requests} == {f"Bearer {SECRET}"}
+        shown += [repr(engine.model), repr(engine.capabilities), repr(vars(engine))]
+    assert session.chat is not None
+    assert session.messages[-1].meta.engine == f"vLLM · {wire.url.removeprefix('http://')}"
+    for form in ExportFormat:
+        shown.append(render(session.chat, session.messages, form, ThinkingStyle.FULL))
+    await store.close()
+    shown += files_in(tmp_path)
+    shown += [caplog.text, *capfd.readouterr()]
+    assert len(shown) > 10
+    assert not any(SECRET in text for text in shown)
+
+
+FAILURES = [
+    json_reply({"error": {"message": f"Incorrect API key provided: {SECRET}"}}, 400),
+    json_reply({"error": {"message": f"{SECRET} has no quota"}}, 500),
+    json_reply({"error": f"bad token {SECRET}"}, 401),
+    Reply([f"key {SECRET} is unknown".encode()], status=418),
+    json_reply({}, 302, {"Location": f"http://elsewhere/?key={SECRET}"}),
+    json_reply({"error": {"message": f"no {SECRET}"}}),
+    Reply([Fault.CUT]),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_servers_complaint_is_shown_without_the_key_that_it_quotes(failure: Reply) -> None:
+    def answer(request: Request) -> Reply:
+        return json_reply({"data": [{"id": "Qwen3-8B"}]}) if request.method == "GET" else failure
+
+    async with running(answer) as wire, talking_to(wire.url, key=ApiKey(SECRET)) as engine:
+        heard = await hear(engine, ask("hi"))
+    assert isinstance(heard.failure, EngineFailed)
+    assert SECRET not in t(heard.failure.key, **heard.failure.values)
