@@ -191,7 +191,6 @@ def test_one_source_can_be_chosen() -> None:
         ("qwen3-8b-q4_k_m.gguf", FileName("8b", "Q4_K_M")),
         ("Qwen_Qwen3-8B-IQ4_XS.gguf", FileName("8B", "IQ4_XS")),
         ("Qwen3-8B.Q4_K_M.gguf", FileName("8B", "Q4_K_M")),
-        ("unsloth_Qwen3-8B-GGUF_Qwen3-8B-Q4_K_M.gguf", FileName("8B", "Q4_K_M")),
         ("Qwen3-4B-Instruct-2507-UD-Q4_K_XL.gguf", FileName("4B-Instruct-2507", "UD-Q4_K_XL")),
         ("Qwen3-30B-A3B-BF16-00001-of-00002.gguf", FileName("30B-A3B", "BF16", 1, 2)),
         ("demo-Q8_0.gguf", FileName("demo", "Q8_0")),

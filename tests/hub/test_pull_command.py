@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.command import Command, ended
+from tests.hub.conftest import NAME, PAYLOAD, REPOSITORY
+from tests.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall, Status, sha256
+
+DEMO = "demo/Qwen3-0.6B-GGUF"
+
+
+@pytest.fixture
+def fake(demo_gguf: Path) -> Iterator[FakeHub]:
+    repositories = {REPOSITORY: {NAME: PAYLOAD}, DEMO: {"Qwen3-0.6B-Q8_0.gguf": demo_gguf.read_bytes()}}
+    with FakeHub(repositories) as hub:
+        yield hub
+
+
+@pytest.fixture
+def command(fake: FakeHub, tmp_path: Path) -> Command:
+    return Command(tmp_path, fake, fake)
+
+
+def test_a_pulled_model_can_be_asked(command: Command) -> None:
+    pulled = command.run("pull", f"{DEMO}:Q8_0")
+    assert (pulled.status, "qwen3-chat --model 0.6B:Q8_0" in pulled.stdout) == (0, True)
+    assert "127.0.0.1" in pulled.stderr
+    answer = command.run("ask", "--model", "0.6B:Q8_0", "--seed", "1", "--max-tokens", "8", "1 + 1?")
+    assert answer.status == 0
+
+
+@pytest.mark.parametrize("source", ["auto", "hf", "modelscope"])
+def test_json_tells_the_progress_line_by_line(command: Command, source: str) -> None:
+    outcome = command.run("pull", f"{REPOSITORY}:{NAME}", "--source", source, "--json")
+    assert outcome.status == 0
+    *progress, last = outcome.lines
+    assert {line["type"] for line in progress} == {"download_progressed"}
+    assert progress[-1]["done_bytes"] == progress[-1]["total_bytes"] == len(PAYLOAD)
+    assert last == {
+        "type": "model_pulled",
+        "model": "0.6B",
+        "quant": "Q8_0",
+        "path": str(command.models / REPOSITORY / NAME),
+        "size_bytes": len(PAYLOAD),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["9B"], 2, "There is no Qwen3 model"),
+        ([f"{REPOSITORY}:Q2_K"], 2, "it has Q8_0"),
+        ([f"{REPOSITORY}:Q8_0", "--source", "ftp"], 2, "There is no source"),
+        (["no/such:Q8_0"], 1, "there is no repository no/such"),
+    ],
+)
+def test_a_pull_that_cannot_be_says_so_in_one_sentence(
+    command: Command, arguments: list[str], status: int, said: str
+) -> None:
+    outcome = command.run("pull", *arguments)
+    assert (outcome.status, outcome.stdout) == (status, "")
+    assert said in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_failure_is_the_last_json_line(command: Command, fake: FakeHub) -> None:
+    fake.faults.append(Status(401, {"X-Error-Code": "GatedRepo"}))
+    outcome = command.run("pull", f"{REPOSITORY}:{NAME}", "--source", "hf", "--json")
+    assert outcome.status == 1
+    assert outcome.lines[-1]["type"] == "pull_failed"
+    assert outcome.lines[-1]["message"] == outcome.stderr.strip()
+    assert "HF_TOKEN" in outcome.stderr
+
+
+def test_two_processes_fetch_a_file_once(command: Command, fake: FakeHub) -> None:
+    fake.faults.append(Stall(1 << 20))
+    first = command.start("pull", f"{REPOSITORY}:{NAME}")
+    fake.stalled.wait()
+    second = command.start("pull", f"{REPOSITORY}:{NAME}")
+    assert second.stderr is not None
+    assert "waiting for it" in second.stderr.readline()
+    first.send_signal(signal.SIGINT)
+    stopped, done = ended(first), ended(second)
+    assert (stopped.status, done.status) == (130, 0)
+    assert "what arrived is kept" in stopped.stderr
+    assert (command.models / REPOSITORY / NAME).read_bytes() == PAYLOAD
+    assert fake.sent_bytes <= len(PAYLOAD) + (1 << 20)
+
+
+def test_a_full_disk_breaks_nothing(command: Command, fake: FakeHub) -> None:
+    full = command.run("pull", f"{REPOSITORY}:{NAME}", limit_kib=2000)
+    assert (full.status, "The disk is full" in full.stderr) == (1, True)
+    folder = command.models / REPOSITORY
+    assert not (folder / NAME).exists()
+    (part,) = folder.glob("*.part")
+    assert PAYLOAD.startswith(part.read_bytes())
+    assert command.run("pull", f"{REPOSITORY}:{NAME}").status == 0
+    assert (folder / NAME).read_bytes() == PAYLOAD
+    assert fake.sent_bytes <= len(PAYLOAD) + (4 << 20)
+
+
+def hugging_face_cache(home: Path, data: bytes) -> Path:
+    """Lay a file out as huggingface_hub does."""
+    folder = home / ".cache" / "huggingface" / "hub" / "models--unsloth--Qwen3-0.6B-GGUF"
+    blob, snapshot = folder / "blobs" / sha256(data), folder / "snapshots" / ("c" * 40) / NAME
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(data)
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(Path("../../blobs") / blob.name)
+    return blob
+
+
+def test_a_file_in_the_hugging_face_cache_is_used_without_a_byte_fetched(
+    command: Command, fake: FakeHub
+) -> None:
+    blob = hugging_face_cache(command.home, PAYLOAD)
+    outcome = command.run("pull", f"{REPOSITORY}:{NAME}")
+    assert (outcome.status, fake.downloads) == (0, [])
+    assert f"Used where it is: {blob}" in outcome.stderr
+    removed = command.run("rm", "0.6B:Q8_0")
+    assert (removed.status, blob.exists()) == (0, True)
+    assert str(blob) in removed.stdout
+
+
+def test_a_removed_model_is_gone_with_its_folders(command: Command, fake: FakeHub) -> None:
+    command.run("pull", f"{REPOSITORY}:{NAME}")
+    removed = command.run("rm", "0.6B")
+    assert (removed.status, removed.stderr) == (0, "")
+    assert NAME in removed.stdout
+    assert list(command.models.iterdir()) == []
+    again = command.run("rm", "0.6B")
+    assert (again.status, again.stderr) == (1, "0.6B is not installed.\n")
+
+
+def test_what_a_broken_off_download_left_can_be_removed(command: Command, fake: FakeHub) -> None:
+    fake.faults.extend([Cut(1 << 20), Status(404), Status(404)])
+    assert command.run("pull", f"{REPOSITORY}:{NAME}", "--source", "hf").status == 1
+    assert command.run("rm", "0.6B:Q8_0").status == 0
+    assert list(command.models.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs script(1) for a terminal")
+@pytest.mark.skipif(sys.platform != "linux", reason="script(1) takes other options elsewhere")
+def test_a_terminal_gets_a_bar(command: Command, fake: FakeHub) -> None:
+    import subprocess
+
+    fake.faults.append(FlippedBit())
+    shown = subprocess.run(
+        ["script", "-qec", f"{sys.executable} -m qwen3_chat pull {REPOSITORY}:{NAME}", "/dev/null"],
+        env={**command.environment, "TERM": "xterm-256color", "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode == 0
+    assert "━" in shown.stdout
+    assert "0.6B Q8_0 is ready" in shown.stdout
