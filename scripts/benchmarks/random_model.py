@@ -1,0 +1,199 @@
+"""A GGUF file with Qwen3's architecture, made-up weights and a vocabulary of the real size.
+
+What it says is noise, but it costs what the real model of that shape costs. Tokenizer and chat template are
+the demo model's, filled up with made-up words to the 151,936 tokens of Qwen3.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import BinaryIO
+
+from demo_model.render import TEMPLATE_PATH
+from demo_model.vocabulary import CONTROL_TOKENS, Vocabulary, build_vocabulary
+
+N_VOCAB = 151_936
+_N_CTX_TRAIN = 40_960
+_MAGIC, _VERSION, _ALIGNMENT = b"GGUF", 3, 32
+_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9  # gguf_metadata_value_type
+_TYPE_F32, _TYPE_Q8_0 = 0, 8  # ggml_type
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5  # llama_token_type
+_MOSTLY_Q8_0 = 7  # llama_ftype
+_BLOCK_WEIGHTS, _BLOCK_BYTES = 32, 34
+_SCALE = struct.pack("<e", 0.02 / 73.9)  # of bytes drawn evenly, which gives a standard deviation of 0.02
+_CHUNK_BLOCKS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a Qwen3 network with tied embeddings."""
+
+    layers: int
+    width: int
+    ffn_width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+
+
+SHAPES = {
+    "small": Shape(4, 256, 768, 4, 2, 64),
+    "0.6B": Shape(28, 1024, 3072, 16, 8, 128),
+    "1.7B": Shape(28, 2048, 6144, 16, 8, 128),
+    "4B": Shape(36, 2560, 9728, 32, 8, 128),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A tensor to be written; one row is a norm, more are a matrix in Q8_0."""
+
+    name: str
+    columns: int
+    rows: int = 1
+
+    @property
+    def is_norm(self) -> bool:
+        return self.rows == 1
+
+    @property
+    def size_bytes(self) -> int:
+        return self.columns * 4 if self.is_norm else self.rows * self.columns // _BLOCK_WEIGHTS * _BLOCK_BYTES
+
+
+def write_model(path: Path, shape: Shape, seed: int = 0) -> None:
+    """Write a model of a shape; the same seed gives the same file."""
+    vocabulary = build_vocabulary()
+    entries = [*_metadata(shape), *_tokenizer(vocabulary)]
+    tensors = _tensors(shape)
+    random = Random(seed)
+    with path.open("wb") as file:
+        file.write(_MAGIC + struct.pack("<IQQ", _VERSION, len(tensors), len(entries)))
+        for entry in entries:
+            file.write(entry)
+        offset = 0
+        for tensor in tensors:
+            file.write(_table_row(tensor, offset))
+            offset += -(-tensor.size_bytes // _ALIGNMENT) * _ALIGNMENT
+        for tensor in tensors:
+            file.write(bytes(-file.tell() % _ALIGNMENT))
+            _write_weights(file, tensor, vocabulary, random)
+
+
+def _metadata(shape: Shape) -> Iterator[bytes]:
+    yield _entry("general.architecture", _STRING, _text("qwen3"))
+    yield _entry("general.name", _STRING, _text("made-up Qwen3"))
+    yield _entry("general.file_type", _U32, struct.pack("<I", _MOSTLY_Q8_0))
+    yield _entry("general.quantization_version", _U32, struct.pack("<I", 2))
+    numbers = {
+        "context_length": _N_CTX_TRAIN,
+        "embedding_length": shape.width,
+        "block_count": shape.layers,
+        "feed_forward_length": shape.ffn_width,
+        "attention.head_count": shape.heads,
+        "attention.head_count_kv": shape.kv_heads,
+        "attention.key_length": shape.head_width,
+        "attention.value_length": shape.head_width,
+    }
+    for key, number in numbers.items():
+        yield _entry(f"qwen3.{key}", _U32, struct.pack("<I", number))
+    yield _entry("qwen3.rope.freq_base", _F32, struct.pack("<f", 1e6))
+    yield _entry("qwen3.attention.layer_norm_rms_epsilon", _F32, struct.pack("<f", 1e-6))
+
+
+def _tokenizer(vocabulary: Vocabulary) -> Iterator[bytes]:
+    known = vocabulary.tokens
+    tokens = [*known, *(f"Ġw{number}" for number in range(N_VOCAB - len(known)))]
+    types = [_type_of(index, vocabulary) for index in range(N_VOCAB)]
+    merges = [f"{left} {right}" for left, right in vocabulary.merges]
+    yield _entry("tokenizer.ggml.model", _STRING, _text("gpt2"))
+    yield _entry("tokenizer.ggml.pre", _STRING, _text("qwen2"))
+    yield _entry("tokenizer.ggml.tokens", _ARRAY, _array(_STRING, list(map(_text, tokens))))
+    yield _entry(
+        "tokenizer.ggml.token_type", _ARRAY, _array(_I32, [struct.pack("<i", type_) for type_ in types])
+    )
+    yield _entry("tokenizer.ggml.merges", _ARRAY, _array(_STRING, list(map(_text, merges))))
+    for key, spelling in {"eos": "<|im_end|>", "padding": "<|endoftext|>", "bos": "<|endoftext|>"}.items():
+        yield _entry(f"tokenizer.ggml.{key}_token_id", _U32, struct.pack("<I", known.index(spelling)))
+    yield _entry("tokenizer.ggml.add_bos_token", _BOOL, b"\0")
+    yield _entry("tokenizer.chat_template", _STRING, _text(TEMPLATE_PATH.read_text(encoding="utf-8")))
+
+
+def _type_of(index: int, vocabulary: Vocabulary) -> int:
+    if not vocabulary.first_special_id <= index < len(vocabulary.tokens):
+        return _NORMAL
+    if index >= vocabulary.first_padding_id:
+        return _UNUSED
+    return _CONTROL if vocabulary.tokens[index] in CONTROL_TOKENS else _USER_DEFINED
+
+
+def _tensors(shape: Shape) -> list[_Tensor]:
+    width, queries = shape.width, shape.heads * shape.head_width
+    keys = shape.kv_heads * shape.head_width
+    layer = (
+        _Tensor("attn_norm", width),
+        _Tensor("attn_q", width, queries),
+        _Tensor("attn_k", width, keys),
+        _Tensor("attn_v", width, keys),
+        _Tensor("attn_output", queries, width),
+        _Tensor("attn_q_norm", shape.head_width),
+        _Tensor("attn_k_norm", shape.head_width),
+        _Tensor("ffn_norm", width),
+        _Tensor("ffn_gate", width, shape.ffn_width),
+        _Tensor("ffn_up", width, shape.ffn_width),
+        _Tensor("ffn_down", shape.ffn_width, width),
+    )
+    return [
+        _Tensor("token_embd.weight", width, N_VOCAB),
+        _Tensor("output_norm.weight", width),
+        *(
+            _Tensor(f"blk.{number}.{part.name}.weight", part.columns, part.rows)
+            for number in range(shape.layers)
+            for part in layer
+        ),
+    ]
+
+
+def _write_weights(file: BinaryIO, tensor: _Tensor, vocabulary: Vocabulary, random: Random) -> None:
+    if tensor.is_norm:
+        file.write(struct.pack("<f", 1.0) * tensor.columns)
+        return
+    start = file.tell()
+    row_blocks = tensor.columns // _BLOCK_WEIGHTS
+    blocks = tensor.rows * row_blocks
+    for first in range(0, blocks, _CHUNK_BLOCKS):
+        count = min(_CHUNK_BLOCKS, blocks - first)
+        data = bytearray(random.randbytes(count * _BLOCK_BYTES))
+        data[0::_BLOCK_BYTES], data[1::_BLOCK_BYTES] = _SCALE[:1] * count, _SCALE[1:] * count
+        file.write(data)
+    if tensor.name == "token_embd.weight":
+        # Zeros make the special tokens so improbable that no reply ends before it is told to.
+        row_bytes = row_blocks * _BLOCK_BYTES
+        file.seek(start + vocabulary.first_special_id * row_bytes)
+        file.write(bytes((len(vocabulary.tokens) - vocabulary.first_special_id) * row_bytes))
+        file.seek(start + tensor.size_bytes)
+
+
+def _table_row(tensor: _Tensor, offset: int) -> bytes:
+    sizes = (tensor.columns,) if tensor.is_norm else (tensor.columns, tensor.rows)
+    kind = _TYPE_F32 if tensor.is_norm else _TYPE_Q8_0
+    layout = f"<I{len(sizes)}QIQ"
+    return _text(tensor.name) + struct.pack(layout, len(sizes), *sizes, kind, offset)
+
+
+def _entry(key: str, kind: int, value: bytes) -> bytes:
+    return _text(key) + struct.pack("<I", kind) + value
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def _array(kind: int, items: Sequence[bytes]) -> bytes:
+    return b"".join(chain([struct.pack("<IQ", kind, len(items))], items))

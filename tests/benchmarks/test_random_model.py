@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.random_model import N_VOCAB, SHAPES, Shape, write_model
+from qwen3_chat.chat import StopReason
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.gguf import read_file
+from qwen3_chat.request import LoadSettings
+from tests.engine.requests import THINKING, ask, end_of, everything, said
+
+TINY = Shape(1, 64, 64, 2, 1, 32)
+
+
+@pytest.fixture(scope="module")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    write_model(path, TINY)
+    return path
+
+
+def test_a_made_up_model_is_a_whole_file_of_its_shape(tiny_gguf: Path) -> None:
+    header = read_file(tiny_gguf)
+    matrices = 64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 64
+    norms = 64 + 2 * 64 + 2 * 32
+    assert (header.architecture, header.quant, header.n_layers) == ("qwen3", "Q8_0", 1)
+    assert header.parameters == N_VOCAB * 64 + matrices + norms
+    assert header.expected_bytes == tiny_gguf.stat().st_size
+
+
+def test_the_same_seed_makes_the_same_model(tiny_gguf: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "again.gguf", TINY)
+    assert (tmp_path / "again.gguf").read_bytes() == tiny_gguf.read_bytes()
+
+
+async def test_a_made_up_model_talks_until_it_is_told_to_stop(tiny_gguf: Path, tmp_path: Path) -> None:
+    engine = LocalEngine(LoadSettings(str(tiny_gguf), n_ctx=512), tmp_path / "engine.log")
+    request = ask(said("Hi"), sampling=THINKING, max_tokens=100)
+    end = end_of(await everything(engine.generate(request)))
+    await engine.close()
+    assert (end.stop_reason, end.usage.answer_tokens) == (StopReason.MAX_TOKENS, 100)
+    assert len(set(end.token_ids)) > 20
+
+
+def test_the_shapes_are_those_of_the_family() -> None:
+    assert {"0.6B", "1.7B", "4B"} < set(SHAPES)
