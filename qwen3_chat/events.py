@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
+from qwen3_chat.errors import Qwen3ChatError
 
 
 def _snake_case(name: str) -> str:
@@ -76,6 +77,12 @@ class EngineFailed(Event, frozen=True):
 
     key: str
     values: dict[str, str | int | float] = {}
+
+    @classmethod
+    def of(cls, error: Qwen3ChatError) -> EngineFailed:
+        """Return the event that an error ends a stream with."""
+        plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in error.values.items()}
+        return cls(error.key, plain)
 
 
 EngineEvent = (

@@ -63,7 +63,7 @@ class LocalEngine:
                     async for event in events:
                         yield event
             except EngineError as error:
-                yield _failure(error)
+                yield EngineFailed.of(error)
 
     async def measure(self, request: ChatRequest) -> Measure:
         """Count the tokens of a request; loads first where needed; answered while a reply is generated.
@@ -121,7 +121,7 @@ class LocalEngine:
             except Cancelled:
                 yield TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
             except EngineError as error:
-                yield _failure(error)
+                yield EngineFailed.of(error)
             finally:
                 self._turn = None
 
@@ -247,9 +247,3 @@ def _unexpected(reply: wire.AnyReply) -> EngineError:
             return EngineError(key, **values)
         case _:
             return EngineError("engine.bug", error=type(reply).__name__)
-
-
-def _failure(error: EngineError) -> EngineFailed:
-    """Return the event that an error ends a stream with."""
-    values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
-    return EngineFailed(error.key, values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -13,16 +13,14 @@ from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, Think
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
-from qwen3_chat.prompt import decide_mode, plan
+from qwen3_chat.prompt import decide_mode
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.session.fitting import fitted
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
-from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, SessionEvent, UserStored
+from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
-
-ANSWER_RESERVE_TOKENS = 512
-"""Cells kept free for the reply when history is planned, or an eighth of a small context."""
 
 _STOPPED = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 
@@ -60,6 +58,7 @@ class ChatSession:
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
+        self._is_stopping = False
         self._system = system
 
     @property
@@ -95,6 +94,18 @@ class ChatSession:
         self.messages = await self._store.branch(chat_id)
         self.chat, self.toggle = chat, chat.toggle
 
+    async def stop(self) -> None:
+        """Stop what is going on, also between loading and generating; what arrived is kept."""
+        self._is_stopping = True
+        await self.engine.cancel()
+
+    async def set_system(self, system: str) -> None:
+        """Change the system prompt from now on."""
+        self._system = system
+        if self.chat is not None:
+            await self._store.set_system(self.chat.id, system)
+            self.chat = replace(self.chat, system=system)
+
     async def set_toggle(self, mode: ThinkingMode) -> None:
         """Set the thinking mode for the turns to come."""
         self.toggle = mode
@@ -103,6 +114,7 @@ class ChatSession:
 
     async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
         """Store the user's message, then have it answered."""
+        self._is_stopping = False
         decision = decide_mode(text, self.toggle, self.history)
         self.toggle = decision.toggle
         if self.chat is None:
@@ -125,29 +137,30 @@ class ChatSession:
                 yield event
                 self._load_s = self._clock() - began_s
 
-    async def rewind(self) -> bool:
-        """Go back to the latest user message; its answers stay stored. False where there is none.
+    async def answer_again(self) -> AsyncGenerator[SessionEvent, None]:
+        """Answer the latest user message again; earlier answers stay stored as variants.
 
         Where the mode was switched since, the message gets a sibling with the tag that says so.
         """
-        branch = self.messages
-        while branch and branch[-1].message.role is not Role.USER:
-            branch = branch[:-1]
-        if not branch:
-            return False
-        self.messages, asked = branch, branch[-1]
-        tag = decide_mode(asked.message.content, self.toggle, self.history[:-1]).tag_to_append
-        if tag is not asked.message.mode_tag:
-            self.messages = branch[:-1]
-            await self._add(replace(asked.message, mode_tag=tag), asked.meta)
-        return True
-
-    async def answer(self) -> AsyncGenerator[SessionEvent, None]:
-        """Answer the latest user message (again)."""
-        mode = decide_mode(self.messages[-1].message.content, self.toggle, self.history[:-1]).mode
-        async with aclosing(self._reply(mode)) as events:
-            async for event in events:
+        asked_at = max((i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None)
+        if asked_at is None:
+            return
+        self._is_stopping = False
+        async with aclosing(self.prepare()) as loading:
+            async for event in loading:
                 yield event
+                if isinstance(event, EngineFailed):
+                    return
+        asked = self.messages[asked_at]
+        self.messages = self.messages[: asked_at + 1]
+        decision = decide_mode(asked.message.content, self.toggle, self.history[:-1])
+        if decision.tag_to_append is not asked.message.mode_tag:
+            self.messages = self.messages[:-1]
+            await self._add(replace(asked.message, mode_tag=decision.tag_to_append), asked.meta)
+        yield Rewound(self.messages)
+        async with aclosing(self._reply(decision.mode)) as events:
+            async for happened in events:
+                yield happened
 
     @property
     def can_continue(self) -> bool:
@@ -159,6 +172,7 @@ class ChatSession:
         """Go on with the latest reply from where it was stopped; nothing happens where it was not."""
         if not self.can_continue:
             return
+        self._is_stopping = False
         stopped = self.messages[-1]
         async with aclosing(self._reply(stopped.meta.mode or self.mode, stopped)) as events:
             async for event in events:
@@ -182,10 +196,11 @@ class ChatSession:
                     return
         load_s, self._load_s = self._load_s, 0.0
         try:
-            request, left_out = await self._fit(self._request(mode, stopped))
+            request, indexes = await fitted(self.engine, self._request(mode, stopped))
         except EngineError as error:
-            yield EngineFailed(error.key, _plain_values(error.values))
+            yield EngineFailed.of(error)
             return
+        left_out = tuple(self.messages[index - len(self._opening)].id for index in indexes)
         if left_out:
             yield Notice("session.left_out", {"count": len(left_out)})
         if stopped is None:
@@ -201,11 +216,14 @@ class ChatSession:
                     draft.feed(event)
                     yield event
         finally:
+            self.messages = (*self.messages[:-1], draft.outcome())  # kept even if it can't be stored
             stored = await draft.finish()
             self.messages = (*self.messages[:-1], stored)
         yield ReplyStored(stored)
 
     async def _generate(self, request: ChatRequest, load_s: float) -> AsyncGenerator[EngineEvent, None]:
+        if self._is_stopping:
+            return
         async with aclosing(self.engine.generate(request)) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
@@ -233,27 +251,6 @@ class ChatSession:
             preset = replace(preset, presence_penalty=self.options.presence_penalty)
         return preset
 
-    async def _fit(self, request: ChatRequest) -> tuple[ChatRequest, tuple[int, ...]]:
-        """Leave out the oldest turns where the whole does not fit; return what is sent with the ids left out.
-
-        Raises:
-            EngineError: not even the newest message fits.
-        """
-        measure = await self.engine.measure(request)
-        model = self.engine.model
-        if model is None:
-            raise EngineError("engine.no_model")
-        reserve = min(ANSWER_RESERVE_TOKENS, model.n_ctx // 8)
-        planned = plan(request.messages, measure, model.n_ctx, reserve)
-        if planned.missing_tokens:
-            raise EngineError("session.too_long", tokens=measure.per_message[-1], n_ctx=model.n_ctx)
-        sent = tuple(
-            message for index, message in enumerate(request.messages) if index not in planned.left_out
-        )
-        offset = len(self._opening)
-        ids = tuple(self.messages[index - offset].id for index in planned.left_out)
-        return replace(request, messages=sent), ids
-
     def _meta(self, request: ChatRequest) -> MessageMeta:
         model = self.engine.model
         return MessageMeta(
@@ -264,12 +261,3 @@ class ChatSession:
             sampling=request.sampling,
             engine=model.engine if model else None,
         )
-
-
-def _plain_values(values: dict[str, object]) -> dict[str, str | int | float]:
-    return {key: value if isinstance(value, int | float) else str(value) for key, value in values.items()}
-
-
-def last_reply(messages: Sequence[StoredMessage]) -> StoredMessage | None:
-    """Return the newest reply of a branch."""
-    return next((stored for stored in reversed(messages) if stored.message.role is Role.ASSISTANT), None)

@@ -17,7 +17,7 @@ from qwen3_chat.events import (
     TurnFinished,
 )
 from qwen3_chat.store import Store
-from qwen3_chat.store.records import MessageMeta, StoredMessage
+from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids
 
 SAVE_INTERVAL_S = 0.5
 
@@ -39,11 +39,6 @@ class ReplyDraft:
         self._is_dirty = False
         self._saver = asyncio.create_task(self._save_often(), name="save the partial reply")
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the engine said that the reply is over."""
-        return self._end is not None
-
     def feed(self, event: EngineEvent) -> None:
         """Take in what the engine sent."""
         match event:
@@ -59,28 +54,29 @@ class ReplyDraft:
                 return
         self._is_dirty = True
 
-    async def finish(self) -> StoredMessage:
-        """Store the reply as it is now, however it ended; safe to be interrupted."""
-        self._saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._saver
+    def outcome(self) -> StoredMessage:
+        """Return the reply as it is now, however it ended."""
         message = ChatMessage(
             Role.ASSISTANT, "".join(self._answer), "".join(self._reasoning), tool_calls=tuple(self._calls)
         )
-        meta, token_ids = self._outcome()
+        meta, token_ids = self._end_of_turn()
         if self._continued and not (token_ids or self._is_longer_than(self._continued)):
-            message, meta, token_ids = (
-                self._continued.message,
-                self._continued.meta,
-                self._continued.token_ids,
-            )
-        return await asyncio.shield(self._store.finish_message(self._message.id, message, meta, token_ids))
+            return self._continued
+        return replace(self._message, message=message, meta=meta, packed_token_ids=pack_token_ids(token_ids))
+
+    async def finish(self) -> StoredMessage:
+        """Store the outcome; safe to be interrupted."""
+        self._saver.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._saver
+        now = self.outcome()
+        return await asyncio.shield(self._store.finish_message(now.id, now.message, now.meta, now.token_ids))
 
     def _is_longer_than(self, continued: StoredMessage) -> bool:
         before = continued.message
         return sum(map(len, self._answer + self._reasoning)) > len(before.content) + len(before.reasoning)
 
-    def _outcome(self) -> tuple[MessageMeta, tuple[int, ...]]:
+    def _end_of_turn(self) -> tuple[MessageMeta, tuple[int, ...]]:
         meta = self._message.meta
         match self._end:
             case TurnFinished(stop_reason=reason, usage=usage, timings=timings, token_ids=ids):

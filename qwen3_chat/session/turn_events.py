@@ -31,4 +31,10 @@ class ReplyStored(Event, frozen=True):
     message: StoredMessage
 
 
-SessionEvent = EngineEvent | UserStored | ReplyStarted | ReplyStored
+class Rewound(Event, frozen=True):
+    """The branch ends with the question again, as these messages; what followed it stays stored."""
+
+    messages: tuple[StoredMessage, ...]
+
+
+SessionEvent = Rewound | EngineEvent | UserStored | ReplyStarted | ReplyStored

@@ -162,7 +162,7 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(s
     events = await all_of(session.send("Go"))
     assert isinstance(events[-1], EngineFailed)
     assert [m.message.content for m in session.messages] == ["Go"]
-    assert await session.rewind()
+    assert [m.message.content for m in await store.branch(session.messages[0].chat_id)] == ["Go"]
 
 
 async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Store) -> None:
@@ -170,8 +170,7 @@ async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Stor
     session = session_with(store, engine)
     await all_of(session.send("Go"))
     first = session.messages[-1]
-    assert await session.rewind()
-    await all_of(session.answer())
+    await all_of(session.answer_again())
     second = session.messages[-1]
     assert (first.parent_id, second.message.content) == (second.parent_id, "Other")
     assert [m.id for m in await store.siblings(second.id)] == [first.id, second.id]
@@ -225,8 +224,7 @@ async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(s
     await all_of(session.send("Go"))
     asked = session.messages[0]
     await session.set_toggle(NO_THINK)
-    assert await session.rewind()
-    await all_of(session.answer())
+    await all_of(session.answer_again())
     assert engine.requests[1].mode is NO_THINK
     assert engine.requests[1].messages[-1].sent_content == "Go /no_think"
     assert [m.message.mode_tag for m in await store.siblings(asked.id)] == [None, NO_THINK]

@@ -1,0 +1,31 @@
+"""Makes a request fit into the engine's context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qwen3_chat.engine import Engine
+from qwen3_chat.errors import EngineError
+from qwen3_chat.prompt import plan
+from qwen3_chat.request import ChatRequest
+
+ANSWER_RESERVE_TOKENS = 512
+"""Cells kept free for the reply when history is planned, or an eighth of a small context."""
+
+
+async def fitted(engine: Engine, request: ChatRequest) -> tuple[ChatRequest, tuple[int, ...]]:
+    """Leave out the oldest turns where the whole does not fit; return what is sent, the indexes left out.
+
+    Raises:
+        EngineError: not even the newest message fits.
+    """
+    measure = await engine.measure(request)
+    model = engine.model
+    if model is None:
+        raise EngineError("engine.no_model")
+    reserve = min(ANSWER_RESERVE_TOKENS, model.n_ctx // 8)
+    planned = plan(request.messages, measure, model.n_ctx, reserve)
+    if planned.missing_tokens:
+        raise EngineError("session.too_long", tokens=measure.per_message[-1], n_ctx=model.n_ctx)
+    sent = tuple(message for index, message in enumerate(request.messages) if index not in planned.left_out)
+    return replace(request, messages=sent), planned.left_out
