@@ -275,6 +275,7 @@ TEXTS = {
     "remote.reported": "{host} broke off the reply with an error: {reason}",
     "remote.web_page": "{host} sent a web page instead of a reply; is the address right?",
     "remote.no_reply": "{host} ended the connection without a reply.",
+    "remote.no_reply_at_all": "{host} ended the connection without a reply; a chat longer than its context may be why, which --ctx tells.",
     "remote.damaged": "{count} pieces of the reply arrived damaged and can't be shown.",
     "remote.filtered": "The server's content filter ended the reply.",
     "remote.no_budget": "{server} has no limit for the thinking; it ends when the model ends it.",

@@ -265,6 +265,7 @@ TEXTS = {
     "remote.reported": "{host} 报告错误并中断了回复：{reason}",
     "remote.web_page": "{host} 返回的是网页而不是回复；请检查地址。",
     "remote.no_reply": "{host} 没有给出回复就断开了连接。",
+    "remote.no_reply_at_all": "{host} 没有给出回复就断开了连接；可能是对话超出了它的上下文长度，可用 --ctx 指定该长度。",
     "remote.damaged": "回复中有 {count} 处数据损坏，无法显示。",
     "remote.filtered": "服务器的内容过滤中止了这条回复。",
     "remote.no_budget": "{server} 不能限制思考长度，思考何时结束由模型决定。",

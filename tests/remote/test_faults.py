@@ -98,10 +98,10 @@ BROKEN: dict[str, tuple[Sequence[Piece], str, str]] = {
         "remote.reported",
     ),
     "an error object alone": ([b'{"object": "error", "message": "no"}'], "", "remote.reported"),
-    "nothing": ([], "", "remote.no_reply"),
+    "nothing": ([], "", "remote.no_reply_at_all"),
     "cut before anything": ([Fault.CUT], "", "remote.cut"),
     "a web page": ([b"<!DOCTYPE html><title>Login</title>"], "", "remote.web_page"),
-    "JSON of another kind": ([b'{"status": "ok"}'], "", "remote.no_reply"),
+    "JSON of another kind": ([b'{"status": "ok"}'], "", "remote.no_reply_at_all"),
 }
 
 

@@ -200,7 +200,7 @@ class RemoteEngine:
         _put_all(put, reply.flush())
         if decoder.damaged:
             put(Notice("remote.damaged", {"count": decoder.damaged}))
-        failure = failure or (None if stopped else self._fault(reply, decoder))
+        failure = failure or (None if stopped else self._fault(reply, decoder, served))
         estimate = estimated(request).total
         put(_failure(failure) if failure else reply.finished(request.seed, estimate, stopped))
 
@@ -226,7 +226,7 @@ class RemoteEngine:
                 if reply.is_done or reply.error is not None:
                     return
 
-    def _fault(self, reply: ReplyReader, decoder: BodyDecoder) -> EngineError | None:
+    def _fault(self, reply: ReplyReader, decoder: BodyDecoder, served: ServedModel) -> EngineError | None:
         """Tell what is wrong with a reply that came to its end."""
         host = self._settings.endpoint.host
         if reply.error is not None:
@@ -237,6 +237,8 @@ class RemoteEngine:
             return EngineError("remote.cut", host=host)
         if decoder.strange.lstrip().startswith("<"):
             return EngineError("remote.web_page", host=host)
+        if not served.n_ctx_is_known:  # the likeliest reason with servers that tell so little
+            return EngineError("remote.no_reply_at_all", host=host)
         return EngineError("remote.no_reply", host=host)
 
     def _say_once(self, put: Put, key: str, **values: str | int) -> None:

@@ -1,0 +1,91 @@
+"""Real servers on loopback, with the demo model and models made from it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from qwen3_chat.engine.worker.vocab import Vocab
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import program
+from tests.engine import model_files
+from tests.engine.conftest import demo_vocab, endless_gguf
+
+__all__ = ["demo_vocab", "endless_gguf", "program"]
+
+LLAMA_SERVER = REPOSITORY / "build" / "llama-server"
+N_CTX = 2048
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(command: list[str], port: int, sign: str) -> Iterator[str]:
+    """Run a server that is ready once its log says so; yield its address."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    assert process.stdout is not None
+    log: list[str] = []
+    drain = Thread(target=lambda: log.extend(process.stdout or ()), daemon=True)
+    try:
+        for line in process.stdout:
+            log.append(line)
+            if sign in line:
+                break
+        else:
+            pytest.fail("".join(log))
+        drain.start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        if drain.ident is not None:
+            drain.join(20)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_python(demo_gguf: Path) -> Iterator[str]:
+    """The server of llama-cpp-python itself."""
+    port = free_port()
+    options = ["--model", str(demo_gguf), "--port", str(port), "--n_ctx", str(N_CTX), "--n_threads", "1"]
+    # warnings are its own business: it is another program
+    command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--host", "127.0.0.1", *options]
+    with server(command, port, "Uvicorn running") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def musing_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that, once it thinks, never ends its thinking by itself."""
+    never = [*sorted(demo_vocab.end_ids), demo_vocab.specials["</think>"]]
+    path = tmp_path_factory.mktemp("musing") / "musing.gguf"
+    return model_files.make(path, demo_gguf, lambda data: model_files.mute(data, never))
+
+
+@contextmanager
+def llama_server(model: Path) -> Iterator[str]:
+    """llama.cpp's own server, where it was built."""
+    if not LLAMA_SERVER.is_file():
+        pytest.skip("needs build/llama-server; scripts/build_llama_server makes it")
+    port = free_port()
+    options = ["-m", str(model), "-c", str(N_CTX), "-t", "1", "-np", "1", "--jinja", "--slots", "--no-webui"]
+    with server([str(LLAMA_SERVER), "--port", str(port), *options], port, "listening on") as url:
+        yield url

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from qwen3_chat.engine.remote import ServerKind
+from tests.harness import open_app
+from tests.remote.imitations import Imitation
+from tests.remote.talking import talking_to
+from tests.remote.wire_server import running
+
+
+async def test_a_reply_names_its_server_and_estimated_counts_are_marked(tmp_path: Path) -> None:
+    async with (
+        running(Imitation(ServerKind.OLLAMA)) as wire,
+        talking_to(wire.url) as engine,
+        open_app(tmp_path, engine, size=(120, 30)) as app,
+    ):
+        await app.turn("How many r's in strawberries?")
+        await app.sees("There are 3 r's.")
+        await app.sees(f"qwen3:8b · Ollama · {wire.url.removeprefix('http://')}")
+        await app.sees("≈37/8192")
+
+
+async def test_exact_counts_are_not_marked(tmp_path: Path) -> None:
+    async with (
+        running(Imitation(ServerKind.VLLM)) as wire,
+        talking_to(wire.url) as engine,
+        open_app(tmp_path, engine, size=(120, 30)) as app,
+    ):
+        await app.turn("How many r's in strawberries?")
+        await app.sees("context 37/40960")
+
+
+async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_it(tmp_path: Path) -> None:
+    async with (
+        running(Imitation(ServerKind.SGLANG)) as wire,
+        talking_to(wire.url) as engine,
+        open_app(tmp_path, engine, size=(120, 30)) as app,
+    ):
+        await app.say("go on and on")
+        await app.sees("Let me count")
+        await app.pilot.press("ctrl+g")
+        await app.sees("can't end the thinking early")
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.screen.is_answering)
+        await app.sees("Stopped before the end.")
+
+
+async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_path: Path) -> None:
+    async with running(Imitation(ServerKind.VLLM)) as wire:
+        url = wire.url
+    async with talking_to(url) as engine, open_app(tmp_path, engine, size=(120, 30)) as app:
+        await app.sees("can't be reached")

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import httpx2
+import pytest
+
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.engine import Engine
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.remote import RemoteEngine
+from qwen3_chat.events import AnswerDelta, PrefillProgressed, ReasoningDelta
+from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.session import ChatSession
+from qwen3_chat.store import Store
+from tests.e2e.conftest import Program
+from tests.remote.conftest import N_CTX, llama_server
+from tests.remote.talking import Heard, ask, hear, talking_to
+
+QUESTION = "How many r's in strawberries?"
+SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
+
+
+def sure(text: str = QUESTION, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
+    return replace(ask(text, mode, **options), sampling=SURE)
+
+
+async def stopped_after(engine: RemoteEngine, n_pieces: int, request: ChatRequest) -> Heard:
+    heard = Heard()
+    async for event in engine.generate(request):
+        heard.take(event)
+        if isinstance(event, AnswerDelta | ReasoningDelta) and len(heard.events) == n_pieces:
+            await engine.cancel()
+    return heard
+
+
+async def check_conversation(engine: RemoteEngine) -> None:
+    """Hold the documented conversation, answer again, stop, go on."""
+    thought = await hear(engine, sure())
+    assert thought.end is not None
+    assert thought.end.stop_reason is StopReason.END_OF_TURN
+    assert thought.reasoning
+    assert thought.answer
+    assert not any(tag in thought.reasoning + thought.answer for tag in ("<think>", "</think>"))
+
+    turn = sure("Then, how many r's in blueberries?", ThinkingMode.NO_THINK)
+    history = (*sure().messages, ChatMessage(Role.ASSISTANT, thought.answer, thought.reasoning))
+    short = await hear(engine, replace(turn, messages=history + turn.messages))
+    assert short.end is not None
+    assert short.reasoning == ""
+    assert short.answer
+
+    again = await hear(engine, sure())
+    assert (again.reasoning, again.answer) == (thought.reasoning, thought.answer)
+
+    stopped = await stopped_after(engine, 8, sure())
+    assert stopped.end is not None
+    assert stopped.end.stop_reason is StopReason.CANCELLED
+    assert thought.reasoning.startswith(stopped.reasoning)
+
+    limited = await hear(engine, sure(max_tokens=5))
+    assert limited.end is not None
+    assert limited.end.stop_reason is StopReason.MAX_TOKENS
+
+    endless = await hear(engine, sure("strawberries " * N_CTX))
+    assert endless.failure is not None
+    is_told = engine.capabilities.exact_counts  # llama-cpp-python only hangs up
+    assert endless.failure.key == ("remote.too_long" if is_told else "remote.no_reply_at_all")
+
+
+async def test_the_server_of_llama_cpp_python_holds_the_conversation(llama_cpp_python: str) -> None:
+    async with talking_to(llama_cpp_python) as engine:
+        assert [event async for event in engine.load()] != []  # it does not tell its context
+        assert engine.model is not None
+        assert engine.model.engine.startswith("llama-cpp-python · ")
+        assert not (await engine.measure(sure())).exact
+        await check_conversation(engine)
+
+
+async def test_a_chat_goes_from_this_machine_to_a_server_and_back(
+    llama_cpp_python: str, demo_gguf: Path, tmp_path: Path
+) -> None:
+    local = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log")
+    store = await Store.open(tmp_path / "chats.db")
+    async with talking_to(llama_cpp_python) as remote:
+        engines: tuple[Engine, ...] = (local, remote, local)
+        chat_id = None
+        for engine in engines:
+            session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic)
+            if chat_id is not None:
+                await session.resume(chat_id)
+            async for _ in session.send(QUESTION):
+                pass
+            assert session.chat is not None
+            chat_id = session.chat.id
+        assert chat_id is not None
+        branch = await store.branch(chat_id)
+    replies = [stored for stored in branch if stored.message.role is Role.ASSISTANT]
+    assert all(reply.message.content and reply.message.reasoning for reply in replies)
+    here = f"llama-cpp-python · {llama_cpp_python.removeprefix('http://')}"
+    assert [reply.meta.engine for reply in replies] == ["llama.cpp", here, "llama.cpp"]
+    await local.close()
+    await store.close()
+
+
+def test_ask_takes_its_answer_from_a_server(llama_cpp_python: str, program: Program) -> None:
+    done = program.run("ask", "--endpoint", llama_cpp_python, "--model", "demo", "--json", QUESTION)
+    assert done.returncode == 0, done.stderr
+    reply = json.loads(done.stdout)
+    assert reply["answer"]
+    assert reply["reasoning"]
+    assert (reply["stop_reason"], reply["model"]) == ("end_of_turn", "demo Q8_0")
+    exported = json.loads(program.run("export", "last", "--format", "json").stdout)
+    assert "llama-cpp-python · 127.0.0.1" in json.dumps(exported, ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def served_demo(demo_gguf: Path) -> Iterator[str]:
+    with llama_server(demo_gguf) as url:
+        yield url
+
+
+@pytest.mark.full
+async def test_llama_server_holds_the_conversation(served_demo: str) -> None:
+    async with talking_to(served_demo) as engine:
+        assert [event async for event in engine.load()] == []
+        assert engine.model is not None
+        assert engine.model.n_ctx == N_CTX
+        await check_conversation(engine)
+
+
+@pytest.mark.full
+async def test_llama_server_counts_exactly_and_tells_its_progress_and_what_it_reused(
+    served_demo: str,
+) -> None:
+    async with talking_to(served_demo) as engine:
+        request = sure("Spell the word strawberries, please.")
+        measure = await engine.measure(request)
+        first, second = await hear(engine, request), await hear(engine, request)
+        assert first.end is not None
+        assert second.end is not None
+    assert measure.exact
+    assert measure.total == first.end.usage.prompt_tokens
+    assert any(isinstance(event, PrefillProgressed) for event in first.events)
+    assert second.end.usage.reused_tokens > 0
+
+
+@pytest.mark.full
+async def test_llama_server_is_idle_once_a_reply_is_stopped(endless_gguf: Path) -> None:
+    with llama_server(endless_gguf) as url:
+        async with talking_to(url) as engine, httpx2.AsyncClient(trust_env=False) as client:
+            stopped = await stopped_after(engine, 20, sure(mode=ThinkingMode.NO_THINK))
+            assert stopped.end is not None
+            assert stopped.end.stop_reason is StopReason.CANCELLED
+            while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
+                pass
+
+
+@pytest.mark.full
+async def test_llama_server_ends_the_thinking_on_demand_and_by_its_budget(musing_gguf: Path) -> None:
+    with llama_server(musing_gguf) as url:
+        async with talking_to(url) as engine:
+            limited = await hear(engine, sure(thinking_budget=10, max_tokens=300))
+            assert "Considering the limited time" in limited.reasoning
+            assert limited.answer
+            told = Heard()
+            async for event in engine.generate(sure(max_tokens=1500)):
+                told.take(event)
+                if isinstance(event, ReasoningDelta) and event.tokens == 5:
+                    await engine.end_thinking()
+            assert told.notices == []
+            assert told.answer
