@@ -42,7 +42,7 @@ def opened(path: Path, log_path: Path, n_ctx: int | None = None) -> Iterator[Mod
 
 def forget(model: Model) -> None:
     """Empty the KV cache."""
-    model.context.keep_prefix([-1])
+    model.context.forget_all()
 
 
 def reply_to(model: Model, request: ChatRequest, stop_at: int | None = None) -> Turn:

@@ -33,7 +33,7 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def context(model: Model) -> Context:
-    model.context.keep_prefix([-1])
+    model.context.forget_all()
     model.context.watch(AbortFlag())
     return model.context
 

@@ -115,6 +115,33 @@ def test_the_reply_stays_beside_what_is_evaluated_ahead(model: Model) -> None:
     assert cells_of(context, 1) == 0
 
 
+def test_a_chat_that_was_left_is_gone_on_with_at_once(model: Model) -> None:
+    forget(model)
+    *_, first = conversation(model, 0, THINK, THINK)
+    rest(model, first)
+    other = reply_to(model, ask(said(QUESTIONS[3]), mode=THINK, max_tokens=300))
+    rest(model, other)
+    assert model.context.left == next_beginning(model, first.request, first.message)
+    for turn in (first, other, first):
+        back = reply_to(model, then(turn, said("Really?"), max_tokens=4))
+        measure = count_messages(model.template, model.vocab, back.request)
+        template = measure.total - sum(measure.per_message)
+        assert measure.total - back.usage.reused_tokens <= measure.per_message[-1] + template + 2
+        rest(model, back)
+
+
+def test_a_chat_that_was_left_makes_room_for_the_one_that_is_on(small_endless: Model) -> None:
+    context = small_endless.context
+    rest(small_endless, reply_to(small_endless, ask(said("Hi"), max_tokens=200)))
+    request = ask(said("Something else entirely"))
+    turn = reply_to(small_endless, request)
+    assert turn.stop_reason is StopReason.CONTEXT_FULL
+    assert context.left == []
+    assert len(context.tokens) == SMALL_CTX
+    forget(small_endless)
+    assert reply_to(small_endless, request).message == turn.message
+
+
 def test_without_room_for_both_a_finished_reply_is_cut_back(small_endless: Model) -> None:
     request = ask(said("Hi"), max_tokens=350)
     stopped = reply_to(small_endless, request)

@@ -10,7 +10,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
 from qwen3_chat.errors import EngineError
 
-_LIVE, _AHEAD = 0, 1
+_LIVE, _AHEAD, _LEFT, _SPARE = range(4)
 _NO_ROOM, _ABORTED = 1, 2  # of llama_decode
 
 
@@ -22,14 +22,14 @@ class Context:
     """A context of llama.cpp: `tokens` are those of the live sequence in its KV cache, in order.
 
     `ahead` are those of a second one, which exists between two replies only: what the next prompt probably
-    begins with. The two share the cells of their common beginning.
+    begins with. `left` are those of the chat that the user was in before, as long as there is room. What
+    sequences have in common from their start is in the same cells.
     """
 
     def __init__(self, pointer: Any, chunk_tokens: int) -> None:
         self.pointer = pointer
         self.n_ctx: int = L.llama_n_ctx(pointer)
-        self.tokens: list[int] = []
-        self.ahead: list[int] = []
+        self._sequences: list[list[int]] = [[], [], [], []]
         self._chunk_tokens = chunk_tokens
         self._memory = L.llama_get_memory(pointer)
         self._abort = AbortFlag()
@@ -39,8 +39,23 @@ class Context:
         self._batch = _Batch(chunk_tokens)
 
     @property
+    def tokens(self) -> list[int]:
+        """What is evaluated of the live sequence."""
+        return self._sequences[_LIVE]
+
+    @property
+    def ahead(self) -> list[int]:
+        """What is evaluated of the next prompt."""
+        return self._sequences[_AHEAD]
+
+    @property
+    def left(self) -> list[int]:
+        """What is kept of the chat before."""
+        return self._sequences[_LEFT]
+
+    @property
     def free_tokens(self) -> int:
-        """How many more tokens fit."""
+        """How many more tokens fit, if nothing else were kept."""
         return self.n_ctx - len(self.tokens)
 
     def watch(self, abort: AbortFlag) -> None:
@@ -53,12 +68,24 @@ class Context:
 
         The last token is never among them: it has to be evaluated for its output.
         """
-        if common_length(self.ahead, prompt) > common_length(self.tokens, prompt):
-            self._forget(_LIVE, 0)
-            L.llama_memory_seq_cp(self._memory, _AHEAD, _LIVE, 0, -1)
-            self.tokens = list(self.ahead)
+        common = [common_length(sequence, prompt) for sequence in self._sequences]
+        best = max((_LIVE, _AHEAD, _LEFT), key=common.__getitem__)
+        current = _AHEAD if self.ahead else _LIVE
+        is_another_chat = common[current] < len(self._sequences[current]) // 2
+        if is_another_chat:
+            self._copy(current, _SPARE)
+        if best != _LIVE:
+            self._copy(best, _LIVE)
         self._forget(_AHEAD, 0)
-        return self._forget(_LIVE, min(common_length(self.tokens, prompt), len(prompt) - 1))
+        if is_another_chat:
+            self._copy(_SPARE, _LEFT)
+            self._forget(_SPARE, 0)
+        return self._forget(_LIVE, min(common[best], len(prompt) - 1))
+
+    def forget_all(self) -> None:
+        """Empty the KV cache."""
+        for sequence in range(len(self._sequences)):
+            self._forget(sequence, 0)
 
     def evaluate_ahead(self, beginning: Sequence[int], may_cut_back: bool) -> Iterator[int]:
         """Evaluate what the next prompt will begin with; yields and raises as `evaluate` does.
@@ -70,8 +97,7 @@ class Context:
         kept = common_length(self.tokens, beginning)
         rest = beginning[kept:]
         if len(rest) <= self.free_tokens:
-            L.llama_memory_seq_cp(self._memory, _LIVE, _AHEAD, 0, kept)
-            self.ahead = list(beginning[:kept])
+            self._copy(_LIVE, _AHEAD, kept)
             yield from self._evaluate(rest, _AHEAD)
         elif may_cut_back and len(beginning) < self.n_ctx:
             self._forget(_LIVE, kept)
@@ -90,28 +116,41 @@ class Context:
         """Evaluate one token; raises as `evaluate` does."""
         self._next[0] = token
         status: int = L.llama_decode(self.pointer, self._batch_of_next)
-        self.tokens.append(token)
+        if status == _NO_ROOM:
+            status = self._decode_without_left(self._batch_of_next)
+        self._sequences[_LIVE].append(token)
         if status:
             self._check(status, _LIVE)
 
     def _evaluate(self, tokens: Sequence[int], sequence: int) -> Iterator[int]:
-        evaluated = self._tokens_of(sequence)
+        evaluated = self._sequences[sequence]
         for start in range(0, len(tokens), self._chunk_tokens):
             if self._abort.is_up():  # most GPUs don't look at the flag
                 raise AbortedError
             chunk = tokens[start : start + self._chunk_tokens]
             self._batch.fill(chunk, len(evaluated), sequence)
             status: int = L.llama_decode(self.pointer, self._batch.struct)
+            if status == _NO_ROOM:
+                status = self._decode_without_left(self._batch.struct)
             evaluated.extend(chunk)
             self._check(status, sequence)
             yield start + len(chunk)
 
-    def _tokens_of(self, sequence: int) -> list[int]:
-        return self.tokens if sequence == _LIVE else self.ahead
+    def _decode_without_left(self, batch: Any) -> int:
+        """Decode once more what found no room, in that of the chat before."""
+        self._forget(_LEFT, 0)
+        status: int = L.llama_decode(self.pointer, batch)
+        return status
+
+    def _copy(self, source: int, target: int, length: int = -1) -> None:
+        """Have a sequence begin with as many tokens of another, in the same cells; all of them for -1."""
+        self._forget(target, 0)
+        L.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        self._sequences[target] = self._sequences[source][: None if length < 0 else length]
 
     def _forget(self, sequence: int, start: int) -> int:
         """Forget the tokens of a sequence from a position on; return how many are left."""
-        tokens = self._tokens_of(sequence)
+        tokens = self._sequences[sequence]
         if start < len(tokens):
             if not L.llama_memory_seq_rm(self._memory, sequence, start, -1):
                 start = 0  # some kinds of memory can only be forgotten as a whole
@@ -123,7 +162,7 @@ class Context:
         if status == 0:
             return
         # Of a batch that failed, earlier parts may have been evaluated: llama.cpp knows how much is there.
-        del self._tokens_of(sequence)[L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
+        del self._sequences[sequence][L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
         if status == _ABORTED:
             raise AbortedError
         if status == _NO_ROOM:
