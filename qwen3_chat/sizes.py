@@ -20,9 +20,10 @@ def read_size(text: str) -> int | None:
     return int(float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _UNITS[unit]))
 
 
-def write_size(size_bytes: int) -> str:
-    """Write a size: `5.9 GiB`, `131 GiB`, `640 MiB`."""
+def write_size(size_bytes: int, digits: int = 1) -> str:
+    """Write a size: `5.9 GiB`, `131 GiB`, `640 MiB`; `digits` come after the point below 100."""
     if size_bytes < GIB:
         return f"{size_bytes / MIB:.0f} MiB"
-    digits = 0 if size_bytes >= 100 * GIB else 1
+    if size_bytes >= 100 * GIB:
+        digits = 0
     return f"{size_bytes / GIB:.{digits}f} GiB"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import ClickException, MissingParameter, NoSuchOption
-from typer.core import TyperCommand, TyperGroup
+from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
 
+from qwen3_chat.cli.help_pages import Command, Group, translated
 from qwen3_chat.cli.options import (
     ChatRef,
     Ctx,
@@ -26,61 +25,6 @@ from qwen3_chat.cli.options import (
 )
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
-
-HELP_PREFIX = "cli."
-OWN_TEXTS = {
-    "help": "cli.option.help",
-    "install_completion": "cli.option.install_completion",
-    "show_completion": "cli.option.show_completion",
-}
-"""Options that Typer adds by itself."""
-
-
-HEADINGS = {
-    "Usage:": "cli.heading.usage",
-    "Arguments:": "cli.heading.arguments",
-    "Options:": "cli.heading.options",
-    "Commands:": "cli.heading.commands",
-}
-"""Lines of a help page that Typer writes by itself."""
-
-
-class Command(TyperCommand):
-    """A command whose help page speaks the user's language."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Translate the help option."""
-        return _translated(super().get_help_option(ctx))
-
-    def get_help(self, ctx: Any) -> str:
-        """Translate the headings."""
-        return _with_headings(super().get_help(ctx))
-
-
-class Group(TyperGroup):
-    """The command group, likewise."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Translate the help option."""
-        return _translated(super().get_help_option(ctx))
-
-    def get_help(self, ctx: Any) -> str:
-        """Translate the headings."""
-        return _with_headings(super().get_help(ctx))
-
-
-def _with_headings(page: str) -> str:
-    for heading, key in HEADINGS.items():
-        page = re.sub(f"^{heading}", t(key), page, flags=re.MULTILINE)
-    return page
-
-
-def _translated(parameter: Any) -> Any:
-    if parameter is not None:
-        text = OWN_TEXTS.get(parameter.name, getattr(parameter, "help", None))
-        if text and text.startswith(HELP_PREFIX):
-            parameter.help = t(text)
-    return parameter
 
 
 def chat(
@@ -103,11 +47,14 @@ def chat(
 
         typer.echo(f"qwen3-chat {__version__}")
         raise typer.Exit
+    choice = ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server)
     if context.invoked_subcommand is not None:
+        if choice != ModelChoice() or chat is not None:
+            raise UsageError("cli.options_before", command=context.invoked_subcommand)
         return
     from qwen3_chat.cli.tui import run_app
 
-    run_app(ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server), chat)
+    raise typer.Exit(run_app(choice, chat))
 
 
 def ask(
@@ -221,6 +168,31 @@ def rm(
     raise typer.Exit(remove_model(model))
 
 
+def models(
+    json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
+    vram: Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")] = None,
+    ram: Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")] = None,
+    ctx: Annotated[
+        int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.models_ctx")
+    ] = None,
+    lang: Lang = None,
+) -> None:
+    """Show which models fit."""
+    from qwen3_chat.cli.models import list_models
+
+    list_models(json, vram, ram, ctx)
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
+    lang: Lang = None,
+) -> None:
+    """Check everything that a model needs."""
+    from qwen3_chat.cli.doctor import examine
+
+    examine(as_json=json)
+
+
 def build() -> Any:
     """Make the command tree and translate it."""
     app = typer.Typer(
@@ -232,14 +204,14 @@ def build() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, pull, rm, chats, export):
+    for command in (ask, models, pull, rm, chats, export, doctor):
         about = t(f"cli.about.{command.__name__}")
         app.command(command.__name__, cls=Command, help=about, short_help=about)(command)
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
         for parameter in node.params:
-            _translated(parameter)
+            translated(parameter)
     return root
 
 
@@ -261,6 +233,8 @@ def run_command(arguments: Sequence[str]) -> int:
         raise _usage_error(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
+    if status == INTERRUPTED_STATUS:  # what Typer makes of a KeyboardInterrupt
+        raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 
 
@@ -272,5 +246,8 @@ def _usage_error(error: ClickException) -> Qwen3ChatError:
             return UsageError(
                 "cli.missing", name=str(error.param.metavar or error.param.name) if error.param else ""
             )
+        case BadParameter():
+            name = "/".join(error.param.opts) if error.param else ""
+            return UsageError("cli.bad_value", name=name)
         case _:
-            return UsageError("cli.wrong_usage", reason=error.format_message())
+            return UsageError("cli.wrong_usage")

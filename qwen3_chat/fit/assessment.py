@@ -98,5 +98,8 @@ def _too_large(
     least = cpu_plan(model.shape, weights, machine, n_ctx or LEAST_N_CTX, KvType.Q8_0)
     # What is free may be enough, but not in one piece: each part of the model needs its memory beside it.
     key = "fit.split" if least.need_bytes <= machine.usable_bytes else "fit.too_large"
-    values: Values = {"need": write_size(least.need_bytes), "free": write_size(machine.usable_bytes)}
+    need, free = write_size(least.need_bytes), write_size(machine.usable_bytes)
+    if need == free:  # a digit more shows the difference
+        need, free = write_size(least.need_bytes, digits=2), write_size(machine.usable_bytes, digits=2)
+    values: Values = {"need": need, "free": free}
     return Assessment(model, quant, Fit.TOO_LARGE, least, Reason(key, values))

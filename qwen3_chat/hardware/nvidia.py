@@ -1,0 +1,48 @@
+"""NVIDIA's GPUs, as the driver's own library tells them."""
+
+from __future__ import annotations
+
+from qwen3_chat.hardware.report import SystemGpu, Vendor
+
+
+def nvidia_gpus() -> tuple[SystemGpu, ...]:
+    """List the GPUs; none where there is no driver."""
+    import pynvml  # here: only asked for when a machine is probed
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        version = pynvml.nvmlSystemGetCudaDriverVersion()
+        cuda_version = (version // 1000, version % 1000 // 10)
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return tuple(_gpu(handle, cuda_version) for handle in handles)
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
+    """Describe one GPU; some don't tell their memory, because it is the RAM."""
+    import pynvml
+
+    name = pynvml.nvmlDeviceGetName(handle)
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        total_bytes, free_bytes = int(memory.total), int(memory.free)
+    except pynvml.NVMLError:
+        total_bytes = free_bytes = 0
+    try:
+        drives_display = bool(pynvml.nvmlDeviceGetDisplayActive(handle))
+    except pynvml.NVMLError:
+        drives_display = False
+    return SystemGpu(
+        Vendor.NVIDIA,
+        name if isinstance(name, str) else name.decode(errors="replace"),
+        total_bytes,
+        free_bytes,
+        drives_display,
+        cuda_version=cuda_version,
+    )
