@@ -2,7 +2,7 @@
 
 TEXTS = {
     # engine
-    "engine.text_not_unicode": "文本里有半个字符，无法传递。",
+    "engine.text_not_unicode": "文本含有不完整的字符，无法处理。",
     "engine.bindings_differ": "当前安装的 llama-cpp-python 是 {version}，本程序需要 0.3.36。",
     "engine.llama_cpp_broken": "无法载入 llama.cpp：{reason}",
     "engine.not_started": "引擎启动失败：{reason}",
@@ -209,7 +209,7 @@ TEXTS = {
     "session.too_long": "这条消息有 {tokens} 个 token，超出了 {n_ctx} 的上下文；请缩短消息，或用更大的 --ctx 启动。",
     "cli.about": "在自己的电脑上、在终端里与 Qwen3 对话。不带子命令时直接打开对话界面。",
     "cli.about.ask": "提一个问题：回答写到标准输出，思考过程和提示写到标准错误。",
-    "cli.about.chats": "列出保存的对话，最新的在前。",
+    "cli.about.chats": "列出已保存的对话，最新的在前。",
     "cli.about.export": "把对话导出为 Markdown、HTML、JSON 或纯文本，写到标准输出或新文件。",
     "cli.heading.usage": "用法：",
     "cli.heading.arguments": "参数：",
@@ -399,7 +399,7 @@ TEXTS = {
     "ui.key.new_chat": "新对话",
     "ui.tip.new_chat": "开始新对话",
     "ui.key.chats": "对话",
-    "ui.tip.chats": "查找保存的对话并继续",
+    "ui.tip.chats": "查找已保存的对话并继续",
     "ui.key.export": "导出",
     "ui.tip.export": "把这个对话导出为新的 Markdown 文件",
     "ui.key.retry": "重答",

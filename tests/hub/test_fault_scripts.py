@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,17 +99,34 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def is_over(running: asyncio.Task[None], first: FakeHub) -> bool:
-    return first.stalled.is_set() or running.done()
+def size_of(part: Path) -> int:
+    return len(content(part) or b"")
 
 
-async def killed(command: Command, first: FakeHub, part: Path, least_bytes: int) -> None:
+async def killed(command: Command, part: Path, least_bytes: int) -> None:
     """Start the real program; kill it without warning in the middle."""
     process = command.start("pull", f"{REPOSITORY}:{NAME}", "--json")
-    await until(lambda: first.stalled.is_set() or process.poll() is not None)
-    await until(lambda: process.poll() is not None or len(content(part) or b"") >= least_bytes)
+    await until(lambda: process.poll() is not None or size_of(part) >= least_bytes)
     process.kill()
     await asyncio.to_thread(process.communicate)
+
+
+async def cancelled(download: Download, file: HubFile, target: Path, least_bytes: int) -> None:
+    """Start a download; cancel it in the middle."""
+    patient = replace(download, patience=replace(download.patience, stall_s=60))
+    running = asyncio.create_task(patient.fetch(file, target))
+    part = part_path(target, file)
+    await until(lambda: running.done() or size_of(part) >= least_bytes)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def least_bytes(run: Run, part: Path) -> int:
+    """When a run may be ended: what comes before the stall is there, but for what is still in memory."""
+    (stall,) = run.first
+    assert isinstance(stall, Stall)
+    return size_of(part) + stall.after_bytes - MIB
 
 
 async def play(
@@ -123,21 +139,14 @@ async def play(
     part = part_path(target, file)
     for run in runs:
         first.faults, second.faults = type(first.faults)(run.first), type(second.faults)(run.second)
-        first.stalled.clear()
         match run.end:
             case End.BY_ITSELF:
                 with suppress(HubError):
                     await download.fetch(file, target)
             case End.CANCELLED:
-                patient = replace(download, patience=replace(download.patience, stall_s=60))
-                running = asyncio.create_task(patient.fetch(file, target))
-                await until(partial(is_over, running, first))
-                running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
+                await cancelled(download, file, target, least_bytes(run, part))
             case End.KILLED:
-                least_bytes = len(content(part) or b"") + MIB // 2
-                await killed(command, first, part, least_bytes)
+                await killed(command, part, least_bytes(run, part))
         if content(target) is not None:
             break
     first.faults.clear()
