@@ -93,7 +93,8 @@ class Imitation:
             case ServerKind.LLAMA_SERVER, "/apply-template":
                 messages = request.json["messages"]
                 assert isinstance(messages, list)
-                return json_reply({"prompt": "<|im_start|>" * (len(messages) + 1)})
+                n_starts = len(messages) + bool(request.json.get("add_generation_prompt", True))
+                return json_reply({"prompt": "<|im_start|>" * n_starts})
             case ServerKind.LLAMA_SERVER, "/tokenize":
                 return json_reply({"tokens": self._ids(request.json)})
             case ServerKind.LLAMA_SERVER, "/v1/chat/completions/control":
@@ -130,7 +131,7 @@ class Imitation:
     def _chat(self, body: dict[str, object]) -> Reply:
         messages = body["messages"]
         assert isinstance(messages, list)
-        newest = str(messages[-1]["content"])
+        newest = str([message for message in messages if message["role"] == "user"][-1]["content"])
         if len(newest) > TOO_LONG:
             refusal = {"error": _REFUSALS[self.kind]}
             return json_reply(refusal, 400)
@@ -154,6 +155,10 @@ class Imitation:
 
     def _reply(self, body: dict[str, object], newest: str) -> Iterator[dict[str, object]]:
         thinks = self._thinks(body, newest)
+        if body.get("continue_final_message") == "content":  # the rest of ANSWER
+            yield from (chunk(content=text) for text in ANSWER[1:])
+            yield chunk(finish="stop")
+            return
         budget = body.get("reasoning_budget_tokens", body.get("thinking_budget"))
         thinking = THINKING if not isinstance(budget, int) else THINKING[:budget]
         calls = "weather" in newest and "tools" in body

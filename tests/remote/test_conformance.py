@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine.remote import RemoteEngine, ServerKind
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed, ReasoningDelta
 from tests.conftest import REPOSITORY
@@ -86,6 +86,12 @@ async def observed(engine: RemoteEngine, wire: WireServer, imitation: Imitation)
     told_to_answer = bool(imitation.controls)
     assert ("remote.thinks_on" in stopped.notices) != told_to_answer
     cells["Ctrl+G: answer now"] = WORKS if told_to_answer else NOT_OFFERED
+
+    cells["F6: go on with a stopped reply"] = WORKS if engine.capabilities.continues_prefix else NOT_OFFERED
+    if engine.capabilities.continues_prefix:
+        begun = ChatMessage(Role.ASSISTANT, "There are", "hm")
+        rest = await hear(engine, ask("How many?", prefix=begun))
+        assert (rest.reasoning, rest.answer) == ("hm", ANSWERED)
 
     endless = await hear(engine, ask("x" * (TOO_LONG + 1)))
     assert endless.failure is not None

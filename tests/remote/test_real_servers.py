@@ -150,6 +150,23 @@ async def test_llama_server_counts_exactly_and_tells_its_progress_and_what_it_re
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("n_pieces", [20, 85])
+async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: str, n_pieces: int) -> None:
+    async with talking_to(served_demo) as engine:
+        whole = await hear(engine, sure())
+        stopped = await stopped_after(engine, n_pieces, sure())
+        assert (n_pieces == 20) == (stopped.answer == "")
+        assert (stopped.reasoning, stopped.answer) != (whole.reasoning, whole.answer)
+        prefix = ChatMessage(Role.ASSISTANT, stopped.answer, stopped.reasoning)
+        rest = await hear(engine, sure(prefix=prefix))
+        measure = await engine.measure(sure(prefix=prefix))
+    assert (rest.reasoning, rest.answer) == (whole.reasoning, whole.answer)
+    assert rest.end is not None
+    assert measure.exact
+    assert measure.total == rest.end.usage.prompt_tokens
+
+
+@pytest.mark.full
 async def test_llama_server_is_idle_once_a_reply_is_stopped(endless_gguf: Path) -> None:
     with llama_server(endless_gguf) as url:
         async with talking_to(url) as engine, httpx2.AsyncClient(trust_env=False) as client:

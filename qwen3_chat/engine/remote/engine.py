@@ -164,7 +164,7 @@ class RemoteEngine:
         try:
             served = await self._known()
         except EngineError as error:
-            put(_failure(error))
+            put(EngineFailed.of(error))
             return
         endpoint = self._settings.endpoint
         if self._settings.key and not (endpoint.is_encrypted or endpoint.is_loopback):
@@ -178,7 +178,7 @@ class RemoteEngine:
             served = await self._known()
             body = chat_body(request, served)
         except EngineError as error:
-            put(_failure(error))
+            put(EngineFailed.of(error))
             return
         if request.thinking_budget is not None and not TRAITS[served.kind].budget_field:
             self._say_once(put, "remote.no_budget", server=served.server)
@@ -186,6 +186,8 @@ class RemoteEngine:
             request.mode, self._clock, bool(request.tools), served.opens_thinking
         )
         self._put = put
+        if request.prefix is not None:
+            _put_all(put, reply.begin(request.prefix))
         stopped: StopReason | None = None
         failure: EngineError | None = None
         decoder = BodyDecoder()
@@ -202,7 +204,7 @@ class RemoteEngine:
             put(Notice("remote.damaged", {"count": decoder.damaged}))
         failure = failure or (None if stopped else self._fault(reply, decoder, served))
         estimate = estimated(request).total
-        put(_failure(failure) if failure else reply.finished(request.seed, estimate, stopped))
+        put(EngineFailed.of(failure) if failure else reply.finished(request.seed, estimate, stopped))
 
     async def _read(
         self,
@@ -254,8 +256,3 @@ def _nowhere(event: EngineEvent) -> None:
 def _put_all(put: Put, events: list[EngineEvent]) -> None:
     for event in events:
         put(event)
-
-
-def _failure(error: EngineError) -> EngineFailed:
-    values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
-    return EngineFailed(error.key, values)

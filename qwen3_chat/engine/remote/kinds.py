@@ -37,7 +37,8 @@ class Traits:
 
     `budget_field` carries the most tokens of thinking, `sampling_fields` are those beyond OpenAI's own that
     are understood. `ends_thinking`: a running reply can be told to answer now; `counts`: it tokenises;
-    `takes_reasoning`: thinking within a sequence of tool calls may be sent back.
+    `takes_reasoning`: thinking within a sequence of tool calls may be sent back; `continues`: it goes on with
+    a reply that was stopped, in its thinking as well.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Traits:
     ends_thinking: bool = False
     counts: bool = False
     takes_reasoning: bool = False
+    continues: bool = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -57,7 +59,7 @@ class Traits:
             thinking_budget=self.budget_field is not None,
             tools=True,
             exact_counts=self.counts,
-            continues_prefix=False,
+            continues_prefix=self.continues,
         )
 
 
@@ -71,6 +73,7 @@ TRAITS = {
         ends_thinking=True,
         counts=True,
         takes_reasoning=True,
+        continues=True,
     ),
     ServerKind.LLAMA_CPP_PYTHON: Traits("llama-cpp-python", Switch.TAG),
     ServerKind.OLLAMA: Traits("Ollama", Switch.THINK, takes_reasoning=True),

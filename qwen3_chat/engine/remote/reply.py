@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
+from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, ToolCall, Usage
 from qwen3_chat.engine.remote.characters import WholeCharacters
 from qwen3_chat.engine.remote.chunks import CallPiece, UsageReport, read_chunk
 from qwen3_chat.engine.remote.stream_decoding import DONE
@@ -70,6 +70,14 @@ class ReplyReader:
     def in_reasoning(self) -> bool:
         """Whether the model is thinking, as far as it can be told."""
         return self._n_answer == 0 and not self.is_finished
+
+    def begin(self, prefix: ChatMessage) -> list[EngineEvent]:
+        """Take the beginning of a reply that goes on; the server sends only the rest."""
+        events: list[EngineEvent] = []
+        if prefix.reasoning:
+            self._has_reasoning_field = True
+            events += self._read_reasoning(prefix.reasoning)
+        return events + self._split(prefix.content) if prefix.content else events
 
     def feed(self, value: object) -> list[EngineEvent]:
         """Take a value of the stream, return what it means."""
@@ -155,7 +163,7 @@ class ReplyReader:
         return Timings(
             prefill_s=waited_s if self._report.prefill_s is None else self._report.prefill_s,
             first_token_s=waited_s,
-            reasoning_s=0.0 if self._last_reasoning_s is None else self._last_reasoning_s - first_s,
+            reasoning_s=max(0.0, (self._last_reasoning_s or first_s) - first_s),
             decode_s=decode_s,
             tokens_per_s=completion / decode_s if decode_s > 0 else 0.0,
         )

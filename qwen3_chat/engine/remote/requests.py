@@ -40,7 +40,7 @@ def template_body(request: ChatRequest, served: ServedModel) -> Body:
     Raises:
         EngineError: as `chat_body` does.
     """
-    body: Body = {"messages": wire_messages(request.messages, served.kind)}
+    body: Body = {"messages": wire_messages(request.messages, served.kind)} | _continuation(request, served)
     if request.tools:
         body["tools"] = [_schema(tool) for tool in request.tools]
     if TRAITS[served.kind].switch is Switch.TEMPLATE:
@@ -112,6 +112,7 @@ def _openai_body(request: ChatRequest, served: ServedModel) -> Body:
                 pass
     if traits.budget_field and request.thinking_budget is not None and _thinks(request):
         body[traits.budget_field] = request.thinking_budget
+    body |= _continuation(request, served)
     if served.kind is ServerKind.LLAMA_SERVER:
         body |= {
             "return_progress": True,
@@ -119,6 +120,19 @@ def _openai_body(request: ChatRequest, served: ServedModel) -> Body:
             "reasoning_budget_message": BUDGET_MESSAGE,
         }
     return body
+
+
+def _continuation(request: ChatRequest, served: ServedModel) -> Body:
+    """Write how a reply that was stopped goes on: as the last message, in the part where it stopped."""
+    prefix = request.prefix
+    if prefix is None or not TRAITS[served.kind].continues or not (prefix.content or prefix.reasoning):
+        return {}
+    begun = {"role": "assistant", "content": prefix.content, "reasoning_content": prefix.reasoning}
+    return {
+        "messages": [*wire_messages(request.messages, served.kind), begun],
+        "add_generation_prompt": False,
+        "continue_final_message": "content" if prefix.content else "reasoning_content",
+    }
 
 
 def _ollama_body(request: ChatRequest, served: ServedModel) -> Body:
