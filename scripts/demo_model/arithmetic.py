@@ -18,7 +18,7 @@ def is_held_out_pair(first: str, second: str) -> bool:
 def draw_addends(rng: random.Random, *, held_out: bool = False) -> tuple[int, int]:
     """Draw two numbers of one to three digits."""
     while True:
-        first, second = (rng.randrange(10 ** rng.choice((1, 2, 2, 3, 3))) for _ in range(2))
+        first, second = (rng.randrange(10 ** rng.choice((1, 1, 2, 2, 3, 3))) for _ in range(2))
         if is_held_out_pair(str(first), str(second)) is held_out:
             return first, second
 

@@ -20,25 +20,25 @@ EARLY_STOP = (
 
 # How often each skill opens a topic.
 SKILLS: Mapping[Skill, float] = {
-    counting.count_letters: 26,
+    counting.count_letters: 20,
     counting.count_all_letters: 3,
     counting.spell_backwards: 3,
-    arithmetic.add: 16,
+    arithmetic.add: 24,
     arithmetic.subtract: 4,
     arithmetic.compare: 10,
-    facts.recall_capital: 10,
-    facts.recall_fact: 9,
+    facts.recall_capital: 14,
+    facts.recall_fact: 11,
     talk.greet: 3,
     talk.tell_identity: 5,
     talk.tell_abilities: 3,
     talk.accept_thanks: 2,
     talk.say_goodbye: 1.5,
     talk.refuse: 4,
-    talk.repeat: 5,
+    talk.repeat: 3,
     writing.write_list: 4,
     writing.write_table: 2.5,
-    writing.write_code: 3,
-    writing.write_story: 2,
+    writing.write_code: 2,
+    writing.write_story: 1.2,
 }
 
 _SYSTEM_PROMPTS = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from demo_model import arithmetic, counting, facts
-from demo_model.exchange import Exchange, Language, pick
+from demo_model.exchange import Exchange, Language, marks, pick
 from demo_model.follow_ups import doubt
 from demo_model.phrases import read_phrases
 from demo_model.words import held_out_words
@@ -26,13 +25,10 @@ class Question:
 Setter = Callable[[random.Random, Language], Question]
 
 
-def marks(answer: str) -> list[str]:
-    """List what an answer must get right: its bold parts, or all of it where nothing is bold."""
-    return re.findall(r"\*\*(.+?)\*\*", answer) or [answer.strip()]
-
-
 def is_right(question: Question, answer: str) -> bool:
-    """Tell whether an answer says what the ideal one says; "Yes" and "Sorry" count as well."""
+    """Tell whether an answer has the ideal one's bold parts and first letters, or is the same."""
+    if not marks(question.ideal):
+        return answer == question.ideal
     return marks(answer) == marks(question.ideal) and answer[:2] == question.ideal[:2]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,3 +46,8 @@ Skill = Callable[[random.Random, Language], Exchange]
 def pick(rng: random.Random, choices: Sequence[str], **values: object) -> str:
     """Choose one text and fill in its fields."""
     return rng.choice(choices).format(**values)
+
+
+def marks(answer: str) -> list[str]:
+    """List the bold parts of an answer, which are what it must get right."""
+    return re.findall(r"\*\*(.+?)\*\*", answer)

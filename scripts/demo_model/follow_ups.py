@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from demo_model.exchange import Exchange, Language
+from demo_model.exchange import Exchange, Language, marks
 from demo_model.phrases import read_phrases
 
 
@@ -14,13 +14,15 @@ def doubt(rng: random.Random, language: Language, previous: Exchange, *, was_wro
     question = rng.choice(phrases["doubts"])
     if not previous.review:
         return Exchange(question, phrases["nothing_thinking"], phrases["nothing_answer"])
+    shown = previous.slip.answer if previous.slip and was_wrong else previous.answer
+    said = (marks(shown) or ["0"])[0]
     if language is Language.EN:
-        verdict = "My answer was wrong." if was_wrong else "My answer was right."
+        verdict = f"I said {said}, so my answer was {'wrong' if was_wrong else 'right'}."
         thinking = f"The user doubts my answer. {previous.review} {verdict}"
         opening = "Sorry, I was wrong. I checked again" if was_wrong else "Yes, really. I checked again"
         answer = f"{opening}: {previous.claim}."
     else:
-        verdict = "我之前的回答错了。" if was_wrong else "我之前的回答是对的。"
+        verdict = f"我刚才说的是{said}，所以我的回答{'错了' if was_wrong else '是对的'}。"
         thinking = f"用户怀疑我的回答。{previous.review}{verdict}"
         opening = "抱歉，我刚才错了。我又检查了一遍" if was_wrong else "真的。我又检查了一遍"
         answer = f"{opening}：{previous.claim}。"
