@@ -15,6 +15,8 @@ TEXTS = {
     "engine.context_refused": "A context of {n_ctx:,} tokens could not be made: {reason}",
     "engine.context_capped": "The model was made for {n_ctx:,} tokens of context, so it gets that, not {wanted:,}.",
     "engine.context_reduced": "Memory is short: the context is {n_ctx:,} tokens.",
+    "engine.kv_quantised": "Memory is short: the context is kept in 8 bits, which is slower.",
+    "engine.smaller_chunks": "Memory is short: the prompt is evaluated {tokens} tokens at a time, which is slower.",
     "engine.prompt_too_long": "The conversation takes {tokens:,} tokens, but the context holds only {n_ctx:,}.",
     "engine.no_room": "The context of {n_ctx:,} tokens is full.",
     "engine.evaluation_failed": "llama.cpp could not evaluate the text (status {status}).",

@@ -15,6 +15,8 @@ TEXTS = {
     "engine.context_refused": "无法创建 {n_ctx:,} token 的上下文：{reason}",
     "engine.context_capped": "该模型最多支持 {n_ctx:,} token 的上下文，因此没有采用 {wanted:,}。",
     "engine.context_reduced": "内存紧张，上下文缩小为 {n_ctx:,} token。",
+    "engine.kv_quantised": "内存紧张，上下文改用 8 位存储，速度会慢一些。",
+    "engine.smaller_chunks": "内存紧张，提示词改为每次处理 {tokens} 个 token，速度会慢一些。",
     "engine.prompt_too_long": "对话共有 {tokens:,} token，而上下文只能容纳 {n_ctx:,}。",
     "engine.no_room": "{n_ctx:,} token 的上下文已经用完。",
     "engine.evaluation_failed": "llama.cpp 无法处理这段文本（状态码 {status}）。",

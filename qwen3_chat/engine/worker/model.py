@@ -16,6 +16,7 @@ from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.engine.worker import cores
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import Context
+from qwen3_chat.engine.worker.context_ladder import ContextPlan, ladder
 from qwen3_chat.engine.worker.context_size import choose_n_ctx
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -31,7 +32,7 @@ Report = Callable[[EngineEvent], None]
 DEMO_NAME = "Qwen3-chat demo"
 _QWEN3 = ("qwen3", "qwen3moe")
 _SPARE_BYTES = 1 << 30  # for compute buffers and for whatever else runs
-_SEQUENCES = 4  # the live chat, and room for what is evaluated ahead or kept; they share the cells
+_SEQUENCES = 4  # of `Context`; they share the cells
 _CPU_CHUNK_TOKENS, _GPU_CHUNK_TOKENS = 128, 512
 _READ_BYTES = 4 << 20
 _REPORT_EVERY_S = 0.05
@@ -72,11 +73,13 @@ def load(settings: LoadSettings, abort: AbortFlag, report: Report, llama_log: Ll
         n_ctx, notice = choose_n_ctx(
             settings.n_ctx, header.n_ctx_train, header.kv_bytes_per_token, free_bytes
         )
-        context = _make_context(pointer, n_ctx, settings, bool(n_gpu_layers), llama_log)
+        context, notices = _largest_context(pointer, n_ctx, settings, bool(n_gpu_layers), abort, llama_log)
     except EngineError:
         L.llama_model_free(pointer)
         raise
-    if notice:
+    if notice and context.n_ctx == n_ctx:
+        report(notice)
+    for notice in notices:
         report(notice)
     description = LoadedModel(
         name=header.name or path.stem,
@@ -155,22 +158,39 @@ def _fill_page_cache(path: Path, progress: _Progress) -> None:
             done_bytes += read_bytes
 
 
-def _make_context(
-    model: Any, n_ctx: int, settings: LoadSettings, uses_gpu: bool, llama_log: LlamaLog
-) -> Context:
-    chunk_tokens = _GPU_CHUNK_TOKENS if uses_gpu else _CPU_CHUNK_TOKENS
+def _largest_context(
+    model: Any, n_ctx: int, settings: LoadSettings, uses_gpu: bool, abort: AbortFlag, llama_log: LlamaLog
+) -> tuple[Context, tuple[Notice, ...]]:
+    """Make the first context that there is memory for, with what to tell of it.
+
+    Raises:
+        EngineError: not even the smallest could be made; `Cancelled` where the flag went up.
+    """
+    first = ContextPlan(n_ctx, _GPU_CHUNK_TOKENS if uses_gpu else _CPU_CHUNK_TOKENS)
+    reason = ""
+    for plan, notices in ladder(first, n_ctx_is_wanted=settings.n_ctx is not None):
+        if abort.is_up():
+            raise Cancelled("engine.load_cancelled")
+        llama_log.forget_errors()
+        if pointer := L.llama_init_from_model(model, _context_params(plan, settings, uses_gpu)):
+            return Context(pointer, plan.chunk_tokens), notices
+        reason = reason or llama_log.reason()
+    raise EngineError("engine.context_refused", n_ctx=n_ctx, reason=reason)
+
+
+def _context_params(plan: ContextPlan, settings: LoadSettings, uses_gpu: bool) -> Any:
     params = L.llama_context_default_params()
-    params.n_ctx = n_ctx
-    params.n_batch = params.n_ubatch = chunk_tokens
+    params.n_ctx = plan.n_ctx
+    params.n_batch = params.n_ubatch = plan.chunk_tokens
     params.n_seq_max, params.kv_unified = _SEQUENCES, True
     params.n_outputs_max = _SEQUENCES  # one is enough to sample, but llama.cpp wants one for each sequence
     params.n_threads = params.n_threads_batch = settings.n_threads or cores.default_threads()
     # On the CPU it halves the speed of decoding at a few thousand tokens.
     params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_AUTO if uses_gpu else L.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    pointer = L.llama_init_from_model(model, params)
-    if not pointer:
-        raise EngineError("engine.context_refused", n_ctx=n_ctx, reason=llama_log.reason())
-    return Context(pointer, chunk_tokens)
+    if plan.has_quantised_kv:
+        params.type_k = params.type_v = L.GGML_TYPE_Q8_0
+        params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_ENABLED  # there is no other way to read it
+    return params
 
 
 def _free_bytes(gpus: list[Device], path: Path) -> int:
