@@ -19,11 +19,11 @@ def with_gpus(ram_gib: int, *vram_gib: int) -> Machine:
 
 
 def apple(ram_gib: int) -> Machine:
-    """An Apple machine of which the system takes 4 GiB, with the usual working set."""
+    """An Apple machine of whose memory other programs take a quarter, with the usual working set."""
     share = 2 / 3 if ram_gib <= 36 else 3 / 4
     bandwidth = apple_bandwidth("", ram_gib * GIB)
     gpu = Gpu("", int(ram_gib * GIB * share), ram_gib * GIB, bandwidth, shares_ram=True)
-    return Machine((ram_gib - 4) * GIB, bandwidth, (gpu,))
+    return Machine((ram_gib - max(4, ram_gib // 4)) * GIB, bandwidth, (gpu,))
 
 
 MACHINES = {

@@ -34,7 +34,7 @@ PICKS = {
     "2 × 24 GiB VRAM, 64 GiB": ("32B", "Q8_0", Placement.GPU, 16384),
     "Apple, 8 GB": ("1.7B", "Q8_0", Placement.GPU, 16384),
     "Apple, 16 GB": ("14B", "Q4_K_M", Placement.GPU, 16384),
-    "Apple, 24 GB": ("30B-A3B", "Q4_K_M", Placement.CPU, 8192),
+    "Apple, 24 GB": ("14B", "Q6_K", Placement.GPU, 16384),
     "Apple, 32 GB": ("30B-A3B", "Q4_K_M", Placement.GPU, 16384),
     "Apple, 48 GB": ("32B", "Q6_K", Placement.GPU, 16384),
     "Apple, 64 GB": ("32B", "Q6_K", Placement.GPU, 16384),
