@@ -379,7 +379,7 @@ TEXTS = {
     "ui.welcome.title": "Welcome to qwen3-chat.",
     "ui.welcome.demo": "This is the demo model: a toy of {parameters} parameters that lets you try the app at once. It counts letters, adds numbers, knows a few facts, and is often wrong.",
     "ui.welcome.real": "For a real Qwen3, leave with Ctrl+Q and run `qwen3-chat pull 4B`, or put a GGUF file of your own into {folder}; then start qwen3-chat again.",
-    "ui.welcome.model": "{name} {quant} is ready, with a context of {n_ctx} tokens.",
+    "ui.welcome.model": "{name} is ready, with a context of {n_ctx} tokens.",
     "ui.welcome.try": "Try:  How many r's in strawberries?    Ctrl+T switches thinking, F1 shows all keys.",
     "ui.chats.title": "Chats",
     "ui.chats.renaming": "New title",

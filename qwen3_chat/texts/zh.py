@@ -369,7 +369,7 @@ TEXTS = {
     "ui.welcome.title": "欢迎使用 qwen3-chat。",
     "ui.welcome.demo": "现在运行的是演示模型：只有 {parameters} 参数的玩具，让你马上体验应用。它会数字母、做加法、知道一点常识，也经常出错。",
     "ui.welcome.real": "想用真正的 Qwen3：按 Ctrl+Q 退出后运行 `qwen3-chat pull 4B`，或把自己的 GGUF 文件放进 {folder}，再重新启动 qwen3-chat。",
-    "ui.welcome.model": "{name} {quant} 已就绪，上下文 {n_ctx} 个 token。",
+    "ui.welcome.model": "{name} 已就绪，上下文 {n_ctx} 个 token。",
     "ui.welcome.try": "试试：strawberries里有几个字母r？    Ctrl+T 开关思考，F1 查看全部按键。",
     "ui.chats.title": "对话",
     "ui.chats.renaming": "新标题",

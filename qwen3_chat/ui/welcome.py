@@ -18,6 +18,7 @@ def welcome(model: LoadedModel | None, models_folder: Path) -> Entry:
         lines += [t("ui.welcome.demo", parameters=parameters(model.parameters)), ""]
         lines += [t("ui.welcome.real", folder=models_folder), ""]
     elif model is not None:
-        lines += [t("ui.welcome.model", name=model.name, quant=model.quant, n_ctx=model.n_ctx), ""]
+        name = " ".join(filter(None, (model.name, model.quant)))
+        lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), ""]
     lines.append(t("ui.welcome.try"))
     return Entry(NOTICE, "\n".join(lines))

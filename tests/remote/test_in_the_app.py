@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from qwen3_chat.engine.remote import ServerKind
+from tests.e2e.conftest import Program
 from tests.harness import open_app
 from tests.remote.imitations import Imitation
 from tests.remote.talking import talking_to
@@ -51,3 +54,24 @@ async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_p
         url = wire.url
     async with talking_to(url) as engine, open_app(tmp_path, engine, size=(120, 30)) as app:
         await app.sees("can't be reached")
+
+
+WRONG = [
+    (("--endpoint", "http://localhost:1", "--demo"), 2, "Name a server or a model here"),
+    (("--endpoint", "ftp://localhost"), 2, "not the address of a server"),
+    (("--endpoint", "http://me:sk-secret@host"), 2, "Keys and passwords don't belong in the address"),
+    (("--server", "vllm"), 2, "give that too"),
+    (("--endpoint", "http://localhost:1", "--server", "vLLLM"), 2, "choose one of vllm, sglang"),
+    (("--endpoint", "http://127.0.0.1:1"), 1, "127.0.0.1:1 can't be reached"),
+]
+
+
+@pytest.mark.parametrize(("options", "status", "sentence"), WRONG)
+def test_what_cannot_be_is_told_in_one_sentence(
+    program: Program, options: tuple[str, ...], status: int, sentence: str
+) -> None:
+    done = program.run("ask", *options, "Hello")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "sk-secret" not in done.stderr

@@ -13,13 +13,14 @@ from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, Think
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.remote import RemoteEngine
-from qwen3_chat.events import AnswerDelta, PrefillProgressed, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, Notice, PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import Store
 from tests.e2e.conftest import Program
 from tests.remote.conftest import N_CTX, llama_server
 from tests.remote.talking import Heard, ask, hear, talking_to
+from tests.remote.test_conformance import NOT_OFFERED, documented
 
 QUESTION = "How many r's in strawberries?"
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
@@ -79,6 +80,30 @@ async def test_the_server_of_llama_cpp_python_holds_the_conversation(llama_cpp_p
         assert engine.model.engine.startswith("llama-cpp-python · ")
         assert not (await engine.measure(sure())).exact
         await check_conversation(engine)
+
+
+async def test_the_table_in_the_documentation_is_right_about_llama_cpp_python(llama_cpp_python: str) -> None:
+    column = {feature: row["llama-cpp-python"] for feature, row in documented().items()}
+    async with talking_to(llama_cpp_python) as engine:
+        loading = [event async for event in engine.load()]
+        thought = await hear(engine, sure())
+        limited = await hear(engine, sure(thinking_budget=1))
+        estimate = (await engine.measure(sure())).total
+    assert thought.end is not None
+    assert [event.key for event in loading if isinstance(event, Notice)] == ["remote.context_assumed"]
+    assert thought.end.usage.prompt_tokens == estimate  # for want of a better figure
+    assert limited.notices == ["remote.no_budget"]
+    assert {feature for feature, cell in column.items() if cell == NOT_OFFERED} == {
+        "context size told",
+        "tokens counted before sending",
+        "tokens of the reply told",
+        "reused tokens told",
+        "progress of reading the prompt",
+        "thinking budget",
+        "Ctrl+G: answer now",
+        "F6: go on with a stopped reply",
+        "a chat that is too long is explained",
+    }
 
 
 async def test_a_chat_goes_from_this_machine_to_a_server_and_back(

@@ -10,10 +10,12 @@ from qwen3_chat.engine.remote.kinds import ServerKind
 from qwen3_chat.engine.remote.served_model import ASSUMED_N_CTX, ServedModel
 from qwen3_chat.engine.remote.transport import Answer, Transport
 from qwen3_chat.errors import EngineError
+from qwen3_chat.plain import plain
 
 OLLAMA_N_CTX = 8192
 """What is asked of Ollama, whose own default leaves no room to think."""
 
+MOST_NAMES = 12
 START = "<|im_start|>"
 
 _OWNERS = {
@@ -86,7 +88,9 @@ def _chosen(models: Sequence[Fields], wanted: str | None, host: str, must_be_lis
     partial = [name for name in ids if wanted.lower() in name.lower()]
     name = next(iter(exact or partial), "")
     if not name and ids and must_be_listed:
-        raise EngineError("remote.no_model", host=host, model=wanted, known=", ".join(sorted(ids)))
+        known = sorted(ids)
+        shown = ", ".join([*known[:MOST_NAMES], *(["…"] if len(known) > MOST_NAMES else [])])
+        raise EngineError("remote.no_model", host=host, model=wanted, known=shown)
     return ids.get(name, {"id": wanted})
 
 
@@ -179,7 +183,8 @@ def _sequence(value: object) -> Sequence[object]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Return a server's text, which is shown: it steers no terminal."""
+    return plain(value) if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int:
