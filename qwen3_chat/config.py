@@ -48,10 +48,22 @@ class Paths:
         return self.logs / "engine.log"
 
 
+def expanded(folder: str) -> Path:
+    """Read a path in which `~` may stand for a home folder.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise ConfigError("config.no_home", folder=folder) from error
+
+
 def paths_from(environ: Mapping[str, str] = os.environ) -> Paths:
     """Find the folders; nothing is made."""
     if home := environ.get("QWEN3_CHAT_HOME"):
-        root = Path(home).expanduser().absolute()
+        root = expanded(home).absolute()
         return Paths(root / "config", root / "data", root / "models", root / "logs", root / "exports")
     from platformdirs import PlatformDirs  # here: `--version` does not need it
 
@@ -77,6 +89,11 @@ class Settings:
     system_prompt: str = ""
     presence_penalty: float | None = None
     export_folder: str | None = None
+
+    @property
+    def exports(self) -> Path | None:
+        """The export folder as a path."""
+        return None if self.export_folder is None else expanded(self.export_folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +137,7 @@ def save_setting(file: Path, key: str, value: str | float) -> None:
     import tomlkit  # here: only needed when something is changed
 
     try:
+        file = file.resolve()  # a link to somewhere else stays a link
         file.parent.mkdir(parents=True, exist_ok=True)
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
         document[key] = value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from qwen3_chat import __version__
 
@@ -20,26 +22,62 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(f"qwen3-chat {__version__}")
         return 0
+    _mend_streams()
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        from qwen3_chat.texts import t
+
+        _tell(t("cli.interrupted"))
+        return CANCELLED_STATUS
+
+
+def _run(arguments: Sequence[str]) -> int:
     # Imported here, so that `--version` answers at once.
     from qwen3_chat.cli.language import choose_language
-    from qwen3_chat.errors import Qwen3ChatError, UsageError
-    from qwen3_chat.plain import plain
+    from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
     from qwen3_chat.texts import speak, t
 
     try:
         speak(choose_language(arguments))
         from qwen3_chat.cli.commands import run_command
 
-        return run_command(arguments)
+        status = run_command(arguments)
+        sys.stdout.flush()
+        return status
     except UsageError as error:
-        print(plain(str(error)), file=sys.stderr)
+        _tell(str(error))
         return 2
-    except Qwen3ChatError as error:
-        print(plain(str(error)), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(t("cli.cancelled"), file=sys.stderr)
+    except Cancelled as error:
+        _tell(str(error))
         return CANCELLED_STATUS
-    except BrokenPipeError:
-        sys.stderr.close()
+    except Qwen3ChatError as error:
+        _tell(str(error))
         return 1
+    except BrokenPipeError:
+        _drop_output()
+        return 1
+    except OSError as error:
+        _drop_output()
+        _tell(t("cli.no_output", reason=error.strerror or error))
+        return 1
+
+
+def _tell(sentence: str) -> None:
+    from qwen3_chat.plain import plain
+
+    print(plain(sentence), file=sys.stderr)
+
+
+def _mend_streams() -> None:
+    """Let nothing that is printed fail for its characters, or for a stream that was closed."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Keep Python from writing again, at its end, what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import aclosing, suppress
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +18,14 @@ from qwen3_chat.cli.attachments import with_attachments
 from qwen3_chat.cli.build import open_runtime, toggle_of
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import load_settings, paths_from
-from qwen3_chat.engine import Engine
-from qwen3_chat.errors import UsageError
+from qwen3_chat.errors import Cancelled, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.plain import plain
+from qwen3_chat.prompt import only_a_tag
 from qwen3_chat.session import ChatSession, ReplyStored, SessionEvent, TurnOptions
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 
-CANCELLED_STATUS = 130
 LOAD_CANCELLED = "engine.load_cancelled"
 
 
@@ -131,30 +131,36 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
     text = with_attachments(prompt, piped, files)
     if not text.strip():
         raise UsageError("cli.no_prompt")
+    if only_a_tag(text):
+        raise UsageError("cli.only_a_tag")
     return asyncio.run(_ask(text, choice, options))
 
 
 async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
     paths = paths_from()
-    settings = load_settings(paths.settings_file).settings
+    loaded = load_settings(paths.settings_file)
+    for problem in loaded.problems:
+        print(plain(str(problem)), file=sys.stderr)
+    settings = loaded.settings
     async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
         session = runtime.session
         if (toggle := toggle_of(options.think)) is not None:
             await session.set_toggle(toggle)
         printer = Printer(options)
-        with _interrupts_cancel(runtime.engine):
+        with _interrupts_stop(session):
             reply = await _take_turn(session, text, printer)
         printer.close()
         if session.chat is not None and options.chat is None and options.output is Output.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is Output.JSON:
-            print(msgspec.json.encode(_answer(session, reply, printer.failure)).decode())
+            print(msgspec.json.encode(_answer(session, reply, printer)).decode())
+        if printer.is_cancelled:
+            raise Cancelled("cli.interrupted")
         if printer.failure is not None:
             print(printer.failure, file=sys.stderr)
-            return CANCELLED_STATUS if printer.is_cancelled else 1
+            return 1
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
-            print(t("cli.cancelled"), file=sys.stderr)
-            return CANCELLED_STATUS
+            raise Cancelled("cli.cancelled")
         return 0
 
 
@@ -173,40 +179,36 @@ async def _take_turn(session: ChatSession, text: str, printer: Printer) -> Store
     return reply
 
 
-class _interrupts_cancel:  # noqa: N801 - a context manager that reads as a sentence
-    """While it lasts, Ctrl+C stops the reply and keeps what arrived."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> None:
-        with suppress(
-            NotImplementedError
-        ):  # Windows: Ctrl+C raises KeyboardInterrupt, which stores the rest as well
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._cancel)
-
-    def __exit__(self, *_: object) -> None:
+@contextmanager
+def _interrupts_stop(session: ChatSession) -> Iterator[None]:
+    """Have Ctrl+C stop the reply and keep what arrived."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+    with suppress(
+        NotImplementedError
+    ):  # Windows: Ctrl+C raises KeyboardInterrupt, which stores the rest as well
+        loop.add_signal_handler(signal.SIGINT, lambda: tasks.add(asyncio.create_task(session.stop())))
+    try:
+        yield
+    finally:
         with suppress(NotImplementedError):
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-    def _cancel(self) -> None:
-        self._tasks.add(asyncio.create_task(self._engine.cancel()))
+            loop.remove_signal_handler(signal.SIGINT)
 
 
-def _answer(session: ChatSession, reply: StoredMessage | None, failure: str | None) -> Answer:
+def _answer(session: ChatSession, reply: StoredMessage | None, printer: Printer) -> Answer:
     message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
     meta = reply.meta if reply else None
     model = session.engine.model
     return Answer(
         reasoning=message.reasoning,
         answer=message.content,
-        stop_reason=(meta.stop_reason if meta else None) or StopReason.ERROR,
+        stop_reason=(meta.stop_reason if meta else None)
+        or (StopReason.CANCELLED if printer.is_cancelled else StopReason.ERROR),
         mode=(meta.mode if meta else None) or session.mode,
         model=" ".join(filter(None, (model.name, model.quant))) if model else "",
         usage=(meta.usage if meta else None) or Usage(),
         timings=(meta.timings if meta else None) or Timings(),
         chat_id=session.chat.id if session.chat else 0,
         seed=meta.seed if meta else None,
-        error=failure,
+        error=printer.failure,
     )

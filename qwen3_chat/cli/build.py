@@ -114,6 +114,8 @@ async def open_runtime(
         )
         if chat is not None:
             await session.resume(await chat_id(store, chat))
+            if system is not None:
+                await session.set_system(system)
         yield Runtime(session, store, engine)
     finally:
         await engine.close()

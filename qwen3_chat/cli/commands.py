@@ -26,6 +26,8 @@ from qwen3_chat.cli.options import (
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
 
+INTERRUPTED_STATUS = 130
+
 
 def chat(
     context: typer.Context,
@@ -185,12 +187,13 @@ def models(
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
     lang: Lang = None,
 ) -> None:
     """Check everything that a model needs."""
     from qwen3_chat.cli.doctor import examine
 
-    examine(as_json=json)
+    examine(as_json=json, fix=fix)
 
 
 def build() -> Any:

@@ -7,10 +7,12 @@ import os
 import platform
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ from qwen3_chat import __version__
 from qwen3_chat.cli.machine import look
 from qwen3_chat.config import paths_from
 from qwen3_chat.engine.wire import Device
+from qwen3_chat.errors import EngineError
 from qwen3_chat.hardware import Advice, Hardware, Ram, SystemGpu, advise
 from qwen3_chat.hub.sources import HUGGING_FACE_ENDPOINT, MODELSCOPE_ENDPOINT
 from qwen3_chat.plain import plain
@@ -66,15 +69,41 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     problems: list[Problem]
 
 
-def examine(as_json: bool) -> None:
-    """Print the state of everything, what is wrong last."""
+def examine(as_json: bool, fix: bool = False) -> None:
+    """Print the state of everything, what is wrong last; then install what is advised, where that is wanted.
+
+    Raises:
+        EngineError: the installation failed.
+    """
     paths = paths_from()
     sources = asyncio.run(_ask_sources(os.environ))
-    facts = _facts(look(paths.engine_log), paths.models, sources)
+    hardware = look(paths.engine_log)
+    facts = _facts(hardware, paths.models, sources)
     if as_json:
         print(msgspec.json.encode(facts).decode())
     else:
         _print(facts)
+    if fix:
+        install(advise(hardware), lambda: look(paths.engine_log))
+
+
+def install(advice: Advice | None, look_again: Callable[[], Hardware]) -> None:
+    """Run the command that is advised, then see whether llama.cpp has the GPU now.
+
+    Raises:
+        EngineError: it failed, or was in vain.
+    """
+    if advice is None:
+        print(t("doctor.nothing_to_fix"), file=sys.stderr)
+        return
+    name = plain(advice.gpu.name)
+    print(t("doctor.fixing", name=name), file=sys.stderr, flush=True)
+    status = subprocess.run(advice.command, stdout=sys.stderr, check=False).returncode
+    if status:
+        raise EngineError("doctor.fix_failed", status=status)
+    if not look_again().offload_devices:
+        raise EngineError("doctor.fix_in_vain", name=name)
+    print(t("doctor.fixed", name=name), file=sys.stderr)
 
 
 def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts]) -> DoctorFacts:

@@ -18,6 +18,8 @@ def choose_language(arguments: Sequence[str]) -> Language:
         UsageError: the app does not speak the language.
     """
     for place, argument in enumerate(arguments):
+        if argument == "--":
+            break
         name, equals, value = argument.partition("=")
         if name != OPTION:
             continue

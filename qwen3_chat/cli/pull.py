@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from qwen3_chat.config import paths_from
 from qwen3_chat.errors import Qwen3ChatError, UsageError
@@ -26,6 +27,7 @@ from qwen3_chat.hub import (
     ModelPulled,
     PullEvent,
     Source,
+    SourceAsked,
     WantedModel,
     find_wanted,
     hubs_from,
@@ -39,7 +41,6 @@ from qwen3_chat.texts import t
 from qwen3_chat.wording import SEPARATOR, byte_speed, duration
 
 AUTO = "auto"
-CANCELLED_STATUS = 130
 PLAIN_STEP_PERCENT = 10
 
 
@@ -65,9 +66,6 @@ def pull_model(wanted: str, source_name: str, as_json: bool) -> int:
         if as_json:
             _print_json(PullFailed(str(error)))
         raise
-    except KeyboardInterrupt:
-        print(t("pull.stopped"), file=sys.stderr)
-        return CANCELLED_STATUS
     if not as_json:
         _say_ready(pulled)
     return 0
@@ -77,13 +75,21 @@ async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
     paths = paths_from()
     places = places_from(os.environ, Path.home())
     hubs = hubs_from(os.environ, source)
-    wanted = await find_wanted(text, hubs, USUAL_PATIENCE)
+    with _looking_up(text, as_json):
+        wanted = await find_wanted(text, hubs, USUAL_PATIENCE)
     with _report_json() if as_json else _report_to_people(wanted) as report:
         return await pull(wanted, hubs, paths.models, report, partial(_copies, places))
 
 
 def _copies(places: Places, file: HubFile) -> Iterator[Path]:
     return copies_of(file.name, file.size_bytes, file.sha256, places)
+
+
+def _looking_up(text: str, as_json: bool) -> AbstractContextManager[object]:
+    console = Console(stderr=True)
+    if as_json or not console.is_terminal:
+        return nullcontext()
+    return console.status(Text(plain(t("pull.looking_up", wanted=text))))
 
 
 @contextmanager
@@ -99,6 +105,8 @@ class _Screen(Protocol):
     def show(self, percent: float, facts: str) -> None: ...
 
     def say(self, text: str) -> None: ...
+
+    def wait(self, text: str) -> None: ...
 
 
 @contextmanager
@@ -130,6 +138,9 @@ class _Bar:
     def say(self, text: str) -> None:
         self._progress.update(self._task, facts=text)
 
+    def wait(self, text: str) -> None:
+        self.say(text)
+
 
 class _Lines:
     """A line now and then, for a log."""
@@ -149,11 +160,16 @@ class _Lines:
             self._said = text
             print(text, file=sys.stderr, flush=True)
 
+    def wait(self, text: str) -> None:
+        pass
+
 
 def _show(screen: _Screen, event: PullEvent) -> None:
     match event:
         case FileChecked(file=file, done_bytes=done, total_bytes=total):
             screen.show(100 * done / total, plain(t("pull.checking", file=file)))
+        case SourceAsked(source=source):
+            screen.wait(plain(t("pull.asking", host=source)))
         case DownloadProgressed(done_bytes=done, total_bytes=total):
             screen.show(100 * done / total, _facts(event))
         case DownloadDelayed(reason=reason, wait_s=wait_s):

@@ -11,32 +11,36 @@ from pathlib import Path
 
 from qwen3_chat.cli.build import open_runtime
 from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.config import Paths, Settings, load_settings, paths_from, save_setting
+from qwen3_chat.config import load_settings, paths_from, save_setting
 from qwen3_chat.errors import ConfigError, UsageError
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
 
 
-def run_app(choice: ModelChoice, chat: str | None) -> None:
-    """Open the application and stay until the user leaves.
+def run_app(choice: ModelChoice, chat: str | None) -> int:
+    """Open the application and stay until the user leaves; return its exit status.
 
     Raises:
         Qwen3ChatError: it could not be opened.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("cli.no_terminal")
-    asyncio.run(_run(choice, chat))
+    return asyncio.run(_run(choice, chat))
 
 
-async def _run(choice: ModelChoice, chat: str | None) -> None:
+async def _run(choice: ModelChoice, chat: str | None) -> int:
     paths = paths_from()
     loaded = load_settings(paths.settings_file)
     settings = loaded.settings
     themes = load_themes(paths.themes)
     async with open_runtime(choice, settings, paths, chat) as runtime:
         screen = ChatScreen(
-            runtime.session, runtime.store, paths.models, _exports(paths, settings), settings.thinking_display
+            runtime.session,
+            runtime.store,
+            paths.models,
+            settings.exports or paths.exports,
+            settings.thinking_display,
         )
         app = ChatApp(
             screen,
@@ -53,16 +57,9 @@ async def _run(choice: ModelChoice, chat: str | None) -> None:
                     getattr(signal, name), lambda: asyncio.ensure_future(app.action_quit())
                 )
         await app.run_async()
+        return app.return_code or 0
 
 
 def _remember_theme(file: Path, name: str) -> None:
     with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
         save_setting(file, "theme", name)
-
-
-def _exports(paths: Paths, settings: Settings) -> Path:
-    """Find the folder of exports; it is made here, an export only says where it can't be written."""
-    folder = Path(settings.export_folder).expanduser() if settings.export_folder else paths.exports
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -48,6 +48,7 @@ class ChatApp(App[None]):
         self._themes = {theme.name: theme for theme in themes}
         self._remember_theme = remember_theme
         self._notices = notices
+        self._wanted_theme = theme
         self._copied_file = copied_file
         self._copied = ""
         self._routes = Clipboard(super().copy_to_clipboard, copied_file)
@@ -70,6 +71,8 @@ class ChatApp(App[None]):
         """Tell what was wrong with the configuration."""
         gc.collect()
         gc.freeze()  # what lives as long as the app is not looked through again and again
+        if self._wanted_theme not in self._themes:
+            self.notify(t("config.no_theme", name=self._wanted_theme), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
 
@@ -115,6 +118,10 @@ class ChatApp(App[None]):
         """Show every key."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen())
+
+    def action_help_quit(self) -> None:
+        """Say how to leave, where Ctrl+C is expected to."""
+        self.notify(t("ui.notice.quit"), timeout=4)
 
     def action_next_theme(self) -> None:
         """Go to the next theme."""

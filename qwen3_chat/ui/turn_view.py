@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 
-from qwen3_chat.chat import Role
+from qwen3_chat.chat import Role, Usage
 from qwen3_chat.events import (
     AnswerDelta,
     EngineFailed,
@@ -16,7 +17,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
-from qwen3_chat.session import ReplyStarted, ReplyStored, SessionEvent, UserStored
+from qwen3_chat.session import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
 from qwen3_chat.ui.entries import NOTICE, entry_of, live_header, role_header, thought_header
@@ -48,6 +49,10 @@ class TurnView:
         self._tokens = 0
         self._is_live = False
         self._failure = ""
+        self.usage: Usage | None = None
+        """The tokens of the turn so far; None while none runs."""
+        self.notices: list[Entry] = []
+        """What was said of the load, for whoever draws the transcript anew."""
 
     @property
     def is_busy(self) -> bool:
@@ -64,7 +69,10 @@ class TurnView:
         """Show what happened."""
         match event:
             case UserStored(message=message):
+                self.notices.clear()
                 self._transcript.append(entry_of(message))
+            case Rewound(messages=messages):
+                self._transcript.show([entry_of(message) for message in messages])
             case LoadProgressed(fraction=fraction):
                 self._enter(Phase.LOADING)
                 self._line.activity = Activity(t("ui.activity.loading"), fraction)
@@ -77,6 +85,7 @@ class TurnView:
                 self._is_live = True
             case PrefillProgressed(done=done, total=total, reused=reused):
                 self._enter(Phase.PREFILL)
+                self.usage = Usage(prompt_tokens=total, reused_tokens=reused)
                 self._line.activity = Activity(
                     t("ui.activity.prefill", done=done, total=total),
                     (done - reused) / max(1, total - reused),
@@ -85,19 +94,22 @@ class TurnView:
             case ReasoningDelta(text=text, tokens=tokens):
                 self._enter(Phase.THINKING)
                 self._tokens = tokens
+                self.usage = replace(self.usage or Usage(), reasoning_tokens=tokens)
                 self._transcript.write_reasoning(text)
                 self.tick()
             case AnswerDelta(text=text, tokens=tokens):
                 self._settle_thinking()
                 self._enter(Phase.ANSWERING)
                 self._tokens = tokens
+                self.usage = replace(self.usage or Usage(), answer_tokens=tokens)
                 self._transcript.write_answer(text)
                 self.tick()
             case ToolCallRequested(call=call):
                 self._settle_thinking()
                 self._transcript.write_answer(f"\n\n```json\n{call.name}({call.arguments})\n```\n")
             case Notice(key=key, values=values):
-                self._transcript.append(Entry(NOTICE, t(key, **values)))
+                self.notices.append(Entry(NOTICE, t(key, **values)))
+                self._transcript.append(self.notices[-1])
             case EngineFailed(key=key, values=values):
                 self._failure = t(key, **values)
             case ReplyStored(message=message):
@@ -105,10 +117,11 @@ class TurnView:
             case TurnFinished():
                 pass
 
-    def end(self) -> None:
+    def end(self, *, can_retry: bool) -> None:
         """Leave the turn, however it ended."""
         if self._failure:
-            self._transcript.append(Entry(NOTICE, self._failure, note=t("ui.note.retry")))
+            note = t("ui.note.retry") if can_retry else t("ui.note.send")
+            self._transcript.append(Entry(NOTICE, self._failure, note=note))
             self._failure = ""
         self._running -= 1
         if not self._running:
@@ -116,6 +129,7 @@ class TurnView:
                 self._transcript.flush(now=True)
                 self._transcript.set_note(t("wording.error"))
             self._is_live = False
+            self.usage = None
             self._enter(Phase.IDLE)
 
     def tick(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,10 @@ def test_piped_text_and_files_are_part_of_the_question(program: Program, tmp_pat
         (("ask", "--gguf", "missing.gguf", "Hi"), 1, "There is no file"),
         (("ask", "--demo", "--json", "--jsonl", "Hi"), 2, "Choose --json or --jsonl"),
         (("ask", "--demo", "--file", "nowhere.txt", "Hi"), 2, "nowhere.txt can't be read"),
+        (("ask", "--demo", "/no_think"), 2, "This only switches the mode"),
+        (("--demo", "ask", "Hi"), 2, "Options stand after the command: qwen3-chat ask"),
+        (("ask", "--demo", "--temperature", "9", "Hi"), 2, "The value of --temperature does not fit"),
+        (("frobnicate",), 2, "can't be run as written"),
         (("--lang", "xx"), 2, "There is no language"),
         (("--demo",), 2, "The chat needs a terminal"),
         (("export", "1", "--format", "pdf"), 2, "“pdf” is not known here"),
@@ -145,3 +150,35 @@ def test_escapes_that_a_user_or_model_writes_never_reach_the_terminal(program: P
     for form in ("md", "txt", "html"):
         assert not {"\x1b", "\x07", "\x9b"} & set(program.run("export", "last", "--format", form).stdout)
     assert not {"\x1b", "\x07", "\x9b"} & set(program.run("chats").stdout)
+
+
+def test_a_full_disk_behind_stdout_is_one_sentence(program: Program) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*program.command, "ask", "--demo", "--hide-thinking", "Hello"],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=program.environment,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+    assert done.returncode == 1
+    assert "The output can't be written (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_mistakes_in_the_settings_are_told_and_do_not_stop_an_answer(program: Program) -> None:
+    (program.home / "config").mkdir(parents=True)
+    (program.home / "config" / "config.toml").write_text("bogus = 1\n", encoding="utf-8")
+    done = program.run("ask", "--demo", "Hello")
+    assert done.returncode == 0
+    assert "has an entry “bogus” that does not exist" in done.stderr
+
+
+def test_a_system_prompt_counts_in_a_chat_that_goes_on(program: Program) -> None:
+    program.run("ask", "--demo", "Hello")
+    program.run("ask", "--demo", "--chat", "last", "--system", "Be brief.", "Thanks")
+    stored = json.loads(program.run("export", "last", "--format", "json").stdout)
+    assert stored["chat"]["system"] == "Be brief."

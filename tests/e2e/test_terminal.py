@@ -15,7 +15,7 @@ def test_the_first_start_says_what_runs_what_to_try_and_how_to_get_a_real_model(
     program: Program, tmp_path: Path
 ) -> None:
     with opened(program, tmp_path) as terminal:
-        screen = terminal.wait_for("This is the demo model", "strawberries", "Qwen3-4B-Q4_K_M.gguf")
+        screen = terminal.wait_for("This is the demo model", "strawberries", "qwen3-chat pull 4B")
         assert str(tmp_path / "home" / "models") in screen.replace("\n · ", "")
         assert "Thinking on" in screen
         terminal.press("C-q")
@@ -33,7 +33,9 @@ def test_three_turns_in_english_then_leaving_and_coming_back(program: Program, t
         terminal.wait_for("Thinking off", "blueberries? /no_think")
         terminal.type("Really? /think")
         terminal.press("Enter")
-        terminal.wait_for("Really? /think", "Thinking on")
+        terminal.until(
+            lambda screen: screen.count("▸ Thought") == 2 or "▸ Thought" in screen.split("Really?")[-1]
+        )
         terminal.press("C-q")
         terminal.wait_for("left with 0")
     with opened(program, tmp_path, "--demo", "--chat", "last") as terminal:

@@ -5,7 +5,14 @@ import asyncio
 from textual.widgets import OptionList
 
 from qwen3_chat.chat import StopReason, ThinkingMode
-from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineFailed,
+    LoadProgressed,
+    Notice,
+    PrefillProgressed,
+    ReasoningDelta,
+)
 from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.help import HelpScreen
 from qwen3_chat.ui.turn_view import Phase
@@ -249,3 +256,87 @@ async def test_a_copied_answer_is_its_source_and_can_be_pasted_into_the_input(st
         await app.until(lambda: app.app.clipboard == source)
         await app.pilot.press("ctrl+v")
         await app.until(lambda: app.screen.input.text == source)
+
+
+async def test_what_is_typed_reaches_the_input_wherever_the_focus_is(start: Start) -> None:
+    async with start() as app:
+        await app.pilot.press("tab")
+        await app.until(lambda: not app.screen.input.has_focus)
+        await app.pilot.press(*"xyz")
+        await app.until(lambda: app.screen.input.text == "xyz")
+
+
+async def test_what_was_said_while_loading_stays_on_the_welcome(start: Start) -> None:
+    async with start(FakeEngine(loading=[Notice("engine.context_reduced", {"n_ctx": 512})])) as app:
+        await app.sees("Memory is short: the context is 512 tokens.")
+        await app.until(lambda: not app.screen.turn.is_busy)
+        await app.sees("Welcome to qwen3-chat.")
+        await app.sees("Memory is short: the context is 512 tokens.")
+
+
+async def test_a_store_that_is_busy_is_told_and_the_app_goes_on(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Go")
+        await app.store.close()
+        await app.pilot.press("ctrl+t")
+        await app.sees("The chat database is closed already.")
+        await app.say("Not lost")
+        await app.until(lambda: app.screen.input.text == "Not lost")
+
+
+async def test_leaving_lets_a_turn_end_by_itself_with_its_figures(start: Start) -> None:
+    engine = FakeEngine()
+    engine._scripts = [[AnswerDelta("Half"), engine.cancelled, finished(StopReason.CANCELLED)]]
+    async with start(engine) as app:
+        await app.say("Go")
+        await app.sees("Half")
+        await app.app.action_quit()
+        reply = (await app.store.branch(app.session.messages[0].chat_id))[-1]
+        assert reply.meta.stop_reason is StopReason.CANCELLED
+        assert reply.meta.usage is not None
+
+
+async def test_ctrl_c_says_how_to_leave(start: Start) -> None:
+    async with start() as app:
+        app.screen.transcript.focus()
+        await app.pilot.press("ctrl+c")
+        await app.sees("Ctrl+Q leaves")
+
+
+async def test_up_inside_a_wrapped_line_stays_in_the_draft(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Old")
+        app.screen.input.text = "word " * 30
+        app.screen.input.move_cursor(app.screen.input.document.end)
+        await app.pilot.press("up")
+        assert app.screen.input.text == "word " * 30
+
+
+async def test_an_edited_entry_of_the_history_keeps_its_edit_until_it_is_sent(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Old")
+        await app.pilot.press("up", "!", "down", "up")
+        assert app.screen.input.text == "Old!"
+
+
+async def test_the_context_is_counted_while_the_answer_is_written(start: Start) -> None:
+    gate = asyncio.Event()
+    script: list[Step] = [PrefillProgressed(100, 100, 0), AnswerDelta("Hm", 20), gate, finished()]
+    async with start(FakeEngine(script)) as app:
+        await app.say("Go")
+        await app.sees("context 120/1000 (12 %)")
+        gate.set()
+        await app.until(lambda: not app.screen.is_answering)
+
+
+async def test_a_chat_deleted_in_the_list_leaves_the_screen(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Gone")
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: isinstance(app.app.screen, ChatsScreen))
+        await app.until(lambda: app.app.screen.query_one(OptionList).option_count == 1)
+        await app.pilot.press("ctrl+d")
+        await app.sees("There are no chats yet.")
+        await app.pilot.press("escape")
+        await app.sees("Welcome to qwen3-chat.")
+        assert app.session.chat is None

@@ -48,9 +48,9 @@ async def test_a_pinned_chat_comes_first(start: Start) -> None:
 async def test_a_deleted_chat_can_be_brought_back(start: Start) -> None:
     async with start() as app:
         options = await opened_list(app)
-        await app.pilot.press("f8")
+        await app.pilot.press("ctrl+d")
         await app.until(lambda: options.option_count == 2)
-        await app.pilot.press("f8")
+        await app.pilot.press("ctrl+d")
         await app.until(lambda: options.option_count == 1)
         assert await titles(app) == ["First"]
         await app.pilot.press("ctrl+z", "ctrl+z")
@@ -62,7 +62,7 @@ async def test_an_empty_list_says_so_and_offers_nothing_to_do(start: Start) -> N
     async with start() as app:
         await app.pilot.press("ctrl+r")
         await app.sees("There are no chats yet.")
-        await app.pilot.press("enter", "f2", "f3", "f8", "ctrl+z")
+        await app.pilot.press("enter", "f2", "f3", "ctrl+d", "ctrl+z")
         assert isinstance(app.app.screen, ChatsScreen)
         await app.pilot.press("escape")
         assert not isinstance(app.app.screen, ChatsScreen)

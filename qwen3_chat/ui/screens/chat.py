@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import timeout
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -9,10 +10,10 @@ from time import monotonic
 
 from textual import getters, on, work
 from textual.app import ComposeResult
+from textual.events import Key, Paste
 from textual.worker import WorkerError
 
 from qwen3_chat.chat import Role, ThinkingMode
-from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.prompt import only_a_tag, typed_mode
 from qwen3_chat.session import ChatSession, SessionEvent
 from qwen3_chat.store import Store
@@ -22,6 +23,7 @@ from qwen3_chat.ui.entries import entry_of
 from qwen3_chat.ui.keys import CHAT_KEYS
 from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.reading import ReadingScreen
+from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.turn_view import Phase, TurnView
 from qwen3_chat.ui.welcome import welcome
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
@@ -31,6 +33,8 @@ from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 from qwen3_chat.ui.widgets.transcript import Transcript
 
+PATIENCE_S = 3
+"""How long a running turn may take to end by itself when the app is left."""
 IDLE_ACTIONS = frozenset({"new_chat", "chats", "retry"})
 
 
@@ -67,29 +71,59 @@ class ChatScreen(ReadingScreen):
         """Show the chat, make the engine ready."""
         self.turn = TurnView(self.transcript, self.activity_line, monotonic)
         self.transcript.thinking_display = self._thinking_display
-        self.set_interval(0.25, self.turn.tick)
+        self.set_interval(0.25, self.tick)
         self.input.focus()
         self.show_chat()
         self.prepare_engine()
 
     async def settle(self) -> None:
         """End whatever runs; everything that arrived is in the store afterwards."""
+        await self.session.stop()
+        with suppress(TimeoutError):
+            async with timeout(PATIENCE_S):
+                await self._ended()
         self.workers.cancel_node(self)
-        for worker in [worker for worker in self.workers if worker.node is self]:
+        await self._ended()
+
+    async def _ended(self) -> None:
+        for worker in [one for one in self.workers if one.node is self and one.group in ("turn", "load")]:
             with suppress(WorkerError):
                 await worker.wait()
+
+    def on_key(self, event: Key) -> None:
+        """Give what is typed to the input, wherever the focus is."""
+        if event.is_printable and event.character and not self.input.has_focus:
+            self.input.focus()
+            self.input.insert(event.character)
+            event.stop()
+
+    def on_paste(self, event: Paste) -> None:
+        """Give what is pasted to the input, wherever the focus is."""
+        if not self.input.has_focus:
+            self.input.focus()
+            self.input.insert(event.text)
+            event.stop()
 
     # what is shown
 
     def show_chat(self) -> None:
         """Show the session's chat from its end."""
-        entries = [entry_of(stored) for stored in self.session.messages]
-        self.transcript.show(entries or [welcome(self.session.engine.model, self._models)])
-        sent = [
-            stored.message.content for stored in self.session.messages if stored.message.role is Role.USER
-        ]
-        self.input.remember(sent)
+        self.show_messages()
+        messages = [stored.message for stored in self.session.messages]
+        self.input.remember([message.content for message in messages if message.role is Role.USER])
         self.show_state()
+
+    def show_messages(self) -> None:
+        """Show the messages, or the welcome where there are none, with what was said while loading."""
+        entries = [entry_of(stored) for stored in self.session.messages]
+        entries = entries or [welcome(self.session.engine.model, self._models)]
+        self.transcript.show([*entries, *self.turn.notices])
+
+    def tick(self) -> None:
+        """Let time go on in what is shown."""
+        self.turn.tick()
+        if self.turn.is_busy:
+            self.show_state()
 
     def show_state(self) -> None:
         """Bring title, mode, model and figures up to date."""
@@ -99,7 +133,7 @@ class ChatScreen(ReadingScreen):
         self.status_bar.status = Status(
             mode=session.mode,
             model=session.engine.model,
-            usage=meta.usage if meta else None,
+            usage=self.turn.usage or (meta.usage if meta else None),
             timings=meta.timings if meta else None,
             counts_exactly=session.engine.capabilities.exact_counts,
         )
@@ -116,7 +150,7 @@ class ChatScreen(ReadingScreen):
         if action == "answer_now":
             return self.turn.phase is Phase.THINKING
         if action == "export":
-            return bool(self.session.messages)
+            return bool(self.session.messages) and not self.is_answering
         if action in ("fold", "fold_all"):
             return any(turn.has_thinking for turn in self.transcript.column.turns)
         if action == "continue_reply":
@@ -130,7 +164,7 @@ class ChatScreen(ReadingScreen):
         """Load the model while the user reads and writes."""
         await self._run(self.session.prepare())
         if self.session.engine.model is not None and not self.session.messages:
-            self.show_chat()
+            self.show_messages()
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
@@ -157,18 +191,12 @@ class ChatScreen(ReadingScreen):
     async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
         before = len(self.session.messages)
         try:
-            await self._run(events)
-        except Qwen3ChatError as error:
-            self.notify(str(error), severity="error")
-            if len(self.session.messages) == before:
-                self.input.put_back(typed)
-        except (
-            Exception
-        ) as error:  # a fault in one turn must not end the app: the chat, the draft are the user's
-            self.log.error(error)
-            self.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20)
+            with telling(self):
+                await self._run(events)
         finally:
             self.is_answering = False
+            if len(self.session.messages) == before:
+                self.input.put_back(typed)
             self.show_state()
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
@@ -185,7 +213,7 @@ class ChatScreen(ReadingScreen):
                         phase = turn.phase
                         self.show_state()
         finally:
-            turn.end()
+            turn.end(can_retry=bool(self.session.messages))
             self.show_state()
 
     # actions
@@ -197,22 +225,21 @@ class ChatScreen(ReadingScreen):
     @work(group="mode", exclusive=True)
     async def set_mode(self, mode: ThinkingMode) -> None:
         """Remember the mode with the chat, then show it."""
-        await self.session.set_toggle(mode)
+        with telling(self):
+            await self.session.set_toggle(mode)
         self.show_state()
 
     async def action_stop(self) -> None:
         """Stop what the engine is at; what arrived is kept."""
-        await self.session.engine.cancel()
+        await self.session.stop()
 
     async def action_answer_now(self) -> None:
         """End the thinking; the answer follows."""
         await self.session.engine.end_thinking()
 
-    async def action_retry(self) -> None:
+    def action_retry(self) -> None:
         """Answer the latest message again."""
-        if await self.session.rewind():
-            self.show_chat()
-            self.take_turn(self.session.answer())
+        self.take_turn(self.session.answer_again())
 
     def action_continue_reply(self) -> None:
         """Go on with the reply that was stopped."""
@@ -222,19 +249,24 @@ class ChatScreen(ReadingScreen):
     def action_new_chat(self) -> None:
         """Leave this chat as it is and begin another."""
         self.session.start_new()
+        self.turn.notices.clear()
         self.show_chat()
         self.input.focus()
 
     @work(group="chats", exclusive=True)
     async def action_chats(self) -> None:
         """Choose a stored chat and go on with it."""
-        chat_id = await self.app.push_screen_wait(ChatsScreen(self._store))
-        if chat_id is None:
-            return
-        try:
-            await self.session.resume(chat_id)
-        except Qwen3ChatError as error:
-            self.notify(str(error), severity="error")
+        chats = ChatsScreen(self._store)
+        chat_id = await self.app.push_screen_wait(chats)
+        current = self.session.chat.id if self.session.chat else None
+        with telling(self):
+            if chat_id is not None:
+                await self.session.resume(chat_id)
+            elif current in chats.deleted:
+                self.session.start_new()
+            else:
+                return
+        self.turn.notices.clear()
         self.show_chat()
         self.input.focus()
 
@@ -247,10 +279,9 @@ class ChatScreen(ReadingScreen):
         # Imported here: it brings HTML and highlighting along, which nobody needs to begin.
         from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
 
-        text = render(chat, self.session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
-        try:
+        with telling(self):
+            with suppress(OSError):  # the export itself says where it can't be written
+                self._exports.mkdir(parents=True, exist_ok=True)
+            text = render(chat, self.session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
             path = write_transcript(self._exports, text, default_file_name(chat, ExportFormat.MARKDOWN))
-        except Qwen3ChatError as error:
-            self.notify(str(error), severity="error")
-        else:
             self.notify(str(path), title=t("ui.notice.exported"), timeout=10)

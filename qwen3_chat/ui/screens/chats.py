@@ -20,6 +20,7 @@ from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
 from qwen3_chat.ui.figures import day
 from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -30,7 +31,7 @@ class ChatsScreen(ModalScreen[int | None]):
         key("resume", "enter", "resume", priority=True),
         key("rename", "f2", "rename"),
         key("pin", "f3", "pin"),
-        key("delete", "f8", "delete", priority=True),
+        key("delete", "ctrl+d", "delete", priority=True),
         key("undo", "ctrl+z", "undo", priority=True),
         key("close", "escape", "close"),
         Binding("up", "move(-1)", show=False),
@@ -71,7 +72,8 @@ class ChatsScreen(ModalScreen[int | None]):
         super().__init__()
         self._store = store
         self._summaries: dict[int, ChatSummary] = {}
-        self._deleted: list[int] = []
+        self.deleted: list[int] = []
+        """The chats that were deleted here, the latest last."""
         self._search = ""
 
     def compose(self) -> ComposeResult:
@@ -108,7 +110,9 @@ class ChatsScreen(ModalScreen[int | None]):
     async def find(self, chosen: int | None = None) -> None:
         """Fill the list; highlight the chosen chat, or the first."""
         text = self._search.strip()
-        found = await self._store.chats(search=text or None)
+        found: tuple[ChatSummary, ...] = ()
+        with telling(self):
+            found = await self._store.chats(search=text or None)
         self._summaries = {summary.id: summary for summary in found}
         self.set_class(not found, "-empty")
         self.empty.update(t("ui.chats.none_found") if text else t("ui.chats.none"))
@@ -135,7 +139,7 @@ class ChatsScreen(ModalScreen[int | None]):
         """Offer only what can be done now."""
         match action:
             case "undo":
-                return bool(self._deleted)
+                return bool(self.deleted)
             case "rename" | "pin" | "delete":
                 return self.renaming is None and bool(self._summaries)
             case "resume":
@@ -152,8 +156,9 @@ class ChatsScreen(ModalScreen[int | None]):
     async def action_resume(self) -> None:
         """Go on with the highlighted chat, or take over the title that was typed."""
         if (chat_id := self.renaming) is not None:
-            if title := self.line.value.strip():
-                await self._store.set_title(chat_id, title)
+            with telling(self):
+                if title := self.line.value.strip():
+                    await self._store.set_title(chat_id, title)
             self.renaming = None
             self.find(chat_id)
         elif summary := self.highlighted:
@@ -173,23 +178,25 @@ class ChatsScreen(ModalScreen[int | None]):
     async def action_pin(self) -> None:
         """Keep the chat at the top, or no longer."""
         if summary := self.highlighted:
-            await self._store.set_pinned(summary.id, not summary.pinned)
+            with telling(self):
+                await self._store.set_pinned(summary.id, not summary.pinned)
             self.find(summary.id)
 
     async def action_delete(self) -> None:
         """Take the chat off the list; it can be brought back."""
         if summary := self.highlighted:
-            await self._store.delete_chat(summary.id)
-            self._deleted.append(summary.id)
-            self.notify(t("ui.chats.deleted", title=summary.title or t("ui.untitled")))
+            with telling(self):
+                await self._store.delete_chat(summary.id)
+                self.deleted.append(summary.id)
+                self.notify(t("ui.chats.deleted", title=summary.title or t("ui.untitled")))
             self.find()
 
     async def action_undo(self) -> None:
         """Bring back the chat deleted last."""
-        if self._deleted:
-            chat_id = self._deleted.pop()
-            await self._store.restore_chat(chat_id)
-            self.find(chat_id)
+        if self.deleted:
+            with telling(self):
+                await self._store.restore_chat(self.deleted[-1])
+                self.find(self.deleted.pop())
 
     def action_close(self) -> None:
         """Leave the title as it was, or return to the chat that was open."""

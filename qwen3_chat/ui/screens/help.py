@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -30,22 +30,24 @@ class HelpScreen(ModalScreen[None]):
             width: 90%;
             max-width: 90;
             height: auto;
-            max-height: 90%;
+            max-height: 95%;
             border: round $primary;
             border-title-color: $primary;
             background: $surface;
             padding: 1 2;
         }
-        KeyBar { background: $surface; padding: 0; margin-top: 1; }
+        VerticalScroll { height: auto; max-height: 100vh; }
+        KeyBar { background: $surface; padding: 0; dock: bottom; }
     }
     """
 
     def compose(self) -> ComposeResult:
         """Lay out the table of keys, then a few words on the two ways of switching."""
-        with VerticalScroll(id="help-box") as box:
+        with Vertical(id="help-box") as box:
             box.border_title = t("ui.help.title")
-            yield Static(self._keys([*CHAT_KEYS, *APP_KEYS]), markup=False)
-            yield Static(Content("\n" + t("ui.help.more")), markup=False)
+            with VerticalScroll():
+                yield Static(self._keys([*CHAT_KEYS, *APP_KEYS]), markup=False)
+                yield Static(Content("\n" + t("ui.help.more") + "\n"), markup=False)
             yield KeyBar()
 
     def _keys(self, bindings: Sequence[Binding]) -> Content:

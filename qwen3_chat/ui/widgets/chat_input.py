@@ -41,18 +41,19 @@ class ChatInput(TextArea):
         )
         self._sent: list[str] = []
         self._position = 0
-        self._draft = ""
+        self._edits: dict[int, str] = {}
 
     def remember(self, texts: list[str]) -> None:
         """Take over what was sent before, oldest first."""
         self._sent = texts
         self._position = len(texts)
+        self._edits.clear()
 
     def clear_sent(self, text: str) -> None:
         """Empty the box after its text was taken over."""
         self._sent.append(text)
         self._position = len(self._sent)
-        self._draft = ""
+        self._edits.clear()
         self.clear()
 
     def put_back(self, text: str) -> None:
@@ -74,21 +75,25 @@ class ChatInput(TextArea):
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, or to the text sent before when at the first line."""
-        if select or self.cursor_location[0] > 0 or not self._walk(-1):
+        if select or self._row > 0 or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Move down, or to the text sent after when at the last line."""
-        if select or self.cursor_location[0] < self.document.line_count - 1 or not self._walk(1):
+        if select or self._row < self.wrapped_document.height - 1 or not self._walk(1):
             super().action_cursor_down(select)
+
+    @property
+    def _row(self) -> int:
+        """The row of the cursor as the text is wrapped."""
+        return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     def _walk(self, step: int) -> bool:
         position = self._position + step
         if not 0 <= position <= len(self._sent):
             return False
-        if self._position == len(self._sent):
-            self._draft = self.text
+        self._edits[self._position] = self.text
         self._position = position
-        self.text = self._draft if position == len(self._sent) else self._sent[position]
+        self.text = self._edits.get(position) or [*self._sent, ""][position]
         self.move_cursor(self.document.end)
         return True

@@ -18,7 +18,7 @@ from qwen3_chat.wording import SEPARATOR, speed
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the bar shows; a None is not known yet, `counts_exactly` whether tokens are counted or estimated."""
+    """What the bar shows; a None is not known yet, without `counts_exactly` tokens are estimated."""
 
     mode: ThinkingMode
     model: LoadedModel | None = None
@@ -33,7 +33,8 @@ def status_parts(status: Status) -> list[str]:
     model, usage, timings = status.model, status.usage, status.timings
     if model is not None:
         parts.append(plain(" ".join(filter(None, (model.name, model.quant)))))
-        used = usage.context_tokens if usage else 0
+        # The last token was sampled, but there may have been no cell left to evaluate it in.
+        used = min(usage.context_tokens, model.n_ctx) if usage else 0
         shown = f"{used}" if status.counts_exactly else f"≈{used}"
         parts.append(
             t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
