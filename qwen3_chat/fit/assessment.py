@@ -10,7 +10,7 @@ from qwen3_chat.catalog import FamilyModel, Shape, Weights
 from qwen3_chat.fit.machine import Machine
 from qwen3_chat.fit.memory import KvType
 from qwen3_chat.fit.placement import Placement, Plan, cpu_plan, plans
-from qwen3_chat.fit.reasons import Reason, Values, values_of
+from qwen3_chat.fit.reasons import Reason, Values, values_of, write_context
 from qwen3_chat.sizes import write_size
 
 TARGET_N_CTX, LEAST_N_CTX = 16_384, 8_192
@@ -98,8 +98,11 @@ def _too_large(
     least = cpu_plan(model.shape, weights, machine, n_ctx or LEAST_N_CTX, KvType.Q8_0)
     # What is free may be enough, but not in one piece: each part of the model needs its memory beside it.
     key = "fit.split" if least.need_bytes <= machine.usable_bytes else "fit.too_large"
+    shorter = best_plan(model.shape, weights, machine) if n_ctx and n_ctx > LEAST_N_CTX else None
     need, free = write_size(least.need_bytes), write_size(machine.usable_bytes)
     if need == free:  # a digit more shows the difference
         need, free = write_size(least.need_bytes, digits=2), write_size(machine.usable_bytes, digits=2)
     values: Values = {"need": need, "free": free}
+    if shorter:
+        key, values["context"] = "fit.too_long", write_context(shorter.context)
     return Assessment(model, quant, Fit.TOO_LARGE, least, Reason(key, values))

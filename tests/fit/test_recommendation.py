@@ -136,6 +136,13 @@ def test_a_context_beyond_what_the_model_was_made_for_is_refused() -> None:
     assert str(refused.reason) == "holds 40,960 tokens of context at most"
 
 
+def test_what_is_too_long_only_says_what_would_fit() -> None:
+    model = find("8B")
+    assert model
+    refused = assess(model, "Q4_K_M", cpu(8), 32_768)
+    assert str(refused.reason) == "needs 7.4 GiB, 7.0 GiB free; fits at 12K"
+
+
 def test_a_processor_shortens_the_context_before_it_quantises_the_cache() -> None:
     pick = recommend(cpu(8)).pick
     assert pick
