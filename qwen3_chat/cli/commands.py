@@ -26,6 +26,8 @@ from qwen3_chat.cli.options import (
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
 
+INTERRUPTED_STATUS = 130
+
 
 def chat(
     context: typer.Context,
