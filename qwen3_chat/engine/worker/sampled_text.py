@@ -13,20 +13,25 @@ class SampledText:
 
     def __init__(self, ids: Sequence[int], vocab: Vocab) -> None:
         specials = frozenset(vocab.specials.values())
-        self._ids_of: dict[bytes, list[int]] = {}
+        self._ids_of: dict[str, list[int]] = {}
         for is_special, group in groupby(ids, specials.__contains__):
             if not is_special:
                 self._note(list(group), vocab)
 
     def ids_of(self, text: str) -> list[int] | None:
-        """Return the ids whose bytes make up a text; None where it was not sampled like that."""
-        ids = self._ids_of.get(text.encode(errors="replace"))
+        """Return the ids that a text was read from; None where it was not sampled like that."""
+        ids = self._ids_of.get(text)
         return None if ids is None else list(ids)
 
     def _note(self, ids: list[int], vocab: Vocab) -> None:
         """Note a text with and without the newlines before it, which a template may leave out."""
         pieces = [vocab.piece(token) for token in ids]
         first = next((i for i, piece in enumerate(pieces) if piece.strip(b"\n")), len(ids))
-        self._ids_of[b"".join(pieces)] = ids
+        self._ids_of[_read(pieces)] = ids
         if first < len(ids):
-            self._ids_of[b"".join(pieces[first:])] = ids[first:]
+            self._ids_of[_read(pieces[first:])] = ids[first:]
+
+
+def _read(pieces: Sequence[bytes]) -> str:
+    """Read bytes as a reply is read: what is no UTF-8, which a model may well sample, shows as U+FFFD."""
+    return b"".join(pieces).decode(errors="replace")
