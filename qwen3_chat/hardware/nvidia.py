@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 from qwen3_chat.hardware.report import SystemGpu, Vendor
 
 
-def nvidia_gpus() -> tuple[SystemGpu, ...]:
-    """List the GPUs; none where there is no driver."""
+def nvidia_gpus(environ: Mapping[str, str] = os.environ) -> tuple[SystemGpu, ...]:
+    """List the GPUs; none where there is no driver, or where the user hides them from CUDA."""
+    if environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return ()
     import pynvml  # here: only asked for when a machine is probed
 
     try:

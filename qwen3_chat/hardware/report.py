@@ -75,9 +75,9 @@ class Hardware:
     @property
     def machine(self) -> Machine:
         """What a model can use, with the build of llama.cpp that is installed."""
-        is_apple = any(device.backend in _METAL for device in self.offload_devices)
+        chip = next((device for device in self.offload_devices if device.backend in _METAL), None)
         bandwidth = (
-            apple_bandwidth(self.cpu_name, self.ram.total_bytes) if is_apple else ram_bandwidth(self.n_cores)
+            apple_bandwidth(chip.description, self.ram.total_bytes) if chip else ram_bandwidth(self.n_cores)
         )
         gpus = tuple(self._gpu(device, bandwidth) for device in self.offload_devices)
         return Machine(self.ram.available_bytes, bandwidth, gpus)

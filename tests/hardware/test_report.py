@@ -24,7 +24,7 @@ GRAPHICS = SystemGpu(Vendor.INTEL, "Intel 0x9a49", 0, 0, is_integrated=True)
 
 
 def hardware(*devices: Device, gpus: tuple[SystemGpu, ...] = (), failure: str = "") -> Hardware:
-    return Hardware("Apple M4" if METAL in devices else "A processor", 8, RAM, devices, gpus, failure)
+    return Hardware("A processor", 8, RAM, devices, gpus, failure)
 
 
 def test_a_model_uses_the_gpus_that_llama_cpp_sees() -> None:
