@@ -91,6 +91,7 @@ class ChatApp(App[None]):
     def action_command_palette(self) -> None:
         """Open the palette, in the user's language."""
         if not isinstance(self.screen, CommandPalette):
+            self.clear_notifications()
             self.push_screen(CommandPalette(id="--command-palette", placeholder=t("ui.palette.search")))
 
     @property
@@ -117,6 +118,7 @@ class ChatApp(App[None]):
     def action_help(self) -> None:
         """Show every key."""
         if not isinstance(self.screen, HelpScreen):
+            self.clear_notifications()
             self.push_screen(HelpScreen())
 
     def action_help_quit(self) -> None:

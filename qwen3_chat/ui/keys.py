@@ -38,6 +38,7 @@ CHAT_KEYS = [
     key("new_chat", "ctrl+n", "new_chat", priority=True),
     key("chats", "ctrl+r", "chats", priority=True),
     key("export", "ctrl+s", "export", priority=True),
+    key("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key("retry", "f5", "retry", show=False, priority=True),
     key("page_up", "pageup", "page_up", show=False, priority=True),
     key("page_down", "pagedown", "page_down", show=False, priority=True),

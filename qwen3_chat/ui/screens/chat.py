@@ -256,6 +256,7 @@ class ChatScreen(ReadingScreen):
     @work(group="chats", exclusive=True)
     async def action_chats(self) -> None:
         """Choose a stored chat and go on with it."""
+        self.app.clear_notifications()
         chats = ChatsScreen(self._store)
         chat_id = await self.app.push_screen_wait(chats)
         current = self.session.chat.id if self.session.chat else None

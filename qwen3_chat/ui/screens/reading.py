@@ -32,6 +32,10 @@ class ReadingScreen(TranscriptScreen[None]):
         if message.url.startswith(("https://", "http://")):
             self.app.open_url(message.url)
 
+    def action_copy_answer(self) -> None:
+        """Copy the latest answer."""
+        self.transcript.copy_answer()
+
     def action_fold(self) -> None:
         """Fold or unfold the thinking nearest to the reader."""
         self.transcript.toggle_thinking()
