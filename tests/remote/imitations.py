@@ -132,7 +132,8 @@ class Imitation:
         messages = body["messages"]
         assert isinstance(messages, list)
         newest = str([message for message in messages if message["role"] == "user"][-1]["content"])
-        if len(newest) > TOO_LONG:
+        is_cut = self.kind is ServerKind.OLLAMA and body.get("truncate") is not False  # without a word
+        if len(newest) > TOO_LONG and not is_cut:
             refusal = {"error": _REFUSALS[self.kind]}
             return json_reply(refusal, 400)
         values = list(self._reply(body, newest))

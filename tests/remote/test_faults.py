@@ -329,3 +329,20 @@ async def test_the_kind_that_the_user_names_is_the_one_in_use() -> None:
     async with running(lambda _: MODELS) as wire, talking_to(wire.url, ServerKind.SGLANG) as engine:
         assert [event async for event in engine.load()] != []  # the context is assumed
         assert engine.capabilities.hard_switch
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason"), [(100, StopReason.MAX_TOKENS), (4900, StopReason.CONTEXT_FULL)]
+)
+async def test_a_reply_that_ends_for_its_length_tells_which_limit_it_met(
+    completion: int, reason: StopReason
+) -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": completion}}
+    pieces = [*HELLO, event(chunk(finish="length")), event(usage), DONE]
+    async with (
+        running(lambda request: MODELS if request.method == "GET" else Reply(pieces)) as wire,
+        talking_to(wire.url, n_ctx=5000) as engine,
+    ):
+        heard = await hear(engine, ask("hi"))
+    assert heard.end is not None
+    assert heard.end.stop_reason is reason

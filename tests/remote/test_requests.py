@@ -43,7 +43,14 @@ def test_a_typed_tag_that_lifts_the_hard_switch_lifts_it_on_the_server() -> None
 
 
 def test_a_model_that_cannot_think_is_not_told_to() -> None:
-    assert "think" not in chat_body(ask("hi"), served(ServerKind.OLLAMA, switches_thinking=False))
+    assert "think" not in chat_body(ask("hi"), served(ServerKind.OLLAMA, thinks_on_demand=False))
+
+
+@pytest.mark.parametrize("kind", [kind for kind, switch in SWITCHES.items() if switch])
+@pytest.mark.parametrize("model_id", ["Qwen3-4B-Thinking-2507", "qwen3-235b-a22b-instruct-2507"])
+def test_a_model_of_one_mode_is_not_told_which(kind: ServerKind, model_id: str) -> None:
+    body = chat_body(ask("hi", NO_THINK), served(kind, model_id=model_id))
+    assert not body.keys() & {"chat_template_kwargs", "think", "enable_thinking"}
 
 
 def test_ollama_is_told_how_large_a_context_it_needs() -> None:

@@ -204,7 +204,11 @@ class RemoteEngine:
             put(Notice("remote.damaged", {"count": decoder.damaged}))
         failure = failure or (None if stopped else self._fault(reply, decoder, served))
         estimate = estimated(request).total
-        put(EngineFailed.of(failure) if failure else reply.finished(request.seed, estimate, stopped))
+        put(
+            EngineFailed.of(failure)
+            if failure
+            else reply.finished(request.seed, estimate, served.n_ctx, stopped)
+        )
 
     async def _read(
         self,

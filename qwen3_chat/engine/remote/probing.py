@@ -153,7 +153,7 @@ async def _ollama(served: ServedModel, transport: Transport) -> ServedModel:
         quant=_text(details.get("quantization_level")),
         architecture=architecture,
         parameters=_count(info.get("general.parameter_count")),
-        switches_thinking=not skills or "thinking" in skills,
+        thinks_on_demand=not skills or "thinking" in skills,
     )
 
 

@@ -20,6 +20,9 @@ from qwen3_chat.events import (
 )
 from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter, TagScanner
 
+FULL_WITHIN = 4
+"""Tokens that servers may leave of a context that they call full."""
+
 THINK_MARKS = (Mark.THINK_OPEN, Mark.THINK_CLOSE)
 
 
@@ -122,7 +125,7 @@ class ReplyReader:
         return events
 
     def finished(
-        self, seed: int, prompt_estimate: int, stop_reason: StopReason | None = None
+        self, seed: int, prompt_estimate: int, n_ctx: int, stop_reason: StopReason | None = None
     ) -> TurnFinished:
         """Make the event that ends the turn; what the server did not count is estimated."""
         report = self._report
@@ -135,14 +138,13 @@ class ReplyReader:
             reasoning_tokens=(reasoning := self._reasoning_share(completion)),
             answer_tokens=completion - reasoning,
         )
-        return TurnFinished(
-            stop_reason or self._stop_reason(), self._mode, usage, self._timings(completion), seed
-        )
+        reason = stop_reason or self._stop_reason(is_full=usage.context_tokens >= n_ctx - FULL_WITHIN)
+        return TurnFinished(reason, self._mode, usage, self._timings(completion), seed)
 
-    def _stop_reason(self) -> StopReason:
+    def _stop_reason(self, is_full: bool) -> StopReason:
         match self._finish:
             case "length":
-                return StopReason.MAX_TOKENS
+                return StopReason.CONTEXT_FULL if is_full else StopReason.MAX_TOKENS
             case _ if self._n_calls:
                 return StopReason.TOOL_CALLS
             case _:

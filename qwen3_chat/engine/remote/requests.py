@@ -152,6 +152,8 @@ def _ollama_body(request: ChatRequest, served: ServedModel) -> Body:
         "model": served.model_id,
         "messages": wire_messages(request.messages, served.kind),
         "stream": True,
+        "truncate": False,  # a chat that is too long is refused, not cut without a word
+        "shift": False,  # and so is a reply that fills the context
         "options": options,
     }
     if request.tools:

@@ -13,14 +13,15 @@ ASSUMED_N_CTX = 32768
 """Qwen3's own context, where the server doesn't say how much of it it grants."""
 
 _QUANT = re.compile(r"[-._](?P<quant>I?Q\d\w*|BF16|F16|F32)$", re.IGNORECASE)
+_ONE_MODE = re.compile(r"(?P<mode>thinking|instruct)-25\d\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
     """What the server said; 0 and empty texts are not told.
 
-    `switches_thinking` says that the kind's own switch may be sent; `opens_thinking` that the chat template
-    begins the reply's think block itself. `start_id` is the token that begins each message of a prompt.
+    `thinks_on_demand` says that the server knows the model's thinking. `start_id` is the token that begins each
+    message of a prompt.
     """
 
     kind: ServerKind
@@ -33,7 +34,7 @@ class ServedModel:
     parameters: int = 0
     size_bytes: int = 0
     n_ctx_is_known: bool = True
-    switches_thinking: bool = True
+    thinks_on_demand: bool = True
     start_id: int | None = None
 
     @property
@@ -43,9 +44,20 @@ class ServedModel:
         return _QUANT.sub("", file_name) or self.model_id
 
     @property
+    def switches_thinking(self) -> bool:
+        """Whether a request may say if it should think."""
+        return self.thinks_on_demand and self.is_hybrid
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether its thinking can be switched: the models of July 2025 and later either think or don't."""
+        return _ONE_MODE.search(self.model_id) is None
+
+    @property
     def opens_thinking(self) -> bool:
         """Whether it is one of the models that always think, whose template opens the block."""
-        return "thinking-25" in self.model_id.lower()
+        found = _ONE_MODE.search(self.model_id)
+        return found is not None and found["mode"].lower() == "thinking"
 
     @property
     def server(self) -> str:
