@@ -66,6 +66,9 @@ def pull_model(wanted: str, source_name: str, as_json: bool) -> int:
         if as_json:
             _print_json(PullFailed(str(error)))
         raise
+    except KeyboardInterrupt:
+        print(t("pull.kept"), file=sys.stderr)
+        raise
     if not as_json:
         _say_ready(pulled)
     return 0
@@ -181,10 +184,9 @@ def _show(screen: _Screen, event: PullEvent) -> None:
 
 
 def _facts(event: DownloadProgressed) -> str:
-    facts = [
-        f"{write_size(event.done_bytes)} / {write_size(event.total_bytes)}",
-        byte_speed(event.bytes_per_s),
-    ]
+    facts = [f"{write_size(event.done_bytes)} / {write_size(event.total_bytes)}"]
+    if event.bytes_per_s >= 1:
+        facts.append(byte_speed(event.bytes_per_s))
     if event.left_s is not None and event.done_bytes < event.total_bytes:
         facts.append(t("pull.left", time=duration(event.left_s)))
     return SEPARATOR.join((*facts, event.source))

@@ -11,6 +11,7 @@ from qwen3_chat.hub.progress import (
     FileChecked,
     ModelPulled,
     PullEvent,
+    SourceAsked,
 )
 from qwen3_chat.hub.pull import pull
 from qwen3_chat.hub.sources import Hub, Source, hubs_from
@@ -27,6 +28,7 @@ __all__ = [
     "Patience",
     "PullEvent",
     "Source",
+    "SourceAsked",
     "WantedModel",
     "find_wanted",
     "hubs_from",

@@ -42,6 +42,9 @@ class Watcher:
     def checked(self, file: HubFile, done_bytes: int) -> None:
         """Tell how much of what an earlier run left is checked."""
 
+    def asked(self, file: HubFile, host: str) -> None:
+        """Tell which source is asked."""
+
     def arrived(self, file: HubFile, host: str, done_bytes: int) -> None:
         """Tell how much of the file is there."""
 
@@ -156,6 +159,7 @@ class Download:
         """Ask one source once for what is missing; keep what it sends, however it ends."""
         import httpx2
 
+        self.watcher.asked(file, hub.host)
         offset = part.size_bytes
         headers = {**hub.headers(), "Accept-Encoding": "identity"}
         if offset:

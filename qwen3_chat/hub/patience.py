@@ -12,6 +12,7 @@ class Patience:
     connect_s: float = 10
     stall_s: float = 30
     listing_s: float = 20
+    next_source_s: float = 3
     attempts: int = 6
     first_wait_s: float = 0.5
     longest_wait_s: float = 60

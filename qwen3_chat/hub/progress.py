@@ -24,6 +24,13 @@ class DownloadProgressed(Event, frozen=True):
     left_s: float | None = None
 
 
+class SourceAsked(Event, frozen=True):
+    """A source is asked for what is missing of a file; its answer may take a while."""
+
+    file: str
+    source: str
+
+
 class DownloadDelayed(Event, frozen=True):
     """Something is in the way, said in a sentence; what is missing is asked for again after `wait_s`."""
 
@@ -48,4 +55,4 @@ class ModelPulled(Event, frozen=True):
     size_bytes: int
 
 
-PullEvent = FileChecked | DownloadProgressed | DownloadDelayed | CopyUsed | ModelPulled
+PullEvent = FileChecked | SourceAsked | DownloadProgressed | DownloadDelayed | CopyUsed | ModelPulled

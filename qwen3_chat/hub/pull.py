@@ -19,6 +19,7 @@ from qwen3_chat.hub.progress import (
     FileChecked,
     ModelPulled,
     PullEvent,
+    SourceAsked,
 )
 from qwen3_chat.hub.sources import Hub, new_client
 from qwen3_chat.hub.threads import settled
@@ -111,6 +112,10 @@ class _Progress(Watcher):
         """Report what is checked."""
         if self._is_due():
             self.report(FileChecked(file.name, done_bytes, file.size_bytes))
+
+    def asked(self, file: HubFile, host: str) -> None:
+        """Report which source is asked."""
+        self.report(SourceAsked(file.name, host))
 
     def arrived(self, file: HubFile, host: str, done_bytes: int) -> None:
         """Add up what arrived."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -118,6 +119,7 @@ class HuggingFace:
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
         from huggingface_hub.hf_api import RepoFile
 
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it writes its retries onto the screen
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
         try:
             return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -76,12 +77,24 @@ async def _from_listing(
 async def _listing(
     repository: str, revision: str | None, hubs: Sequence[Hub], patience: Patience
 ) -> tuple[Listed, ...]:
+    """List a repository; a source that is silent for a while does not keep the next one from being asked."""
     failures: list[HubError] = []
-    for hub in hubs:
-        try:
-            return await hub.files(repository, revision, patience)
-        except (SourceFailedError, SourceRefusedError) as error:
-            failures.append(error)
+    waiting = list(hubs)
+    asked: set[asyncio.Task[tuple[Listed, ...]]] = set()
+    try:
+        while waiting or asked:
+            if waiting:
+                asked.add(asyncio.create_task(waiting.pop(0).files(repository, revision, patience)))
+            limit_s = patience.next_source_s if waiting else None
+            done, asked = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    return task.result()
+                except (SourceFailedError, SourceRefusedError) as error:
+                    failures.append(error)
+    finally:
+        for task in asked:
+            task.cancel()
     if len(failures) == 1:
         raise failures[0]
     reasons = " ".join(str(failure) for failure in failures)

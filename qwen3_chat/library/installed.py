@@ -80,7 +80,8 @@ def models_in(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Itera
         except OSError:  # a part is missing, or a link leads nowhere
             continue
         size_bytes = sum(stat.st_size for stat in stats)
-        yield InstalledModel(name.model, name.quant, path, size_bytes, stats[0].st_mtime, origin)
+        modified_s = path.lstat().st_mtime  # of a link itself: when the model was pulled
+        yield InstalledModel(name.model, name.quant, path, size_bytes, modified_s, origin)
 
 
 def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:

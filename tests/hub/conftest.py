@@ -22,6 +22,7 @@ IMPATIENT = Patience(
     connect_s=5,
     stall_s=0.3,
     listing_s=10,
+    next_source_s=0.1,
     attempts=4,
     first_wait_s=0.001,
     longest_wait_s=0.05,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,12 +36,15 @@ def test_a_pulled_model_can_be_asked(command: Command) -> None:
     assert answer.status == 0
 
 
-@pytest.mark.parametrize("source", ["auto", "hf", "modelscope"])
+@pytest.mark.parametrize(
+    "source",
+    ["auto", pytest.param("hf", marks=pytest.mark.full), pytest.param("modelscope", marks=pytest.mark.full)],
+)
 def test_json_tells_the_progress_line_by_line(command: Command, source: str) -> None:
     outcome = command.run("pull", f"{REPOSITORY}:{NAME}", "--source", source, "--json")
     assert outcome.status == 0
     *progress, last = outcome.lines
-    assert {line["type"] for line in progress} == {"download_progressed"}
+    assert {line["type"] for line in progress} == {"source_asked", "download_progressed"}
     assert progress[-1]["done_bytes"] == progress[-1]["total_bytes"] == len(PAYLOAD)
     assert last == {
         "type": "model_pulled",
@@ -88,7 +92,7 @@ def test_two_processes_fetch_a_file_once(command: Command, fake: FakeHub) -> Non
     first.send_signal(signal.SIGINT)
     stopped, done = ended(first), ended(second)
     assert (stopped.status, done.status) == (130, 0)
-    assert "what arrived is kept" in stopped.stderr
+    assert "What arrived is kept" in stopped.stderr
     assert (command.models / REPOSITORY / NAME).read_bytes() == PAYLOAD
     assert fake.sent_bytes <= len(PAYLOAD) + (1 << 20)
 
@@ -148,8 +152,6 @@ def test_what_a_broken_off_download_left_can_be_removed(command: Command, fake: 
 @pytest.mark.skipif(shutil.which("script") is None, reason="needs script(1) for a terminal")
 @pytest.mark.skipif(sys.platform != "linux", reason="script(1) takes other options elsewhere")
 def test_a_terminal_gets_a_bar(command: Command, fake: FakeHub) -> None:
-    import subprocess
-
     fake.faults.append(FlippedBit())
     shown = subprocess.run(
         ["script", "-qec", f"{sys.executable} -m qwen3_chat pull {REPOSITORY}:{NAME}", "/dev/null"],
@@ -163,3 +165,29 @@ def test_a_terminal_gets_a_bar(command: Command, fake: FakeHub) -> None:
     assert shown.returncode == 0
     assert "━" in shown.stdout
     assert "0.6B Q8_0 is ready" in shown.stdout
+
+
+def can_mount() -> bool:
+    """Whether this user may have a file system of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    trial = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(trial, capture_output=True, check=False).returncode == 0
+
+
+def test_a_small_file_system_is_said_before_a_byte_is_fetched(command: Command, fake: FakeHub) -> None:
+    if not can_mount():
+        pytest.skip("needs unshare(1), and leave to mount a tmpfs")
+    command.models.mkdir(parents=True)
+    mount = f'mount -t tmpfs -o size=2m none "{command.models}" && exec "$@"'
+    own_mounts, program = ["unshare", "--map-root-user", "--mount"], [sys.executable, "-m", "qwen3_chat"]
+    outcome = subprocess.run(
+        [*own_mounts, "sh", "-c", mount, "sh", *program, "pull", f"{REPOSITORY}:{NAME}"],
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (outcome.returncode, fake.downloads) == (1, [])
+    assert "The disk is too small" in outcome.stderr

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +143,15 @@ async def test_the_other_source_is_asked_where_one_has_no_list(fake: FakeHub) ->
     assert found.quant == "Q4_K_M"
 
 
+async def test_a_source_that_is_silent_does_not_keep_the_other_from_being_asked(fake: FakeHub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hubs = (HuggingFace(endpoint), ModelScope(fake.endpoint))
+        patience = replace(IMPATIENT, next_source_s=0.01)
+        found = await find_wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hubs, patience)
+    assert found.quant == "Q4_K_M"
+
+
 async def test_a_path_that_leaves_its_folder_is_refused(fake: FakeHub, source: Source) -> None:
     with pytest.raises(HubError, match="not safe to write"):
         await wanted("evil/paths:Q4_K_M", hub_at(fake.endpoint, source))
@@ -212,3 +223,10 @@ def test_a_part_tells_all_parts() -> None:
 
 def test_every_error_of_a_hub_is_for_the_user() -> None:
     assert issubclass(HubError, Qwen3ChatError)
+
+
+async def test_a_source_that_cannot_be_reached_does_not_write_onto_the_screen(
+    fake: FakeHub, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace("http://127.0.0.1:9"), ModelScope(fake.endpoint))
+    assert capfd.readouterr() == ("", "")
