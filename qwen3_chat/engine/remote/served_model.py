@@ -20,8 +20,8 @@ _ONE_MODE = re.compile(r"(?P<mode>thinking|instruct)-25\d\d", re.IGNORECASE)
 class ServedModel:
     """What the server said; 0 and empty texts are not told.
 
-    `thinks_on_demand` says that the server knows the model's thinking. `start_id` is the token that begins each
-    message of a prompt.
+    `thinks_on_demand` says that the server knows the model's thinking. `start_id` is the token that begins
+    each message of a prompt.
     """
 
     kind: ServerKind
