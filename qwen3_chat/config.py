@@ -89,6 +89,7 @@ class Settings:
     system_prompt: str = ""
     presence_penalty: float | None = None
     export_folder: str | None = None
+    model_folders: tuple[str, ...] = ()
 
     @property
     def exports(self) -> Path | None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.errors import UsageError
-from qwen3_chat.library import DEMO_FILE, find_model, installed_models, models_elsewhere, places_from
+from qwen3_chat.library import DEMO_FILE, find_model, installed_models, models_elsewhere
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import Store
@@ -48,7 +49,7 @@ def model_file(choice: ModelChoice, settings: Settings, models: Path) -> Path:
     if choice.demo:
         return DEMO_FILE
     if wanted := choice.model or settings.model:
-        return find_model(models, wanted, models_elsewhere(places_from(os.environ, Path.home())))
+        return find_model(models, wanted, models_elsewhere(model_places(settings)))
     found = installed_models(models)
     return found[0].path if found else DEMO_FILE
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import paths_from
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.hub import (
@@ -34,7 +35,7 @@ from qwen3_chat.hub import (
     pull,
 )
 from qwen3_chat.hub.patience import USUAL_PATIENCE
-from qwen3_chat.library import Places, answers_to, copies_of, installed_models, places_from
+from qwen3_chat.library import Places, answers_to, copies_of, installed_models
 from qwen3_chat.plain import plain
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
@@ -76,7 +77,7 @@ def pull_model(wanted: str, source_name: str, as_json: bool) -> int:
 
 async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
     paths = paths_from()
-    places = places_from(os.environ, Path.home())
+    places = model_places()
     hubs = hubs_from(os.environ, source)
     with _looking_up(text, as_json):
         wanted = await find_wanted(text, hubs, USUAL_PATIENCE)

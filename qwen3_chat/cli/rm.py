@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
+from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import paths_from
-from qwen3_chat.library import models_elsewhere, places_from, plan_removal, remove
+from qwen3_chat.library import models_elsewhere, plan_removal, remove
 from qwen3_chat.plain import plain
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
@@ -22,7 +21,7 @@ def remove_model(wanted: str) -> int:
         Qwen3ChatError: it is not installed, not the app's, or can't be removed.
     """
     folder = paths_from().models
-    removal = plan_removal(folder, wanted, models_elsewhere(places_from(os.environ, Path.home())))
+    removal = plan_removal(folder, wanted, models_elsewhere(model_places()))
     names = plain(", ".join(path.name for path in removal.paths))
     size = write_size(removal.freed_bytes)
     if sys.stdin.isatty() and input(t("rm.sure", names=names, size=size)).strip().lower() not in YES:

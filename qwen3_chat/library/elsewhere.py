@@ -26,9 +26,11 @@ class Places:
     lm_studio: tuple[Path, ...]
     llama_cpp: tuple[Path, ...]
     ollama: tuple[Path, ...]
+    named: tuple[Path, ...] = ()
+    """Folders that the user names in the settings."""
 
 
-def places_from(environ: Mapping[str, str], home: Path) -> Places:
+def places_from(environ: Mapping[str, str], home: Path, folders: Iterable[str] = ()) -> Places:
     """Find the folders, by the variables and the defaults of each program; nothing is made."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hf_home = Path(environ.get("HF_HOME") or cache / "huggingface")
@@ -40,6 +42,7 @@ def places_from(environ: Mapping[str, str], home: Path) -> Places:
         ollama=(Path(named),)
         if (named := environ.get("OLLAMA_MODELS"))
         else (home / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models")),
+        named=tuple(Path(folder).expanduser() for folder in folders),
     )
 
 
@@ -57,7 +60,7 @@ def copies_of(name: str, size_bytes: int, sha256: str, places: Places) -> Iterat
     blobs += [folder / "blobs" / f"sha256-{sha256}" for folder in places.ollama]
     named = (
         path
-        for folder in (*places.lm_studio, *places.llama_cpp)
+        for folder in (*places.named, *places.lm_studio, *places.llama_cpp)
         for path in folder.glob("**/*.gguf")
         if path.name.endswith(name)  # llama.cpp puts the repository before the name
     )
@@ -67,6 +70,8 @@ def copies_of(name: str, size_bytes: int, sha256: str, places: Places) -> Iterat
 
 
 def _models(places: Places) -> Iterator[InstalledModel]:
+    for folder in places.named:
+        yield from models_in(folder, Origin.NAMED)
     yield from _of_the_family(
         models_in(places.hugging_face, Origin.HUGGING_FACE, "models--*/snapshots/*/**/*.gguf")
     )

@@ -22,6 +22,7 @@ class Origin(StrEnum):
     LM_STUDIO = "LM Studio"
     LLAMA_CPP = "llama.cpp"
     OLLAMA = "Ollama"
+    NAMED = "model_folders"
 
 
 @dataclass(frozen=True, slots=True)

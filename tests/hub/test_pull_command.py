@@ -191,3 +191,16 @@ def test_a_small_file_system_is_said_before_a_byte_is_fetched(command: Command, 
     )
     assert (outcome.returncode, fake.downloads) == (1, [])
     assert "The disk is too small" in outcome.stderr
+
+
+def test_a_model_in_a_folder_that_the_user_names_is_used(command: Command, demo_gguf: Path) -> None:
+    folder = command.home / "gguf"
+    settings = command.home / "app" / "config" / "config.toml"
+    for parent in (folder, settings.parent):
+        parent.mkdir(parents=True)
+    shutil.copy(demo_gguf, folder / "Qwen3-1.7B-Q8_0.gguf")
+    settings.write_text(f'model_folders = ["{folder}"]\n')
+    outcome = command.run("ask", "--model", "1.7B", "--max-tokens", "4", "--json", "1 + 1?")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    refused = command.run("rm", "1.7B")
+    assert (refused.status, str(folder) in refused.stderr) == (1, True)

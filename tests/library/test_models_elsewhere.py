@@ -187,3 +187,11 @@ def test_a_model_of_another_program_is_not_removed(tmp_path: Path) -> None:
     elsewhere = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.OLLAMA),)
     with pytest.raises(ModelError, match="belongs to Ollama"):
         plan_removal(tmp_path / "models", "8B", elsewhere)
+
+
+def test_folders_that_the_user_names_are_looked_into(tmp_path: Path) -> None:
+    named = put(tmp_path / "gguf/deep/Qwen3-8B-Q4_K_M.gguf")
+    places = places_from({}, tmp_path / "home", [str(tmp_path / "gguf")])
+    (model,) = models_elsewhere(places)
+    assert (model.name, model.path, model.origin) == ("8B", named, Origin.NAMED)
+    assert list(copies_of("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [named]
