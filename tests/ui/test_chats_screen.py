@@ -66,3 +66,9 @@ async def test_an_empty_list_says_so_and_offers_nothing_to_do(start: Start) -> N
         assert isinstance(app.app.screen, ChatsScreen)
         await app.pilot.press("escape")
         assert not isinstance(app.app.screen, ChatsScreen)
+
+
+async def test_the_key_bar_lists_each_key_once_in_the_declared_order(start: Start) -> None:
+    async with start() as app:
+        await opened_list(app)
+        await app.sees("Enter Go on  F2 Rename  F3 Pin  ^D Delete  Esc Close")

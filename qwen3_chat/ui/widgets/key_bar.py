@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.app import RenderResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
@@ -37,10 +38,7 @@ class KeyBar(Widget):
         key_style = self.get_visual_style("key-bar--key")
         label_style = self.get_visual_style("key-bar--label")
         line = Content("")
-        for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if not (binding.show and active.enabled and binding.description.startswith(LABEL)):
-                continue
+        for binding in self._bindings_that_work():
             entry = Content.assemble(
                 (short_key_name(binding.key), key_style), " ", (t(binding.description), label_style)
             )
@@ -49,3 +47,16 @@ class KeyBar(Widget):
                 continue
             line = longer
         return line
+
+    def _bindings_that_work(self) -> list[Binding]:
+        """List the bindings to show, each once, in the order in which screen and app declare them."""
+        declared = [
+            binding.id
+            for binding in (*self.screen.BINDINGS, *self.app.BINDINGS)
+            if isinstance(binding, Binding)
+        ]
+        first: dict[str | None, Binding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.enabled and active.binding.show and active.binding.description.startswith(LABEL):
+                first.setdefault(active.binding.id, active.binding)
+        return sorted(first.values(), key=lambda binding: declared.index(binding.id))
