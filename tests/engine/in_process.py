@@ -35,9 +35,11 @@ class Turn:
     usage: Usage
 
 
-def opened(path: Path, log_path: Path, n_ctx: int | None = None) -> Iterator[Model]:
+def opened(
+    path: Path, log_path: Path, n_ctx: int | None = None, n_threads: int | None = None
+) -> Iterator[Model]:
     """Load a model, free it afterwards."""
-    settings = LoadSettings(str(path), n_ctx=n_ctx)
+    settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     model = load(settings, AbortFlag(), lambda event: None, LlamaLog(Log(log_path)))
     yield model
     L.llama_free(model.context.pointer)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
@@ -12,6 +15,7 @@ from qwen3_chat.errors import EngineError
 
 _LIVE, _AHEAD, _LEFT, _SPARE = range(4)
 _NO_ROOM, _ABORTED = 1, 2  # of llama_decode
+_TIMED_TOKENS = 5
 
 
 class AbortedError(Exception):
@@ -111,6 +115,33 @@ class Context:
             EngineError: llama.cpp could not evaluate them.
         """
         return self._evaluate(tokens, _LIVE)
+
+    def set_threads(self, n_threads: int) -> None:
+        """Compute with so many threads from now on."""
+        L.llama_set_n_threads(self.pointer, n_threads, n_threads)
+
+    def time_token_s(self, limit_s: float = inf) -> float | None:
+        """Decode a few tokens after the live ones, on the side; return what one takes, None without room.
+
+        No further one is begun once they took `limit_s` together.
+
+        Raises:
+            AbortedError: the flag went up.
+            EngineError: llama.cpp could not decode them.
+        """
+        kept = sum(map(len, self._sequences))
+        if not self.tokens or kept + _TIMED_TOKENS > self.n_ctx:
+            return None
+        times_s: list[float] = []
+        try:
+            self._copy(_LIVE, _SPARE)
+            while len(times_s) < _TIMED_TOKENS and sum(times_s) < limit_s:
+                begun_s = time.perf_counter()
+                list(self._evaluate(self.tokens[-1:], _SPARE))
+                times_s.append(time.perf_counter() - begun_s)
+        finally:
+            self._forget(_SPARE, 0)
+        return statistics.median(times_s[1:] or times_s)  # the first one wakes the threads up
 
     def append(self, token: int) -> None:
         """Evaluate one token; raises as `evaluate` does."""

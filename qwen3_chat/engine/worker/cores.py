@@ -9,6 +9,16 @@ import psutil
 
 def default_threads() -> int:
     """Leave one physical core to the interface and the rest: one thread that waits slows all others down."""
+    return max(1, _usable_cores() - 1)
+
+
+def threads_to_try() -> tuple[int, ...]:
+    """List the numbers of threads that may turn out to be the best."""
+    cores = _usable_cores()
+    return tuple(sorted({max(1, cores // 2), max(1, cores - 1), cores}))
+
+
+def _usable_cores() -> int:
     physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return max(1, min(physical, allowed) - 1)
+    return min(physical, allowed)

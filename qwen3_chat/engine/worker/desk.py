@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker import model
 from qwen3_chat.engine.worker.ahead import evaluate_ahead
+from qwen3_chat.engine.worker.calibration import try_threads
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.inbox import Inbox, Job, Question
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -86,13 +87,14 @@ class Desk:
         self._last_reply = reply
 
     def _use_idle_time(self) -> None:
-        """Evaluate what the next prompt will begin with, until there is something else to do."""
+        """Evaluate what the next prompt will begin with and measure, until there is something else to do."""
         reply, self._last_reply = self._last_reply, None
         if reply is None:
             return
         with self._inbox.idle() as abort:
             try:
                 evaluate_ahead(self._loaded(), reply.request, reply.message(), reply.stop_reason, abort)
+                try_threads(self._loaded(), abort)
             except Exception as error:  # the next turn does without
                 self._log.write_failure(error)
 

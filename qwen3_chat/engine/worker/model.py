@@ -21,6 +21,7 @@ from qwen3_chat.engine.worker.context_size import choose_n_ctx
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.render import ChatTemplate
+from qwen3_chat.engine.worker.thread_choice import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.errors import Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
@@ -47,6 +48,7 @@ class Model:
     template: ChatTemplate
     context: Context
     description: LoadedModel
+    threads: ThreadChoice | None
     load_s: float
 
 
@@ -95,7 +97,15 @@ def load(settings: LoadSettings, abort: AbortFlag, report: Report, llama_log: Ll
         device=" + ".join(gpu.description for gpu in gpus) if n_gpu_layers else "CPU",
         is_demo=header.name == DEMO_NAME,
     )
-    return Model(pointer, vocab, template, context, description, time.perf_counter() - started_s)
+    threads = _thread_choice(settings, header, n_gpu_layers)
+    return Model(pointer, vocab, template, context, description, threads, time.perf_counter() - started_s)
+
+
+def _thread_choice(settings: LoadSettings, header: GgufHeader, n_gpu_layers: int) -> ThreadChoice | None:
+    """Offer what may be faster than the default; None where the user chose, or where the GPU does it all."""
+    if settings.n_threads or n_gpu_layers >= header.n_layers:
+        return None
+    return ThreadChoice(cores.threads_to_try(), cores.default_threads())
 
 
 def _count_parameters(pointer: Any, header: GgufHeader) -> int:

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.engine.worker import cores
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.calibration import try_threads
+from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.thread_choice import ThreadChoice
+from tests.engine.in_process import forget, opened, reply_to, rest
+from tests.engine.requests import ask, said
+
+
+@pytest.fixture(scope="module")
+def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(endless_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=256)
+
+
+@pytest.mark.parametrize(
+    ("noted", "best"),
+    [
+        ([], 3),
+        ([(2, 0.1)], 2),  # the only one that is known
+        ([(3, 0.1), (4, 0.05)], 4),
+        ([(3, 0.1), (4, 0.095)], 3),  # not worth a change
+        ([(3, 0.1), (4, 9.0), (4, 0.05)], 3),
+        ([(3, 0.1), (4, 9.0), (4, 0.05), (4, 0.05)], 4),  # other work was in the way once
+        ([(4, 0.05), (3, 0.1), (4, 2.0), (4, 2.0)], 3),  # and is there to stay
+    ],
+)
+def test_the_fastest_of_late_is_chosen(noted: list[tuple[int, float]], best: int) -> None:
+    choice = ThreadChoice((2, 3, 4), 3)
+    for n_threads, token_s in noted:
+        choice.note(n_threads, token_s)
+    assert choice.best == best
+
+
+def test_what_is_tried_holds_the_default_and_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    for physical, expected in ((1, (1,)), (2, (1, 2)), (4, (2, 3, 4)), (16, (8, 15, 16))):
+        monkeypatch.setattr("psutil.cpu_count", lambda logical, n=physical: n)
+        monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
+        assert cores.threads_to_try() == expected
+        assert cores.default_threads() in expected
+
+
+def test_measuring_leaves_everything_as_it_was(model: Model) -> None:
+    choice = ThreadChoice((1, 2), 1)
+    measured = replace(model, threads=choice)
+    forget(model)
+    turn = reply_to(model, ask(said("Hi"), max_tokens=20))
+    rest(model, turn)
+    before = [list(model.context.tokens), list(model.context.ahead)]
+    try_threads(measured, AbortFlag())
+    assert [model.context.tokens, model.context.ahead] == before
+    assert choice.best in (1, 2)
+    assert reply_to(model, turn.request).message == turn.message
+
+
+def test_measuring_ends_when_there_is_something_to_do(model: Model) -> None:
+    forget(model)
+    reply_to(model, ask(said("Hi"), max_tokens=20))
+    tokens = list(model.context.tokens)
+    abort = AbortFlag()
+    abort.hoist()
+    try_threads(replace(model, threads=ThreadChoice((1, 2), 1)), abort)
+    with pytest.raises(AbortedError):
+        model.context.time_token_s()
+    model.context.watch(AbortFlag())
+    assert model.context.tokens == tokens
+    assert model.context.time_token_s() is not None
+    assert model.context.time_token_s(limit_s=1e-9) is not None
+
+
+def test_nothing_is_measured_without_room_or_without_a_chat(model: Model) -> None:
+    forget(model)
+    model.context.watch(AbortFlag())
+    assert model.context.time_token_s() is None
+    reply_to(model, ask(said("Hi")))
+    assert model.context.time_token_s() is None
+
+
+def test_threads_that_the_user_chose_are_kept(demo_gguf: Path, log_path: Path) -> None:
+    for model in opened(demo_gguf, log_path, n_threads=1):
+        assert model.threads is None
