@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import httpx2
 import pytest
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine.remote import RemoteEngine, ServerKind
+from qwen3_chat.engine.remote import Endpoint, RemoteEngine, ServerKind
+from qwen3_chat.engine.remote.failures import unreachable
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.texts import t
@@ -315,7 +319,41 @@ async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
         (failed,) = [event async for event in engine.load()]
         assert engine.model is None
     assert isinstance(failed, EngineFailed)
-    assert failed.key == "remote.unreachable"
+    assert failed.key == "remote.nobody_listens"
+
+
+def chained(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+UNREACHABLE = [
+    (httpx2.ConnectTimeout(""), "remote.slow"),
+    (httpx2.ConnectError("no route"), "remote.unreachable"),
+    (httpx2.ProxyError("407"), "remote.unreachable"),
+    (httpx2.RemoteProtocolError("bye"), "remote.cut"),
+    (
+        chained(httpx2.ConnectError("?"), socket.gaierror(-2, "Name or service not known")),
+        "remote.unknown_host",
+    ),
+    (chained(httpx2.ConnectError("?"), ssl.SSLError(1, "CERTIFICATE_VERIFY_FAILED")), "remote.tls"),
+    (
+        chained(
+            httpx2.ConnectError("All connection attempts failed"),
+            ExceptionGroup(
+                "both addresses", [OSError(101, "unreachable"), ConnectionRefusedError(111, "no")]
+            ),
+        ),
+        "remote.nobody_listens",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "key"), UNREACHABLE)
+def test_why_no_connection_was_made_is_told(error: Exception, key: str) -> None:
+    found = unreachable(error, Endpoint.parse("https://host"), 10)
+    assert found.key == key
+    assert "host" in str(found)
 
 
 async def test_the_context_that_the_user_names_is_the_one_in_use() -> None:

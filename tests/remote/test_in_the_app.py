@@ -53,7 +53,7 @@ async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_p
     async with running(Imitation(ServerKind.VLLM)) as wire:
         url = wire.url
     async with talking_to(url) as engine, open_app(tmp_path, engine, size=(120, 30)) as app:
-        await app.sees("can't be reached")
+        await app.sees("Nothing answers at")
 
 
 WRONG = [
@@ -62,7 +62,7 @@ WRONG = [
     (("--endpoint", "http://me:sk-secret@host"), 2, "Keys and passwords don't belong in the address"),
     (("--server", "vllm"), 2, "give that too"),
     (("--endpoint", "http://localhost:1", "--server", "vLLLM"), 2, "choose one of vllm, sglang"),
-    (("--endpoint", "http://127.0.0.1:1"), 1, "127.0.0.1:1 can't be reached"),
+    (("--endpoint", "http://127.0.0.1:1"), 1, "Nothing answers at 127.0.0.1:1"),
 ]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
+from collections.abc import Iterator
 
 import httpx2
 
@@ -49,18 +51,37 @@ def refusal(status: int, body: bytes, location: str, endpoint: Endpoint, key: Ap
             return EngineError("remote.failed", host=host, status=status, reason=reason)
 
 
-def unreachable(error: Exception, endpoint: Endpoint) -> EngineError:
-    """Return the error for a connection that was not made or broke."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return EngineError("remote.tls", host=endpoint.host, reason=cause.reason or str(cause))
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError | httpx2.UnsupportedProtocol):
-        return EngineError(
-            "remote.unreachable", host=endpoint.host, reason=str(error) or type(error).__name__
-        )
-    return EngineError("remote.cut", host=endpoint.host)
+def unreachable(error: Exception, endpoint: Endpoint, connect_s: float) -> EngineError:
+    """Return the error for a connection that was not made, within `connect_s` or at all, or that broke."""
+    host = endpoint.host
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                reason = getattr(cause, "verify_message", "") or str(cause)
+                return EngineError("remote.untrusted", host=host, reason=reason)
+            case ssl.SSLError():
+                return EngineError("remote.no_https", host=host)
+            case socket.gaierror():
+                return EngineError("remote.unknown_host", host=host)
+            case ConnectionRefusedError():
+                return EngineError("remote.nobody_listens", host=host)
+    match error:
+        case httpx2.ConnectTimeout():
+            return EngineError("remote.slow", host=host, seconds=round(connect_s))
+        case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol():
+            return EngineError("remote.unreachable", host=host, reason=str(error) or type(error).__name__)
+        case _:
+            return EngineError("remote.cut", host=host)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk from an error to what it came from, through groups: one host may have several addresses."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
+        error = error.__cause__ or error.__context__
 
 
 def _message(body: bytes) -> str:

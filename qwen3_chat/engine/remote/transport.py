@@ -60,7 +60,7 @@ class Transport:
         except TimeoutError as error:
             raise self._slow(wait_s) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise unreachable(error, self.endpoint) from error
+            raise unreachable(error, self.endpoint, self.patience.connect_s) from error
 
     async def stream(
         self, url: str, body: Mapping[str, object], is_finished: Callable[[], bool]
@@ -113,7 +113,7 @@ class Transport:
                 return
             if not received and not is_last and isinstance(error, httpx2.TransportError):
                 raise _TryAgain(patience.pause_s) from error
-            raise unreachable(error, self.endpoint) from error
+            raise unreachable(error, self.endpoint, self.patience.connect_s) from error
 
     @asynccontextmanager
     async def _opened(
