@@ -332,17 +332,13 @@ UNREACHABLE = [
     (httpx2.ConnectError("no route"), "remote.unreachable"),
     (httpx2.ProxyError("407"), "remote.unreachable"),
     (httpx2.RemoteProtocolError("bye"), "remote.cut"),
-    (
-        chained(httpx2.ConnectError("?"), socket.gaierror(-2, "Name or service not known")),
-        "remote.unknown_host",
-    ),
-    (chained(httpx2.ConnectError("?"), ssl.SSLError(1, "CERTIFICATE_VERIFY_FAILED")), "remote.tls"),
+    (chained(httpx2.ConnectError("?"), socket.gaierror(-2, "unknown")), "remote.unknown_host"),
+    (chained(httpx2.ConnectError("?"), ssl.SSLCertVerificationError(1, "self-signed")), "remote.untrusted"),
+    (chained(httpx2.ConnectError("?"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "remote.no_https"),
     (
         chained(
             httpx2.ConnectError("All connection attempts failed"),
-            ExceptionGroup(
-                "both addresses", [OSError(101, "unreachable"), ConnectionRefusedError(111, "no")]
-            ),
+            ExceptionGroup("two addresses", [OSError(101, "no way"), ConnectionRefusedError(111, "no")]),
         ),
         "remote.nobody_listens",
     ),
