@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen3_chat.catalog.family import FAMILY, QUALITY_ORDER, FamilyModel, GoodFor, Thinking, find
+from qwen3_chat.catalog.family import FAMILY, QUALITY_ORDER, FamilyModel, GoodFor, Thinking, find, other_model
 from qwen3_chat.catalog.files import ModelFile, Publisher
 from qwen3_chat.catalog.quants import Weights, file_bytes
 from qwen3_chat.catalog.sampling import (
@@ -30,5 +30,6 @@ __all__ = [
     "Weights",
     "file_bytes",
     "find",
+    "other_model",
     "sampling_for",
 ]

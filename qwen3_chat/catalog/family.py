@@ -75,7 +75,7 @@ class FamilyModel:
         listed = tuple(
             file for source in REPOSITORIES if source.repo in self.repositories for file in source.files
         )
-        if self.is_split:
+        if self.is_split or not self.repositories:
             return ()
         missing = [quant for quant in USUAL_QUANTS if quant not in {file.quant for file in listed}]
         return listed + tuple(self._predicted_file(quant) for quant in missing)
@@ -101,7 +101,11 @@ class FamilyModel:
         """Return the bytes of the tensors; an estimate where the quant's mix of types is not known."""
         if quant in QUANTS:
             return weights(self.shape, quant)
-        return weights(self.shape, "Q4_K_M").scaled_to(self.size_bytes(quant))
+        return self.weights_in(self.size_bytes(quant))
+
+    def weights_in(self, size_bytes: int) -> Weights:
+        """Estimate the bytes of the tensors of a file by its size."""
+        return weights(self.shape, "Q4_K_M").scaled_to(size_bytes)
 
     def _predicted_file(self, quant: str) -> ModelFile:
         repo = next(repo for repo in self.repositories if repo.startswith("unsloth/"))
@@ -159,6 +163,12 @@ FAMILY = (
 
 QUALITY_ORDER = ("32B", "30B-A3B", "14B", "8B", "4B", "1.7B", "0.6B")
 """The models that are recommended, best answers first."""
+
+
+def other_model(name: str, shape: Shape, n_ctx_train: int) -> FamilyModel:
+    """Describe a model that somebody else made of the family, such as a fine-tuned one."""
+    like = min(FAMILY, key=lambda model: abs(model.shape.parameters - shape.parameters))
+    return FamilyModel(name, shape, like.good_for, (), n_ctx_train=n_ctx_train, n_ctx_yarn=None)
 
 
 def find(name: str) -> FamilyModel | None:

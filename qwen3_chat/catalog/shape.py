@@ -5,8 +5,8 @@ The numbers are those of the Qwen3 technical report (tables 1, 2) and of the mod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 
@@ -60,6 +60,35 @@ class Shape:
     n_expert_ff: int = 0
     head_dim: int = 128
     n_vocab: int = 151_936
+
+    @classmethod
+    def from_header(
+        cls, architecture: str, number: Callable[[str], int], parameters: int | None
+    ) -> Shape | None:
+        """Read the shape of a GGUF file off its metadata; None where it is no Qwen3.
+
+        Args:
+            architecture: What the file calls the kind of network.
+            number: Returns a number of the metadata, 0 where there is none.
+            parameters: All weights: they tell whether the output has a matrix of its own. None where the file
+                is a part of a split one, as only large models are, whose output has one.
+        """
+        if architecture not in ("qwen3", "qwen3moe"):
+            return None
+        shape = cls(
+            n_layers=number(f"{architecture}.block_count"),
+            n_embd=number(f"{architecture}.embedding_length"),
+            n_ff=number(f"{architecture}.feed_forward_length"),
+            n_heads=number(f"{architecture}.attention.head_count"),
+            n_kv_heads=number(f"{architecture}.attention.head_count_kv"),
+            n_experts=number(f"{architecture}.expert_count"),
+            n_experts_used=number(f"{architecture}.expert_used_count"),
+            n_expert_ff=number(f"{architecture}.expert_feed_forward_length"),
+            head_dim=number(f"{architecture}.attention.key_length"),
+        )
+        if not all((shape.n_layers, shape.n_embd, shape.n_heads, shape.n_kv_heads, shape.head_dim)):
+            return None
+        return shape if parameters is None or shape.parameters <= parameters else replace(shape, is_tied=True)
 
     @property
     def architecture(self) -> str:

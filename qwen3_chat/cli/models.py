@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
-from qwen3_chat.catalog import FAMILY, FamilyModel, GoodFor
+from qwen3_chat import gguf
+from qwen3_chat.catalog import FAMILY, FamilyModel, GoodFor, Shape, find, other_model
 from qwen3_chat.catalog.family import USUAL_QUANTS
 from qwen3_chat.cli.machine import hardware_line, look, machine_line
+from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import paths_from
+from qwen3_chat.errors import ModelError
 from qwen3_chat.fit import Assessment, Fit, Machine, Placement, Recommendation, assess, recommend
 from qwen3_chat.fit.memory import KvType
 from qwen3_chat.fit.reasons import write_speed
 from qwen3_chat.hardware import Hardware, advise, machine_like
-from qwen3_chat.library import installed_models, models_elsewhere, places_from
+from qwen3_chat.library import InstalledModel, installed_models, models_elsewhere
 from qwen3_chat.plain import plain
 from qwen3_chat.sizes import GIB, write_size
 from qwen3_chat.texts import t
@@ -24,7 +26,7 @@ from qwen3_chat.texts import t
 NAME_CELLS, SIZE_CELLS, SPEED_CELLS = 26, 5, 4
 MARKS = {Fit.GOOD: "✓", Fit.TIGHT: "~", Fit.SLOW: "▽", Fit.TOO_LARGE: "✗"}
 INSTALLED_MARK = "●"
-Installed = frozenset[tuple[str, str]]
+Installed = dict[tuple[str, str], InstalledModel]
 
 
 class GpuFacts(msgspec.Struct, frozen=True):
@@ -117,8 +119,30 @@ def list_models(as_json: bool, vram: str | None, ram: str | None, n_ctx: int | N
 
 
 def _installed(models: Path) -> Installed:
-    found = (*installed_models(models), *models_elsewhere(places_from(os.environ, Path.home())))
-    return frozenset((model.name.lower(), model.quant.upper()) for model in found)
+    found = (*installed_models(models), *models_elsewhere(model_places()))
+    return {(model.name.lower(), model.quant.upper()): model for model in reversed(found)}
+
+
+def _others(installed: Installed, machine: Machine, n_ctx: int | None) -> list[tuple[Assessment, int]]:
+    """Assess the files on this disk that the catalogue doesn't list, each with its size."""
+    listed = {(model.name.lower(), quant) for model in FAMILY for quant in model.quants}
+    assessed = []
+    for key, file in installed.items():
+        if key not in listed and (model := find(file.name) or _model_of(file)):
+            found = assess(model, file.quant, machine, n_ctx, file.size_bytes)
+            assessed.append((found, file.size_bytes))
+    return assessed
+
+
+def _model_of(file: InstalledModel) -> FamilyModel | None:
+    """Read a model off its file; None where it is broken or no Qwen3."""
+    try:
+        header = gguf.read_file(file.path)
+    except ModelError:
+        return None
+    parameters = None if len(file.parts) > 1 else header.parameters
+    shape = Shape.from_header(header.architecture, header.number, parameters)
+    return other_model(file.name, shape, header.n_ctx_train) if shape else None
 
 
 def _facts(
@@ -135,9 +159,12 @@ def _facts(
         _pick_facts(found.pick, str(found.reason)) if found.pick else None,
         _pick_facts(found.fast, str(found.fast.reason)) if found.fast else None,
         [
-            _model_facts(assess(model, quant, machine, n_ctx), installed)
-            for model in FAMILY
-            for quant in model.quants
+            *(
+                _model_facts(assess(model, quant, machine, n_ctx), model.size_bytes(quant), installed)
+                for model in FAMILY
+                for quant in model.quants
+            ),
+            *(_model_facts(found, size, installed) for found, size in _others(installed, machine, n_ctx)),
         ],
     )
 
@@ -159,12 +186,12 @@ def _pick_facts(chosen: Assessment, reason: str) -> PickFacts:
     )
 
 
-def _model_facts(assessed: Assessment, installed: Installed) -> ModelFacts:
+def _model_facts(assessed: Assessment, size_bytes: int, installed: Installed) -> ModelFacts:
     model, plan = assessed.model, assessed.plan
     return ModelFacts(
         model.name,
         assessed.quant,
-        model.size_bytes(assessed.quant),
+        size_bytes,
         assessed.fit,
         plan.need_bytes,
         round(plan.tokens_per_s, 1),
@@ -209,6 +236,8 @@ def _print_table(machine: Machine, installed: Installed, n_ctx: int | None) -> N
         for model in models:
             cells = [_cell(model, quant, machine, installed, n_ctx) for quant in USUAL_QUANTS]
             print(f"  {model.name:{NAME_CELLS - 2}}{'  '.join(cells)}".rstrip())
+    for other, size_bytes in _others(installed, machine, n_ctx):
+        print(f"{MARKS[other.fit]}{INSTALLED_MARK} {_name(other)} ({write_size(size_bytes)}): {other.reason}")
     print(t("models.legend", **{fit.value: mark for fit, mark in MARKS.items()}, installed=INSTALLED_MARK))
 
 

@@ -44,9 +44,18 @@ class Assessment:
         return self.fit in (Fit.GOOD, Fit.TIGHT)
 
 
-def assess(model: FamilyModel, quant: str, machine: Machine, n_ctx: int | None = None) -> Assessment:
-    """Find the best way to run a model; `n_ctx` is the context that it must have, else 16K down to 8K."""
-    weights = model.weights(quant)
+def assess(
+    model: FamilyModel,
+    quant: str,
+    machine: Machine,
+    n_ctx: int | None = None,
+    size_bytes: int | None = None,
+) -> Assessment:
+    """Find the best way to run a model; `n_ctx` is the context that it must have, else 16K down to 8K.
+
+    `size_bytes` is the size of a file that isn't one of the catalogue's.
+    """
+    weights = model.weights(quant) if size_bytes is None else model.weights_in(size_bytes)
     most_n_ctx = max(model.n_ctx_train, model.n_ctx_yarn or 0)
     if n_ctx and n_ctx > most_n_ctx:
         least = cpu_plan(model.shape, weights, machine, most_n_ctx, KvType.F16)

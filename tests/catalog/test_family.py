@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3_chat.catalog import FAMILY, QUALITY_ORDER, ModelFile, Thinking, file_bytes, find
+from qwen3_chat.catalog import (
+    FAMILY,
+    QUALITY_ORDER,
+    FamilyModel,
+    ModelFile,
+    Shape,
+    Thinking,
+    file_bytes,
+    find,
+)
 from qwen3_chat.catalog.published import REPOSITORIES
 from qwen3_chat.catalog.quants import QUANTS
 
@@ -112,3 +121,22 @@ def test_an_unknown_mix_of_types_is_stretched_to_the_size_of_its_file() -> None:
     model = find("32B")
     assert model
     assert abs(model.weights("UD-Q4_K_XL").total_bytes - model.size_bytes("UD-Q4_K_XL")) < 1000
+
+
+@pytest.mark.parametrize("model", FAMILY, ids=lambda model: model.name)
+def test_a_shape_is_read_off_the_metadata_of_a_file(model: FamilyModel) -> None:
+    shape, name = model.shape, model.shape.architecture
+    numbers = {
+        f"{name}.block_count": shape.n_layers,
+        f"{name}.embedding_length": shape.n_embd,
+        f"{name}.feed_forward_length": shape.n_ff,
+        f"{name}.attention.head_count": shape.n_heads,
+        f"{name}.attention.head_count_kv": shape.n_kv_heads,
+        f"{name}.attention.key_length": shape.head_dim,
+        f"{name}.expert_count": shape.n_experts,
+        f"{name}.expert_used_count": shape.n_experts_used,
+        f"{name}.expert_feed_forward_length": shape.n_expert_ff,
+    }
+    assert Shape.from_header(name, lambda key: numbers.get(key, 0), shape.parameters) == shape
+    assert Shape.from_header("llama", lambda key: numbers.get(key, 0), shape.parameters) is None
+    assert Shape.from_header(name, lambda key: 0, shape.parameters) is None

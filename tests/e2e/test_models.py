@@ -5,8 +5,10 @@ import socket
 
 import pytest
 
+from qwen3_chat.catalog import find
 from qwen3_chat.cli.doctor import ask_source
 from tests.e2e.conftest import Program
+from tests.fit import hollow_gguf
 
 
 def test_the_family_is_shown_for_another_machine(program: Program) -> None:
@@ -56,6 +58,20 @@ def test_a_model_on_the_disk_is_marked(program: Program) -> None:
     finished = program.run("models", "--vram", "8GiB", "--ram", "32GiB", "--json")
     installed = [row for row in json.loads(finished.stdout)["models"] if row["installed"]]
     assert [(row["model"], row["quant"]) for row in installed] == [("8B", "Q4_K_M")]
+
+
+def test_files_that_nobody_lists_are_assessed_by_what_they_say(program: Program) -> None:
+    model = find("4B")
+    assert model
+    folder = program.home / "models"
+    folder.mkdir(parents=True)
+    hollow_gguf.write(folder / "My-Own-4B-Q6_K.gguf", model.shape, "Q6_K")
+    finished = program.run("models", "--vram", "8GiB", "--ram", "32GiB", "--json")
+    rows = {(row["model"], row["quant"]): row for row in json.loads(finished.stdout)["models"]}
+    own, listed = rows["My-Own-4B", "Q6_K"], rows["4B", "Q6_K"]
+    assert own["installed"]
+    assert own["need_bytes"] == pytest.approx(listed["need_bytes"], rel=0.02)
+    assert "● My-Own-4B Q6_K" in program.run("models", "--vram", "8GiB", "--ram", "32GiB").stdout
 
 
 def test_a_size_that_makes_no_sense_is_wrong_usage(program: Program) -> None:
