@@ -312,6 +312,8 @@ TEXTS = {
     "remote.bad_url": "“{url}” is not the address of a server; write it like http://localhost:8000.",
     "remote.secret_in_url": "Keys and passwords don't belong in the address, where others can read them; put the key into {variable}.",
     "remote.bad_key": "{variable} holds something that is not a key.",
+    "remote.key_file_open": "Others can read the key in {file}; `chmod 600` closes it.",
+    "remote.key_file_unreadable": "The key in {file} can't be read: {reason}.",
     "remote.key_unencrypted": "The key goes to {host} unencrypted; use https where others could listen in.",
     "remote.context_assumed": "{server} does not say how large its context is; {n_ctx} tokens are assumed, --ctx sets another size.",
     "remote.nobody_listens": "Nothing answers at {host}; is the server running?",

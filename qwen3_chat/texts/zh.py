@@ -302,6 +302,8 @@ TEXTS = {
     "remote.bad_url": "“{url}”不是有效的服务器地址；请写成 http://localhost:8000 这样的形式。",
     "remote.secret_in_url": "地址会被别人看到，请不要把密钥或密码写在里面；密钥请放进环境变量 {variable}。",
     "remote.bad_key": "环境变量 {variable} 的内容不是有效的密钥。",
+    "remote.key_file_open": "{file} 中的密钥其他人也能读取；请用 `chmod 600` 收紧权限。",
+    "remote.key_file_unreadable": "无法读取 {file} 中的密钥：{reason}。",
     "remote.key_unencrypted": "密钥正以明文发送给 {host}；如果网络可能被监听，请改用 https。",
     "remote.context_assumed": "{server} 没有说明上下文长度，暂按 {n_ctx} 个 token 处理；可用 --ctx 指定。",
     "remote.nobody_listens": "{host} 没有服务在运行；服务器启动了吗？",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 from qwen3_chat.engine.remote import ApiKey, Endpoint, key_for
@@ -90,6 +93,29 @@ def test_what_no_header_can_carry_is_no_key(value: str) -> None:
         key_for(Endpoint.parse("http://gpu"), {OWN: value})
     assert caught.value.key == "remote.bad_key"
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mode", "key"), [(0o600, None), (0o400, None), (0o640, "remote.key_file_open")])
+def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, key: str | None) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-file\n")
+    file.chmod(mode)
+    found = partial(key_for, Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(file)})
+    if key is None:
+        loaded = found()
+        assert loaded is not None
+        assert loaded.headers["Authorization"] == "Bearer sk-file"
+        return
+    with pytest.raises(UsageError) as caught:
+        found()
+    assert caught.value.key == key
+    assert "sk-file" not in str(caught.value)
+
+
+def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        key_for(Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(tmp_path / "none")})
+    assert caught.value.key == "remote.key_file_unreadable"
 
 
 def test_a_key_does_not_show_itself() -> None:

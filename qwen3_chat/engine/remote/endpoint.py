@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from qwen3_chat.errors import UsageError
 
 OWN_VARIABLE = "QWEN3_CHAT_API_KEY"
+FILE_VARIABLE = "QWEN3_CHAT_API_KEY_FILE"
 _KNOWN_TAILS = ("/chat/completions", "/api/chat", "/api", "/models")
 _VERSION = re.compile(r"/v\d+$")
 _KEY = re.compile(r"[!-~]+")  # visible ASCII: what a header can carry
@@ -86,12 +89,12 @@ class ApiKey:
 def key_for(endpoint: Endpoint, environ: Mapping[str, str]) -> ApiKey | None:
     """Choose the key from the environment; each goes only to the server that it is meant for.
 
-    `QWEN3_CHAT_API_KEY` is for the endpoint that was named. The others belong to a service and would be given
+    `QWEN3_CHAT_API_KEY`, or the file that `QWEN3_CHAT_API_KEY_FILE` names, is for the endpoint. The others belong to a service and would be given
     away if any server got them: `DASHSCOPE_API_KEY` to Alibaba Cloud, `OPENAI_API_KEY` to OpenAI or to the
     server in `OPENAI_BASE_URL`.
 
     Raises:
-        UsageError: the variable holds something else than a key.
+        UsageError: the variable holds something else than a key, or the file is open to others.
     """
     variables = [OWN_VARIABLE]
     if endpoint.is_under("aliyuncs.com"):
@@ -100,7 +103,20 @@ def key_for(endpoint: Endpoint, environ: Mapping[str, str]) -> ApiKey | None:
     if endpoint.is_under("api.openai.com") or (base and Endpoint.parse(base).host == endpoint.host):
         variables.append("OPENAI_API_KEY")
     name = next((name for name in variables if environ.get(name, "").strip()), None)
+    if name != OWN_VARIABLE and (file := environ.get(FILE_VARIABLE)):
+        return ApiKey(_read(Path(file).expanduser()), FILE_VARIABLE)
     return ApiKey(environ[name], name) if name else None
+
+
+def _read(file: Path) -> str:
+    """Read a file that only its owner may read; Windows keeps such rights elsewhere."""
+    try:
+        if os.name == "posix" and file.stat().st_mode & 0o077:
+            raise UsageError("remote.key_file_open", file=file)
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "UTF-8"
+        raise UsageError("remote.key_file_unreadable", file=file, reason=reason) from error
 
 
 def _split(text: str) -> SplitResult:
