@@ -89,9 +89,9 @@ class ApiKey:
 def key_for(endpoint: Endpoint, environ: Mapping[str, str]) -> ApiKey | None:
     """Choose the key from the environment; each goes only to the server that it is meant for.
 
-    `QWEN3_CHAT_API_KEY`, or the file that `QWEN3_CHAT_API_KEY_FILE` names, is for the endpoint. The others belong to a service and would be given
-    away if any server got them: `DASHSCOPE_API_KEY` to Alibaba Cloud, `OPENAI_API_KEY` to OpenAI or to the
-    server in `OPENAI_BASE_URL`.
+    `QWEN3_CHAT_API_KEY`, or the file that `QWEN3_CHAT_API_KEY_FILE` names, is for the endpoint. The others
+    belong to a service and would be given away if any server got them: `DASHSCOPE_API_KEY` to Alibaba Cloud,
+    `OPENAI_API_KEY` to OpenAI or to the server in `OPENAI_BASE_URL`.
 
     Raises:
         UsageError: the variable holds something else than a key, or the file is open to others.
