@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from benchmarks.engine_sides import AppEngine, BareLlama, Heard, Job, LlamaClass
 from benchmarks.random_model import SHAPES, write_model
+from qwen3_chat.events import AnswerDelta, PrefillProgressed
 
 BARE, WORKER, CLIENT, CLASS = (
     "bare llama_decode + C sampler",
@@ -21,6 +23,11 @@ BARE, WORKER, CLIENT, CLASS = (
 )
 WORD = "a "  # one token
 ANSWER_TOKENS = 300
+PHASES: dict[str, type[PrefillProgressed | AnswerDelta]] = {
+    "while the prompt is evaluated": PrefillProgressed,
+    "while the reply is written": AnswerDelta,
+}
+STOPS, MOMENTS = 20, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ class Measured:
     at_once: list[Heard] = field(default_factory=list)
     rested: list[Heard] = field(default_factory=list)
     again: list[Heard] = field(default_factory=list)
+    stops_s: dict[str, list[float]] = field(default_factory=dict)
 
 
 async def measure(path: Path, job: Job, rounds: int, log_path: Path) -> tuple[Measured, int]:
@@ -66,6 +74,11 @@ async def measure(path: Path, job: Job, rounds: int, log_path: Path) -> tuple[Me
                 second, again = await app.second_turn(number, ANSWER_TOKENS, rests)
                 (measured.rested if rests else measured.at_once).append(second)
                 measured.again.append(again)
+        moments = Random(0)
+        for name, kind in PHASES.items():
+            measured.stops_s[name] = [
+                await app.stop_s(number, kind, moments.randrange(MOMENTS)) for number in range(STOPS)
+            ]
     finally:
         await app.engine.close()
         class_.close()
@@ -99,6 +112,14 @@ def turn_table(measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def stop_table(stops_s: dict[str, list[float]]) -> str:
+    """Write how long a stop takes, from the request to the end of the stream."""
+    lines = [f"{'stopped':40}{'median ms':>9}{'worst ms':>10}"]
+    for name, values in stops_s.items():
+        lines.append(f"{name:40}{statistics.median(values) * 1e3:>9.1f}{max(values) * 1e3:>10.1f}")
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str]) -> int:
     """Make a model, measure all sides in this run, print the tables."""
     parser = argparse.ArgumentParser(prog="bench engine", description=__doc__)
@@ -126,5 +147,6 @@ def main(argv: Sequence[str]) -> int:
     print(f"{name}, {size_mb:.0f} MB, threads: {job.n_threads}, {job.n_tokens} tokens after {n_prompt}")
     print(f"medians of {len(measured.at_once)} alternations\n")
     print(decode_table(measured.speeds), end="\n\n")
-    print(turn_table(measured))
+    print(turn_table(measured), end="\n\n")
+    print(stop_table(measured.stops_s))
     return 0

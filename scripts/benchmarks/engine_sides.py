@@ -12,7 +12,7 @@ from typing import Any
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
+from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings
 
 N_CTX = 4096
@@ -189,6 +189,20 @@ class AppEngine:
                             ChatMessage(Role.ASSISTANT, "".join(texts), token_ids=ids),
                         )
         raise RuntimeError("the stream ended early")
+
+    async def stop_s(self, number: int, kind: type[PrefillProgressed | AnswerDelta], at: int) -> float:
+        """Stop a reply at the n-th event of a kind; return how long it took until the stream ended."""
+        question = ChatMessage(Role.USER, f"{number} {self._job.question}")
+        request = replace(self._job.request(number), messages=(question,), max_tokens=None)
+        stopped_s = 0.0
+        async with aclosing(self.engine.generate(request)) as events:
+            async for event in events:
+                if isinstance(event, kind) and not stopped_s:
+                    at -= 1
+                    if at < 0:
+                        stopped_s = time.perf_counter()
+                        await self.engine.cancel()
+        return time.perf_counter() - stopped_s
 
     async def second_turn(self, number: int, n_answer: int, rests: bool) -> tuple[Heard, Heard]:
         """Take two turns, with or without rest in between; return the second, and the same answered again."""
