@@ -12,6 +12,7 @@ import pytest
 from tests.hub.command import Command, ended
 from tests.hub.conftest import NAME, PAYLOAD, REPOSITORY
 from tests.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall, Status, sha256
+from tests.hub.split_gguf import split
 
 DEMO = "demo/Qwen3-0.6B-GGUF"
 
@@ -59,8 +60,8 @@ def test_json_tells_the_progress_line_by_line(command: Command, source: str) -> 
     ("arguments", "status", "said"),
     [
         (["9B"], 2, "There is no Qwen3 model"),
-        ([f"{REPOSITORY}:Q2_K"], 2, "it has Q8_0"),
-        ([f"{REPOSITORY}:Q8_0", "--source", "ftp"], 2, "There is no source"),
+        pytest.param([f"{REPOSITORY}:Q2_K"], 2, "it has Q8_0", marks=pytest.mark.full),
+        pytest.param(["8B", "--source", "ftp"], 2, "There is no source", marks=pytest.mark.full),
         (["no/such:Q8_0"], 1, "there is no repository no/such"),
     ],
 )
@@ -142,6 +143,7 @@ def test_a_removed_model_is_gone_with_its_folders(command: Command, fake: FakeHu
     assert (again.status, again.stderr) == (1, "0.6B is not installed.\n")
 
 
+@pytest.mark.full
 def test_what_a_broken_off_download_left_can_be_removed(command: Command, fake: FakeHub) -> None:
     fake.faults.extend([Cut(1 << 20), Status(404), Status(404)])
     assert command.run("pull", f"{REPOSITORY}:{NAME}", "--source", "hf").status == 1
@@ -204,3 +206,20 @@ def test_a_model_in_a_folder_that_the_user_names_is_used(command: Command, demo_
     assert (outcome.status, outcome.stderr) == (0, "")
     refused = command.run("rm", "1.7B")
     assert (refused.status, str(folder) in refused.stderr) == (1, True)
+
+
+@pytest.mark.full
+def test_a_split_model_is_resumed_in_its_middle_part_and_talks(tmp_path: Path, demo_gguf: Path) -> None:
+    parts = {
+        f"Q8_0/Qwen3-30B-A3B-Q8_0-0000{number}-of-00003.gguf": part
+        for number, part in enumerate(split(demo_gguf.read_bytes(), 3), start=1)
+    }
+    with FakeHub({"a/Qwen3-30B-A3B-GGUF": parts}) as fake:
+        command = Command(tmp_path, fake)
+        fake.faults.extend([Cut(100), Cut(1 << 20), Cut(100_000), Status(404)])
+        first = command.run("pull", "a/Qwen3-30B-A3B-GGUF:Q8_0", "--source", "hf")
+        assert (first.status, "has no Qwen3-30B-A3B-Q8_0-00002" in first.stderr) == (1, True)
+        assert command.run("pull", "a/Qwen3-30B-A3B-GGUF:Q8_0", "--source", "hf").status == 0
+        assert fake.sent_bytes == sum(len(part) for part in parts.values())
+    answer = command.run("ask", "--model", "30B-A3B:Q8_0", "--no-think", "--max-tokens", "4", "1 + 1?")
+    assert (answer.status, answer.stdout.strip() != "") == (0, True)
