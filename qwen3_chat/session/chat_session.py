@@ -19,6 +19,7 @@ from qwen3_chat.session.fitting import fitted
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
+from qwen3_chat.session.variants import Variants, newest_end, variants_at_end
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
 
@@ -98,6 +99,17 @@ class ChatSession:
         """Stop what is going on, also between loading and generating; what arrived is kept."""
         self._is_stopping = True
         await self.engine.cancel()
+
+    async def variants(self) -> Variants:
+        """Find the other versions of the latest reply, or of the latest question."""
+        return await variants_at_end(self._store, self.messages)
+
+    async def show_variant(self, message_id: int) -> None:
+        """Go on from another version of a message, at the end of its newest branch."""
+        assert self.chat is not None
+        head = await newest_end(self._store, self.chat.id, message_id)
+        await self._store.set_head(self.chat.id, head)
+        self.messages = await self._store.branch(self.chat.id, head)
 
     async def set_system(self, system: str) -> None:
         """Change the system prompt from now on."""

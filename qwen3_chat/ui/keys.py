@@ -40,6 +40,8 @@ CHAT_KEYS = [
     key("export", "ctrl+s", "export", priority=True),
     key("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key("retry", "f5", "retry", show=False, priority=True),
+    key("earlier_variant", "f2,alt+left", "variant(-1)"),
+    key("later_variant", "f3,alt+right", "variant(1)"),
     key("page_up", "pageup", "page_up", show=False, priority=True),
     key("page_down", "pagedown", "page_down", show=False, priority=True),
     key("to_end", "ctrl+end", "to_end", show=False, priority=True),

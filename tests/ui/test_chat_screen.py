@@ -340,3 +340,33 @@ async def test_a_chat_deleted_in_the_list_leaves_the_screen(start: Start) -> Non
         await app.pilot.press("escape")
         await app.sees("Welcome to qwen3-chat.")
         assert app.session.chat is None
+
+
+async def test_earlier_answers_are_walked_through_and_gone_on_from(start: Start) -> None:
+    answers: list[list[Step]] = [[AnswerDelta(f"Answer {n}"), finished()] for n in (1, 2, 3)]
+    async with start(FakeEngine(*answers), size=(100, 24)) as app:
+        await app.turn("Go")
+        for n in (2, 3):
+            await app.pilot.press("f5")
+            await app.sees(f"Answer {n}")
+            await app.sees(f"version {n}/{n}")
+        await app.pilot.press("f2")
+        await app.sees("version 2/3")
+        await app.sees("Answer 2")
+        await app.turn("And then?")
+        assert [m.message.content for m in app.session.messages[:3]] == ["Go", "Answer 2", "And then?"]
+        assert not app.shows("version")
+
+
+async def test_turns_of_another_window_are_reached_as_versions(start: Start) -> None:
+    async with start(size=(100, 24)) as app:
+        await app.turn("Start")
+        number = app.session.messages[0].chat_id
+        async with start(resume=number, size=(100, 24)) as other:
+            await other.turn("Theirs")
+        await app.turn("Ours")
+        await app.sees("version 2/2")
+        await app.pilot.press("f2")
+        await app.sees("Theirs")
+        await app.pilot.press("f3")
+        await app.sees("Ours")

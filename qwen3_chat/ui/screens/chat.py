@@ -10,16 +10,17 @@ from time import monotonic
 
 from textual import getters, on, work
 from textual.app import ComposeResult
-from textual.events import Key, Paste
 from textual.worker import WorkerError
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.prompt import only_a_tag, typed_mode
 from qwen3_chat.session import ChatSession, SessionEvent
+from qwen3_chat.session.variants import Variants
 from qwen3_chat.store import Store
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import ThinkingDisplay
 from qwen3_chat.ui.entries import entry_of
+from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.keys import CHAT_KEYS
 from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.reading import ReadingScreen
@@ -44,7 +45,6 @@ class ChatScreen(ReadingScreen):
     BINDINGS = [*CHAT_KEYS]
 
     title_bar = getters.query_one(TitleBar)
-    input = getters.query_one(ChatInput)
     status_bar = getters.query_one(StatusBar)
 
     def __init__(
@@ -56,6 +56,7 @@ class ChatScreen(ReadingScreen):
         self._models = models
         self._exports = exports
         self.is_answering = False
+        self._variants = Variants()
         self._thinking_display = ThinkingDisplay(thinking_display)
 
     def compose(self) -> ComposeResult:
@@ -90,20 +91,6 @@ class ChatScreen(ReadingScreen):
             with suppress(WorkerError):
                 await worker.wait()
 
-    def on_key(self, event: Key) -> None:
-        """Give what is typed to the input, wherever the focus is."""
-        if event.is_printable and event.character and not self.input.has_focus:
-            self.input.focus()
-            self.input.insert(event.character)
-            event.stop()
-
-    def on_paste(self, event: Paste) -> None:
-        """Give what is pasted to the input, wherever the focus is."""
-        if not self.input.has_focus:
-            self.input.focus()
-            self.input.insert(event.text)
-            event.stop()
-
     # what is shown
 
     def show_chat(self) -> None:
@@ -135,6 +122,7 @@ class ChatScreen(ReadingScreen):
             model=session.engine.model,
             usage=self.turn.usage or (meta.usage if meta else None),
             timings=meta.timings if meta else None,
+            variants=(self._variants.shown + 1, self._variants.count),
             counts_exactly=session.engine.capabilities.exact_counts,
         )
         self.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
@@ -153,6 +141,8 @@ class ChatScreen(ReadingScreen):
             return bool(self.session.messages) and not self.is_answering
         if action in ("fold", "fold_all"):
             return any(turn.has_thinking for turn in self.transcript.column.turns)
+        if action == "variant":
+            return not self.is_answering and self._variants.beside(int(str(parameters[0]))) is not None
         if action == "continue_reply":
             return self.session.can_continue and not self.is_answering
         return not (action in IDLE_ACTIONS and self.is_answering)
@@ -198,6 +188,9 @@ class ChatScreen(ReadingScreen):
             if len(self.session.messages) == before:
                 self.input.put_back(typed)
             self.show_state()
+        with telling(self):
+            await self.show_variants()
+            self.show_state()
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
         """Draw events to their end; a load and the turn that waits for it may run at the same time."""
@@ -241,6 +234,20 @@ class ChatScreen(ReadingScreen):
         """Answer the latest message again."""
         self.take_turn(self.session.answer_again())
 
+    @work(group="variant", exclusive=True)
+    async def action_variant(self, step: int) -> None:
+        """Show another version of the latest reply or question."""
+        with telling(self):
+            if (message_id := self._variants.beside(step)) is not None:
+                await self.session.show_variant(message_id)
+                await self.show_variants()
+                self.show_chat()
+
+    async def show_variants(self) -> None:
+        """Count the versions at the end of the chat, for the keys that walk through them."""
+        self._variants = await self.session.variants()
+        self.refresh_bindings()
+
     def action_continue_reply(self) -> None:
         """Go on with the reply that was stopped."""
         self.show_chat()
@@ -249,6 +256,7 @@ class ChatScreen(ReadingScreen):
     def action_new_chat(self) -> None:
         """Leave this chat as it is and begin another."""
         self.session.start_new()
+        self._variants = Variants()
         self.turn.notices.clear()
         self.show_chat()
         self.input.focus()
@@ -267,6 +275,7 @@ class ChatScreen(ReadingScreen):
                 self.session.start_new()
             else:
                 return
+            await self.show_variants()
         self.turn.notices.clear()
         self.show_chat()
         self.input.focus()
@@ -274,15 +283,6 @@ class ChatScreen(ReadingScreen):
     @work(group="export", thread=False)
     async def action_export(self) -> None:
         """Write the chat as Markdown beside earlier exports."""
-        chat = self.session.chat
-        if chat is None:
-            return
-        # Imported here: it brings HTML and highlighting along, which nobody needs to begin.
-        from qwen3_chat.export import ExportFormat, ThinkingStyle, default_file_name, render, write_transcript
-
         with telling(self):
-            with suppress(OSError):  # the export itself says where it can't be written
-                self._exports.mkdir(parents=True, exist_ok=True)
-            text = render(chat, self.session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
-            path = write_transcript(self._exports, text, default_file_name(chat, ExportFormat.MARKDOWN))
-            self.notify(str(path), title=t("ui.notice.exported"), timeout=10)
+            if path := export_session(self.session, self._exports):
+                self.notify(str(path), title=t("ui.notice.exported"), timeout=10)

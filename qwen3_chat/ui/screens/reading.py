@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from textual import getters, on
+from textual.events import Key, Paste
 
 from qwen3_chat.texts import t
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.transcript import Transcript
 from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
 
@@ -15,6 +17,21 @@ class ReadingScreen(TranscriptScreen[None]):
 
     transcript = getters.query_one(Transcript)
     activity_line = getters.query_one(ActivityLine)
+    input = getters.query_one(ChatInput)
+
+    def on_key(self, event: Key) -> None:
+        """Give what is typed to the input, wherever the focus is."""
+        if event.is_printable and event.character and not self.input.has_focus:
+            self.input.focus()
+            self.input.insert(event.character)
+            event.stop()
+
+    def on_paste(self, event: Paste) -> None:
+        """Give what is pasted to the input, wherever the focus is."""
+        if not self.input.has_focus:
+            self.input.focus()
+            self.input.insert(event.text)
+            event.stop()
 
     @on(Transcript.FollowChanged)
     def show_badge(self, message: Transcript.FollowChanged) -> None:

@@ -25,6 +25,8 @@ class Status:
     usage: Usage | None = None
     timings: Timings | None = None
     counts_exactly: bool = True
+    variants: tuple[int, int] = (1, 1)
+    """Which version of the end of the chat is shown, of how many."""
 
 
 def status_parts(status: Status) -> list[str]:
@@ -39,6 +41,8 @@ def status_parts(status: Status) -> list[str]:
         parts.append(
             t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
+    if status.variants[1] > 1:
+        parts.append(t("ui.status.variant", shown=status.variants[0], count=status.variants[1]))
     if timings is not None and timings.tokens_per_s:
         parts.append(speed(timings.tokens_per_s))
     if usage is not None and usage.reused_tokens:
