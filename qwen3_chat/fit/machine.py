@@ -51,6 +51,11 @@ class Machine:
         return any(gpu.shares_ram for gpu in self.gpus)
 
     @property
+    def n_usable_gpus(self) -> int:
+        """How many GPUs have room for a part of a model."""
+        return sum(gpu.usable_bytes > 0 for gpu in self.gpus)
+
+    @property
     def usable_gpu_bytes(self) -> int:
         """What a model may take of all GPUs."""
         return sum(gpu.usable_bytes for gpu in self.gpus)

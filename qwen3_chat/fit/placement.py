@@ -96,7 +96,7 @@ def _gpu_plans(shape: Shape, weights: Weights, machine: Machine, context: Contex
 def _suits_gpus(plan: Plan, weights: Weights, machine: Machine) -> bool:
     # Several GPUs take whole layers each: the last part of one may stay empty.
     largest_layer_bytes = max(weights.layer_bytes) + max(weights.expert_bytes, default=0)
-    lost_bytes = (len(machine.gpus) - 1) * largest_layer_bytes
+    lost_bytes = (machine.n_usable_gpus - 1) * largest_layer_bytes
     return plan.gpu_bytes + lost_bytes <= machine.usable_gpu_bytes
 
 
@@ -124,7 +124,7 @@ def _plan(
     if n_gpu_layers:
         gpu_dense += weights.output_bytes
         streamed = _streamed_bytes(shape, weights) if cpu_dense or cpu_experts else 0
-        gpu = gpu_dense + gpu_experts + round(kv * share) + len(machine.gpus) * (compute + streamed)
+        gpu = gpu_dense + gpu_experts + round(kv * share) + machine.n_usable_gpus * (compute + streamed)
         is_second_copy = weights.is_tied and machine.is_unified  # mapped once, used by both
         ram = cpu_dense + cpu_experts + (0 if is_second_copy else weights.embedding_bytes)
         ram += kv - round(kv * share) + (compute if cpu_dense else 0)

@@ -156,6 +156,15 @@ def test_a_screen_keeps_more_of_a_gpu_free_than_none() -> None:
     assert Gpu("", 20 * GIB, 48 * GIB, 1e11).usable_bytes == 20 * GIB - round(48 * GIB * 0.08)
 
 
+def test_a_gpu_that_is_full_changes_nothing() -> None:
+    with_full_one = with_gpus(32, 12, 1)
+    assert with_full_one.gpus[1].usable_bytes == 0
+    one, two = recommend(with_gpus(32, 12)).pick, recommend(with_full_one).pick
+    assert one
+    assert two
+    assert one.plan == two.plan
+
+
 def test_memory_that_is_shared_counts_once() -> None:
     machine = MACHINES["Apple, 32 GB"]
     assert machine.usable_bytes == machine.usable_ram_bytes
