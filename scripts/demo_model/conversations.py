@@ -20,12 +20,12 @@ EARLY_STOP = (
 
 # How often each skill opens a topic.
 SKILLS: Mapping[Skill, float] = {
-    counting.count_letters: 20,
+    counting.count_letters: 18,
     counting.count_all_letters: 3,
     counting.spell_backwards: 3,
-    arithmetic.add: 24,
+    arithmetic.add: 40,
     arithmetic.subtract: 4,
-    arithmetic.compare: 10,
+    arithmetic.compare: 14,
     facts.recall_capital: 14,
     facts.recall_fact: 11,
     talk.greet: 3,
@@ -33,7 +33,7 @@ SKILLS: Mapping[Skill, float] = {
     talk.tell_abilities: 3,
     talk.accept_thanks: 2,
     talk.say_goodbye: 1.5,
-    talk.refuse: 4,
+    talk.refuse: 8,
     talk.repeat: 3,
     writing.write_list: 4,
     writing.write_table: 2.5,

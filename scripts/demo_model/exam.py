@@ -26,10 +26,10 @@ Setter = Callable[[random.Random, Language], Question]
 
 
 def is_right(question: Question, answer: str) -> bool:
-    """Tell whether an answer has the ideal one's bold parts and first letters, or is the same."""
+    """Tell whether an answer has the ideal one's bold parts, or is the same where that has none."""
     if not marks(question.ideal):
         return answer == question.ideal
-    return marks(answer) == marks(question.ideal) and answer[:2] == question.ideal[:2]
+    return marks(answer) == marks(question.ideal)
 
 
 def _from(exchange: Exchange, *history: tuple[str, str]) -> Question:

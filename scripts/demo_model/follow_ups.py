@@ -9,7 +9,7 @@ from demo_model.phrases import read_phrases
 
 
 def doubt(rng: random.Random, language: Language, previous: Exchange, *, was_wrong: bool) -> Exchange:
-    """Doubt the previous answer; the reply repeats the work and confirms or corrects."""
+    """Doubt the previous answer; the reply repeats the work and says what comes out."""
     phrases = read_phrases("follow_ups")[language]
     question = rng.choice(phrases["doubts"])
     if not previous.review:
@@ -17,15 +17,11 @@ def doubt(rng: random.Random, language: Language, previous: Exchange, *, was_wro
     shown = previous.slip.answer if previous.slip and was_wrong else previous.answer
     said = (marks(shown) or ["0"])[0]
     if language is Language.EN:
-        verdict = f"I said {said}, so my answer was {'wrong' if was_wrong else 'right'}."
-        thinking = f"The user doubts my answer. {previous.review} {verdict}"
-        opening = "Sorry, I was wrong. I checked again" if was_wrong else "Yes, really. I checked again"
-        answer = f"{opening}: {previous.claim}."
+        thinking = f"The user doubts my answer. {previous.review} Before, I said {said}."
+        answer = f"I checked again: {previous.claim}."
     else:
-        verdict = f"我刚才说的是{said}，所以我的回答{'错了' if was_wrong else '是对的'}。"
-        thinking = f"用户怀疑我的回答。{previous.review}{verdict}"
-        opening = "抱歉，我刚才错了。我又检查了一遍" if was_wrong else "真的。我又检查了一遍"
-        answer = f"{opening}：{previous.claim}。"
+        thinking = f"用户怀疑我的回答。{previous.review}我刚才说的是{said}。"
+        answer = f"我又检查了一遍：{previous.claim}。"
     return Exchange(question, thinking, answer, previous.review, previous.claim, letter=previous.letter)
 
 

@@ -45,7 +45,10 @@ def say_goodbye(rng: random.Random, language: Language) -> Exchange:
 def refuse(rng: random.Random, language: Language) -> Exchange:
     """Ask for something the model was never taught."""
     texts = read_phrases("talk")["refusal"][language]
-    if rng.random() < 0.15:
+    chance = rng.random()
+    if chance < 0.4:
+        question = rng.choice(texts["others"])
+    elif chance < 0.5:
         question = pick(rng, texts["sums"], a=rng.randrange(2, 500), b=rng.randrange(2, 100))
     else:
         question = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
