@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from qwen3_chat.hub.failures import SourceFailedError, SourceRefusedError
+from qwen3_chat.wording import duration
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
@@ -76,7 +77,9 @@ def check_status(status: int, headers: Mapping[str, str], host: str, repository:
         case 416:
             raise SourceRefusedError("hub.other_file", host=host, name=name)
         case 429:
-            raise SourceFailedError("hub.rate_limited", wait_s=wait_asked_s(headers), host=host)
+            if (wait_s := wait_asked_s(headers)) is None:
+                raise SourceFailedError("hub.rate_limited", host=host)
+            raise SourceFailedError("hub.rate_limited_for", wait_s=wait_s, host=host, time=duration(wait_s))
         case _ if status >= 500 or status in (408, 425):
             raise SourceFailedError(
                 "hub.server_error", wait_s=wait_asked_s(headers), host=host, status=status

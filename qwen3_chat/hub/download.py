@@ -91,7 +91,7 @@ class Download:
                 lock.acquire(blocking=False)
                 break
             except Timeout:
-                self.watcher.delayed(file, t("hub.locked", name=file.name), self.patience.lock_poll_s)
+                self.watcher.delayed(file, t("hub.locked", name=file.name), 0)
                 await asyncio.sleep(self.patience.lock_poll_s)
             except OSError as error:
                 raise HubError(

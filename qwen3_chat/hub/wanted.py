@@ -51,14 +51,14 @@ async def find_wanted(text: str, hubs: Sequence[Hub], patience: Patience) -> Wan
         return WantedModel(model.name, known.quant, (_hub_file(known, known.sha256),))
     if known is not None:
         return await _from_listing(known.repo, quant, known.revision, hubs, patience)
-    problem: UsageError | None = None
+    problems: list[UsageError | SourceRefusedError] = []
     for repository in model.repositories:
         try:
             return await _from_listing(repository, quant, None, hubs, patience)
         except (UsageError, SourceRefusedError) as error:
-            if isinstance(error, UsageError):
-                problem = problem or error
-    raise problem or UsageError("hub.no_such_quant", wanted=quant, repository=text, known="")
+            problems.append(error)
+    # that a quant is missing says more than that one of the repositories is
+    raise min(problems, key=lambda problem: not isinstance(problem, UsageError))
 
 
 async def _from_listing(

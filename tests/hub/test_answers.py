@@ -33,6 +33,7 @@ def test_content_range_tells_where_the_bytes_begin(status: int, headers: dict[st
         (206, {"content-range": "bytes 401-999/1000"}, "hub.wrong_range"),
         (206, {"content-range": "pages 4-9/10"}, "hub.wrong_range"),
         (429, {}, "hub.rate_limited"),
+        (429, {"retry-after": "300"}, "hub.rate_limited_for"),
         (408, {}, "hub.server_error"),
         (425, {}, "hub.server_error"),
         (500, {}, "hub.server_error"),

@@ -115,6 +115,14 @@ async def test_the_quants_there_are_get_named(fake: FakeHub, source: Source) -> 
         await wanted("unsloth/Qwen3-8B-GGUF", hub_at(fake.endpoint, source))
 
 
+async def test_a_model_that_no_source_has_is_said() -> None:
+    with (
+        FakeHub({}) as empty,
+        pytest.raises(HubError, match="there is no repository Qwen/Qwen3-235B"),
+    ):
+        await wanted("235B-A22B:Q8_0", HuggingFace(empty.endpoint))
+
+
 async def test_a_missing_repository_is_said(fake: FakeHub, source: Source) -> None:
     with pytest.raises(HubError, match="there is no repository no/such"):
         await wanted("no/such:Q8_0", hub_at(fake.endpoint, source))
