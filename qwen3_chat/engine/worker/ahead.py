@@ -30,7 +30,7 @@ def evaluate_ahead(
     Raises:
         EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it.
     """
-    if stop_reason is StopReason.TOOL_CALLS:
+    if stop_reason is StopReason.TOOL_CALLS or abort.is_up():
         return
     beginning = next_beginning(model, request, reply)
     model.context.watch(abort)
