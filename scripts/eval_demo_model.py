@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo_model.exam import SETTERS, Question, is_right, set_questions
+from demo_model.exam import SETTERS, Question, is_right, set_questions, set_tagged_chats
 from demo_model.exchange import Language
 from qwen3_chat.catalog.sampling import QWEN3_SAMPLING, sampling_for
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
@@ -137,6 +137,18 @@ async def hold_documented_conversations(candidate: Candidate, n: int, seed: int)
         print(f"{language}: right in {right} of {n}\n", flush=True)
 
 
+async def switch_modes(candidate: Candidate, n: int, seed: int) -> None:
+    """Ask in longer chats with tags in earlier turns; print how often the reply obeys the latest and ends."""
+    obeyed, ended = 0, 0
+    for index, (question, thinks) in enumerate(set_tagged_chats(n, seed)):
+        messages = _messages_of(question, ThinkingMode.THINK)
+        mode = ThinkingMode.THINK if thinks else ThinkingMode.NO_THINK
+        reply = await candidate.reply(messages, mode, seed + index)
+        obeyed += bool(reply.thinking) is thinks
+        ended += reply.has_ended
+    print(f"chats of two to six turns with tags: obeyed in {obeyed} of {n}, ended in {ended}", flush=True)
+
+
 async def stop_thinking_early(candidate: Candidate, n: int, seed: int) -> None:
     """End the thinking after 0, 8 and 32 tokens; print how often an answer follows and ends."""
     for budget in (0, 8, 32):
@@ -176,6 +188,7 @@ async def main() -> None:
         try:
             await hold_documented_conversations(candidate, arguments.conversations, arguments.seed)
             await examine(candidate, arguments.n, arguments.seed, arguments.skill or SETTERS)
+            await switch_modes(candidate, arguments.n, arguments.seed)
             await stop_thinking_early(candidate, min(arguments.n, 50), arguments.seed)
         finally:
             await engine.close()

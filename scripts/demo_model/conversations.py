@@ -141,7 +141,7 @@ def draw_sample(rng: random.Random, *, is_single_turn: bool = False) -> Sample:
     if not is_single_turn and rng.random() < 0.07:
         turns = _draw_documented_turns(rng, language)
     else:
-        n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (50, 26, 16, 5, 2, 1))[0]
+        n_turns = 1 if is_single_turn else rng.choices((1, 2, 3, 4, 6, 9), (30, 20, 16, 14, 13, 7))[0]
         turns = _draw_turns(rng, language, n_turns)
     tag = ""
     messages: list[dict[str, str]] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from demo_model import arithmetic, counting, facts
+from demo_model.conversations import SKILLS
 from demo_model.exchange import Exchange, Language, marks, pick
 from demo_model.follow_ups import doubt
 from demo_model.phrases import read_phrases
@@ -100,3 +101,18 @@ def set_questions(skill: str, language: Language, n: int, seed: int) -> Iterator
     rng = random.Random(f"exam:{seed}:{skill}:{language}")
     for _ in range(n):
         yield SETTERS[skill](rng, language)
+
+
+def set_tagged_chats(n: int, seed: int) -> Iterator[tuple[Question, bool]]:
+    """Set `n` chats of two to six turns with tags; the flag says whether the last reply must think."""
+    rng = random.Random(f"exam:{seed}:tags")
+    for _ in range(n):
+        language = rng.choice(list(Language))
+        thinks = True
+        turns: list[tuple[str, str]] = []
+        for _ in range(rng.randint(2, 6)):
+            exchange = rng.choices(list(SKILLS), list(SKILLS.values()))[0](rng, language)
+            tag = rng.choice(("", "", "", " /think", " /no_think"))
+            thinks = tag == " /think" if tag else thinks
+            turns.append((exchange.question + tag, exchange.answer))
+        yield Question(tuple(turns[:-1]), *turns[-1]), thinks
