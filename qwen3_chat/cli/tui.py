@@ -9,9 +9,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from qwen3_chat.cli.advice import advise
 from qwen3_chat.cli.build import open_runtime
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import load_settings, paths_from, save_setting
+from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.errors import ConfigError, UsageError
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -35,12 +37,14 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     settings = loaded.settings
     themes = load_themes(paths.themes)
     async with open_runtime(choice, settings, paths, chat) as runtime:
+        engine = runtime.engine
         screen = ChatScreen(
             runtime.session,
             runtime.store,
             paths.models,
             settings.exports or paths.exports,
             settings.thinking_display,
+            partial(advise, engine) if isinstance(engine, LocalEngine) else None,
         )
         app = ChatApp(
             screen,

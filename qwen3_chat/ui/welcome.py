@@ -11,12 +11,12 @@ from qwen3_chat.ui.entries import NOTICE
 from qwen3_chat.ui.figures import parameters
 
 
-def welcome(model: LoadedModel | None, models_folder: Path) -> Entry:
-    """Write the welcome for the model in use, or for one that is still loading."""
+def welcome(model: LoadedModel | None, models_folder: Path, advice: str = "") -> Entry:
+    """Write the welcome for the model in use, or for one that is still loading, with advice on a real one."""
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
         lines += [t("ui.welcome.demo", parameters=parameters(model.parameters)), ""]
-        lines += [t("ui.welcome.real", folder=models_folder), ""]
+        lines += [advice or t("ui.welcome.real"), "", t("ui.welcome.own", folder=models_folder), ""]
     elif model is not None:
         name = " ".join(filter(None, (model.name, model.quant)))
         lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), ""]

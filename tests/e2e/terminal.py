@@ -29,7 +29,20 @@ class Terminal:
         variables = [
             f"{name}={program.environment[name]}" for name in ("QWEN3_CHAT_HOME", "LC_ALL", "PYTHONPATH")
         ]
-        command = shlex.join(["env", *variables, "COLORTERM=truecolor", *program.command, *arguments])
+        # readline, which pytest loads, puts the size of pytest's own terminal into the environment.
+        command = shlex.join(
+            [
+                "env",
+                "-u",
+                "COLUMNS",
+                "-u",
+                "LINES",
+                *variables,
+                "COLORTERM=truecolor",
+                *program.command,
+                *arguments,
+            ]
+        )
         width, height = (str(cells) for cells in size)
         # The shell stays after the program, so that its last words can be read.
         self._run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; cat")

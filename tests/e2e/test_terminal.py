@@ -15,7 +15,7 @@ def test_the_first_start_says_what_runs_what_to_try_and_how_to_get_a_real_model(
     program: Program, tmp_path: Path
 ) -> None:
     with opened(program, tmp_path) as terminal:
-        screen = terminal.wait_for("This is the demo model", "strawberries", "qwen3-chat pull 4B")
+        screen = terminal.wait_for("This is the demo model", "strawberries", "On this machine we recommend")
         assert str(tmp_path / "home" / "models") in screen.replace("\n · ", "")
         assert "Thinking on" in screen
         terminal.press("C-q")

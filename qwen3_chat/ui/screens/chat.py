@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from time import monotonic
 
 from textual import getters, on, work
 from textual.app import ComposeResult
-from textual.worker import WorkerError
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.prompt import only_a_tag, typed_mode
@@ -22,6 +20,7 @@ from qwen3_chat.transcript.entry import ThinkingDisplay
 from qwen3_chat.ui.entries import entry_of
 from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.keys import CHAT_KEYS
+from qwen3_chat.ui.leaving import work_ended
 from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.telling import telling
@@ -34,10 +33,6 @@ from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 from qwen3_chat.ui.widgets.transcript import Transcript
 
-PATIENCE_S = 3
-"""How long a running turn may take to end by itself when the app is left."""
-IDLE_ACTIONS = frozenset({"new_chat", "chats", "retry"})
-
 
 class ChatScreen(ReadingScreen):
     """Transcript, input and state of one chat; the turn runs in a worker of this screen."""
@@ -48,13 +43,21 @@ class ChatScreen(ReadingScreen):
     status_bar = getters.query_one(StatusBar)
 
     def __init__(
-        self, session: ChatSession, store: Store, models: Path, exports: Path, thinking_display: str = "auto"
+        self,
+        session: ChatSession,
+        store: Store,
+        models: Path,
+        exports: Path,
+        thinking_display: str = "auto",
+        advise: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         super().__init__()
         self.session = session
         self._store = store
         self._models = models
         self._exports = exports
+        self._advise = advise
+        self._advice = ""
         self.is_answering = False
         self._variants = Variants()
         self._thinking_display = ThinkingDisplay(thinking_display)
@@ -80,16 +83,7 @@ class ChatScreen(ReadingScreen):
     async def settle(self) -> None:
         """End whatever runs; everything that arrived is in the store afterwards."""
         await self.session.stop()
-        with suppress(TimeoutError):
-            async with timeout(PATIENCE_S):
-                await self._ended()
-        self.workers.cancel_node(self)
-        await self._ended()
-
-    async def _ended(self) -> None:
-        for worker in [one for one in self.workers if one.node is self and one.group in ("turn", "load")]:
-            with suppress(WorkerError):
-                await worker.wait()
+        await work_ended(self, ("turn", "load"))
 
     # what is shown
 
@@ -103,8 +97,10 @@ class ChatScreen(ReadingScreen):
     def show_messages(self) -> None:
         """Show the messages, or the welcome where there are none, with what was said while loading."""
         entries = [entry_of(stored) for stored in self.session.messages]
-        entries = entries or [welcome(self.session.engine.model, self._models)]
-        self.transcript.show([*entries, *self.turn.notices])
+        empty = [] if entries else [welcome(self.session.engine.model, self._models, self._advice)]
+        self.transcript.show([*entries, *empty, *self.turn.notices])
+        if empty and not self.turn.notices:
+            self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
 
     def tick(self) -> None:
         """Let time go on in what is shown."""
@@ -115,8 +111,8 @@ class ChatScreen(ReadingScreen):
     def show_state(self) -> None:
         """Bring title, mode, model and figures up to date."""
         session = self.session
-        reply = next((m for m in reversed(session.messages) if m.message.role is Role.ASSISTANT), None)
-        meta = reply.meta if reply else None
+        replies = (m.meta for m in reversed(session.messages) if m.message.role is Role.ASSISTANT)
+        meta = next(replies, None)
         self.status_bar.status = Status(
             mode=session.mode,
             model=session.engine.model,
@@ -133,19 +129,23 @@ class ChatScreen(ReadingScreen):
         """Offer only what can be done now."""
         if not self.is_mounted or not hasattr(self, "turn"):
             return True
-        if action == "stop":
-            return self.turn.is_busy
-        if action == "answer_now":
-            return self.turn.phase is Phase.THINKING
-        if action == "export":
-            return bool(self.session.messages) and not self.is_answering
-        if action in ("fold", "fold_all"):
-            return any(turn.has_thinking for turn in self.transcript.column.turns)
-        if action == "variant":
-            return not self.is_answering and self._variants.beside(int(str(parameters[0]))) is not None
-        if action == "continue_reply":
-            return self.session.can_continue and not self.is_answering
-        return not (action in IDLE_ACTIONS and self.is_answering)
+        match action:
+            case "stop":
+                return self.turn.is_busy
+            case "answer_now":
+                return self.turn.phase is Phase.THINKING
+            case "export":
+                return bool(self.session.messages) and not self.is_answering
+            case "fold" | "fold_all":
+                return any(turn.has_thinking for turn in self.transcript.column.turns)
+            case "variant":
+                return not self.is_answering and self._variants.beside(int(str(parameters[0]))) is not None
+            case "continue_reply":
+                return self.session.can_continue and not self.is_answering
+            case "new_chat" | "chats" | "retry":
+                return not self.is_answering
+            case _:
+                return True
 
     # turns
 
@@ -153,8 +153,15 @@ class ChatScreen(ReadingScreen):
     async def prepare_engine(self) -> None:
         """Load the model while the user reads and writes."""
         await self._run(self.session.prepare())
-        if self.session.engine.model is not None and not self.session.messages:
-            self.show_messages()
+        model = self.session.engine.model
+        if model is None or self.session.messages:
+            return
+        self.show_messages()
+        if model.is_demo and self._advise is not None:
+            with telling(self):
+                self._advice = await self._advise()
+            if not self.session.messages and not self.is_answering:
+                self.show_messages()
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
@@ -209,18 +216,16 @@ class ChatScreen(ReadingScreen):
             turn.end(can_retry=bool(self.session.messages))
             self.show_state()
 
-    # actions
-
-    def action_toggle_mode(self) -> None:
-        """Switch thinking on or off for the turns to come."""
-        self.set_mode(self.session.mode.other)
-
     @work(group="mode", exclusive=True)
     async def set_mode(self, mode: ThinkingMode) -> None:
         """Remember the mode with the chat, then show it."""
         with telling(self):
             await self.session.set_toggle(mode)
         self.show_state()
+
+    def action_toggle_mode(self) -> None:
+        """Switch thinking on or off for the turns to come."""
+        self.set_mode(self.session.mode.other)
 
     async def action_stop(self) -> None:
         """Stop what the engine is at; what arrived is kept."""
