@@ -4,7 +4,7 @@ import asyncio
 
 from textual.widgets import OptionList
 
-from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.events import (
     AnswerDelta,
     EngineFailed,
@@ -370,3 +370,16 @@ async def test_turns_of_another_window_are_reached_as_versions(start: Start) -> 
         await app.sees("Theirs")
         await app.pilot.press("f3")
         await app.sees("Ours")
+
+
+async def test_turns_in_quick_succession_all_arrive(start: Start) -> None:
+    async with start() as app:
+        for n in range(30):
+            app.screen.input.text = f"Question {n}"
+            await app.pilot.press("enter")
+            await app.until(lambda: not app.screen.is_answering)
+        asked = [m.message.content for m in app.session.messages if m.message.role is Role.USER]
+        assert asked == [f"Question {n}" for n in range(30)]
+        assert [m.message for m in await app.store.branch(app.session.messages[0].chat_id)] == [
+            m.message for m in app.session.messages
+        ]
