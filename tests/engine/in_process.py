@@ -21,7 +21,7 @@ from qwen3_chat.engine.worker.reply import Reply
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings
 
-NOISE_LOGITS = 0.05
+NOISE_LOGITS = 0.15
 """What the same token's logit may differ by when its context was evaluated in other batches or cells."""
 
 
