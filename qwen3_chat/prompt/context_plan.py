@@ -29,6 +29,11 @@ class Plan:
         return not self.left_out and self.missing_tokens == 0
 
 
+def answer_reserve_tokens(n_ctx: int) -> int:
+    """Return how many cells are kept free for an answer: 512, or an eighth of a small context."""
+    return min(512, n_ctx // 8)
+
+
 def plan(messages: Sequence[ChatMessage], measure: Measure, n_ctx: int, reserve_tokens: int) -> Plan:
     """Find the fewest oldest turns to leave out so that the rest and a reply fit into `n_ctx` tokens."""
     budget = n_ctx - reserve_tokens

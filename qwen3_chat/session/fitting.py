@@ -6,11 +6,8 @@ from dataclasses import replace
 
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
-from qwen3_chat.prompt import plan
+from qwen3_chat.prompt import answer_reserve_tokens, plan
 from qwen3_chat.request import ChatRequest
-
-ANSWER_RESERVE_TOKENS = 512
-"""Cells kept free for the reply when history is planned, or an eighth of a small context."""
 
 
 async def fitted(engine: Engine, request: ChatRequest) -> tuple[ChatRequest, tuple[int, ...]]:
@@ -23,8 +20,7 @@ async def fitted(engine: Engine, request: ChatRequest) -> tuple[ChatRequest, tup
     model = engine.model
     if model is None:
         raise EngineError("engine.no_model")
-    reserve = min(ANSWER_RESERVE_TOKENS, model.n_ctx // 8)
-    planned = plan(request.messages, measure, model.n_ctx, reserve)
+    planned = plan(request.messages, measure, model.n_ctx, answer_reserve_tokens(model.n_ctx))
     if planned.missing_tokens:
         raise EngineError("session.too_long", tokens=measure.per_message[-1], n_ctx=model.n_ctx)
     sent = tuple(message for index, message in enumerate(request.messages) if index not in planned.left_out)

@@ -16,6 +16,7 @@ from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
+from qwen3_chat.prompt import answer_reserve_tokens
 from qwen3_chat.reasoning import Mark
 from qwen3_chat.request import ChatRequest
 
@@ -26,8 +27,6 @@ EARLY_END = (
 )
 _AFTER_MARK = "\n\n"
 _LONGEST_CHARACTER_TOKENS = 4
-_ANSWER_RESERVE_TOKENS = 512
-_ANSWER_RESERVE_SHARE = 8
 
 
 def with_budget(request: ChatRequest) -> ChatRequest:
@@ -121,7 +120,7 @@ class Reply:
         if not self._early_end:
             return False
         budget = self.request.thinking_budget
-        reserve = min(_ANSWER_RESERVE_TOKENS, self._context.n_ctx // _ANSWER_RESERVE_SHARE)
+        reserve = answer_reserve_tokens(self._context.n_ctx)
         return (
             self._job.ends_thinking
             # A character that begins now might need that many tokens, and would go over the budget.
