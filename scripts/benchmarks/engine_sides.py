@@ -90,6 +90,7 @@ class BareLlama:
         """Free everything; the last of all, as llama.cpp's log leads here."""
         self._llama.llama_free(self._context)
         self._llama.llama_model_free(self._model)
+        self._llama.llama_log_set(self._llama.llama_log_callback(), None)  # ours goes with this object
 
     def _decode(self, tokens: list[int]) -> None:
         ids = (self._llama.llama_token * len(tokens))(*tokens)
