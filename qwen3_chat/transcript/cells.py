@@ -88,7 +88,8 @@ def wrap(text: str, width: int) -> list[Span]:
             rows.append((start, found.start()))
             start, column = found.start(), 0
         if inked > width:
-            *full, (start, _) = fold(text, found.start(), found.end(), width)
+            # From `start`: what stands before may have no width, such as a stray accent.
+            *full, (start, _) = fold(text, start, found.end(), width)
             rows += full
             word = text[start : found.end()]
         column = end_column(word, column)
