@@ -63,6 +63,12 @@ class Terminal:
         """Wait until all texts are on the screen; return it."""
         return self.until(lambda screen: all(text in screen for text in texts))
 
+    def wait_for_answer(self, *texts: str) -> str:
+        """Wait until all texts are on the screen and nothing is left to stop; return it."""
+        return self.until(
+            lambda screen: all(text in screen for text in texts) and "Esc" not in screen.splitlines()[-1]
+        )
+
     def until(self, holds: Callable[[str], bool]) -> str:
         """Wait until something holds of the screen; return it."""
         deadline_s = time.monotonic() + PATIENCE_S
