@@ -1,0 +1,134 @@
+"""The actions around a turn: send, stop, answer now, again, go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from textual import on, work
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.prompt import only_a_tag, typed_mode
+from qwen3_chat.session import SessionEvent
+from qwen3_chat.texts import t
+from qwen3_chat.ui.screens.conversation import ConversationScreen
+from qwen3_chat.ui.telling import telling
+from qwen3_chat.ui.turn_view import Phase
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+
+
+class TurnActions(ConversationScreen):
+    """The turn runs in a worker of the screen, the loading in another."""
+
+    def on_mount(self) -> None:
+        """Make the engine ready while the user reads and writes."""
+        self.call_next(self.prepare_engine)  # the screen that this is a part of is mounted first
+
+    @work(group="load", exit_on_error=False)
+    async def prepare_engine(self) -> None:
+        """Load the model; where the chat is empty, say what it is."""
+        await self._run(self.session.prepare())
+        model = self.session.engine.model
+        if model is None or self.session.messages:
+            return
+        self.show_messages()
+        if model.is_demo and self.advise is not None:
+            with telling(self):
+                self.advice = await self.advise()
+            if not self.session.messages and not self.is_answering:
+                self.show_messages()
+
+    @on(ChatInput.Submitted)
+    def send(self, message: ChatInput.Submitted) -> None:
+        """Start a turn, or switch the mode where nothing but a tag was typed."""
+        text = message.text
+        if only_a_tag(text) and (tag := typed_mode(text)):
+            self.set_mode(tag)
+        elif self.is_answering:
+            self.notify(t("ui.notice.busy"))
+            return
+        else:
+            if not self.session.messages:
+                self.transcript.show([])
+            self.transcript.to_end()
+            self.take_turn(self.session.send(text), text)
+        self.input.clear_sent(text)
+
+    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn to its end; at once it is known that one runs."""
+        self.is_answering = True
+        self._answer(events, typed)
+
+    @work(group="turn", exclusive=True, exit_on_error=False)
+    async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
+        before = len(self.session.messages)
+        try:
+            with telling(self):
+                await self._run(events)
+        finally:
+            self.is_answering = False
+            if len(self.session.messages) == before:
+                self.input.put_back(typed)
+            self.show_state()
+        with telling(self):
+            await self.show_variants()
+            self.show_state()
+
+    async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        """Draw events to their end; a load and the turn that waits for it may run at the same time."""
+        turn = self.turn
+        turn.begin()
+        self.refresh_bindings()
+        try:
+            async with aclosing(events) as stream:
+                phase = turn.phase
+                async for event in stream:
+                    turn.draw(event)
+                    if turn.phase is not phase:
+                        phase = turn.phase
+                        self.show_state()
+        finally:
+            turn.end(can_retry=bool(self.session.messages))
+            self.show_state()
+
+    @work(group="mode", exclusive=True)
+    async def set_mode(self, mode: ThinkingMode) -> None:
+        """Remember the mode with the chat, then show it."""
+        with telling(self):
+            await self.session.set_toggle(mode)
+        self.show_state()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if self.is_ready:
+            match action:
+                case "stop":
+                    return self.turn.is_busy
+                case "answer_now":
+                    return self.turn.phase is Phase.THINKING
+                case "continue_reply":
+                    return self.session.can_continue and not self.is_answering
+                case "retry":
+                    return not self.is_answering
+        return super().check_action(action, parameters)
+
+    def action_toggle_mode(self) -> None:
+        """Switch thinking on or off for the turns to come."""
+        self.set_mode(self.session.mode.other)
+
+    async def action_stop(self) -> None:
+        """Stop what the engine is at; what arrived is kept."""
+        await self.session.stop()
+
+    async def action_answer_now(self) -> None:
+        """End the thinking; the answer follows."""
+        await self.session.engine.end_thinking()
+
+    def action_retry(self) -> None:
+        """Answer the latest message again."""
+        self.take_turn(self.session.answer_again())
+
+    def action_continue_reply(self) -> None:
+        """Go on with the reply that was stopped."""
+        self.show_chat()
+        self.take_turn(self.session.continue_reply())

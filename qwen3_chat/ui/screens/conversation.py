@@ -1,0 +1,134 @@
+"""The state of a conversation's screen: what every group of its actions works on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+
+from textual import getters
+from textual.app import ComposeResult
+
+from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.session import ChatSession
+from qwen3_chat.session.variants import Variants
+from qwen3_chat.store import Store
+from qwen3_chat.texts import t
+from qwen3_chat.transcript.entry import ThinkingDisplay
+from qwen3_chat.ui.entries import entry_of
+from qwen3_chat.ui.leaving import work_ended
+from qwen3_chat.ui.screens.reading import ReadingScreen
+from qwen3_chat.ui.turn_view import TurnView
+from qwen3_chat.ui.welcome import welcome
+from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.key_bar import KeyBar
+from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
+from qwen3_chat.ui.widgets.title_bar import TitleBar
+from qwen3_chat.ui.widgets.transcript import Transcript
+
+
+class ConversationScreen(ReadingScreen):
+    """Shows a session's chat; the groups of actions in `ui.actions` change it.
+
+    A group is a subclass; its `check_action` answers for its own actions and leaves the others to `super()`.
+    """
+
+    title_bar = getters.query_one(TitleBar)
+    status_bar = getters.query_one(StatusBar)
+
+    def __init__(
+        self,
+        session: ChatSession,
+        store: Store,
+        models: Path,
+        exports: Path,
+        thinking_display: str = "auto",
+        advise: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.store = store
+        self.models = models
+        self.exports = exports
+        self.advise = advise
+        self.advice = ""
+        self.is_answering = False
+        self.variants = Variants()
+        self._thinking_display = ThinkingDisplay(thinking_display)
+
+    def compose(self) -> ComposeResult:
+        """Lay out from top to bottom."""
+        yield TitleBar()
+        yield Transcript(copy_label=t("ui.copy"))
+        yield ActivityLine()
+        yield ChatInput(t("ui.input.placeholder"))
+        yield StatusBar()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the chat."""
+        self.turn = TurnView(self.transcript, self.activity_line, monotonic)
+        self.transcript.thinking_display = self._thinking_display
+        self.set_interval(0.25, self.tick)
+        self.input.focus()
+        self.show_chat()
+
+    async def settle(self) -> None:
+        """End whatever runs; everything that arrived is in the store afterwards."""
+        await self.session.stop()
+        await work_ended(self, ("turn", "load"))
+
+    def show_chat(self) -> None:
+        """Show the session's chat from its end."""
+        self.show_messages()
+        messages = [stored.message for stored in self.session.messages]
+        self.input.remember([message.content for message in messages if message.role is Role.USER])
+        self.show_state()
+
+    def show_messages(self) -> None:
+        """Show the messages, or the welcome where there are none, with what was said while loading."""
+        entries = [entry_of(stored) for stored in self.session.messages]
+        empty = [] if entries else [welcome(self.session.engine.model, self.models, self.advice)]
+        self.transcript.show([*entries, *empty, *self.turn.notices])
+        if empty and not self.turn.notices:
+            self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
+
+    def tick(self) -> None:
+        """Let time go on in what is shown."""
+        self.turn.tick()
+        if self.turn.is_busy:
+            self.show_state()
+
+    def show_state(self) -> None:
+        """Bring title, mode, model and figures up to date."""
+        session = self.session
+        replies = (m.meta for m in reversed(session.messages) if m.message.role is Role.ASSISTANT)
+        meta = next(replies, None)
+        self.status_bar.status = Status(
+            mode=session.mode,
+            model=session.engine.model,
+            usage=self.turn.usage or (meta.usage if meta else None),
+            timings=meta.timings if meta else None,
+            variants=(self.variants.shown + 1, self.variants.count),
+            counts_exactly=session.engine.capabilities.exact_counts,
+        )
+        self.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
+        self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
+        self.refresh_bindings()
+
+    async def show_variants(self) -> None:
+        """Count the versions at the end of the chat, for the keys that walk through them."""
+        self.variants = await self.session.variants()
+        self.refresh_bindings()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the screen has been laid out, so that its widgets can be asked."""
+        return self.is_mounted and hasattr(self, "turn")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if self.is_ready and action in ("fold", "fold_all"):
+            return any(turn.has_thinking for turn in self.transcript.column.turns)
+        return True
