@@ -8,6 +8,7 @@ from qwen3_chat.plain import plain
 from qwen3_chat.transcript.cells import cells, clusters
 from qwen3_chat.transcript.document import Document
 from qwen3_chat.transcript.entry import Entry, ThinkingDisplay
+from qwen3_chat.transcript.extent import Extent, extent
 from qwen3_chat.transcript.page import Lead, Page, PlainPage
 from qwen3_chat.transcript.rows import CopyAnswer, FoldThinking, Placed, Row
 
@@ -38,6 +39,7 @@ class Turn:
         self.pages: dict[int, Page] = {}
         self._height = 1
         self._answer_at = 0
+        self._extents: dict[int, tuple[str, Extent]] = {}
 
     @property
     def height(self) -> int:
@@ -77,12 +79,20 @@ class Turn:
     def estimate(self, width: int) -> None:
         """Guess the height at a new width, at a hundredth of the cost of a layout."""
         self.drop()
-        answer, note = _guess(self.answer, width), _guess(self.note, width)
+        answer, note = self._guess(ANSWER, self.answer, width), self._guess(NOTE, self.note, width)
         thought = 0
         if self.has_thinking:
-            thought = 1 + (_guess(self.reasoning, width) if self.is_open else 0) + bool(answer)
+            reasoning = self._guess(REASONING, self.reasoning, width) if self.is_open else 0
+            thought = 1 + reasoning + bool(answer)
         gap = bool(note and (answer or thought))
         self._height = bool(self.header) + thought + answer + gap + note + 1
+
+    def _guess(self, page: int, text: str, width: int) -> int:
+        """Guess the rows of a page; its text is measured once."""
+        known = self._extents.get(page)
+        if known is None or known[0] is not text:
+            known = self._extents[page] = (text, extent(text))
+        return known[1].rows(width)
 
     def lay(self, width: int) -> None:
         """Make the rows, if there are none."""
@@ -205,17 +215,6 @@ def _trimmed(text: str) -> str:
         return ""
     first_ink = len(text) - len(inked)
     return text.rstrip("\r\n")[text.rfind("\n", 0, first_ink) + 1 :]
-
-
-def _guess(text: str, width: int) -> int:
-    """Rows of a text, CJK characters counted as two cells: about (characters + bytes) / 2."""
-    text = text.strip("\n")
-    if not text:
-        return 0
-    return sum(
-        1 + (len(line) + len(line.encode("utf-8", "replace"))) // 2 // max(1, width - 2)
-        for line in text.split("\n")
-    )
 
 
 def _shortened(text: str, room: int) -> str:
