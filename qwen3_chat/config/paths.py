@@ -1,0 +1,73 @@
+"""Where files belong on this system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3_chat.errors import ConfigError
+
+APP = "qwen3-chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The app's folders; `QWEN3_CHAT_HOME` moves them all under one."""
+
+    config: Path
+    data: Path
+    models: Path
+    logs: Path
+    exports: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings, as TOML."""
+        return self.config / "config.toml"
+
+    @property
+    def themes(self) -> Path:
+        """The user's own themes."""
+        return self.config / "themes"
+
+    @property
+    def chats_file(self) -> Path:
+        """The store."""
+        return self.data / "chats.db"
+
+    @property
+    def engine_log(self) -> Path:
+        """What llama.cpp says; no text of a chat."""
+        return self.logs / "engine.log"
+
+
+def expanded(folder: str) -> Path:
+    """Read a path in which `~` may stand for a home folder.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise ConfigError("config.no_home", folder=folder) from error
+
+
+def paths_from(environ: Mapping[str, str] = os.environ) -> Paths:
+    """Find the folders; nothing is made."""
+    if home := environ.get("QWEN3_CHAT_HOME"):
+        root = expanded(home).absolute()
+        return Paths(root / "config", root / "data", root / "models", root / "logs", root / "exports")
+    from platformdirs import PlatformDirs  # here: `--version` does not need it
+
+    system = PlatformDirs(APP, appauthor=False)
+    data = Path(system.user_data_dir)
+    return Paths(
+        config=Path(system.user_config_dir),
+        data=data,
+        models=data / "models",
+        logs=Path(system.user_log_dir),
+        exports=Path(system.user_documents_dir) / APP,
+    )

@@ -1,0 +1,36 @@
+"""The table of settings: names, types, ranges, defaults.
+
+A setting is one field here with two texts in each language, `setting.NAME` and `setting.NAME.about`. File,
+settings screen and `docs/settings.md` follow from that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from qwen3_chat.config.paths import expanded
+from qwen3_chat.texts import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user chose; every field has a default that suits most, None leaves the choice to the app."""
+
+    language: Language | None = None
+    theme: str = "qwen-dark"
+    thinking_display: Literal["auto", "open", "closed"] = "auto"
+    model: str | None = None
+    model_folders: tuple[str, ...] = ()
+    system_prompt: str = ""
+    thinking_budget: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    export_folder: str | None = None
+
+    @property
+    def exports(self) -> Path | None:
+        """The export folder as a path."""
+        return None if self.export_folder is None else expanded(self.export_folder)
