@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from qwen3_chat.chat import ChatMessage, SamplingParams, ThinkingMode
 
@@ -56,14 +57,26 @@ class Capabilities:
     continues_prefix: bool
 
 
+class KvType(StrEnum):
+    """How the KV cache is stored; a quantised value cache needs flash attention."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+
+
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """How a model is loaded; None leaves the choice to the engine."""
+    """How the user wants a model to be loaded; None leaves the choice to the engine.
+
+    `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM.
+    """
 
     path: str
     n_ctx: int | None = None
     n_threads: int | None = None
     n_gpu_layers: int | None = None
+    n_cpu_moe: int | None = None
+    kv_type: KvType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +96,5 @@ class LoadedModel:
     device: str
     is_demo: bool
     engine: str = "llama.cpp"
+    n_cpu_moe: int = 0
+    kv_type: str = KvType.F16

@@ -15,11 +15,11 @@ from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import paths_from
 from qwen3_chat.errors import ModelError
 from qwen3_chat.fit import Assessment, Fit, Machine, Placement, Recommendation, assess, recommend
-from qwen3_chat.fit.memory import KvType
 from qwen3_chat.fit.reasons import write_speed
 from qwen3_chat.hardware import Hardware, advise, machine_like
 from qwen3_chat.library import InstalledModel, installed_models, models_elsewhere
 from qwen3_chat.plain import plain
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import GIB, write_size
 from qwen3_chat.texts import t
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from qwen3_chat.catalog import FamilyModel, Shape, Weights
 from qwen3_chat.fit.machine import Machine
-from qwen3_chat.fit.memory import KvType
 from qwen3_chat.fit.placement import Placement, Plan, cpu_plan, plans
 from qwen3_chat.fit.reasons import Reason, Values, values_of, write_context
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import write_size
 
 TARGET_N_CTX, LEAST_N_CTX = 16_384, 8_192

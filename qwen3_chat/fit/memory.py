@@ -7,20 +7,13 @@ worker's settings (few outputs); the tests compare them with its own account, sh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from qwen3_chat.catalog import Shape
+from qwen3_chat.request import KvType
 
 _FLOAT_BYTES = 4
 _MASK_BYTES, _FLASH_MASK_BYTES = 4, 2
 _CELLS = 256
-
-
-class KvType(StrEnum):
-    """How the KV cache is stored; a quantised value cache needs flash attention."""
-
-    F16 = "f16"
-    Q8_0 = "q8_0"
 
 
 _KV_BYTES = {KvType.F16: 2.0, KvType.Q8_0: 34 / 32}

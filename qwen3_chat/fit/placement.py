@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from qwen3_chat.catalog import Shape, Weights
 from qwen3_chat.fit.machine import Machine
-from qwen3_chat.fit.memory import ContextSpec, KvType, compute_bytes, kv_bytes
+from qwen3_chat.fit.memory import ContextSpec, compute_bytes, kv_bytes
 from qwen3_chat.fit.speed import Reading, tokens_per_s
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import MIB
 
 PROGRAM_BYTES = 300 * MIB

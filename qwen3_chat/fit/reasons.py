@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qwen3_chat.fit.memory import ContextSpec, KvType
+from qwen3_chat.fit.memory import ContextSpec
 from qwen3_chat.fit.placement import Plan
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from qwen3_chat.catalog import Shape
 from qwen3_chat.fit.machine import Machine
-from qwen3_chat.fit.memory import ContextSpec, KvType, kv_bytes
+from qwen3_chat.fit.memory import ContextSpec, kv_bytes
+from qwen3_chat.request import KvType
 
 CHAT_TOKENS = 2_048
 """The length of chat that a speed is predicted for."""

@@ -11,8 +11,9 @@ import pytest
 
 from qwen3_chat.catalog import find
 from qwen3_chat.fit.machine import Machine
-from qwen3_chat.fit.memory import ContextSpec, KvType, compute_bytes, kv_bytes
+from qwen3_chat.fit.memory import ContextSpec, compute_bytes, kv_bytes
 from qwen3_chat.fit.placement import PROGRAM_BYTES, cpu_plan
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import GIB, MIB
 from tests.conftest import REPOSITORY
 from tests.fit import hollow_gguf

@@ -6,7 +6,7 @@ from qwen3_chat.catalog import QUALITY_ORDER, find
 from qwen3_chat.fit import Fit, Machine, Placement, assess, recommend
 from qwen3_chat.fit.assessment import FAST_TOKENS_PER_S, LEAST_N_CTX, LEAST_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.fit.machine import Gpu
-from qwen3_chat.fit.memory import KvType
+from qwen3_chat.request import KvType
 from qwen3_chat.sizes import GIB, MIB
 from qwen3_chat.texts import Language, speak
 from tests.fit.machines import MACHINES, cpu, with_gpus
