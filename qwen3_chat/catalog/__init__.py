@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from qwen3_chat.catalog.family import FAMILY, QUALITY_ORDER, FamilyModel, GoodFor, Thinking, find, other_model
+from qwen3_chat.catalog.family import (
+    FAMILY,
+    QUALITY_ORDER,
+    FamilyModel,
+    GoodFor,
+    Thinking,
+    find,
+    other_model,
+    thinking_of,
+)
 from qwen3_chat.catalog.files import ModelFile, Publisher
 from qwen3_chat.catalog.quants import Weights, file_bytes
 from qwen3_chat.catalog.sampling import (
@@ -32,4 +41,5 @@ __all__ = [
     "find",
     "other_model",
     "sampling_for",
+    "thinking_of",
 ]

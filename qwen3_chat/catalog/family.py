@@ -171,6 +171,14 @@ def other_model(name: str, shape: Shape, n_ctx_train: int) -> FamilyModel:
     return FamilyModel(name, shape, like.good_for, (), n_ctx_train=n_ctx_train, n_ctx_yarn=None)
 
 
+def thinking_of(name: str) -> Thinking:
+    """Tell by its name whether a model's thinking can be switched, also that of a model made from one."""
+    match = re.search(r"(instruct|thinking)[-_ ]2507", name, re.IGNORECASE)
+    if match is None:
+        return Thinking.SWITCHABLE
+    return Thinking.NEVER if match[1].lower() == "instruct" else Thinking.ALWAYS
+
+
 def find(name: str) -> FamilyModel | None:
     """Find a model by its name in any case, with or without `Qwen3-`."""
     wanted = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower())

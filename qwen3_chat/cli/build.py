@@ -104,22 +104,22 @@ async def open_runtime(
     """Open the store, then the chat if one is named, with an engine that loads when first needed."""
     engine = make_engine(choice, settings, paths)
     store = await Store.open(paths.chats_file)
+    session = ChatSession(
+        engine,
+        store,
+        draw_seed=lambda: secrets.randbits(SEED_BITS),
+        clock=time.monotonic,
+        system=settings.system_prompt if system is None else system,
+        options=replace(options, presence_penalty=settings.presence_penalty),
+    )
     try:
-        session = ChatSession(
-            engine,
-            store,
-            draw_seed=lambda: secrets.randbits(SEED_BITS),
-            clock=time.monotonic,
-            system=settings.system_prompt if system is None else system,
-            options=replace(options, presence_penalty=settings.presence_penalty),
-        )
         if chat is not None:
             await session.resume(await chat_id(store, chat))
             if system is not None:
                 await session.set_system(system)
         yield Runtime(session, store, engine)
     finally:
-        await engine.close()
+        await session.engine.close()  # another one may have taken its place
         await store.close()
 
 

@@ -1,14 +1,21 @@
 """A conversation in progress: the only turn loop in the code."""
 
 from qwen3_chat.session.chat_session import ChatSession, TurnOptions
+from qwen3_chat.session.engine_choice import EngineChoice, LocalModel, MakeEngine, ServedModel
+from qwen3_chat.session.switching import use_engine
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
 
 __all__ = [
     "ChatSession",
+    "EngineChoice",
+    "LocalModel",
+    "MakeEngine",
     "ReplyStarted",
     "ReplyStored",
     "Rewound",
+    "ServedModel",
     "SessionEvent",
     "TurnOptions",
     "UserStored",
+    "use_engine",
 ]

@@ -13,9 +13,9 @@ from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, Think
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
-from qwen3_chat.prompt import decide_mode
 from qwen3_chat.request import ChatRequest, ToolSpec
 from qwen3_chat.session.fitting import fitted
+from qwen3_chat.session.fixed_thinking import decide_for, fixed_mode
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
@@ -79,7 +79,7 @@ class ChatSession:
     @property
     def mode(self) -> ThinkingMode:
         """The mode that the next turn gets if no tag is typed."""
-        return decide_mode("", self.toggle, self.history).mode
+        return decide_for(self.engine.model, "", self.toggle, self.history).mode
 
     def start_new(self) -> None:
         """Leave the chat; the next message starts another."""
@@ -127,7 +127,7 @@ class ChatSession:
     async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
         """Store the user's message, then have it answered."""
         self._is_stopping = False
-        decision = decide_mode(text, self.toggle, self.history)
+        decision = decide_for(self.engine.model, text, self.toggle, self.history)
         self.toggle = decision.toggle
         if self.chat is None:
             self.chat = await self._store.create_chat(system=self.system, toggle=self.toggle)
@@ -165,7 +165,7 @@ class ChatSession:
                     return
         asked = self.messages[asked_at]
         self.messages = self.messages[: asked_at + 1]
-        decision = decide_mode(asked.message.content, self.toggle, self.history[:-1])
+        decision = decide_for(self.engine.model, asked.message.content, self.toggle, self.history[:-1])
         if decision.tag_to_append is not asked.message.mode_tag:
             self.messages = self.messages[:-1]
             await self._add(replace(asked.message, mode_tag=decision.tag_to_append), asked.meta)
@@ -207,6 +207,7 @@ class ChatSession:
                 if isinstance(event, EngineFailed):
                     return
         load_s, self._load_s = self._load_s, 0.0
+        mode = fixed_mode(self.engine.model) or mode  # known only now where the model had yet to be loaded
         try:
             request, indexes = await fitted(self.engine, self._request(mode, stopped))
         except EngineError as error:
@@ -245,14 +246,14 @@ class ChatSession:
     def _request(self, mode: ThinkingMode, stopped: StoredMessage | None) -> ChatRequest:
         model = self.engine.model
         return ChatRequest(
-            messages=self._opening + sent_messages(self.messages[:-1] if stopped else self.messages),
+            messages=self._opening + sent_messages(self.messages[:-1] if stopped else self.messages, model),
             mode=mode,
             sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
             seed=self._draw_seed() if self.options.seed is None else self.options.seed,
             tools=self.options.tools,
             max_tokens=self.options.max_tokens,
             thinking_budget=self.options.thinking_budget,
-            prefix=with_sampled_ids(stopped) if stopped else None,
+            prefix=with_sampled_ids(stopped, model) if stopped else None,
         )
 
     def _sampling(self, mode: ThinkingMode, is_demo: bool) -> SamplingParams:

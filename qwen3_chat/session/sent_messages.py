@@ -1,4 +1,4 @@
-"""Stored messages as an engine is sent them: with the ids that were sampled."""
+"""Stored messages as an engine is sent them: with the ids that its own model sampled."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.request import LoadedModel
 from qwen3_chat.store.records import StoredMessage
 
 
-def sent_messages(branch: Sequence[StoredMessage]) -> tuple[ChatMessage, ...]:
+def sent_messages(branch: Sequence[StoredMessage], model: LoadedModel | None) -> tuple[ChatMessage, ...]:
     """Return the messages of a branch; the ids of thinking go along in the turn that is not over yet only.
 
     Qwen3's template drops the thinking of earlier turns, and it is most of what was sampled.
@@ -17,16 +18,21 @@ def sent_messages(branch: Sequence[StoredMessage]) -> tuple[ChatMessage, ...]:
     questions = [index for index, stored in enumerate(branch) if stored.message.role is Role.USER]
     latest = questions[-1] if questions else -1
     return tuple(
-        with_sampled_ids(stored) if index > latest else _with_ids_of_answer(stored)
+        with_sampled_ids(stored, model) if index > latest else _with_ids_of_answer(stored, model)
         for index, stored in enumerate(branch)
     )
 
 
-def with_sampled_ids(stored: StoredMessage) -> ChatMessage:
-    """Return a message with all ids that were sampled for it."""
-    return replace(stored.message, token_ids=stored.token_ids)
+def with_sampled_ids(stored: StoredMessage, model: LoadedModel | None) -> ChatMessage:
+    """Return a message with all ids that this model sampled for it; another's may mean nothing to it."""
+    return replace(stored.message, token_ids=stored.token_ids if _is_of(stored, model) else ())
 
 
-def _with_ids_of_answer(stored: StoredMessage) -> ChatMessage:
+def _with_ids_of_answer(stored: StoredMessage, model: LoadedModel | None) -> ChatMessage:
+    message = with_sampled_ids(stored, model)
     usage = stored.meta.usage
-    return replace(stored.message, token_ids=stored.token_ids[usage.reasoning_tokens if usage else 0 :])
+    return replace(message, token_ids=message.token_ids[usage.reasoning_tokens if usage else 0 :])
+
+
+def _is_of(stored: StoredMessage, model: LoadedModel | None) -> bool:
+    return model is not None and (stored.meta.model, stored.meta.engine) == (model.name, model.engine)
