@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
-from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
+from qwen3_chat.events import AnswerDelta, EngineEvent, LoadProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
 
 MODEL = LoadedModel(
@@ -66,6 +67,7 @@ class FakeEngine:
         self.requests: list[ChatRequest] = []
         self.cancelled = asyncio.Event()
         self.ends_of_thinking = 0
+        self.most_n_ctx: int | None = None
         self._scripts = list(scripts)
         self._tokens_per_message = tokens_per_message
         self._loading = loading
@@ -85,6 +87,16 @@ class FakeEngine:
         self.requests.append(request)
         async for event in play(self._scripts.pop(0) if self._scripts else REPLY):
             yield event
+
+    async def larger_n_ctx(self, tokens: int) -> int | None:
+        """Offer what the test set, where it is enough."""
+        return self.most_n_ctx if self.most_n_ctx and self.most_n_ctx >= tokens else None
+
+    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+        """Have the context enlarged at once."""
+        assert self.model is not None
+        self.model = replace(self.model, n_ctx=n_ctx)
+        yield LoadProgressed(1)
 
     async def end_thinking(self) -> None:
         """Count the calls."""

@@ -41,6 +41,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def larger_n_ctx(self, tokens: int) -> int | None:
+        """Find a larger context that so many tokens fit into; None where there can't be one."""
+        ...
+
+    def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+        """Load the model again with a context of that size; where that fails, it is as before and said."""
+        ...
+
     async def end_thinking(self) -> None:
         """Have the running reply stop thinking and answer now."""
         ...

@@ -6,16 +6,23 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
+from qwen3_chat import gguf
 from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.larger_context import larger_n_ctx
 from qwen3_chat.engine.process import Call, WorkerProcess
 from qwen3_chat.errors import Cancelled, EngineError
-from qwen3_chat.events import EngineEvent, EngineFailed, LoadProgressed, TurnFinished
+from qwen3_chat.events import EngineEvent, EngineFailed, LoadProgressed, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, LoadSettings, Measure
 
 CommandOf = Callable[[int], wire.AnyCommand]
+
+_SPARE_BYTES = 1 << 30  # for buffers, and for whatever else runs
 
 
 class LocalEngine:
@@ -79,6 +86,38 @@ class LocalEngine:
         if not isinstance(reply, wire.Counted):
             raise _unexpected(reply)
         return reply.measure
+
+    async def larger_n_ctx(self, tokens: int) -> int | None:
+        """Find a larger context that so many tokens fit into; None where model or memory end before."""
+        model = self.model
+        if model is None or tokens <= model.n_ctx:
+            return None
+        header = await asyncio.to_thread(gguf.read_file, Path(model.path))
+        free_bytes = psutil.virtual_memory().available
+        if model.n_gpu_layers:
+            gpus = [device for device in await self.devices() if device.kind is not wire.DeviceKind.CPU]
+            free_bytes = sum(device.free_bytes for device in gpus)
+        return larger_n_ctx(
+            tokens, model.n_ctx, model.n_ctx_train, header.kv_bytes_per_token, free_bytes - _SPARE_BYTES
+        )
+
+    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+        """Load the model again with a context of that size; where that fails, it is as before and said."""
+        before = self._settings
+        for settings in (replace(before, n_ctx=n_ctx), before):
+            await self.close()
+            self._settings = settings
+            async with aclosing(self.load()) as events:
+                async for event in events:
+                    if not isinstance(event, EngineFailed):
+                        yield event
+                    elif settings is before or event.key == "engine.load_cancelled":
+                        self._settings = before
+                        yield event
+                        return
+            if self.model is not None:
+                return
+            yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
 
     async def devices(self) -> tuple[wire.Device, ...]:
         """List what llama.cpp can compute on, with the memory that is free now; no model is needed.

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.request import Measure
+
+
+class ContextPolicy(StrEnum):
+    """What is done about a chat that no longer fits."""
+
+    ASK = "ask"
+    """Nothing before the user has said what."""
+    DROP = "drop"
+    """The oldest turns are not sent."""
+    SUMMARISE = "summarise"
+    """Instead of the oldest turns, the model gets a summary that it writes itself."""
+    ENLARGE = "enlarge"
+    """The model is loaded again with a larger context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +48,37 @@ def answer_reserve_tokens(n_ctx: int) -> int:
     return min(512, n_ctx // 8)
 
 
-def plan(messages: Sequence[ChatMessage], measure: Measure, n_ctx: int, reserve_tokens: int) -> Plan:
-    """Find the fewest oldest turns to leave out so that the rest and a reply fit into `n_ctx` tokens."""
+def plan(
+    messages: Sequence[ChatMessage],
+    measure: Measure,
+    n_ctx: int,
+    reserve_tokens: int,
+    *,
+    left_before: int = 0,
+    headroom_tokens: int = 0,
+) -> Plan:
+    """Find the fewest oldest turns to leave out so that the rest and a reply fit into `n_ctx` tokens.
+
+    What does not fit goes on from what was left out before: the first `left_before` messages beside the
+    system prompt. Where more has to go, room is made for `headroom_tokens` to come, as each change of what is
+    sent has everything evaluated anew; but the latest turn before the question stays if it can.
+    """
     budget = n_ctx - reserve_tokens
-    prompt_tokens = measure.total
-    left_out: list[int] = []
     turns = _droppable_turns(messages)
-    dropped = 0
-    while prompt_tokens > budget and dropped < len(turns):
-        left_out += turns[dropped]
-        prompt_tokens -= sum(measure.per_message[index] for index in turns[dropped])
+    sizes = [sum(measure.per_message[index] for index in turn) for turn in turns]
+    prompt_tokens, dropped = measure.total, 0
+    if prompt_tokens > budget:
+        while dropped < len(turns) and sum(map(len, turns[: dropped + 1])) <= left_before:
+            prompt_tokens -= sizes[dropped]
+            dropped += 1
+    goal = budget if prompt_tokens <= budget else budget - headroom_tokens
+    while dropped < len(turns) and (
+        prompt_tokens > budget or (prompt_tokens > goal and dropped + 1 < len(turns))
+    ):
+        prompt_tokens -= sizes[dropped]
         dropped += 1
-    return Plan(tuple(left_out), dropped, prompt_tokens, max(0, prompt_tokens - budget))
+    left_out = tuple(index for turn in turns[:dropped] for index in turn)
+    return Plan(left_out, dropped, prompt_tokens, max(0, prompt_tokens - budget))
 
 
 def _droppable_turns(messages: Sequence[ChatMessage]) -> list[list[int]]:

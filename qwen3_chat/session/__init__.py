@@ -3,11 +3,22 @@
 from qwen3_chat.session.chat_session import ChatSession, TurnOptions
 from qwen3_chat.session.engine_choice import EngineChoice, LocalModel, MakeEngine, ServedModel
 from qwen3_chat.session.switching import use_engine
-from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
+from qwen3_chat.session.turn_events import (
+    ContextExceeded,
+    LeftOut,
+    ReplyStarted,
+    ReplyStored,
+    Rewound,
+    SessionEvent,
+    Summarising,
+    UserStored,
+)
 
 __all__ = [
     "ChatSession",
+    "ContextExceeded",
     "EngineChoice",
+    "LeftOut",
     "LocalModel",
     "MakeEngine",
     "ReplyStarted",
@@ -15,6 +26,7 @@ __all__ = [
     "Rewound",
     "ServedModel",
     "SessionEvent",
+    "Summarising",
     "TurnOptions",
     "UserStored",
     "use_engine",

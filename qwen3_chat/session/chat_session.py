@@ -12,9 +12,10 @@ from qwen3_chat.catalog import sampling_for
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
+from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
+from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.request import ChatRequest, ToolSpec
-from qwen3_chat.session.fitting import fitted
+from qwen3_chat.session.fitting import Fitting
 from qwen3_chat.session.fixed_thinking import decide_for, fixed_mode
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
@@ -36,6 +37,7 @@ class TurnOptions:
     max_tokens: int | None = None
     thinking_budget: int | None = None
     tools: tuple[ToolSpec, ...] = ()
+    context_policy: ContextPolicy = ContextPolicy.ASK
 
 
 class ChatSession:
@@ -149,7 +151,7 @@ class ChatSession:
                 yield event
                 self._load_s = self._clock() - began_s
 
-    async def answer_again(self) -> AsyncGenerator[SessionEvent, None]:
+    async def answer_again(self, policy: ContextPolicy | None = None) -> AsyncGenerator[SessionEvent, None]:
         """Answer the latest user message again; earlier answers stay stored as variants.
 
         Where the mode was switched since, the message gets a sibling with the tag that says so.
@@ -170,7 +172,7 @@ class ChatSession:
             self.messages = self.messages[:-1]
             await self._add(replace(asked.message, mode_tag=decision.tag_to_append), asked.meta)
         yield Rewound(self.messages)
-        async with aclosing(self._reply(decision.mode)) as events:
+        async with aclosing(self._reply(decision.mode, policy=policy)) as events:
             async for happened in events:
                 yield happened
 
@@ -180,13 +182,13 @@ class ChatSession:
         reason = self.messages[-1].stop_reason if self.messages else None
         return reason in _STOPPED and self.engine.capabilities.continues_prefix
 
-    async def continue_reply(self) -> AsyncGenerator[SessionEvent, None]:
+    async def continue_reply(self, policy: ContextPolicy | None = None) -> AsyncGenerator[SessionEvent, None]:
         """Go on with the latest reply from where it was stopped; nothing happens where it was not."""
         if not self.can_continue:
             return
         self._is_stopping = False
         stopped = self.messages[-1]
-        async with aclosing(self._reply(stopped.meta.mode or self.mode, stopped)) as events:
+        async with aclosing(self._reply(stopped.meta.mode or self.mode, stopped, policy)) as events:
             async for event in events:
                 yield event
 
@@ -198,7 +200,10 @@ class ChatSession:
         return stored
 
     async def _reply(
-        self, mode: ThinkingMode, stopped: StoredMessage | None = None
+        self,
+        mode: ThinkingMode,
+        stopped: StoredMessage | None = None,
+        policy: ContextPolicy | None = None,
     ) -> AsyncGenerator[SessionEvent, None]:
         """Generate one reply, or the rest of one: load, fit, generate, commit what arrived."""
         async with aclosing(self.prepare()) as loading:
@@ -208,22 +213,27 @@ class ChatSession:
                     return
         load_s, self._load_s = self._load_s, 0.0
         mode = fixed_mode(self.engine.model) or mode  # known only now where the model had yet to be loaded
+        branch = self.messages[:-1] if stopped else self.messages
+        whole = self._request(mode, branch, stopped)
+        fitting = Fitting(self.engine, whole, branch, policy or self.options.context_policy)
         try:
-            request, indexes = await fitted(self.engine, self._request(mode, stopped))
+            async with aclosing(fitting.events()) as steps:
+                async for step in steps:
+                    yield step
         except EngineError as error:
             yield EngineFailed.of(error)
             return
-        left_out = tuple(self.messages[index - len(self._opening)].id for index in indexes)
-        if left_out:
-            yield Notice("session.left_out", {"count": len(left_out)})
+        if (request := fitting.request) is None:
+            return
+        meta = fitting.marked(self._meta(request))
         if stopped is None:
-            draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), self._meta(request))
+            draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
         else:
             await self._store.reopen_message(stopped.id)
-            draft_message = replace(stopped, meta=self._meta(request))
+            draft_message = replace(stopped, meta=meta)
         draft = ReplyDraft(self._store, draft_message, stopped)
         try:
-            yield ReplyStarted(draft_message, mode, left_out, continues=stopped is not None)
+            yield ReplyStarted(draft_message, mode, continues=stopped is not None)
             async with aclosing(self._generate(request, load_s)) as events:
                 async for event in events:
                     draft.feed(event)
@@ -243,10 +253,12 @@ class ChatSession:
                     event = msgspec.structs.replace(event, timings=replace(event.timings, load_s=load_s))
                 yield event
 
-    def _request(self, mode: ThinkingMode, stopped: StoredMessage | None) -> ChatRequest:
+    def _request(
+        self, mode: ThinkingMode, branch: tuple[StoredMessage, ...], stopped: StoredMessage | None
+    ) -> ChatRequest:
         model = self.engine.model
         return ChatRequest(
-            messages=self._opening + sent_messages(self.messages[:-1] if stopped else self.messages, model),
+            messages=self._opening + sent_messages(branch, model),
             mode=mode,
             sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
             seed=self._draw_seed() if self.options.seed is None else self.options.seed,

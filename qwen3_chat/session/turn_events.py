@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.events import EngineEvent, Event
+from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.store.records import StoredMessage
 
 
@@ -14,14 +15,13 @@ class UserStored(Event, frozen=True):
 
 
 class ReplyStarted(Event, frozen=True):
-    """A reply has its place in the store; messages whose ids are in `left_out` are not sent.
+    """A reply has its place in the store.
 
     One that `continues` is the last message there is; its text comes again from the beginning.
     """
 
     message: StoredMessage
     mode: ThinkingMode
-    left_out: tuple[int, ...] = ()
     continues: bool = False
 
 
@@ -37,4 +37,50 @@ class Rewound(Event, frozen=True):
     messages: tuple[StoredMessage, ...]
 
 
-SessionEvent = Rewound | EngineEvent | UserStored | ReplyStarted | ReplyStored
+class LeftOut(Event, frozen=True):
+    """The chat does not fit: messages with these ids are not sent, `summary` stands for them.
+
+    What is sent is `prompt_tokens`; with `reserve_tokens` for the answer it fits into `n_ctx`. It `is_new`
+    where the reply before was written with other messages.
+    """
+
+    ids: tuple[int, ...]
+    prompt_tokens: int
+    reserve_tokens: int
+    n_ctx: int
+    summary: str = ""
+    is_new: bool = False
+
+
+class Summarising(Event, frozen=True):
+    """The model writes the summary of so many messages; so many tokens so far."""
+
+    messages: int
+    tokens: int = 0
+
+
+class ContextExceeded(Event, frozen=True):
+    """The chat does not fit, and the user has to say what is to be done: nothing was sent.
+
+    `prompt_tokens` and `reserve_tokens` for the answer are more than `n_ctx`. The oldest `to_leave_out`
+    messages would have to go, none of them where that is no way out; `larger_n_ctx` is a context that could
+    be loaded. The turn that waits is the rest of a reply where it `continues` one.
+    """
+
+    prompt_tokens: int
+    reserve_tokens: int
+    n_ctx: int
+    to_leave_out: int = 0
+    larger_n_ctx: int | None = None
+    continues: bool = False
+
+    @property
+    def policies(self) -> tuple[ContextPolicy, ...]:
+        """What there is to choose from."""
+        shorter = (ContextPolicy.DROP, ContextPolicy.SUMMARISE) if self.to_leave_out else ()
+        return (*shorter, *((ContextPolicy.ENLARGE,) if self.larger_n_ctx else ()))
+
+
+SessionEvent = (
+    Rewound | EngineEvent | UserStored | ReplyStarted | ReplyStored | LeftOut | Summarising | ContextExceeded
+)

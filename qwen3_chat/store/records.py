@@ -27,6 +27,10 @@ class MessageMeta:
     timings: Timings | None = None
     sampling: SamplingParams | None = None
     engine: str | None = None
+    left_out: int | None = None
+    """How many of the branch's oldest messages a reply was written without."""
+    summary: str | None = None
+    """What stood for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,33 @@ class StoredMessage:
         return self.meta.stop_reason
 
 
+class TitledBy(StrEnum):
+    """Who named a chat: the first words of it, the model, the user."""
+
+    WORDS = "words"
+    MODEL = "model"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """How a chat's replies are generated where it differs from the presets; None leaves the preset.
+
+    It is kept as one JSON object, like a message's meta.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    max_tokens: int | None = None
+    thinking_budget: int | None = None
+
+
+NO_OPTIONS = ChatOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A conversation without its messages; `toggle` is None until the mode was switched by key in it."""
@@ -72,6 +103,8 @@ class Chat:
     pinned: bool = False
     draft: str = ""
     deleted_at: datetime | None = None
+    options: ChatOptions = NO_OPTIONS
+    titled_by: TitledBy = TitledBy.WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +117,27 @@ class ChatSummary:
     message_count: int
     model: str | None
     pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What it takes to bring deleted messages back; all that followed them went and comes along."""
+
+    chat_id: int
+    message_ids: tuple[int, ...]
+    deleted_at_ms: int
+    head_id: int | None
+    """The message that the chat went on from before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A message among others below the same one, without its answer's weight; questions keep their text."""
+
+    id: int
+    parent_id: int | None
+    role: Role
+    content: str
 
 
 class SearchOrder(StrEnum):

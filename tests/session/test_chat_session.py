@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
-from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, ReasoningDelta
 from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
 from qwen3_chat.store import Store
 from tests.fakes import REPLY, FakeEngine, finished
@@ -174,20 +174,6 @@ async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Stor
     second = session.messages[-1]
     assert (first.parent_id, second.message.content) == (second.parent_id, "Other")
     assert [m.id for m in await store.siblings(second.id)] == [first.id, second.id]
-
-
-async def test_what_does_not_fit_is_left_out_and_said(store: Store) -> None:
-    engine = FakeEngine(tokens_per_message=250)
-    session = session_with(store, engine)
-    for text in ("One", "Two"):
-        await all_of(session.send(text))
-    events = await all_of(session.send("Three"))
-    started = next(event for event in events if isinstance(event, ReplyStarted))
-    notice = next(event for event in events if isinstance(event, Notice))
-    assert notice.values == {"count": len(started.left_out)}
-    assert started.left_out == tuple(m.id for m in session.messages[: len(started.left_out)])
-    assert [m.content for m in engine.requests[-1].messages][-1] == "Three"
-    assert len(engine.requests[-1].messages) == 5 - len(started.left_out)
 
 
 async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_kept(store: Store) -> None:

@@ -9,10 +9,10 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from qwen3_chat.chat import StopReason, Timings, Usage
+from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.counting import estimated, measure
-from qwen3_chat.engine.remote.endpoint import ApiKey, Endpoint
 from qwen3_chat.engine.remote.failures import said
-from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind
+from qwen3_chat.engine.remote.kinds import TRAITS
 from qwen3_chat.engine.remote.probing import probe
 from qwen3_chat.engine.remote.reply import ReplyReader
 from qwen3_chat.engine.remote.requests import chat_body
@@ -22,6 +22,7 @@ from qwen3_chat.engine.remote.transport import Patience, Transport
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+from qwen3_chat.servers import Endpoint, ServerKind
 
 LOAD_CANCELLED = "engine.load_cancelled"
 
@@ -30,14 +31,15 @@ Put = Callable[[EngineEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """Which server, and what is not left to it: None lets it tell."""
+    """Which server, and what is not left to it: None lets it tell; `name` is what the user calls it."""
 
     endpoint: Endpoint
     model: str | None = None
     kind: ServerKind | None = None
-    key: ApiKey | None = None
+    access: Access = field(default_factory=Access)
     n_ctx: int | None = None
     patience: Patience = field(default_factory=Patience)
+    name: str = ""
 
 
 class RemoteEngine:
@@ -46,7 +48,7 @@ class RemoteEngine:
     def __init__(self, settings: RemoteSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._transport = Transport(settings.endpoint, settings.key, settings.patience)
+        self._transport = Transport(settings.endpoint, settings.access, settings.patience)
         self._served: ServedModel | None = None
         self._probing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +66,7 @@ class RemoteEngine:
     @property
     def model(self) -> LoadedModel | None:
         """The model in use; None before `load` is done."""
-        return None if self._served is None else self._served.as_loaded(self._settings.endpoint)
+        return None if self._served is None else self._served.as_loaded(self._settings.endpoint, self._settings.name)
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Ask the server what it serves; ends with `EngineFailed` if it can't be or was cancelled."""
@@ -98,6 +100,14 @@ class RemoteEngine:
                     yield event
         finally:
             self._reply = self._put = None
+
+    async def larger_n_ctx(self, tokens: int) -> int | None:
+        """Know of none: the context is the server's business."""
+        return None
+
+    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+        """Say that a server's context can't be changed from here."""
+        yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
 
     async def end_thinking(self) -> None:
         """Have the running reply stop thinking and answer now, where the server can do that."""
@@ -167,8 +177,11 @@ class RemoteEngine:
             put(EngineFailed.of(error))
             return
         endpoint = self._settings.endpoint
-        if self._settings.key and not (endpoint.is_encrypted or endpoint.is_loopback):
+        access = self._settings.access
+        if access.sends_secrets and not (endpoint.is_encrypted or endpoint.is_loopback):
             self._say_once(put, "remote.key_unencrypted", host=endpoint.host)
+        if endpoint.is_encrypted and not access.verifies:
+            self._say_once(put, "remote.unverified", host=endpoint.host)
         if not served.n_ctx_is_known:
             self._say_once(put, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
 
@@ -236,7 +249,7 @@ class RemoteEngine:
         """Tell what is wrong with a reply that came to its end."""
         host = self._settings.endpoint.host
         if reply.error is not None:
-            return EngineError("remote.reported", host=host, reason=said(reply.error, self._settings.key))
+            return EngineError("remote.reported", host=host, reason=said(reply.error, self._settings.access))
         if reply.is_finished:
             return None
         if reply.has_text:

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason
+from qwen3_chat.engine import Engine
+from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice
+from qwen3_chat.prompt import ContextPolicy, answer_reserve_tokens
+from qwen3_chat.request import ChatRequest, Measure
+from qwen3_chat.session import (
+    ChatSession,
+    ContextExceeded,
+    LeftOut,
+    ReplyStarted,
+    SessionEvent,
+    Summarising,
+    TurnOptions,
+)
+from qwen3_chat.store import Store
+from tests.fakes import MODEL, FakeEngine, finished
+
+ASK, DROP, SUMMARISE, ENLARGE = ContextPolicy
+HEADER_TOKENS, REPLY_HEADER_TOKENS = 5, 7
+N_CTX = MODEL.n_ctx
+RESERVE = answer_reserve_tokens(N_CTX)
+SUMMARY = "They spoke of 99 things."
+
+
+class CharacterEngine(FakeEngine):
+    """Counts a token for each character, as many for each header; answers in 40, sums up in a sentence."""
+
+    async def measure(self, request: ChatRequest) -> Measure:
+        counts = tuple(len(message.sent_content) + HEADER_TOKENS for message in request.messages)
+        prefix = len(request.prefix.content) if request.prefix else 0
+        return Measure(counts, sum(counts) + REPLY_HEADER_TOKENS + prefix, exact=True)
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        self.requests.append(request)
+        text = SUMMARY if "Summarise" in request.messages[-1].content else "b" * 40
+        yield AnswerDelta(text, len(text))
+        yield finished()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "chats.db")
+    yield store
+    await store.close()
+
+
+def session_of(store: Store, engine: Engine, policy: ContextPolicy, system: str = "Be brief.") -> ChatSession:
+    options = TurnOptions(context_policy=policy)
+    return ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0, system=system, options=options)
+
+
+async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEvent]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+async def asked(session: ChatSession, *texts: str) -> list[SessionEvent]:
+    events: list[SessionEvent] = []
+    for text in texts:
+        events = await all_of(session.send(text))
+    return events
+
+
+def contents(messages: tuple[ChatMessage, ...]) -> list[str]:
+    return [f"{message.role.value[0]}:{message.content[:3]}" for message in messages]
+
+
+LONG_CHAT = [f"{number}:".ljust(155, "a") for number in range(1, 6)]
+"""Five questions; with replies of 40, a turn has 205 tokens, so the fifth question fits no more."""
+WITHOUT = len("Be brief.") + HEADER_TOKENS + REPLY_HEADER_TOKENS
+TURN = 155 + 40 + 2 * HEADER_TOKENS
+WHOLE = WITHOUT + 4 * TURN + 155 + HEADER_TOKENS
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a policy makes of the chat: messages sent, how many left out, the tokens of the prompt."""
+
+    policy: ContextPolicy
+    sent: list[str] | None
+    left_out: int
+    prompt_tokens: int
+    n_ctx: int = N_CTX
+    summary: str = ""
+
+
+CASES = {
+    "ask": Case(ASK, None, 0, WHOLE),
+    "drop": Case(
+        DROP,
+        ["s:Be ", *(f"{role}" for number in (3, 4) for role in (f"u:{number}:a", "a:bbb")), "u:5:a"],
+        4,
+        WHOLE - 2 * TURN,
+    ),
+    "summarise": Case(
+        SUMMARISE,
+        ["s:Be ", *(f"{role}" for number in (3, 4) for role in (f"u:{number}:a", "a:bbb")), "u:5:a"],
+        4,
+        WHOLE - 2 * TURN + len("\n\nSummary of the earlier part of this conversation:\n" + SUMMARY),
+        summary=SUMMARY,
+    ),
+    "enlarge": Case(
+        ENLARGE,
+        ["s:Be ", *(f"{role}" for number in range(1, 5) for role in (f"u:{number}:a", "a:bbb")), "u:5:a"],
+        0,
+        WHOLE,
+        n_ctx=2000,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: Store, case: Case) -> None:
+    engine = CharacterEngine()
+    engine.most_n_ctx = 2000
+    session = session_of(store, engine, case.policy)
+    events = await asked(session, *LONG_CHAT)
+    told = [event for event in events if isinstance(event, LeftOut)]
+    if case.sent is None:
+        assert len(engine.requests) == 4
+        assert events[-1] == ContextExceeded(WHOLE, RESERVE, N_CTX, to_leave_out=4, larger_n_ctx=2000)
+        assert events[-1].policies == (DROP, SUMMARISE, ENLARGE)
+        assert not any(isinstance(event, ReplyStarted) for event in events)
+        assert session.messages[-1].message.content == LONG_CHAT[-1]
+        return
+    sent = engine.requests[-1]
+    assert contents(sent.messages) == case.sent
+    assert (await engine.measure(sent)).total == case.prompt_tokens <= case.n_ctx - RESERVE
+    assert engine.model is not None
+    assert engine.model.n_ctx == case.n_ctx
+    assert (session.messages[-1].meta.left_out or 0) == case.left_out
+    if case.left_out:
+        ids = tuple(message.id for message in session.messages[: case.left_out])
+        assert told == [LeftOut(ids, case.prompt_tokens, RESERVE, N_CTX, case.summary, is_new=True)]
+    else:
+        assert told == []
+        assert Notice("session.enlarged", {"n_ctx": case.n_ctx}) in events
+
+
+async def test_what_was_left_out_stays_so_until_more_has_to_go(store: Store) -> None:
+    engine = CharacterEngine()
+    session = session_of(store, engine, DROP)
+    await asked(session, *LONG_CHAT)
+    events = await asked(session, "Short.")
+    told = next(event for event in events if isinstance(event, LeftOut))
+    assert (len(told.ids), told.is_new) == (4, False)
+    events = await asked(session, "c" * 300)
+    told = next(event for event in events if isinstance(event, LeftOut))
+    assert (len(told.ids) > 4, told.is_new) == (True, True)
+
+
+async def test_a_summary_is_kept_with_the_chat_and_used_again(store: Store) -> None:
+    engine = CharacterEngine()
+    session = session_of(store, engine, SUMMARISE)
+    events = await asked(session, *LONG_CHAT)
+    assert any(isinstance(event, Summarising) for event in events)
+    assert contents(engine.requests[-2].messages)[-1] == "u:Sum"
+    assert session.chat is not None
+    again = session_of(store, later := CharacterEngine(), ASK)
+    await again.resume(session.chat.id)
+    events = await asked(again, "Short.")
+    assert len(later.requests) == 1
+    assert SUMMARY in later.requests[0].messages[0].content
+    told = next(event for event in events if isinstance(event, LeftOut))
+    assert (len(told.ids), told.summary, told.is_new) == (4, SUMMARY, False)
+
+
+async def test_a_second_summary_tells_of_the_first(store: Store) -> None:
+    engine = CharacterEngine()
+    session = session_of(store, engine, SUMMARISE)
+    await asked(session, *LONG_CHAT, *LONG_CHAT)
+    summaries = [request for request in engine.requests if "Summarise" in request.messages[-1].content]
+    assert len(summaries) > 1
+    assert SUMMARY in summaries[1].messages[0].content
+    assert engine.requests[-1].messages[0].content.count(SUMMARY) == 1
+
+
+async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: Store) -> None:
+    class Stopped(CharacterEngine):
+        async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+            if "Summarise" in request.messages[-1].content:
+                yield finished(StopReason.CANCELLED)
+                return
+            async with aclosing(super().generate(request)) as events:
+                async for event in events:
+                    yield event
+
+    session = session_of(store, Stopped(), SUMMARISE)
+    events = await asked(session, *LONG_CHAT)
+    assert events[-1] == EngineFailed("session.summary_stopped")
+    assert session.messages[-1].message.role is Role.USER
+
+
+async def test_what_was_chosen_when_asked_holds_in_the_chat(store: Store) -> None:
+    engine = CharacterEngine()
+    session = session_of(store, engine, ASK)
+    assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
+    assert session.messages[-1].message.role is Role.USER
+    await all_of(session.answer_again(DROP))
+    assert session.messages[-1].meta.left_out == 4
+    await asked(session, "Short.")
+    assert session.messages[-1].meta.left_out == 4
+    session.start_new()
+    assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
+
+
+async def test_where_the_context_can_not_grow_the_user_is_asked(store: Store) -> None:
+    engine = CharacterEngine()
+    events = await asked(session_of(store, engine, ENLARGE), *LONG_CHAT)
+    assert Notice("session.not_enlarged", {"n_ctx": N_CTX}) in events
+    assert isinstance(events[-1], ContextExceeded)
+    assert events[-1].policies == (DROP, SUMMARISE)
+
+
+async def test_a_larger_context_takes_back_what_was_left_out(store: Store) -> None:
+    engine = CharacterEngine()
+    session = session_of(store, engine, DROP)
+    await asked(session, *LONG_CHAT)
+    engine.model = replace(MODEL, n_ctx=4000)
+    events = await asked(session, "Short.")
+    told = next(event for event in events if isinstance(event, LeftOut))
+    assert (told.ids, told.is_new) == ((), True)
+    assert session.messages[-1].meta.left_out is None
+
+
+sizes = st.lists(st.integers(1, 400), min_size=1, max_size=8)
+
+
+@given(sizes=sizes, policy=st.sampled_from(ContextPolicy), most=st.sampled_from([None, 1500, 9000]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
+    store: Store, sizes: list[int], policy: ContextPolicy, most: int | None
+) -> None:
+    engine = CharacterEngine()
+    engine.most_n_ctx = most
+    session = session_of(store, engine, policy)
+    for size in sizes:
+        before = len(engine.requests)
+        events = await asked(session, "a" * size)
+        assert engine.model is not None
+        n_ctx = engine.model.n_ctx
+        for request in engine.requests[before:]:
+            assert (await engine.measure(request)).total <= n_ctx
+        started = any(isinstance(event, ReplyStarted) for event in events)
+        assert started is not any(isinstance(event, ContextExceeded | EngineFailed) for event in events)
+        if not started:
+            return
+        sent = engine.requests[-1]
+        assert (await engine.measure(sent)).total + answer_reserve_tokens(n_ctx) <= n_ctx
+        told = [event for event in events if isinstance(event, LeftOut)]
+        not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
+        assert not_sent == (len(told[-1].ids) if told else 0)
+        assert not_sent == 0 or policy in (DROP, SUMMARISE)
