@@ -5,33 +5,44 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+import msgspec
+
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store.records import Chat, ChatSummary
+from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, TitledBy
 from qwen3_chat.store.rows import chat_of, storable, summary_of
 from qwen3_chat.store.search import index_title
 from qwen3_chat.store.search_terms import match_expression
 
 _SUMMARIES: Final = """
     SELECT id, title, updated_at, pinned,
-        (SELECT count(*) FROM messages WHERE chat_id = chats.id) AS message_count,
+        (SELECT count(*) FROM messages WHERE chat_id = chats.id AND deleted_at IS NULL) AS message_count,
         (SELECT json_extract(meta, '$.model') FROM messages
-            WHERE chat_id = chats.id AND role = 'assistant' ORDER BY id DESC LIMIT 1) AS model
+            WHERE chat_id = chats.id AND role = 'assistant' AND deleted_at IS NULL
+            ORDER BY id DESC LIMIT 1) AS model
     FROM chats
 """
 _FOUND: Final = """
     (id IN (SELECT chat_id FROM messages
-                WHERE id IN (SELECT rowid FROM message_terms WHERE message_terms MATCH :query))
+                WHERE deleted_at IS NULL
+                    AND id IN (SELECT rowid FROM message_terms WHERE message_terms MATCH :query))
         OR id IN (SELECT rowid FROM title_terms WHERE title_terms MATCH :query))
 """
 _NEWEST_FIRST: Final = "ORDER BY pinned DESC, updated_at DESC, id DESC"
 
 
-def create(connection: sqlite3.Connection, now: int, system: str, toggle: ThinkingMode | None) -> Chat:
+def create(
+    connection: sqlite3.Connection,
+    now: int,
+    system: str,
+    toggle: ThinkingMode | None,
+    options: ChatOptions,
+) -> Chat:
     """Add a chat without messages."""
     cursor = connection.execute(
-        "INSERT INTO chats (system, toggle, created_at, updated_at) VALUES (?, ?, ?, ?)",
-        (storable(system), _value(toggle), now, now),
+        "INSERT INTO chats (system, toggle, options, titled_by, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (storable(system), _value(toggle), _json(options), TitledBy.WORDS.value, now, now),
     )
     return get(connection, cursor.lastrowid or 0)
 
@@ -92,15 +103,24 @@ def set_toggle(connection: sqlite3.Connection, chat_id: int, toggle: ThinkingMod
     _update(connection, chat_id, "toggle", _value(toggle))
 
 
-def set_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
-    """Name a chat."""
+def set_title(connection: sqlite3.Connection, chat_id: int, title: str, by: TitledBy) -> bool:
+    """Name a chat; the user's name for it stays unless the user gives another. Tell whether it was named."""
+    if by is not TitledBy.USER and get(connection, chat_id).titled_by is TitledBy.USER:
+        return False
     _update(connection, chat_id, "title", storable(title))
+    _update(connection, chat_id, "titled_by", by.value)
     index_title(connection, chat_id, title)
+    return True
 
 
 def set_system(connection: sqlite3.Connection, chat_id: int, system: str) -> None:
     """Give a chat its system prompt; empty for none."""
     _update(connection, chat_id, "system", storable(system))
+
+
+def set_options(connection: sqlite3.Connection, chat_id: int, options: ChatOptions) -> None:
+    """Choose how the chat's replies are generated."""
+    _update(connection, chat_id, "options", _json(options))
 
 
 def set_pinned(connection: sqlite3.Connection, chat_id: int, pinned: bool) -> None:
@@ -124,6 +144,8 @@ def purge(connection: sqlite3.Connection, deleted_before: int) -> int:
     for statement in (
         f"DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE chat_id IN ({gone}))",
         f"DELETE FROM title_terms WHERE rowid IN ({gone})",
+        "DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE deleted_at < ?)",
+        "DELETE FROM messages WHERE deleted_at < ?",
     ):
         connection.execute(statement, (deleted_before,))
     return connection.execute("DELETE FROM chats WHERE deleted_at < ?", (deleted_before,)).rowcount
@@ -133,6 +155,10 @@ def _update(connection: sqlite3.Connection, chat_id: int, column: str, value: st
     cursor = connection.execute(f"UPDATE chats SET {column} = ? WHERE id = ?", (value, chat_id))
     if cursor.rowcount == 0:
         raise StoreError("store.no_such_chat", chat_id=chat_id)
+
+
+def _json(options: ChatOptions) -> str:
+    return msgspec.json.encode(options).decode()
 
 
 def _value(mode: ThinkingMode | None) -> str | None:

@@ -7,8 +7,8 @@ from typing import Final
 
 from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import chats
-from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids
+from qwen3_chat.store import chats, deletions
+from qwen3_chat.store.records import MessageMeta, StoredMessage, TitledBy, pack_token_ids
 from qwen3_chat.store.rows import columns_of, message_of, storable
 from qwen3_chat.store.search import index_message
 from qwen3_chat.store.title import title_of
@@ -40,6 +40,7 @@ def add(
     chat = chats.get(connection, chat_id)
     if parent_id is not None:
         _check_is_in_chat(connection, chat_id, parent_id)
+        deletions.revive(connection, parent_id)
     unfinished = message.role is Role.ASSISTANT and meta.stop_reason is None
     row = {
         **columns_of(message, meta),
@@ -54,7 +55,7 @@ def add(
     chats.set_head(connection, chat_id, message_id)
     chats.touch(connection, chat_id, now)
     if message.role is Role.USER and not chat.title:
-        chats.set_title(connection, chat_id, title_of(message.content))
+        chats.set_title(connection, chat_id, title_of(message.content), TitledBy.WORDS)
     if not unfinished:
         index_message(connection, message_id)
     return get(connection, message_id)
@@ -122,7 +123,8 @@ def children(
 ) -> tuple[StoredMessage, ...]:
     """Return the messages that follow one, in the order they were added; those without a parent for None."""
     rows = connection.execute(
-        "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY id", (chat_id, parent_id)
+        "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? AND deleted_at IS NULL ORDER BY id",
+        (chat_id, parent_id),
     )
     return tuple(message_of(row) for row in rows)
 
@@ -137,6 +139,7 @@ def set_head(connection: sqlite3.Connection, chat_id: int, message_id: int | Non
     """Have the chat go on from one of its messages, or from before the first."""
     if message_id is not None:
         _check_is_in_chat(connection, chat_id, message_id)
+        deletions.revive(connection, message_id)
     chats.set_head(connection, chat_id, message_id)
 
 

@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
-from qwen3_chat.store.records import Chat, ChatSummary, MessageMeta, StoredMessage
+from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, MessageMeta, StoredMessage, TitledBy
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _meta = msgspec.json.Decoder(MessageMeta)
+_options = msgspec.json.Decoder(ChatOptions)
 _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
 
 
@@ -29,6 +30,8 @@ def chat_of(row: sqlite3.Row) -> Chat:
         pinned=bool(row["pinned"]),
         draft=row["draft"],
         deleted_at=None if row["deleted_at"] is None else _time(row["deleted_at"]),
+        options=_options.decode(row["options"]),
+        titled_by=TitledBy(row["titled_by"]),
     )
 
 

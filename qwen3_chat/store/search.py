@@ -17,7 +17,7 @@ _FIND: Final = """
         FROM message_terms
             JOIN messages ON messages.id = message_terms.rowid
             JOIN chats ON chats.id = messages.chat_id
-        WHERE message_terms MATCH :query AND chats.deleted_at IS NULL
+        WHERE message_terms MATCH :query AND chats.deleted_at IS NULL AND messages.deleted_at IS NULL
         ORDER BY {order} LIMIT :limit
     )
     SELECT messages.*, chats.title

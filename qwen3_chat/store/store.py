@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Self
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
-from qwen3_chat.store import chats, messages, search
+from qwen3_chat.store import chats, deletions, messages, search, siblings
 from qwen3_chat.store.database import Database, in_transaction
 from qwen3_chat.store.migrations import MIGRATIONS, Migration
-from qwen3_chat.store.records import Chat, ChatSummary, MessageMeta, SearchHit, SearchOrder, StoredMessage
+from qwen3_chat.store.records import (
+    NO_OPTIONS,
+    Chat,
+    ChatOptions,
+    ChatSummary,
+    Deletion,
+    MessageMeta,
+    SearchHit,
+    SearchOrder,
+    Sibling,
+    StoredMessage,
+    TitledBy,
+)
 from qwen3_chat.store.rows import milliseconds
 from qwen3_chat.store.upgrade import upgrade
 
@@ -51,9 +63,11 @@ class Store:
         """Close the file after what was handed over before is written."""
         await self._database.close()
 
-    async def create_chat(self, *, system: str = "", toggle: ThinkingMode | None = None) -> Chat:
+    async def create_chat(
+        self, *, system: str = "", toggle: ThinkingMode | None = None, options: ChatOptions = NO_OPTIONS
+    ) -> Chat:
         """Start a chat without messages."""
-        return await self._database.write(chats.create, self._now(), system, toggle)
+        return await self._database.write(chats.create, self._now(), system, toggle, options)
 
     async def chat(self, chat_id: int) -> Chat:
         """Return a chat; a deleted one too, until it is purged."""
@@ -89,6 +103,20 @@ class Store:
         """Return a message's variants, itself among them, oldest first."""
         return await self._database.read(messages.siblings, message_id)
 
+    async def forks(self, chat_id: int) -> tuple[Sibling, ...]:
+        """Return the messages where a chat's tree forks and the answers to questions there, oldest first."""
+        return await self._database.read(siblings.forks, chat_id)
+
+    async def delete_messages(
+        self, chat_id: int, message_ids: Sequence[int], head_id: int | None
+    ) -> Deletion:
+        """Put messages out of sight with all that follows them; the chat goes on from `head_id`."""
+        return await self._database.write(deletions.delete, self._now(), chat_id, message_ids, head_id)
+
+    async def restore_messages(self, deletion: Deletion) -> None:
+        """Bring back what was deleted, with the head that the chat had."""
+        await self._database.write(deletions.restore, deletion)
+
     async def add_message(
         self, chat_id: int, parent_id: int | None, message: ChatMessage, meta: MessageMeta = _NO_META
     ) -> StoredMessage:
@@ -121,9 +149,13 @@ class Store:
         """Remember how the mode was last switched by key."""
         await self._database.write(chats.set_toggle, chat_id, toggle)
 
-    async def set_title(self, chat_id: int, title: str) -> None:
-        """Name a chat."""
-        await self._database.write(chats.set_title, chat_id, title)
+    async def set_title(self, chat_id: int, title: str, by: TitledBy = TitledBy.USER) -> bool:
+        """Name a chat; the user's name for it stays unless the user changes it. Tell whether it was named."""
+        return await self._database.write(chats.set_title, chat_id, title, by)
+
+    async def set_options(self, chat_id: int, options: ChatOptions) -> None:
+        """Choose how a chat's replies are generated."""
+        await self._database.write(chats.set_options, chat_id, options)
 
     async def set_system(self, chat_id: int, system: str) -> None:
         """Give a chat its system prompt; empty for none."""
@@ -146,7 +178,7 @@ class Store:
         await self._database.write(chats.set_deleted, chat_id, None)
 
     async def purge_deleted(self, older_than: timedelta) -> int:
-        """Remove for good the chats that were deleted longer ago than this; returns their number."""
+        """Remove for good what was deleted longer ago than this; returns the number of chats."""
         return await self._database.write(chats.purge, milliseconds(self._clock() - older_than))
 
     def _now(self) -> int:
