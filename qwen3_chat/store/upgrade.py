@@ -26,7 +26,8 @@ def upgrade(
     Raises:
         StoreError: the file is of a newer version, of another program, or the copy could not be made.
     """
-    version = _version(connection, path, len(migrations))  # refuses a file before anything in it is changed
+    # Refuses a file before anything in it is changed; in one transaction, as another app may be making it.
+    version = in_transaction(connection, "DEFERRED", partial(_version, path=path, known=len(migrations)))
     settle(connection, path)
     if version < len(migrations):
         missing = partial(_run_missing, path=path, migrations=migrations, now=now)
