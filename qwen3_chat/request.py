@@ -22,7 +22,7 @@ class ChatRequest:
     `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch,
     a tag in the messages, is there either way. `seed` is drawn by whoever asks, so that it can be recorded.
     `prefix` is a reply that was stopped and is to be continued: what comes back is the whole of it, its
-    beginning included, so that no seam can show.
+    beginning included, so that no seam can show. `chat_id` is that of the stored chat which it belongs to.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -34,6 +34,7 @@ class ChatRequest:
     thinking_budget: int | None = None
     hard_switch: bool = True
     prefix: ChatMessage | None = None
+    chat_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,24 @@ class KvType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """What an engine keeps in `folder` from one run to the next.
+
+    Evaluated chats take `snapshots_bytes` at most; one is kept where evaluating what is new in it would take
+    more than `worth_s` again.
+    """
+
+    folder: str
+    snapshots_bytes: int = 2 << 30
+    worth_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSettings:
     """How the user wants a model to be loaded; None leaves the choice to the engine.
 
-    `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM.
+    `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM. Without `keeping`,
+    nothing outlives the process.
     """
 
     path: str
@@ -77,6 +92,7 @@ class LoadSettings:
     n_gpu_layers: int | None = None
     n_cpu_moe: int | None = None
     kv_type: KvType | None = None
+    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,16 @@ class Rest(Command, frozen=True):
     """Tell when nothing is left to do, in idle time neither."""
 
 
+class KeepChat(Command, frozen=True):
+    """Keep on disk what was evaluated of the chat, where it took long."""
+
+
+class ForgetChat(Command, frozen=True):
+    """Keep nothing of a chat that was deleted; there is no answer to this."""
+
+    chat_id: int
+
+
 class EndThinking(Command, frozen=True):
     """Have the reply of that call stop thinking and answer now."""
 
@@ -74,7 +84,7 @@ class Cancel(Command, frozen=True):
     """Stop the load or the reply of that call."""
 
 
-AnyCommand = Load | Generate | CountTokens | ListDevices | Rest | EndThinking | Cancel
+AnyCommand = Load | Generate | CountTokens | ListDevices | Rest | KeepChat | ForgetChat | EndThinking | Cancel
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
@@ -121,6 +131,18 @@ class Rested(Reply, frozen=True):
     call_id: int
 
 
+class KeepingChat(Reply, frozen=True):
+    """The chat is being written to disk."""
+
+    call_id: int
+
+
+class ChatKept(Reply, frozen=True):
+    """The chat is on disk, or need not or can't be."""
+
+    call_id: int
+
+
 class CommandFailed(Reply, frozen=True):
     """A command could not be done: a key of the text catalogue with its values; ends the call."""
 
@@ -141,7 +163,18 @@ class Aborting(Reply, frozen=True):
     reason: str
 
 
-AnyReply = Ready | Happened | Loaded | Counted | DevicesListed | Rested | CommandFailed | Aborting
+AnyReply = (
+    Ready
+    | Happened
+    | Loaded
+    | Counted
+    | DevicesListed
+    | Rested
+    | KeepingChat
+    | ChatKept
+    | CommandFailed
+    | Aborting
+)
 
 _encoder = msgspec.json.Encoder()
 _command_decoder = msgspec.json.Decoder(AnyCommand)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
@@ -30,8 +33,10 @@ class Context:
     sequences have in common from their start is in the same cells.
     """
 
-    def __init__(self, pointer: Any, chunk_tokens: int) -> None:
+    def __init__(self, pointer: Any, chunk_tokens: int, layout: str = "") -> None:
         self.pointer = pointer
+        self.layout = layout
+        """What a cell's content depends on besides the tokens."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
         self._sequences: list[list[int]] = [[], [], [], []]
         self._chunk_tokens = chunk_tokens
@@ -116,6 +121,10 @@ class Context:
         """
         return self._evaluate(tokens, _LIVE)
 
+    def common_length(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt are there, in whatever sequence."""
+        return max(common_length(sequence, prompt) for sequence in self._sequences)
+
     def set_threads(self, n_threads: int) -> None:
         """Compute with so many threads from now on."""
         L.llama_set_n_threads(self.pointer, n_threads, n_threads)
@@ -142,6 +151,44 @@ class Context:
         finally:
             self._forget(_SPARE, 0)
         return statistics.median(times_s[1:] or times_s)  # the first one wakes the threads up
+
+    @property
+    def saved_bytes(self) -> int:
+        """What saving a sequence takes at most."""
+        sizes = (L.llama_state_seq_get_size(self.pointer, sequence) for sequence in (_LIVE, _AHEAD))
+        return max(map(int, sizes))
+
+    def save(self, path: Path, tokens: Sequence[int]) -> bool:
+        """Write `tokens`, the beginning of a sequence, to a file as evaluated; tell whether it worked."""
+        begins = (common_length(sequence, tokens) == len(tokens) for sequence in self._sequences)
+        source = next((number for number, begins_so in enumerate(begins) if begins_so), None)
+        if source is None or not tokens:
+            return False
+        self._copy(source, _SPARE, len(tokens))
+        try:
+            ids = (L.llama_token * len(tokens))(*tokens)
+            return bool(
+                L.llama_state_seq_save_file(self.pointer, os.fsencode(path), _SPARE, ids, len(tokens))
+            )
+        finally:
+            self._forget(_SPARE, 0)
+
+    def load(self, path: Path, n_tokens: int) -> bool:
+        """Read what `save` wrote, in place of the chat before; tell whether it worked.
+
+        `keep_prefix` goes on with it where it is worth more than what else there is.
+        """
+        self._forget(_LEFT, 0)
+        if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
+            self.forget_all()
+        ids, count = (L.llama_token * n_tokens)(), ctypes.c_size_t()
+        if not L.llama_state_seq_load_file(
+            self.pointer, os.fsencode(path), _LEFT, ids, n_tokens, ctypes.byref(count)
+        ):
+            L.llama_memory_seq_rm(self._memory, _LEFT, -1, -1)  # what it got to
+            return False
+        self._sequences[_LEFT] = list(ids[: count.value])
+        return True
 
     def append(self, token: int) -> None:
         """Evaluate one token; raises as `evaluate` does."""

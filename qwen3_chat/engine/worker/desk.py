@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker import model
@@ -15,9 +16,10 @@ from qwen3_chat.engine.worker.log import Log
 from qwen3_chat.engine.worker.outbox import Outbox
 from qwen3_chat.engine.worker.prompt_ids import count_messages
 from qwen3_chat.engine.worker.reply import Reply, with_budget
+from qwen3_chat.engine.worker.snapshots import Snapshots
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent
-from qwen3_chat.request import ChatRequest
+from qwen3_chat.request import ChatRequest, LoadSettings
 
 
 class Desk:
@@ -30,7 +32,9 @@ class Desk:
         self._llama_log = llama_log
         self._model: model.Model | None = None
         self._load_s = 0.0  # of a load that no reply has been charged with yet
-        self._last_reply: Reply | None = None  # whose successor can be prepared for
+        self._snapshots: Snapshots | None = None
+        self._last_reply: Reply | None = None  # after which the KV cache is as it is now
+        self._may_prepare = False  # for the reply after it
 
     def work(self) -> None:
         """Do what comes in until the client is gone."""
@@ -54,6 +58,8 @@ class Desk:
                     self._outbox.send(wire.DevicesListed(call_id, list_devices()))
                 case wire.Rest(call_id):
                     self._outbox.send(wire.Rested(call_id))
+                case wire.ForgetChat(_, chat_id):
+                    self._forget(chat_id)
         except Exception as error:  # whatever it is, the client waits for an answer
             self._report(question.call_id, error)
 
@@ -71,10 +77,14 @@ class Desk:
                             self._llama_log,
                         )
                         self._load_s = self._model.load_s
+                        self._snapshots = _snapshots(self._model, settings)
                     self._outbox.send(wire.Loaded(call_id, self._model.description))
                 case wire.Generate(_, request):
                     for event in self._reply(request, job):
                         self._outbox.send(wire.Happened(call_id, event))
+                case wire.KeepChat(call_id):
+                    self._keep(call_id)
+                    self._outbox.send(wire.ChatKept(call_id))
         except Exception as error:  # whatever it is, the client waits for the end of the call
             self._report(call_id, error)
         finally:
@@ -82,14 +92,32 @@ class Desk:
 
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
         load_s, self._load_s = self._load_s, 0.0
+        self._last_reply = None
         reply = Reply(self._loaded(), request, job, load_s)
-        yield from reply.events()
-        self._last_reply = reply
+        if self._snapshots is None or request.chat_id is None:
+            yield from reply.events()
+        else:
+            with suppress(OSError):  # then it is evaluated
+                self._snapshots.fetch(request.chat_id, reply.known_ids)
+            yield from self._snapshots.timed(reply.events())
+        self._last_reply, self._may_prepare = reply, True
+
+    def _keep(self, call_id: int) -> None:
+        """Keep the chat, which may take a while; where that fails, it is evaluated again."""
+        if self._snapshots is not None and self._last_reply is not None:
+            with suppress(OSError):
+                self._snapshots.keep(self._last_reply, lambda: self._outbox.send(wire.KeepingChat(call_id)))
+
+    def _forget(self, chat_id: int) -> None:
+        if self._last_reply and self._last_reply.request.chat_id == chat_id:
+            self._last_reply = None
+        if self._snapshots is not None:
+            self._snapshots.forget(chat_id)
 
     def _use_idle_time(self) -> None:
         """Evaluate what the next prompt will begin with and measure, until there is something else to do."""
-        reply, self._last_reply = self._last_reply, None
-        if reply is None:
+        reply, may_prepare, self._may_prepare = self._last_reply, self._may_prepare, False
+        if reply is None or not may_prepare:
             return
         with self._inbox.idle() as abort:
             try:
@@ -109,3 +137,8 @@ class Desk:
         else:
             self._log.write_failure(error)
             self._outbox.send(wire.CommandFailed(call_id, "engine.bug", {"error": type(error).__name__}))
+
+
+def _snapshots(loaded: model.Model, settings: LoadSettings) -> Snapshots | None:
+    keeping = settings.keeping
+    return Snapshots(loaded, keeping) if keeping and keeping.snapshots_bytes else None

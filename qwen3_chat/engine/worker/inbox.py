@@ -15,15 +15,15 @@ from qwen3_chat.engine.worker.abort import AbortFlag
 
 _GRACE_S = 1.0
 
-Question = wire.CountTokens | wire.ListDevices | wire.Rest
+Question = wire.CountTokens | wire.ListDevices | wire.Rest | wire.ForgetChat
 
 
 class Job:
-    """A load or a reply, with what the client may ask of it meanwhile."""
+    """A load, a reply or the like, with what the client may ask of it meanwhile."""
 
     __slots__ = ("abort", "command", "ends_thinking")
 
-    def __init__(self, command: wire.Load | wire.Generate) -> None:
+    def __init__(self, command: wire.Load | wire.Generate | wire.KeepChat) -> None:
         self.command = command
         self.abort = AbortFlag()
         self.ends_thinking = False
@@ -85,13 +85,13 @@ class Inbox:
 
     def _receive(self, command: wire.AnyCommand) -> None:
         match command:
-            case wire.Load() | wire.Generate():
+            case wire.Load() | wire.Generate() | wire.KeepChat():
                 job = Job(command)
                 with self._lock:
                     self._jobs[command.call_id] = job
                     self._interrupt_idle()
                 self._waiting.put(job)
-            case wire.Rest():
+            case wire.Rest() | wire.ForgetChat():
                 self._waiting.put(command)
             case wire.CountTokens() | wire.ListDevices():
                 if self.answer is None:

@@ -20,6 +20,7 @@ from qwen3_chat.engine.worker.context_ladder import ContextPlan, ladder
 from qwen3_chat.engine.worker.context_size import choose_n_ctx
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.origin import cell_layout
 from qwen3_chat.engine.worker.render import ChatTemplate
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -182,8 +183,9 @@ def _largest_context(
         if abort.is_up():
             raise Cancelled("engine.load_cancelled")
         llama_log.forget_errors()
-        if pointer := L.llama_init_from_model(model, _context_params(plan, settings, uses_gpu)):
-            return Context(pointer, plan.chunk_tokens), notices
+        params = _context_params(plan, settings, uses_gpu)
+        if pointer := L.llama_init_from_model(model, params):
+            return Context(pointer, plan.chunk_tokens, cell_layout(params)), notices
         reason = reason or llama_log.reason()
     raise EngineError("engine.context_refused", n_ctx=n_ctx, reason=reason)
 

@@ -63,7 +63,7 @@ class Reply:
         Raises:
             EngineError: the prompt doesn't fit, or llama.cpp could not go on.
         """
-        known = self._prompt + self._ids
+        known = self.known_ids
         n_known, n_ctx = len(known), self._context.n_ctx
         yield from self._deltas.replay(self._ids)
         if n_known >= n_ctx:
@@ -88,6 +88,11 @@ class Reply:
         if self.stop_reason is StopReason.END_OF_TURN and self._deltas.calls:
             self.stop_reason = StopReason.TOOL_CALLS
         yield self._finished(n_reused)
+
+    @property
+    def known_ids(self) -> list[int]:
+        """The prompt, and what there is of a reply that is continued."""
+        return self._prompt + self._ids
 
     def message(self) -> ChatMessage:
         """Return the reply as far as it came."""
