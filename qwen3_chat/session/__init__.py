@@ -1,6 +1,6 @@
 """A conversation in progress: the only turn loop in the code."""
 
-from qwen3_chat.session.chat_session import ChatSession, TurnOptions
+from qwen3_chat.session.chat_session import ChatSession
 from qwen3_chat.session.engine_choice import EngineChoice, LocalModel, MakeEngine, ServedModel
 from qwen3_chat.session.switching import use_engine
 from qwen3_chat.session.turn_events import (
@@ -13,6 +13,7 @@ from qwen3_chat.session.turn_events import (
     Summarising,
     UserStored,
 )
+from qwen3_chat.session.turn_options import TurnOptions
 
 __all__ = [
     "ChatSession",

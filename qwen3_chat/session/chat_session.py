@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from qwen3_chat.catalog import sampling_for
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.prompt import ContextPolicy
-from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.fitting import Fitting
 from qwen3_chat.session.fixed_thinking import decide_for, fixed_mode
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
+from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.session.variants import Variants, newest_end, variants_at_end
 from qwen3_chat.store import Store
-from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage
+from qwen3_chat.store.records import NO_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
 
 _STOPPED = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class TurnOptions:
-    """What may differ from turn to turn; None leaves the preset of the mode."""
-
-    temperature: float | None = None
-    presence_penalty: float | None = None
-    seed: int | None = None
-    max_tokens: int | None = None
-    thinking_budget: int | None = None
-    tools: tuple[ToolSpec, ...] = ()
-    context_policy: ContextPolicy = ContextPolicy.ASK
 
 
 class ChatSession:
@@ -62,12 +50,18 @@ class ChatSession:
         self._clock = clock
         self._load_s = 0.0
         self._is_stopping = False
-        self._system = system
+        self._system = self._default_system = system
+        self._chat_options = NO_OPTIONS
 
     @property
     def system(self) -> str:
         """The system prompt of this chat."""
         return self._system if self.chat is None else self.chat.system
+
+    @property
+    def chat_options(self) -> ChatOptions:
+        """What was chosen for this chat; it wins over `options`."""
+        return self._chat_options if self.chat is None else self.chat.options
 
     @property
     def history(self) -> tuple[ChatMessage, ...]:
@@ -86,6 +80,7 @@ class ChatSession:
     def start_new(self) -> None:
         """Leave the chat; the next message starts another."""
         self.chat, self.messages, self.toggle = None, (), None
+        self._system, self._chat_options = self._default_system, NO_OPTIONS
 
     async def resume(self, chat_id: int) -> None:
         """Go on with a stored chat.
@@ -114,11 +109,20 @@ class ChatSession:
         self.messages = await self._store.branch(self.chat.id, head)
 
     async def set_system(self, system: str) -> None:
-        """Change the system prompt from now on."""
-        self._system = system
-        if self.chat is not None:
+        """Change the system prompt of this chat from now on."""
+        if self.chat is None:
+            self._system = system
+        else:
             await self._store.set_system(self.chat.id, system)
             self.chat = replace(self.chat, system=system)
+
+    async def set_chat_options(self, options: ChatOptions) -> None:
+        """Choose how the replies of this chat are generated from now on."""
+        if self.chat is None:
+            self._chat_options = options
+        else:
+            await self._store.set_options(self.chat.id, options)
+            self.chat = replace(self.chat, options=options)
 
     async def set_toggle(self, mode: ThinkingMode) -> None:
         """Set the thinking mode for the turns to come."""
@@ -132,7 +136,9 @@ class ChatSession:
         decision = decide_for(self.engine.model, text, self.toggle, self.history)
         self.toggle = decision.toggle
         if self.chat is None:
-            self.chat = await self._store.create_chat(system=self.system, toggle=self.toggle)
+            self.chat = await self._store.create_chat(
+                system=self.system, toggle=self.toggle, options=self.chat_options
+            )
         elif self.toggle is not None:
             await self._store.set_toggle(self.chat.id, self.toggle)
         message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
@@ -257,24 +263,17 @@ class ChatSession:
         self, mode: ThinkingMode, branch: tuple[StoredMessage, ...], stopped: StoredMessage | None
     ) -> ChatRequest:
         model = self.engine.model
+        options = self.options.within(self.chat_options)
         return ChatRequest(
             messages=self._opening + sent_messages(branch, model),
             mode=mode,
-            sampling=self._sampling(mode, is_demo=model is not None and model.is_demo),
-            seed=self._draw_seed() if self.options.seed is None else self.options.seed,
-            tools=self.options.tools,
-            max_tokens=self.options.max_tokens,
-            thinking_budget=self.options.thinking_budget,
+            sampling=options.sampling(sampling_for(mode, is_demo=model is not None and model.is_demo)),
+            seed=self._draw_seed() if options.seed is None else options.seed,
+            tools=options.tools,
+            max_tokens=options.max_tokens,
+            thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(stopped, model) if stopped else None,
         )
-
-    def _sampling(self, mode: ThinkingMode, is_demo: bool) -> SamplingParams:
-        preset = sampling_for(mode, is_demo)
-        if self.options.temperature is not None:
-            preset = replace(preset, temperature=self.options.temperature)
-        if self.options.presence_penalty is not None:
-            preset = replace(preset, presence_penalty=self.options.presence_penalty)
-        return preset
 
     def _meta(self, request: ChatRequest) -> MessageMeta:
         model = self.engine.model

@@ -1,0 +1,77 @@
+"""Keeps what is typed and not yet sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from qwen3_chat.attachments import Attachment
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store import Store
+from qwen3_chat.store.records import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What stands in the input of a chat, with what is attached."""
+
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+NO_DRAFT = Draft()
+_draft = msgspec.json.Decoder(Draft)
+
+
+class Drafts:
+    """A draft is kept with its chat in the store; that of a chat that has not begun, in a file."""
+
+    def __init__(self, store: Store, file: Path) -> None:
+        self._store = store
+        self._file = file
+        self._writing = asyncio.Lock()  # the file's drafts are written in their order
+
+    async def of(self, chat: Chat | None) -> Draft:
+        """Return the draft of a chat as it was read from the store, or of the chat that has not begun."""
+        async with self._writing:
+            kept = await asyncio.to_thread(self._read) if chat is None else chat.draft.encode()
+        with suppress(msgspec.DecodeError):
+            return _draft.decode(kept)
+        return NO_DRAFT
+
+    async def keep(self, chat_id: int | None, draft: Draft) -> None:
+        """Keep a draft; None stands for the chat that has not begun.
+
+        Raises:
+            StoreError: it can't be kept.
+        """
+        kept = b"" if draft == NO_DRAFT else msgspec.json.encode(draft)
+        if chat_id is not None:
+            await self._store.set_draft(chat_id, kept.decode())
+            return
+        async with self._writing:
+            try:
+                await asyncio.to_thread(self._write, kept)
+            except OSError as error:
+                reason = error.strerror or error
+                raise StoreError("draft.not_kept", path=self._file, reason=reason) from error
+
+    def _read(self) -> bytes:
+        try:
+            return self._file.read_bytes()
+        except OSError:
+            return b""
+
+    def _write(self, kept: bytes) -> None:
+        if not kept:
+            self._file.unlink(missing_ok=True)
+            return
+        beside = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(kept)
+        beside.replace(self._file)
