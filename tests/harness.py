@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from qwen3_chat.engine import Engine
 from qwen3_chat.session import ChatSession, TurnOptions
+from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.store import Store
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -84,7 +85,9 @@ async def open_app(
     if resume is not None:
         await session.resume(resume)
     (folder / "exports").mkdir(exist_ok=True)
-    screen = ChatScreen(session, store, folder / "models", folder / "exports")
+    screen = ChatScreen(
+        session, store, Drafts(store, folder / "draft.json"), folder / "models", folder / "exports"
+    )
     themes = load_themes(folder / "themes").themes
     app = ChatApp(
         screen, themes, "qwen-dark", remember_theme=lambda name: None, copied_file=folder / "copied.txt"

@@ -15,6 +15,7 @@ from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import load_settings, paths_from, save_setting
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.errors import ConfigError, UsageError
+from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
@@ -41,6 +42,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         screen = ChatScreen(
             runtime.session,
             runtime.store,
+            Drafts(runtime.store, paths.draft),
             paths.models,
             settings.exports or paths.exports,
             settings.thinking_display,

@@ -38,6 +38,11 @@ class Paths:
         return self.data / "chats.db"
 
     @property
+    def draft(self) -> Path:
+        """What was typed for a chat that has not begun."""
+        return self.data / "draft.json"
+
+    @property
     def engine_log(self) -> Path:
         """What llama.cpp says; no text of a chat."""
         return self.logs / "engine.log"

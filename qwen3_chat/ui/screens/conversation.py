@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.session import ChatSession
+from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.session.variants import Variants
 from qwen3_chat.store import Store
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import ThinkingDisplay
-from qwen3_chat.ui.entries import entry_of
+from qwen3_chat.ui.entries import entries_of
 from qwen3_chat.ui.leaving import work_ended
 from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.turn_view import TurnView
@@ -41,6 +42,7 @@ class ConversationScreen(ReadingScreen):
         self,
         session: ChatSession,
         store: Store,
+        drafts: Drafts,
         models: Path,
         exports: Path,
         thinking_display: str = "auto",
@@ -49,6 +51,7 @@ class ConversationScreen(ReadingScreen):
         super().__init__()
         self.session = session
         self.store = store
+        self.drafts = drafts
         self.models = models
         self.exports = exports
         self.advise = advise
@@ -88,7 +91,7 @@ class ConversationScreen(ReadingScreen):
 
     def show_messages(self) -> None:
         """Show the messages, or the welcome where there are none, with what was said while loading."""
-        entries = [entry_of(stored) for stored in self.session.messages]
+        entries = entries_of(self.session.messages)
         empty = [] if entries else [welcome(self.session.engine.model, self.models, self.advice)]
         self.transcript.show([*entries, *empty, *self.turn.notices])
         if empty and not self.turn.notices:

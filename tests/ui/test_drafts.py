@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.attachments import Attachment
+from qwen3_chat.events import AnswerDelta
+from qwen3_chat.session.drafts import NO_DRAFT, Draft, Drafts
+from qwen3_chat.store import Store
+from tests.fakes import FakeEngine, finished
+from tests.harness import Harness, Start
+
+TEXTS = ["Half a quest", "两行\n  和空格 ", "a\ttab, “quotes”, 👩‍👩‍👧 e\u0301", "/think"]
+
+
+async def kept(app: Harness, folder: Path, text: str) -> None:
+    """Wait until a draft of the chat that has not begun is on the disk."""
+    file = folder / "draft.json"
+    await app.until(lambda: file.exists() and json.loads(file.read_bytes())["text"] == text)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+async def test_a_draft_of_a_new_chat_is_there_after_a_restart(start: Start, text: str) -> None:
+    async with start() as app:
+        app.screen.input.text = text
+        await app.screen.settle()
+    async with start() as app:
+        await app.until(lambda: app.screen.input.text == text)
+
+
+async def test_a_draft_is_on_the_disk_soon_for_the_owner_only(start: Start, tmp_path: Path) -> None:
+    async with start() as app:
+        await app.pilot.press(*"abc")
+        await kept(app, tmp_path, "abc")
+        assert stat.S_IMODE((tmp_path / "draft.json").stat().st_mode) == 0o600
+        app.screen.input.clear()
+        await app.until(lambda: not (tmp_path / "draft.json").exists())
+
+
+async def test_each_chat_has_its_own_draft(start: Start) -> None:
+    async with start(FakeEngine([AnswerDelta("One"), finished()], [AnswerDelta("Two"), finished()])) as app:
+        await app.turn("First")
+        first = app.session.chat
+        app.screen.input.text = "for the first"
+        await app.pilot.press("ctrl+n")
+        await app.until(lambda: app.screen.input.text == "")
+        app.screen.input.text = "for the new one"
+        assert first is not None
+        await app.session.resume(first.id)
+        app.screen.show_chat()
+        await app.until(lambda: app.screen.input.text == "for the first")
+        await app.pilot.press("ctrl+n")
+        await app.until(lambda: app.screen.input.text == "for the new one")
+        await app.screen.settle()
+    async with start(resume=first.id) as app:
+        await app.until(lambda: app.screen.input.text == "for the first")
+
+
+async def test_what_was_sent_is_no_draft_any_more(start: Start, tmp_path: Path) -> None:
+    async with start() as app:
+        app.screen.input.text = "Hello"
+        await kept(app, tmp_path, "Hello")
+        await app.turn("Hello")
+        await app.until(lambda: not (tmp_path / "draft.json").exists())
+        await app.screen.settle()
+        assert app.session.chat is not None
+        assert (await app.store.chat(app.session.chat.id)).draft == ""
+
+
+async def test_what_is_sent_while_an_answer_is_written_survives_quitting_at_once(start: Start) -> None:
+    gate = asyncio.Event()
+    engine = FakeEngine([AnswerDelta("Half"), gate, finished()])
+    async with start(engine) as app:
+        await app.say("Go")
+        await app.sees("Half")
+        app.screen.input.text = "And then?"
+        await app.pilot.press("enter", "ctrl+q")
+        assert app.session.chat is not None
+    async with start(resume=app.session.chat.id) as again:
+        await again.until(lambda: again.screen.input.text == "And then?")
+
+
+async def test_quitting_right_after_sending_leaves_the_text_in_the_chat_or_in_the_input(start: Start) -> None:
+    async with start() as app:
+        app.screen.input.text = "Hello"
+        await app.pilot.press("enter", "ctrl+q")
+        chat = app.session.chat
+    async with start(resume=chat.id if chat else None) as again:
+        sent = [stored.message.content for stored in again.session.messages]
+        await again.until(lambda: "Hello" in (*sent, again.screen.input.text))
+
+
+async def test_a_draft_that_can_not_be_kept_is_told_once(start: Start, tmp_path: Path) -> None:
+    async with start() as app:
+        (tmp_path / "draft.json").mkdir()
+        await app.pilot.press("a")
+        await app.sees("can't be kept for later")
+        told = len(app.app._notifications)
+        app.screen.input.text = "ab"
+        await app.screen.settle()
+        assert len(app.app._notifications) == told
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"text": 1}', '["x"]'])
+async def test_a_damaged_file_is_an_empty_draft(tmp_path: Path, text: str) -> None:
+    store = await Store.open(tmp_path / "chats.db")
+    (tmp_path / "draft.json").write_text(text)
+    assert await Drafts(store, tmp_path / "draft.json").of(None) == NO_DRAFT
+    await store.close()
+
+
+async def test_attachments_belong_to_the_draft(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "chats.db")
+    drafts = Drafts(store, tmp_path / "draft.json")
+    draft = Draft("Look", (Attachment("a.txt", "1\r\n2\n"),))
+    await drafts.keep(None, draft)
+    assert await drafts.of(None) == draft
+    chat = await store.create_chat()
+    await drafts.keep(chat.id, draft)
+    assert await drafts.of(await store.chat(chat.id)) == draft
+    await store.close()
