@@ -22,11 +22,18 @@ from qwen3_chat.errors import Cancelled, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.plain import plain
 from qwen3_chat.prompt import only_a_tag
-from qwen3_chat.session import ChatSession, ReplyStored, SessionEvent, TurnOptions
+from qwen3_chat.session import (
+    ChatSession,
+    ContextExceeded,
+    LeftOut,
+    ReplyStored,
+    SessionEvent,
+    TurnOptions,
+)
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 
-LOAD_CANCELLED = "engine.load_cancelled"
+CANCELLED = ("engine.load_cancelled", "session.summary_stopped")
 
 
 class Output(StrEnum):
@@ -96,9 +103,16 @@ class Printer:
                 sys.stdout.flush()
             case Notice(key=key, values=values):
                 self._tell(plain(t(key, **values)))
+            case LeftOut(ids=ids, summary=summary) if ids:
+                key = "session.summarised" if summary else "session.left_out"
+                sizes = {"prompt": event.prompt_tokens, "reserve": event.reserve_tokens, "n_ctx": event.n_ctx}
+                self._tell(plain("\n".join(filter(None, (t(key, count=len(ids), **sizes), summary)))))
+            case ContextExceeded(prompt_tokens=prompt, reserve_tokens=reserve, n_ctx=n_ctx):
+                exceeded = t("session.exceeded", prompt=prompt, reserve=reserve, n_ctx=n_ctx)
+                self.failure = f"{exceeded} {t('cli.choose_policy', policies='|'.join(event.policies))}"
             case EngineFailed(key=key, values=values):
                 self.failure = plain(t(key, **values))
-                self.is_cancelled = key == LOAD_CANCELLED
+                self.is_cancelled = key in CANCELLED
             case _:
                 pass
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -13,6 +12,7 @@ from pathlib import Path
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.cli.places import model_places
+from qwen3_chat.cli.servers import served_engine
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
@@ -69,6 +69,7 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
 
     Raises:
         UsageError: the choice makes no sense.
+        ConfigError: the settings describe the server in a way that can't be used.
         ModelError: the model is not installed.
     """
     if choice.endpoint is None:
@@ -78,18 +79,7 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
         return LocalEngine(load_settings_of(choice, file), paths.engine_log)
     if choice.demo or choice.gguf is not None:
         raise UsageError("remote.or_local")
-    from qwen3_chat.engine.remote import (  # here: the HTTP library takes 0.1 s
-        Endpoint,
-        RemoteEngine,
-        RemoteSettings,
-        key_for,
-        server_kind,
-    )
-
-    endpoint = Endpoint.parse(choice.endpoint)
-    kind = None if choice.server is None else server_kind(choice.server)
-    key = key_for(endpoint, os.environ)
-    return RemoteEngine(RemoteSettings(endpoint, choice.model, kind, key, choice.ctx))
+    return served_engine(choice, paths.settings_file)
 
 
 @asynccontextmanager
@@ -110,7 +100,14 @@ async def open_runtime(
         draw_seed=lambda: secrets.randbits(SEED_BITS),
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
-        options=replace(options, presence_penalty=settings.presence_penalty),
+        options=replace(
+            options,
+            presence_penalty=settings.presence_penalty,
+            context_policy=choice.context_policy or settings.context_policy,
+            thinking_budget=settings.thinking_budget
+            if options.thinking_budget is None
+            else options.thinking_budget,
+        ),
     )
     try:
         if chat is not None:

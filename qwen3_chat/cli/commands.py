@@ -20,6 +20,7 @@ from qwen3_chat.cli.options import (
     Lang,
     Model,
     ModelChoice,
+    Policy,
     Server,
     Threads,
 )
@@ -41,6 +42,7 @@ def chat(
     ctx: Ctx = None,
     threads: Threads = None,
     gpu_layers: GpuLayers = None,
+    context_policy: Policy = None,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
     """Open the terminal application."""
@@ -49,7 +51,7 @@ def chat(
 
         typer.echo(f"qwen3-chat {__version__}")
         raise typer.Exit
-    choice = ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server)
+    choice = ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy)
     if context.invoked_subcommand is not None:
         if choice != ModelChoice() or chat is not None:
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
@@ -89,6 +91,7 @@ def ask(
     ctx: Ctx = None,
     threads: Threads = None,
     gpu_layers: GpuLayers = None,
+    context_policy: Policy = None,
 ) -> None:
     """Ask one question."""
     from qwen3_chat.cli.ask import AskOptions, Output, run_ask
@@ -99,7 +102,7 @@ def ask(
     status = run_ask(
         " ".join(prompt or ()),
         tuple(file or ()),
-        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server),
+        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy),
         AskOptions(
             chat=chat,
             system=system,

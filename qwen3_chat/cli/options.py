@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from qwen3_chat.prompt import ContextPolicy
+
 Demo = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
 Gguf = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help="cli.option.gguf")]
@@ -19,6 +21,11 @@ Ctx = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cl
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")]
 GpuLayers = Annotated[
     int | None, typer.Option("--gpu-layers", metavar="N", min=0, help="cli.option.gpu_layers")
+]
+
+Policy = Annotated[
+    ContextPolicy | None,
+    typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
 ]
 
 
@@ -34,3 +41,4 @@ class ModelChoice:
     gpu_layers: int | None = None
     endpoint: str | None = None
     server: str | None = None
+    context_policy: ContextPolicy | None = None

@@ -6,13 +6,14 @@ settings screen and `docs/settings.md` follow from that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from qwen3_chat.config.paths import expanded
+from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.texts import Language
 
 
@@ -28,7 +29,9 @@ class Settings:
     system_prompt: str = ""
     thinking_budget: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    context_policy: ContextPolicy = ContextPolicy.ASK
     export_folder: str | None = None
+    servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def exports(self) -> Path | None:

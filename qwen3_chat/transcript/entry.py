@@ -27,4 +27,8 @@ class Entry:
     reasoning_header: str = ""
     """The row that folds the thinking, such as `Thought 14 s`."""
     note: str = ""
-    """What happened to the message, shown below it: stopped, failed, not sent."""
+    """What happened to the message, shown below it: stopped, failed."""
+    left_out: str = ""
+    """What is said of a message that the model no longer gets; it is greyed then."""
+    key: int | None = None
+    """What its owner knows it by."""

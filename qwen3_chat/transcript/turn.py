@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import replace
 
 from qwen3_chat.plain import plain
 from qwen3_chat.transcript.cells import cells, clusters
@@ -79,7 +80,7 @@ class Turn:
     def estimate(self, width: int) -> None:
         """Guess the height at a new width, at a hundredth of the cost of a layout."""
         self.drop()
-        answer, note = self._guess(ANSWER, self.answer, width), self._guess(NOTE, self.note, width)
+        answer, note = self._guess(ANSWER, self.answer, width), self._guess(NOTE, self._whole_note, width)
         thought = 0
         if self.has_thinking:
             reasoning = self._guess(REASONING, self.reasoning, width) if self.is_open else 0
@@ -173,7 +174,7 @@ class Turn:
         if note and (thought or answer):
             rows.append(_BEFORE_NOTE)
         rows += note
-        self.rows = rows
+        self.rows = [_greyed(row) for row in rows] if self.entry.left_out else rows
         self._height = len(rows) + 1
 
     @property
@@ -204,9 +205,19 @@ class Turn:
 
     def _note(self, width: int) -> Page:
         page = PlainPage(width, NOTE, self._lead, "note")
-        if self.note:
-            page.feed(self.note)
+        if note := self._whole_note:
+            page.feed(note)
         return page
+
+    @property
+    def _whole_note(self) -> str:
+        return "\n".join(note for note in (self.note, self.entry.left_out) if note)
+
+
+def _greyed(row: Row) -> Row:
+    """Return a row in one dim colour, without those of code."""
+    runs = tuple((text, f"{names} left-out".strip(), action, at) for text, names, action, at in row.runs)
+    return replace(row, runs=runs, code=None)
 
 
 def _trimmed(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from qwen3_chat import wording
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.store.records import MessageMeta, StoredMessage
@@ -51,7 +54,25 @@ def entry_of(stored: StoredMessage) -> Entry:
         if message.reasoning
         else "",
         note=wording.stop_note(stored.stop_reason),
+        key=stored.id,
     )
+
+
+def entries_of(branch: Sequence[StoredMessage]) -> list[Entry]:
+    """Make the entries of a branch; what its latest reply was written without is greyed, the reason below."""
+    entries = [entry_of(stored) for stored in branch]
+    meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
+    if meta is None or not meta.left_out:
+        return entries
+    count = meta.left_out
+    greyed = [replace(entry, left_out=t("ui.note.not_sent")) for entry in entries[:count]]
+    return [*greyed, left_out_entry(count, meta.summary or ""), *entries[count:]]
+
+
+def left_out_entry(count: int, summary: str, sentence: str = "") -> Entry:
+    """Say that the oldest messages are not sent, with the summary that stands for them."""
+    key = "ui.context.summary" if summary else "ui.context.left_out"
+    return Entry(NOTICE, "\n\n".join(part for part in (sentence or t(key, count=count), summary) if part))
 
 
 def _shown_content(message: ChatMessage) -> str:

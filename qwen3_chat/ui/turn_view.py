@@ -17,10 +17,27 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
-from qwen3_chat.session import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
+from qwen3_chat.session import (
+    ContextExceeded,
+    LeftOut,
+    ReplyStarted,
+    ReplyStored,
+    Rewound,
+    SessionEvent,
+    Summarising,
+    UserStored,
+)
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
-from qwen3_chat.ui.entries import NOTICE, entry_of, live_header, role_header, thought_header
+from qwen3_chat.ui.entries import (
+    NOTICE,
+    entries_of,
+    entry_of,
+    left_out_entry,
+    live_header,
+    role_header,
+    thought_header,
+)
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
 from qwen3_chat.ui.widgets.transcript import Transcript
 
@@ -51,6 +68,8 @@ class TurnView:
         self._failure = ""
         self.usage: Usage | None = None
         """The tokens of the turn so far; None while none runs."""
+        self.exceeded: ContextExceeded | None = None
+        """What the user has to choose about before the turn can go on."""
         self.notices: list[Entry] = []
         """What was said of the load, for whoever draws the transcript anew."""
 
@@ -72,7 +91,7 @@ class TurnView:
                 self.notices.clear()
                 self._transcript.append(entry_of(message))
             case Rewound(messages=messages):
-                self._transcript.show([entry_of(message) for message in messages])
+                self._transcript.show(entries_of(messages))
             case LoadProgressed(fraction=fraction):
                 self._enter(Phase.LOADING)
                 self._line.activity = Activity(t("ui.activity.loading"), fraction)
@@ -83,6 +102,15 @@ class TurnView:
                 else:
                     self._transcript.begin(entry)
                 self._is_live = True
+            case LeftOut():
+                self._show_left_out(event)
+            case Summarising(messages=messages, tokens=tokens):
+                self._enter(Phase.PREFILL)
+                label = t("ui.activity.summarising", count=messages, tokens=tokens)
+                self._line.activity = Activity(label, hint=t("ui.hint.stop"))
+            case ContextExceeded(prompt_tokens=prompt, reserve_tokens=reserve, n_ctx=n_ctx):
+                self.exceeded = event
+                self._failure = t("session.exceeded", prompt=prompt, reserve=reserve, n_ctx=n_ctx)
             case PrefillProgressed(done=done, total=total, reused=reused):
                 self._enter(Phase.PREFILL)
                 self.usage = Usage(prompt_tokens=total, reused_tokens=reused)
@@ -163,6 +191,17 @@ class TurnView:
     def _settle_thinking(self) -> None:
         if self.phase is Phase.THINKING:
             self._transcript.set_reasoning_header(thought_header(self._clock() - self._began_s, self._tokens))
+
+    def _show_left_out(self, event: LeftOut) -> None:
+        self._transcript.leave_out(event.ids, t("ui.note.not_sent"))
+        if not event.is_new:
+            return
+        if not event.ids:
+            self._transcript.append(Entry(NOTICE, t("session.all_sent")))
+            return
+        count, key = len(event.ids), "session.summarised" if event.summary else "session.left_out"
+        sizes = {"prompt": event.prompt_tokens, "reserve": event.reserve_tokens, "n_ctx": event.n_ctx}
+        self._transcript.append(left_out_entry(count, event.summary, t(key, count=count, **sizes)))
 
     def _finish(self, message_entry: Entry) -> None:
         if self._is_live:

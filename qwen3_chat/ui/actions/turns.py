@@ -73,6 +73,10 @@ class TurnActions(ConversationScreen):
         with telling(self):
             await self.show_variants()
             self.show_state()
+        self.turn_is_over()
+
+    def turn_is_over(self) -> None:
+        """Do what is to be done after a turn; other groups add theirs."""
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
         """Draw events to their end; a load and the turn that waits for it may run at the same time."""

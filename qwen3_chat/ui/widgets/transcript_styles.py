@@ -57,6 +57,8 @@ TranscriptView {
     & > .transcript--string { color: $text-success; }
     & > .transcript--type { color: $text-primary; text-style: bold; }
     & > .transcript--variable { color: $text-accent; }
+
+    & > .transcript--left-out { color: $foreground 40%; }
 }
 """
 

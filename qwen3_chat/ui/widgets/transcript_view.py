@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from textual.events import Resize
@@ -94,6 +94,18 @@ class TranscriptView(ScrollView, can_focus=True):
         """Run a change that returns the turns it gave another shape; the text on the top row stays there."""
         self.column.changed(change())
         self.place(*self.column.find(self._anchor))
+
+    def leave_out(self, keys: Collection[int], note: str) -> None:
+        """Grey the entries with these keys, with a note on each, and no others."""
+
+        def change() -> Iterable[int]:
+            for number, turn in enumerate(self.column.turns):
+                left_out = note if turn.entry.key in keys else ""
+                if turn.entry.left_out != left_out:
+                    turn.replace(replace(turn.entry, left_out=left_out))
+                    yield number
+
+        self.keep(lambda: list(change()))
 
     def to_end(self) -> None:
         """Go to the end and stay there."""

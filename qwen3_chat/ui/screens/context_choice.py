@@ -1,0 +1,82 @@
+"""The choice of what is done about a chat that does not fit into the context."""
+
+from __future__ import annotations
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from qwen3_chat.prompt import ContextPolicy
+from qwen3_chat.session import ContextExceeded
+from qwen3_chat.texts import t
+from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.widgets.key_bar import KeyBar
+
+
+class ContextChoiceScreen(ModalScreen[ContextPolicy | None]):
+    """Lists what can be done, each with what it comes to; None where nothing was chosen."""
+
+    BINDINGS = [key("choose", "enter", "choose", priority=True), key("close", "escape", "close")]
+    DEFAULT_CSS = """
+    ContextChoiceScreen {
+        align: center middle;
+        #context-box {
+            width: 90%;
+            max-width: 76;
+            height: auto;
+            max-height: 95%;
+            border: round $primary;
+            border-title-color: $primary;
+            background: $surface;
+        }
+        #context-figures { padding: 1 2; height: auto; }
+        OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 0 1; }
+        OptionList > .option-list--option { padding: 0 1 1 1; }
+        KeyBar { background: $surface; }
+    }
+    """
+
+    options = getters.query_one(OptionList)
+
+    def __init__(self, exceeded: ContextExceeded) -> None:
+        super().__init__()
+        self._exceeded = exceeded
+
+    def compose(self) -> ComposeResult:
+        """Lay out the figures, what there is to choose, the keys."""
+        asked = self._exceeded
+        figures = t(
+            "session.exceeded", prompt=asked.prompt_tokens, reserve=asked.reserve_tokens, n_ctx=asked.n_ctx
+        )
+        with Vertical(id="context-box") as box:
+            box.border_title = t("ui.context.title")
+            yield Static(figures, id="context-figures", markup=False)
+            yield OptionList(*(Option(self._described(policy), policy) for policy in asked.policies))
+            yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Let the keys choose."""
+        self.options.focus()
+        self.options.highlighted = 0
+
+    @on(OptionList.OptionSelected)
+    def chosen(self, message: OptionList.OptionSelected) -> None:
+        """Take what was clicked."""
+        self.dismiss(ContextPolicy(str(message.option.id)))
+
+    def action_choose(self) -> None:
+        """Take what is highlighted."""
+        self.options.action_select()
+
+    def action_close(self) -> None:
+        """Leave the question as it is: it waits."""
+        self.dismiss(None)
+
+    def _described(self, policy: ContextPolicy) -> Content:
+        asked = self._exceeded
+        about = t(f"ui.context.{policy}.about", count=asked.to_leave_out, n_ctx=asked.larger_n_ctx or 0)
+        return Content.assemble((t(f"ui.context.{policy}"), "bold $primary"), "\n", about)
