@@ -82,8 +82,7 @@ class Keeping:
 class LoadSettings:
     """How the user wants a model to be loaded; None leaves the choice to the engine.
 
-    `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM. Without `keeping`,
-    nothing outlives the process.
+    `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM.
     """
 
     path: str
@@ -92,7 +91,6 @@ class LoadSettings:
     n_gpu_layers: int | None = None
     n_cpu_moe: int | None = None
     kv_type: KvType | None = None
-    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,5 +106,8 @@ class FakeEngine:
         """Tell a script that waits for it."""
         self.cancelled.set()
 
+    def leave_chat(self) -> None:
+        """Keep nothing."""
+
     async def close(self) -> None:
         """Hold nothing."""

@@ -18,8 +18,9 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.errors import UsageError
 from qwen3_chat.library import DEMO_FILE, find_model, installed_models, models_elsewhere
-from qwen3_chat.request import LoadSettings
+from qwen3_chat.request import Keeping, LoadSettings
 from qwen3_chat.session import ChatSession, TurnOptions
+from qwen3_chat.sizes import GIB
 from qwen3_chat.store import Store
 
 SEED_BITS = 31
@@ -64,6 +65,12 @@ def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
     )
 
 
+def local_engine(wanted: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
+    """Make an engine that keeps evaluated chats beside the stored ones."""
+    keeping = Keeping(str(paths.data), int(settings.snapshots_gib * GIB))
+    return LocalEngine(wanted, paths.engine_log, keeping=keeping)
+
+
 def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine:
     """Make the engine of the choice: the server that was named, else llama.cpp here.
 
@@ -76,7 +83,7 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
         if choice.server is not None:
             raise UsageError("remote.server_without_endpoint")
         file = model_file(choice, settings, paths.models)
-        return LocalEngine(load_settings_of(choice, file), paths.engine_log)
+        return local_engine(load_settings_of(choice, file), settings, paths)
     if choice.demo or choice.gguf is not None:
         raise UsageError("remote.or_local")
     return served_engine(choice, paths.settings_file)
@@ -109,6 +116,7 @@ async def open_runtime(
             else options.thinking_budget,
         ),
     )
+    store.chat_deleted = lambda chat_id: forget_chat(session.engine, chat_id)
     try:
         if chat is not None:
             await session.resume(await chat_id(store, chat))
@@ -118,6 +126,12 @@ async def open_runtime(
     finally:
         await session.engine.close()  # another one may have taken its place
         await store.close()
+
+
+def forget_chat(engine: Engine, chat_id: int) -> None:
+    """Drop what a local engine keeps of a chat that was deleted."""
+    if isinstance(engine, LocalEngine):
+        engine.forget_chat(chat_id)
 
 
 async def chat_id(store: Store, wanted: str) -> int:

@@ -30,6 +30,7 @@ class Settings:
     thinking_budget: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     context_policy: ContextPolicy = ContextPolicy.ASK
+    snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     export_folder: str | None = None
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 

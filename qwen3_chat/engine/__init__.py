@@ -57,6 +57,10 @@ class Engine(Protocol):
         """Stop the running reply or load; what arrived stays valid, the stream ends as usual."""
         ...
 
+    def leave_chat(self) -> None:
+        """Note that the user goes to another chat, so that coming back is quick."""
+        ...
+
     async def close(self) -> None:
         """Give back everything the engine holds."""
         ...

@@ -14,11 +14,13 @@ import psutil
 from qwen3_chat import gguf
 from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.chat_keeping import ChatKeeping
 from qwen3_chat.engine.larger_context import larger_n_ctx
-from qwen3_chat.engine.process import Call, WorkerProcess
+from qwen3_chat.engine.process import WorkerProcess
+from qwen3_chat.engine.running import Running
 from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, LoadProgressed, Notice, TurnFinished
-from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, LoadSettings, Measure
+from qwen3_chat.request import Capabilities, ChatRequest, Keeping, LoadedModel, LoadSettings, Measure
 
 CommandOf = Callable[[int], wire.AnyCommand]
 
@@ -28,16 +30,23 @@ _SPARE_BYTES = 1 << 30  # for buffers, and for whatever else runs
 class LocalEngine:
     """Drives one model; its process starts with the first load, and again whenever it has died."""
 
-    def __init__(self, settings: LoadSettings, log_path: Path, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        settings: LoadSettings,
+        log_path: Path,
+        python: str = sys.executable,
+        keeping: Keeping | None = None,
+    ) -> None:
         self._settings = settings
         self._log_path = log_path
         self._python = python
+        self._chats = ChatKeeping(keeping)
         self._worker: WorkerProcess | None = None
         self._model: LoadedModel | None = None
         self._starting = asyncio.Lock()
         self._loading = asyncio.Lock()
-        self._turn: _Running | None = None
-        self._all_running: set[_Running] = set()
+        self._turn: Running | None = None
+        self._all_running: set[Running] = set()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,7 +73,7 @@ class LocalEngine:
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Make the model ready, with progress; ends with `EngineFailed` if it can't be or was cancelled."""
-        with _Running(self._all_running) as running:
+        with Running(self._all_running) as running:
             try:
                 async with aclosing(self._load(running)) as events:
                     async for event in events:
@@ -147,7 +156,7 @@ class LocalEngine:
         """
         if self._turn:
             raise EngineError("engine.busy")
-        with _Running(self._all_running) as running:
+        with Running(self._all_running) as running:
             self._turn = running
             try:
                 async with aclosing(self._load(running)) as events:
@@ -174,12 +183,22 @@ class LocalEngine:
         for running in self._all_running:
             running.cancel()
 
+    def leave_chat(self) -> None:
+        """Have what was evaluated of the chat kept on disk, where it took long."""
+        if worker := self._living_worker():
+            self._chats.leave(worker)
+
+    def forget_chat(self, chat_id: int) -> None:
+        """Drop what was kept of a chat that is deleted."""
+        self._chats.forget(chat_id, self._living_worker())
+
     async def close(self) -> None:
-        """End the process; 2 s later it is gone, whatever it was doing."""
+        """End the process after it has kept the chat; where it hangs, it is gone a few seconds later."""
         await self.cancel()
         async with self._starting:
             worker, self._worker, self._model = self._worker, None, None
         if worker:
+            await self._chats.end(worker)
             await worker.end()
 
     def _living_worker(self) -> WorkerProcess | None:
@@ -193,7 +212,7 @@ class LocalEngine:
                 worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
             return worker
 
-    async def _load(self, running: _Running) -> AsyncGenerator[EngineEvent, None]:
+    async def _load(self, running: Running) -> AsyncGenerator[EngineEvent, None]:
         """Load if the model is not there.
 
         Raises:
@@ -204,12 +223,14 @@ class LocalEngine:
                 raise Cancelled("engine.load_cancelled")
             if self.model is None:
                 yield LoadProgressed(0)  # there is something to show while the process starts
-                load = self._exchange(running, lambda call_id: wire.Load(call_id, self._settings))
+                load = self._exchange(
+                    running, lambda call_id: wire.Load(call_id, self._settings, self._chats.keeping)
+                )
                 async with aclosing(load) as events:
                     async for event in events:
                         yield event
 
-    async def _exchange(self, running: _Running, command_of: CommandOf) -> AsyncGenerator[EngineEvent, None]:
+    async def _exchange(self, running: Running, command_of: CommandOf) -> AsyncGenerator[EngineEvent, None]:
         """Send a command and walk over what happens until it is done; given up early, it is cancelled."""
         worker = await self._started_worker()
         with worker.open_call() as call:
@@ -232,42 +253,6 @@ class LocalEngine:
                 if not is_over:
                     running.cancel()
                 running.detach()
-
-
-class _Running:
-    """Something that goes on and may be cancelled, also while its command is yet to be sent."""
-
-    def __init__(self, all_running: set[_Running]) -> None:
-        self.is_cancelled = False
-        self._all_running = all_running
-        self._worker: WorkerProcess | None = None
-        self._call: Call | None = None
-
-    def __enter__(self) -> _Running:
-        self._all_running.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._all_running.discard(self)
-
-    def attach(self, worker: WorkerProcess, call: Call) -> None:
-        """Note the call that it consists of now."""
-        self._worker, self._call = worker, call
-        if self.is_cancelled:
-            self.cancel()
-
-    def detach(self) -> None:
-        """Note that the call is over."""
-        self._worker = self._call = None
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-        if self._worker and self._call:
-            self._worker.send(wire.Cancel(self._call.call_id))
-
-    def end_thinking(self) -> None:
-        if self._worker and self._call:
-            self._worker.send(wire.EndThinking(self._call.call_id))
 
 
 async def _ask(worker: WorkerProcess, command_of: CommandOf) -> wire.AnyReply:

@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import psutil
 
+from qwen3_chat.request import Keeping
+
+_FOLDER = "snapshots"
 _SUFFIX, _DRAFT_SUFFIX, _MARK_SUFFIX = ".kv", ".part", ".loading"
 _END = struct.Struct("<I8s")
 _MAGIC = b"qwen3kv1"
@@ -58,6 +62,11 @@ class SnapshotCabinet:
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
+
+    @classmethod
+    def of(cls, keeping: Keeping) -> Self:
+        """Find it where an engine keeps what it keeps."""
+        return cls(Path(keeping.folder) / _FOLDER, keeping.snapshots_bytes)
 
     def find(self, chat_id: int, origin: str) -> Snapshot | None:
         """Look for the snapshot of a chat that fits; one whose loading ended a process is dropped."""

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 import msgspec
 
+from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent
-from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, Measure
+from qwen3_chat.request import ChatRequest, Keeping, LoadedModel, LoadSettings, Measure
 
 
 class DeviceKind(StrEnum):
@@ -41,9 +42,10 @@ class Command(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(Command, frozen=True):
-    """Load a model."""
+    """Load a model; without `keeping`, nothing outlives the process."""
 
     settings: LoadSettings
+    keeping: Keeping | None = None
 
 
 class Generate(Command, frozen=True):

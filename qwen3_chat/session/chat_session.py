@@ -21,7 +21,6 @@ from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
 from qwen3_chat.session.turn_options import TurnOptions
-from qwen3_chat.session.variants import Variants, newest_end, variants_at_end
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import NO_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
 
@@ -79,6 +78,7 @@ class ChatSession:
 
     def start_new(self) -> None:
         """Leave the chat; the next message starts another."""
+        self.engine.leave_chat()
         self.chat, self.messages, self.toggle = None, (), None
         self._system, self._chat_options = self._default_system, NO_OPTIONS
 
@@ -89,6 +89,7 @@ class ChatSession:
             StoreError: there is no such chat.
         """
         chat = await self._store.chat(chat_id)
+        self.engine.leave_chat()
         self.messages = await self._store.branch(chat_id)
         self.chat, self.toggle = chat, chat.toggle
 
@@ -97,14 +98,10 @@ class ChatSession:
         self._is_stopping = True
         await self.engine.cancel()
 
-    async def variants(self) -> Variants:
-        """Find the other versions of the latest reply, or of the latest question."""
-        return await variants_at_end(self._store, self.messages)
-
     async def show_variant(self, message_id: int) -> None:
         """Go on from another version of a message, at the end of its newest branch."""
         assert self.chat is not None
-        head = await newest_end(self._store, self.chat.id, message_id)
+        head = await self._store.newest_end(self.chat.id, message_id)
         await self._store.set_head(self.chat.id, head)
         self.messages = await self._store.branch(self.chat.id, head)
 
@@ -273,6 +270,7 @@ class ChatSession:
             max_tokens=options.max_tokens,
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(stopped, model) if stopped else None,
+            chat_id=self.chat.id if self.chat else None,
         )
 
     def _meta(self, request: ChatRequest) -> MessageMeta:

@@ -47,6 +47,8 @@ class Store:
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
+        self.chat_deleted: Callable[[int], None] = lambda chat_id: None
+        """Called with each chat that is deleted here, for what others keep of it."""
         self._database = database
         self._clock = clock
 
@@ -102,6 +104,10 @@ class Store:
     async def siblings(self, message_id: int) -> tuple[StoredMessage, ...]:
         """Return a message's variants, itself among them, oldest first."""
         return await self._database.read(messages.siblings, message_id)
+
+    async def newest_end(self, chat_id: int, message_id: int) -> int:
+        """Follow the newest messages below one to the end of their branch."""
+        return await self._database.read(siblings.newest_end, chat_id, message_id)
 
     async def forks(self, chat_id: int) -> tuple[Sibling, ...]:
         """Return the messages where a chat's tree forks and the answers to questions there, oldest first."""
@@ -172,6 +178,7 @@ class Store:
     async def delete_chat(self, chat_id: int) -> None:
         """Put a chat out of sight; `restore_chat` brings it back until it is purged."""
         await self._database.write(chats.set_deleted, chat_id, self._now())
+        self.chat_deleted(chat_id)
 
     async def restore_chat(self, chat_id: int) -> None:
         """Bring a deleted chat back."""

@@ -547,6 +547,8 @@ TEXTS = {
     "setting.presence_penalty.about": "Works against repetition; Qwen advises 1.5 for quantised models. Where it is not set, the mode decides.",
     "setting.context_policy": "A chat that no longer fits",
     "setting.context_policy.about": "ask lets you choose, drop no longer sends the oldest messages, summarise has the model sum them up, enlarge loads the model with a larger context.",
+    "setting.snapshots_gib": "Disk for evaluated chats",
+    "setting.snapshots_gib.about": "So many GiB at most hold long chats as they were evaluated, so that they go on at once after a restart; 0 keeps none.",
     "setting.export_folder": "Folder for exports",
     "setting.servers": "Servers",
     "setting.servers.about": "Servers under names of your own: address, model, where the key is. See docs/serving.",

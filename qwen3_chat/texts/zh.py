@@ -537,6 +537,8 @@ TEXTS = {
     "setting.presence_penalty.about": "抑制重复；Qwen 建议量化模型用 1.5。不设置时由模式决定。",
     "setting.context_policy": "对话超出上下文时",
     "setting.context_policy.about": "ask 每次询问，drop 不再发送最早的消息，summarise 让模型概括它们，enlarge 以更大的上下文重新加载模型。",
+    "setting.snapshots_gib": "对话快照占用的磁盘空间",
+    "setting.snapshots_gib.about": "最多用这么多 GiB 保存长对话的计算结果，重新启动后可以立即接着聊；设为 0 则不保存。",
     "setting.export_folder": "导出文件夹",
     "setting.servers": "服务器",
     "setting.servers.about": "自己命名的服务器：地址、模型、密钥放在哪里。见 docs/serving。",

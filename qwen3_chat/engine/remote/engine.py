@@ -66,13 +66,21 @@ class RemoteEngine:
     @property
     def model(self) -> LoadedModel | None:
         """The model in use; None before `load` is done."""
-        return None if self._served is None else self._served.as_loaded(self._settings.endpoint, self._settings.name)
+        return (
+            None
+            if self._served is None
+            else self._served.as_loaded(self._settings.endpoint, self._settings.name)
+        )
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Ask the server what it serves; ends with `EngineFailed` if it can't be or was cancelled."""
         async with aclosing(self._relay(self._probe, EngineFailed(LOAD_CANCELLED))) as events:
             async for event in events:
                 yield event
+
+    def forget(self) -> None:
+        """Forget what is served, so that `load` asks again."""
+        self._served = None
 
     async def measure(self, request: ChatRequest) -> Measure:
         """Count the tokens of a request, exactly where the server tokenises.
@@ -127,6 +135,9 @@ class RemoteEngine:
         """Stop the running reply or load; the connection closes, by which the server stops too."""
         for task in self._tasks:
             task.cancel()
+
+    def leave_chat(self) -> None:
+        """Leave it to the server what it keeps."""
 
     async def close(self) -> None:
         """Stop what runs and close every connection."""

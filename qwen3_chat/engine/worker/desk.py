@@ -19,7 +19,7 @@ from qwen3_chat.engine.worker.reply import Reply, with_budget
 from qwen3_chat.engine.worker.snapshots import Snapshots
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent
-from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.request import ChatRequest
 
 
 class Desk:
@@ -68,7 +68,7 @@ class Desk:
         self._llama_log.forget_errors()
         try:
             match job.command:
-                case wire.Load(_, settings):
+                case wire.Load(_, settings, keeping):
                     if self._model is None:
                         self._model = model.load(
                             settings,
@@ -77,7 +77,8 @@ class Desk:
                             self._llama_log,
                         )
                         self._load_s = self._model.load_s
-                        self._snapshots = _snapshots(self._model, settings)
+                        if keeping and keeping.snapshots_bytes:
+                            self._snapshots = Snapshots(self._model, keeping)
                     self._outbox.send(wire.Loaded(call_id, self._model.description))
                 case wire.Generate(_, request):
                     for event in self._reply(request, job):
@@ -137,8 +138,3 @@ class Desk:
         else:
             self._log.write_failure(error)
             self._outbox.send(wire.CommandFailed(call_id, "engine.bug", {"error": type(error).__name__}))
-
-
-def _snapshots(loaded: model.Model, settings: LoadSettings) -> Snapshots | None:
-    keeping = settings.keeping
-    return Snapshots(loaded, keeping) if keeping and keeping.snapshots_bytes else None

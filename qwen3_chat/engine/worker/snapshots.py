@@ -16,7 +16,6 @@ from qwen3_chat.engine.worker.reply import Reply
 from qwen3_chat.events import EngineEvent, PrefillProgressed
 from qwen3_chat.request import Keeping
 
-FOLDER = "snapshots"
 _WORTH_LOADING = 8
 """Loading is about so many times quicker than evaluating, its checks included."""
 _FEW_TOKENS = 32
@@ -28,7 +27,7 @@ class Snapshots:
     def __init__(self, model: Model, keeping: Keeping) -> None:
         self._model = model
         self._worth_s = keeping.worth_s
-        self._cabinet = SnapshotCabinet(Path(keeping.folder) / FOLDER, keeping.snapshots_bytes)
+        self._cabinet = SnapshotCabinet.of(keeping)
         self._cabinet.sweep()
         self._origin = origin_of(Path(model.description.path), model.context.layout)
         self._token_s = 0.0
