@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from qwen3_chat.engine.remote import ServerKind
+from qwen3_chat.servers import ServerKind
 from tests.remote.wire_server import DONE, Fault, Piece, Reply, Request, chunk, event, json_reply
 
 THINKING = ["\nLet me", " count: s-t-r", "-a-w-b-e-r-r-i-e-s.", "\n"]

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode, ToolCall
-from qwen3_chat.engine.remote import ApiKey, Endpoint, Patience, RemoteEngine, RemoteSettings, ServerKind
+from qwen3_chat.engine.remote import Access, ApiKey, Patience, RemoteEngine, RemoteSettings
 from qwen3_chat.events import (
     AnswerDelta,
     EngineEvent,
@@ -18,6 +18,7 @@ from qwen3_chat.events import (
     TurnFinished,
 )
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.servers import Endpoint, ServerKind
 
 WEATHER = ToolSpec('{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}')
 QUICK = Patience(connect_s=5, first_byte_s=5, between_s=5, figures_s=0.2, question_s=5, attempts=2, pause_s=0)
@@ -78,9 +79,12 @@ async def talking_to(
     key: ApiKey | None = None,
     patience: Patience = QUICK,
     n_ctx: int | None = None,
+    access: Access | None = None,
+    name: str = "",
 ) -> AsyncIterator[RemoteEngine]:
     """Open an engine over a server."""
-    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, key, n_ctx, patience))
+    access = access or Access(key)
+    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, access, n_ctx, patience, name))
     try:
         yield engine
     finally:

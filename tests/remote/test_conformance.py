@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
-from qwen3_chat.engine.remote import RemoteEngine, ServerKind
+from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed, ReasoningDelta
+from qwen3_chat.servers import ServerKind
 from tests.conftest import REPOSITORY
 from tests.remote.imitations import ANSWERED, CALL, TOO_LONG, Imitation
 from tests.remote.talking import WEATHER, Heard, ask, hear, talking_to

@@ -12,10 +12,11 @@ import httpx2
 import pytest
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine.remote import Endpoint, RemoteEngine, ServerKind
+from qwen3_chat.engine.remote import Access, RemoteEngine
 from qwen3_chat.engine.remote.failures import unreachable
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
+from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts import t
 from tests.remote.talking import QUICK, Heard, ask, hear, talking_to
 from tests.remote.wire_server import (
@@ -347,7 +348,7 @@ UNREACHABLE = [
 
 @pytest.mark.parametrize(("error", "key"), UNREACHABLE)
 def test_why_no_connection_was_made_is_told(error: Exception, key: str) -> None:
-    found = unreachable(error, Endpoint.parse("https://host"), 10)
+    found = unreachable(error, Endpoint.parse("https://host"), Access(), 10)
     assert found.key == key
     assert "host" in str(found)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.engine.remote import ServerKind
+from qwen3_chat.servers import ServerKind
 from tests.e2e.conftest import Program
 from tests.harness import open_app
 from tests.remote.imitations import Imitation

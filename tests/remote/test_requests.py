@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
-from qwen3_chat.engine.remote.kinds import ServerKind
 from qwen3_chat.engine.remote.requests import chat_body, wire_messages
 from qwen3_chat.engine.remote.served_model import ServedModel
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ToolSpec
+from qwen3_chat.servers import ServerKind
 from tests.remote.talking import ask
 
 NO_THINK = ThinkingMode.NO_THINK

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.engine.remote import ApiKey, ServerKind
+from qwen3_chat.engine.remote import ApiKey
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.export import ExportFormat, ThinkingStyle, render
+from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import Store
 from qwen3_chat.texts import t

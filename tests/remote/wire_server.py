@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def running(handler: Handler) -> AsyncIterator[WireServer]:
+async def running(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[WireServer]:
     """Let a server listen while the test needs it."""
     wire = WireServer(handler)
     clients: set[asyncio.Task[None]] = set()
@@ -124,8 +125,8 @@ async def running(handler: Handler) -> AsyncIterator[WireServer]:
         clients.add(task)
         task.add_done_callback(clients.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    wire.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield wire
     finally:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from qwen3_chat.engine.remote.endpoint import ApiKey, Endpoint, key_for
+from qwen3_chat.engine.remote.access import Access, ApiKey
 from qwen3_chat.engine.remote.engine import RemoteEngine, RemoteSettings
-from qwen3_chat.engine.remote.kinds import ServerKind, server_kind
+from qwen3_chat.engine.remote.fallback import FallbackEngine
+from qwen3_chat.engine.remote.keys import access_to, key_at, key_for
 from qwen3_chat.engine.remote.transport import Patience
 
 __all__ = [
+    "Access",
     "ApiKey",
-    "Endpoint",
+    "FallbackEngine",
     "Patience",
     "RemoteEngine",
     "RemoteSettings",
-    "ServerKind",
+    "access_to",
+    "key_at",
     "key_for",
-    "server_kind",
 ]

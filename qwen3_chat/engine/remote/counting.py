@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 
 from qwen3_chat.chat import ChatMessage
-from qwen3_chat.engine.remote.kinds import ServerKind
 from qwen3_chat.engine.remote.requests import Body, template_body
 from qwen3_chat.engine.remote.served_model import ServedModel
 from qwen3_chat.engine.remote.transport import Transport
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, Measure
+from qwen3_chat.servers import ServerKind
 
 TOKENS_AROUND_MESSAGE = 5
 TOKENS_AROUND_TOOLS = 130

@@ -10,33 +10,32 @@ from collections.abc import Iterator
 
 import httpx2
 
+from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.chunks import error_in
-from qwen3_chat.engine.remote.endpoint import OWN_VARIABLE, ApiKey, Endpoint
 from qwen3_chat.errors import EngineError
 from qwen3_chat.plain import plain
+from qwen3_chat.servers import Endpoint
 
 SHOWN_CHARACTERS = 300
 _TOO_LONG = re.compile(r"context|maximum.{0,20}(?:length|tokens)|too (?:long|many tokens)", re.IGNORECASE)
 _LOADING = re.compile(r"loading model|model is loading|starting", re.IGNORECASE)
 
 
-def said(text: str, key: ApiKey | None) -> str:
-    """Return a server's own words fit to be shown: one line, not endless, without the key."""
-    if key is not None:
-        text = key.removed_from(text)
-    line = plain(" ".join(text.split()))
+def said(text: str, access: Access) -> str:
+    """Return a server's own words fit to be shown: one line, not endless, without secrets."""
+    line = plain(" ".join(access.removed_from(text).split()))
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
-def refusal(status: int, body: bytes, location: str, endpoint: Endpoint, key: ApiKey | None) -> EngineError:
+def refusal(status: int, body: bytes, location: str, endpoint: Endpoint, access: Access) -> EngineError:
     """Return the error that an answer other than 200 stands for."""
     host = endpoint.host
-    reason = said(_message(body), key) or str(status)
+    reason = said(_message(body), access) or str(status)
     match status:
         case 300 | 301 | 302 | 303 | 307 | 308:
-            return EngineError("remote.moved", host=host, url=said(location.partition("?")[0], key))
+            return EngineError("remote.moved", host=host, url=said(location.partition("?")[0], access))
         case 401 | 403:
-            return EngineError("remote.unauthorised", host=host, variable=OWN_VARIABLE)
+            return EngineError("remote.unauthorised", host=host, variable=access.place)
         case 404 | 405:
             return EngineError("remote.not_found", host=host, reason=reason)
         case 429:
@@ -51,7 +50,7 @@ def refusal(status: int, body: bytes, location: str, endpoint: Endpoint, key: Ap
             return EngineError("remote.failed", host=host, status=status, reason=reason)
 
 
-def unreachable(error: Exception, endpoint: Endpoint, connect_s: float) -> EngineError:
+def unreachable(error: Exception, endpoint: Endpoint, access: Access, connect_s: float) -> EngineError:
     """Return the error for a connection that was not made, within `connect_s` or at all, or that broke."""
     host = endpoint.host
     for cause in _causes(error):
@@ -69,7 +68,9 @@ def unreachable(error: Exception, endpoint: Endpoint, connect_s: float) -> Engin
         case httpx2.ConnectTimeout():
             return EngineError("remote.slow", host=host, seconds=round(connect_s))
         case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol():
-            return EngineError("remote.unreachable", host=host, reason=str(error) or type(error).__name__)
+            return EngineError(
+                "remote.unreachable", host=host, reason=said(str(error), access) or type(error).__name__
+            )
         case _:
             return EngineError("remote.cut", host=host)
 

@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwen3_chat.errors import UsageError
 from qwen3_chat.request import Capabilities
-
-
-class ServerKind(StrEnum):
-    """A program that serves models; the value is what `--server` takes."""
-
-    VLLM = "vllm"
-    SGLANG = "sglang"
-    LLAMA_SERVER = "llama-server"
-    LLAMA_CPP_PYTHON = "llama-cpp-python"
-    OLLAMA = "ollama"
-    LM_STUDIO = "lm-studio"
-    DASHSCOPE = "dashscope"
-    OPENAI = "openai"
+from qwen3_chat.servers import ServerKind
 
 
 class Switch(StrEnum):
@@ -87,16 +74,3 @@ TRAITS = {
     ServerKind.OPENAI: Traits("OpenAI-compatible", Switch.TAG, sampling_fields=frozenset()),
 }
 """Sources are named in docs/serving, where the same facts are a table."""
-
-
-def server_kind(name: str) -> ServerKind:
-    """Read the name of a kind of server.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    try:
-        return ServerKind(name.lower())
-    except ValueError as error:
-        known = ", ".join(ServerKind)
-        raise UsageError("cli.unknown_choice", value=name, known=known) from error

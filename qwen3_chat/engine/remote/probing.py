@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qwen3_chat.engine.remote.failures import refusal
-from qwen3_chat.engine.remote.kinds import ServerKind
 from qwen3_chat.engine.remote.served_model import ASSUMED_N_CTX, ServedModel
 from qwen3_chat.engine.remote.transport import Answer, Transport
 from qwen3_chat.errors import EngineError
 from qwen3_chat.plain import plain
+from qwen3_chat.servers import ServerKind
 
 OLLAMA_N_CTX = 8192
 """What is asked of Ollama, whose own default leaves no room to think."""
@@ -39,14 +39,7 @@ async def probe(
     Raises:
         EngineError: the server can't be reached or understood, or does not serve the model.
     """
-    endpoint = transport.endpoint
-    if kind is None and endpoint.is_under("aliyuncs.com"):
-        kind = ServerKind.DASHSCOPE
-    listing = await transport.ask("GET", f"{endpoint.api}/models")
-    models = [_fields(item) for item in _sequence(listing.fields.get("data"))]
-    if not models and not (wanted and kind):
-        _require_listing(listing, transport)
-    found = kind or _kind_of(listing, models)
+    found, models = await _listed(transport, kind, is_needed=not (wanted and kind))
     card = _chosen(models, wanted, transport.endpoint.host, must_be_listed=found is not ServerKind.DASHSCOPE)
     served = ServedModel(
         kind=found,
@@ -57,6 +50,29 @@ async def probe(
     return _with_context(served, n_ctx)
 
 
+async def served_names(transport: Transport, kind: ServerKind | None) -> tuple[ServerKind, list[str]]:
+    """Ask for the names of the models alone.
+
+    Raises:
+        EngineError: the server can't be reached or understood.
+    """
+    found, models = await _listed(transport, kind, is_needed=True)
+    return found, [_text(model.get("id")) for model in models]
+
+
+async def _listed(
+    transport: Transport, kind: ServerKind | None, is_needed: bool
+) -> tuple[ServerKind, list[Fields]]:
+    endpoint = transport.endpoint
+    if kind is None and endpoint.is_under("aliyuncs.com"):
+        kind = ServerKind.DASHSCOPE
+    listing = await transport.ask("GET", f"{endpoint.api}/models")
+    models = [_fields(item) for item in _sequence(listing.fields.get("data"))]
+    if not models and is_needed:
+        _require_listing(listing, transport)
+    return kind or _kind_of(listing, models), models
+
+
 def _require_listing(listing: Answer, transport: Transport) -> None:
     if listing.status != 200:
         raise refusal(
@@ -64,7 +80,7 @@ def _require_listing(listing: Answer, transport: Transport) -> None:
             listing.body,
             listing.headers.get("location", ""),
             transport.endpoint,
-            transport.key,
+            transport.access,
         )
     if not isinstance(listing.value, dict) or not isinstance(listing.value.get("data"), list):
         raise EngineError("remote.not_a_server", host=transport.endpoint.host)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind, Switch
+from qwen3_chat.engine.remote.kinds import TRAITS, Switch
 from qwen3_chat.engine.remote.served_model import ServedModel
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.servers import ServerKind
 
 BUDGET_MESSAGE = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from qwen3_chat.engine.remote.endpoint import Endpoint
-from qwen3_chat.engine.remote.kinds import TRAITS, ServerKind
+from qwen3_chat.engine.remote.kinds import TRAITS
 from qwen3_chat.request import LoadedModel
+from qwen3_chat.servers import Endpoint, ServerKind
 
 ASSUMED_N_CTX = 32768
 """Qwen3's own context, where the server doesn't say how much of it it grants."""
@@ -64,8 +64,9 @@ class ServedModel:
         """The server's program with its version."""
         return " ".join(filter(None, (TRAITS[self.kind].label, self.version)))
 
-    def as_loaded(self, endpoint: Endpoint) -> LoadedModel:
-        """Describe it like a model that runs here."""
+    def as_loaded(self, endpoint: Endpoint, name: str = "") -> LoadedModel:
+        """Describe it like a model that runs here, on the server of that name or address."""
+        where = name or endpoint.host
         found = _QUANT.search(self.model_id.removesuffix(".gguf"))
         return LoadedModel(
             name=self.name,
@@ -78,7 +79,7 @@ class ServedModel:
             n_ctx_train=self.n_ctx_train or self.n_ctx,
             n_layers=0,
             n_gpu_layers=0,
-            device=f"{self.server} · {endpoint.host}",
+            device=f"{self.server} · {where}",
             is_demo=False,
-            engine=f"{TRAITS[self.kind].label} · {endpoint.host}",
+            engine=f"{TRAITS[self.kind].label} · {where}",
         )

@@ -7,14 +7,14 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 
-from qwen3_chat.engine.remote.endpoint import ApiKey, Endpoint
+from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.failures import refusal, unreachable
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
+from qwen3_chat.servers import Endpoint
 
 # A client library of 0.1 s at start, not the `openai` SDK of 1.1 s: pyproject.toml has the measurement.
 
@@ -40,9 +40,9 @@ class Patience:
 class Transport:
     """A pool of connections to one server; made when first needed, it costs 0.1 s."""
 
-    def __init__(self, endpoint: Endpoint, key: ApiKey | None, patience: Patience) -> None:
+    def __init__(self, endpoint: Endpoint, access: Access, patience: Patience) -> None:
         self.endpoint = endpoint
-        self.key = key
+        self.access = access
         self.patience = patience
         self._client: httpx2.AsyncClient | None = None
 
@@ -60,7 +60,7 @@ class Transport:
         except TimeoutError as error:
             raise self._slow(wait_s) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise unreachable(error, self.endpoint, self.patience.connect_s) from error
+            raise unreachable(error, self.endpoint, self.access, self.patience.connect_s) from error
 
     async def stream(
         self, url: str, body: Mapping[str, object], is_finished: Callable[[], bool]
@@ -113,7 +113,7 @@ class Transport:
                 return
             if not received and not is_last and isinstance(error, httpx2.TransportError):
                 raise _TryAgain(patience.pause_s) from error
-            raise unreachable(error, self.endpoint, self.patience.connect_s) from error
+            raise unreachable(error, self.endpoint, self.access, self.patience.connect_s) from error
 
     @asynccontextmanager
     async def _opened(
@@ -132,17 +132,20 @@ class Transport:
         if response.status_code in BUSY and not is_last and pause_s <= self.patience.longest_pause_s:
             raise _TryAgain(pause_s)
         location = response.headers.get("location", "")
-        raise refusal(response.status_code, body, location, self.endpoint, self.key)
+        raise refusal(response.status_code, body, location, self.endpoint, self.access)
 
     def _http(self) -> httpx2.AsyncClient:
         if self._client is None:
-            options: dict[str, Any] = {} if self.endpoint.is_encrypted else {"verify": False}
-            self._client = httpx2.AsyncClient(
-                headers={"User-Agent": "qwen3-chat", **(self.key.headers if self.key else {})},
-                timeout=httpx2.Timeout(None, connect=self.patience.connect_s),
-                trust_env=not self.endpoint.is_loopback,  # no proxy leads back to this machine
-                **options,
-            )
+            try:
+                self._client = httpx2.AsyncClient(
+                    headers=self.access.sent_headers,
+                    timeout=httpx2.Timeout(None, connect=self.patience.connect_s),
+                    verify=self.access.tls_context() if self.endpoint.is_encrypted else False,
+                    proxy=self.access.proxy_address,
+                    trust_env=not self.endpoint.is_loopback,  # no proxy leads back to this machine
+                )
+            except (ValueError, httpx2.InvalidURL) as error:
+                raise EngineError("remote.bad_proxy", host=self.endpoint.host) from error
         return self._client
 
     def _silence(self, received: bool) -> EngineError:

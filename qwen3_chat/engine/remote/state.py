@@ -1,0 +1,38 @@
+"""Whether a server is up, what it serves, how soon it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from qwen3_chat.engine.remote.engine import RemoteSettings
+from qwen3_chat.engine.remote.kinds import TRAITS
+from qwen3_chat.engine.remote.probing import served_names
+from qwen3_chat.engine.remote.transport import Patience, Transport
+from qwen3_chat.errors import EngineError
+
+BRIEF = Patience(connect_s=3, question_s=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a server said when it was asked for its models; `failure` is a sentence, empty where it is up."""
+
+    label: str = ""
+    models: tuple[str, ...] = ()
+    latency_s: float = 0.0
+    failure: str = ""
+
+
+async def look_at(settings: RemoteSettings, clock: Callable[[], float] = monotonic) -> ServerState:
+    """Ask a server for its models, once."""
+    transport = Transport(settings.endpoint, settings.access, BRIEF)
+    began_s = clock()
+    try:
+        kind, names = await served_names(transport, settings.kind)
+    except EngineError as error:
+        return ServerState(failure=str(error))
+    finally:
+        await transport.close()
+    return ServerState(TRAITS[kind].label, tuple(names), clock() - began_s)

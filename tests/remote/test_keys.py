@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends.fail import Keyring as NoKeyring
+from keyring.errors import KeyringLocked
+
+from qwen3_chat.engine.remote import ApiKey, access_to, key_at, key_for
+from qwen3_chat.errors import UsageError
+from qwen3_chat.servers import Endpoint, Secret, ServerProfile
+
+OWN, DASHSCOPE, OPENAI = "QWEN3_CHAT_API_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY"
+KEYS = {OWN: "own", DASHSCOPE: "dash", OPENAI: "open"}
+ALIYUN = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+CHOICES = [
+    ("http://gpu:8000", KEYS, "own"),
+    ("http://gpu:8000", {DASHSCOPE: "dash", OPENAI: "open"}, None),
+    ("http://gpu:8000", {OPENAI: "open", "OPENAI_BASE_URL": "http://gpu:8000/v1"}, "open"),
+    ("http://gpu:8000", {OPENAI: "open", "OPENAI_BASE_URL": "http://other:8000/v1"}, None),
+    ("https://api.openai.com/v1", {OPENAI: "open"}, "open"),
+    ("https://api.openai.com.evil.com/v1", {OPENAI: "open"}, None),
+    (ALIYUN, {DASHSCOPE: "dash"}, "dash"),
+    (ALIYUN, KEYS, "own"),
+    ("https://aliyuncs.com.evil.com", {DASHSCOPE: "dash"}, None),
+    ("http://gpu:8000", {OWN: "  \n"}, None),
+]
+
+
+@pytest.mark.parametrize(("url", "environ", "expected"), CHOICES)
+def test_a_key_goes_only_where_it_belongs(url: str, environ: dict[str, str], expected: str | None) -> None:
+    key = key_for(Endpoint.parse(url), environ)
+    assert (key.headers["Authorization"] if key else None) == (f"Bearer {expected}" if expected else None)
+
+
+@pytest.mark.parametrize("value", ["two words", "schlüssel", "line\nline"])
+def test_what_no_header_can_carry_is_no_key(value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        key_for(Endpoint.parse("http://gpu"), {OWN: value})
+    assert caught.value.key == "remote.bad_key"
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mode", "key"), [(0o600, None), (0o400, None), (0o640, "remote.key_file_open")])
+def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, key: str | None) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-file\n")
+    file.chmod(mode)
+    found = partial(key_for, Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(file)})
+    if key is None:
+        loaded = found()
+        assert loaded is not None
+        assert loaded.headers["Authorization"] == "Bearer sk-file"
+        return
+    with pytest.raises(UsageError) as caught:
+        found()
+    assert caught.value.key == key
+    assert "sk-file" not in str(caught.value)
+
+
+def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        key_for(Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(tmp_path / "none")})
+    assert caught.value.key == "remote.key_file_unreadable"
+
+
+def test_a_key_does_not_show_itself() -> None:
+    key = ApiKey("sk-secret")
+    assert "sk-secret" not in f"{key} {key!r} {[key]}"
+    assert key.removed_from("Incorrect API key: sk-secret") == "Incorrect API key: •••"
+
+
+class MemoryKeyring(KeyringBackend):
+    """A keyring that forgets."""
+
+    priority = 1
+
+    def __init__(self, passwords: dict[str, str]) -> None:
+        self._passwords = passwords
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if username == "locked":
+            raise KeyringLocked("The collection is locked. Really.")
+        return self._passwords.get(f"{service}/{username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._passwords[f"{service}/{username}"] = password
+
+
+@pytest.fixture
+def a_keyring() -> Iterator[None]:
+    before = keyring.get_keyring()
+    keyring.set_keyring(MemoryKeyring({"qwen3-chat/box": "sk-ring"}))
+    yield
+    keyring.set_keyring(before)
+
+
+def secret(text: str) -> Secret:
+    found = Secret.parse(text)
+    assert found is not None
+    return found
+
+
+@pytest.mark.usefixtures("a_keyring")
+def test_a_key_comes_from_where_the_profile_says(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-file")
+    file.chmod(0o600)
+    environ = {"TEAM_KEY": "sk-env", OWN: "sk-own"}
+    found = {
+        place: key_at(secret(place), environ).headers["Authorization"]
+        for place in ("env:TEAM_KEY", f"file:{file}", "keyring:box")
+    }
+    assert list(found.values()) == ["Bearer sk-env", "Bearer sk-file", "Bearer sk-ring"]
+
+
+NOT_THERE = [
+    ("env:NONE", "remote.no_variable"),
+    ("file:/nowhere/key", "remote.key_file_unreadable"),
+    ("file:~nobody-of-that-name/key", "remote.key_file_unreadable"),
+    ("keyring:other", "remote.not_in_keyring"),
+    ("keyring:locked", "remote.keyring_unusable"),
+]
+
+
+@pytest.mark.usefixtures("a_keyring")
+@pytest.mark.parametrize(("place", "key"), NOT_THERE)
+def test_a_key_that_is_not_where_it_should_be_is_told(place: str, key: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        key_at(secret(place), {})
+    assert caught.value.key == key
+    assert "\n" not in str(caught.value)
+
+
+def test_a_system_without_a_keyring_is_told_in_one_sentence() -> None:
+    before = keyring.get_keyring()
+    keyring.set_keyring(NoKeyring())  # type: ignore[no-untyped-call]
+    try:
+        with pytest.raises(UsageError, match="keyring can't be used") as caught:
+            key_at(secret("keyring:box"), {})
+    finally:
+        keyring.set_keyring(before)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_opens_its_server_with_key_headers_and_proxy() -> None:
+    profile = ServerProfile(
+        "box",
+        Endpoint.parse("http://box"),
+        key=secret("env:TEAM_KEY"),
+        headers={"X-Team": "blue", "X-Pass": secret("env:PASS")},
+        proxy=secret("env:PROXY"),
+    )
+    environ = {"TEAM_KEY": "sk-env", "PASS": "open sesame", "PROXY": "http://me:pw@proxy:1"}
+    access = access_to(profile, environ)
+    assert access.sent_headers == {
+        "User-Agent": "qwen3-chat",
+        "Authorization": "Bearer sk-env",
+        "X-Team": "blue",
+        "X-Pass": "open sesame",
+    }
+    assert access.proxy_address == "http://me:pw@proxy:1"
+    assert not any(value in repr(access) for value in environ.values())
+    quoted = "sk-env, open sesame and http://me:pw@proxy:1 of blue"
+    assert access.removed_from(quoted) == "•••, ••• and ••• of blue"
+
+
+def test_a_profile_without_a_key_gets_the_one_that_the_environment_has_for_its_address() -> None:
+    profile = ServerProfile("ali", Endpoint.parse(ALIYUN))
+    assert access_to(profile, {DASHSCOPE: "dash"}).sends_secrets
+    assert not access_to(profile, {OPENAI: "open"}).sends_secrets
