@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
+from qwen3_chat.events import AnswerDelta, ReasoningDelta
+from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
+from tests.engine import model_files
+from tests.engine.requests import ask, end_of, everything, said
+
+NO_THINK = ThinkingMode.NO_THINK
+CHAT = 7
+QUESTIONS = (
+    "How many r's in strawberries?",
+    "What is 17 + 25?",
+    "Count from 3 to 9.",
+    "Who are you?",
+    "What is the capital of France?",
+    "Spell banana backwards.",
+)
+OpenEngine = Callable[..., LocalEngine]
+
+
+@pytest.fixture
+async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngine]:
+    """Engines one after the other, which keep everything in one folder."""
+    engines: list[LocalEngine] = []
+
+    def open_one(worth_s: float = 0.0) -> LocalEngine:
+        keeping = Keeping(str(tmp_path), worth_s=worth_s)
+        engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", keeping=keeping)
+        engines.append(engine)
+        return engine
+
+    yield open_one
+    for engine in engines:
+        await engine.close()
+
+
+@pytest.fixture
+def cabinet(tmp_path: Path) -> SnapshotCabinet:
+    return SnapshotCabinet(tmp_path / "snapshots", 1 << 30)
+
+
+@pytest.fixture
+def snapshot_path(tmp_path: Path) -> Path:
+    return tmp_path / "snapshots" / f"{CHAT}.kv"
+
+
+async def answer(engine: LocalEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
+    """Have a request answered; return the reply and how many tokens of the prompt were evaluated."""
+    events = await everything(engine.generate(request))
+    end = end_of(events)
+    reply = ChatMessage(
+        Role.ASSISTANT,
+        "".join(event.text for event in events if isinstance(event, AnswerDelta)),
+        "".join(event.text for event in events if isinstance(event, ReasoningDelta)),
+        token_ids=end.token_ids,
+    )
+    return reply, end.usage.prompt_tokens - end.usage.reused_tokens
+
+
+async def hold(
+    engine: LocalEngine, number: int, turns: int = 1, mode: ThinkingMode = NO_THINK, chat_id: int = CHAT
+) -> ChatRequest:
+    """Hold a conversation; return the request that would be the next."""
+    request = ask(said(QUESTIONS[number % 6]), mode=mode, max_tokens=200, chat_id=chat_id)
+    for step in range(1, turns + 1):
+        reply, _ = await answer(engine, request)
+        question = said(QUESTIONS[(number + step) % 6])
+        request = replace(request, messages=(*request.messages, reply, question))
+    await engine.rest()
+    return request
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def change(path: Path, how: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(how(path.read_bytes()))
+
+
+async def fresh(open_engine: OpenEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
+    """Have a request answered where nothing is kept of it."""
+    engine = open_engine()
+    try:
+        return await answer(engine, replace(request, chat_id=None))
+    finally:
+        await engine.close()
+
+
+async def check_resumes(open_engine: OpenEngine, number: int) -> None:
+    mode = list(ThinkingMode)[number % 2]
+    first = open_engine()
+    upcoming = await hold(first, number, turns=2, mode=mode)
+    await first.close()
+    second = open_engine()
+    resumed, evaluated = await answer(second, upcoming)
+    measure = await second.measure(upcoming)
+    await second.close()
+    template = measure.total - sum(measure.per_message)
+    assert evaluated <= measure.per_message[-1] + template + 2
+    assert await fresh(open_engine, upcoming) == (resumed, measure.total)
+
+
+@pytest.mark.parametrize("number", range(2))
+async def test_a_new_process_goes_on_where_the_last_one_was(open_engine: OpenEngine, number: int) -> None:
+    await check_resumes(open_engine, number)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(2, 24))
+async def test_many_chats_go_on_as_if_evaluated_anew(open_engine: OpenEngine, number: int) -> None:
+    await check_resumes(open_engine, number)
+
+
+async def test_only_its_owner_may_read_a_snapshot(open_engine: OpenEngine, snapshot_path: Path) -> None:
+    engine = open_engine()
+    await hold(engine, 0)
+    await engine.close()
+    assert modes_in(snapshot_path.parent) == {snapshot_path.name: 0o600}
+
+
+async def test_what_is_quickly_evaluated_again_is_not_kept(
+    open_engine: OpenEngine, cabinet: SnapshotCabinet
+) -> None:
+    engine = open_engine(worth_s=3.0)
+    await hold(engine, 0)
+    await engine.close()
+    assert cabinet.chat_ids() == set()
+
+
+async def test_a_chat_that_is_left_is_kept_while_the_engine_runs(
+    open_engine: OpenEngine, cabinet: SnapshotCabinet
+) -> None:
+    engine = open_engine()
+    await hold(engine, 0)
+    engine.leave_chat()
+    await engine.rest()
+    assert cabinet.chat_ids() == {CHAT}
+
+
+async def test_of_three_chats_each_goes_on_at_once(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    upcoming = []
+    for number in range(3):
+        upcoming.append(await hold(engine, 2 * number, chat_id=number))
+        engine.leave_chat()
+    for request in upcoming:
+        measure = await engine.measure(request)
+        _, evaluated = await answer(engine, request)
+        template = measure.total - sum(measure.per_message)
+        assert evaluated <= measure.per_message[-1] + template + 2
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 3
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def shred(data: bytes) -> bytes:
+    return os.urandom(len(data))
+
+
+@pytest.mark.parametrize("damage", [flip, shred])
+async def test_a_damaged_snapshot_is_evaluated_anew(
+    open_engine: OpenEngine, snapshot_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    first = open_engine()
+    upcoming = await hold(first, 1)
+    await first.close()
+    change(snapshot_path, damage)
+    second = open_engine()
+    _, evaluated = await answer(second, upcoming)
+    assert evaluated == (await second.measure(upcoming)).total
+
+
+async def test_a_snapshot_of_another_model_is_not_loaded(
+    open_engine: OpenEngine, snapshot_path: Path, demo_gguf: Path, tmp_path: Path
+) -> None:
+    first = open_engine()
+    upcoming = await hold(first, 1)
+    await first.close()
+    copy = model_files.make(tmp_path / "copy.gguf", demo_gguf)
+    keeping = Keeping(str(tmp_path), worth_s=0)
+    other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", keeping=keeping)
+    _, evaluated = await answer(other, upcoming)
+    assert evaluated == (await other.measure(upcoming)).total
+    await other.close()
+
+
+async def test_a_snapshot_that_ended_a_process_is_never_tried_again(
+    open_engine: OpenEngine, snapshot_path: Path
+) -> None:
+    first = open_engine()
+    upcoming = await hold(first, 1)
+    pid = first.pid
+    await first.close()
+    snapshot_path.with_suffix(".loading").write_text(str(pid))
+    second = open_engine()
+    _, evaluated = await answer(second, upcoming)
+    assert evaluated == (await second.measure(upcoming)).total
+    assert modes_in(snapshot_path.parent) == {}
+
+
+async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, cabinet: SnapshotCabinet) -> None:
+    engine = open_engine()
+    await hold(engine, 0)
+    engine.leave_chat()
+    await engine.rest()
+    engine.forget_chat(CHAT)
+    assert cabinet.chat_ids() == set()
+    engine.leave_chat()
+    await engine.rest()
+    await engine.close()
+    assert cabinet.chat_ids() == set()
+
+
+async def test_a_stopped_reply_goes_on_in_a_new_process(open_engine: OpenEngine) -> None:
+    first = open_engine()
+    request = ask(said(QUESTIONS[2]), mode=ThinkingMode.THINK, max_tokens=12, chat_id=CHAT)
+    whole, _ = await answer(first, replace(request, max_tokens=200))
+    stopped, _ = await answer(first, request)
+    await first.close()
+    second = open_engine()
+    continued = replace(request, prefix=stopped, max_tokens=200)
+    reply, evaluated = await answer(second, continued)
+    assert reply.content.endswith(whole.content[-5:])
+    assert evaluated <= 2
