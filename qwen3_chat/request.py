@@ -34,6 +34,8 @@ class ChatRequest:
     thinking_budget: int | None = None
     hard_switch: bool = True
     prefix: ChatMessage | None = None
+    guesses: bool = True
+    """Whether tokens may be guessed and verified together where that is quicker; the reply is the same."""
     chat_id: int | None = None
 
 

@@ -16,6 +16,9 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
 from qwen3_chat.errors import EngineError
 
+MOST_OUTPUTS = 8
+"""The tokens of a batch that an output is wanted for; llama.cpp wants room for one for each sequence."""
+
 _LIVE, _AHEAD, _LEFT, _SPARE = range(4)
 _NO_ROOM, _ABORTED = 1, 2  # of llama_decode
 _TIMED_TOKENS = 5
@@ -191,7 +194,7 @@ class Context:
         return True
 
     def append(self, token: int) -> None:
-        """Evaluate one token; raises as `evaluate` does."""
+        """Evaluate one token; raises as `evaluate` does. Its output is the last."""
         self._next[0] = token
         status: int = L.llama_decode(self.pointer, self._batch_of_next)
         if status == _NO_ROOM:
@@ -199,6 +202,33 @@ class Context:
         self._sequences[_LIVE].append(token)
         if status:
             self._check(status, _LIVE)
+
+    def append_with_guess(self, token: int, guess: Sequence[int]) -> None:
+        """Evaluate a token and a guess of what follows, as one batch with an output for each.
+
+        Only `token` counts as evaluated. Each guessed one is to be confirmed, in order; `drop_guess` forgets
+        the others before anything else is evaluated. Raises as `evaluate` does.
+        """
+        live = self._sequences[_LIVE]
+        self._batch.fill([token, *guess], len(live), _LIVE, has_all_outputs=True)
+        status: int = L.llama_decode(self.pointer, self._batch.struct)
+        live.append(token)
+        self._check(status, _LIVE)
+
+    def confirm(self, token: int) -> None:
+        """Count a guessed token as evaluated."""
+        self._sequences[_LIVE].append(token)
+
+    def drop_guess(self) -> None:
+        """Forget what was guessed and not confirmed."""
+        L.llama_memory_seq_rm(self._memory, _LIVE, len(self.tokens), -1)
+
+    def has_room_for_guess(self, length: int) -> bool:
+        """Tell whether a token and a guess of so many fit without anything else having to go."""
+        return (
+            length < min(MOST_OUTPUTS, self._chunk_tokens)
+            and sum(map(len, self._sequences)) + length < self.n_ctx
+        )
 
     def _evaluate(self, tokens: Sequence[int], sequence: int) -> Iterator[int]:
         evaluated = self._sequences[sequence]
@@ -255,12 +285,12 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 class _Batch:
-    """Room for a chunk of tokens of one sequence, of which the last has an output."""
+    """Room for a chunk of tokens of one sequence, of which the last has an output, or all have."""
 
     def __init__(self, room_tokens: int) -> None:
         self.struct = L.llama_batch_init(room_tokens, 0, 1)  # lives as long as the process
 
-    def fill(self, tokens: Sequence[int], start: int, sequence: int) -> None:
+    def fill(self, tokens: Sequence[int], start: int, sequence: int, has_all_outputs: bool = False) -> None:
         """Put tokens in, the first of them at position `start`."""
         struct = self.struct
         struct.n_tokens = len(tokens)
@@ -269,4 +299,4 @@ class _Batch:
             struct.pos[index] = start + index
             struct.n_seq_id[index] = 1
             struct.seq_id[index][0] = sequence
-            struct.logits[index] = index + 1 == len(tokens)
+            struct.logits[index] = has_all_outputs or index + 1 == len(tokens)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.deltas import Deltas
+from qwen3_chat.engine.worker.guessing import Guessing
 from qwen3_chat.engine.worker.inbox import Job
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.prefix_ids import prefix_ids
@@ -78,7 +79,8 @@ class Reply:
             with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
                 for token in self._ids:
                     sampler.accept(token)
-                self.stop_reason = yield from self._decode(sampler)
+                with Guessing(self._context, known, is_on=self.request.guesses) as guessing:
+                    self.stop_reason = yield from self._decode(sampler, guessing)
         except AbortedError:
             self.stop_reason = StopReason.CANCELLED
         except EngineError:
@@ -98,12 +100,12 @@ class Reply:
         """Return the reply as far as it came."""
         return self._deltas.message(self._ids)
 
-    def _decode(self, sampler: Sampler) -> Generator[EngineEvent, None, StopReason]:
+    def _decode(self, sampler: Sampler, guessing: Guessing) -> Generator[EngineEvent, None, StopReason]:
         context, deltas, ids = self._context, self._deltas, self._ids
         end_ids, abort = self._model.vocab.end_ids, self._job.abort
         most_tokens = self._n_prefix + (self.request.max_tokens or context.n_ctx)
         while True:
-            token = sampler.sample(context.pointer)
+            token = sampler.sample(context.pointer, guessing.output)
             ids.append(token)
             if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()
@@ -116,9 +118,9 @@ class Reply:
                 return StopReason.CANCELLED
             if context.free_tokens < 1:
                 return StopReason.CONTEXT_FULL
-            context.append(token)
+            guessing.append(token)
             if deltas.in_reasoning and self._must_answer() and deltas.is_between_characters:
-                yield from self._end_thinking(sampler)
+                yield from self._end_thinking(sampler, guessing)
 
     def _must_answer(self) -> bool:
         """Tell whether the thinking has to end: asked for, at its budget, or near the end of the context."""
@@ -133,7 +135,7 @@ class Reply:
             or self._context.free_tokens <= reserve + len(self._early_end)
         )
 
-    def _end_thinking(self, sampler: Sampler) -> Iterator[EngineEvent]:
+    def _end_thinking(self, sampler: Sampler, guessing: Guessing) -> Iterator[EngineEvent]:
         """Write the end of the thinking in the model's place, as one batch."""
         forced, self._early_end = self._early_end, []
         if self._context.free_tokens <= len(forced):
@@ -142,8 +144,7 @@ class Reply:
             sampler.accept(token)
             self._ids.append(token)
             yield from self._deltas.feed(token)
-        for _ in self._context.evaluate(forced):
-            pass
+        guessing.extend(forced)
 
     def _early_end_ids(self) -> list[int]:
         vocab = self._model.vocab

@@ -33,9 +33,9 @@ class Sampler:
     ) -> None:
         L.llama_sampler_free(self._chain)
 
-    def sample(self, context: Any) -> int:
-        """Draw a token from the last output of a context, and take note of it."""
-        token: int = L.llama_sampler_sample(self._chain, context, -1)
+    def sample(self, context: Any, output: int = -1) -> int:
+        """Draw a token from an output of the context's last batch, and take note of it."""
+        token: int = L.llama_sampler_sample(self._chain, context, output)
         return token
 
     def accept(self, token: int) -> None:
