@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import ui
+
+
+@pytest.mark.full
+def test_every_side_and_every_stream_is_in_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["--answers", "3", "--rounds", "2", "--widgets", "1", "--tokens", "80"]) == 0
+    printed = capsys.readouterr().out
+    for row in (*ui.MEASURES, "widgets", "memory, MB", *ui.TEXTS, "nothing"):
+        assert f"\n{row} " in printed
