@@ -180,6 +180,6 @@ def thinking_of(name: str) -> Thinking:
 
 
 def find(name: str) -> FamilyModel | None:
-    """Find a model by its name in any case, with or without `Qwen3-`."""
-    wanted = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower())
+    """Find a model by its name in any case, with or without `Qwen3-`, with hyphens or spaces."""
+    wanted = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower().replace(" ", "-"))
     return next((model for model in FAMILY if model.name.lower() == wanted), None)

@@ -1,4 +1,4 @@
-"""What the commands say about the machine they run on."""
+"""The machine that a command runs on."""
 
 from __future__ import annotations
 
@@ -6,55 +6,19 @@ import asyncio
 from pathlib import Path
 
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.fit import Machine
 from qwen3_chat.hardware import Hardware, probe
-from qwen3_chat.plain import plain
 from qwen3_chat.request import LoadSettings
-from qwen3_chat.sizes import write_size
-from qwen3_chat.texts import t
-from qwen3_chat.wording import SEPARATOR
 
 
 def look(engine_log: Path) -> Hardware:
     """Probe this machine, with llama.cpp in a process that ends right after."""
-    return asyncio.run(_look(engine_log))
+    return asyncio.run(probed(engine_log))
 
 
-async def _look(engine_log: Path) -> Hardware:
+async def probed(engine_log: Path) -> Hardware:
+    """Probe this machine from within an event loop."""
     engine = LocalEngine(LoadSettings(path=""), engine_log)
     try:
         return await probe(engine.devices)
     finally:
         await engine.close()
-
-
-def hardware_line(hardware: Hardware) -> str:
-    """Write the machine in one line."""
-    parts = [
-        t("hardware.cpu", name=plain(hardware.cpu_name), n_cores=hardware.n_cores),
-        t(
-            "hardware.ram",
-            free=write_size(hardware.ram.available_bytes),
-            total=write_size(hardware.ram.total_bytes),
-        ),
-    ]
-    if hardware.ram.limit_bytes:
-        parts.append(t("hardware.ram_limit", limit=write_size(hardware.ram.limit_bytes)))
-    return SEPARATOR.join([*parts, *gpu_parts(hardware.machine)])
-
-
-def machine_line(machine: Machine) -> str:
-    """Write a machine that was described in one line."""
-    return SEPARATOR.join(
-        [t("hardware.ram_only", free=write_size(machine.ram_free_bytes)), *gpu_parts(machine)]
-    )
-
-
-def gpu_parts(machine: Machine) -> list[str]:
-    """Write each GPU with its memory."""
-    if not machine.gpus:
-        return [t("hardware.no_gpu")]
-    return [
-        t("hardware.gpu", name=plain(gpu.name) or t("hardware.a_gpu"), free=write_size(gpu.free_bytes))
-        for gpu in machine.gpus
-    ]

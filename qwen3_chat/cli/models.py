@@ -10,13 +10,14 @@ import msgspec
 from qwen3_chat import gguf
 from qwen3_chat.catalog import FAMILY, FamilyModel, GoodFor, Shape, find, other_model
 from qwen3_chat.catalog.family import USUAL_QUANTS
-from qwen3_chat.cli.machine import hardware_line, look, machine_line
+from qwen3_chat.cli.machine import look
 from qwen3_chat.cli.places import model_places
 from qwen3_chat.config import paths_from
 from qwen3_chat.errors import ModelError
 from qwen3_chat.fit import Assessment, Fit, Machine, Placement, Recommendation, assess, recommend
 from qwen3_chat.fit.reasons import write_speed
 from qwen3_chat.hardware import Hardware, advise, machine_like
+from qwen3_chat.hardware.in_words import hardware_line, machine_line
 from qwen3_chat.library import InstalledModel, installed_models, models_elsewhere
 from qwen3_chat.plain import plain
 from qwen3_chat.request import KvType

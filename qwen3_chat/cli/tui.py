@@ -6,15 +6,13 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 
-from qwen3_chat.cli.advice import advise
 from qwen3_chat.cli.build import open_runtime
+from qwen3_chat.cli.model_desk import make_desk
 from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.config import load_settings, paths_from, save_setting
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.errors import ConfigError, UsageError
+from qwen3_chat.config import load_settings, paths_from
+from qwen3_chat.config.kept import KeptSettings
+from qwen3_chat.errors import UsageError
 from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -38,21 +36,19 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     settings = loaded.settings
     themes = load_themes(paths.themes)
     async with open_runtime(choice, settings, paths, chat) as runtime:
-        engine = runtime.engine
         screen = ChatScreen(
             runtime.session,
             runtime.store,
             Drafts(runtime.store, paths.draft),
             paths.models,
             settings.exports or paths.exports,
-            settings.thinking_display,
-            partial(advise, engine) if isinstance(engine, LocalEngine) else None,
+            settings,
+            make_desk(runtime.session, choice, settings, paths),
         )
         app = ChatApp(
             screen,
             themes.themes,
-            settings.theme,
-            partial(_remember_theme, paths.settings_file),
+            KeptSettings(settings, paths.settings_file),
             paths.data / "copied.txt",
             [str(problem) for problem in (*loaded.problems, *themes.problems)],
         )
@@ -64,8 +60,3 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
                 )
         await app.run_async()
         return app.return_code or 0
-
-
-def _remember_theme(file: Path, name: str) -> None:
-    with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
-        save_setting(file, "theme", name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qwen3_chat.fit.assessment import Assessment, Fit, assess
 from qwen3_chat.fit.machine import Gpu, Machine
 from qwen3_chat.fit.placement import Placement, Plan
-from qwen3_chat.fit.recommendation import Recommendation, recommend
+from qwen3_chat.fit.recommendation import Recommendation, best_quant, recommend
 
 __all__ = [
     "Assessment",
@@ -16,5 +16,6 @@ __all__ = [
     "Plan",
     "Recommendation",
     "assess",
+    "best_quant",
     "recommend",
 ]

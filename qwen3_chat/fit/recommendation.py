@@ -48,6 +48,12 @@ def recommend(machine: Machine, n_ctx: int | None = None) -> Recommendation:
     return Recommendation(smallest, reason, None, tuple(rejected[:-1]))
 
 
+def best_quant(model: FamilyModel, machine: Machine, n_ctx: int | None = None) -> Assessment:
+    """Choose the best quant of one model that keeps what its default one has: pace, place, full context."""
+    first = assess(model, model.default_quant, machine, n_ctx)
+    return _best_quant(first, machine, n_ctx) if first.is_usable else first
+
+
 def _best_quant(first: Assessment, machine: Machine, n_ctx: int | None) -> Assessment:
     """Choose the best quant with the full context, in the same place as the default one."""
     for quant in _BY_QUALITY:

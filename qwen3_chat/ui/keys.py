@@ -15,7 +15,16 @@ def key(name: str, keys: str, action: str, *, show: bool = True, priority: bool 
     )
 
 
-NAMES = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+NAMES = {
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "delete": "Del",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+}
 
 
 def key_name(name: str) -> str:
@@ -28,6 +37,21 @@ def short_key_name(name: str) -> str:
     return key_name(name).replace("Ctrl+", "^")
 
 
+MESSAGE_KEYS = [
+    key("edit_message", "e,enter", "message('edit')", priority=True),
+    key("answer_message", "r", "message('answer')", priority=True),
+    key("other_mode", "m", "message('other_mode')", priority=True),
+    key("copy_message", "c", "message('copy')", priority=True),
+    key("code_blocks", "b", "message('code')", priority=True),
+    key("quote", "q", "message('quote')", priority=True),
+    key("delete_message", "d,delete", "message('delete')", priority=True),
+    key("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
+    key("later_version", "right,right_square_bracket", "message('later')", priority=True),
+    key("leave", "escape", "leave"),
+    key("undo_deletion", "ctrl+z", "undo_deletion", priority=True),
+]
+"""What can be done to the marked message; the letters are letters again where none is."""
+
 CHAT_KEYS = [
     key("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
     key("stop", "escape", "stop"),
@@ -37,11 +61,14 @@ CHAT_KEYS = [
     key("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
     key("new_chat", "ctrl+n", "new_chat", priority=True),
     key("chats", "ctrl+r", "chats", priority=True),
+    key("models", "f7", "models", priority=True),
     key("export", "ctrl+s", "export", priority=True),
     key("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key("retry", "f5", "retry", show=False, priority=True),
     key("earlier_variant", "f2,alt+left", "variant(-1)"),
     key("later_variant", "f3,alt+right", "variant(1)"),
+    key("mark_earlier", "ctrl+up,alt+up", "mark(-1)", show=False, priority=True),
+    key("mark_later", "ctrl+down,alt+down", "mark(1)", show=False, priority=True),
     key("page_up", "pageup", "page_up", show=False, priority=True),
     key("page_down", "pagedown", "page_down", show=False, priority=True),
     key("to_end", "ctrl+end", "to_end", show=False, priority=True),
@@ -51,6 +78,7 @@ CHAT_KEYS = [
 APP_KEYS = [
     key("help", "f1", "help", priority=True),
     key("palette", "ctrl+p", "command_palette", show=False, priority=True),
+    key("settings", "f12", "settings", show=False, priority=True),
     key("next_theme", "f9", "next_theme", show=False, priority=True),
     key("quit", "ctrl+q", "quit", priority=True),
 ]

@@ -10,6 +10,7 @@ from textual import on, work
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.prompt import only_a_tag, typed_mode
 from qwen3_chat.session import SessionEvent
+from qwen3_chat.session.fixed_thinking import fixed_mode
 from qwen3_chat.texts import t
 from qwen3_chat.ui.screens.conversation import ConversationScreen
 from qwen3_chat.ui.telling import telling
@@ -32,11 +33,10 @@ class TurnActions(ConversationScreen):
         if model is None or self.session.messages:
             return
         self.show_messages()
-        if model.is_demo and self.advise is not None:
-            with telling(self):
-                self.advice = await self.advise()
-            if not self.session.messages and not self.is_answering:
-                self.show_messages()
+        self.engine_prepared()
+
+    def engine_prepared(self) -> None:
+        """Go on where a model is ready and nothing was said yet."""
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
@@ -51,8 +51,12 @@ class TurnActions(ConversationScreen):
             if not self.session.messages:
                 self.transcript.show([])
             self.transcript.to_end()
-            self.take_turn(self.session.send(text), text)
+            self.take_turn(self.events_for(text), text)
         self.input.clear_sent(text)
+
+    def events_for(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+        """Begin the turn of what was typed."""
+        return self.session.send(text)
 
     def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
         """Run one turn to its end; at once it is known that one runs."""
@@ -61,17 +65,17 @@ class TurnActions(ConversationScreen):
 
     @work(group="turn", exclusive=True, exit_on_error=False)
     async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
-        before = len(self.session.messages)
+        before = self.session.messages
         try:
             with telling(self):
                 await self._run(events)
         finally:
             self.is_answering = False
-            if len(self.session.messages) == before:
+            if self.session.messages == before:
                 self.input.put_back(typed)
             self.show_state()
         with telling(self):
-            await self.show_variants()
+            await self.show_versions()
             self.show_state()
         self.turn_is_over()
 
@@ -98,6 +102,9 @@ class TurnActions(ConversationScreen):
     @work(group="mode", exclusive=True)
     async def set_mode(self, mode: ThinkingMode) -> None:
         """Remember the mode with the chat, then show it."""
+        if (fixed := fixed_mode(self.session.engine.model)) is not None:
+            self.notify(t(f"ui.fixed_mode.{fixed.value}"))
+            return
         with telling(self):
             await self.session.set_toggle(mode)
         self.show_state()
@@ -129,8 +136,10 @@ class TurnActions(ConversationScreen):
         await self.session.engine.end_thinking()
 
     def action_retry(self) -> None:
-        """Answer the latest message again."""
-        self.take_turn(self.session.answer_again())
+        """Answer the latest message again, or the marked one."""
+        messages = self.session.messages
+        if messages:
+            self.take_turn(self.chat_tree.answer_instead(self.transcript.marked or messages[-1].id))
 
     def action_continue_reply(self) -> None:
         """Go on with the reply that was stopped."""

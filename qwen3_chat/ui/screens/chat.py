@@ -5,11 +5,12 @@ from __future__ import annotations
 from qwen3_chat.ui.actions.chats import ChatActions
 from qwen3_chat.ui.actions.context import ContextActions
 from qwen3_chat.ui.actions.drafts import DraftKeeping
-from qwen3_chat.ui.actions.variants import VariantActions
-from qwen3_chat.ui.keys import CHAT_KEYS
+from qwen3_chat.ui.actions.messages import MessageActions
+from qwen3_chat.ui.actions.models import ModelActions
+from qwen3_chat.ui.keys import CHAT_KEYS, MESSAGE_KEYS
 
 
-class ChatScreen(DraftKeeping, ContextActions, VariantActions, ChatActions):
+class ChatScreen(DraftKeeping, ModelActions, ContextActions, MessageActions, ChatActions):
     """Transcript, input and state of one chat; what can be done is in its bases, a group in each."""
 
-    BINDINGS = [*CHAT_KEYS]
+    BINDINGS = [*MESSAGE_KEYS, *CHAT_KEYS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
@@ -10,13 +9,17 @@ from textual import getters
 from textual.app import ComposeResult
 
 from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.config import Settings
 from qwen3_chat.session import ChatSession
+from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.drafts import Drafts
-from qwen3_chat.session.variants import Variants
+from qwen3_chat.session.fixed_thinking import fixed_mode
+from qwen3_chat.session.variants import Variants, Versions
+from qwen3_chat.shelf import ModelDesk
 from qwen3_chat.store import Store
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import ThinkingDisplay
-from qwen3_chat.ui.entries import entries_of
+from qwen3_chat.ui.entries import entries_of, versioned_header
 from qwen3_chat.ui.leaving import work_ended
 from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.turn_view import TurnView
@@ -24,9 +27,9 @@ from qwen3_chat.ui.welcome import welcome
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.key_bar import KeyBar
+from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
-from qwen3_chat.ui.widgets.transcript import Transcript
 
 
 class ConversationScreen(ReadingScreen):
@@ -35,6 +38,7 @@ class ConversationScreen(ReadingScreen):
     A group is a subclass; its `check_action` answers for its own actions and leaves the others to `super()`.
     """
 
+    transcript = getters.query_one(MarkedTranscript)
     title_bar = getters.query_one(TitleBar)
     status_bar = getters.query_one(StatusBar)
 
@@ -45,8 +49,8 @@ class ConversationScreen(ReadingScreen):
         drafts: Drafts,
         models: Path,
         exports: Path,
-        thinking_display: str = "auto",
-        advise: Callable[[], Awaitable[str]] | None = None,
+        settings: Settings,
+        desk: ModelDesk | None = None,
     ) -> None:
         super().__init__()
         self.session = session
@@ -54,25 +58,27 @@ class ConversationScreen(ReadingScreen):
         self.drafts = drafts
         self.models = models
         self.exports = exports
-        self.advise = advise
+        self.desk = desk
         self.advice = ""
         self.is_answering = False
-        self.variants = Variants()
-        self._thinking_display = ThinkingDisplay(thinking_display)
+        self.chat_tree = ChatTree(session, store)
+        self.versions = Versions()
+        self.settings = settings
 
     def compose(self) -> ComposeResult:
         """Lay out from top to bottom."""
         yield TitleBar()
-        yield Transcript(copy_label=t("ui.copy"))
+        yield MarkedTranscript(copy_label=t("ui.copy"))
         yield ActivityLine()
-        yield ChatInput(t("ui.input.placeholder"))
+        yield ChatInput()
         yield StatusBar()
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Show the chat."""
         self.turn = TurnView(self.transcript, self.activity_line, monotonic)
-        self.transcript.thinking_display = self._thinking_display
+        self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
+        self.input.enter_sends = self.settings.enter_key == "send"
         self.set_interval(0.25, self.tick)
         self.input.focus()
         self.show_chat()
@@ -94,6 +100,7 @@ class ConversationScreen(ReadingScreen):
         entries = entries_of(self.session.messages)
         empty = [] if entries else [welcome(self.session.engine.model, self.models, self.advice)]
         self.transcript.show([*entries, *empty, *self.turn.notices])
+        self.show_version_counts()
         if empty and not self.turn.notices:
             self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
 
@@ -110,20 +117,39 @@ class ConversationScreen(ReadingScreen):
         meta = next(replies, None)
         self.status_bar.status = Status(
             mode=session.mode,
+            mode_is_fixed=fixed_mode(session.engine.model) is not None,
+            download=self.status_bar.status.download,
             model=session.engine.model,
             usage=self.turn.usage or (meta.usage if meta else None),
             timings=meta.timings if meta else None,
-            variants=(self.variants.shown + 1, self.variants.count),
+            variants=(self.chosen_versions.shown + 1, self.chosen_versions.count),
             counts_exactly=session.engine.capabilities.exact_counts,
         )
         self.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
         self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
         self.refresh_bindings()
 
-    async def show_variants(self) -> None:
-        """Count the versions at the end of the chat, for the keys that walk through them."""
-        self.variants = await self.session.variants()
+    async def show_versions(self) -> None:
+        """Count the versions of each message, for their headers and for the keys that walk through them."""
+        self.versions = await self.chat_tree.versions()
+        self.show_version_counts()
         self.refresh_bindings()
+
+    def show_version_counts(self) -> None:
+        """Write into the headers which version of how many is shown."""
+        self.transcript.retitle(
+            {
+                stored.id: versioned_header(stored, versions)
+                for stored in self.session.messages
+                if (versions := self.versions.of(stored.id)).count
+            }
+        )
+
+    @property
+    def chosen_versions(self) -> Variants:
+        """The versions of the marked message, or of the end of the chat."""
+        marked = self.transcript.marked
+        return self.versions.at_end if marked is None else self.versions.of(marked)
 
     @property
     def is_ready(self) -> bool:

@@ -27,6 +27,10 @@ class Status:
     counts_exactly: bool = True
     variants: tuple[int, int] = (1, 1)
     """Which version of the end of the chat is shown, of how many."""
+    mode_is_fixed: bool = False
+    """Whether the model has this one mode only."""
+    download: str = ""
+    """How far the models are that are being fetched."""
 
 
 def status_parts(status: Status) -> list[str]:
@@ -41,6 +45,8 @@ def status_parts(status: Status) -> list[str]:
         parts.append(
             t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
+    if status.download:
+        parts.insert(0, plain(status.download))
     if status.variants[1] > 1:
         parts.append(t("ui.status.variant", shown=status.variants[0], count=status.variants[1]))
     if timings is not None and timings.tokens_per_s:
@@ -77,7 +83,8 @@ class StatusBar(Widget):
         """Draw the mode, then the parts that fit."""
         mode = self.status.mode
         style = "status-bar--think" if mode is ThinkingMode.THINK else "status-bar--no-think"
-        line = Content.styled(t(f"ui.mode.{mode.value}"), self.get_visual_style(style))
+        kind = "fixed" if self.status.mode_is_fixed else "mode"
+        line = Content.styled(t(f"ui.{kind}.{mode.value}"), self.get_visual_style(style))
         for part in status_parts(self.status):
             longer = line + Content.styled(SEPARATOR + part, self.get_visual_style("status-bar--part"))
             if longer.cell_length > self.content_size.width:

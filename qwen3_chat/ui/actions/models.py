@@ -1,0 +1,99 @@
+"""The actions on models: choose another one, fetch one while the chat goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from textual import work
+
+from qwen3_chat.session import EngineChoice, LocalModel, SessionEvent, use_engine
+from qwen3_chat.shelf import Download, Phase
+from qwen3_chat.texts import t
+from qwen3_chat.ui.actions.turns import TurnActions
+from qwen3_chat.ui.model_lines import status_words
+from qwen3_chat.ui.screens.models import ModelsScreen
+from qwen3_chat.ui.telling import telling
+
+
+class ModelActions(TurnActions):
+    """A chat goes on with another model; what is sent meanwhile waits for it."""
+
+    def on_mount(self) -> None:
+        """Follow the downloads."""
+        self._switching = asyncio.Lock()
+        if self.desk is not None:
+            self.desk.downloads.listeners.append(self.download_changed)
+
+    async def settle(self) -> None:
+        """Pause the downloads, then end whatever runs."""
+        if self.desk is not None:
+            self.desk.downloads.listeners.remove(self.download_changed)
+            await self.desk.downloads.close()
+        await super().settle()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if action == "models":
+            return self.desk is not None and not self.is_answering
+        return super().check_action(action, parameters)
+
+    @work(group="models", exclusive=True)
+    async def action_models(self) -> None:
+        """Choose a model, or fetch one."""
+        assert self.desk is not None
+        self.app.clear_notifications()
+        choice = await self.app.push_screen_wait(ModelsScreen(self.desk, self.session.engine.model))
+        if choice is not None:
+            self.switch(choice)
+
+    @work(group="load", exclusive=True, exit_on_error=False)
+    async def switch(self, choice: EngineChoice) -> None:
+        """Go on with another model, once the one in use has given back its memory."""
+        assert self.desk is not None
+        with telling(self):
+            engine = self.desk.make_engine(choice)
+            async with self._switching:
+                await self._run(use_engine(self.session, engine))
+        self.status_bar.status = replace(self.status_bar.status, download="")
+        if not self.session.messages:
+            self.show_messages()
+        self.show_state()
+
+    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn, with the model that is being loaded where one is."""
+        super().take_turn(self._after_switching(events), typed)
+
+    async def _after_switching(
+        self, events: AsyncGenerator[SessionEvent, None]
+    ) -> AsyncGenerator[SessionEvent, None]:
+        async with self._switching:
+            pass
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    def download_changed(self, download: Download) -> None:
+        """Show how far it is; use a first real model at once where nothing was said yet."""
+        assert self.desk is not None
+        words = status_words(self.desk.downloads.states.values())
+        if words != self.status_bar.status.download:
+            self.status_bar.status = replace(self.status_bar.status, download=words)
+        name = " ".join(download.key)
+        if download.phase is Phase.FAILED:
+            self.notify(download.said, title=t("ui.notice.not_fetched", name=name), severity="error")
+        elif download.phase is Phase.DONE and download.path is not None:
+            if self._awaits_a_model:
+                self.notify(t("ui.notice.fetched_and_used", name=name))
+                self.switch(LocalModel(download.path))
+            else:
+                self.notify(t("ui.notice.fetched", name=name), timeout=15)
+
+    @property
+    def _awaits_a_model(self) -> bool:
+        """Whether there is nothing yet but the demo, unused."""
+        model = self.session.engine.model
+        is_in_chat = self.app.screen is self
+        return is_in_chat and not self.session.messages and model is not None and model.is_demo
