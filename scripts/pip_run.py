@@ -76,7 +76,11 @@ def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def run_pip(python: Path, arguments: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
     """Run `pip ARGUMENTS` to its end; raise `PipFailed` or, where it is stopped, KeyboardInterrupt."""
-    command = [str(python), "-m", "pip", *arguments, "--verbose"]
+    run_told([str(python), "-m", "pip", *arguments, "--verbose"], log, environ)
+
+
+def run_told(command: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
+    """Run pip, CMake or a program that reports like them; raise as `run_pip` does."""
     print("$", *command, file=log, flush=True)
     lines: list[str] = []
     with (

@@ -12,9 +12,9 @@ from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.counting import estimated, measure
 from qwen3_chat.engine.remote.failures import said
-from qwen3_chat.engine.remote.kinds import TRAITS
+from qwen3_chat.engine.remote.kinds import TRAITS, Lack
 from qwen3_chat.engine.remote.probing import probe
-from qwen3_chat.engine.remote.reply import ReplyReader
+from qwen3_chat.engine.remote.reply import ReplyFacts, ReplyReader
 from qwen3_chat.engine.remote.requests import chat_body
 from qwen3_chat.engine.remote.served_model import ServedModel
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
@@ -55,6 +55,7 @@ class RemoteEngine:
         self._reply: ReplyReader | None = None
         self._put: Put | None = None
         self._said: set[str] = set()
+        self.last_reply = ReplyFacts()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -71,6 +72,12 @@ class RemoteEngine:
             if self._served is None
             else self._served.as_loaded(self._settings.endpoint, self._settings.name)
         )
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """What the server does not offer, as far as it is known."""
+        kind = self._served.kind if self._served else self._settings.kind or ServerKind.OPENAI
+        return TRAITS[kind].lacks
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Ask the server what it serves; ends with `EngineFailed` if it can't be or was cancelled."""
@@ -224,6 +231,7 @@ class RemoteEngine:
         for value in decoder.flush():
             _put_all(put, reply.feed(value))
         _put_all(put, reply.flush())
+        self.last_reply = reply.facts
         if decoder.damaged:
             put(Notice("remote.damaged", {"count": decoder.damaged}))
         failure = failure or (None if stopped else self._fault(reply, decoder, served))

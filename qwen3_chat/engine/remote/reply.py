@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, ToolCall, Usage
 from qwen3_chat.engine.remote.characters import WholeCharacters
@@ -22,6 +23,17 @@ from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter, TagScanner
 
 FULL_WITHIN = 4
 """Tokens that servers may leave of a context that they call full."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFacts:
+    """How the server told what it said: figures, and parts that it left to be found in the text."""
+
+    told_usage: bool = False
+    told_reused: bool = False
+    thinking_from_tags: bool = False
+    calls_from_tags: bool = False
+
 
 THINK_MARKS = (Mark.THINK_OPEN, Mark.THINK_CLOSE)
 
@@ -51,6 +63,7 @@ class ReplyReader:
         self._has_reasoning_field = False
         self._calls: dict[int, list[CallPiece]] = {}
         self._n_calls = 0
+        self._meant_marks: set[Mark] = set()
         self._finish = ""
         self._report = UsageReport()
         self._n_reasoning = 0  # pieces, each of a token or a few
@@ -68,6 +81,16 @@ class ReplyReader:
     def is_finished(self) -> bool:
         """Whether the model has said all; figures may still follow."""
         return self.is_done or bool(self._finish)
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """How it was told, as far as it has arrived."""
+        return ReplyFacts(
+            told_usage=self._report.prompt_tokens is not None,
+            told_reused=self._report.cached_tokens is not None,
+            thinking_from_tags=not self._meant_marks.isdisjoint(THINK_MARKS),
+            calls_from_tags=not self._meant_marks.issubset(THINK_MARKS),
+        )
 
     @property
     def in_reasoning(self) -> bool:
@@ -182,8 +205,11 @@ class ReplyReader:
     def _split(self, part: str | Mark) -> list[EngineEvent]:
         if self._splitter is None:
             self._splitter = ReplySplitter(self._opened_by_prompt and not self._has_reasoning_field)
-        if isinstance(part, Mark) and not self._is_meant(part):
-            part = str(part)
+        if isinstance(part, Mark):
+            if self._is_meant(part):
+                self._meant_marks.add(part)
+            else:
+                part = str(part)
         return self._counted(self._splitter.feed(part))
 
     def _is_meant(self, mark: Mark) -> bool:

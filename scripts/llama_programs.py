@@ -1,0 +1,87 @@
+"""The programs of llama.cpp that tests and benchmarks compare with, compiled once into `build`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TextIO
+
+from environment import ROOT, compiled_requirement, ready
+from pip_run import PipFailed, run_pip, run_told, telling_lines
+from speech import t
+
+FOLDER = ROOT / "build"
+PROGRAMS = ("llama-server", "ggml-rpc-server", "llama-bench")
+OPTIONS = (
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DBUILD_SHARED_LIBS=OFF",
+    "-DGGML_RPC=ON",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_APP=OFF",
+    "-DLLAMA_BUILD_UI=OFF",
+    "-DLLAMA_USE_PREBUILT_UI=OFF",  # it would be downloaded
+)
+
+
+def main() -> int:
+    """Compile what is not there yet, telling how far it is; return the exit status."""
+    requirement = compiled_requirement(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
+    stamp = FOLDER / "llama.cpp.txt"
+    wanted = "\n".join([requirement, *PROGRAMS, *OPTIONS])
+    if not (_is_stamped(stamp, wanted) and all((FOLDER / name).is_file() for name in PROGRAMS)):
+        python = ready().python
+        print(t("scripts.llama_server_building"), flush=True)
+        FOLDER.mkdir(exist_ok=True)
+        log_file = FOLDER / "llama.cpp.log"
+        try:
+            with open(log_file, "w", encoding="utf-8") as log:
+                _compile(python, requirement, log)
+        except PipFailed as failure:
+            print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
+            print(t("scripts.llama_server_failed", log=log_file.relative_to(ROOT)), file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(t("scripts.interrupted"), file=sys.stderr)
+            return 130
+        stamp.write_text(wanted, "utf-8")
+    print(t("scripts.llama_server_ready", path=(FOLDER / PROGRAMS[0]).relative_to(ROOT)), flush=True)
+    return 0
+
+
+def _compile(python: Path, requirement: str, log: TextIO) -> None:
+    with tempfile.TemporaryDirectory(prefix="llama.cpp-") as name:
+        folder = Path(name)
+        source_only = ("--no-binary", "llama-cpp-python", "--no-deps")
+        run_pip(python, ["download", *source_only, "--dest", name, requirement], log, os.environ)
+        (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+        (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
+        cmake = _cmake(python, log)
+        run_told([cmake, "-S", str(source), "-B", str(folder / "build"), *OPTIONS], log, os.environ)
+        jobs = str(os.cpu_count() or 1)
+        targets = ("--target", *PROGRAMS)
+        run_told([cmake, "--build", str(folder / "build"), *targets, "--parallel", jobs], log, os.environ)
+        for program in PROGRAMS:
+            draft = FOLDER / f"{program}.new"
+            shutil.copy(folder / "build" / "bin" / program, draft)
+            draft.replace(FOLDER / program)  # one that runs keeps its file
+
+
+def _cmake(python: Path, log: TextIO) -> str:
+    """Find CMake, from the package index where the system has none."""
+    if found := shutil.which("cmake"):
+        return found
+    run_pip(python, ["install", "cmake"], log, os.environ)
+    return str(python.with_name("cmake"))
+
+
+def _is_stamped(stamp: Path, wanted: str) -> bool:
+    return stamp.is_file() and stamp.read_text("utf-8") == wanted
