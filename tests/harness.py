@@ -11,9 +11,12 @@ from time import monotonic
 import pytest
 from textual.pilot import Pilot
 
+from qwen3_chat.config import load_settings
+from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.engine import Engine
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.drafts import Drafts
+from qwen3_chat.shelf import ModelDesk
 from qwen3_chat.store import Store
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -78,6 +81,7 @@ async def open_app(
     size: tuple[int, int] = (80, 24),
     resume: int | None = None,
     options: TurnOptions | None = None,
+    desk: ModelDesk | None = None,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await Store.open(folder / "chats.db")
@@ -85,13 +89,19 @@ async def open_app(
     if resume is not None:
         await session.resume(resume)
     (folder / "exports").mkdir(exist_ok=True)
+    loaded = load_settings(folder / "config.toml")
     screen = ChatScreen(
-        session, store, Drafts(store, folder / "draft.json"), folder / "models", folder / "exports"
+        session,
+        store,
+        Drafts(store, folder / "draft.json"),
+        folder / "models",
+        folder / "exports",
+        loaded.settings,
+        desk,
     )
     themes = load_themes(folder / "themes").themes
-    app = ChatApp(
-        screen, themes, "qwen-dark", remember_theme=lambda name: None, copied_file=folder / "copied.txt"
-    )
+    kept = KeptSettings(loaded.settings, folder / "config.toml")
+    app = ChatApp(screen, themes, kept, copied_file=folder / "copied.txt")
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

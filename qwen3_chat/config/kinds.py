@@ -83,7 +83,7 @@ class Setting:
     def written(value: object) -> str:
         """Write a value as it is typed."""
         match value:
-            case None:
+            case None | dict():
                 return ""
             case tuple() | list():
                 return "\n".join(str(item) for item in value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from asyncio import to_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from qwen3_chat.clipboard import Clipboard, Route
+from qwen3_chat.config.kept import KeptSettings
+from qwen3_chat.errors import ConfigError
 from qwen3_chat.plain import plain
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.screens.help import HelpScreen
+from qwen3_chat.ui.screens.settings import SettingsScreen
+from qwen3_chat.ui.settings_applied import apply_setting
 
 
 class ChatApp(App[None]):
@@ -38,24 +43,22 @@ class ChatApp(App[None]):
         self,
         chat_screen: ChatScreen,
         themes: Sequence[Theme],
-        theme: str,
-        remember_theme: Callable[[str], None],
+        kept: KeptSettings,
         copied_file: Path,
         notices: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
-        self._remember_theme = remember_theme
+        self._kept = kept
         self._notices = notices
-        self._wanted_theme = theme
         self._copied_file = copied_file
         self._copied = ""
         self._routes = Clipboard(super().copy_to_clipboard, copied_file)
         for one in themes:
             self.register_theme(one)
-        if theme in self._themes:
-            self.theme = theme
+        if kept.settings.theme in self._themes:
+            self.theme = kept.settings.theme
         elif self._themes:
             self.theme = next(iter(self._themes))
 
@@ -71,8 +74,8 @@ class ChatApp(App[None]):
         """Tell what was wrong with the configuration."""
         gc.collect()
         gc.freeze()  # what lives as long as the app is not looked through again and again
-        if self._wanted_theme not in self._themes:
-            self.notify(t("config.no_theme", name=self._wanted_theme), severity="warning", timeout=12)
+        if (wanted := self._kept.settings.theme) not in self._themes:
+            self.notify(t("config.no_theme", name=wanted), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
 
@@ -133,7 +136,17 @@ class ChatApp(App[None]):
     def use_theme(self, name: str) -> None:
         """Wear a theme, now and next time."""
         self.theme = name
-        self._remember_theme(name)
+        with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
+            self._kept.change("theme", name)
+
+    def action_settings(self) -> None:
+        """Show the settings, to be changed in place."""
+        if not isinstance(self.screen, SettingsScreen):
+            self.clear_notifications()
+            self.push_screen(SettingsScreen(self._kept, {"theme": list(self._themes)}, self._apply_setting))
+
+    def _apply_setting(self, name: str) -> bool:
+        return apply_setting(self._chat_screen, self._kept.settings, name)
 
     async def action_quit(self) -> None:
         """End the turn that runs, so that everything that arrived is stored, then leave."""

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from textual import events
 from textual.message import Message
+from textual.reactive import var
 from textual.widgets import TextArea
+
+from qwen3_chat.texts import t
 
 
 class ChatInput(TextArea):
-    """Enter sends, Ctrl+J breaks the line, Up and Down at the edges walk through what was sent."""
+    """Enter sends and Ctrl+J breaks the line, or the other way round; Up and Down at the edges walk through
+    what was sent.
+    """
 
     DEFAULT_CSS = """
     ChatInput {
@@ -27,7 +32,10 @@ class ChatInput(TextArea):
         & .text-area--cursor-line { background: transparent; }
     }
     """
-    NEW_LINE_KEYS = frozenset({"ctrl+j", "shift+enter", "alt+enter", "ctrl+enter"})
+    OTHER_KEYS = frozenset({"ctrl+j", "shift+enter", "alt+enter", "ctrl+enter"})
+    """What does the other of the two that Enter can do."""
+
+    enter_sends: var[bool] = var(True)
 
     @dataclass
     class Submitted(Message):
@@ -35,13 +43,17 @@ class ChatInput(TextArea):
 
         text: str
 
-    def __init__(self, placeholder: str, id: str | None = None) -> None:
-        super().__init__(
-            id=id, placeholder=placeholder, highlight_cursor_line=False, tab_behavior="focus", compact=False
-        )
+    def __init__(self) -> None:
+        super().__init__(highlight_cursor_line=False, tab_behavior="focus", compact=False)
         self._sent: list[str] = []
         self._position = 0
         self._edits: dict[int, str] = {}
+
+    def watch_enter_sends(self, enter_sends: bool) -> None:
+        """Say which key sends and which begins a new line."""
+        enter, other = t("ui.help.send_keys"), t("ui.help.line_keys")
+        send, line = (enter, other) if enter_sends else (other, enter)
+        self.placeholder = t("ui.input.placeholder", send=send, line=line)
 
     def remember(self, texts: list[str]) -> None:
         """Take over what was sent before, oldest first."""
@@ -63,12 +75,11 @@ class ChatInput(TextArea):
             self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in self.NEW_LINE_KEYS:
+        if event.key == "enter" or event.key in self.OTHER_KEYS:
             event.prevent_default().stop()
-            self.insert("\n")
-        elif event.key == "enter":
-            event.prevent_default().stop()
-            if self.text.strip():
+            if (event.key == "enter") is not self.enter_sends:
+                self.insert("\n")
+            elif self.text.strip():
                 self.post_message(self.Submitted(self.text))
         else:
             await super()._on_key(event)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.config.kinds import known_settings
+from qwen3_chat.transcript.entry import ThinkingDisplay
+from qwen3_chat.ui.screens.settings import SettingsScreen
+from tests.harness import Harness, Start
+
+
+async def highlight(app: Harness, name: str) -> SettingsScreen:
+    """Open the settings and go to one of them."""
+    await app.pilot.press("f12")
+    screen = app.app.screen
+    assert isinstance(screen, SettingsScreen)
+    screen.options.highlighted = list(known_settings()).index(name)
+    await app.pilot.pause()
+    return screen
+
+
+async def test_a_choice_counts_at_once_and_is_in_the_file_beside_the_users_comments(
+    start: Start, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('# mine\nthinking_display = "auto"  # best\n', encoding="utf-8")
+    async with start() as app:
+        await highlight(app, "thinking_display")
+        await app.sees("auto · open · closed (default auto)")
+        await app.pilot.press("enter")
+        assert file.read_text(encoding="utf-8") == '# mine\nthinking_display = "open"  # best\n'
+        await app.pilot.press("left", "left")
+        assert app.screen.transcript.thinking_display is ThinkingDisplay.CLOSED
+        await app.pilot.press("escape")
+        assert app.app.screen is app.screen
+
+
+async def test_a_value_is_typed_checked_and_kept(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    async with start() as app:
+        screen = await highlight(app, "thinking_budget")
+        await app.pilot.press("enter", *"many", "enter")
+        await app.sees("This takes a whole number from 0 to 1,000,000.")
+        assert not file.exists()
+        screen.editor.text = "512"
+        await app.pilot.press("enter")
+        assert app.session.options.thinking_budget == 512
+        assert file.read_text(encoding="utf-8") == "thinking_budget = 512\n"
+        await app.sees("512")
+
+
+async def test_escape_leaves_a_value_as_it_was_then_the_screen(start: Start, tmp_path: Path) -> None:
+    async with start() as app:
+        await highlight(app, "model")
+        await app.pilot.press("enter", *"8B", "escape")
+        assert isinstance(app.app.screen, SettingsScreen)
+        await app.pilot.press("escape")
+        assert not isinstance(app.app.screen, SettingsScreen)
+        assert not (tmp_path / "config.toml").exists()
+
+
+async def test_a_setting_returns_to_its_default_and_leaves_the_file(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('# mine\ntheme = "qwen-light"\n', encoding="utf-8")
+    async with start() as app:
+        assert app.app.theme == "qwen-light"
+        await highlight(app, "theme")
+        await app.pilot.press("ctrl+d")
+        assert app.app.theme == "qwen-dark"
+        assert file.read_text(encoding="utf-8") == "# mine\n"
+
+
+async def test_what_counts_only_after_a_start_is_told(start: Start) -> None:
+    async with start() as app:
+        await highlight(app, "language")
+        await app.pilot.press("enter")
+        await app.sees("“Language” counts from the next start on.")
+
+
+async def test_a_list_has_a_line_for_each_text(start: Start, tmp_path: Path) -> None:
+    async with start() as app:
+        await highlight(app, "model_folders")
+        await app.pilot.press("enter", *"/a", "ctrl+j", *"/b", "enter")
+        file = tmp_path / "config.toml"
+        assert file.read_text(encoding="utf-8") == 'model_folders = ["/a", "/b"]\n'
+
+
+async def test_a_file_that_can_not_be_written_changes_nothing(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("theme = ", encoding="utf-8")
+    async with start() as app:
+        await highlight(app, "thinking_display")
+        await app.pilot.press("enter")
+        await app.sees("can't be")
+        assert app.screen.transcript.thinking_display is ThinkingDisplay.AUTO
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 16)])
+async def test_every_setting_can_be_reached_and_explained(start: Start, size: tuple[int, int]) -> None:
+    async with start(size=size) as app:
+        await app.pilot.press("f12")
+        for setting in known_settings().values():
+            await app.sees(setting.about[:20])
+            await app.pilot.press("down")
+
+
+async def test_enter_breaks_the_line_where_the_user_wants_it_so(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('enter_key = "new_line"\n', encoding="utf-8")
+    async with start() as app:
+        await app.sees("Ctrl+J sends · Enter new line")
+        await app.pilot.press("a", "enter", "b")
+        assert app.screen.input.text == "a\nb"
+        await app.pilot.press("ctrl+j")
+        await app.sees("It is 3.")
+        assert app.session.messages[0].message.content == "a\nb"
