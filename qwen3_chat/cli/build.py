@@ -16,7 +16,9 @@ from qwen3_chat.cli.servers import served_engine
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.planner import ListDevices
 from qwen3_chat.errors import UsageError
+from qwen3_chat.fit import Machine
 from qwen3_chat.library import DEMO_FILE, find_model, installed_models, models_elsewhere
 from qwen3_chat.request import Keeping, LoadSettings
 from qwen3_chat.session import ChatSession, TurnOptions
@@ -62,13 +64,21 @@ def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
         n_ctx=choice.ctx,
         n_threads=choice.threads,
         n_gpu_layers=choice.gpu_layers,
+        n_cpu_moe=choice.cpu_moe,
+        kv_type=choice.kv_type,
     )
 
 
 def local_engine(wanted: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
-    """Make an engine that keeps evaluated chats beside the stored ones."""
+    """Make an engine that suits this machine and keeps evaluated chats beside the stored ones."""
     keeping = Keeping(str(paths.data), int(settings.snapshots_gib * GIB))
-    return LocalEngine(wanted, paths.engine_log, keeping=keeping)
+    return LocalEngine(wanted, paths.engine_log, keeping=keeping, look=_look)
+
+
+async def _look(list_devices: ListDevices) -> Machine:
+    from qwen3_chat.hardware import probe  # here: a screen is there before the machine is looked at
+
+    return (await probe(list_devices)).machine
 
 
 def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine:

@@ -12,11 +12,13 @@ from typer._click.exceptions import BadParameter, ClickException, MissingParamet
 from qwen3_chat.cli.help_pages import Command, Group, translated
 from qwen3_chat.cli.options import (
     ChatRef,
+    CpuMoe,
     Ctx,
     Demo,
     Endpoint,
     Gguf,
     GpuLayers,
+    KvTypeOption,
     Lang,
     Model,
     ModelChoice,
@@ -42,6 +44,8 @@ def chat(
     ctx: Ctx = None,
     threads: Threads = None,
     gpu_layers: GpuLayers = None,
+    cpu_moe: CpuMoe = None,
+    kv_type: KvTypeOption = None,
     context_policy: Policy = None,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
@@ -51,7 +55,9 @@ def chat(
 
         typer.echo(f"qwen3-chat {__version__}")
         raise typer.Exit
-    choice = ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy)
+    choice = ModelChoice(
+        demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
+    )
     if context.invoked_subcommand is not None:
         if choice != ModelChoice() or chat is not None:
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
@@ -91,6 +97,8 @@ def ask(
     ctx: Ctx = None,
     threads: Threads = None,
     gpu_layers: GpuLayers = None,
+    cpu_moe: CpuMoe = None,
+    kv_type: KvTypeOption = None,
     context_policy: Policy = None,
 ) -> None:
     """Ask one question."""
@@ -102,7 +110,9 @@ def ask(
     status = run_ask(
         " ".join(prompt or ()),
         tuple(file or ()),
-        ModelChoice(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy),
+        ModelChoice(
+            demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
+        ),
         AskOptions(
             chat=chat,
             system=system,

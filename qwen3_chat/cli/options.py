@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from qwen3_chat.prompt import ContextPolicy
+from qwen3_chat.request import KvType
 
 Demo = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
@@ -21,6 +22,10 @@ Ctx = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cl
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")]
 GpuLayers = Annotated[
     int | None, typer.Option("--gpu-layers", metavar="N", min=0, help="cli.option.gpu_layers")
+]
+CpuMoe = Annotated[int | None, typer.Option("--cpu-moe", metavar="N", min=0, help="cli.option.cpu_moe")]
+KvTypeOption = Annotated[
+    KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
 ]
 
 Policy = Annotated[
@@ -42,3 +47,5 @@ class ModelChoice:
     endpoint: str | None = None
     server: str | None = None
     context_policy: ContextPolicy | None = None
+    cpu_moe: int | None = None
+    kv_type: KvType | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,20 +16,32 @@ from qwen3_chat import gguf
 from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.chat_keeping import ChatKeeping
+from qwen3_chat.engine.exchange import ask, exchange, unexpected
 from qwen3_chat.engine.larger_context import larger_n_ctx
+from qwen3_chat.engine.planner import Look, Planner
+from qwen3_chat.engine.planning import longest_n_ctx
 from qwen3_chat.engine.process import WorkerProcess
 from qwen3_chat.engine.running import Running
 from qwen3_chat.errors import Cancelled, EngineError
-from qwen3_chat.events import EngineEvent, EngineFailed, LoadProgressed, Notice, TurnFinished
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineEvent,
+    EngineFailed,
+    LoadProgressed,
+    Notice,
+    ReasoningDelta,
+    TurnFinished,
+)
 from qwen3_chat.request import Capabilities, ChatRequest, Keeping, LoadedModel, LoadSettings, Measure
-
-CommandOf = Callable[[int], wire.AnyCommand]
 
 _SPARE_BYTES = 1 << 30  # for buffers, and for whatever else runs
 
 
 class LocalEngine:
-    """Drives one model; its process starts with the first load, and again whenever it has died."""
+    """Drives one model; its process starts with the first load, and again whenever it has died.
+
+    `look` tells what the machine offers when the model is loaded; without it, the processor does it all.
+    """
 
     def __init__(
         self,
@@ -36,8 +49,12 @@ class LocalEngine:
         log_path: Path,
         python: str = sys.executable,
         keeping: Keeping | None = None,
+        look: Look | None = None,
     ) -> None:
         self._settings = settings
+        self._look = look
+        self._planner = Planner(settings, look)
+        self._has_worked = False  # the process that runs, with its first token
         self._log_path = log_path
         self._python = python
         self._chats = ChatKeeping(keeping)
@@ -91,9 +108,9 @@ class LocalEngine:
             async for event in events:
                 if isinstance(event, EngineFailed):
                     raise EngineError(event.key, **event.values)
-        reply = await _ask(await self._started_worker(), lambda call_id: wire.CountTokens(call_id, request))
+        reply = await ask(await self._started_worker(), partial(wire.CountTokens, request=request))
         if not isinstance(reply, wire.Counted):
-            raise _unexpected(reply)
+            raise unexpected(reply)
         return reply.measure
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
@@ -107,7 +124,7 @@ class LocalEngine:
             gpus = [device for device in await self.devices() if device.kind is not wire.DeviceKind.CPU]
             free_bytes = sum(device.free_bytes for device in gpus)
         return larger_n_ctx(
-            tokens, model.n_ctx, model.n_ctx_train, header.kv_bytes_per_token, free_bytes - _SPARE_BYTES
+            tokens, model.n_ctx, longest_n_ctx(header), header.kv_bytes_per_token, free_bytes - _SPARE_BYTES
         )
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
@@ -134,17 +151,17 @@ class LocalEngine:
         Raises:
             EngineError: the engine can't be started.
         """
-        reply = await _ask(await self._started_worker(), wire.ListDevices)
+        reply = await ask(await self._started_worker(), wire.ListDevices)
         if not isinstance(reply, wire.DevicesListed):
-            raise _unexpected(reply)
+            raise unexpected(reply)
         return reply.devices
 
     async def rest(self) -> None:
         """Wait until nothing is left to do: after a reply, the next prompt's beginning is evaluated."""
         if worker := self._living_worker():
-            reply = await _ask(worker, wire.Rest)
+            reply = await ask(worker, wire.Rest)
             if not isinstance(reply, wire.Rested):
-                raise _unexpected(reply)
+                raise unexpected(reply)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
@@ -159,11 +176,7 @@ class LocalEngine:
         with Running(self._all_running) as running:
             self._turn = running
             try:
-                async with aclosing(self._load(running)) as events:
-                    async for event in events:
-                        yield event
-                turn = self._exchange(running, lambda call_id: wire.Generate(call_id, request))
-                async with aclosing(turn) as events:
+                async with aclosing(self._reply(running, request)) as events:
                     async for event in events:
                         yield event
             except Cancelled:
@@ -195,9 +208,7 @@ class LocalEngine:
     async def close(self) -> None:
         """End the process after it has kept the chat; where it hangs, it is gone a few seconds later."""
         await self.cancel()
-        async with self._starting:
-            worker, self._worker, self._model = self._worker, None, None
-        if worker:
+        if worker := await self._take_worker():
             await self._chats.end(worker)
             await worker.end()
 
@@ -212,62 +223,74 @@ class LocalEngine:
                 worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
             return worker
 
+    async def _take_worker(self) -> WorkerProcess | None:
+        async with self._starting:
+            worker, self._worker, self._model = self._worker, None, None
+        return worker
+
+    async def _reply(self, running: Running, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Load if need be, then generate; where the first token finds no memory, again with less.
+
+        Raises:
+            EngineError: it could not be done; `Cancelled` where that was wanted.
+        """
+        command = partial(wire.Generate, request=request)
+        is_over = False
+        while not is_over:
+            async with aclosing(self._load(running)) as events:
+                async for event in events:
+                    yield event
+            try:
+                turn = exchange(await self._started_worker(), running, command)
+                async with aclosing(turn) as happenings:
+                    async for happening in happenings:
+                        self._has_worked |= isinstance(happening, ReasoningDelta | AnswerDelta)
+                        if not isinstance(happening, LoadedModel):
+                            yield happening
+                is_over = True
+            except EngineError as error:
+                if self._has_worked:
+                    raise
+                yield await self._step_down(error)
+
     async def _load(self, running: Running) -> AsyncGenerator[EngineEvent, None]:
-        """Load if the model is not there.
+        """Load if the model is not there; where memory runs out, again with less.
 
         Raises:
             EngineError: it could not be loaded; `Cancelled` where that was wanted.
         """
         async with self._loading:
-            if running.is_cancelled:
-                raise Cancelled("engine.load_cancelled")
-            if self.model is None:
+            if self._planner.settings is not self._settings:
+                self._planner = Planner(self._settings, self._look)
+            while self.model is None:
+                if running.is_cancelled:
+                    raise Cancelled("engine.load_cancelled")
                 yield LoadProgressed(0)  # there is something to show while the process starts
-                load = self._exchange(
-                    running, lambda call_id: wire.Load(call_id, self._settings, self._chats.keeping)
-                )
-                async with aclosing(load) as events:
-                    async for event in events:
-                        yield event
+                plan, notices = await self._planner.plan(self.devices)
+                for notice in notices:
+                    yield notice
+                self._has_worked = False
+                command = partial(wire.Load, settings=self._settings, plan=plan, keeping=self._chats.keeping)
+                try:
+                    worker = await self._started_worker()
+                    async with aclosing(exchange(worker, running, command)) as happenings:
+                        async for happening in happenings:
+                            if isinstance(happening, LoadedModel):
+                                self._model = happening
+                            else:
+                                yield happening
+                except EngineError as error:
+                    yield await self._step_down(error)
 
-    async def _exchange(self, running: Running, command_of: CommandOf) -> AsyncGenerator[EngineEvent, None]:
-        """Send a command and walk over what happens until it is done; given up early, it is cancelled."""
-        worker = await self._started_worker()
-        with worker.open_call() as call:
-            worker.send(command_of(call.call_id))
-            running.attach(worker, call)
-            is_over = False
-            try:
-                while not is_over:
-                    match await call.next_reply():
-                        case wire.Happened(_, event):
-                            is_over = isinstance(event, TurnFinished)
-                            yield event
-                        case wire.Loaded(_, model):
-                            is_over = True
-                            self._model = model
-                        case reply:
-                            is_over = True
-                            raise _unexpected(reply)
-            finally:
-                if not is_over:
-                    running.cancel()
-                running.detach()
+    async def _step_down(self, error: EngineError) -> Notice:
+        """Plan with less and end the process, whose memory is not to be trusted; say what is given up.
 
-
-async def _ask(worker: WorkerProcess, command_of: CommandOf) -> wire.AnyReply:
-    """Send a command that has one reply."""
-    with worker.open_call() as call:
-        worker.send(command_of(call.call_id))
-        return await call.next_reply()
-
-
-def _unexpected(reply: wire.AnyReply) -> EngineError:
-    """Return the error that a reply stands for."""
-    match reply:
-        case wire.CommandFailed(_, "engine.load_cancelled"):
-            return Cancelled("engine.load_cancelled")
-        case wire.CommandFailed(_, key, values):
-            return EngineError(key, **values)
-        case _:
-            return EngineError("engine.bug", error=type(reply).__name__)
+        Raises:
+            EngineError: the one that was given, where nothing is left to give up.
+        """
+        notice = self._planner.step_down(error)
+        if notice is None:
+            raise error
+        if worker := await self._take_worker():
+            await worker.end()
+        return notice

@@ -42,9 +42,10 @@ class Command(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(Command, frozen=True):
-    """Load a model; without `keeping`, nothing outlives the process."""
+    """Load a model as planned; without `keeping`, nothing outlives the process."""
 
     settings: LoadSettings
+    plan: LoadPlan
     keeping: Keeping | None = None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from qwen3_chat.catalog import FamilyModel, Shape, Weights
 from qwen3_chat.fit.machine import Machine
@@ -14,7 +15,7 @@ from qwen3_chat.request import KvType
 from qwen3_chat.sizes import write_size
 
 TARGET_N_CTX, LEAST_N_CTX = 16_384, 8_192
-_CONTEXTS = (TARGET_N_CTX, 12_288, LEAST_N_CTX)
+CONTEXTS = (TARGET_N_CTX, 12_288, LEAST_N_CTX)
 LEAST_TOKENS_PER_S = 5.0
 FAST_TOKENS_PER_S = 20.0
 
@@ -73,13 +74,18 @@ def assess(
     return Assessment(model, quant, Fit.TIGHT if is_short else Fit.GOOD, plan, reason)
 
 
+@lru_cache(maxsize=4096)
 def best_plan(shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None = None) -> Plan | None:
     """Choose the plan: a fast one before a slow one, then the faster placement, then the longer context.
 
     Returns:
         The plan, None where nothing fits.
     """
-    found = list(_possible_plans(shape, weights, machine, n_ctx))
+    return best_of(list(_possible_plans(shape, weights, machine, n_ctx)))
+
+
+def best_of(found: Sequence[Plan]) -> Plan | None:
+    """Choose among plans as `best_plan` does."""
     if not found:
         return None
     bearable = [plan for plan in found if plan.tokens_per_s >= LEAST_TOKENS_PER_S]
@@ -96,7 +102,7 @@ def _rank(plan: Plan) -> tuple[int, bool, int, bool]:
 
 
 def _possible_plans(shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None) -> Iterator[Plan]:
-    for wanted in (n_ctx,) if n_ctx else _CONTEXTS:
+    for wanted in (n_ctx,) if n_ctx else CONTEXTS:
         for kv_type in KvType:
             yield from plans(shape, weights, machine, wanted, kv_type)
 

@@ -35,7 +35,8 @@ class Placement(StrEnum):
 class Plan:
     """A way to load a model that the machine has room for, or would need room for.
 
-    `n_gpu_layers` counts the layers on the GPU, `n_cpu_moe` those of them whose experts stay in RAM.
+    `n_gpu_layers` counts the layers on the GPU, the last ones; `n_cpu_moe` those layers whose experts stay in
+    RAM, from the first on.
     """
 
     placement: Placement
@@ -67,6 +68,36 @@ def cpu_plan(shape: Shape, weights: Weights, machine: Machine, n_ctx: int, kv_ty
     return _plan(shape, weights, machine, context, Placement.CPU, 0, 0)
 
 
+def pinned_plan(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    context: ContextSpec,
+    n_gpu_layers: int | None,
+    n_cpu_moe: int | None,
+) -> Plan:
+    """Plan with so many layers on the GPU, all for None, and the experts of so many in RAM.
+
+    Where the latter is None, as few experts as possible stay in RAM.
+    """
+    layers = shape.n_layers if n_gpu_layers is None else min(n_gpu_layers, shape.n_layers)
+
+    def with_experts_in_ram(n_moved: int) -> Plan:
+        placement = Placement.GPU if layers == shape.n_layers else Placement.PARTIAL
+        if n_moved:
+            placement = Placement.EXPERTS_IN_RAM
+        return _plan(shape, weights, machine, context, placement, layers, n_moved)
+
+    if not shape.n_experts:
+        return with_experts_in_ram(0)
+    if n_cpu_moe is not None:
+        return with_experts_in_ram(min(n_cpu_moe, shape.n_layers))
+    found = map(with_experts_in_ram, range(shape.n_layers + 1))
+    return next(
+        (plan for plan in found if _suits_gpus(plan, weights, machine)), with_experts_in_ram(shape.n_layers)
+    )
+
+
 def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:
     """Say how a context on a GPU is made."""
     return ContextSpec(n_ctx, kv_type, GPU_UBATCH, flash_attention=True)
@@ -75,7 +106,7 @@ def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:
 def _gpu_plans(shape: Shape, weights: Weights, machine: Machine, context: ContextSpec) -> Iterator[Plan]:
     """Yield the plan with all on the GPU if it fits, else the one with as much there as it holds."""
     everything = _plan(shape, weights, machine, context, Placement.GPU, shape.n_layers, 0)
-    if _has_room(everything, weights, machine):
+    if has_room(everything, weights, machine):
         yield everything
         return
     if machine.is_unified:  # nothing is gained by dividing one memory
@@ -90,7 +121,7 @@ def _gpu_plans(shape: Shape, weights: Weights, machine: Machine, context: Contex
     most = shape.n_layers if shape.n_experts else shape.n_layers - 1
     moves = range(1, most + 1)
     at = bisect_left(moves, True, key=lambda n_moved: _suits_gpus(divided(n_moved), weights, machine))
-    if at < len(moves) and _has_room(plan := divided(moves[at]), weights, machine):
+    if at < len(moves) and has_room(plan := divided(moves[at]), weights, machine):
         yield plan
 
 
@@ -101,7 +132,8 @@ def _suits_gpus(plan: Plan, weights: Weights, machine: Machine) -> bool:
     return plan.gpu_bytes + lost_bytes <= machine.usable_gpu_bytes
 
 
-def _has_room(plan: Plan, weights: Weights, machine: Machine) -> bool:
+def has_room(plan: Plan, weights: Weights, machine: Machine) -> bool:
+    """Tell whether the machine holds a plan."""
     in_ram = plan.need_bytes if machine.is_unified else plan.ram_bytes
     return in_ram <= machine.usable_ram_bytes and _suits_gpus(plan, weights, machine)
 
@@ -118,7 +150,7 @@ def _plan(
     """Add up one way to place a model; llama.cpp puts the last layers and the output on the GPU first."""
     first = shape.n_layers - n_gpu_layers
     gpu_dense, cpu_dense = sum(weights.layer_bytes[first:]), sum(weights.layer_bytes[:first])
-    gpu_experts = sum(weights.expert_bytes[n_cpu_moe:]) if n_gpu_layers else 0
+    gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
     cpu_experts = sum(weights.expert_bytes) - gpu_experts
     share = n_gpu_layers / shape.n_layers
     kv, compute = kv_bytes(shape, context), compute_bytes(shape, context)

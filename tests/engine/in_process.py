@@ -8,8 +8,10 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from qwen3_chat import gguf
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.planning import make_plan
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.ahead import evaluate_ahead
 from qwen3_chat.engine.worker.inbox import Job
@@ -40,7 +42,8 @@ def opened(
 ) -> Iterator[Model]:
     """Load a model, free it afterwards."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
-    model = load(settings, AbortFlag(), lambda event: None, LlamaLog(Log(log_path)))
+    plan, _ = make_plan(gguf.read_file(path), path.stat().st_size, None, settings)
+    model = load(settings, plan, AbortFlag(), lambda event: None, LlamaLog(Log(log_path)))
     yield model
     L.llama_free(model.context.pointer)
     L.llama_model_free(model.pointer)

@@ -7,6 +7,7 @@ import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from qwen3_chat.chat import SamplingParams
+from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import AbortedError, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -23,9 +24,8 @@ N_CTX = 512
 @pytest.fixture(scope="module")
 def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     log = Log(tmp_path_factory.mktemp("log") / "engine.log")
-    loaded = load(
-        LoadSettings(str(endless_gguf), n_ctx=N_CTX), AbortFlag(), lambda event: None, LlamaLog(log)
-    )
+    settings, plan = LoadSettings(str(endless_gguf)), LoadPlan(n_layers=4, n_ctx=N_CTX)
+    loaded = load(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log))
     yield loaded
     L.llama_free(loaded.context.pointer)
     L.llama_model_free(loaded.pointer)

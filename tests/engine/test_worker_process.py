@@ -12,6 +12,7 @@ import pytest
 
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.worker import bindings
 from qwen3_chat.errors import EngineError
@@ -179,7 +180,7 @@ async def test_ctrl_c_does_not_reach_the_worker(endless_engine: LocalEngine) -> 
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Load(1, LoadSettings("模型.gguf", n_ctx=5)),
+        wire.Load(1, LoadSettings("模型.gguf", n_ctx=5), LoadPlan(n_layers=2, n_ctx=5)),
         wire.Generate(2, ask(said("a\nb\u2028c\0d</think>😀"), thinking_budget=3)),
         wire.CountTokens(3, ask(said("天气"))),
         wire.Cancel(4),

@@ -68,10 +68,11 @@ class Desk:
         self._llama_log.forget_errors()
         try:
             match job.command:
-                case wire.Load(_, settings, keeping):
+                case wire.Load(_, settings, plan, keeping):
                     if self._model is None:
                         self._model = model.load(
                             settings,
+                            plan,
                             job.abort,
                             lambda event: self._outbox.send(wire.Happened(call_id, event)),
                             self._llama_log,

@@ -53,6 +53,12 @@ def list_devices() -> tuple[Device, ...]:
     return tuple(devices)
 
 
+def cpu_buffer_type() -> int | None:
+    """Return the kind of buffer that weights in RAM are in."""
+    buffer_type: int | None = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
+    return buffer_type
+
+
 def on_abort(listener: Callable[[str], None]) -> object:
     """Call `listener` with the reason just before ggml aborts the process; keep what is returned alive."""
     callback = _ABORT_CALLBACK(

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.random_model import Shape, write_model
+from qwen3_chat.engine.load_ladder import Trouble, next_plan, trouble_of
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.errors import Cancelled, EngineDied, EngineError
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.request import KvType, LoadSettings
+from qwen3_chat.texts import t
+from tests.engine.requests import ask, end_of, everything, said
+
+ANY = LoadSettings("")
+WIDE = Shape(8, 64, 64, 16, 16, 128)  # a small file whose KV cache takes 64 KiB a token
+
+# Python runs it in every process that finds it: once a model is opened, memory is short.
+SHORT_OF_MEMORY = """
+import resource, sys
+
+def shorten(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".gguf"):
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        limit = used + SPARE_MIB * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+sys.addaudithook(shorten)
+"""
+
+
+@pytest.fixture(scope="module")
+def wide_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "wide.gguf"
+    write_model(path, WIDE)
+    return path
+
+
+async def loaded(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int, n_ctx: int | None = None
+) -> tuple[LocalEngine, list[EngineEvent]]:
+    (folder / "sitecustomize.py").write_text(SHORT_OF_MEMORY.replace("SPARE_MIB", str(spare_mib)))
+    monkeypatch.syspath_prepend(folder)
+    engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log")
+    return engine, await everything(engine.load())
+
+
+def notices_of(events: list[EngineEvent]) -> list[Notice]:
+    return [event for event in events if isinstance(event, Notice)]
+
+
+def walk(plan: LoadPlan, wanted: LoadSettings = ANY, trouble: Trouble = Trouble.MEMORY) -> list[LoadPlan]:
+    """All plans that are tried after a first one, if none of them works."""
+    plans = []
+    while step := next_plan(plan, trouble, wanted):
+        plan, notice = step
+        assert t(notice.key, **notice.values)
+        plans.append(plan)
+    return plans
+
+
+def test_on_a_processor_the_context_is_halved_then_quantised_then_chunked_then_cut() -> None:
+    first = LoadPlan(n_layers=28, n_ctx=16_384)
+    quantised = replace(first, n_ctx=8_192, kv_type=KvType.Q8_0, flash_attention=True)
+    assert walk(first) == [
+        replace(first, n_ctx=8_192),
+        quantised,
+        replace(quantised, n_ubatch=32),
+        replace(quantised, n_ubatch=32, n_ctx=4_096),
+        replace(quantised, n_ubatch=32, n_ctx=2_048),
+    ]
+
+
+def test_layers_leave_the_gpu_in_quarters_and_end_on_the_processor() -> None:
+    first = LoadPlan(28, 8_192, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
+    plans = walk(first, trouble=Trouble.WEIGHTS)
+    assert [plan.n_gpu_layers for plan in plans] == [21, 14, 7, 0]
+    assert [plan.flash_attention for plan in plans] == [None, None, None, False]
+    assert plans[-1].n_ubatch == 128
+
+
+def test_experts_go_to_ram_before_layers_do() -> None:
+    first = LoadPlan(48, 8_192, n_ubatch=512, flash_attention=None, n_gpu_layers=48, n_cpu_moe=20)
+    places = [(plan.n_gpu_layers, plan.n_cpu_moe) for plan in walk(first, trouble=Trouble.WEIGHTS)]
+    assert places == [(48, 32), (48, 44), (48, 48), (36, 48), (24, 48), (12, 48), (0, 0)]
+
+
+def test_a_gpu_that_fails_is_given_up_at_once() -> None:
+    first = LoadPlan(28, 16_384, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
+    assert walk(first, trouble=Trouble.GPU) == [LoadPlan(28, 16_384)]
+    assert walk(LoadPlan(28, 16_384), trouble=Trouble.GPU) == []
+
+
+def test_what_the_user_wants_is_never_given_up() -> None:
+    wanted = LoadSettings("", n_ctx=16_384, n_gpu_layers=28, kv_type=KvType.F16)
+    first = LoadPlan(28, 16_384, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
+    assert walk(first, wanted) == [replace(first, n_ubatch=128), replace(first, n_ubatch=32)]
+    assert walk(first, wanted, Trouble.WEIGHTS) == walk(first, wanted, Trouble.GPU) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (EngineError("engine.load_refused", reason="unable to allocate CUDA0 buffer"), Trouble.WEIGHTS),
+        (EngineError("engine.load_refused", reason="invalid magic characters"), None),
+        (EngineError("engine.context_refused", reason="failed to allocate buffer"), Trouble.MEMORY),
+        (EngineError("engine.evaluation_failed", status=-2), Trouble.MEMORY),
+        (EngineError("engine.evaluation_failed", status=-3), Trouble.GPU),
+        (EngineDied("engine.out_of_memory", reason="CUDA error: out of memory"), Trouble.MEMORY),
+        (EngineDied("engine.killed", name="SIGKILL"), Trouble.MEMORY),
+        (EngineDied("engine.signalled", name="SIGABRT"), Trouble.MEMORY),
+        (EngineDied("engine.signalled", name="SIGSEGV"), Trouble.GPU),
+        (EngineDied("engine.aborted", reason="device lost"), Trouble.GPU),
+        (EngineDied("engine.wrong_cpu", name="SIGILL"), None),
+        (Cancelled("engine.load_cancelled"), None),
+    ],
+)
+def test_an_error_tells_whether_less_would_help(error: EngineError, trouble: Trouble | None) -> None:
+    assert trouble_of(error) is trouble
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+async def test_a_context_that_memory_does_not_hold_is_reduced_and_the_user_is_told(
+    wide_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=700)
+    assert engine.model is not None
+    assert engine.model.n_ctx < 16_384
+    assert notices_of(events) == [Notice("engine.context_reduced", {"n_ctx": engine.model.n_ctx})]
+    assert end_of(await everything(engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    await engine.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+async def test_a_context_that_was_wanted_gets_a_smaller_cache(
+    wide_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=800, n_ctx=16_384)
+    assert engine.model is not None
+    assert engine.model.n_ctx == 16_384
+    assert [notice.key for notice in notices_of(events)][:1] == ["engine.kv_quantised"]
+    assert end_of(await everything(engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    await engine.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+async def test_no_memory_at_all_is_said_in_a_sentence(
+    wide_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=100, n_ctx=40_000)
+    failure = events[-1]
+    assert isinstance(failure, EngineFailed)
+    assert failure.key == "engine.context_refused"
+    await engine.close()
