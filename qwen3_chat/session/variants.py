@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwen3_chat.chat import Role
-from qwen3_chat.store import Store
-from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.store.records import Sibling, StoredMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """The siblings of a message, oldest first, with the place of the one that is shown."""
+    """The versions of a message, oldest first, with the place of the one that is shown."""
 
     ids: tuple[int, ...] = ()
     shown: int = 0
@@ -27,21 +26,67 @@ class Variants:
         place = self.shown + step
         return self.ids[place] if 0 <= place < len(self.ids) else None
 
-
-async def variants_at_end(store: Store, branch: Sequence[StoredMessage]) -> Variants:
-    """Find the versions of the latest reply, or of the latest question where the reply is the only one."""
-    for role in (Role.ASSISTANT, Role.USER):
-        latest = next((stored for stored in reversed(branch) if stored.message.role is role), None)
-        if latest is None:
-            continue
-        ids = tuple(stored.id for stored in await store.siblings(latest.id))
-        if len(ids) > 1:
-            return Variants(ids, ids.index(latest.id))
-    return Variants()
+    @property
+    def neighbour(self) -> int | None:
+        """The version to fall back on without the one that is shown: the earlier one, else the later one."""
+        earlier = self.beside(-1)
+        return self.beside(1) if earlier is None else earlier
 
 
-async def newest_end(store: Store, chat_id: int, message_id: int) -> int:
-    """Follow the newest answers below a message to the end of their branch."""
-    while below := await store.children(chat_id, message_id):
-        message_id = below[-1].id
-    return message_id
+NO_VARIANTS = Variants()
+
+
+class Versions:
+    """The versions of every message of a branch that has some.
+
+    A question that was asked in two modes is stored twice, with another tag. To the reader it is one
+    question: these twins count as one version, and the answers to all of them as versions of one answer.
+    """
+
+    def __init__(self, branch: Sequence[StoredMessage] = (), forks: Sequence[Sibling] = ()) -> None:
+        self._branch = tuple(branch)
+        below: dict[int | None, list[Sibling]] = {}
+        for sibling in forks:
+            below.setdefault(sibling.parent_id, []).append(sibling)
+        self._below = below
+        found = {stored.id: self._find(place) for place, stored in enumerate(self._branch)}
+        self._found = {number: variants for number, variants in found.items() if variants.count > 1}
+
+    def of(self, message_id: int) -> Variants:
+        """Return the versions of a message of the branch; none where there is only one."""
+        return self._found.get(message_id, NO_VARIANTS)
+
+    @property
+    def at_end(self) -> Variants:
+        """The versions of the latest reply, or of the latest question where the reply is the only one."""
+        for role in (Role.ASSISTANT, Role.USER):
+            latest = next((stored.id for stored in reversed(self._branch) if stored.message.role is role), 0)
+            if self.of(latest).count:
+                return self.of(latest)
+        return NO_VARIANTS
+
+    def twins(self, message_id: int) -> tuple[int, ...]:
+        """Return a question with those that are the same to the reader; any other message alone."""
+        place = next(place for place, stored in enumerate(self._branch) if stored.id == message_id)
+        return self._twins(place)
+
+    def _find(self, place: int) -> Variants:
+        stored = self._branch[place]
+        if stored.message.role is Role.USER:
+            own = set(self._twins(place))
+            newest = {s.content: s.id for s in self._at(stored.parent_id) if s.role is Role.USER}
+            ids = tuple(stored.id if number in own else number for number in newest.values())
+        else:
+            questions = self._twins(place - 1) if place else (None,)
+            ids = tuple(sorted(answer.id for question in questions for answer in self._at(question)))
+        return Variants(ids, ids.index(stored.id)) if stored.id in ids else NO_VARIANTS
+
+    def _twins(self, place: int) -> tuple[int, ...]:
+        stored = self._branch[place]
+        if stored.message.role is not Role.USER:
+            return (stored.id,)
+        same = (s.id for s in self._at(stored.parent_id) if s.content == stored.message.content)
+        return tuple(sorted({stored.id, *same}))
+
+    def _at(self, parent_id: int | None) -> list[Sibling]:
+        return self._below.get(parent_id, [])

@@ -23,7 +23,7 @@ class Excerpt:
 def excerpt(text: str, query: str) -> Excerpt | None:
     """Cut a line of about 120 characters around the first match of a query; None where nothing matches."""
     text = composed(text)
-    spans = _matches(tuple(terms(text)), phrases(query))
+    spans = matches(text, query)
     if not spans:
         return None
     start = max(0, spans[0][0] - _BEFORE)
@@ -39,8 +39,9 @@ def excerpt(text: str, query: str) -> Excerpt | None:
     return Excerpt(before + plain(piece) + after, marks)
 
 
-def _matches(found: tuple[Term, ...], wanted: tuple[tuple[str, ...], ...]) -> list[tuple[int, int]]:
-    """Return the spans of all phrases in a text, in its order, overlapping ones as one."""
+def matches(text: str, query: str) -> list[tuple[int, int]]:
+    """Return the spans of a text (in NFC) that match a query, in its order, overlapping ones as one."""
+    found, wanted = tuple(terms(text)), phrases(query)
     spans = sorted(
         (found[index].start, found[index + length - 1].end)
         for phrase in wanted

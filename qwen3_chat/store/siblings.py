@@ -1,4 +1,4 @@
-"""The statement that finds where a chat's tree forks; it runs in its caller's transaction."""
+"""The statements that look at a whole chat's tree; each function runs in its caller's transaction."""
 
 from __future__ import annotations
 
@@ -25,6 +25,23 @@ _FORKS: Final = """
             OR parent_id IN (SELECT id FROM forked WHERE role = 'user'))
     ORDER BY id
 """
+# A message's id is higher than its parent's, so the last of the way down has the highest.
+_NEWEST_END: Final = """
+    WITH RECURSIVE down (id) AS (
+        SELECT :message_id
+        UNION ALL
+        SELECT (SELECT max(messages.id) FROM messages
+                    WHERE chat_id = :chat_id AND parent_id = down.id AND deleted_at IS NULL)
+            FROM down WHERE down.id IS NOT NULL
+    )
+    SELECT max(id) FROM down
+"""
+
+
+def newest_end(connection: sqlite3.Connection, chat_id: int, message_id: int) -> int:
+    """Follow the newest message below each to the last one."""
+    where = {"chat_id": chat_id, "message_id": message_id}
+    return int(connection.execute(_NEWEST_END, where).fetchone()[0])
 
 
 def forks(connection: sqlite3.Connection, chat_id: int) -> tuple[Sibling, ...]:

@@ -691,4 +691,10 @@ TEXTS = {
     "ui.notice.not_fetched": "{name} could not be downloaded",
     "ui.notice.fetched": "{name} is here: F7, then Enter uses it.",
     "ui.notice.fetched_and_used": "{name} is here and is loaded now.",
+    "setting.keys": "Keys",
+    "setting.keys.about": "Other keys for actions, such as fold = \"Ctrl+L\" or fold = [\"F10\", \"Alt+O\"]; F1 shows the keys in force, the document lists the names.",
+    "keys.unknown_action": "{file}, line {line}: “{entry}” names no action. Known are {known}.",
+    "keys.unknown_key": "{file}, line {line}: “{pressed}” is no key; write it like Ctrl+T, Alt+Left or F7.",
+    "keys.for_typing": "{file}, line {line}: {pressed} is needed for writing, so “{entry}” keeps its own key.",
+    "keys.conflict": "{file}, line {line}: {pressed} belongs to “{other}” already, so “{entry}” keeps its own key.",
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from qwen3_chat import wording
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
+from qwen3_chat.session.variants import Variants
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import Entry
@@ -39,6 +40,12 @@ def role_header(role: Role, meta: MessageMeta | None = None) -> str:
         is_served = meta.engine not in (None, LOCAL_ENGINE)
         return f"{meta.model} · {meta.engine}" if is_served else meta.model
     return wording.speaker(role)
+
+
+def versioned_header(stored: StoredMessage, versions: Variants) -> str:
+    """Write who speaks, and which version of how many this is."""
+    count = t("ui.status.variant", shown=versions.shown + 1, count=versions.count)
+    return wording.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
 
 
 def entry_of(stored: StoredMessage) -> Entry:

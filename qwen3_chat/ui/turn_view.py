@@ -96,7 +96,8 @@ class TurnView:
                 self._enter(Phase.LOADING)
                 self._line.activity = Activity(t("ui.activity.loading"), fraction)
             case ReplyStarted(message=message, continues=continues):
-                entry = Entry(Role.ASSISTANT.value, header=role_header(Role.ASSISTANT, message.meta))
+                header = role_header(Role.ASSISTANT, message.meta)
+                entry = Entry(Role.ASSISTANT.value, header=header, key=message.id)
                 if continues:
                     self._transcript.begin_again(entry)
                 else:

@@ -355,7 +355,8 @@ async def test_earlier_answers_are_walked_through_and_gone_on_from(start: Start)
         await app.sees("Answer 2")
         await app.turn("And then?")
         assert [m.message.content for m in app.session.messages[:3]] == ["Go", "Answer 2", "And then?"]
-        assert not app.shows("version")
+        assert "version" not in app.rows()[-2]  # of the end of the chat
+        assert app.shows("version 2/3")  # of the answer before
 
 
 async def test_turns_of_another_window_are_reached_as_versions(start: Start) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import work
 
-from qwen3_chat.session.variants import Variants
+from qwen3_chat.session.variants import Versions
 from qwen3_chat.texts import t
 from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.screens.chats import ChatsScreen
@@ -19,16 +19,18 @@ class ChatActions(ConversationScreen):
         """Offer only what can be done now."""
         match action:
             case "new_chat" | "chats":
-                return not self.is_answering
+                return None if self.is_answering else True
+            case "export" if self.session.messages:
+                return None if self.is_answering else True
             case "export":
-                return bool(self.session.messages) and not self.is_answering
+                return False
             case _:
                 return super().check_action(action, parameters)
 
     def action_new_chat(self) -> None:
         """Leave this chat as it is and begin another."""
         self.session.start_new()
-        self.variants = Variants()
+        self.versions = Versions()
         self.turn.notices.clear()
         self.show_chat()
         self.input.focus()
@@ -47,7 +49,7 @@ class ChatActions(ConversationScreen):
                 self.session.start_new()
             else:
                 return
-            await self.show_variants()
+            await self.show_versions()
         self.turn.notices.clear()
         self.show_chat()
         self.input.focus()

@@ -119,8 +119,10 @@ class TurnActions(ConversationScreen):
                     return self.turn.phase is Phase.THINKING
                 case "continue_reply":
                     return self.session.can_continue and not self.is_answering
+                case "retry" if self.session.messages:
+                    return None if self.is_answering else True
                 case "retry":
-                    return not self.is_answering
+                    return False
         return super().check_action(action, parameters)
 
     def action_toggle_mode(self) -> None:

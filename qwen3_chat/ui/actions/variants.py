@@ -13,15 +13,26 @@ class VariantActions(ConversationScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
-        if action == "variant":
-            return not self.is_answering and self.variants.beside(int(str(parameters[0]))) is not None
+        if action == "variant" and self.is_ready:
+            is_possible = self.chosen_versions.beside(int(str(parameters[0]))) is not None
+            return None if is_possible and self.is_answering else is_possible
         return super().check_action(action, parameters)
 
+    def action_variant(self, step: int) -> None:
+        """Show another version of the marked message, or of the latest one that has some."""
+        versions = self.chosen_versions
+        if versions.count:
+            self.step_version(versions.ids[versions.shown], step)
+
     @work(group="variant", exclusive=True)
-    async def action_variant(self, step: int) -> None:
-        """Show another version of the latest reply or question."""
+    async def step_version(self, message_id: int, step: int) -> None:
+        """Show another version of a message; a mark goes along."""
         with telling(self):
-            if (message_id := self.variants.beside(step)) is not None:
-                await self.session.show_variant(message_id)
-                await self.show_variants()
+            other = self.versions.of(message_id).beside(step)
+            if other is not None and not self.is_answering:
+                is_marked = self.transcript.marked == message_id
+                await self.session.show_variant(other)
+                await self.show_versions()
                 self.show_chat()
+                if is_marked:
+                    self.transcript.mark(other)

@@ -20,8 +20,12 @@ class ReadingScreen(TranscriptScreen[None]):
     input = getters.query_one(ChatInput)
 
     def on_key(self, event: Key) -> None:
-        """Give what is typed to the input, wherever the focus is."""
-        if event.is_printable and event.character and not self.input.has_focus:
+        """Say why a key does nothing; give what is typed to the input, wherever the focus is."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and not active.enabled and active.binding.id:
+            self.notify(t("ui.notice.busy"))
+            event.stop()
+        elif event.is_printable and event.character and not self.input.has_focus:
             self.input.focus()
             self.input.insert(event.character)
             event.stop()

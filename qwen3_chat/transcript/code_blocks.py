@@ -1,0 +1,24 @@
+"""The code blocks of a message, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen3_chat.transcript.parser import PARSER
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """The code between two fences, or indented; `language` is what its fence names, in lower case."""
+
+    language: str
+    text: str
+
+
+def code_blocks(markdown: str) -> tuple[CodeBlock, ...]:
+    """Find the code blocks of a text in its order, those in lists and quotes too; empty ones are left out."""
+    return tuple(
+        CodeBlock(token.info.strip().partition(" ")[0].lower(), token.content.removesuffix("\n"))
+        for token in PARSER.parse(markdown)
+        if token.type in ("fence", "code_block") and token.content.strip()
+    )

@@ -1,0 +1,221 @@
+"""The actions on one message, which is marked by key or by a click on its header."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from textual import on, work
+from textual.events import DescendantFocus
+
+from qwen3_chat.chat import Role
+from qwen3_chat.prompt import typed_mode
+from qwen3_chat.session import SessionEvent
+from qwen3_chat.store.records import Deletion, StoredMessage
+from qwen3_chat.texts import t
+from qwen3_chat.transcript.code_blocks import code_blocks
+from qwen3_chat.ui.actions.turns import TurnActions
+from qwen3_chat.ui.actions.variants import VariantActions
+from qwen3_chat.ui.quoting import quoted
+from qwen3_chat.ui.screens.code_blocks import CodeBlocksScreen
+from qwen3_chat.ui.telling import telling
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
+
+CHANGING = frozenset({"edit", "answer", "other_mode", "delete", "earlier", "later"})
+"""What can't be done to a message while an answer is written."""
+
+
+class MessageActions(VariantActions, TurnActions):
+    """While a message is marked the transcript has the focus, so that single letters act on it."""
+
+    _edited: int | None = None
+    """The question whose text is in the input; sending asks it instead."""
+    _aside = ""
+    """What was in the input before."""
+    _deletions: tuple[Deletion, ...] = ()
+    _text_at_deletion = ""
+
+    @property
+    def marked(self) -> StoredMessage | None:
+        """The message that the keys act on."""
+        key = self.transcript.marked
+        return next((stored for stored in self.session.messages if stored.id == key), None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if not self.is_ready:
+            return super().check_action(action, parameters)
+        match action:
+            case "mark":
+                return bool(self.session.messages)
+            case "message":
+                return self._allows(str(parameters[0]))
+            case "leave":
+                return self.transcript.marked is not None or self._edited is not None
+            case "undo_deletion":
+                if not self._deletions or self.input.text != self._text_at_deletion:
+                    return False
+                return None if self.is_answering else True
+            case _:
+                return super().check_action(action, parameters)
+
+    def _allows(self, what: str) -> bool | None:
+        if (stored := self.marked) is None:
+            return False
+        is_live = self.is_answering and stored is self.session.messages[-1]
+        match what:
+            case "edit":
+                possible = stored.message.role is Role.USER
+            case "code":
+                possible = "`" in stored.message.content or "    " in stored.message.content
+            case "earlier" | "later":
+                step = -1 if what == "earlier" else 1
+                possible = self.versions.of(stored.id).beside(step) is not None
+            case "quote":
+                possible = bool(stored.message.content) and not is_live
+            case _:
+                possible = True
+        return None if possible and self.is_answering and what in CHANGING else possible
+
+    # marking
+
+    def action_mark(self, step: int) -> None:
+        """Mark the message before or after the marked one."""
+        self.transcript.mark_beside(step)
+
+    @on(MarkedTranscript.Marked)
+    def mark_moved(self) -> None:
+        """Give the keys to what is marked by now, or back to the input."""
+        if self.transcript.marked is not None:
+            self.transcript.focus(scroll_visible=False)
+        elif self.transcript.has_focus:
+            self.input.focus()
+        self.show_state()
+
+    @on(DescendantFocus)
+    def input_focused(self, event: DescendantFocus) -> None:
+        """Leave the mark when the user goes back to writing."""
+        if event.widget is self.input:
+            self.transcript.marked = None
+
+    def action_leave(self) -> None:
+        """Leave the marked message, then the editing of one."""
+        if self.transcript.marked is not None:
+            self.transcript.marked = None
+            self.transcript.searched = ""
+        else:
+            self._stop_editing(self._aside)
+
+    # what is done to the marked message
+
+    async def action_message(self, what: str) -> None:
+        """Do one of the things that can be done to a message."""
+        stored = self.marked
+        if stored is None:
+            return
+        match what:
+            case "edit":
+                self._edit(stored)
+            case "answer":
+                self.take_turn(self.chat_tree.answer_instead(stored.id))
+            case "other_mode":
+                self._answer_in_other_mode(stored)
+            case "copy":
+                self.app.copy_to_clipboard(self._source(stored))
+            case "quote":
+                self._quote(stored.message.content)
+            case "code":
+                self._show_code(stored)
+            case "delete":
+                self._delete(stored)
+            case "earlier":
+                self.step_version(stored.id, -1)
+            case "later":
+                self.step_version(stored.id, 1)
+
+    def _edit(self, stored: StoredMessage) -> None:
+        if self._edited is None:
+            self._aside = self.input.text
+        self._edited = stored.id
+        self.input.text = stored.message.content
+        self.input.move_cursor(self.input.document.end)
+        self.input.border_title = t("ui.editing")
+        self.input.focus()
+
+    def _stop_editing(self, text: str) -> None:
+        self._edited, self._aside = None, ""
+        self.input.text = text
+        self.input.border_title = ""
+        self.refresh_bindings()
+
+    def events_for(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+        """Ask in place of the question that is edited, where one is."""
+        if self._edited is None:
+            return super().events_for(text)
+        events, aside = self.chat_tree.ask_instead(self._edited, text), self._aside
+        self.call_after_refresh(self._stop_editing, aside)
+        return events
+
+    def show_chat(self) -> None:
+        """Leave what belonged to the chat before: its editing, what was deleted there."""
+        chat_id = self.session.chat.id if self.session.chat else None
+        if self._edited is not None and self._edited not in {m.id for m in self.session.messages}:
+            self._stop_editing(self._aside)
+        if self._deletions and self._deletions[-1].chat_id != chat_id:
+            self._deletions = ()
+        super().show_chat()
+
+    def _answer_in_other_mode(self, stored: StoredMessage) -> None:
+        place = self.session.messages.index(stored)
+        earlier = self.session.messages[: place + 1]
+        asked = next((m for m in reversed(earlier) if m.message.role is Role.USER), None)
+        if asked is not None and typed_mode(asked.message.content):
+            self.notify(t("ui.notice.mode_is_typed"))
+            return
+        later = (m for m in self.session.messages[place:] if m.meta.mode)
+        mode = next((m.meta.mode for m in later), None) or self.session.mode
+        self.take_turn(self.chat_tree.answer_instead(stored.id, mode.other))
+
+    def _source(self, stored: StoredMessage) -> str:
+        if self.is_answering and stored is self.session.messages[-1]:  # it is still being written
+            return self.transcript.column.turns[-1].answer
+        return stored.message.content
+
+    def _quote(self, text: str) -> None:
+        selected = self.get_selected_text()
+        self.input.focus()
+        self.input.insert(quoted(selected or text, self.input.text))
+
+    @work(group="code", exclusive=True)
+    async def _show_code(self, stored: StoredMessage) -> None:
+        if blocks := code_blocks(self._source(stored)):
+            await self.app.push_screen_wait(CodeBlocksScreen(blocks, self.exports))
+        else:
+            self.notify(t("ui.notice.no_code"))
+
+    # deleting
+
+    @work(group="delete", exclusive=True)
+    async def _delete(self, stored: StoredMessage) -> None:
+        with telling(self):
+            self._deletions = (*self._deletions, await self.chat_tree.delete(stored.id))
+            self._text_at_deletion = self.input.text
+            await self.show_versions()
+            self.show_chat()
+            self.notify(t("ui.notice.message_deleted"))
+
+    @work(group="delete", exclusive=True)
+    async def action_undo_deletion(self) -> None:
+        """Bring back what was deleted last."""
+        with telling(self):
+            *before, last = self._deletions
+            self._deletions = tuple(before)
+            await self.chat_tree.restore(last)
+            await self.show_versions()
+            self.show_chat()
+            self.transcript.mark(last.message_ids[-1])
+
+    @on(ChatInput.Changed)
+    def _typed(self) -> None:
+        if self._deletions:
+            self.refresh_bindings()
