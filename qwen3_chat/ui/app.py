@@ -21,6 +21,7 @@ from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.plain import plain
 from qwen3_chat.texts import t
+from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.screens.help import HelpScreen
@@ -44,6 +45,7 @@ class ChatApp(App[None]):
         chat_screen: ChatScreen,
         themes: Sequence[Theme],
         kept: KeptSettings,
+        keymap: Keymap,
         copied_file: Path,
         notices: Sequence[str] = (),
     ) -> None:
@@ -51,6 +53,9 @@ class ChatApp(App[None]):
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
         self._kept = kept
+        self.keymap = keymap
+        if keymap.is_changed:
+            self.set_keymap(dict(keymap.keys))
         self._notices = notices
         self._copied_file = copied_file
         self._copied = ""
@@ -85,7 +90,8 @@ class ChatApp(App[None]):
             if binding.action != "command_palette":
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
-                yield SystemCommand(t(binding.description), t(binding.tooltip), run)
+                name = self.keymap.first(binding.id or "")
+                yield SystemCommand(t(binding.description), f"{t(binding.tooltip)} · {name}", run)
         for name in self._themes:
             yield SystemCommand(
                 t("ui.palette.theme", name=name), t("ui.tip.theme"), partial(self.use_theme, name)
@@ -122,7 +128,7 @@ class ChatApp(App[None]):
         """Show every key."""
         if not isinstance(self.screen, HelpScreen):
             self.clear_notifications()
-            self.push_screen(HelpScreen())
+            self.push_screen(HelpScreen(self.keymap, self._chat_screen.input.enter_sends))
 
     def action_help_quit(self) -> None:
         """Say how to leave, where Ctrl+C is expected to."""

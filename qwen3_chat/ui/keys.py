@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from string import punctuation
+
 from textual.binding import Binding
+from textual.keys import _character_to_key
 
 LABEL = "ui.key."
 TIP = "ui.tip."
@@ -24,6 +27,7 @@ NAMES = {
     "right": "→",
     "up": "↑",
     "down": "↓",
+    **{_character_to_key(character): character for character in punctuation},
 }
 
 

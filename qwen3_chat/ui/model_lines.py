@@ -21,7 +21,7 @@ MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24,
 BAR_CELLS = 24
 PICK_MARK, IN_USE_MARK = "★", "▶"
 COLOURS = {Fit.GOOD: "$success", Fit.TIGHT: "$warning", Fit.SLOW: "$warning", Fit.TOO_LARGE: "$error"}
-DIM = "$foreground 60%"
+DIM = "$foreground 68%"
 
 
 def fit_words(assessed: Assessment) -> str:

@@ -40,6 +40,8 @@ class ThemeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     dark: bool
     colors: ThemeColors
+    ansi: bool = False
+    """Whether the colours are the terminal's own sixteen."""
     variables: dict[str, str] = {}
 
 
@@ -70,7 +72,7 @@ def read_theme(file: Path) -> Theme:
         ColorParseError,
     ) as error:
         raise ConfigError("config.bad_theme", file=file, reason=str(error).splitlines()[0]) from error
-    return Theme(name=theme.name, dark=theme.dark, variables=theme.variables, **colors)
+    return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=theme.variables, **colors)
 
 
 def load_themes(own: Path, shipped: Iterable[Path] = SHIPPED) -> LoadedThemes:

@@ -25,6 +25,7 @@ from qwen3_chat.session import (
     Rewound,
     SessionEvent,
     Summarising,
+    ThinkingRepeats,
     UserStored,
 )
 from qwen3_chat.texts import t
@@ -139,6 +140,8 @@ class TurnView:
             case Notice(key=key, values=values):
                 self.notices.append(Entry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
+            case ThinkingRepeats():
+                self._transcript.notify(t("ui.notice.repeats"), timeout=12)
             case EngineFailed(key=key, values=values):
                 self._failure = t(key, **values)
             case ReplyStored(message=message):

@@ -43,9 +43,9 @@ class MessageActions(VariantActions, TurnActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
-        if not self.is_ready:
-            return super().check_action(action, parameters)
         match action:
+            case "mark" | "message" | "leave" | "undo_deletion" if not self.is_ready:
+                return False  # a letter that is typed early is a letter
             case "mark":
                 return bool(self.session.messages)
             case "message":

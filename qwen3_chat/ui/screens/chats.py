@@ -55,7 +55,7 @@ class ChatsScreen(ModalScreen[int | None]):
         OptionList, OptionList:focus { border: none; height: 1fr; background: $surface; padding: 0; }
         OptionList > .option-list--option { padding: 0 1; }
         KeyBar { background: $surface; }
-        #chats-empty { height: 1fr; padding: 1 2; color: $foreground 60%; display: none; }
+        #chats-empty { height: 1fr; padding: 1 2; color: $foreground 68%; display: none; }
         &.-empty #chats-empty { display: block; }
         &.-empty OptionList { display: none; }
     }
@@ -127,7 +127,7 @@ class ChatsScreen(ModalScreen[int | None]):
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
         pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
         title = plain(summary.title) or t("ui.untitled")
-        return Option(Content.assemble(title, "\n", (pin + detail, "$foreground 60%")), id=str(summary.id))
+        return Option(Content.assemble(title, "\n", (pin + detail, "$foreground 68%")), id=str(summary.id))
 
     @property
     def highlighted(self) -> ChatSummary | None:

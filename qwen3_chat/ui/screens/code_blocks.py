@@ -124,6 +124,6 @@ class CodeBlocksScreen(ModalScreen[None]):
                 (f"{number} ", "bold $primary"),
                 t("ui.code.detail", language=language, count=len(rows)),
                 "\n  ",
-                (plain(first.strip())[:FIRST_LINE_CHARS], "$foreground 60%"),
+                (plain(first.strip())[:FIRST_LINE_CHARS], "$foreground 68%"),
             )
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -35,7 +37,7 @@ class ContextChoiceScreen(ModalScreen[ContextPolicy | None]):
         }
         #context-figures { padding: 1 2; height: auto; }
         OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 0 1; }
-        OptionList > .option-list--option { padding: 0 1 1 1; }
+        OptionList > .option-list--option { padding: 0 1; }
         KeyBar { background: $surface; }
     }
     """
@@ -55,7 +57,7 @@ class ContextChoiceScreen(ModalScreen[ContextPolicy | None]):
         with Vertical(id="context-box") as box:
             box.border_title = t("ui.context.title")
             yield Static(figures, id="context-figures", markup=False)
-            yield OptionList(*(Option(self._described(policy), policy) for policy in asked.policies))
+            yield OptionList(*self._choices())
             yield KeyBar()
 
     def on_mount(self) -> None:
@@ -75,6 +77,12 @@ class ContextChoiceScreen(ModalScreen[ContextPolicy | None]):
     def action_close(self) -> None:
         """Leave the question as it is: it waits."""
         self.dismiss(None)
+
+    def _choices(self) -> Iterator[Option | None]:
+        for number, policy in enumerate(self._exceeded.policies):
+            if number:
+                yield None  # a line between
+            yield Option(self._described(policy), policy)
 
     def _described(self, policy: ContextPolicy) -> Content:
         asked = self._exceeded

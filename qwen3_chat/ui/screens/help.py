@@ -13,10 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, key, key_name
+from qwen3_chat.ui.keymap import Keymap
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key, key_name
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
-KEY_COLUMN_CELLS = 16
+KEY_COLUMN_CELLS = 19
 
 
 class HelpScreen(ModalScreen[None]):
@@ -41,18 +42,32 @@ class HelpScreen(ModalScreen[None]):
     }
     """
 
+    def __init__(self, keymap: Keymap, enter_sends: bool) -> None:
+        super().__init__()
+        self._keymap = keymap
+        self._enter_sends = enter_sends
+
     def compose(self) -> ComposeResult:
-        """Lay out the table of keys, then a few words on the two ways of switching."""
+        """Lay out the keys in groups, then a few words on the two ways of switching."""
         with Vertical(id="help-box") as box:
             box.border_title = t("ui.help.title")
             with VerticalScroll():
-                yield Static(self._keys([*CHAT_KEYS, *APP_KEYS]), markup=False)
+                yield Static(self._table([*self._writing_keys(), *self._rows(CHAT_KEYS)]), markup=False)
+                for title, bindings in (("message", MESSAGE_KEYS), ("app", APP_KEYS)):
+                    yield Static(Content.assemble("\n", (t(f"ui.help.group.{title}"), "bold")), markup=False)
+                    yield Static(self._table(self._rows(bindings)), markup=False)
                 yield Static(Content("\n" + t("ui.help.more") + "\n"), markup=False)
             yield KeyBar()
 
-    def _keys(self, bindings: Sequence[Binding]) -> Content:
-        rows = [(t("ui.help.send_keys"), t("ui.tip.send")), (t("ui.help.line_keys"), t("ui.tip.line"))]
-        rows += [(self._names(binding), t(binding.tooltip)) for binding in bindings]
+    def _writing_keys(self) -> list[tuple[str, str]]:
+        keys = [t("ui.help.send_keys"), t("ui.help.line_keys")]
+        send, line = keys if self._enter_sends else reversed(keys)
+        return [(send, t("ui.tip.send")), (line, t("ui.tip.line"))]
+
+    def _rows(self, bindings: Sequence[Binding]) -> list[tuple[str, str]]:
+        return [(self._names(binding), t(binding.tooltip)) for binding in self._keymap.in_force(bindings)]
+
+    def _table(self, rows: Sequence[tuple[str, str]]) -> Content:
         lines = [
             Content.assemble((set_cell_size(name, KEY_COLUMN_CELLS), "bold $primary"), " ", text)
             for name, text in rows

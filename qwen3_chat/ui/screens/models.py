@@ -92,11 +92,13 @@ class ModelsScreen(ShelfScreen):
             self.options.replace_option_prompt(self.highlighted_id or "", self.prompt(row))
             self.show_detail()
 
-    def action_context(self, step: int) -> None:
+    @work(exclusive=True, group="context")
+    async def action_context(self, step: int) -> None:
         """Ask for more or less context; what fits is reckoned anew."""
         self._take_back()
         self.n_ctx_step = max(0, min(len(CONTEXT_STEPS) - 1, self.n_ctx_step + step))
-        self.lay_out()
+        self.show_detail()
+        await self.lay_out()
 
     def action_choose(self) -> None:
         """Use the highlighted model, or fetch it; ask first where it does not fit."""
@@ -168,7 +170,7 @@ class ModelsScreen(ShelfScreen):
                 removal = Removal((), 0)
             self.desk.remove(removal)
             self.disk = await self.desk.disk()
-            self.lay_out()
+            await self.lay_out()
 
     def action_close(self) -> None:
         """Take a question back, or return to the chat."""

@@ -70,7 +70,7 @@ class SettingsScreen(ModalScreen[None]):
             height: 90%;
             border: round $primary;
             border-title-color: $primary;
-            border-subtitle-color: $foreground 60%;
+            border-subtitle-color: $foreground 68%;
             background: $surface;
         }
         SettingList, SettingList:focus { border: none; height: 1fr; background: $surface; padding: 0; }

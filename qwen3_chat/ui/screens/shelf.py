@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from pathlib import Path
 
 from textual import getters, on, work
@@ -99,14 +100,15 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
             self.disk = await self.desk.disk()
             words = self.desk.in_words(hardware, self.machine)
             self.query_one("#models-machine", Static).update(words)
-            self.lay_out()
+            await self.lay_out()
             self.highlight_first()
 
-    def lay_out(self) -> None:
-        """Reckon anew what fits, with the context that is wished for."""
+    async def lay_out(self) -> None:
+        """Reckon anew what fits, with the context that is wished for; there is much to add up."""
         if self.machine is None:
             return
-        found = shelf(self.machine, self.disk, CONTEXT_STEPS[self.n_ctx_step])
+        n_ctx = CONTEXT_STEPS[self.n_ctx_step]
+        found = await to_thread(shelf, self.machine, self.disk, n_ctx)
         self.model_list = ModelList(found, DemoRow(self.desk.demo), self.desk.servers())
         self.fill()
 
@@ -225,4 +227,4 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         """List the files anew."""
         with telling(self):
             self.disk = await self.desk.disk()
-            self.lay_out()
+            await self.lay_out()

@@ -33,7 +33,7 @@ class ActivityLine(Widget):
         color: $text-accent;
         .activity-line--bar { color: $accent; }
         .activity-line--rail { color: $foreground 20%; }
-        .activity-line--hint { color: $foreground 55%; }
+        .activity-line--hint { color: $foreground 68%; }
     }
     """
 

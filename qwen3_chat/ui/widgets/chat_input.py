@@ -27,7 +27,7 @@ class ChatInput(TextArea):
         padding: 0 1;
         scrollbar-size-vertical: 1;
         &:focus { border: round $primary; }
-        &.-no-think { border: round $foreground 40%; }
+        &.-no-think { border: round $foreground 52%; }
         &.-no-think:focus { border: round $foreground 70%; }
         & .text-area--cursor-line { background: transparent; }
     }

@@ -73,7 +73,7 @@ class StatusBar(Widget):
         background: $surface;
         .status-bar--think { color: $primary; text-style: bold; }
         .status-bar--no-think { color: $foreground 70%; text-style: bold; }
-        .status-bar--part { color: $foreground 60%; }
+        .status-bar--part { color: $foreground 68%; }
     }
     """
 

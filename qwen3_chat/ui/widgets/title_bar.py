@@ -22,7 +22,7 @@ class TitleBar(Widget):
         padding: 0 2;
         background: $panel;
         color: $foreground;
-        .title-bar--name { color: $foreground 55%; }
+        .title-bar--name { color: $foreground 68%; }
     }
     """
 

@@ -25,11 +25,11 @@ TranscriptView {
     & > .transcript--assistant { color: $text-secondary; }
     & > .transcript--notice { color: $foreground 65%; }
     & > .transcript--note { color: $text-warning; }
-    & > .transcript--button { color: $foreground 45%; }
-    & > .transcript--dim { color: $foreground 55%; }
+    & > .transcript--button { color: $foreground 52%; }
+    & > .transcript--dim { color: $foreground 68%; }
 
     & > .transcript--fold { color: $foreground 75%; }
-    & > .transcript--thought { color: $foreground 60%; }
+    & > .transcript--thought { color: $foreground 68%; }
     & > .transcript--bar { color: $foreground 35%; }
     & > .transcript--rule { color: $foreground 35%; }
 
@@ -44,10 +44,10 @@ TranscriptView {
 
     & > .transcript--code-inline { color: $text-warning; background: $surface; }
     & > .transcript--code { background: $surface; }
-    & > .transcript--code-head { color: $foreground 60%; background: $panel; }
+    & > .transcript--code-head { color: $foreground 68%; background: $panel; }
     & > .transcript--attribute { color: $text-accent; }
     & > .transcript--builtin { color: $text-accent; }
-    & > .transcript--comment { color: $foreground 55%; text-style: italic; }
+    & > .transcript--comment { color: $foreground 68%; text-style: italic; }
     & > .transcript--constant { color: $text-warning; }
     & > .transcript--deleted { color: $text-error; }
     & > .transcript--function { color: $text-primary; }
@@ -58,7 +58,13 @@ TranscriptView {
     & > .transcript--type { color: $text-primary; text-style: bold; }
     & > .transcript--variable { color: $text-accent; }
 
-    & > .transcript--left-out { color: $foreground 40%; }
+    & > .transcript--left-out { color: $foreground 52%; }
+
+    /* Sixteen colours have no shades. */
+    &:ansi > .transcript--notice, &:ansi > .transcript--button, &:ansi > .transcript--dim { text-style: dim; }
+    &:ansi > .transcript--thought, &:ansi > .transcript--bar, &:ansi > .transcript--rule { text-style: dim; }
+    &:ansi > .transcript--comment, &:ansi > .transcript--left-out { text-style: dim; }
+    &:ansi > .transcript--code-inline { text-style: bold; }
 }
 """
 
