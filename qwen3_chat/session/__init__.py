@@ -11,6 +11,7 @@ from qwen3_chat.session.turn_events import (
     Rewound,
     SessionEvent,
     Summarising,
+    ThinkingRepeats,
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
@@ -28,6 +29,7 @@ __all__ = [
     "ServedModel",
     "SessionEvent",
     "Summarising",
+    "ThinkingRepeats",
     "TurnOptions",
     "UserStored",
     "use_engine",

@@ -17,9 +17,17 @@ from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.fitting import Fitting
 from qwen3_chat.session.fixed_thinking import decide_for, fixed_mode
+from qwen3_chat.session.repetition import RepetitionWatch
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
-from qwen3_chat.session.turn_events import ReplyStarted, ReplyStored, Rewound, SessionEvent, UserStored
+from qwen3_chat.session.turn_events import (
+    ReplyStarted,
+    ReplyStored,
+    Rewound,
+    SessionEvent,
+    ThinkingRepeats,
+    UserStored,
+)
 from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import NO_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
@@ -234,6 +242,7 @@ class ChatSession:
         else:
             await self._store.reopen_message(stopped.id)
             draft_message = replace(stopped, meta=meta)
+        repetition = RepetitionWatch()
         draft = ReplyDraft(self._store, draft_message, stopped)
         try:
             yield ReplyStarted(draft_message, mode, continues=stopped is not None)
@@ -241,6 +250,8 @@ class ChatSession:
                 async for event in events:
                     draft.feed(event)
                     yield event
+                    if repetition.notices(event):
+                        yield ThinkingRepeats()
         finally:
             self.messages = (*self.messages[:-1], draft.outcome())  # kept even if it can't be stored
             stored = await draft.finish()

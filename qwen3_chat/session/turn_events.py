@@ -81,6 +81,18 @@ class ContextExceeded(Event, frozen=True):
         return (*shorter, *((ContextPolicy.ENLARGE,) if self.larger_n_ctx else ()))
 
 
+class ThinkingRepeats(Event, frozen=True):
+    """The thinking goes round in circles: it may be better to have the answer now."""
+
+
 SessionEvent = (
-    Rewound | EngineEvent | UserStored | ReplyStarted | ReplyStored | LeftOut | Summarising | ContextExceeded
+    Rewound
+    | EngineEvent
+    | UserStored
+    | ReplyStarted
+    | ReplyStored
+    | LeftOut
+    | Summarising
+    | ContextExceeded
+    | ThinkingRepeats
 )

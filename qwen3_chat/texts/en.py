@@ -449,6 +449,7 @@ TEXTS = {
     "ui.hint.stop": "Esc stops",
     "ui.hint.thinking": "Esc stops · Ctrl+G answers now",
     "ui.notice.busy": "An answer is still being written; Esc stops it.",
+    "ui.notice.repeats": "The thinking repeats itself. Ctrl+G has it answer now.",
     "ui.notice.bug": "This turn failed in a way that nobody foresaw ({error}); the chat is kept.",
     "ui.notice.exported": "Exported to",
     "ui.new_text": "↓ new text below",
@@ -697,4 +698,6 @@ TEXTS = {
     "keys.unknown_key": "{file}, line {line}: “{pressed}” is no key; write it like Ctrl+T, Alt+Left or F7.",
     "keys.for_typing": "{file}, line {line}: {pressed} is needed for writing, so “{entry}” keeps its own key.",
     "keys.conflict": "{file}, line {line}: {pressed} belongs to “{other}” already, so “{entry}” keeps its own key.",
+    "ui.help.group.message": "With a message marked",
+    "ui.help.group.app": "Everywhere",
 }

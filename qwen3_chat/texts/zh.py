@@ -439,6 +439,7 @@ TEXTS = {
     "ui.hint.stop": "Esc 停止",
     "ui.hint.thinking": "Esc 停止 · Ctrl+G 立即回答",
     "ui.notice.busy": "回答还没写完；按 Esc 可停止。",
+    "ui.notice.repeats": "思考内容在重复。按 Ctrl+G 可让它立即回答。",
     "ui.notice.bug": "这一轮出现了未预料的错误（{error}）；对话已保留。",
     "ui.notice.exported": "已导出到",
     "ui.new_text": "↓ 下面有新内容",
@@ -687,4 +688,6 @@ TEXTS = {
     "keys.unknown_key": "{file} 第 {line} 行：没有“{pressed}”这个键；写法如 Ctrl+T、Alt+Left、F7。",
     "keys.for_typing": "{file} 第 {line} 行：{pressed} 要用来输入文字，“{entry}”保持原来的按键。",
     "keys.conflict": "{file} 第 {line} 行：{pressed} 已用于“{other}”，“{entry}”保持原来的按键。",
+    "ui.help.group.message": "选中一条消息时",
+    "ui.help.group.app": "任何时候",
 }

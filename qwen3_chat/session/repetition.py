@@ -1,0 +1,54 @@
+"""Tells when thinking goes round in circles."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+
+from qwen3_chat.events import EngineEvent, ReasoningDelta
+
+_UNIT = re.compile(r"[a-zA-Z0-9']+|[^\W_a-zA-Z0-9]")
+"""A word, or one character of a script without spaces between words."""
+
+_UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")  # a word may go on in the next piece
+
+_PHRASE_UNITS = 10
+_WINDOW_UNITS = 90
+_TIMES = 3
+_REPEATED_SHARE = 0.9
+
+
+class RepetitionWatch:
+    """Reads the thinking of one reply and tells once that nearly all of it has been said before.
+
+    Saying something a second time is how Qwen3 checks itself. It repeats itself where nine tenths of the last
+    90 words belong to phrases of ten words that come for the third time or more.
+    """
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._phrase: deque[str] = deque(maxlen=_PHRASE_UNITS)
+        self._seen: Counter[tuple[str, ...]] = Counter()
+        self._repeated: deque[bool] = deque(maxlen=_WINDOW_UNITS)
+        self._has_told = False
+
+    def notices(self, event: EngineEvent) -> bool:
+        """Take in an event; tell, once, that the thinking repeats itself."""
+        if self._has_told or not isinstance(event, ReasoningDelta):
+            return False
+        text = self._rest + event.text
+        complete = _UNFINISHED.sub("", text)
+        self._rest = text[len(complete) :]
+        for unit in _UNIT.findall(complete.lower()):
+            self._take(unit)
+        window = self._repeated
+        self._has_told = len(window) == _WINDOW_UNITS and sum(window) >= _REPEATED_SHARE * _WINDOW_UNITS
+        return self._has_told
+
+    def _take(self, unit: str) -> None:
+        self._phrase.append(unit)
+        if len(self._phrase) < _PHRASE_UNITS:
+            return
+        phrase = tuple(self._phrase)
+        self._seen[phrase] += 1
+        self._repeated.append(self._seen[phrase] >= _TIMES)
