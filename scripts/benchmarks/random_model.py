@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -31,7 +31,7 @@ _CHUNK_BLOCKS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of a Qwen3 network with tied embeddings."""
+    """The sizes of a Qwen3 network with tied embeddings; with experts, `ffn_width` is that of each."""
 
     layers: int
     width: int
@@ -39,10 +39,18 @@ class Shape:
     heads: int
     kv_heads: int
     head_width: int
+    experts: int = 0
+    experts_used: int = 0
+
+    @property
+    def architecture(self) -> str:
+        """The name that GGUF files give it."""
+        return "qwen3moe" if self.experts else "qwen3"
 
 
 SHAPES = {
     "small": Shape(4, 256, 768, 4, 2, 64),
+    "small-moe": Shape(4, 256, 256, 4, 2, 64, experts=8, experts_used=2),
     "0.6B": Shape(28, 1024, 3072, 16, 8, 128),
     "1.7B": Shape(28, 2048, 6144, 16, 8, 128),
     "4B": Shape(36, 2560, 9728, 32, 8, 128),
@@ -51,19 +59,25 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A tensor to be written; one row is a norm, more are a matrix in Q8_0."""
+    """A tensor to be written, in Q8_0 if it is a matrix or one for each expert, else in F32."""
 
     name: str
     columns: int
     rows: int = 1
+    experts: int = 0
+    is_router: bool = False
 
     @property
-    def is_norm(self) -> bool:
-        return self.rows == 1
+    def is_float(self) -> bool:
+        return self.rows == 1 or self.is_router
+
+    @property
+    def weights(self) -> int:
+        return self.columns * self.rows * max(1, self.experts)
 
     @property
     def size_bytes(self) -> int:
-        return self.columns * 4 if self.is_norm else self.rows * self.columns // _BLOCK_WEIGHTS * _BLOCK_BYTES
+        return self.weights * 4 if self.is_float else self.weights // _BLOCK_WEIGHTS * _BLOCK_BYTES
 
 
 def write_model(path: Path, shape: Shape, seed: int = 0) -> None:
@@ -86,7 +100,7 @@ def write_model(path: Path, shape: Shape, seed: int = 0) -> None:
 
 
 def _metadata(shape: Shape) -> Iterator[bytes]:
-    yield _entry("general.architecture", _STRING, _text("qwen3"))
+    yield _entry("general.architecture", _STRING, _text(shape.architecture))
     yield _entry("general.name", _STRING, _text("made-up Qwen3"))
     yield _entry("general.file_type", _U32, struct.pack("<I", _MOSTLY_Q8_0))
     yield _entry("general.quantization_version", _U32, struct.pack("<I", 2))
@@ -100,10 +114,17 @@ def _metadata(shape: Shape) -> Iterator[bytes]:
         "attention.key_length": shape.head_width,
         "attention.value_length": shape.head_width,
     }
+    if shape.experts:
+        numbers |= {
+            "expert_count": shape.experts,
+            "expert_used_count": shape.experts_used,
+            "expert_feed_forward_length": shape.ffn_width,
+        }
+    name = shape.architecture
     for key, number in numbers.items():
-        yield _entry(f"qwen3.{key}", _U32, struct.pack("<I", number))
-    yield _entry("qwen3.rope.freq_base", _F32, struct.pack("<f", 1e6))
-    yield _entry("qwen3.attention.layer_norm_rms_epsilon", _F32, struct.pack("<f", 1e-6))
+        yield _entry(f"{name}.{key}", _U32, struct.pack("<I", number))
+    yield _entry(f"{name}.rope.freq_base", _F32, struct.pack("<f", 1e6))
+    yield _entry(f"{name}.attention.layer_norm_rms_epsilon", _F32, struct.pack("<f", 1e-6))
 
 
 def _tokenizer(vocabulary: Vocabulary) -> Iterator[bytes]:
@@ -144,28 +165,43 @@ def _tensors(shape: Shape) -> list[_Tensor]:
         _Tensor("attn_q_norm", shape.head_width),
         _Tensor("attn_k_norm", shape.head_width),
         _Tensor("ffn_norm", width),
-        _Tensor("ffn_gate", width, shape.ffn_width),
-        _Tensor("ffn_up", width, shape.ffn_width),
-        _Tensor("ffn_down", shape.ffn_width, width),
+        *_feed_forward(shape),
     )
     return [
         _Tensor("token_embd.weight", width, N_VOCAB),
         _Tensor("output_norm.weight", width),
         *(
-            _Tensor(f"blk.{number}.{part.name}.weight", part.columns, part.rows)
+            replace(part, name=f"blk.{number}.{part.name}.weight")
             for number in range(shape.layers)
             for part in layer
         ),
     ]
 
 
+def _feed_forward(shape: Shape) -> tuple[_Tensor, ...]:
+    width, inner, experts = shape.width, shape.ffn_width, shape.experts
+    if not experts:
+        return (
+            _Tensor("ffn_gate", width, inner),
+            _Tensor("ffn_up", width, inner),
+            _Tensor("ffn_down", inner, width),
+        )
+    return (
+        _Tensor("ffn_gate_inp", width, experts, is_router=True),
+        _Tensor("ffn_gate_exps", width, inner, experts),
+        _Tensor("ffn_up_exps", width, inner, experts),
+        _Tensor("ffn_down_exps", inner, width, experts),
+    )
+
+
 def _write_weights(file: BinaryIO, tensor: _Tensor, vocabulary: Vocabulary, random: Random) -> None:
-    if tensor.is_norm:
-        file.write(struct.pack("<f", 1.0) * tensor.columns)
+    if tensor.is_float:
+        floats = (random.gauss(0, 1) if tensor.is_router else 1.0 for _ in range(tensor.weights))
+        file.write(b"".join(struct.pack("<f", value) for value in floats))
         return
     start = file.tell()
     row_blocks = tensor.columns // _BLOCK_WEIGHTS
-    blocks = tensor.rows * row_blocks
+    blocks = tensor.weights // _BLOCK_WEIGHTS
     for first in range(0, blocks, _CHUNK_BLOCKS):
         count = min(_CHUNK_BLOCKS, blocks - first)
         data = bytearray(random.randbytes(count * _BLOCK_BYTES))
@@ -180,8 +216,8 @@ def _write_weights(file: BinaryIO, tensor: _Tensor, vocabulary: Vocabulary, rand
 
 
 def _table_row(tensor: _Tensor, offset: int) -> bytes:
-    sizes = (tensor.columns,) if tensor.is_norm else (tensor.columns, tensor.rows)
-    kind = _TYPE_F32 if tensor.is_norm else _TYPE_Q8_0
+    sizes = tuple(size for size in (tensor.columns, tensor.rows, tensor.experts) if size > 1)
+    kind = _TYPE_F32 if tensor.is_float else _TYPE_Q8_0
     layout = f"<I{len(sizes)}QIQ"
     return _text(tensor.name) + struct.pack(layout, len(sizes), *sizes, kind, offset)
 

@@ -46,3 +46,15 @@ async def test_a_made_up_model_talks_until_it_is_told_to_stop(tiny_gguf: Path, t
 
 def test_the_shapes_are_those_of_the_family() -> None:
     assert {"0.6B", "1.7B", "4B"} < set(SHAPES)
+
+
+async def test_a_made_up_mixture_of_experts_talks(tmp_path: Path) -> None:
+    path = tmp_path / "moe.gguf"
+    write_model(path, Shape(2, 64, 64, 2, 1, 32, experts=4, experts_used=2))
+    header = read_file(path)
+    assert (header.architecture, header.number("qwen3moe.expert_count")) == ("qwen3moe", 4)
+    assert header.expected_bytes == path.stat().st_size
+    engine = LocalEngine(LoadSettings(str(path), n_ctx=512), tmp_path / "engine.log")
+    end = end_of(await everything(engine.generate(ask(said("Hi"), max_tokens=5))))
+    await engine.close()
+    assert end.usage.answer_tokens == 5
