@@ -1,0 +1,116 @@
+"""Going on with a long chat in a new process: from its snapshot, beside evaluating it again."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.random_model import SHAPES, write_model
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
+from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
+
+CHAT = 1
+WORD = "a "  # one token
+SAMPLING = SamplingParams(temperature=0, top_p=1, top_k=0)
+REPLY_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    """When the first token came after the question, and what was evaluated for it."""
+
+    elapsed_s: float
+    n_evaluated: int
+    token_ids: tuple[int, ...]
+
+
+async def first_token(engine: LocalEngine, request: ChatRequest) -> FirstToken:
+    """Load, then ask.
+
+    Raises:
+        RuntimeError: the engine failed.
+    """
+    async with aclosing(engine.load()) as loading:
+        async for _ in loading:
+            pass
+    begun_s, first_s = time.perf_counter(), 0.0
+    async with aclosing(engine.generate(request)) as events:
+        async for event in events:
+            match event:
+                case AnswerDelta():
+                    first_s = first_s or time.perf_counter()
+                case EngineFailed(key=key):
+                    raise RuntimeError(key)
+                case TurnFinished(usage=usage, token_ids=ids):
+                    evaluated = usage.prompt_tokens - usage.reused_tokens
+                    return FirstToken(first_s - begun_s, evaluated, ids)
+    raise RuntimeError("the stream ended early")
+
+
+async def measure(
+    path: Path, n_prompt: int, rounds: int, folder: Path
+) -> tuple[list[FirstToken], list[FirstToken], list[float]]:
+    """Have a chat kept, then go on with it in new processes; return both sides and the times to keep it."""
+    question = ChatMessage(Role.USER, WORD * n_prompt)
+    request = ChatRequest((question,), ThinkingMode.NO_THINK, SAMPLING, 1, max_tokens=REPLY_TOKENS)
+    follow_up = ChatMessage(Role.USER, "Really?")
+    anew: list[FirstToken] = []
+    resumed: list[FirstToken] = []
+    kept_s: list[float] = []
+    n_ctx = n_prompt + 1024
+    for number in range(rounds):
+        keeping = Keeping(str(folder / str(number)), snapshots_bytes=1 << 36, worth_s=0)
+        engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", keeping=keeping)
+        of_chat = replace(request, chat_id=CHAT)
+        reply = ChatMessage(
+            Role.ASSISTANT, "a", token_ids=(await first_token(engine, of_chat)).token_ids
+        )  # the snapshot ends before it
+        begun_s = time.perf_counter()
+        await engine.close()
+        kept_s.append(time.perf_counter() - begun_s)
+        upcoming = replace(of_chat, messages=(question, reply, follow_up))
+        for side, keeps in (
+            ((anew, None), (resumed, keeping)) if number % 2 else ((resumed, keeping), (anew, None))
+        ):
+            engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", keeping=keeps)
+            side.append(await first_token(engine, upcoming))
+            await engine.close()
+    return anew, resumed, kept_s
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make a model, measure both sides in this run, print the table."""
+    parser = argparse.ArgumentParser(prog="bench snapshot", description=__doc__)
+    parser.add_argument(
+        "--shape", choices=SHAPES, default="0.6B", help="of the made-up model (default: 0.6B)"
+    )
+    parser.add_argument("--gguf", type=Path, help="measure this model instead")
+    parser.add_argument("--prompt", type=int, default=4000, help="about so many tokens (default: 4000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of alternation (default: 3)")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = options.gguf or folder / "made-up.gguf"
+        if options.gguf is None:
+            write_model(path, SHAPES[options.shape])
+        anew, resumed, kept_s = asyncio.run(measure(path, options.prompt, options.rounds, folder))
+    title = options.gguf.name if options.gguf else f"shape {options.shape}"
+    print(f"{title}, medians of {options.rounds} alternations, kept in {statistics.median(kept_s):.2f} s\n")
+    print(f"{'a long chat in a new process':32}{'evaluated':>10}{'first token s':>15}   of the first row")
+    base_s = statistics.median(one.elapsed_s for one in anew)
+    for label, side in (("evaluated again", anew), ("from its snapshot", resumed)):
+        first_s = statistics.median(one.elapsed_s for one in side)
+        evaluated = statistics.median(one.n_evaluated for one in side)
+        print(f"{label:32}{evaluated:>10.0f}{first_s:>15.3f}   {first_s / base_s:.3f}")
+    agree = sum(one.token_ids == other.token_ids for one, other in zip(anew, resumed, strict=True))
+    print(f"\nsame greedy tokens: {agree} of {len(anew)}")
+    return 0
