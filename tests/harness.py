@@ -19,6 +19,7 @@ from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.shelf import ModelDesk
 from qwen3_chat.store import Store
 from qwen3_chat.ui.app import ChatApp
+from qwen3_chat.ui.keymap import keymap_of
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
 
@@ -101,7 +102,7 @@ async def open_app(
     )
     themes = load_themes(folder / "themes").themes
     kept = KeptSettings(loaded.settings, folder / "config.toml")
-    app = ChatApp(screen, themes, kept, copied_file=folder / "copied.txt")
+    app = ChatApp(screen, themes, kept, keymap_of(loaded), copied_file=folder / "copied.txt")
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

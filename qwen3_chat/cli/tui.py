@@ -15,6 +15,7 @@ from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import UsageError
 from qwen3_chat.session.drafts import Drafts
 from qwen3_chat.ui.app import ChatApp
+from qwen3_chat.ui.keymap import keymap_of
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
 
@@ -35,6 +36,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     loaded = load_settings(paths.settings_file)
     settings = loaded.settings
     themes = load_themes(paths.themes)
+    keymap = keymap_of(loaded)
     async with open_runtime(choice, settings, paths, chat) as runtime:
         screen = ChatScreen(
             runtime.session,
@@ -49,8 +51,9 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
             screen,
             themes.themes,
             KeptSettings(settings, paths.settings_file),
+            keymap,
             paths.data / "copied.txt",
-            [str(problem) for problem in (*loaded.problems, *themes.problems)],
+            [str(problem) for problem in (*loaded.problems, *keymap.problems, *themes.problems)],
         )
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGHUP"):

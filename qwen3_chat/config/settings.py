@@ -33,6 +33,7 @@ class Settings:
     context_policy: ContextPolicy = ContextPolicy.ASK
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     export_folder: str | None = None
+    keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

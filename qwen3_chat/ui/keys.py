@@ -51,6 +51,8 @@ MESSAGE_KEYS = [
     key("delete_message", "d,delete", "message('delete')", priority=True),
     key("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
     key("later_version", "right,right_square_bracket", "message('later')", priority=True),
+    key("next_hit", "n", "hit(1)", priority=True),
+    key("previous_hit", "p", "hit(-1)", priority=True),
     key("leave", "escape", "leave"),
     key("undo_deletion", "ctrl+z", "undo_deletion", priority=True),
 ]
@@ -65,6 +67,7 @@ CHAT_KEYS = [
     key("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
     key("new_chat", "ctrl+n", "new_chat", priority=True),
     key("chats", "ctrl+r", "chats", priority=True),
+    key("sidebar", "ctrl+b,f10", "sidebar", show=False, priority=True),
     key("models", "f7", "models", priority=True),
     key("export", "ctrl+s", "export", priority=True),
     key("copy_answer", "f4", "copy_answer", show=False, priority=True),

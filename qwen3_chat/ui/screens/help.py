@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import set_cell_size
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
@@ -67,12 +68,14 @@ class HelpScreen(ModalScreen[None]):
     def _rows(self, bindings: Sequence[Binding]) -> list[tuple[str, str]]:
         return [(self._names(binding), t(binding.tooltip)) for binding in self._keymap.in_force(bindings)]
 
-    def _table(self, rows: Sequence[tuple[str, str]]) -> Content:
-        lines = [
-            Content.assemble((set_cell_size(name, KEY_COLUMN_CELLS), "bold $primary"), " ", text)
-            for name, text in rows
-        ]
-        return Content("\n").join(lines)
+    def _table(self, rows: Sequence[tuple[str, str]]) -> Table:
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=KEY_COLUMN_CELLS)
+        table.add_column(ratio=1, overflow="fold")
+        style = f"bold {self.app.theme_variables['primary']}"
+        for name, text in rows:
+            table.add_row(Text(name, style), Text(text))
+        return table
 
     def _names(self, binding: Binding) -> str:
         return " ".join(key_name(name) for name in binding.key.split(","))

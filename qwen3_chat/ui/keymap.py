@@ -1,0 +1,126 @@
+"""The keys in force: those declared, changed as the user's `[keys]` say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from string import punctuation
+
+from textual.binding import Binding
+from textual.keys import Keys, _character_to_key
+
+from qwen3_chat.config import LoadedSettings
+from qwen3_chat.errors import ConfigError
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
+
+REBINDABLE = (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS)
+MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
+ALIASES = {
+    "esc": "escape",
+    "pgup": "pageup",
+    "pgdn": "pagedown",
+    "del": "delete",
+    "ins": "insert",
+    "return": "enter",
+}
+WRITING_KEYS = "enter tab backspace up down left right space home end ctrl+m ctrl+i ctrl+h ctrl+j"
+"""What is needed to write, with the names under which terminals send it too."""
+
+_NAMED = frozenset(key.value for key in Keys)
+_PUNCTUATION = frozenset(map(_character_to_key, punctuation))
+
+
+@dataclass(frozen=True, slots=True)
+class Keymap:
+    """The keys of each action by its name, several of them with commas between, as Textual writes them."""
+
+    keys: Mapping[str, str]
+    problems: tuple[ConfigError, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any key differs from the declared ones."""
+        return any(binding.key != self.keys[binding.id or ""] for binding in REBINDABLE)
+
+    def in_force(self, bindings: Iterable[Binding]) -> list[Binding]:
+        """Return bindings with the keys that they have now."""
+        return [binding.with_key(self.keys.get(binding.id or "", binding.key)) for binding in bindings]
+
+    def first(self, name: str) -> str:
+        """Write the key to name in a hint: the first of an action."""
+        return key_name(self.keys[name].partition(",")[0])
+
+
+DECLARED = Keymap({binding.id or "": binding.key for binding in REBINDABLE})
+
+
+def keymap_of(loaded: LoadedSettings) -> Keymap:
+    """Read `[keys]`; what can't be used is told and leaves the keys as declared."""
+    keys = dict(DECLARED.keys)
+    problems: list[ConfigError] = []
+    letters = {binding.id for binding in MESSAGE_KEYS}
+    for name, written in loaded.settings.keys.items():
+        path = ("keys", name)
+        if name not in keys:
+            problems.append(loaded.problem("keys.unknown_action", path, known=", ".join(sorted(keys))))
+            continue
+        named = [written] if isinstance(written, str) else written
+        parsed = [textual_key(one) for one in named]
+        if bad := [one for one, key in zip(named, parsed, strict=True) if key is None] or (
+            not named and [""]
+        ):
+            problems.append(loaded.problem("keys.unknown_key", path, pressed=bad[0]))
+        elif name not in letters and (taken := [key for key in parsed if key and _is_for_typing(key)]):
+            problems.append(loaded.problem("keys.for_typing", path, pressed=key_name(taken[0])))
+        else:
+            keys[name] = ",".join(key for key in parsed if key)
+    for name, other, key in _conflicts(keys, loaded.settings.keys):
+        if key in keys[name].split(","):  # unless it was taken back already
+            keys[name] = DECLARED.keys[name]
+            problems.append(
+                loaded.problem("keys.conflict", ("keys", name), pressed=key_name(key), other=other)
+            )
+    return Keymap(keys, tuple(problems))
+
+
+def textual_key(written: str) -> str | None:
+    """Read a key as people write it, `Ctrl+Shift+F2`, into Textual's name; None where there is none."""
+    *modifiers, base = (
+        [part.strip() for part in written.strip().split("+")] if written.strip() != "+" else ["+"]
+    )
+    modifiers = sorted(part.lower() for part in modifiers)
+    if not base or len(set(modifiers)) < len(modifiers) or not set(modifiers) <= set(MODIFIERS):
+        return None
+    if len(base) == 1:
+        base = _character_to_key(base if not modifiers else base.lower())
+    else:
+        base = ALIASES.get(base.lower(), base.lower())
+        if base not in _NAMED | _PUNCTUATION:
+            return None
+    return "+".join((*modifiers, base))
+
+
+def _is_for_typing(key: str) -> bool:
+    base = key.removeprefix("shift+")
+    return key in WRITING_KEYS.split() or base in _PUNCTUATION or len(base) == 1
+
+
+def _conflicts(
+    keys: Mapping[str, str], chosen: Mapping[str, str | Sequence[str]]
+) -> list[tuple[str, str, str]]:
+    """List the actions that were given a key of another, what was chosen later first; declared pairs stay."""
+    found = []
+    order = list(chosen)
+    for one, other in combinations(keys, 2):
+        shared = set(keys[one].split(",")) & set(keys[other].split(","))
+        for key in sorted(shared - (_keys(DECLARED, one) & _keys(DECLARED, other))):
+            later, earlier = sorted(
+                (one, other), key=lambda name: order.index(name) if name in order else -1
+            )[::-1]
+            found.append((later, earlier, key))
+    return found
+
+
+def _keys(keymap: Keymap, name: str) -> set[str]:
+    return set(keymap.keys[name].split(","))
