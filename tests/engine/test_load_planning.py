@@ -7,7 +7,7 @@ from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.planning import longest_n_ctx, make_plan
 from qwen3_chat.events import Notice
 from qwen3_chat.fit import Gpu, Machine
-from qwen3_chat.gguf import GgufHeader
+from qwen3_chat.gguf import GgufHeader, Value
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.sizes import GIB
 from tests.fit.machines import apple, cpu, with_gpus
@@ -30,9 +30,9 @@ def header_of(shape: Shape, n_ctx_train: int = 40_960) -> GgufHeader:
         "expert_used_count": shape.n_experts_used,
         "expert_feed_forward_length": shape.n_expert_ff,
     }
-    metadata = {f"{name}.{key}": number for key, number in numbers.items()}
-    known = {"general.architecture": name, "general.file_type": _Q4_K_M}
-    return GgufHeader(3, {**metadata, **known}, 0, shape.parameters, 0, None)
+    metadata: dict[str, Value] = {f"{name}.{key}": number for key, number in numbers.items()}
+    metadata |= {"general.architecture": name, "general.file_type": _Q4_K_M}
+    return GgufHeader(3, metadata, 0, shape.parameters, 0, None)
 
 
 def planned(

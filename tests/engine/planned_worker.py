@@ -1,0 +1,50 @@
+"""The real worker, told in detail how to load a model, and what llama.cpp said to that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.exchange import CommandOf, exchange
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.process import WorkerProcess
+from qwen3_chat.engine.running import Running
+from qwen3_chat.events import EngineEvent
+from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings
+
+
+class PlannedWorker:
+    """A worker with its model loaded."""
+
+    def __init__(self, worker: WorkerProcess, model: LoadedModel, log_path: Path) -> None:
+        self._worker = worker
+        self.pid = worker.pid
+        self.model = model
+        self.log = log_path.read_text()
+
+    async def reply(self, request: ChatRequest) -> list[EngineEvent]:
+        """Generate a reply and return all events of it."""
+        happenings = await everything_of(self._worker, partial(wire.Generate, request=request))
+        return [happening for happening in happenings if not isinstance(happening, LoadedModel)]
+
+
+@asynccontextmanager
+async def worker_with(path: Path, plan: LoadPlan, log_path: Path) -> AsyncIterator[PlannedWorker]:
+    """Start a worker and load a model; it ends with the block."""
+    worker = await WorkerProcess.start(sys.executable, log_path)
+    try:
+        command = partial(wire.Load, settings=LoadSettings(str(path)), plan=plan)
+        *_, model = await everything_of(worker, command)
+        assert isinstance(model, LoadedModel)
+        yield PlannedWorker(worker, model, log_path)
+    finally:
+        await worker.end()
+
+
+async def everything_of(worker: WorkerProcess, command_of: CommandOf) -> list[EngineEvent | LoadedModel]:
+    async with aclosing(exchange(worker, Running(set()), command_of)) as happenings:
+        return [happening async for happening in happenings]
