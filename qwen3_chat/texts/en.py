@@ -700,11 +700,38 @@ TEXTS = {
     "ui.notice.fetched": "{name} is here: F7, then Enter uses it.",
     "ui.notice.fetched_and_used": "{name} is here and is loaded now.",
     "setting.keys": "Keys",
-    "setting.keys.about": "Other keys for actions, such as fold = \"Ctrl+L\" or fold = [\"F10\", \"Alt+O\"]; F1 shows the keys in force, the document lists the names.",
+    "setting.keys.about": "Other keys for actions, such as fold = \"Ctrl+L\" or fold = [\"Alt+L\", \"F20\"]; F1 shows the keys in force, the document lists the names.",
     "keys.unknown_action": "{file}, line {line}: “{entry}” names no action. Known are {known}.",
     "keys.unknown_key": "{file}, line {line}: “{pressed}” is no key; write it like Ctrl+T, Alt+Left or F7.",
     "keys.for_typing": "{file}, line {line}: {pressed} is needed for writing, so “{entry}” keeps its own key.",
     "keys.conflict": "{file}, line {line}: {pressed} belongs to “{other}” already, so “{entry}” keeps its own key.",
     "ui.help.group.message": "With a message marked",
     "ui.help.group.app": "Everywhere",
+    # linear
+    "linear.answer": "Answer:",
+    "linear.help": (
+        "Type a message and press Enter; a line that ends with a backslash goes on in the next.\n"
+        "Ctrl+C stops a reply, and leaves where none is written.\n"
+        "/think and /no_think switch thinking on and off, alone or in a message.\n"
+        "/new begins another chat. /chats lists the latest ones, /chats WORDS those with these words.\n"
+        "/open NUMBER goes on with a chat. /again answers the last message again.\n"
+        "/continue goes on with a reply that was stopped. /export writes the chat to a file.\n"
+        "/quit leaves."
+    ),
+    "linear.loading": "Loading the model: {percent} %.",
+    "linear.model_said": "Model: {text}",
+    "linear.more": "More: ",
+    "linear.new": "A new chat begins.",
+    "linear.no_command": "There is no such command; /help lists them all.",
+    "linear.nothing_to_continue": "The last reply is complete; there is nothing to continue.",
+    "linear.nothing_to_export": "There is nothing to export yet; say something first.",
+    "linear.open_what": "Say which chat by its number, such as /open 3; /chats lists them.",
+    "linear.policy": "Type one of {policies}, or just Enter to leave it: ",
+    "linear.prompt.no_think": "You, thinking off: ",
+    "linear.prompt.think": "You, thinking on: ",
+    "linear.reading": "Reading the chat: {percent} %.",
+    "linear.summarising": "Summarising {count} older messages.",
+    "linear.thinking": "Thinking:",
+    "linear.user_said": "You: {text}",
+    "linear.welcome": "qwen3-chat in plain lines. /help lists the commands.",
 }

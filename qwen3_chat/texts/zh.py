@@ -690,11 +690,38 @@ TEXTS = {
     "ui.notice.fetched": "{name} 已下载：按 F7，再按 Enter 即可使用。",
     "ui.notice.fetched_and_used": "{name} 已下载，正在加载。",
     "setting.keys": "按键",
-    "setting.keys.about": "给操作换按键，例如 fold = \"Ctrl+L\" 或 fold = [\"F10\", \"Alt+O\"]；F1 显示当前按键，名称见文档。",
+    "setting.keys.about": "给操作换按键，例如 fold = \"Ctrl+L\" 或 fold = [\"Alt+L\", \"F20\"]；F1 显示当前按键，名称见文档。",
     "keys.unknown_action": "{file} 第 {line} 行：没有“{entry}”对应的操作。可用的有：{known}。",
     "keys.unknown_key": "{file} 第 {line} 行：没有“{pressed}”这个键；写法如 Ctrl+T、Alt+Left、F7。",
     "keys.for_typing": "{file} 第 {line} 行：{pressed} 要用来输入文字，“{entry}”保持原来的按键。",
     "keys.conflict": "{file} 第 {line} 行：{pressed} 已用于“{other}”，“{entry}”保持原来的按键。",
     "ui.help.group.message": "选中一条消息时",
     "ui.help.group.app": "任何时候",
+    # linear
+    "linear.answer": "回答：",
+    "linear.help": (
+        "输入消息后按回车发送；行末加反斜杠可换行继续输入。\n"
+        "Ctrl+C 停止正在生成的回答；没有在生成时则退出。\n"
+        "/think 和 /no_think 打开或关闭思考，可单独输入，也可写在消息里。\n"
+        "/new 开始新对话。/chats 列出最近的对话，/chats 加关键词可搜索。\n"
+        "/open 加编号打开对话。/again 重新回答最后一条消息。\n"
+        "/continue 接着写被停止的回答。/export 把对话导出到文件。\n"
+        "/quit 退出。"
+    ),
+    "linear.loading": "正在加载模型：{percent}%。",
+    "linear.model_said": "模型：{text}",
+    "linear.more": "继续：",
+    "linear.new": "新对话开始了。",
+    "linear.no_command": "没有这个命令；输入 /help 查看全部命令。",
+    "linear.nothing_to_continue": "上一条回答已经完整，没有可继续的内容。",
+    "linear.nothing_to_export": "还没有可导出的内容，请先发一条消息。",
+    "linear.open_what": "请给出对话编号，例如 /open 3；输入 /chats 查看列表。",
+    "linear.policy": "请输入 {policies} 之一，直接按回车则不处理：",
+    "linear.prompt.no_think": "你（思考关）：",
+    "linear.prompt.think": "你（思考开）：",
+    "linear.reading": "正在读取对话：{percent}%。",
+    "linear.summarising": "正在总结较早的 {count} 条消息。",
+    "linear.thinking": "思考：",
+    "linear.user_said": "你：{text}",
+    "linear.welcome": "qwen3-chat 纯文本模式。输入 /help 查看命令。",
 }

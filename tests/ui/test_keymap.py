@@ -51,7 +51,7 @@ def test_a_key_is_read_as_people_write_it(written: str, key: str | None) -> None
     ("entries", "name", "keys"),
     [
         ('fold = "Ctrl+L"', "fold", "ctrl+l"),
-        ('fold = ["F10", "alt+p"]', "fold", "f10,alt+p"),
+        ('fold = ["F20", "alt+z"]', "fold", "f20,alt+z"),
         ('retry = "F6"\ncontinue_reply = "F5"', "retry", "f6"),
         ('edit_message = "w"', "edit_message", "w"),
         ('stop = "Ctrl+X"', "stop", "ctrl+x"),
@@ -66,7 +66,7 @@ def test_an_action_gets_other_keys(tmp_path: Path, entries: str, name: str, keys
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ('folt = "F10"', "line 3: “keys.folt” names no action. Known are "),
+        ('folt = "F20"', "line 3: “keys.folt” names no action. Known are "),
         ('fold = "F99"', "line 3: “F99” is no key; write it like Ctrl+T, Alt+Left or F7."),
         ("fold = []", "line 3: “” is no key"),
         ("fold = 3", "line 3: “keys.fold” does not fit"),
@@ -87,16 +87,16 @@ def test_what_can_not_be_is_told_and_the_key_stays(tmp_path: Path, entry: str, s
 
 
 def test_of_two_that_want_one_key_the_first_gets_it(tmp_path: Path) -> None:
-    changed = keymap(tmp_path, 'chats = "F10"\nexport = "F10"')
-    assert (changed.keys["chats"], changed.keys["export"]) == ("f10", DECLARED.keys["export"])
+    changed = keymap(tmp_path, 'chats = "F20"\nexport = "F20"')
+    assert (changed.keys["chats"], changed.keys["export"]) == ("f20", DECLARED.keys["export"])
     (problem,) = changed.problems
-    assert "line 4: F10 belongs to “chats” already" in str(problem)
+    assert "line 4: F20 belongs to “chats” already" in str(problem)
 
 
 async def test_a_changed_key_works_and_is_shown_everywhere_the_old_one_does_nothing(
     start: Start, tmp_path: Path
 ) -> None:
-    keymap(tmp_path, 'toggle_mode = "Ctrl+L"\nstop = "F10"\nhelp = "Alt+H"')
+    keymap(tmp_path, 'toggle_mode = "Ctrl+L"\nstop = "F20"\nhelp = "Alt+H"')
     async with start() as app:
         await app.sees("^L Thinking")
         await app.pilot.press("ctrl+t")
@@ -113,7 +113,7 @@ async def test_a_changed_key_works_and_is_shown_everywhere_the_old_one_does_noth
 
 
 async def test_a_key_that_two_actions_share_stays_with_the_other_one(start: Start, tmp_path: Path) -> None:
-    keymap(tmp_path, 'stop = "F10"')
+    keymap(tmp_path, 'stop = "F20"')
     async with start() as app:
         bindings = [binding for _, map_ in app.screen._binding_chain for _, binding in map_]
         assert ("escape", "leave") in {(binding.key, binding.id) for binding in bindings}
