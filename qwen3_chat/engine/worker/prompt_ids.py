@@ -52,18 +52,15 @@ def count_messages(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -
 
 def _ids_by_part(rendered: Rendered, vocab: Vocab, request: ChatRequest | None) -> Iterator[list[int]]:
     owners = _owners(rendered, request) if request else None
-    sampled: dict[int, SampledText] = {}
     for index, part in enumerate(rendered.parts):
         if isinstance(part, Special):
             yield [vocab.specials[part.spelling]]
             continue
         owner = owners[index] if owners else ()
-        if request and len(owner) == 1 and (ids := request.messages[owner[0]].token_ids):
-            if owner[0] not in sampled:
-                sampled[owner[0]] = SampledText(ids, vocab)
-            if (found := _ids_in_reply(part, sampled[owner[0]], vocab)) is not None:
-                yield found
-                continue
+        ids = request.messages[owner[0]].token_ids if request and len(owner) == 1 else ()
+        if ids and (found := _ids_in_reply(part, vocab.sampled.of(ids), vocab)) is not None:
+            yield found
+            continue
         yield [token for piece in part.pieces for token in vocab.encode(piece)]
 
 

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import groupby
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from qwen3_chat.engine.worker.vocab import Vocab
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.vocab import Vocab
+
+
+_REMEMBERED_REPLIES = 256
+
+
+class SampledTexts:
+    """The replies that were looked up last: each prompt of a chat holds all of them again."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        self._vocab = vocab
+        self._texts: OrderedDict[tuple[int, ...], SampledText] = OrderedDict()
+        self._lock = Lock()  # counting goes on in another thread while a reply is generated
+
+    def of(self, ids: tuple[int, ...]) -> SampledText:
+        """Return what was sampled as these ids."""
+        with self._lock:
+            text = self._texts.pop(ids, None) or SampledText(ids, self._vocab)
+            self._texts[ids] = text
+            if len(self._texts) > _REMEMBERED_REPLIES:
+                self._texts.popitem(last=False)
+            return text
 
 
 class SampledText:

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as there is a call in every other line
 
+from qwen3_chat.engine.worker.sampled_text import SampledTexts
+
 _PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 _CACHED_TOKENS = 1 << 18
 
@@ -32,6 +34,8 @@ class Vocab:
         """The tokens that end a reply."""
         self._pieces: dict[int, bytes] = {}
         self._segments = _SegmentCache(_CACHED_TOKENS)
+        self.sampled = SampledTexts(self)
+        """The texts of sampled replies."""
 
     def token(self, spelling: str) -> int | None:
         """Look up a special token by its spelling."""
