@@ -101,6 +101,11 @@ class ChatSession:
         self.messages = await self._store.branch(chat_id)
         self.chat, self.toggle = chat, chat.toggle
 
+    async def reread_chat(self) -> None:
+        """Take over what was changed in the store, such as the title."""
+        if self.chat is not None:
+            self.chat = await self._store.chat(self.chat.id)
+
     async def stop(self) -> None:
         """Stop what is going on, also between loading and generating; what arrived is kept."""
         self._is_stopping = True

@@ -1,19 +1,24 @@
-"""The actions on whole chats: a new one, another one, an export."""
+"""The actions on whole chats: a new one, another one, the side list, an export."""
 
 from __future__ import annotations
 
-from textual import work
+from textual import on, work
 
 from qwen3_chat.session.variants import Versions
+from qwen3_chat.store import SearchHit
 from qwen3_chat.texts import t
+from qwen3_chat.ui.actions.turns import TurnActions
 from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.screens.chats import ChatsScreen
-from qwen3_chat.ui.screens.conversation import ConversationScreen
 from qwen3_chat.ui.telling import telling
+from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 
 
-class ChatActions(ConversationScreen):
+class ChatActions(TurnActions):
     """None of them while an answer is written: it belongs to the chat that is open."""
+
+    _hits: tuple[SearchHit, ...] = ()
+    """Where the open chat holds what was searched for, in its order."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
@@ -24,6 +29,10 @@ class ChatActions(ConversationScreen):
                 return None if self.is_answering else True
             case "export":
                 return False
+            case "hit" if self.is_ready:
+                return bool(self.transcript.searched) and len(self._hits) > 1 and self.transcript.has_focus
+            case "page_up" | "page_down" if self.is_ready:
+                return not self.sidebar.has_focus_within
             case _:
                 return super().check_action(action, parameters)
 
@@ -35,24 +44,110 @@ class ChatActions(ConversationScreen):
         self.show_chat()
         self.input.focus()
 
+    def show_chat(self) -> None:
+        """Show which chat of the list is open."""
+        super().show_chat()
+        self._list_again()
+
+    def turn_is_over(self) -> None:
+        """Bring the list up to date."""
+        super().turn_is_over()
+        self._list_again()
+
+    def _list_again(self) -> None:
+        chat = self.session.chat
+        self.sidebar.open_chat = chat.id if chat else None
+        self.sidebar.busy_chat = self.sidebar.open_chat if self.is_answering else None
+        if self.has_class("-sidebar"):
+            self.sidebar.find(self.sidebar.open_chat)
+
     @work(group="chats", exclusive=True)
     async def action_chats(self) -> None:
         """Choose a stored chat and go on with it."""
         self.app.clear_notifications()
-        chats = ChatsScreen(self.store)
-        chat_id = await self.app.push_screen_wait(chats)
         current = self.session.chat.id if self.session.chat else None
-        with telling(self):
-            if chat_id is not None:
-                await self.session.resume(chat_id)
-            elif current in chats.deleted:
-                self.session.start_new()
-            else:
-                return
-            await self.show_versions()
-        self.turn.notices.clear()
-        self.show_chat()
+        chats = ChatsScreen(self.store, current)
+        choice = await self.app.push_screen_wait(chats)
+        if choice is not None:
+            await self._go_to(choice)
+        elif current in chats.deleted:
+            self.action_new_chat()
+        else:
+            await self._read_title()
+
+    def action_sidebar(self) -> None:
+        """Show the list of chats at the side and go there; hide it from there."""
+        if self.has_class("-sidebar") and self.sidebar.has_focus_within:
+            self.close_sidebar()
+        else:
+            self.add_class("-sidebar")
+            self._list_again()
+            self.sidebar.begin()
+
+    @on(ChatList.Closed)
+    def close_sidebar(self) -> None:
+        """Return to the chat."""
+        self.remove_class("-sidebar")
         self.input.focus()
+        self.refresh_bindings()
+
+    @on(ChatList.Chosen)
+    def chosen_at_the_side(self, message: ChatList.Chosen) -> None:
+        """Go on with a chat of the list; the list stays where there is room for both."""
+        if self.is_answering:
+            self.notify(t("ui.notice.busy"))
+            return
+        if self.has_class("-narrow"):
+            self.remove_class("-sidebar")
+        self.go_to(message.choice)
+
+    @on(ChatList.Deleted)
+    def deleted_at_the_side(self, message: ChatList.Deleted) -> None:
+        """Leave the open chat when it is deleted."""
+        if self.session.chat and self.session.chat.id == message.chat_id:
+            self.action_new_chat()
+            self.sidebar.line.focus()
+
+    @work(group="chats", exclusive=True)
+    async def go_to(self, choice: ChatChoice) -> None:
+        """Go on with a chat, at what was searched for in it."""
+        await self._go_to(choice)
+
+    async def _go_to(self, choice: ChatChoice) -> None:
+        with telling(self):
+            self.transcript.searched = ""
+            if self.session.chat is None or choice.chat_id != self.session.chat.id or not choice.hits:
+                await self.session.resume(choice.chat_id)
+            self.turn.notices.clear()
+            self._hits = choice.hits
+            if choice.hits:
+                await self._show_hit(choice.hits[-1], choice.query)
+            else:
+                await self.show_versions()
+                self.show_chat()
+                self.input.focus()
+
+    async def _show_hit(self, hit: SearchHit, query: str) -> None:
+        if hit.message_id not in {stored.id for stored in self.session.messages}:
+            await self.session.show_variant(hit.message_id)
+        await self.show_versions()
+        self.show_chat()
+        self.call_after_refresh(self.transcript.show_hit, hit.message_id, query, hit.in_reasoning)
+
+    @work(group="chats", exclusive=True)
+    async def action_hit(self, step: int) -> None:
+        """Go to the next or the previous message that holds what was searched for."""
+        ids = [hit.message_id for hit in self._hits]
+        at = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
+        with telling(self):
+            await self._show_hit(self._hits[(at + step) % len(ids)], self.transcript.searched)
+
+    @on(ChatList.Renamed)
+    async def _read_title(self) -> None:
+        if self.session.chat is not None:
+            with telling(self):
+                await self.session.reread_chat()
+            self.show_state()
 
     @work(group="export", thread=False)
     async def action_export(self) -> None:

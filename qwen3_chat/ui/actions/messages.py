@@ -93,9 +93,9 @@ class MessageActions(VariantActions, TurnActions):
         self.show_state()
 
     @on(DescendantFocus)
-    def input_focused(self, event: DescendantFocus) -> None:
-        """Leave the mark when the user goes back to writing."""
-        if event.widget is self.input:
+    def focus_moved(self, event: DescendantFocus) -> None:
+        """Leave the mark when the user goes elsewhere."""
+        if event.widget is not self.transcript:
             self.transcript.marked = None
 
     def action_leave(self) -> None:

@@ -26,6 +26,7 @@ from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.welcome import welcome
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.chat_list import ChatList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
@@ -38,7 +39,21 @@ class ConversationScreen(ReadingScreen):
     A group is a subclass; its `check_action` answers for its own actions and leaves the others to `super()`.
     """
 
+    DEFAULT_CSS = """
+    ConversationScreen {
+        layers: base above;
+        #sidebar {
+            display: none; dock: left; width: 34; height: 100%;
+            border-right: tall $panel; background: $surface; padding-top: 1;
+        }
+        &.-sidebar #sidebar { display: block; }
+        &.-narrow #sidebar { layer: above; width: 90%; max-width: 44; border-right: tall $primary; }
+    }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+
     transcript = getters.query_one(MarkedTranscript)
+    sidebar = getters.query_one("#sidebar", ChatList)
     title_bar = getters.query_one(TitleBar)
     status_bar = getters.query_one(StatusBar)
 
@@ -67,6 +82,7 @@ class ConversationScreen(ReadingScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out from top to bottom."""
+        yield ChatList(self.store, id="sidebar")
         yield TitleBar()
         yield MarkedTranscript(copy_label=t("ui.copy"))
         yield ActivityLine()

@@ -49,14 +49,12 @@ class KeyBar(Widget):
         return line
 
     def _bindings_that_work(self) -> list[Binding]:
-        """List the bindings to show, each once, in the order in which screen and app declare them."""
-        declared = [
-            binding.id
-            for binding in (*self.screen.BINDINGS, *self.app.BINDINGS)
-            if isinstance(binding, Binding)
-        ]
+        """List the bindings to show, each once, as they are declared from the focus up to the app."""
+        nodes = self.screen.focused.ancestors_with_self if self.screen.focused else (self.screen, self.app)
+        ids = [one.id for node in nodes for one in node.BINDINGS if isinstance(one, Binding)]
+        declared = {name: place for place, name in reversed([*enumerate(ids)])}
         first: dict[str | None, Binding] = {}
         for active in self.screen.active_bindings.values():
             if active.enabled and active.binding.show and active.binding.description.startswith(LABEL):
                 first.setdefault(active.binding.id, active.binding)
-        return sorted(first.values(), key=lambda binding: declared.index(binding.id))
+        return sorted(first.values(), key=lambda binding: declared[binding.id])

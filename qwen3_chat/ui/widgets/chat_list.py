@@ -1,0 +1,266 @@
+"""The stored chats as a list: found by their words, put in order, chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import var
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from qwen3_chat.plain import plain
+from qwen3_chat.store import SearchHit, Store
+from qwen3_chat.store.records import ChatSummary
+from qwen3_chat.texts import t
+from qwen3_chat.ui.figures import day
+from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.telling import telling
+
+MOST_HITS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChoice:
+    """The chat to go on with; where it was found by its words, the messages that hold them."""
+
+    chat_id: int
+    query: str = ""
+    hits: tuple[SearchHit, ...] = ()
+
+
+class ChatList(Vertical):
+    """Pinned ones first, then the newest; typing searches titles, messages and thinking."""
+
+    BINDINGS = [
+        key("resume", "enter", "resume", priority=True),
+        key("rename", "f2", "rename"),
+        key("pin", "f3", "pin"),
+        key("delete", "ctrl+d", "delete", priority=True),
+        key("undo", "ctrl+z", "undo", priority=True),
+        key("close", "escape", "close"),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "move(-10)", show=False, priority=True),
+        Binding("pagedown", "move(10)", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    ChatList {
+        background: $surface;
+        Input, Input:focus { border: none; height: 1; padding: 0 1; margin-bottom: 1; background: $boost; }
+        OptionList, OptionList:focus {
+            border: none; height: 1fr; background: $surface; padding: 0;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }
+        OptionList > .option-list--option { padding: 0 1; }
+        .chat-list--empty { height: 1fr; padding: 1 2; color: $foreground 60%; display: none; }
+        &.-empty .chat-list--empty { display: block; }
+        &.-empty OptionList { display: none; }
+    }
+    """
+
+    renaming: var[int | None] = var(None, init=False)
+    """The chat whose title is being typed."""
+    open_chat: var[int | None] = var(None, init=False)
+    """The chat on the screen, which is marked in the list."""
+    busy_chat: var[int | None] = var(None, init=False)
+    """The chat in which an answer is being written: it can't be deleted now."""
+
+    line = getters.query_one(Input)
+    options = getters.query_one(OptionList)
+    empty = getters.query_one(".chat-list--empty", Static)
+
+    @dataclass
+    class Chosen(Message):
+        """The user goes on with a chat."""
+
+        choice: ChatChoice
+
+    @dataclass
+    class Deleted(Message):
+        """A chat was deleted; it can still be brought back."""
+
+        chat_id: int
+
+    @dataclass
+    class Renamed(Message):
+        """A chat got another title."""
+
+        chat_id: int
+
+    @dataclass
+    class Closed(Message):
+        """The user is done with the list."""
+
+    def __init__(self, store: Store, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._store = store
+        self._summaries: dict[int, ChatSummary] = {}
+        self._hits: dict[int, list[SearchHit]] = {}
+        self._deleted: list[int] = []
+        self._search = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the search above the list."""
+        yield Input(placeholder=t("ui.chats.search"))
+        yield OptionList()
+        yield Static(classes="chat-list--empty", markup=False)
+
+    def on_mount(self) -> None:
+        """Say what this is."""
+        self.border_title = t("ui.chats.title")
+
+    def begin(self) -> None:
+        """List all chats, ready for a search."""
+        self.line.focus()
+        self.find(self.open_chat)
+
+    def watch_renaming(self, chat_id: int | None) -> None:
+        """Turn the search line into one for the title, or back."""
+        title = self._summaries[chat_id].title if chat_id is not None else None
+        with self.prevent(Input.Changed):
+            self.line.value = self._search if title is None else plain(title)
+        self.border_title = t("ui.chats.title" if title is None else "ui.chats.renaming")
+
+    @on(Input.Changed)
+    def search_changed(self, message: Input.Changed) -> None:
+        """Search as the user types."""
+        message.stop()
+        if self.renaming is None:
+            self._search = message.value
+            self.find()
+
+    @work(exclusive=True, group="find")
+    async def find(self, chosen: int | None = None) -> None:
+        """Fill the list; highlight the chosen chat, or the first."""
+        text = self._search.strip()
+        found: tuple[ChatSummary, ...] = ()
+        hits: Iterable[SearchHit] = ()
+        with telling(self):
+            found = await self._store.chats(search=text or None)
+            hits = await self._store.find(text, limit=MOST_HITS) if text else ()
+        self._hits = {}
+        for hit in hits:
+            self._hits.setdefault(hit.chat_id, []).append(hit)
+        self._summaries = {summary.id: summary for summary in found}
+        self.set_class(not found, "-empty")
+        self.empty.update(t("ui.chats.none_found") if text else t("ui.chats.none"))
+        self.options.clear_options()
+        self.options.add_options(self._option(summary) for summary in found)
+        if found:
+            self.options.highlighted = list(self._summaries).index(chosen) if chosen in self._summaries else 0
+        self.refresh_bindings()
+
+    def _option(self, summary: ChatSummary) -> Option:
+        when = day(summary.updated_at.astimezone(), datetime.now().astimezone())
+        detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
+        pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
+        is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
+        title = plain(summary.title) or t("ui.untitled")
+        content = Content.assemble(is_open, title, "\n", (pin + detail, "$foreground 60%"))
+        if hits := self._hits.get(summary.id):
+            content = Content.assemble(content, "\n", self._excerpt(hits[0]))
+        return Option(content, id=str(summary.id))
+
+    def _excerpt(self, hit: SearchHit) -> Content:
+        content = Content(hit.excerpt)
+        for start, end in hit.marks:
+            content = content.stylize("bold $text-warning", start, end)
+        where = t("ui.chats.in_thinking") if hit.in_reasoning else ""
+        return Content.assemble((where, "$foreground 60%"), content)
+
+    @property
+    def highlighted(self) -> ChatSummary | None:
+        """The chat that the keys act on."""
+        option = self.options.highlighted_option
+        return self._summaries.get(int(option.id)) if option is not None and option.id else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        match action:
+            case "undo":
+                return bool(self._deleted)
+            case "rename" | "pin" | "delete":
+                return self.renaming is None and bool(self._summaries)
+            case "resume":
+                return bool(self._summaries)
+            case _:
+                return True
+
+    def action_move(self, step: int) -> None:
+        """Move the highlight while the search keeps the focus."""
+        if self.options.option_count and self.renaming is None:
+            place = (self.options.highlighted or 0) + step
+            self.options.highlighted = max(0, min(self.options.option_count - 1, place))
+
+    async def action_resume(self) -> None:
+        """Go on with the highlighted chat, or take over the title that was typed."""
+        if (chat_id := self.renaming) is not None:
+            with telling(self):
+                if title := self.line.value.strip():
+                    await self._store.set_title(chat_id, title)
+                    self.post_message(self.Renamed(chat_id))
+            self.renaming = None
+            self.find(chat_id)
+        elif summary := self.highlighted:
+            self._choose(summary.id)
+
+    @on(OptionList.OptionSelected)
+    def clicked(self, message: OptionList.OptionSelected) -> None:
+        """Go on with the chat that was clicked."""
+        message.stop()
+        self._choose(int(message.option.id or 0))
+
+    def _choose(self, chat_id: int) -> None:
+        hits = tuple(reversed(self._hits.get(chat_id, [])))
+        self.post_message(self.Chosen(ChatChoice(chat_id, self._search.strip() if hits else "", hits)))
+
+    def action_rename(self) -> None:
+        """Type another title."""
+        if summary := self.highlighted:
+            self.line.focus()
+            self.renaming = summary.id
+            self.refresh_bindings()
+
+    async def action_pin(self) -> None:
+        """Keep the chat at the top, or no longer."""
+        if summary := self.highlighted:
+            with telling(self):
+                await self._store.set_pinned(summary.id, not summary.pinned)
+            self.find(summary.id)
+
+    async def action_delete(self) -> None:
+        """Take the chat off the list; it can be brought back."""
+        if (summary := self.highlighted) is None:
+            return
+        if summary.id == self.busy_chat:
+            self.notify(t("ui.notice.busy"))
+            return
+        with telling(self):
+            await self._store.delete_chat(summary.id)
+            self._deleted.append(summary.id)
+            self.post_message(self.Deleted(summary.id))
+            self.notify(t("ui.chats.deleted", title=summary.title or t("ui.untitled")))
+        self.find()
+
+    async def action_undo(self) -> None:
+        """Bring back the chat deleted last."""
+        if self._deleted:
+            with telling(self):
+                await self._store.restore_chat(self._deleted[-1])
+                self.find(self._deleted.pop())
+
+    def action_close(self) -> None:
+        """Leave the title as it was, or the list."""
+        if self.renaming is not None:
+            self.renaming = None
+            self.refresh_bindings()
+        else:
+            self.post_message(self.Closed())
