@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +14,7 @@ import msgspec
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.cli.attachments import with_attachments
 from qwen3_chat.cli.build import open_runtime, toggle_of
+from qwen3_chat.cli.interrupts import interrupts_stop
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import load_settings, paths_from
 from qwen3_chat.errors import Cancelled, UsageError
@@ -161,7 +160,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         if (toggle := toggle_of(options.think)) is not None:
             await session.set_toggle(toggle)
         printer = Printer(options)
-        with _interrupts_stop(session):
+        with interrupts_stop(session.stop):
             reply = await _take_turn(session, text, printer)
         printer.close()
         if session.chat is not None and options.chat is None and options.output is Output.TEXT:
@@ -191,22 +190,6 @@ async def _take_turn(session: ChatSession, text: str, printer: Printer) -> Store
             if isinstance(happened, ReplyStored):
                 reply = happened.message
     return reply
-
-
-@contextmanager
-def _interrupts_stop(session: ChatSession) -> Iterator[None]:
-    """Have Ctrl+C stop the reply and keep what arrived."""
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-    with suppress(
-        NotImplementedError
-    ):  # Windows: Ctrl+C raises KeyboardInterrupt, which stores the rest as well
-        loop.add_signal_handler(signal.SIGINT, lambda: tasks.add(asyncio.create_task(session.stop())))
-    try:
-        yield
-    finally:
-        with suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGINT)
 
 
 def _answer(session: ChatSession, reply: StoredMessage | None, printer: Printer) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +63,10 @@ def chat(
         if choice != ModelChoice() or chat is not None:
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
         return
+    from qwen3_chat.cli.linear import run_linear, wants_lines
+
+    if wants_lines(os.environ):
+        raise typer.Exit(run_linear(choice, chat))
     from qwen3_chat.cli.tui import run_app
 
     raise typer.Exit(run_app(choice, chat))

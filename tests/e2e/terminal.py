@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
@@ -24,11 +25,16 @@ class Terminal:
     def __init__(self, socket: Path) -> None:
         self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
 
-    def start(self, program: Program, arguments: tuple[str, ...], size: tuple[int, int]) -> None:
-        """Run the program in a window of a size."""
-        variables = [
-            f"{name}={program.environment[name]}" for name in ("QWEN3_CHAT_HOME", "LC_ALL", "PYTHONPATH")
-        ]
+    def start(
+        self,
+        program: Program,
+        arguments: tuple[str, ...],
+        size: tuple[int, int],
+        more: Mapping[str, str],
+    ) -> None:
+        """Run the program in a window of a size, with more variables in its environment."""
+        passed = {name: program.environment[name] for name in ("QWEN3_CHAT_HOME", "LC_ALL", "PYTHONPATH")}
+        variables = [f"{name}={value}" for name, value in (passed | dict(more)).items()]
         # readline, which pytest loads, puts the size of pytest's own terminal into the environment.
         command = shlex.join(
             [
@@ -89,11 +95,15 @@ class Terminal:
 
 @contextmanager
 def opened(
-    program: Program, folder: Path, *arguments: str, size: tuple[int, int] = (80, 24)
+    program: Program,
+    folder: Path,
+    *arguments: str,
+    size: tuple[int, int] = (80, 24),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Terminal]:
     """Open a terminal with the program in it."""
     terminal = Terminal(folder / f"tmux-{uuid4().hex[:8]}")
-    terminal.start(program, arguments, size)
+    terminal.start(program, arguments, size, variables)
     try:
         yield terminal
     finally:

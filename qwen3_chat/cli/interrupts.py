@@ -1,0 +1,23 @@
+"""Ctrl+C as a wish to stop the reply, not to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def interrupts_stop(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Have Ctrl+C stop what runs and keep what arrived."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Future[None]] = set()
+    # Windows has no such handlers: Ctrl+C raises KeyboardInterrupt there, which stores the rest as well.
+    with suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGINT, lambda: tasks.add(asyncio.ensure_future(stop())))
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)
