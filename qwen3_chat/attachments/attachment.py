@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FENCES = re.compile(r"^\s*(`{3,})", re.MULTILINE)
+_LAST_FENCE = re.compile(r"\n(`{3,})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,24 @@ def joined(text: str, attachments: Sequence[Attachment]) -> str:
     """Put attachments below what was typed, a blank line between them."""
     parts = [text, *(fenced(attachment) for attachment in attachments)]
     return "\n\n".join(part for part in parts if part.strip())
+
+
+def parted(content: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Take apart what was joined; joined again it is the same, byte for byte."""
+    found: list[Attachment] = []
+    rest = content
+    while last := _LAST_FENCE.search(rest):
+        fence = last[1]
+        # Its own fences are shorter, so the nearest beginning of this one is the right one.
+        opening = rest.rfind(f":\n{fence}\n", 0, last.start() + 1)
+        begin = rest.rfind("\n", 0, max(opening, 0)) + 1
+        name, text = rest[begin:opening], rest[opening + len(fence) + 3 : last.start() + 1]
+        if opening < 0 or not name or (begin and not rest.endswith("\n\n", 0, begin)):
+            break
+        attachment = Attachment(name, text)
+        if fenced(attachment) != rest[begin:]:
+            break
+        found.insert(0, attachment)
+        rest = rest[: max(begin - 2, 0)]
+    attachments = tuple(found)
+    return (rest, attachments) if joined(rest, attachments) == content else (content, ())
