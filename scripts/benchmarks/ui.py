@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from benchmarks.ui_measures import SIZE, Side, measure
+from benchmarks.ui_start import Start, starts
 from benchmarks.ui_streams import TEXTS, TOKENS_PER_S, Stream, stream
 
 T = TypeVar("T")
@@ -74,6 +75,14 @@ def streams_table(streams: Sequence[Stream]) -> str:
     return "\n".join(lines)
 
 
+def starts_table(measured: Sequence[Start]) -> str:
+    """Write a line per way to start."""
+    lines = [f"{'start, ms':34}{'median':>10}{'slowest':>10}"]
+    for one in measured:
+        lines.append(f"{one.name:34}{one.median_s * 1e3:>10,.0f}{max(one.times_s) * 1e3:>10,.0f}")
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str]) -> int:
     """Measure all sides in this run."""
     parser = argparse.ArgumentParser(prog="bench ui", description=__doc__)
@@ -87,6 +96,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--tokens", type=int, default=20_000, help="length of the streamed answer (default: 20000)"
     )
+    parser.add_argument("--starts", type=int, default=9, help="starts of the program (default: 9)")
     arguments = parser.parse_args(argv)
     answers, rounds = max(1, arguments.answers), max(1, arguments.rounds)
     ours = apart(measure, "transcript", answers, rounds)
@@ -101,4 +111,6 @@ def main(argv: Sequence[str]) -> int:
         lengths = {kind: tokens if kind == "mixed" else endless for kind in TEXTS} | {"nothing": endless}
         print("\nAn answer streamed into that chat, keys pressed meanwhile:")
         print(streams_table([apart(stream, kind, answers, length) for kind, length in lengths.items()]))
+    if arguments.starts > 0:
+        print(f"\n{starts_table(starts(arguments.starts))}")
     return 0

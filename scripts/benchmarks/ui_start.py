@@ -1,0 +1,121 @@
+"""How long a program takes from its start until a typed key is on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.store import Store
+from qwen3_chat.store.records import MessageMeta
+
+CHATS = 1000
+PATIENCE_S = 30.0
+KEY = b"Z"
+BARE = """
+from textual.app import App
+from textual.widgets import Input
+class Bare(App):
+    def compose(self):
+        yield Input(placeholder="ready")
+Bare().run()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The seconds that starts took."""
+
+    name: str
+    times_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """Half of the starts were faster."""
+        return statistics.median(self.times_s)
+
+
+def starts(repeats: int) -> list[Start]:
+    """Measure our starts beside those of Python and of a bare app."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(fill(Path(folder) / "chats.db"))
+        environment = {**os.environ, "QWEN3_CHAT_HOME": folder, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        ours = [sys.executable, "-m", "qwen3_chat"]
+        until_key = {
+            f"input, {CHATS:,} chats stored": ([*ours, "--demo"], b"Enter"),
+            "input, bare app": ([sys.executable, "-c", BARE], b"ready"),
+        }
+        until_end = {
+            "--help": [*ours, "--help"],
+            "--version": [*ours, "--version"],
+            "Python alone": [sys.executable, "-c", "pass"],
+        }
+        times: dict[str, list[float]] = {name: [] for name in (*until_key, *until_end)}
+        for _ in range(repeats):  # by turns, so that all sides see the same machine
+            for name, (command, shown) in until_key.items():
+                times[name].append(time_to_key(command, shown, environment))
+            for name, command in until_end.items():
+                times[name].append(time_to_end(command, environment))
+    return [Start(name, tuple(taken)) for name, taken in times.items()]
+
+
+async def fill(file: Path) -> None:
+    """Store many chats."""
+    store = await Store.open(file)
+    try:
+        for number in range(CHATS):
+            chat = await store.create_chat()
+            question = ChatMessage(Role.USER, f"Question {number}: why is the sky blue?")
+            asked = await store.add_message(chat.id, None, question, MessageMeta())
+            answer = ChatMessage(Role.ASSISTANT, "Because of Rayleigh scattering. " * 20)
+            await store.add_message(chat.id, asked.id, answer, MessageMeta())
+    finally:
+        await store.close()
+
+
+def time_to_key(command: Sequence[str], shown: bytes, environment: Mapping[str, str]) -> float:
+    """Start in a terminal, press a key once `shown` is there; return the time until the key is shown."""
+    begun_s = time.perf_counter()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvpe(command[0], list(command), dict(environment))
+    try:
+        wait_for(terminal, shown)
+        os.write(terminal, KEY)
+        wait_for(terminal, KEY)
+        return time.perf_counter() - begun_s
+    finally:
+        os.kill(process, 9)
+        os.waitpid(process, 0)
+        os.close(terminal)
+
+
+def wait_for(terminal: int, shown: bytes) -> None:
+    """Read what is drawn until some bytes are among it.
+
+    Raises:
+        TimeoutError: they did not come.
+    """
+    drawn = b""
+    deadline_s = time.perf_counter() + PATIENCE_S
+    while shown not in drawn:
+        if not select.select([terminal], [], [], max(0, deadline_s - time.perf_counter()))[0]:
+            raise TimeoutError(drawn[-2000:].decode("utf-8", "replace"))
+        drawn += os.read(terminal, 65536)
+
+
+def time_to_end(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run to the end."""
+    begun_s = time.perf_counter()
+    subprocess.run(command, env=dict(environment), capture_output=True, check=True)
+    return time.perf_counter() - begun_s
