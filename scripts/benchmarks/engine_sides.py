@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, TurnFinished
+from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings
 
-N_CTX = 4096
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.vocab import Vocab
+
+N_CTX = 4608
 CHUNK_TOKENS = 128
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.8, top_k=20)
 PASSIVE_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
@@ -43,7 +47,6 @@ class BareLlama:
         os.environ.update(PASSIVE_WAITING)
         from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-        from qwen3_chat.engine.worker.prompt_ids import tokenise
         from qwen3_chat.engine.worker.render import ChatTemplate
         from qwen3_chat.engine.worker.vocab import Vocab
         from qwen3_chat.gguf import read_file
@@ -60,15 +63,21 @@ class BareLlama:
         self._context = L.llama_init_from_model(self._model, params)
         self._memory = L.llama_get_memory(self._context)
         self._vocab = Vocab(L.llama_model_get_vocab(self._model))
-        template = ChatTemplate(read_file(path).text("tokenizer.chat_template"), self._vocab.specials)
-        self._prompt = tokenise(template.render_request(job.request(0)), self._vocab)
+        self._template = ChatTemplate(read_file(path).text("tokenizer.chat_template"), self._vocab.specials)
+        self._prompt = self.prompt_ids(job.request(0))
         for start in range(0, len(self._prompt), CHUNK_TOKENS):
             self._decode(self._prompt[start : start + CHUNK_TOKENS])
 
     @property
-    def n_prompt(self) -> int:
-        """The length of the prompt."""
-        return len(self._prompt)
+    def vocab(self) -> Vocab:
+        """The vocabulary."""
+        return self._vocab
+
+    def prompt_ids(self, request: ChatRequest) -> list[int]:
+        """Return the tokens of a request's prompt."""
+        from qwen3_chat.engine.worker.prompt_ids import tokenise
+
+        return tokenise(self._template.render_request(request), self._vocab, request)
 
     def tokens_per_s(self, seed: int) -> float:
         """Decode a reply; return how fast."""
@@ -150,6 +159,7 @@ class Heard:
     worker_tokens_per_s: float
     client_tokens_per_s: float
     first_delta_s: float
+    prompt_tokens_per_s: float
     n_evaluated: int
     message: ChatMessage
 
@@ -169,49 +179,54 @@ class AppEngine:
             RuntimeError: the engine failed.
         """
         begun_s = time.perf_counter()
-        texts: list[str] = []
-        first_s, first_tokens = begun_s, 0
+        texts: dict[type[ReasoningDelta | AnswerDelta], list[str]] = {ReasoningDelta: [], AnswerDelta: []}
+        first_s = 0.0
         async with aclosing(self.engine.generate(request)) as events:
             async for event in events:
                 match event:
-                    case AnswerDelta(text=text, tokens=tokens):
-                        if not texts:
-                            first_s, first_tokens = time.perf_counter(), tokens
-                        texts.append(text)
+                    case ReasoningDelta() | AnswerDelta():
+                        first_s = first_s or time.perf_counter()
+                        texts[type(event)].append(event.text)
                     case EngineFailed(key=key):
                         raise RuntimeError(key)
                     case TurnFinished(usage=usage, timings=timings, token_ids=ids):
-                        elapsed_s = time.perf_counter() - first_s
+                        n_evaluated = usage.prompt_tokens - usage.reused_tokens
+                        answer, reasoning = ("".join(texts[kind]) for kind in (AnswerDelta, ReasoningDelta))
                         return Heard(
                             timings.tokens_per_s,
-                            (usage.answer_tokens - first_tokens) / elapsed_s,
+                            (len(ids) - 1) / max(1e-9, time.perf_counter() - first_s),
                             first_s - begun_s,
-                            usage.prompt_tokens - usage.reused_tokens,
-                            ChatMessage(Role.ASSISTANT, "".join(texts), token_ids=ids),
+                            n_evaluated / max(1e-9, timings.prefill_s),
+                            n_evaluated,
+                            ChatMessage(Role.ASSISTANT, answer, reasoning, token_ids=ids),
                         )
         raise RuntimeError("the stream ended early")
 
-    async def stop_s(self, number: int, kind: type[PrefillProgressed | AnswerDelta], at: int) -> float:
-        """Stop a reply at the n-th event of a kind; return how long it took until the stream ended."""
-        question = ChatMessage(Role.USER, f"{number} {self._job.question}")
-        request = replace(self._job.request(number), messages=(question,), max_tokens=None)
+    async def stop_s(self, request: ChatRequest, wait_s: float) -> float:
+        """Stop a reply after a while; return how long it took until the stream ended."""
         stopped_s = 0.0
-        async with aclosing(self.engine.generate(request)) as events:
-            async for event in events:
-                if isinstance(event, kind) and not stopped_s:
-                    at -= 1
-                    if at < 0:
-                        stopped_s = time.perf_counter()
-                        await self.engine.cancel()
-        return time.perf_counter() - stopped_s
 
-    async def second_turn(self, number: int, n_answer: int, rests: bool) -> tuple[Heard, Heard]:
-        """Take two turns, with or without rest in between; return the second, and the same answered again."""
-        question = ChatMessage(Role.USER, f"{number} {rests} {self._job.question}")
-        request = replace(self._job.request(number), messages=(question,), max_tokens=n_answer)
-        first = await self.hear(request)
-        if rests:
-            await self.engine.rest()
-        follow_up = ChatMessage(Role.USER, "Really? Tell me more.")
-        second = replace(request, messages=(question, first.message, follow_up), max_tokens=8)
-        return await self.hear(second), await self.hear(second)
+        async def stop() -> None:
+            nonlocal stopped_s
+            await asyncio.sleep(wait_s)
+            stopped_s = time.perf_counter()
+            await self.engine.cancel()
+
+        async with aclosing(self.engine.generate(request)) as events:
+            stopping = asyncio.create_task(stop())
+            async for _ in events:
+                pass
+        ended_s = time.perf_counter()
+        await stopping
+        return max(0.0, ended_s - stopped_s)
+
+    async def idle_stop_s(self, request: ChatRequest, after: ChatMessage, wait_s: float) -> float:
+        """Ask the next question a while after a reply; return how long its evaluation waited to begin."""
+        await asyncio.sleep(wait_s)
+        begun_s = time.perf_counter()
+        messages = (*request.messages, after, ChatMessage(Role.USER, "Really?"))
+        async with aclosing(self.engine.generate(replace(request, messages=messages))) as events:
+            async for event in events:
+                if isinstance(event, PrefillProgressed):
+                    return time.perf_counter() - begun_s
+        raise RuntimeError("the stream ended early")

@@ -1,0 +1,40 @@
+"""What a token costs beside llama.cpp: its way from the sampler to the store's draft of the reply."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+from qwen3_chat.engine import wire
+from qwen3_chat.events import AnswerDelta
+from qwen3_chat.session.repetition import RepetitionWatch
+
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.vocab import Vocab
+
+_BLOCK_TOKENS = 100
+_FIRST_ID, _IDS = 1000, 20_000
+
+
+def block_costs_s(vocab: Vocab, ends: tuple[int, ...]) -> list[float]:
+    """Send tokens all the way, one delta each; return the cost of one, for the blocks that end there.
+
+    The deltas are not joined as they are in use, so that nothing depends on the speed of a model.
+    """
+    from qwen3_chat.engine.worker.deltas import Deltas
+
+    seconds = count()
+    deltas = Deltas(vocab, opened_by_prompt=False, clock=lambda: float(next(seconds)))
+    costs_s, arrived, watch = list[float](), list[str](), RepetitionWatch()
+    for number in range(max(ends)):
+        token = _FIRST_ID + number * 7 % _IDS
+        begun_s = time.perf_counter()
+        for part in deltas.feed(token):
+            reply = wire.decode_reply(wire.encode(wire.Happened(1, part)))
+            if isinstance(reply, wire.Happened) and isinstance(reply.event, AnswerDelta):
+                arrived.append(reply.event.text)
+                watch.notices(reply.event)
+        costs_s.append(time.perf_counter() - begun_s)
+    return [statistics.median(costs_s[end - _BLOCK_TOKENS : end]) for end in ends]

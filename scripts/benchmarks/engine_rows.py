@@ -1,0 +1,240 @@
+"""What is measured of the engine, with the other side of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from statistics import quantiles
+
+from benchmarks.client_cost import block_costs_s
+from benchmarks.engine_sides import AppEngine, BareLlama, Heard, Job, LlamaClass
+from benchmarks.llama_cpp_sides import LlamaBench, LlamaServer
+from benchmarks.ratios import Row
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.request import ChatRequest
+
+WORD = "a "  # one token
+GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
+FOLLOW_UP = ChatMessage(Role.USER, "Really? Tell me more.")
+THINKING_BEGUN = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # what is made up never begins it
+STOP_LIMIT_MS = 50.0
+CLASS_EVERY = 3  # rounds: it is slow, and no goal depends on it
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured: rounds, tokens, stops; `depths` with the ratio that is wanted at each."""
+
+    alternations: int
+    decoded: int
+    prompt: int
+    thinking: int
+    answer: int
+    stops: int
+    long_reply: tuple[int, int]
+    depths: dict[int, float]
+    prompts: tuple[int, ...]
+
+    def with_alternations(self, alternations: int) -> Scale:
+        """Return the same with more or fewer rounds."""
+        return replace(self, alternations=alternations)
+
+
+class Bench:
+    """All sides over one model; each method is one thing that is measured."""
+
+    def __init__(
+        self, path: Path, scale: Scale, n_threads: int | None, programs: Path | None, folder: Path
+    ) -> None:
+        from qwen3_chat.engine.worker.cores import default_threads
+
+        self.n_threads = n_threads or default_threads()
+        self._scale = scale
+        self._path = path
+        self._programs = programs
+        self._folder = folder
+        self._job = Job(WORD * scale.prompt, scale.decoded, self.n_threads)
+        self._app = AppEngine(path, self._job, folder / "engine.log")
+        self._bare = BareLlama(path, self._job)
+        self._random = Random(0)
+
+    async def close(self) -> None:
+        """End everything."""
+        await self._app.engine.close()
+        self._bare.close()
+
+    async def decode(self) -> list[Row]:
+        """Decode after a prompt that is there: bare, in the engine's process, at the client, by the class."""
+        rounds = range(-1, self._scale.alternations)  # the first only warms up
+        class_ = LlamaClass(self._path, self._job)
+        bare: list[float] = []
+        heard: list[Heard] = []
+        by_class: list[tuple[float, float]] = []
+        for number in rounds:
+            seed = number + 1
+            for side in (0, 1) if number % 2 else (1, 0):
+                if side:
+                    bare.append(self._bare.tokens_per_s(seed))
+                else:
+                    heard.append(await self._app.hear(replace(self._job.request(seed), guesses=False)))
+                    await self._app.engine.rest()
+            if number < 0:
+                bare, heard = [], []
+            elif number % CLASS_EVERY == 0:
+                by_class.append((class_.tokens_per_s(seed), bare[-1]))
+        class_.close()
+        worker = [one.worker_tokens_per_s for one in heard]
+        client = [one.client_tokens_per_s for one in heard]
+        beside = [mine for mine, _ in by_class], [other for _, other in by_class]
+        what = f"decode {self._scale.decoded} after {self._scale.prompt}"
+        return [
+            Row(f"{what}, worker : bare llama_decode", "tok/s", worker, bare, ">=0.97"),
+            Row(f"{what}, client's event : bare", "tok/s", client, bare, ">=0.95"),
+            Row(f"{what}, Llama class : bare", "tok/s", *beside),
+        ]
+
+    async def guesses(self) -> list[Row]:
+        """Decode a text that repeats itself, with guesses and without."""
+        request = replace(self._job.request(0), sampling=GREEDY, max_tokens=max(64, self._scale.decoded // 4))
+        speeds: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(self._scale.alternations):
+            for guesses in (True, False) if number % 2 else (False, True):
+                heard = await self._app.hear(replace(request, guesses=guesses))
+                speeds[guesses].append(heard.worker_tokens_per_s)
+        return [Row("text that repeats, guessed : not", "tok/s", speeds[True], speeds[False], ">=1")]
+
+    async def client_cost(self) -> list[Row]:
+        """Compare what a token costs beside llama.cpp late in a long reply with what it costs early."""
+        early_at, late_at = self._scale.long_reply
+        costs = [
+            block_costs_s(self._bare.vocab, (early_at, late_at)) for _ in range(self._scale.alternations)
+        ]
+        early, late = ([cost[index] * 1e6 for cost in costs] for index in (0, 1))
+        return [Row(f"client's cost of token {late_at} : {early_at}", "µs", late, early, "<=1.1")]
+
+    async def second_turn(self) -> list[Row]:
+        """Take a second turn with and without idle time, regenerate it, and have llama-server take it."""
+        scale, engine = self._scale, self._app.engine
+        first = replace(
+            self._job.request(1),
+            mode=ThinkingMode.THINK,
+            max_tokens=scale.thinking + scale.answer,
+            thinking_budget=scale.thinking,
+            prefix=THINKING_BEGUN,
+        )
+        reply = (await self._app.hear(first)).message
+        found: dict[bool, list[Heard]] = {True: [], False: []}
+        again: list[Heard] = []
+        server_s: list[float] = []
+        server = self._server()
+        most_evaluated = 0
+        for number in range(scale.alternations):
+            for rests in (False, True) if number % 2 else (True, False):
+                # As after that reply, without decoding it again.
+                ended = (await self._app.hear(replace(first, prefix=reply, max_tokens=1))).message
+                if rests:
+                    await engine.rest()
+                request = replace(
+                    first,
+                    messages=(*first.messages, ended, FOLLOW_UP),
+                    max_tokens=8,
+                    thinking_budget=None,
+                    prefix=None,
+                )
+                found[rests].append(await self._app.hear(request))
+                again.append(await self._app.hear(request))
+                if not most_evaluated:
+                    measure = await engine.measure(request)
+                    most_evaluated = measure.total - sum(measure.per_message[:-1]) + 2
+                if server and rests:
+                    server.evaluate([*self._bare.prompt_ids(first), *reply.token_ids])
+                    server_s.append(server.first_delta_s(_plain(request.messages)))
+        if server:
+            server.close()
+        rested, at_once = ([one.first_delta_s * 1e3 for one in found[rests]] for rests in (True, False))
+        evaluated = [float(one.n_evaluated) for one in found[True]]
+        rows = [
+            Row("second turn's first token, rested : at once", "ms", rested, at_once, "<=0.15"),
+            Row(
+                "second turn evaluates : message and template + 2", "tok", evaluated, [most_evaluated], "<=1"
+            ),
+            Row("regenerate evaluates : 8", "tok", [float(one.n_evaluated) for one in again], [8.0], "<=1"),
+        ]
+        if server_s:
+            beside_ms = [seconds * 1e3 for seconds in server_s]
+            rows.insert(
+                1, Row("second turn's first token, rested : llama-server", "ms", rested, beside_ms, "<=0.2")
+            )
+        return rows
+
+    async def stops(self) -> list[Row]:
+        """Stop at random moments of prompt evaluation, decoding and idle evaluation."""
+        count = max(2, self._scale.stops // 3)
+        long_question = WORD * (2 * self._scale.prompt)
+        evaluating, decoding, idle = list[float](), list[float](), list[float]()
+        for number in range(count):
+            request = self._asked(f"{number} {long_question}", max_tokens=None)
+            evaluating.append(await self._app.stop_s(request, self._random.uniform(0.005, 0.2)))
+            request = self._asked(f"{number}", max_tokens=None)
+            decoding.append(await self._app.stop_s(request, self._random.uniform(0.1, 0.5)))
+            request = self._asked(f"{number} idle", max_tokens=40, mode=ThinkingMode.THINK)
+            after = (await self._app.hear(request)).message
+            idle.append(await self._app.idle_stop_s(request, after, self._random.uniform(0, 0.05)))
+        moments = {"prompt evaluation": evaluating, "decoding": decoding, "idle evaluation": idle}
+        return [
+            Row(f"stop in {name}, p99 of {count} : 50 ms", "ms", [_p99(times) * 1e3], [STOP_LIMIT_MS], "<=1")
+            for name, times in moments.items()
+        ]
+
+    async def depths(self) -> list[Row]:
+        """Decode at several depths beside llama-bench."""
+        bench = self._llama_bench()
+        rows = []
+        for depth, wanted in self._scale.depths.items():
+            request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False)
+            ours, theirs = list[float](), list[float]()
+            for number in range(-1, self._scale.alternations):
+                speed = (await self._app.hear(replace(request, seed=number + 1))).worker_tokens_per_s
+                await self._app.engine.rest()
+                if number >= 0:
+                    ours.append(speed)
+                    theirs.append(bench.decode_tokens_per_s(32, depth))
+            rows.append(Row(f"decode at depth {depth} : llama-bench", "tok/s", ours, theirs, f">={wanted}"))
+        return rows
+
+    async def prompts(self) -> list[Row]:
+        """Evaluate prompts of several lengths beside llama-bench."""
+        bench = self._llama_bench()
+        rows = []
+        for length in self._scale.prompts:
+            ours, theirs = list[float](), list[float]()
+            for number in range(self._scale.alternations):
+                request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1)
+                ours.append((await self._app.hear(request)).prompt_tokens_per_s)
+                theirs.append(bench.prompt_tokens_per_s(length))
+            rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
+        return rows
+
+    def _asked(self, text: str, **changes: object) -> ChatRequest:
+        request = replace(self._job.request(0), messages=(ChatMessage(Role.USER, text),))
+        return replace(request, **changes)  # type: ignore[arg-type]
+
+    def _server(self) -> LlamaServer | None:
+        if self._programs is None:
+            return None
+        return LlamaServer(self._programs / "llama-server", self._path, self._folder / "server.log")
+
+    def _llama_bench(self) -> LlamaBench:
+        assert self._programs is not None
+        return LlamaBench(self._programs / "llama-bench", self._path)
+
+
+def _plain(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
+    """Write messages as a client of llama-server sends them: an earlier reply is its answer."""
+    return [{"role": message.role.value, "content": message.content} for message in messages]
+
+
+def _p99(times_s: Sequence[float]) -> float:
+    return quantiles(times_s, n=100, method="inclusive")[98]
