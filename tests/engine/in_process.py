@@ -78,11 +78,14 @@ def then(turn: Turn, question: ChatMessage, **changes: object) -> ChatRequest:
     return replace(turn.request, messages=messages, **changes)  # type: ignore[arg-type]
 
 
-def check_agree(model: Model, first: Turn, second: Turn) -> None:
-    """See that two greedy replies to one request are equal, but for a choice between equally good tokens."""
+def check_agree(model: Model, first: Turn, second: Turn) -> bool:
+    """See that two greedy replies to one request are equal, but for a choice between equally good tokens.
+
+    Tells whether they are equal to the last token.
+    """
     assert first.request == second.request
     if first.message == second.message:
-        return
+        return True
     ids = (first.message.token_ids, second.message.token_ids)
     same = next(i for i, (one, other) in enumerate(zip(*ids, strict=False)) if one != other)
     prompt = tokenise(model.template.render_request(first.request), model.vocab, first.request)
@@ -90,3 +93,4 @@ def check_agree(model: Model, first: Turn, second: Turn) -> None:
     list(model.context.evaluate([*prompt, *ids[0][:same]]))
     logits = L.llama_get_logits_ith(model.context.pointer, -1)
     assert abs(logits[ids[0][same]] - logits[ids[1][same]]) < NOISE_LOGITS
+    return False

@@ -80,28 +80,6 @@ def test_answering_again_evaluates_next_to_nothing(model: Model, mode: ThinkingM
     check_agree(model, again, turn)
 
 
-def check_equals_fresh(model: Model, number: int) -> None:
-    modes = [(THINK, NO_THINK)[number >> bit & 1] for bit in range(3)]
-    forget(model)
-    turns = list(conversation(model, number, *modes))
-    for turn in turns:
-        forget(model)
-        fresh = reply_to(model, turn.request)
-        assert fresh.usage.reused_tokens == 0
-        check_agree(model, fresh, turn)
-
-
-@pytest.mark.parametrize("number", range(6))
-def test_an_answer_equals_one_without_anything_evaluated_before(model: Model, number: int) -> None:
-    check_equals_fresh(model, number)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("number", range(6, 54))
-def test_many_answers_equal_those_without_anything_evaluated_before(model: Model, number: int) -> None:
-    check_equals_fresh(model, number)
-
-
 def test_the_reply_stays_beside_what_is_evaluated_ahead(model: Model) -> None:
     forget(model)
     (turn,) = conversation(model, 0, THINK)

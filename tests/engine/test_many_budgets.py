@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.worker.inbox import Job
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.reply import EARLY_END, Reply
+from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
+from qwen3_chat.request import ChatRequest
+from tests.engine.in_process import opened
+from tests.engine.requests import THINKING, ask, said
+
+WORDS = ("strawberries", "banana", "mississippi", "bookkeeper", "committee", "level", "tomorrow", "coffee")
+CHINESE = ("你好！", "法国的首都是哪里？", "你是谁？", "十七加二十五等于多少？", "从三数到九。")
+QUESTIONS = (
+    *(f"Spell {word} backwards." for word in WORDS),
+    *(f"How many {letter}'s in {word}?" for word in WORDS for letter in "aerst"),
+    *(f"Count from {start} to {start + 9}." for start in range(1, 27)),
+    *(f"What is {number} + {number * 3 % 41}?" for number in range(3, 26)),
+    *CHINESE,
+)
+BUDGETS = (0, 16, 64, 256)
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came of a question."""
+
+    thinking: str
+    answer: str
+    reasoning_tokens: int
+    stop_reason: StopReason
+
+
+@pytest.fixture(scope="module")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=2048)
+
+
+def what_comes(model: Model, request: ChatRequest, hurry_at: int | None = None) -> Came:
+    """Have a reply generated; from the n-th piece of thinking on, the answer is wanted."""
+    job = Job(wire.Generate(1, request))
+    thinking, answer = list[str](), list[str]()
+    for event in Reply(model, request, job).events():
+        match event:
+            case ReasoningDelta(text=text):
+                thinking.append(text)
+                job.ends_thinking = hurry_at is not None and len(thinking) > hurry_at
+            case AnswerDelta(text=text):
+                answer.append(text)
+            case TurnFinished(usage=usage, stop_reason=reason):
+                return Came("".join(thinking), "".join(answer), usage.reasoning_tokens, reason)
+    raise AssertionError
+
+
+def request_of(number: int) -> ChatRequest:
+    question = said(QUESTIONS[number])
+    return ask(question, mode=ThinkingMode.THINK, sampling=THINKING, seed=number, max_tokens=500)
+
+
+def check(model: Model, came: list[Came], most_tokens: int | None) -> None:
+    """See that an answer followed, that no character is broken, that the thinking kept to its limit."""
+    vocab = model.vocab
+    forced = len(vocab.encode(EARLY_END)) + 2  # with the marks around the thinking
+    assert not [one for one in came if "\ufffd" in one.thinking + one.answer]
+    assert sum(bool(one.answer.strip()) for one in came) >= 0.99 * len(came)
+    if most_tokens is not None:
+        assert max(one.reasoning_tokens for one in came) <= most_tokens + forced
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_some_replies_keep_to_their_budget(model: Model, budget: int) -> None:
+    numbers = range(0, len(QUESTIONS), 20)
+    came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
+    check(model, came, budget)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_hundred_replies_keep_to_their_budget(model: Model, budget: int) -> None:
+    assert len(QUESTIONS) >= 100
+    numbers = range(len(QUESTIONS))
+    came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
+    check(model, came, budget)
+    if budget == 0:
+        assert all(one.reasoning_tokens == 0 for one in came)
+
+
+@pytest.mark.full
+def test_a_hundred_replies_answer_when_they_are_asked_to(model: Model) -> None:
+    random = Random(0)
+    came = [what_comes(model, request_of(number), random.randrange(6)) for number in range(len(QUESTIONS))]
+    check(model, came, None)
+    assert sum(EARLY_END.strip() in one.thinking for one in came) > len(came) // 4
