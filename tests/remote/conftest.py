@@ -18,6 +18,7 @@ from tests.conftest import REPOSITORY
 from tests.e2e.conftest import program
 from tests.engine import model_files
 from tests.engine.conftest import demo_vocab, endless_gguf
+from tests.remote.scripted_model import write_scripted_model
 
 __all__ = ["demo_vocab", "endless_gguf", "program"]
 
@@ -61,15 +62,28 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def llama_cpp_python(demo_gguf: Path) -> Iterator[str]:
+@contextmanager
+def llama_cpp_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
     """The server of llama-cpp-python itself."""
     port = free_port()
-    options = ["--model", str(demo_gguf), "--port", str(port), "--n_ctx", str(N_CTX), "--n_threads", "1"]
+    options = ["--model", str(model), "--port", str(port), "--n_ctx", str(n_ctx), "--n_threads", "1"]
     # warnings are its own business: it is another program
     command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--host", "127.0.0.1", *options]
     with server(command, port, "Uvicorn running") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_python(demo_gguf: Path) -> Iterator[str]:
+    """The same with the demo model."""
+    with llama_cpp_server(demo_gguf) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def scripted_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that calls tools."""
+    return write_scripted_model(tmp_path_factory.mktemp("scripted") / "scripted.gguf")
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
 """Servers that can't run here, imitated: their lists of models, their questions and answers, their refusals.
 
 The shapes are written down from the documentation that docs/serving names, and for llama-server from its own
-answers. Each imitation thinks unless its own switch, or the tag of the newest message, says otherwise.
+answers. Each imitation thinks unless its own switch, or the latest tag in the messages, says otherwise.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 
 from qwen3_chat.servers import ServerKind
-from tests.remote.wire_server import DONE, Fault, Piece, Reply, Request, chunk, event, json_reply
+from tests.remote.wire_server import DONE, Piece, Reply, Request, chunk, event, json_reply
 
 THINKING = ["\nLet me", " count: s-t-r", "-a-w-b-e-r-r-i-e-s.", "\n"]
-ANSWER = ["\n\nThere are", " **3** r's.", " 草莓 🍓"]
+ANSWER = ["\n\nThere", " are", " **3**", " r's", ".", " 草莓", " 🍓"]
 ANSWERED = "There are **3** r's. 草莓 🍓"
 CALL = {"name": "weather", "arguments": '{"city": "杭州"}'}
 MODEL = "Qwen/Qwen3-8B"
@@ -47,12 +48,11 @@ _REFUSALS = {
 
 
 class Imitation:
-    """One server with one model; `raw` is what it sent of replies, `controls` the calls that act on one."""
+    """One server with one model; `waits` is what the reply that has no end waits for."""
 
     def __init__(self, kind: ServerKind) -> None:
         self.kind = kind
-        self.raw = ""
-        self.controls: list[dict[str, object]] = []
+        self.waits = asyncio.Event()
 
     def __call__(self, request: Request) -> Reply:
         """Answer a request."""
@@ -98,7 +98,7 @@ class Imitation:
             case ServerKind.LLAMA_SERVER, "/tokenize":
                 return json_reply({"tokens": self._ids(request.json)})
             case ServerKind.LLAMA_SERVER, "/v1/chat/completions/control":
-                self.controls.append(request.json)
+                self.waits.set()
                 return json_reply({"success": True})
             case ServerKind.OLLAMA, "/api/version":
                 return json_reply({"version": "0.12.6"})
@@ -139,82 +139,128 @@ class Imitation:
         values = list(self._reply(body, newest))
         is_ollama = self.kind is ServerKind.OLLAMA
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
-        self.raw += "".join(texts)
         pieces: list[Piece] = [f"{text}\n".encode() if is_ollama else event(text.encode()) for text in texts]
-        if "on and on" in newest:  # a reply that goes on until the client leaves
-            return Reply([*pieces[:4], Fault.SILENCE])
+        if "on and on" in newest:  # a reply that goes on until the client leaves, or wants an answer
+            self.waits = asyncio.Event()
+            n_first = 3 if is_ollama else 4
+            rest = pieces[n_first:] if self.kind is ServerKind.LLAMA_SERVER else []
+            return Reply([*pieces[:n_first], self.waits, *rest])
         return Reply(pieces if is_ollama else [*pieces, DONE])
 
-    def _thinks(self, body: dict[str, object], newest: str) -> bool:
+    def _thinks(self, body: dict[str, object]) -> bool:
         template = body.get("chat_template_kwargs")
         if isinstance(template, dict):
             return bool(template["enable_thinking"])
         for switch in ("think", "enable_thinking"):
             if switch in body:
                 return bool(body[switch])
-        return "/no_think" not in newest
+        return _latest_tag(body) != "/no_think"
 
     def _reply(self, body: dict[str, object], newest: str) -> Iterator[dict[str, object]]:
-        thinks = self._thinks(body, newest)
-        if body.get("continue_final_message") == "content":  # the rest of ANSWER
-            yield from (chunk(content=text) for text in ANSWER[1:])
-            yield chunk(finish="stop")
-            return
+        thinks = self._thinks(body)
         budget = body.get("reasoning_budget_tokens", body.get("thinking_budget"))
-        thinking = THINKING if not isinstance(budget, int) else THINKING[:budget]
-        calls = "weather" in newest and "tools" in body
+        thinking = (THINKING if not isinstance(budget, int) else THINKING[:budget]) if thinks else []
+        calls = "weather" in newest and "tools" in body and not _ends_with_result(body)
+        parts = [*((True, text) for text in thinking), *((False, text) for text in ANSWER if not calls)]
+        parts = _rest(parts, body) if "continue_final_message" in body else parts
+        limit = _limit(body)
+        is_cut = limit < len(parts)
+        parts = parts[:limit]
+        n_thinking = sum(is_thinking for is_thinking, _ in parts)
+        finish = "length" if is_cut else "tool_calls" if calls and self.kind in _PARSES else "stop"
         if self.kind is ServerKind.OLLAMA:
-            yield from self._ollama_reply(thinking if thinks else [], calls)
+            yield from self._ollama_reply(parts, calls, finish)
             return
         yield chunk(role="assistant", content="" if self.kind is not ServerKind.DASHSCOPE else None)
         if self.kind is ServerKind.LLAMA_SERVER:
             progress = {"total": 30, "cache": 10, "processed": 30, "time_ms": 5}
             yield chunk(role="assistant", content=None) | {"prompt_progress": progress}
-        parses = self.kind in _PARSES
-        if thinks and parses:
+        if self.kind in _PARSES:
             field = "reasoning" if self.kind is ServerKind.VLLM else "reasoning_content"
-            yield from (chunk(**{field: text}) for text in thinking)
-        elif thinks or "/no_think" in newest:
-            said = [*thinking] if thinks else ["\n\n"]
-            yield from (chunk(content=text) for text in ["<thi", "nk>", *said, "</think>"])
-        if calls and parses:
-            function = {"name": CALL["name"], "arguments": ""}
-            yield chunk(tool_calls=[{"index": 0, "id": "c", "type": "function", "function": function}])
-            for part in (CALL["arguments"][:7], CALL["arguments"][7:]):
-                yield chunk(tool_calls=[{"index": 0, "function": {"arguments": part}}])
-        elif calls:
+            yield from (chunk(**{field if is_thinking else "content": text}) for is_thinking, text in parts)
+        else:
+            opens = ["<thi", "nk>"] if thinks else ["<think>\n\n</think>"]
+            closes = ["</think>"] if thinks and n_thinking < len(parts) + calls else []
+            said = [text for _, text in parts]
+            yield from (
+                chunk(content=text) for text in [*opens, *said[:n_thinking], *closes, *said[n_thinking:]]
+            )
+        if calls:
+            yield from self._calls()
+        yield chunk(finish=finish)
+        if self.kind in _TELLS_USAGE:
+            yield {"id": "chatcmpl-1", "choices": [], **self._usage(len(parts), n_thinking, body)}
+
+    def _calls(self) -> Iterator[dict[str, object]]:
+        if self.kind not in _PARSES:
             source = f'\n<tool_call>\n{{"name": "weather", "arguments": {CALL["arguments"]}}}\n</tool_call>'
             yield from (chunk(content=source[at : at + 9]) for at in range(0, len(source), 9))
-        else:
-            yield from (chunk(content=text) for text in ANSWER)
-        yield chunk(finish="tool_calls" if calls and parses else "stop")
-        if self.kind in _TELLS_USAGE:
-            yield {"id": "chatcmpl-1", "choices": [], **self._usage(len(thinking) if thinks else 0)}
+            return
+        function = {"name": CALL["name"], "arguments": ""}
+        yield chunk(tool_calls=[{"index": 0, "id": "c", "type": "function", "function": function}])
+        for part in (CALL["arguments"][:7], CALL["arguments"][7:]):
+            yield chunk(tool_calls=[{"index": 0, "function": {"arguments": part}}])
 
-    def _usage(self, n_thinking: int) -> dict[str, object]:
-        usage: dict[str, object] = {"prompt_tokens": 30, "completion_tokens": n_thinking + 3}
+    def _usage(self, n_parts: int, n_thinking: int, body: dict[str, object]) -> dict[str, object]:
+        usage: dict[str, object] = {"prompt_tokens": self._n_prompt(body), "completion_tokens": n_parts}
         if self.kind is not ServerKind.LM_STUDIO:
-            usage["prompt_tokens_details"] = {"cached_tokens": 10}
+            usage["prompt_tokens_details"] = {"cached_tokens": 3}
         if self.kind is ServerKind.DASHSCOPE:
             usage["completion_tokens_details"] = {"reasoning_tokens": n_thinking}
-        timings = {"cache_n": 10, "prompt_n": 20, "prompt_ms": 8.0, "predicted_n": 7, "predicted_ms": 70.0}
+        timings = {"cache_n": 3, "prompt_n": 20, "prompt_ms": 8.0, "predicted_n": 7, "predicted_ms": 70.0}
         return {"usage": usage, **({"timings": timings} if self.kind is ServerKind.LLAMA_SERVER else {})}
 
-    def _ollama_reply(self, thinking: list[str], calls: bool) -> Iterator[dict[str, object]]:
-        for text in thinking:
-            yield {"message": {"role": "assistant", "content": "", "thinking": text}, "done": False}
+    def _n_prompt(self, body: dict[str, object]) -> int:
+        messages = body["messages"]
+        assert isinstance(messages, list)
+        return 4 * (len(messages) + 1)
+
+    def _ollama_reply(
+        self, parts: list[tuple[bool, str]], calls: bool, finish: str
+    ) -> Iterator[dict[str, object]]:
+        for is_thinking, text in parts:
+            said = {"content": "", "thinking": text} if is_thinking else {"content": text}
+            yield {"message": {"role": "assistant", **said}, "done": False}
         if calls:
             call = {"function": {"index": 0, "name": "weather", "arguments": json.loads(CALL["arguments"])}}
             yield {"message": {"role": "assistant", "content": "", "tool_calls": [call]}, "done": False}
-        else:
-            for text in ANSWER:
-                yield {"message": {"role": "assistant", "content": text}, "done": False}
         yield {
             "message": {"role": "assistant", "content": ""},
             "done": True,
-            "done_reason": "stop",
-            "prompt_eval_count": 30,
-            "eval_count": len(thinking) + 3,
+            "done_reason": finish,
+            "prompt_eval_count": 8,
+            "eval_count": len(parts),
             "prompt_eval_duration": 8_000_000,
             "eval_duration": 70_000_000,
         }
+
+
+def _latest_tag(body: dict[str, object]) -> str:
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    said = " ".join(str(message["content"]) for message in messages if message["role"] != "assistant")
+    return next((word for word in reversed(said.split()) if word in ("/think", "/no_think")), "")
+
+
+def _limit(body: dict[str, object]) -> int:
+    options = body.get("options")
+    limit = options.get("num_predict") if isinstance(options, dict) else body.get("max_tokens")
+    return limit if isinstance(limit, int) else TOO_LONG
+
+
+def _ends_with_result(body: dict[str, object]) -> bool:
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    return bool(messages[-1]["role"] == "tool")
+
+
+def _rest(parts: list[tuple[bool, str]], body: dict[str, object]) -> list[tuple[bool, str]]:
+    """Leave out what the last message of a request to go on holds already."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    begun = messages[-1]
+    for part, field in ((True, "reasoning_content"), (False, "content")):
+        had = begun[field].strip()
+        while had and parts and parts[0][0] is part:
+            had = had.removeprefix(parts.pop(0)[1].strip()).strip()
+    return parts

@@ -21,7 +21,7 @@ async def test_a_reply_names_its_server_and_estimated_counts_are_marked(tmp_path
         await app.turn("How many r's in strawberries?")
         await app.sees("There are 3 r's.")
         await app.sees(f"qwen3:8b · Ollama · {wire.url.removeprefix('http://')}")
-        await app.sees("≈37/8192")
+        await app.sees("≈19/8192")
 
 
 async def test_exact_counts_are_not_marked(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ async def test_exact_counts_are_not_marked(tmp_path: Path) -> None:
         open_app(tmp_path, engine, size=(120, 30)) as app,
     ):
         await app.turn("How many r's in strawberries?")
-        await app.sees("context 37/40960")
+        await app.sees("context 19/40960")
 
 
 async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_it(tmp_path: Path) -> None:

@@ -13,14 +13,13 @@ from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, Think
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.remote import RemoteEngine
-from qwen3_chat.events import AnswerDelta, Notice, PrefillProgressed, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import Store
 from tests.e2e.conftest import Program
-from tests.remote.conftest import N_CTX, llama_server
+from tests.remote.conftest import llama_server
 from tests.remote.talking import Heard, ask, hear, talking_to
-from tests.remote.test_conformance import NOT_OFFERED, documented
 
 QUESTION = "How many r's in strawberries?"
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
@@ -37,73 +36,6 @@ async def stopped_after(engine: RemoteEngine, n_pieces: int, request: ChatReques
         if isinstance(event, AnswerDelta | ReasoningDelta) and len(heard.events) == n_pieces:
             await engine.cancel()
     return heard
-
-
-async def check_conversation(engine: RemoteEngine) -> None:
-    """Hold the documented conversation, answer again, stop, go on."""
-    thought = await hear(engine, sure())
-    assert thought.end is not None
-    assert thought.end.stop_reason is StopReason.END_OF_TURN
-    assert thought.reasoning
-    assert thought.answer
-    assert not any(tag in thought.reasoning + thought.answer for tag in ("<think>", "</think>"))
-
-    turn = sure("Then, how many r's in blueberries?", ThinkingMode.NO_THINK)
-    history = (*sure().messages, ChatMessage(Role.ASSISTANT, thought.answer, thought.reasoning))
-    short = await hear(engine, replace(turn, messages=history + turn.messages))
-    assert short.end is not None
-    assert short.reasoning == ""
-    assert short.answer
-
-    again = await hear(engine, sure())
-    assert (again.reasoning, again.answer) == (thought.reasoning, thought.answer)
-
-    stopped = await stopped_after(engine, 8, sure())
-    assert stopped.end is not None
-    assert stopped.end.stop_reason is StopReason.CANCELLED
-    assert thought.reasoning.startswith(stopped.reasoning)
-
-    limited = await hear(engine, sure(max_tokens=5))
-    assert limited.end is not None
-    assert limited.end.stop_reason is StopReason.MAX_TOKENS
-
-    endless = await hear(engine, sure("strawberries " * N_CTX))
-    assert endless.failure is not None
-    is_told = engine.capabilities.exact_counts  # llama-cpp-python only hangs up
-    assert endless.failure.key == ("remote.too_long" if is_told else "remote.no_reply_at_all")
-
-
-async def test_the_server_of_llama_cpp_python_holds_the_conversation(llama_cpp_python: str) -> None:
-    async with talking_to(llama_cpp_python) as engine:
-        assert [event async for event in engine.load()] != []  # it does not tell its context
-        assert engine.model is not None
-        assert engine.model.engine.startswith("llama-cpp-python · ")
-        assert not (await engine.measure(sure())).exact
-        await check_conversation(engine)
-
-
-async def test_the_table_in_the_documentation_is_right_about_llama_cpp_python(llama_cpp_python: str) -> None:
-    column = {feature: row["llama-cpp-python"] for feature, row in documented().items()}
-    async with talking_to(llama_cpp_python) as engine:
-        loading = [event async for event in engine.load()]
-        thought = await hear(engine, sure())
-        limited = await hear(engine, sure(thinking_budget=1))
-        estimate = (await engine.measure(sure())).total
-    assert thought.end is not None
-    assert [event.key for event in loading if isinstance(event, Notice)] == ["remote.context_assumed"]
-    assert thought.end.usage.prompt_tokens == estimate  # for want of a better figure
-    assert limited.notices == ["remote.no_budget"]
-    assert {feature for feature, cell in column.items() if cell == NOT_OFFERED} == {
-        "context size told",
-        "tokens counted before sending",
-        "tokens of the reply told",
-        "reused tokens told",
-        "progress of reading the prompt",
-        "thinking budget",
-        "Ctrl+G: answer now",
-        "F6: go on with a stopped reply",
-        "a chat that is too long is explained",
-    }
 
 
 async def test_a_chat_goes_from_this_machine_to_a_server_and_back(
@@ -147,15 +79,6 @@ def test_ask_takes_its_answer_from_a_server(llama_cpp_python: str, program: Prog
 def served_demo(demo_gguf: Path) -> Iterator[str]:
     with llama_server(demo_gguf) as url:
         yield url
-
-
-@pytest.mark.full
-async def test_llama_server_holds_the_conversation(served_demo: str) -> None:
-    async with talking_to(served_demo) as engine:
-        assert [event async for event in engine.load()] == []
-        assert engine.model is not None
-        assert engine.model.n_ctx == N_CTX
-        await check_conversation(engine)
 
 
 @pytest.mark.full

@@ -95,7 +95,9 @@ class WireServer:
                         writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                         await writer.drain()
                 case asyncio.Event():
-                    await piece.wait()
+                    if not await _came(piece, reader):
+                        self.left.set()
+                        return
                 case Fault.SILENCE:
                     await reader.read()
                     self.left.set()
@@ -104,6 +106,15 @@ class WireServer:
                     return
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+
+
+async def _came(event: asyncio.Event, reader: asyncio.StreamReader) -> bool:
+    """Wait for an event; False where the client leaves before."""
+    waits = {asyncio.ensure_future(event.wait()), asyncio.ensure_future(reader.read())}
+    _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in pending:
+        wait.cancel()
+    return event.is_set()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -1,0 +1,66 @@
+"""What engines may offer, and how well they do: rows and cells of the table in docs/serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from qwen3_chat.engine.remote.kinds import Lack
+
+
+class Feature(StrEnum):
+    """A row of the table."""
+
+    CONTEXT = "context size told"
+    COUNTS = "tokens counted before sending"
+    THINKING = "thinking shown apart"
+    MODES = "thinking on and off"
+    SWITCH = "a switch in each request"
+    BUDGET = "thinking budget"
+    ANSWER_NOW = "Ctrl+G: answer now"
+    TOOLS = "tool calls"
+    STOP = "Esc stops the server too"
+    GOING_ON = "F6: go on with a stopped reply"
+    USAGE = "tokens of the reply told"
+    REUSED = "reused tokens told"
+    PROGRESS = "progress of reading the prompt"
+    TOO_LONG = "a chat that is too long is explained"
+
+
+class Cell(StrEnum):
+    """How a feature is there."""
+
+    WORKS = "works"
+    OURS = "by our own parsing"
+    NOT_OFFERED = "not offered"
+
+
+LACKS = {
+    Feature.CONTEXT: Lack.CONTEXT,
+    Feature.COUNTS: Lack.COUNTS,
+    Feature.SWITCH: Lack.SWITCH,
+    Feature.BUDGET: Lack.BUDGET,
+    Feature.ANSWER_NOW: Lack.ANSWER_NOW,
+    Feature.GOING_ON: Lack.GOING_ON,
+    Feature.USAGE: Lack.USAGE,
+    Feature.REUSED: Lack.REUSED,
+    Feature.PROGRESS: Lack.PROGRESS,
+    Feature.TOO_LONG: Lack.TOO_LONG,
+}
+"""The sentence that is shown where a feature is not offered."""
+
+Column = Mapping[Feature, Cell]
+
+
+def documented(readme: Path) -> dict[str, dict[Feature, Cell]]:
+    """Read the table of docs/serving/README.md: engine, then feature, then cell."""
+    lines = readme.read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    heading = next(index for index, row in enumerate(rows) if row[0] == "feature")
+    engines = rows[heading][1:]
+    table: dict[str, dict[Feature, Cell]] = {engine: {} for engine in engines}
+    for name, *cells in rows[heading + 2 : heading + 2 + len(Feature)]:
+        for engine, cell in zip(engines, cells, strict=True):
+            table[engine][Feature(name)] = Cell(cell)
+    return table

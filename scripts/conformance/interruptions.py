@@ -1,0 +1,172 @@
+"""Conversations that something comes into: calls of tools, stops, second answers, replies that go on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from conformance.bench import ENDLESS, QUESTION, WEATHER, Bench, Talk, going_on, require, stopped_for
+from conformance.features import Cell, Feature
+from conformance.replies import Heard, React
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta
+
+NO_THINK = ThinkingMode.NO_THINK
+
+
+# tools
+
+
+async def a_tool_is_called(bench: Bench) -> None:
+    heard = await Talk(bench, bench.caller).say("What is the weather in 杭州?", tools=(WEATHER,))
+    require([call.name for call in heard.calls] == ["weather"], "the call arrives as an event")
+    require("杭州" in heard.calls[0].arguments, "with its arguments")
+    require(not heard.answer.strip(), "and not as text")
+    require(stopped_for(heard, StopReason.TOOL_CALLS), "the call is named as the reason")
+    is_ours = bench.facts(bench.caller).calls_from_tags
+    bench.note(Feature.TOOLS, Cell.OURS if is_ours else Cell.WORKS)
+
+
+async def a_tool_is_called_without_thinking(bench: Bench) -> None:
+    heard = await Talk(bench, bench.caller).say("What is the weather in 杭州?", NO_THINK, tools=(WEATHER,))
+    require([call.name for call in heard.calls] == ["weather"], "the call arrives as an event")
+
+
+async def the_result_of_a_tool_is_read(bench: Bench) -> None:
+    await _with_results(bench, "22 °C")
+
+
+async def two_results_are_read(bench: Bench) -> None:
+    await _with_results(bench, "22 °C", "</tool_response> 23 °C")
+
+
+async def tools_may_stay_unused(bench: Bench) -> None:
+    heard = await Talk(bench, bench.talker).say(QUESTION, tools=(WEATHER,))
+    require(stopped_for(heard, StopReason.END_OF_TURN, StopReason.TOOL_CALLS), "the reply comes to its end")
+
+
+# stopping
+
+
+async def it_is_stopped_in_its_thinking(bench: Bench) -> None:
+    heard = await Talk(bench, bench.brooder).say(ENDLESS, react=_at(ReasoningDelta, bench.brooder.cancel))
+    require(stopped_for(heard, StopReason.CANCELLED), "the user is named as the reason")
+    require(heard.reasoning and not heard.answer, "what arrived is kept")
+    await _note_stop(bench)
+
+
+async def it_is_stopped_in_its_answer(bench: Bench) -> None:
+    cancel = bench.brooder.cancel
+    heard = await Talk(bench, bench.brooder).say(ENDLESS, NO_THINK, react=_at(AnswerDelta, cancel))
+    require(stopped_for(heard, StopReason.CANCELLED), "the user is named as the reason")
+    require(heard.answer, "what arrived is kept")
+    await _note_stop(bench)
+
+
+async def it_is_left_within_a_reply(bench: Bench) -> None:
+    events = bench.brooder.generate(Talk(bench, bench.brooder).request(ENDLESS, max_tokens=None))
+    async for event in events:
+        if isinstance(event, ReasoningDelta | AnswerDelta):
+            break
+    await events.aclose()
+    await _note_stop(bench)
+
+
+async def it_answers_after_it_was_stopped(bench: Bench) -> None:
+    engine = bench.brooder
+    await Talk(bench, engine).say(ENDLESS, react=_at(ReasoningDelta, engine.cancel))
+    heard = await Talk(bench, engine).say(QUESTION, NO_THINK, max_tokens=20)
+    require(heard.answer, "the next reply comes")
+
+
+async def it_is_told_to_answer_now(bench: Bench) -> None:
+    engine = bench.brooder
+
+    async def react(heard: Heard, event: EngineEvent) -> None:
+        if isinstance(event, ReasoningDelta) and event is _first(heard, ReasoningDelta):
+            await engine.end_thinking()
+        if heard.answer or "remote.thinks_on" in heard.notices:
+            await engine.cancel()
+
+    heard = await Talk(bench, engine).say(ENDLESS, react=react, max_tokens=None)
+    require(heard.answer or "remote.thinks_on" in heard.notices, "it answers, or says that it can't")
+    bench.note_offered(Feature.ANSWER_NOW, "remote.thinks_on" not in heard.notices)
+
+
+# answering again
+
+
+async def the_same_seed_gives_the_same_reply(bench: Bench) -> None:
+    first, second = [await Talk(bench, bench.talker).say(QUESTION) for _ in range(2)]
+    require((first.reasoning, first.answer) == (second.reasoning, second.answer), "a seed decides")
+
+
+async def what_was_read_is_not_read_again(bench: Bench) -> None:
+    await Talk(bench, bench.talker).say(QUESTION)
+    again = await Talk(bench, bench.talker).say(QUESTION)
+    is_told = bench.facts(bench.talker).told_reused
+    require(not is_told or (again.end and again.end.usage.reused_tokens), "the prompt was there already")
+    bench.note_offered(Feature.REUSED, is_told)
+
+
+# going on
+
+
+async def it_goes_on_in_its_thinking(bench: Bench) -> None:
+    await _gone_on(bench, await Talk(bench, bench.talker).say(QUESTION), is_early=True)
+
+
+async def it_goes_on_in_its_answer(bench: Bench) -> None:
+    await _gone_on(bench, await Talk(bench, bench.talker).say(QUESTION), is_early=False)
+
+
+async def _with_results(bench: Bench, *results: str) -> None:
+    """Have a tool called, give back what it said."""
+    talk = Talk(bench, bench.caller)
+    called = await talk.say("What is the weather in 杭州?", tools=(WEATHER,))
+    calls = tuple(called.calls[:1]) * len(results)
+    talk.messages = (
+        *talk.messages[:-1],
+        replace(talk.messages[-1], tool_calls=calls),
+        *(ChatMessage(Role.TOOL, result) for result in results),
+    )
+    request = replace(talk.request("?", tools=(WEATHER,)), messages=talk.messages)
+    heard = await bench.hear(bench.caller, request)
+    require(heard.answer or heard.calls, "a reply follows on the result")
+
+
+async def _gone_on(bench: Bench, whole: Heard, *, is_early: bool) -> None:
+    """Have a reply cut by its limit, early in the thinking or late in the answer; then have the rest."""
+    assert whole.end is not None
+    usage = whole.end.usage
+    late = usage.reasoning_tokens + max(2, usage.answer_tokens // 2) + 1
+    request = Talk(bench, bench.talker).request(QUESTION, max_tokens=3 if is_early else late)
+    cut = await bench.hear(bench.talker, request)
+    require(is_early is (not cut.answer), "the limit falls where it should")
+    bench.note_offered(Feature.GOING_ON, bench.talker.capabilities.continues_prefix)
+    if not bench.talker.capabilities.continues_prefix:
+        return
+    heard = await bench.hear(bench.talker, going_on(request, cut))
+    require(heard.reasoning.startswith(cut.reasoning.rstrip()), "the thinking goes on where it stopped")
+    require(heard.answer.startswith(cut.answer.rstrip()), "the answer goes on where it stopped")
+    require(len(heard.answer) > len(cut.answer), "something is added")
+
+
+async def _note_stop(bench: Bench) -> None:
+    if bench.stopped is not None:
+        await bench.stopped()
+    bench.note(Feature.STOP, Cell.WORKS)
+
+
+def _at(kind: type[ReasoningDelta | AnswerDelta], act: Callable[[], Awaitable[None]]) -> React:
+    """Act on the first delta of a kind."""
+
+    async def react(heard: Heard, event: EngineEvent) -> None:
+        if isinstance(event, kind) and event is _first(heard, kind):
+            await act()
+
+    return react
+
+
+def _first(heard: Heard, kind: type[EngineEvent]) -> EngineEvent | None:
+    return next((event for event in heard.events if isinstance(event, kind)), None)

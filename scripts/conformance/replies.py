@@ -1,0 +1,68 @@
+"""A reply, gathered from its events as a session would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from qwen3_chat.chat import ToolCall
+from qwen3_chat.engine import Engine
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineEvent,
+    EngineFailed,
+    Notice,
+    ReasoningDelta,
+    ToolCallRequested,
+    TurnFinished,
+)
+from qwen3_chat.request import ChatRequest
+
+
+@dataclass
+class Heard:
+    """A reply as the session would see it."""
+
+    reasoning: str = ""
+    answer: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    events: list[EngineEvent] = field(default_factory=list)
+    failure: EngineFailed | None = None
+    end: TurnFinished | None = None
+
+    def take(self, event: EngineEvent) -> None:
+        """Take an event; the last one must be the last."""
+        assert not any((self.failure, self.end)), "nothing may follow the last event"
+        self.events.append(event)
+        match event:
+            case ReasoningDelta(text=text):
+                self.reasoning += text
+            case AnswerDelta(text=text):
+                self.answer += text
+            case ToolCallRequested(call=call):
+                self.calls.append(call)
+            case Notice(key=key):
+                self.notices.append(key)
+            case EngineFailed():
+                self.failure = event
+            case TurnFinished():
+                self.end = event
+            case _:
+                pass
+
+
+React = Callable[[Heard, EngineEvent], Awaitable[None]]
+
+
+async def hear(engine: Engine, request: ChatRequest, react: React | None = None) -> Heard:
+    """Take a reply to its end; `react` may act on each event, to stop the reply for example."""
+    heard = Heard()
+    async with aclosing(engine.generate(request)) as events:
+        async for event in events:
+            heard.take(event)
+            if react is not None:
+                await react(heard, event)
+    assert (heard.failure is None) != (heard.end is None), "a reply has one end"
+    return heard

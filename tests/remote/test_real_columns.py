@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from conformance.bench import Bench
+from conformance.features import documented
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.remote import Patience
+from qwen3_chat.request import LoadSettings
+from qwen3_chat.servers import ServerKind
+from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server
+from tests.remote.talking import talking_to
+from tests.remote.test_conformance import LOCAL, README, found
+
+BUSY_PERCENT = 30
+ENDLESS_N_CTX = 32768
+
+
+@pytest.fixture
+def roles(demo_gguf: Path, scripted_gguf: Path, musing_gguf: Path) -> tuple[Path, Path, Path]:
+    """Models for the three roles of a bench."""
+    return demo_gguf, scripted_gguf, musing_gguf
+
+
+async def test_thirty_conversations_on_this_machine_find_its_column(
+    roles: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    talker, caller, brooder = (
+        LocalEngine(LoadSettings(str(model), N_CTX, n_threads=1), tmp_path / "engine.log") for model in roles
+    )
+    try:
+        cells = await found(Bench(talker, caller, brooder))
+    finally:
+        for engine in (talker, caller, brooder):
+            await engine.close()
+    assert cells == documented(README)[LOCAL]
+
+
+def listening(port: int) -> psutil.Process:
+    """Find the program that listens at a port."""
+    return next(
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(
+            one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in process.net_connections()
+        )
+    )
+
+
+async def check_column(
+    kind: ServerKind,
+    servers: Sequence[AbstractContextManager[str]],
+    stopped: Callable[[str], Awaitable[None]],
+) -> None:
+    """Hold the conversations with a real server for each role."""
+    async with AsyncExitStack() as stack:
+        urls = [stack.enter_context(server) for server in servers]
+        talker, caller, brooder = [
+            await stack.enter_async_context(talking_to(url, patience=Patience())) for url in urls
+        ]
+        cells = await found(Bench(talker, caller, brooder, lambda: stopped(urls[-1])))
+        assert brooder.model is not None
+        assert brooder.model.engine.startswith(kind)
+    assert cells == documented(README)[kind]
+
+
+@pytest.mark.timeout(300)
+async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
+    demo_gguf: Path, scripted_gguf: Path, endless_gguf: Path
+) -> None:
+    async def stopped(url: str) -> None:
+        process = listening(int(url.rpartition(":")[2]))
+        while process.cpu_percent(interval=0.1) > BUSY_PERCENT:
+            pass
+
+    endless = llama_cpp_server(endless_gguf, ENDLESS_N_CTX)  # to the end of which no test would wait
+    servers = (llama_cpp_server(demo_gguf), llama_cpp_server(scripted_gguf), endless)
+    await check_column(ServerKind.LLAMA_CPP_PYTHON, servers, stopped)
+
+
+@pytest.mark.full
+async def test_thirty_conversations_with_llama_server_find_its_column(
+    roles: tuple[Path, Path, Path],
+) -> None:
+    async def stopped(url: str) -> None:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
+                pass
+
+    await check_column(ServerKind.LLAMA_SERVER, [llama_server(model) for model in roles], stopped)
