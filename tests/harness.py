@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -83,6 +84,7 @@ async def open_app(
     resume: int | None = None,
     options: TurnOptions | None = None,
     desk: ModelDesk | None = None,
+    names_chats: bool = False,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await Store.open(folder / "chats.db")
@@ -97,7 +99,7 @@ async def open_app(
         Drafts(store, folder / "draft.json"),
         folder / "models",
         folder / "exports",
-        loaded.settings,
+        replace(loaded.settings, chat_titles=names_chats),
         desk,
     )
     themes = load_themes(folder / "themes").themes

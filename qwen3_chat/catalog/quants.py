@@ -84,6 +84,7 @@ def weights(shape: Shape, quant: str) -> Weights:
     )
 
 
+@cache
 def file_bytes(shape: Shape, quant: str) -> int:
     """Predict the size of a file; `quant` is one of `QUANTS`."""
     table = sum(

@@ -116,6 +116,7 @@ class _Progress(Watcher):
     def asked(self, file: HubFile, host: str) -> None:
         """Report which source is asked."""
         self.report(SourceAsked(file.name, host))
+        self._reported_s = -REPORT_S  # what arrives first is told at once
 
     def arrived(self, file: HubFile, host: str, done_bytes: int) -> None:
         """Add up what arrived."""

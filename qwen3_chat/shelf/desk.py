@@ -28,7 +28,7 @@ def no_servers() -> Sequence[ServerRow]:
 
 @dataclass(frozen=True, slots=True)
 class ModelDesk:
-    """Given to the interface, which asks it: `look` probes the machine, `demo` is the model that ships with us.
+    """Given to the interface, which asks it: `look` probes the machine, `demo` ships with the app.
 
     `stated` makes the machine the one that the user states.
     """

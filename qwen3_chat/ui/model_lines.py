@@ -73,9 +73,7 @@ def download_words(download: Download) -> str:
 
 def status_words(downloads: Iterable[Download]) -> str:
     """Say in the status bar how far the models are that are being fetched."""
-    return SEPARATOR.join(
-        f"⭳ {' '.join(one.key)} {download_words(one)}" for one in downloads if one.is_running
-    )
+    return SEPARATOR.join(f"⭳ {' '.join(one.key)} {download_words(one)}" for one in downloads)
 
 
 def progress_line(download: Download) -> Content:

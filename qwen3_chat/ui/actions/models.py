@@ -24,6 +24,7 @@ class ModelActions(TurnActions):
     def on_mount(self) -> None:
         """Follow the downloads."""
         self._switching = asyncio.Lock()
+        self._arrived: LocalModel | None = None
         if self.desk is not None:
             self.desk.downloads.listeners.append(self.download_changed)
 
@@ -48,6 +49,8 @@ class ModelActions(TurnActions):
         choice = await self.app.push_screen_wait(ModelsScreen(self.desk, self.session.engine.model))
         if choice is not None:
             self.switch(choice)
+        elif self._arrived is not None and self._awaits_a_model:
+            self.switch(self._arrived)
 
     @work(group="load", exclusive=True, exit_on_error=False)
     async def switch(self, choice: EngineChoice) -> None:
@@ -57,7 +60,8 @@ class ModelActions(TurnActions):
             engine = self.desk.make_engine(choice)
             async with self._switching:
                 await self._run(use_engine(self.session, engine))
-        self.status_bar.status = replace(self.status_bar.status, download="")
+        self._arrived = None
+        self.show_downloads()
         if not self.session.messages:
             self.show_messages()
         self.show_state()
@@ -77,23 +81,29 @@ class ModelActions(TurnActions):
 
     def download_changed(self, download: Download) -> None:
         """Show how far it is; use a first real model at once where nothing was said yet."""
-        assert self.desk is not None
-        words = status_words(self.desk.downloads.states.values())
-        if words != self.status_bar.status.download:
-            self.status_bar.status = replace(self.status_bar.status, download=words)
         name = " ".join(download.key)
         if download.phase is Phase.FAILED:
             self.notify(download.said, title=t("ui.notice.not_fetched", name=name), severity="error")
         elif download.phase is Phase.DONE and download.path is not None:
-            if self._awaits_a_model:
+            self._arrived = LocalModel(download.path)
+            if self._awaits_a_model and self.app.screen is self:
                 self.notify(t("ui.notice.fetched_and_used", name=name))
-                self.switch(LocalModel(download.path))
+                self.switch(self._arrived)
             else:
                 self.notify(t("ui.notice.fetched", name=name), timeout=15)
+        self.show_downloads()
+
+    def show_downloads(self) -> None:
+        """Say in the status bar how far the downloads are, and that a model waits to be used."""
+        assert self.desk is not None
+        words = status_words(self.desk.downloads.running)
+        if not words and self._arrived is not None:
+            words = t("ui.status.arrived")
+        if words != self.status_bar.status.download:
+            self.status_bar.status = replace(self.status_bar.status, download=words)
 
     @property
     def _awaits_a_model(self) -> bool:
         """Whether there is nothing yet but the demo, unused."""
         model = self.session.engine.model
-        is_in_chat = self.app.screen is self
-        return is_in_chat and not self.session.messages and model is not None and model.is_demo
+        return not self.session.messages and not self.is_answering and model is not None and model.is_demo

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.catalog import FAMILY
+from qwen3_chat.fit import Fit, Machine
+from qwen3_chat.library import installed_models
+from qwen3_chat.session import LocalModel, ServedModel
+from qwen3_chat.shelf import DiskModel, ModelRow, ServerRow, Shelf, described, shelf
+from qwen3_chat.texts import Language, speak
+from qwen3_chat.ui.model_lines import NAME_CELLS, fit_words, row_line
+from qwen3_chat.ui.model_list import DemoRow, Heading, ModelList
+from tests.fit.machines import MACHINES, cpu, with_gpus
+from tests.shelf.desks import installed
+
+DEMO = DemoRow(LocalModel(Path("demo.gguf")))
+
+
+def row_of(found: Shelf, name: str) -> ModelRow:
+    return next(row for row in found.rows if row.model.name == name)
+
+
+def disk(folder: Path, *names: str) -> tuple[DiskModel, ...]:
+    installed(folder, *names)
+    return described(installed_models(folder / "models"))
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_the_suggested_quant_of_the_recommended_model_is_the_recommended_one(machine: Machine) -> None:
+    found = shelf(machine, ())
+    assert len(found.rows) == len(FAMILY)
+    if found.pick:
+        row = row_of(found, found.pick[0])
+        assert row.offers[row.suggested].key == found.pick
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "words"),
+    [
+        (with_gpus(32, 24), "14B", "fits the GPU"),
+        (with_gpus(32, 8), "30B-A3B", "experts in RAM"),
+        (with_gpus(32, 8), "14B", "partly on GPU"),
+        (cpu(16), "4B", "on the CPU"),
+        (cpu(64), "32B", "slow"),
+        (cpu(8), "32B", "too large"),
+    ],
+)
+def test_a_row_says_in_words_where_a_model_runs(machine: Machine, name: str, words: str) -> None:
+    row = row_of(shelf(machine, ()), name)
+    assert fit_words(row.offers[row.suggested].assessment) == words
+
+
+def test_an_installed_quant_is_suggested_before_a_better_one_that_is_not_here(tmp_path: Path) -> None:
+    found = shelf(with_gpus(64, 24), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
+    row = row_of(found, "8B")
+    assert row.is_installed
+    assert row.offers[row.suggested].key == ("8B", "Q4_K_M")
+
+
+def test_a_quant_that_the_catalogue_does_not_list_gets_its_place_by_size(tmp_path: Path) -> None:
+    row = row_of(shelf(cpu(16), disk(tmp_path, "Qwen3-4B-IQ2_XXS.gguf")), "4B")
+    assert row.offers[0].assessment.quant == "IQ2_XXS"  # the file of the test has four bytes
+
+
+def test_more_context_needs_more_memory_and_may_no_longer_fit() -> None:
+    offers = [row_of(shelf(cpu(8), (), n_ctx), "4B").offers[1].assessment for n_ctx in (4096, 32768, 131072)]
+    needs = [offer.plan.need_bytes for offer in offers]
+    assert needs == sorted(needs)
+    assert [offer.fit for offer in offers][-1] is Fit.TOO_LARGE
+
+
+def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path) -> None:
+    servers = (ServerRow("My server", "8B", ServedModel("http://localhost:8000")),)
+    found = shelf(cpu(16), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
+    lines = ModelList(found, DEMO, servers).lines()
+    headings = [line.text for line in lines.values() if isinstance(line, Heading)]
+    assert headings == [f"ui.models.group.{name}" for name in ("best", "here", "more", "servers")]
+    names = [line.model.name for line in lines.values() if isinstance(line, ModelRow)]
+    assert sorted(names) == sorted(model.name for model in FAMILY)
+    order = list(lines)
+    assert order.index("ui.models.group.here") + 1 == order.index("model:8B")
+
+
+@pytest.mark.parametrize(
+    ("search", "first"),
+    [
+        ("14b", "model:14B"),
+        ("thinking 2507 235", "model:235B-A22B-Thinking-2507"),
+        ("laptop 2507 q8", "model:4B-Instruct-2507"),
+    ],
+)
+def test_a_search_leaves_what_holds_each_of_its_words(search: str, first: str) -> None:
+    lines = ModelList(shelf(cpu(16), ()), DEMO).lines(search)
+    rows = [line_id for line_id, line in lines.items() if isinstance(line, ModelRow)]
+    assert rows[0] == first
+
+
+def test_a_search_for_nothing_that_exists_leaves_nothing() -> None:
+    assert ModelList(shelf(cpu(16), ()), DEMO).lines("llama") == {}
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("machine", [with_gpus(32, 8), cpu(8)])
+def test_no_row_is_wider_than_a_small_terminal(machine: Machine, language: Language) -> None:
+    speak(language)
+    try:
+        for row in shelf(machine, ()).rows:
+            assert len(row.model.name) < NAME_CELLS
+            assert all(row_line(row.model.name, offer, "★").cell_length <= 74 for offer in row.offers)
+    finally:
+        speak(Language.EN)

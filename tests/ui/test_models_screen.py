@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.engine import Engine
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.fit import Machine
+from qwen3_chat.request import LoadSettings
+from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
+from qwen3_chat.shelf import Phase, ServerRow
+from qwen3_chat.texts import Language, speak
+from qwen3_chat.ui.screens.models import ModelsScreen
+from tests.fakes import MODEL, FakeEngine
+from tests.fit.machines import cpu, with_gpus
+from tests.harness import Harness, open_app
+from tests.hub.fake_hub import Cut, FakeHub, Stall
+from tests.shelf.desks import FILE, REPOSITORY, SMALL, Desk, installed
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def engine_of(name: str, is_demo: bool = False) -> FakeEngine:
+    engine = FakeEngine()
+    engine.model = replace(MODEL, name=name, is_demo=is_demo)
+    return engine
+
+
+@pytest.fixture
+def hub(demo_gguf: Path) -> Iterator[FakeHub]:
+    with FakeHub({REPOSITORY: {FILE: content(demo_gguf)}}) as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def opened(
+    desk: Desk, engine: Engine | None = None, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Harness]:
+    """Open the app, then the model screen."""
+    engine = engine or engine_of("Demo", is_demo=True)
+    async with open_app(desk.folder, engine, size, desk=desk.desk()) as app:
+        await on_the_screen(app)
+        yield app
+
+
+async def on_the_screen(app: Harness) -> ModelsScreen:
+    await app.pilot.press("f7")
+    await app.until(lambda: isinstance(app.app.screen, ModelsScreen) and app.app.screen.lines)
+    screen = app.app.screen
+    assert isinstance(screen, ModelsScreen)
+    return screen
+
+
+async def back_in_the_chat(app: Harness) -> None:
+    await app.until(lambda: app.app.screen is app.screen)
+
+
+@pytest.mark.parametrize(
+    ("machine", "texts"),
+    [
+        (with_gpus(32, 24), ("Recommended for this machine", "★ 32B", "fits the GPU")),
+        (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "the experts stay in")),
+        (cpu(3), ("★ 0.6B", "on the CPU", "too large")),
+    ],
+)
+async def test_one_screen_says_which_model_fits_and_why(
+    tmp_path: Path, machine: Machine, texts: tuple[str, ...]
+) -> None:
+    async with opened(Desk(tmp_path, machine)) as app:
+        for text in texts:
+            await app.sees(text)
+        await app.sees("Enter downloads")
+
+
+async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:
+    speak(Language.ZH)
+    try:
+        async with opened(Desk(tmp_path, with_gpus(32, 8))) as app:
+            for text in ("推荐本机使用", "专家放在内存", "上下文", "显存"):
+                await app.sees(text)
+    finally:
+        speak(Language.EN)
+
+
+async def test_a_download_goes_on_behind_the_chat_and_the_first_model_is_used_at_once(
+    tmp_path: Path, hub: FakeHub, demo_gguf: Path
+) -> None:
+    hub.faults += [Cut(100_000), Cut(200_000)]
+    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf), made=lambda choice: engine_of("0.6B"))
+    async with opened(desk) as app:
+        await app.pilot.press("enter")
+        await app.pilot.press("escape")
+        await back_in_the_chat(app)
+        await app.until(lambda: desk.chosen)  # even if it arrives before the screen is left
+        path = tmp_path / "models" / REPOSITORY / FILE
+        assert desk.chosen == [LocalModel(path)]
+        assert content(path) == content(demo_gguf)
+        await app.sees("0.6B Q8_0 is ready")
+
+
+async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
+    tmp_path: Path, hub: FakeHub, demo_gguf: Path
+) -> None:
+    hub.faults.append(Stall(100_000))
+    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf), made=lambda choice: engine_of("0.6B"))
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), desk=desk.desk()) as app:
+        await app.turn("One")
+        await on_the_screen(app)
+        await app.pilot.press("enter", "escape")
+        await back_in_the_chat(app)
+        await app.sees("F7, then Enter uses it")
+        assert desk.chosen == []
+        await on_the_screen(app)
+        await app.pilot.press("enter")
+        await app.until(lambda: desk.chosen)
+        await back_in_the_chat(app)
+        await app.turn("Two")
+        assert [m.meta.model for m in app.session.messages[1::2]] == ["Demo", "0.6B"]
+        await app.sees("0.6B")
+
+
+async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, demo_gguf: Path) -> None:
+    hub.faults.append(Stall(1_300_000))
+    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf))
+    async with opened(desk) as app:
+        screen = app.app.screen
+        assert isinstance(screen, ModelsScreen)
+        states = screen.desk.downloads.states
+        await app.pilot.press("enter")
+        await app.until(lambda: SMALL in states and states[SMALL].done_bytes)
+        await app.pilot.press("f3")
+        await app.sees("paused")
+        await app.pilot.press("enter")
+        await app.until(lambda: states[SMALL].phase is Phase.DONE)
+        await app.sees("On this disk")
+
+
+async def test_without_a_network_the_row_and_a_notice_say_so(tmp_path: Path) -> None:
+    async with opened(Desk(tmp_path, cpu(3), payload=b"x")) as app:
+        await app.pilot.press("enter")
+        await app.sees("can't be reached")
+        await app.sees("here, failed")
+
+
+async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(tmp_path: Path) -> None:
+    installed(tmp_path, "Qwen3-32B-Q4_K_M.gguf")
+    desk = Desk(tmp_path, cpu(8))
+    async with opened(desk) as app:
+        await app.pilot.press(*"32b")
+        await app.sees("Installed (qwen3-chat)")
+        await app.pilot.press("enter")
+        await app.sees("Enter uses it anyway")
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.shows("anyway"))
+        await app.pilot.press("enter", "enter")
+        await app.until(lambda: desk.chosen)
+
+
+async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
+    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    file = tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf"
+    async with opened(Desk(tmp_path)) as app:
+        await app.pilot.press(*"4b q4", "ctrl+d")
+        await app.sees("Delete 4B Q4_K_M")
+        assert file.exists()
+        await app.pilot.press("enter")
+        await app.until(lambda: not file.exists())
+        await app.until(lambda: not app.shows("On this disk"))
+
+
+async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, with_gpus(32, 24))
+    async with opened(desk) as app:
+        await app.pilot.press(*"14b")
+        rows = ["\n".join(app.rows())]
+        for _ in range(4):
+            await app.pilot.press("right")
+            await app.until(lambda: "\n".join(app.rows()) != rows[-1])
+            rows.append("\n".join(app.rows()))
+        assert "32K" in rows[-1]
+
+
+async def test_the_chosen_context_goes_along(tmp_path: Path) -> None:
+    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    desk = Desk(tmp_path)
+    async with opened(desk) as app:
+        await app.pilot.press(*"4b q4", "right", "right", "enter")
+        await app.until(lambda: desk.chosen)
+        assert desk.chosen == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
+
+
+async def test_servers_have_their_place_in_the_list(tmp_path: Path) -> None:
+    served = ServedModel("http://localhost:8000")
+    desk = Desk(tmp_path, servers=(ServerRow("Workstation", "vLLM", served),))
+    async with opened(desk) as app:
+        await app.pilot.press(*"vllm")
+        await app.sees("Servers")
+        await app.pilot.press("enter")
+        await app.until(lambda: desk.chosen)
+        assert desk.chosen == [served]
+
+
+async def test_the_old_process_is_gone_when_the_new_model_talks(tmp_path: Path, demo_gguf: Path) -> None:
+    settings = LoadSettings(str(demo_gguf), n_ctx=2048)
+    old, new = (LocalEngine(settings, tmp_path / f"{name}.log") for name in ("old", "new"))
+    installed(tmp_path, "Qwen3-0.6B-Q8_0.gguf")
+
+    def made(choice: EngineChoice) -> Engine:
+        return new
+
+    try:
+        async with opened(Desk(tmp_path, made=made), old) as app:
+            await app.pilot.press(*"0.6b q8", "enter")
+            await app.until(lambda: app.session.engine is new and new.model)
+            assert old.pid is None
+            await app.turn("Hello /no_think")
+            assert app.session.messages[-1].message.content
+    finally:
+        await old.close()
+        await new.close()
+
+
+async def test_what_is_sent_during_a_switch_waits_for_the_new_model(tmp_path: Path) -> None:
+    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    loading = asyncio.Event()
+    slow = FakeEngine(loading=[loading])
+    slow.model = replace(MODEL, name="4B")
+    async with opened(Desk(tmp_path, made=lambda choice: slow)) as app:
+        await app.pilot.press(*"4b q4", "enter")
+        await back_in_the_chat(app)
+        await app.until(lambda: app.session.engine is slow)
+        await app.say("Hello")
+        await app.until(lambda: app.screen.is_answering)
+        assert not slow.requests
+        loading.set()
+        await app.until(lambda: not app.screen.is_answering and len(app.session.messages) == 2)
+        assert app.session.messages[-1].meta.model == "4B"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "sentence"),
+    [
+        ("4B-Thinking-2507", "◆ Always thinks", "This model always thinks"),
+        ("4B-Instruct-2507", "◇ Never thinks", "This model never thinks"),
+    ],
+)
+async def test_a_fixed_mode_is_shown_and_explained(
+    tmp_path: Path, name: str, status: str, sentence: str
+) -> None:
+    async with open_app(tmp_path, engine_of(name)) as app:
+        await app.sees(status)
+        before = app.session.mode
+        await app.pilot.press("ctrl+t")
+        await app.sees(sentence)
+        assert app.session.mode is before
+        assert app.session.toggle in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
