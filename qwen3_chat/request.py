@@ -72,12 +72,13 @@ class Keeping:
     """What an engine keeps in `folder` from one run to the next.
 
     Evaluated chats take `snapshots_bytes` at most; one is kept where evaluating what is new in it would take
-    more than `worth_s` again.
+    more than `worth_s` again. How a model runs fastest here is measured where it `calibrates`.
     """
 
     folder: str
     snapshots_bytes: int = 2 << 30
     worth_s: float = 3.0
+    calibrates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

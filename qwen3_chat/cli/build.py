@@ -71,7 +71,7 @@ def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
 
 def local_engine(wanted: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
     """Make an engine that suits this machine and keeps evaluated chats beside the stored ones."""
-    keeping = Keeping(str(paths.data), int(settings.snapshots_gib * GIB))
+    keeping = Keeping(str(paths.data), int(settings.snapshots_gib * GIB), calibrates=settings.calibrate)
     return LocalEngine(wanted, paths.engine_log, keeping=keeping, look=_look)
 
 

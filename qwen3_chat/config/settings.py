@@ -31,7 +31,9 @@ class Settings:
     thinking_budget: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     context_policy: ContextPolicy = ContextPolicy.ASK
+    calibrate: bool = True
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
+    chat_titles: bool = True
     export_folder: str | None = None
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ class LoadPlan:
     """Where a model of `n_layers` goes, and how its context is made.
 
     With `flash_attention` None llama.cpp uses it where the GPU can. YaRN stretches `yarn_base_n_ctx` tokens
-    by its factor; 1 is without.
+    by its factor; 1 is without. Without a number of threads, it follows from that of the cores.
     """
 
     n_layers: int
@@ -24,6 +24,8 @@ class LoadPlan:
     n_cpu_moe: int = 0
     yarn_factor: float = 1.0
     yarn_base_n_ctx: int = 0
+    n_threads: int | None = None
+    n_prompt_threads: int | None = None
 
     def placed(self, n_gpu_layers: int, n_cpu_moe: int) -> LoadPlan:
         """Put other parts of the model on the GPU, with what is fastest there, or without any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -64,6 +64,8 @@ class LocalEngine:
         self._loading = asyncio.Lock()
         self._turn: Running | None = None
         self._all_running: set[Running] = set()
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
+        """Called with what the engine tells between turns."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -108,7 +110,7 @@ class LocalEngine:
             async for event in events:
                 if isinstance(event, EngineFailed):
                     raise EngineError(event.key, **event.values)
-        reply = await ask(await self._started_worker(), partial(wire.CountTokens, request=request))
+        reply = await ask(await self.started_worker(), partial(wire.CountTokens, request=request))
         if not isinstance(reply, wire.Counted):
             raise unexpected(reply)
         return reply.measure
@@ -146,12 +148,8 @@ class LocalEngine:
             yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
 
     async def devices(self) -> tuple[wire.Device, ...]:
-        """List what llama.cpp can compute on, with the memory that is free now; no model is needed.
-
-        Raises:
-            EngineError: the engine can't be started.
-        """
-        reply = await ask(await self._started_worker(), wire.ListDevices)
+        """List what llama.cpp can compute on, with its free memory; raises as `started_worker`."""
+        reply = await ask(await self.started_worker(), wire.ListDevices)
         if not isinstance(reply, wire.DevicesListed):
             raise unexpected(reply)
         return reply.devices
@@ -191,6 +189,20 @@ class LocalEngine:
         if self._turn:
             self._turn.end_thinking()
 
+    async def started_worker(self) -> WorkerProcess:
+        """Return the process, started where there is none.
+
+        Raises:
+            EngineError: it can't be started.
+        """
+        async with self._starting:
+            worker = self._living_worker()
+            if worker is None:
+                self._model = None
+                worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
+                worker.on_notice = lambda notice: self.on_notice(notice)
+            return worker
+
     async def cancel(self) -> None:
         """Stop the running reply or load; what arrived stays valid."""
         for running in self._all_running:
@@ -215,14 +227,6 @@ class LocalEngine:
     def _living_worker(self) -> WorkerProcess | None:
         return self._worker if self._worker and not self._worker.death else None
 
-    async def _started_worker(self) -> WorkerProcess:
-        async with self._starting:
-            worker = self._living_worker()
-            if worker is None:
-                self._model = None
-                worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
-            return worker
-
     async def _take_worker(self) -> WorkerProcess | None:
         async with self._starting:
             worker, self._worker, self._model = self._worker, None, None
@@ -241,7 +245,7 @@ class LocalEngine:
                 async for event in events:
                     yield event
             try:
-                turn = exchange(await self._started_worker(), running, command)
+                turn = exchange(await self.started_worker(), running, command)
                 async with aclosing(turn) as happenings:
                     async for happening in happenings:
                         self._has_worked |= isinstance(happening, ReasoningDelta | AnswerDelta)
@@ -272,7 +276,7 @@ class LocalEngine:
                 self._has_worked = False
                 command = partial(wire.Load, settings=self._settings, plan=plan, keeping=self._chats.keeping)
                 try:
-                    worker = await self._started_worker()
+                    worker = await self.started_worker()
                     async with aclosing(exchange(worker, running, command)) as happenings:
                         async for happening in happenings:
                             if isinstance(happening, LoadedModel):

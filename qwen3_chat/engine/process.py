@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 
 from qwen3_chat.engine import wire
 from qwen3_chat.errors import EngineDied, EngineError
+from qwen3_chat.events import Notice
 
 _MODULE = "qwen3_chat.engine.worker"
 _READ_BYTES = 1 << 18
@@ -54,6 +55,8 @@ class WorkerProcess:
         self._last_words = ""
         self.death: EngineDied | None = None
         """Why the process is no more; None while it runs."""
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
+        """Called with what the process tells of its own accord."""
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -149,6 +152,8 @@ class WorkerProcess:
         match reply:
             case wire.Ready():
                 pass
+            case wire.Noticed(notice):
+                self.on_notice(notice)
             case wire.Aborting(reason):
                 self._last_words = reason
             case _:

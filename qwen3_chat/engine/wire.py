@@ -8,8 +8,9 @@ from enum import StrEnum
 import msgspec
 
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.tuning import Trial, Tuning
 from qwen3_chat.errors import EngineError, Qwen3ChatError
-from qwen3_chat.events import EngineEvent
+from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.request import ChatRequest, Keeping, LoadedModel, LoadSettings, Measure
 
 
@@ -73,6 +74,10 @@ class KeepChat(Command, frozen=True):
     """Keep on disk what was evaluated of the chat, where it took long."""
 
 
+class Calibrate(Command, frozen=True):
+    """Measure how the loaded model runs fastest here, all of it, and remember that."""
+
+
 class ForgetChat(Command, frozen=True):
     """Keep nothing of a chat that was deleted; there is no answer to this."""
 
@@ -87,7 +92,18 @@ class Cancel(Command, frozen=True):
     """Stop the load or the reply of that call."""
 
 
-AnyCommand = Load | Generate | CountTokens | ListDevices | Rest | KeepChat | ForgetChat | EndThinking | Cancel
+AnyCommand = (
+    Load
+    | Generate
+    | CountTokens
+    | ListDevices
+    | Rest
+    | KeepChat
+    | Calibrate
+    | ForgetChat
+    | EndThinking
+    | Cancel
+)
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
@@ -146,6 +162,28 @@ class ChatKept(Reply, frozen=True):
     call_id: int
 
 
+class Tried(Reply, frozen=True):
+    """One of `total` ways to run the model was measured."""
+
+    call_id: int
+    trial: Trial
+    done: int
+    total: int
+
+
+class Calibrated(Reply, frozen=True):
+    """What was found; None where there was no memory to find anything."""
+
+    call_id: int
+    tuning: Tuning | None
+
+
+class Noticed(Reply, frozen=True):
+    """Something to tell the user that belongs to no command: what the worker does of its own accord."""
+
+    notice: Notice
+
+
 class CommandFailed(Reply, frozen=True):
     """A command could not be done: a key of the text catalogue with its values; ends the call."""
 
@@ -175,6 +213,9 @@ AnyReply = (
     | Rested
     | KeepingChat
     | ChatKept
+    | Tried
+    | Calibrated
+    | Noticed
     | CommandFailed
     | Aborting
 )

@@ -8,7 +8,7 @@ import pytest
 
 from qwen3_chat.engine.worker import cores
 from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.calibration import try_threads
+from qwen3_chat.engine.worker.thread_trial import try_threads
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice

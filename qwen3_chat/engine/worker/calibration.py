@@ -1,41 +1,208 @@
-"""The measurement of what suits this machine, while nobody waits.
-
-With a thread more than there are idle cores, decoding can be many times slower: all wait for the one that
-waits. With one less, a core is wasted. So a few tokens are timed after each reply, at its depth.
-"""
+"""The measurement of how a model runs fastest on this machine: attention, threads, tokens at once."""
 
 from __future__ import annotations
 
-from math import inf
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Timer
+from typing import Any
 
+import psutil
+from msgspec.structs import replace
+
+from qwen3_chat.engine.tuning import Aim, Trial, Tuning, best_attention, choose
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import AbortedError
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
+from qwen3_chat.request import KvType
 
-_PATIENCE_TOKENS = 10
-"""What takes longer than so many tokens of another candidate is not measured to its end."""
+_SPARE_BYTES = 1 << 30
+_BUSY_PERCENT = 25.0
+_LOOK_S, _LOOKS = 0.02, 10
+_TIMED_TOKENS = 5
+_SLOWEST_SHARE = 0.25  # of the time there is, for one number of threads
 
 
-def try_threads(model: Model, abort: AbortFlag) -> None:
-    """Time each candidate, then go on with the best; interrupted, with the best so far.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is tried: `depth` tokens deep, prompts in chunks of `prompt_tokens`, for `budget_s` in all."""
+
+    depth: int
+    prompt_tokens: int
+    budget_s: float
+    with_q8_0: bool = False
+
+
+IN_IDLE_TIME = Course(depth=1024, prompt_tokens=32, budget_s=10.0)
+IN_FULL = Course(depth=2048, prompt_tokens=128, budget_s=600.0, with_q8_0=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is calibrated: a model as it is loaded, `defaults` being what it would run with otherwise.
+
+    Where a GPU does it all, there are no `threads` to try, and time is what passes.
+    """
+
+    pointer: Any
+    defaults: Trial
+    kv_bytes_per_token: int
+    free_bytes: Callable[[], int]
+    threads: tuple[int, ...]
+    ubatches: tuple[int, ...]
+
+
+class Calibration:
+    """Tries in small steps what may be faster; after an interruption it goes on where it was.
+
+    Attention and chunks are compared by the time that the processor spends on them, so that other work on
+    the machine does not decide. How many threads are best can be told only while there is little of that.
+    """
+
+    def __init__(self, subject: Subject, course: Course, known: Tuning | None = None) -> None:
+        self._subject = subject
+        self._course = course
+        self._known = known if known and known.depth >= course.depth else None
+        self._trials = list(self._known.trials) if self._known else []
+        self._left_s = course.budget_s
+        self._end_s = 0.0
+        self._is_busy: bool | None = None
+        self._context: TrialContext | None = None
+        self._kind: tuple[bool, KvType] | None = None  # of the context
+        self.is_over = bool(self._known and self._known.is_complete)
+        """Whether nothing is left that can be measured now."""
+
+    @property
+    def n_done(self) -> int:
+        """How many trials are done."""
+        return len(self._trials)
+
+    @property
+    def n_trials(self) -> int:
+        """How many trials there will be."""
+        return len(self._attention()) + len(self._subject.threads) + len(self._subject.ubatches)
+
+    def run(self, abort: AbortFlag, tell: Callable[[Trial], None]) -> Tuning | None:
+        """Measure until all is known or the time is used up; None where there was no memory for it.
+
+        The flag goes up with the end of the time, too.
+
+        Raises:
+            AbortedError: the flag went up before.
+            EngineError: llama.cpp could not do it.
+        """
+        missing: Trial | None = None
+        self._end_s = time.perf_counter() + self._left_s
+        timer = Timer(self._left_s, abort.hoist)
+        timer.start()
+        try:
+            for missing in self._missing(abort):
+                measured = self._measure(missing, abort) if self._has_time(missing) else None
+                if measured is None:
+                    break
+                self._trials.append(measured)
+                tell(measured)
+            else:
+                missing = None
+        except AbortedError:
+            if timer.is_alive():
+                raise
+        finally:
+            timer.cancel()
+            self._left_s = max(0.0, self._end_s - time.perf_counter())
+            self._close()
+        self.is_over = True
+        is_complete = missing is None and not self._is_busy
+        return self.result(is_complete) if self._trials else None
+
+    def result(self, is_complete: bool = False) -> Tuning:
+        """Choose by what is known."""
+        return choose(self._subject.defaults, self._trials, self._course.depth, is_complete)
+
+    def _missing(self, abort: AbortFlag) -> Iterator[Trial]:
+        """Walk over what is not measured yet; what comes later depends on what came out."""
+        yield from filter(self._is_new, self._attention())
+        best = replace(best_attention(self._subject.defaults, self._trials), **_NO_SPEEDS)
+        threads = [replace(best, aim=Aim.THREADS, n_threads=count) for count in self._subject.threads]
+        new = list(filter(self._is_new, threads))
+        if new:
+            self._is_busy = _is_busy(abort)
+            yield from () if self._is_busy else new
+        chunks = (replace(best, aim=Aim.UBATCH, n_ubatch=count) for count in self._subject.ubatches)
+        yield from filter(self._is_new, chunks)
+
+    def _attention(self) -> list[Trial]:
+        first = self._subject.defaults
+        if first.kv_type is not KvType.F16:
+            return [first]  # which needs flash attention
+        second = replace(first, flash_attention=not first.flash_attention)
+        quantised = replace(first, flash_attention=True, kv_type=KvType.Q8_0)
+        return [first, second, quantised] if self._course.with_q8_0 else [first, second]
+
+    def _is_new(self, trial: Trial) -> bool:
+        return not any(trial.is_like(known) for known in self._trials)
+
+    def _has_time(self, trial: Trial) -> bool:
+        """Guess from what is known whether a trial can be done in the time that is left."""
+        known = next((known for known in self._trials if known.aim is Aim.ATTENTION), None)
+        if known is None:
+            return True
+        guess_s = self._prompt_tokens(trial) / known.prompt_tokens_per_s
+        if trial.aim is not Aim.UBATCH:
+            guess_s += _TIMED_TOKENS / known.reply_tokens_per_s
+        return time.perf_counter() + guess_s <= self._end_s
+
+    def _prompt_tokens(self, trial: Trial) -> int:
+        return trial.n_ubatch if trial.aim is Aim.UBATCH else self._course.prompt_tokens
+
+    def _measure(self, trial: Trial, abort: AbortFlag) -> Trial | None:
+        """Do one trial; None where there is no memory for it."""
+        context = self._context_for(trial, abort)
+        if context is None:
+            return None
+        of_cpu = bool(self._subject.threads) and trial.aim is not Aim.THREADS
+        token_s = 0.0
+        if trial.aim is not Aim.UBATCH:
+            limit_s = _SLOWEST_SHARE * self._course.budget_s
+            token_s = context.time_token_s(trial.n_threads, limit_s, of_cpu)
+        prompt_s = context.time_prompt_token_s(trial.n_threads, self._prompt_tokens(trial), of_cpu)
+        return replace(
+            trial, reply_tokens_per_s=1 / token_s if token_s else 0.0, prompt_tokens_per_s=1 / prompt_s
+        )
+
+    def _context_for(self, trial: Trial, abort: AbortFlag) -> TrialContext | None:
+        kind = (trial.flash_attention, trial.kv_type)
+        if self._kind == kind:
+            return self._context
+        self._close()
+        n_ubatch = max(self._course.prompt_tokens, *self._subject.ubatches)
+        plan = TrialPlan(trial.flash_attention, trial.kv_type, n_ubatch, self._course.depth)
+        if plan.n_ctx * self._subject.kv_bytes_per_token + _SPARE_BYTES > self._subject.free_bytes():
+            return None
+        self._context = TrialContext(self._subject.pointer, plan, trial.n_threads, abort)
+        self._kind = kind
+        self._context.fill()
+        return self._context
+
+    def _close(self) -> None:
+        if self._context:
+            self._context.close()
+        self._context = self._kind = None
+
+
+_NO_SPEEDS: dict[str, Any] = {"reply_tokens_per_s": 0.0, "prompt_tokens_per_s": 0.0}
+
+
+def _is_busy(abort: AbortFlag) -> bool:
+    """Look for a moment whether other programs use the processors.
 
     Raises:
-        EngineError: llama.cpp could not decode.
+        AbortedError: the flag went up.
     """
-    context, choice = model.context, model.threads
-    if choice is None or len(choice.candidates) < 2:
-        return
-    context.watch(abort)
-    try:
-        limit_s = inf
-        for n_threads in sorted(choice.candidates, key=lambda candidate: candidate != choice.best):
-            context.set_threads(n_threads)
-            token_s = context.time_token_s(limit_s)
-            if token_s is None:
-                return
-            choice.note(n_threads, token_s)
-            limit_s = min(limit_s, _PATIENCE_TOKENS * token_s)
-    except AbortedError:
-        return
-    finally:
-        context.set_threads(choice.best)
+    psutil.cpu_percent()
+    for _ in range(_LOOKS):
+        if abort.is_up():
+            raise AbortedError
+        time.sleep(_LOOK_S)
+    return psutil.cpu_percent() > _BUSY_PERCENT

@@ -128,9 +128,9 @@ class Context:
         """Return how many tokens of a prompt are there, in whatever sequence."""
         return max(common_length(sequence, prompt) for sequence in self._sequences)
 
-    def set_threads(self, n_threads: int) -> None:
-        """Compute with so many threads from now on."""
-        L.llama_set_n_threads(self.pointer, n_threads, n_threads)
+    def set_threads(self, n_threads: int, n_prompt_threads: int) -> None:
+        """Decode and evaluate with so many threads from now on."""
+        L.llama_set_n_threads(self.pointer, n_threads, n_prompt_threads)
 
     def time_token_s(self, limit_s: float = inf) -> float | None:
         """Decode a few tokens after the live ones, on the side; return what one takes, None without room.

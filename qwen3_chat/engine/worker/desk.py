@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker import model
+from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.ahead import evaluate_ahead
-from qwen3_chat.engine.worker.calibration import try_threads
+from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.inbox import Inbox, Job, Question
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -17,8 +19,10 @@ from qwen3_chat.engine.worker.outbox import Outbox
 from qwen3_chat.engine.worker.prompt_ids import count_messages
 from qwen3_chat.engine.worker.reply import Reply, with_budget
 from qwen3_chat.engine.worker.snapshots import Snapshots
+from qwen3_chat.engine.worker.thread_trial import try_threads
+from qwen3_chat.engine.worker.tuner import Tuner, calibrated
 from qwen3_chat.errors import EngineError, Qwen3ChatError
-from qwen3_chat.events import EngineEvent
+from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.request import ChatRequest
 
 
@@ -32,6 +36,7 @@ class Desk:
         self._llama_log = llama_log
         self._model: model.Model | None = None
         self._load_s = 0.0  # of a load that no reply has been charged with yet
+        self._tuner: Tuner | None = None
         self._snapshots: Snapshots | None = None
         self._last_reply: Reply | None = None  # after which the KV cache is as it is now
         self._may_prepare = False  # for the reply after it
@@ -70,9 +75,10 @@ class Desk:
             match job.command:
                 case wire.Load(_, settings, plan, keeping):
                     if self._model is None:
+                        self._tuner = tuner = Tuner(settings, plan, keeping)
                         self._model = model.load(
                             settings,
-                            plan,
+                            tuner.plan,
                             job.abort,
                             lambda event: self._outbox.send(wire.Happened(call_id, event)),
                             self._llama_log,
@@ -87,6 +93,8 @@ class Desk:
                 case wire.KeepChat(call_id):
                     self._keep(call_id)
                     self._outbox.send(wire.ChatKept(call_id))
+                case wire.Calibrate(call_id):
+                    self._calibrate(call_id, job)
         except Exception as error:  # whatever it is, the client waits for the end of the call
             self._report(call_id, error)
         finally:
@@ -125,8 +133,30 @@ class Desk:
             try:
                 evaluate_ahead(self._loaded(), reply.request, reply.message(), reply.stop_reason, abort)
                 try_threads(self._loaded(), abort)
+                self._calibrate_in_idle_time(abort)
+            except AbortedError:
+                return
             except Exception as error:  # the next turn does without
                 self._log.write_failure(error)
+
+    def _calibrate_in_idle_time(self, abort: AbortFlag) -> None:
+        loaded, tuner = self._loaded(), self._tuner
+        if abort.is_up() or tuner is None or not tuner.wants_idle_time(loaded):
+            return
+        self._outbox.send(wire.Noticed(Notice("engine.calibrating")))
+        if tuner.use_idle_time(loaded, abort) and (found := tuner.tuning):
+            self._outbox.send(wire.Noticed(calibrated(found)))
+
+    def _calibrate(self, call_id: int, job: Job) -> None:
+        assert self._tuner is not None
+
+        def tell(trial: Trial, done: int, total: int) -> None:
+            self._outbox.send(wire.Tried(call_id, trial, done, total))
+
+        tuning = None
+        with suppress(AbortedError):
+            tuning = self._tuner.calibrate(self._loaded(), job.abort, tell)
+        self._outbox.send(wire.Calibrated(call_id, tuning))
 
     def _loaded(self) -> model.Model:
         if self._model is None:

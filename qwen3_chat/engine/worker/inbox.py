@@ -23,7 +23,7 @@ class Job:
 
     __slots__ = ("abort", "command", "ends_thinking")
 
-    def __init__(self, command: wire.Load | wire.Generate | wire.KeepChat) -> None:
+    def __init__(self, command: wire.Load | wire.Generate | wire.KeepChat | wire.Calibrate) -> None:
         self.command = command
         self.abort = AbortFlag()
         self.ends_thinking = False
@@ -85,7 +85,7 @@ class Inbox:
 
     def _receive(self, command: wire.AnyCommand) -> None:
         match command:
-            case wire.Load() | wire.Generate() | wire.KeepChat():
+            case wire.Load() | wire.Generate() | wire.KeepChat() | wire.Calibrate():
                 job = Job(command)
                 with self._lock:
                     self._jobs[command.call_id] = job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,13 @@ def load(
     gpus = _gpus() if plan.n_gpu_layers else []
     if plan.n_gpu_layers and not gpus:
         plan = plan.placed(0, 0)
+    if settings.n_threads:
+        plan = replace(plan, n_threads=settings.n_threads, n_prompt_threads=settings.n_threads)
     pointer = _load_weights(path, header.architecture, plan, _Progress(report, abort), llama_log)
     try:
         vocab = Vocab(L.llama_model_get_vocab(pointer))
         template = ChatTemplate(header.text("tokenizer.chat_template"), vocab.specials)
-        context = _context(pointer, plan, settings.n_threads or cores.default_threads(), llama_log)
+        context = _context(pointer, plan, llama_log)
     except EngineError:
         L.llama_model_free(pointer)
         raise
@@ -106,7 +108,8 @@ def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | Non
     """Offer what may be faster than the default; None where the user chose, or where the GPU does it all."""
     if settings.n_threads or (plan.n_gpu_layers == plan.n_layers and not plan.n_cpu_moe):
         return None
-    return ThreadChoice(cores.threads_to_try(), cores.default_threads())
+    first = plan.n_threads or cores.default_threads()
+    return ThreadChoice(cores.threads_to_try(), first, plan.n_prompt_threads or first)
 
 
 def _count_parameters(pointer: Any, header: GgufHeader) -> int:
@@ -160,13 +163,13 @@ def _fill_page_cache(path: Path, progress: _Progress) -> None:
             done_bytes += read_bytes
 
 
-def _context(model: Any, plan: LoadPlan, n_threads: int, llama_log: LlamaLog) -> Context:
+def _context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     """Make the context.
 
     Raises:
         EngineError: llama.cpp could not make it, which mostly means that there is too little memory.
     """
-    params = _context_params(plan, n_threads)
+    params = _context_params(plan)
     llama_log.forget_errors()
     pointer = L.llama_init_from_model(model, params)
     if not pointer:
@@ -174,13 +177,14 @@ def _context(model: Any, plan: LoadPlan, n_threads: int, llama_log: LlamaLog) ->
     return Context(pointer, plan.n_ubatch, cell_layout(params))
 
 
-def _context_params(plan: LoadPlan, n_threads: int) -> Any:
+def _context_params(plan: LoadPlan) -> Any:
     params = L.llama_context_default_params()
     params.n_ctx = plan.n_ctx
     params.n_batch = params.n_ubatch = plan.n_ubatch
     params.n_seq_max, params.kv_unified = _SEQUENCES, True
     params.n_outputs_max = MOST_OUTPUTS
-    params.n_threads = params.n_threads_batch = n_threads
+    params.n_threads = plan.n_threads or cores.default_threads()
+    params.n_threads_batch = plan.n_prompt_threads or params.n_threads
     params.flash_attn_type = _FLASH_ATTENTION[plan.flash_attention]
     if plan.kv_type is KvType.Q8_0:
         params.type_k = params.type_v = L.GGML_TYPE_Q8_0

@@ -1,0 +1,162 @@
+"""A small context beside the one in use, in which another way to compute is timed at some depth."""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
+
+from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
+from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.errors import EngineError
+from qwen3_chat.request import KvType
+
+_FIRST_TOKENS = 16  # evaluated; all others are copies of them
+_TIMED_TOKENS = 4
+_ABORTED = 2  # of llama_decode
+_LIVE, _COPY = 0, 1
+_POSITION = struct.Struct("<i")
+_HEADER_BYTES = 8  # of a sequence's state: the number of streams, that of the cells
+_CELL_BYTES = (8, 12, 16)  # position, number of sequences, in some builds their ids
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """How a context is made that is tried out."""
+
+    flash_attention: bool
+    kv_type: KvType
+    n_ubatch: int
+    depth: int
+
+    @property
+    def n_ctx(self) -> int:
+        """What has to fit: the depth, a chunk after it, and the copy that it is made of."""
+        return 2 * self.depth + self.n_ubatch
+
+
+class TrialContext:
+    """A context of llama.cpp of its own; a flag that goes up ends whatever it is at.
+
+    To get to a depth quickly, the KV cache is filled with copies of a few tokens at later positions: the
+    time that attention takes depends on how much there is, not on what it is.
+    """
+
+    def __init__(self, model: Any, plan: TrialPlan, n_threads: int, abort: AbortFlag) -> None:
+        self._depth = plan.depth
+        self._abort = abort
+        params = L.llama_context_default_params()
+        params.n_ctx = plan.n_ctx
+        self._n_batch = params.n_batch = params.n_ubatch = max(plan.n_ubatch, _FIRST_TOKENS)
+        params.n_seq_max, params.kv_unified, params.n_outputs_max = 2, True, 2
+        params.n_threads = params.n_threads_batch = n_threads
+        params.flash_attn_type = (
+            L.LLAMA_FLASH_ATTN_TYPE_ENABLED if plan.flash_attention else L.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        if plan.kv_type is KvType.Q8_0:
+            params.type_k = params.type_v = L.GGML_TYPE_Q8_0
+        self._pointer = L.llama_init_from_model(model, params)
+        if not self._pointer:
+            raise EngineError("engine.context_refused", n_ctx=plan.n_ctx, reason="")
+        self._memory = L.llama_get_memory(self._pointer)
+        self._callback = abort_callback(L.ggml_abort_callback)
+        L.llama_set_abort_callback(self._pointer, self._callback, abort.pointer)
+
+    @property
+    def n_tokens(self) -> int:
+        """How deep it is now."""
+        return int(L.llama_memory_seq_pos_max(self._memory, _LIVE)) + 1
+
+    def close(self) -> None:
+        """Give its memory back."""
+        L.llama_free(self._pointer)
+
+    def fill(self) -> None:
+        """Get to the depth.
+
+        Raises:
+            AbortedError: the flag went up.
+            EngineError: llama.cpp could not do it.
+        """
+        self._time_s(range(_FIRST_TOKENS))
+        while (filled := self.n_tokens) < self._depth:
+            if self._abort.is_up():
+                raise AbortedError
+            if not self._double(filled):
+                self._time_s(range(min(self._n_batch, self._depth - filled)))
+
+    def _double(self, n_cells: int) -> bool:
+        """Copy all cells to the positions behind them; False where they can't be."""
+        size = L.llama_state_seq_get_size(self._pointer, _LIVE)
+        state = (ctypes.c_uint8 * size)()
+        L.llama_state_seq_get_data(self._pointer, state, size, _LIVE)
+        if not _move(memoryview(state).cast("B"), n_cells):
+            return False
+        if not L.llama_state_seq_set_data(self._pointer, state, size, _COPY):
+            return False
+        L.llama_memory_seq_cp(self._memory, _COPY, _LIVE, -1, -1)
+        L.llama_memory_seq_rm(self._memory, _COPY, -1, -1)
+        return True
+
+    def time_token_s(self, n_threads: int, limit_s: float = inf, of_cpu: bool = False) -> float:
+        """Decode a few tokens at the depth; no further one is begun once they took `limit_s` together.
+
+        `of_cpu` counts the time that the processor spent on them, a thread's share of it: whatever else
+        the machine does is left out.
+
+        Raises:
+            AbortedError: the flag went up.
+            EngineError: llama.cpp could not decode them.
+        """
+        L.llama_set_n_threads(self._pointer, n_threads, n_threads)
+        times_s: list[float] = []
+        while len(times_s) <= _TIMED_TOKENS and sum(times_s) < limit_s:
+            times_s.append(self._time_s([0], n_threads if of_cpu else None))
+        self._cut_back()
+        return statistics.median(times_s[1:] or times_s)  # the first one wakes the threads up
+
+    def time_prompt_token_s(self, n_threads: int, n_tokens: int, of_cpu: bool = False) -> float:
+        """Evaluate a chunk of a prompt at the depth; return what a token of it takes; raises as above."""
+        L.llama_set_n_threads(self._pointer, n_threads, n_threads)
+        elapsed_s = self._time_s(range(n_tokens), n_threads if of_cpu else None)
+        self._cut_back()
+        return elapsed_s / n_tokens
+
+    def _cut_back(self) -> None:
+        L.llama_memory_seq_rm(self._memory, _LIVE, self._depth, -1)
+
+    def _time_s(self, tokens: Sequence[int], sharing_threads: int | None = None) -> float:
+        ids = (L.llama_token * len(tokens))(*tokens)
+        clock = time.perf_counter if sharing_threads is None else time.process_time
+        begun_s = clock()
+        status: int = L.llama_decode(self._pointer, L.llama_batch_get_one(ids, len(tokens)))
+        L.llama_synchronize(self._pointer)  # a GPU is told what to do, and may not have done it yet
+        if status == _ABORTED:
+            raise AbortedError
+        if status:
+            raise EngineError("engine.evaluation_failed", status=status)
+        return (clock() - begun_s) / (sharing_threads or 1)
+
+
+def _move(state: memoryview, n_cells: int) -> bool:
+    """Add `n_cells` to the positions in a saved state: the first number of each cell, at even distances.
+
+    llama.cpp can move cells by itself, but turns all keys for it, which some kinds of cache don't survive.
+    False where the positions are not where they were in the llama.cpp that this was written for.
+    """
+    for stride in _CELL_BYTES:
+        places = range(_HEADER_BYTES, _HEADER_BYTES + n_cells * stride, stride)
+        if places.stop <= len(state) and all(
+            _POSITION.unpack_from(state, place)[0] == index for index, place in enumerate(places)
+        ):
+            for index, place in enumerate(places):
+                _POSITION.pack_into(state, place, n_cells + index)
+            return True
+    return False

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.random_model import Shape, write_model
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.calibrating import calibrate
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.tuning import Aim, Trial, Tuning, TuningFile, choose, tuned
+from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.calibration import Calibration, Course, Subject
+from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
+from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
+from qwen3_chat.events import Notice
+from qwen3_chat.fit.placement import CPU_UBATCH, GPU_UBATCH
+from qwen3_chat.request import Keeping, KvType, LoadSettings
+from tests.engine.in_process import opened
+from tests.engine.requests import ask, everything, said
+
+DEFAULTS = Trial(Aim.ATTENTION, False, KvType.F16, 128, 1)
+COURSE = Course(depth=64, prompt_tokens=16, budget_s=60.0)
+
+
+def measured(aim: Aim, reply: float, prompt: float, **changes: object) -> Trial:
+    values = {"flash_attention": False, "kv_type": KvType.F16, "n_ubatch": 128, "n_threads": 1, **changes}
+    return Trial(aim, reply_tokens_per_s=reply, prompt_tokens_per_s=prompt, **values)  # type: ignore[arg-type]
+
+
+WITHOUT = measured(Aim.ATTENTION, 34, 162)
+WITH = measured(Aim.ATTENTION, 18, 139, flash_attention=True)
+MUCH_BETTER_WITH = measured(Aim.ATTENTION, 79, 475, flash_attention=True)
+A_LITTLE_BETTER_WITH = measured(Aim.ATTENTION, 35, 170, flash_attention=True)
+QUANTISED = measured(Aim.ATTENTION, 90, 500, flash_attention=True, kv_type=KvType.Q8_0)
+
+
+@pytest.mark.parametrize(
+    ("trials", "flash_attention", "n_threads", "n_prompt_threads", "n_ubatch"),
+    [
+        ([], False, 1, 1, 128),
+        ([WITHOUT], False, 1, 1, 128),
+        ([WITHOUT, WITH], False, 1, 1, 128),
+        ([WITHOUT, MUCH_BETTER_WITH], True, 1, 1, 128),
+        ([WITHOUT, A_LITTLE_BETTER_WITH], False, 1, 1, 128),
+        ([WITHOUT, WITH, QUANTISED], False, 1, 1, 128),  # it would cost quality
+        (
+            [WITHOUT, WITH, measured(Aim.THREADS, 34, 160), measured(Aim.THREADS, 20, 300, n_threads=2)],
+            False, 1, 2, 128,
+        ),
+        (
+            [WITHOUT, WITH, measured(Aim.THREADS, 30, 160), measured(Aim.THREADS, 50, 165, n_threads=2)],
+            False, 2, 1, 128,
+        ),
+        (
+            [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 200, n_ubatch=256)],
+            False, 1, 1, 256,
+        ),
+        (
+            [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 170, n_ubatch=256)],
+            False, 1, 1, 128,
+        ),
+        (  # measured with another attention than the one that was chosen
+            [WITHOUT, MUCH_BETTER_WITH, measured(Aim.UBATCH, 0, 900, n_ubatch=256)],
+            True, 1, 1, 128,
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_much_faster_than_the_defaults_is_chosen(
+    trials: list[Trial], flash_attention: bool, n_threads: int, n_prompt_threads: int, n_ubatch: int
+) -> None:
+    found = choose(DEFAULTS, trials, 1024, is_complete=True)
+    assert (found.flash_attention, found.n_threads, found.n_prompt_threads, found.n_ubatch) == (
+        flash_attention,
+        n_threads,
+        n_prompt_threads,
+        n_ubatch,
+    )
+    assert found.kv_type is KvType.F16
+
+
+TUNING = choose(DEFAULTS, [WITHOUT, MUCH_BETTER_WITH], 1024, is_complete=True)
+
+
+def test_a_plan_follows_what_was_measured_unless_memory_decided() -> None:
+    plan = LoadPlan(n_layers=4, n_ctx=1024)
+    assert tuned(plan, None, 128) == plan
+    wide = tuned(plan, replace_ubatch(256), 128)
+    assert (wide.flash_attention, wide.n_ubatch, wide.n_threads) == (True, 256, 1)
+    assert tuned(replace(plan, n_ubatch=32), replace_ubatch(256), 128).n_ubatch == 32
+    without = choose(DEFAULTS, [WITHOUT, WITH], 1024, is_complete=True)
+    quantised = replace(plan, kv_type=KvType.Q8_0, flash_attention=True)
+    assert tuned(quantised, without, 128).flash_attention is True
+
+
+def test_the_defaults_are_those_that_memory_is_planned_with() -> None:
+    assert (CPU_UBATCHES[1], GPU_UBATCHES[1]) == (CPU_UBATCH, GPU_UBATCH)
+
+
+def replace_ubatch(n_ubatch: int) -> Tuning:
+    trials = [measured(Aim.UBATCH, 0, 1, flash_attention=True)]
+    trials.append(measured(Aim.UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
+    return choose(DEFAULTS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True)
+
+
+def test_what_was_measured_is_remembered_by_model_and_machine(tmp_path: Path) -> None:
+    file = TuningFile(tmp_path / "new" / "calibration.json")
+    assert file.find("a") is None
+    file.remember("a", TUNING)
+    for number in range(40):
+        file.remember(str(number), TUNING)
+    file.remember("b", replace_ubatch(256))
+    assert file.find("b") == replace_ubatch(256)
+    assert file.find("a") is None  # a long time ago
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["calibration.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": {"flash_attention": 3}}', "[]"])
+def test_a_file_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(text)
+    file = TuningFile(path)
+    assert file.find("a") is None
+    file.remember("a", TUNING)
+    assert file.find("a") == TUNING
+
+
+@pytest.fixture(scope="module")
+def made_up_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made_up") / "model.gguf"
+    write_model(path, Shape(2, 64, 64, 2, 1, 32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(made_up_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=512)
+
+
+@pytest.fixture
+def subject(made_up: Model) -> Subject:
+    return Subject(made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, (1, 2), (64, 128))
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: 0.0)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_calibration_tries_every_way_once(subject: Subject) -> None:
+    told: list[Trial] = []
+    calibration = Calibration(subject, COURSE)
+    found = calibration.run(AbortFlag(), told.append)
+    assert found is not None
+    assert found.is_complete
+    assert calibration.is_over
+    assert len(told) == calibration.n_trials == 6
+    assert [trial.aim for trial in told] == [*[Aim.ATTENTION] * 2, *[Aim.THREADS] * 2, *[Aim.UBATCH] * 2]
+    assert found.trials == told
+    again = Calibration(subject, COURSE, found)
+    assert again.is_over
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_interrupted_calibration_goes_on_where_it_was(subject: Subject) -> None:
+    calibration = Calibration(subject, COURSE)
+    told: list[Trial] = []
+    found = None
+    while not calibration.is_over:
+        abort = AbortFlag()
+
+        def tell_and_interrupt(trial: Trial, abort: AbortFlag = abort) -> None:
+            told.append(trial)
+            if len(told) < 6:
+                abort.hoist()
+
+        try:
+            found = calibration.run(abort, tell_and_interrupt)
+        except AbortedError:
+            continue
+    assert len(told) == 6
+    assert found == calibration.result(is_complete=True)
+
+
+def test_a_busy_machine_does_not_decide_on_threads(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: 90.0)
+    found = Calibration(subject, COURSE).run(AbortFlag(), lambda trial: None)
+    assert found is not None
+    assert not found.is_complete
+    assert all(trial.aim is not Aim.THREADS for trial in found.trials)
+
+
+def test_the_end_of_the_time_ends_a_calibration(subject: Subject) -> None:
+    calibration = Calibration(subject, replace(COURSE, budget_s=0.0))
+    assert calibration.run(AbortFlag(), lambda trial: None) is None
+    assert calibration.is_over
+
+
+def test_without_memory_nothing_is_tried(subject: Subject) -> None:
+    calibration = Calibration(replace(subject, free_bytes=lambda: 1 << 20), COURSE)
+    assert calibration.run(AbortFlag(), lambda trial: None) is None
+    assert calibration.is_over
+
+
+def test_a_trial_is_as_deep_as_it_says(made_up: Model) -> None:
+    context = TrialContext(made_up.pointer, TrialPlan(False, KvType.F16, 32, 256), 1, AbortFlag())
+    context.fill()
+    assert context.n_tokens == 256
+    assert context.time_token_s(1) > 0
+    assert context.time_prompt_token_s(1, 32, of_cpu=True) > 0
+    assert context.n_tokens == 256
+    context.close()
+
+
+@pytest.fixture
+async def engine(made_up_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngine]:
+    keeping = Keeping(str(tmp_path), calibrates=True)
+    engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", keeping=keeping)
+    yield engine
+    await engine.close()
+
+
+async def test_the_engine_calibrates_after_its_first_answer(engine: LocalEngine, tmp_path: Path) -> None:
+    notices: list[Notice] = []
+    engine.on_notice = notices.append
+    for _ in range(2):
+        await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
+        await engine.rest()
+    assert [notice.key.partition("_")[0] for notice in notices] == ["engine.calibrating", "engine.calibrated"]
+    assert (tmp_path / "calibration.json").exists()
+
+
+async def test_a_full_calibration_tells_each_trial_and_is_remembered(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    await everything(engine.load())
+    async with aclosing(calibrate(engine)) as replies:
+        *tried, last = [reply async for reply in replies]
+    assert isinstance(last, wire.Calibrated)
+    assert last.tuning is not None
+    assert [reply.done for reply in tried if isinstance(reply, wire.Tried)] == [*range(1, len(tried) + 1)]
+    keys = TuningFile(tmp_path / "calibration.json").read()
+    assert list(keys.values()) == [last.tuning]
+
+
+async def test_a_calibration_that_is_given_up_leaves_the_engine_free(engine: LocalEngine) -> None:
+    await everything(engine.load())
+    async with aclosing(calibrate(engine)) as replies:
+        await anext(replies)
+    assert await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
