@@ -8,10 +8,10 @@ import pytest
 
 from qwen3_chat.engine.worker import cores
 from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.thread_trial import try_threads
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice
+from qwen3_chat.engine.worker.thread_trial import try_threads
 from tests.engine.in_process import forget, opened, reply_to, rest
 from tests.engine.requests import ask, said
 
