@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,15 +21,17 @@ from qwen3_chat.shelf.files import DiskModel, described
 from qwen3_chat.shelf.rows import Key, ServerRow
 
 
-def no_servers() -> Sequence[ServerRow]:
+async def no_servers() -> AsyncGenerator[Sequence[ServerRow], None]:
     """Name none."""
-    return ()
+    for rows in ():
+        yield rows
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDesk:
     """Given to the interface, which asks it: `look` probes the machine, `demo` ships with the app.
 
+    `servers` asks those that the user has named how they are, and yields all of them whenever one has answered;
     `stated` makes the machine the one that the user states.
     """
 
@@ -39,7 +41,7 @@ class ModelDesk:
     downloads: Downloads
     make_engine: MakeEngine
     demo: LocalModel
-    servers: Callable[[], Sequence[ServerRow]] = no_servers
+    servers: Callable[[], AsyncGenerator[Sequence[ServerRow], None]] = no_servers
     stated: Callable[[Machine], Machine] | None = None
 
     async def disk(self) -> tuple[DiskModel, ...]:

@@ -51,11 +51,18 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class ServerRow:
-    """A server that the user has named."""
+    """A server that the user has named, or one of its models.
+
+    `is_up` is None before it has answered; `about` is what there is to say of it, line by line; `root` is what
+    `LoadedModel.path` says where it is in use.
+    """
 
     title: str
     detail: str
     choice: ServedModel
+    is_up: bool | None = None
+    about: tuple[str, ...] = ()
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)

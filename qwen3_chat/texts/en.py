@@ -760,10 +760,11 @@ TEXTS = {
     "attach.damaged": "{file} is damaged and can't be read ({reason}).",
     "attach.no_text_inside": "{file} holds pictures of pages, no text that could be read.",
     "attach.pasted": "Pasted text {number}",
-    "attach.lines": "{count} lines",
     "attach.remove_tip": "Click to take it away; Backspace at the beginning of the message takes away the last one",
     "ui.command.unknown": "There is no command /{name}; with two slashes it is sent as text.",
     "ui.command.not_now": "/{name} can't be done now.",
     "ui.tip.tag.think": "Part of a message: think from here on",
     "ui.tip.tag.no_think": "Part of a message: don't think from here on",
+    "wording.line": "1 line",
+    "wording.lines": "{count} lines",
 }

@@ -12,11 +12,14 @@ from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.fit import Machine
+from qwen3_chat.hardware import SystemGpu, Vendor
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
 from qwen3_chat.shelf import Phase, ServerRow
+from qwen3_chat.sizes import GIB
 from qwen3_chat.texts import Language, speak
 from qwen3_chat.ui.screens.models import ModelsScreen
+from qwen3_chat.ui.widgets.banner import Banner
 from tests.fakes import MODEL, FakeEngine
 from tests.fit.machines import cpu, with_gpus
 from tests.harness import Harness, open_app
@@ -262,3 +265,35 @@ async def test_a_fixed_mode_is_shown_and_explained(
         await app.sees(sentence)
         assert app.session.mode is before
         assert app.session.toggle in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
+
+
+async def test_a_newcomer_is_told_what_suits_the_machine_and_can_type_at_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, with_gpus(32, 24))
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), (100, 40), desk=desk.desk()) as app:
+        for text in (
+            "This machine: 32.0 GiB RAM free",
+            "Recommended for it: Qwen3-32B Q4_K_M",
+            "F7, then Enter",
+        ):
+            await app.sees(text)
+        await app.turn("Hello")
+        assert app.session.messages[-1].message.content
+
+
+async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
+    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    desk = Desk(tmp_path)
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), (100, 40), desk=desk.desk()) as app:
+        await app.sees("F7 shows which real Qwen3 fits")
+        await app.until(lambda: not any(worker.group == "machine" for worker in app.screen.workers))
+        assert not app.shows("Recommended for it")
+
+
+async def test_a_gpu_that_lies_idle_is_told_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:
+    gpu = SystemGpu(Vendor.NVIDIA, "NVIDIA RTX 4070", 12 * GIB, 11 * GIB, cuda_version=(12, 4))
+    desk = Desk(tmp_path, gpus=(gpu,))
+    async with open_app(tmp_path, engine_of("8B"), desk=desk.desk()) as app:
+        await app.sees("NVIDIA RTX 4070 lies idle")
+        await app.sees("doctor --fix")
+        await app.pilot.click(Banner)
+        await app.until(lambda: not app.shows("lies idle"))

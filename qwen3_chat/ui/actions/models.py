@@ -9,13 +9,16 @@ from dataclasses import replace
 
 from textual import work
 
+from qwen3_chat.fit import recommend
 from qwen3_chat.session import EngineChoice, LocalModel, SessionEvent, use_engine
 from qwen3_chat.shelf import Download, Phase
+from qwen3_chat.shelf.advice import idle_gpu, newcomer_advice
 from qwen3_chat.texts import t
 from qwen3_chat.ui.actions.turns import TurnActions
 from qwen3_chat.ui.model_lines import status_words
 from qwen3_chat.ui.screens.models import ModelsScreen
 from qwen3_chat.ui.telling import telling
+from qwen3_chat.ui.widgets.banner import Banner
 
 
 class ModelActions(TurnActions):
@@ -27,6 +30,22 @@ class ModelActions(TurnActions):
         self._arrived: LocalModel | None = None
         if self.desk is not None:
             self.desk.downloads.listeners.append(self.download_changed)
+            self.call_next(self.look_at_machine)
+
+    @work(group="machine", exit_on_error=False)
+    async def look_at_machine(self) -> None:
+        """Tell of a GPU that lies idle; advise a newcomer, who has nothing but the demo yet."""
+        assert self.desk is not None
+        with telling(self):
+            hardware = await self.desk.look()
+            self.query_one(Banner).say(idle_gpu(hardware))
+            if await self.desk.disk():
+                return
+            machine = self.desk.machine(hardware, self.session.engine.model)
+            found = await asyncio.to_thread(recommend, machine)
+            self.advice = newcomer_advice(self.desk.in_words(hardware, machine), found)
+            if not self.session.messages and not self.is_answering:
+                self.show_messages()
 
     async def settle(self) -> None:
         """Pause the downloads, then end whatever runs."""

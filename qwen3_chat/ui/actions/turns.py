@@ -33,10 +33,6 @@ class TurnActions(ConversationScreen):
         if model is None or self.session.messages:
             return
         self.show_messages()
-        self.engine_prepared()
-
-    def engine_prepared(self) -> None:
-        """Go on where a model is ready and nothing was said yet."""
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
@@ -68,6 +64,7 @@ class TurnActions(ConversationScreen):
         before = self.session.messages
         try:
             with telling(self):
+                await self.engine_wanted()
                 await self._run(events)
         finally:
             self.is_answering = False
@@ -78,6 +75,12 @@ class TurnActions(ConversationScreen):
             await self.show_versions()
             self.show_state()
         self.turn_is_over()
+
+    async def engine_wanted(self) -> None:
+        """Free the engine for a turn; groups that use it between turns end what they do."""
+
+    def chats_changed(self) -> None:
+        """Show what is new of the stored chats."""
 
     def turn_is_over(self) -> None:
         """Do what is to be done after a turn; other groups add theirs."""

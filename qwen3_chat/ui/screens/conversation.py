@@ -25,8 +25,11 @@ from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.welcome import welcome
 from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar
+from qwen3_chat.ui.widgets.banner import Banner
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.chat_list import ChatList
+from qwen3_chat.ui.widgets.completion_list import CompletionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
@@ -84,9 +87,12 @@ class ConversationScreen(ReadingScreen):
         """Lay out from top to bottom."""
         yield ChatList(self.store, id="sidebar")
         yield TitleBar()
+        yield Banner()
         yield MarkedTranscript(copy_label=t("ui.copy"))
         yield ActivityLine()
-        yield ChatInput()
+        yield AttachmentBar()
+        yield (completions := CompletionList())
+        yield ChatInput(completions)
         yield StatusBar()
         yield KeyBar()
 
