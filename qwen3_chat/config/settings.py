@@ -23,6 +23,7 @@ class Settings:
 
     language: Language | None = None
     theme: str = "qwen-dark"
+    reduced_motion: bool = False
     enter_key: Literal["send", "new_line"] = "send"
     thinking_display: Literal["auto", "open", "closed"] = "auto"
     model: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from qwen3_chat.config import Settings
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.transcript.entry import ThinkingDisplay
+from qwen3_chat.ui.motion import set_motion
 from qwen3_chat.ui.screens.conversation import ConversationScreen
 
 OF_THE_TURNS = frozenset(field.name for field in fields(TurnOptions))
@@ -19,8 +20,12 @@ def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> 
     match name:
         case "theme":
             screen.app.theme = value
+        case "reduced_motion":
+            set_motion(screen, reduced=value)
         case "thinking_display":
             screen.transcript.thinking_display = ThinkingDisplay(value)
+        case "chat_titles":
+            screen.settings = settings
         case "enter_key":
             screen.input.enter_sends = value == "send"
         case "export_folder" if settings.exports is not None:

@@ -47,14 +47,15 @@ class ChatActions(TurnActions):
     def show_chat(self) -> None:
         """Show which chat of the list is open."""
         super().show_chat()
-        self._list_again()
+        self.chats_changed()
 
     def turn_is_over(self) -> None:
         """Bring the list up to date."""
         super().turn_is_over()
-        self._list_again()
+        self.chats_changed()
 
-    def _list_again(self) -> None:
+    def chats_changed(self) -> None:
+        """Bring the list at the side up to date."""
         chat = self.session.chat
         self.sidebar.open_chat = chat.id if chat else None
         self.sidebar.busy_chat = self.sidebar.open_chat if self.is_answering else None
@@ -81,7 +82,7 @@ class ChatActions(TurnActions):
             self.close_sidebar()
         else:
             self.add_class("-sidebar")
-            self._list_again()
+            self.chats_changed()
             self.sidebar.begin()
 
     @on(ChatList.Closed)

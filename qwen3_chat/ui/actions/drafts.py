@@ -8,6 +8,7 @@ from textual.widgets import TextArea
 from qwen3_chat.errors import StoreError
 from qwen3_chat.session.drafts import NO_DRAFT, Draft
 from qwen3_chat.ui.screens.conversation import ConversationScreen
+from qwen3_chat.ui.widgets.chat_input import ChatInput
 
 
 class DraftKeeping(ConversationScreen):
@@ -21,11 +22,12 @@ class DraftKeeping(ConversationScreen):
     @property
     def draft(self) -> Draft:
         """What is in the input now."""
-        return Draft(self.input.text)
+        return Draft(self.input.text, self.input.attachments)
 
     @draft.setter
     def draft(self, draft: Draft) -> None:
         self.input.text = draft.text
+        self.input.attachments = draft.attachments
         self.input.move_cursor(self.input.document.end)
 
     @property
@@ -53,6 +55,7 @@ class DraftKeeping(ConversationScreen):
             self.draft = draft
 
     @on(TextArea.Changed)
+    @on(ChatInput.AttachmentsChanged)
     def _changed(self) -> None:
         self._is_changed = True
 

@@ -135,16 +135,15 @@ class MessageActions(VariantActions, TurnActions):
 
     def _edit(self, stored: StoredMessage) -> None:
         if self._edited is None:
-            self._aside = self.input.text
+            self._aside = self.input.content
         self._edited = stored.id
-        self.input.text = stored.message.content
-        self.input.move_cursor(self.input.document.end)
+        self.input.content = stored.message.content
         self.input.border_title = t("ui.editing")
         self.input.focus()
 
     def _stop_editing(self, text: str) -> None:
         self._edited, self._aside = None, ""
-        self.input.text = text
+        self.input.content = text
         self.input.border_title = ""
         self.refresh_bindings()
 

@@ -1,0 +1,138 @@
+"""What helps to write a message: commands and files by name, attachments with their tokens."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from pathlib import Path
+
+from textual import getters, on, work
+from textual.actions import parse
+from textual.binding import Binding
+
+from qwen3_chat.attachments import Attachment, fenced, read_attachment
+from qwen3_chat.catalog import sampling_for
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.errors import EngineError
+from qwen3_chat.request import ChatRequest
+from qwen3_chat.texts import t
+from qwen3_chat.ui.completing import Command, Trigger, Wanted, matching_commands, matching_files
+from qwen3_chat.ui.file_list import files_below
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.screens.conversation import ConversationScreen
+from qwen3_chat.ui.telling import telling
+from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar, AttachmentLine, Count
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.completion_list import CompletionList
+
+
+class WritingActions(ConversationScreen):
+    """Answers what the input asks for."""
+
+    attachment_bar = getters.query_one(AttachmentBar)
+    completions = getters.query_one(CompletionList)
+
+    _files: list[str] | None = None
+    """The files that can be attached, listed anew with each `@`."""
+
+    def on_mount(self) -> None:
+        """Begin without counted attachments."""
+        self._counts: dict[Attachment, Count] = {}
+
+    # commands
+
+    @property
+    def commands(self) -> list[Command]:
+        """The palette's actions by the names that `[keys]` has for them, and the tags of Qwen3."""
+        tags = [Command(mode.value, t(f"ui.tip.tag.{mode}"), mode) for mode in ThinkingMode]
+        return [*(Command(one.id or "", t(one.tooltip)) for one in (*CHAT_KEYS, *APP_KEYS)), *tags]
+
+    @on(ChatInput.CommandGiven)
+    async def give_command(self, message: ChatInput.CommandGiven) -> None:
+        """Do what was asked for by name, or say why not."""
+        binding = next((one for one in (*CHAT_KEYS, *APP_KEYS) if one.id == message.name), None)
+        if binding is None:
+            self.notify(t("ui.command.unknown", name=message.name), severity="warning")
+            return
+        if not self._is_possible(binding):
+            self.notify(t("ui.command.not_now", name=message.name), severity="warning")
+            return
+        self.input.clear()
+        await self.app.run_action(binding.action, self.app if binding in APP_KEYS else self)
+
+    def _is_possible(self, binding: Binding) -> bool:
+        _, name, parameters = parse(binding.action)
+        return bool((self.app if binding in APP_KEYS else self).check_action(name, parameters))
+
+    # completions
+
+    @on(ChatInput.CompletionWanted)
+    def complete(self, message: ChatInput.CompletionWanted) -> None:
+        """Offer what completes the word at the cursor."""
+        match message.trigger:
+            case Trigger(wanted=Wanted.COMMAND, typed=typed) as trigger:
+                found = matching_commands(typed, self.commands)
+                self.completions.offer(trigger, [(f"/{command.name}", command.about) for command in found])
+            case Trigger(wanted=Wanted.FILE) as trigger:
+                if not trigger.typed or self._files is None:
+                    self._list_files(trigger)
+                else:
+                    self._offer_files(trigger)
+            case None:
+                self.completions.close()
+
+    @work(group="files", exclusive=True)
+    async def _list_files(self, trigger: Trigger) -> None:
+        self._files = await to_thread(files_below, Path.cwd())
+        if (wanted := self.input.wanted) is not None and wanted.wanted is trigger.wanted:
+            self._offer_files(wanted)
+
+    def _offer_files(self, trigger: Trigger) -> None:
+        found = matching_files(trigger.typed, self._files or ())
+        self.completions.offer(trigger, [(path, "") for path in found])
+
+    # attachments
+
+    @on(ChatInput.FileChosen)
+    @work(group="attach")
+    async def attach_file(self, message: ChatInput.FileChosen) -> None:
+        """Read a file and attach it, or say why it can't be."""
+        with telling(self):
+            self.input.attach(await to_thread(read_attachment, Path.cwd() / message.path))
+
+    @on(AttachmentLine.Removed)
+    def detach(self, message: AttachmentLine.Removed) -> None:
+        """Take an attachment away."""
+        self.input.detach(message.attachment)
+        self.input.focus()
+
+    @on(ChatInput.AttachmentsChanged)
+    def show_attachments(self) -> None:
+        """Show what is attached; count what was not counted."""
+        attached = self.input.attachments
+        self._counts = {one: count for one, count in self._counts.items() if one in attached}
+        self.attachment_bar.show(attached, self._counts)
+        self._count()
+
+    def tick(self) -> None:
+        """Count what was attached before a model was there to count."""
+        super().tick()
+        if any(one not in self._counts for one in self.input.attachments):
+            self._count()
+
+    @work(group="count", exclusive=True)
+    async def _count(self) -> None:
+        engine = self.session.engine
+        for attachment in self.input.attachments:
+            if engine.model is None or attachment in self._counts:
+                continue
+            try:
+                measure = await engine.measure(_request(fenced(attachment)))
+            except EngineError:
+                return  # the turn itself tells what is wrong
+            self._counts[attachment] = Count(measure.per_message[0], measure.exact)
+            self.attachment_bar.show(self.input.attachments, self._counts)
+
+
+def _request(text: str) -> ChatRequest:
+    mode = ThinkingMode.NO_THINK
+    return ChatRequest((ChatMessage(Role.USER, text),), mode, sampling_for(mode, is_demo=False), seed=0)

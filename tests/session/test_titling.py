@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.chat import Role, StopReason, ThinkingMode
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, EngineFailed
+from qwen3_chat.session import ChatSession
+from qwen3_chat.session.titling import needs_title, sound_title, title_by_model
+from qwen3_chat.store import Store
+from tests.fakes import REPLY, FakeEngine, Step, finished
+
+
+@pytest.mark.parametrize(
+    ("answer", "title"),
+    [
+        ("Counting letters", "Counting letters"),
+        ("  Counting letters.\n", "Counting letters"),
+        ('"Counting letters"', "Counting letters"),
+        ("**Counting letters**", "Counting letters"),
+        ("# Counting letters", "Counting letters"),
+        ("Title: Counting letters", "Counting letters"),
+        ("《数字母》", "数字母"),
+        ("标题：数字母。", "数字母"),
+        ("C++ and C#: a comparison", "C++ and C#: a comparison"),
+        ("", None),
+        ("\n\n", None),
+        ("“”", None),
+        ("Two\nlines", None),
+        ("Sure! Here is a title for this conversation about letters:", None),
+        ("x" * 49, None),
+        ("字" * 25, None),
+        ("<b>bold</b>", None),
+        ("[link](https://example.com)", None),
+        ("a | b", None),
+        ("\x1b[31mred", "�[31mred"),
+    ],
+)
+def test_a_title_is_one_short_line_without_markup(answer: str, title: str | None) -> None:
+    assert sound_title(answer) == title
+
+
+async def asked(folder: Path, text: str, *naming: Step) -> tuple[FakeEngine, str | None, bool]:
+    """Take a turn, then have the chat named."""
+    store = await Store.open(folder / "chats.db")
+    engine = FakeEngine(REPLY, naming)
+    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
+    async for _ in session.send(text):
+        pass
+    needs = needs_title(session)
+    title = await title_by_model(session)
+    assert len(await store.branch(1)) == 2
+    await store.close()
+    return engine, title, needs
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [("How many?", "Summarise this"), ("有几个 r？", "请给对话起一个标题")],
+    ids=["en", "zh"],
+)
+async def test_the_model_is_asked_in_the_language_of_the_chat_without_thinking(
+    tmp_path: Path, text: str, question: str
+) -> None:
+    engine, title, needs = await asked(tmp_path, text, AnswerDelta("Fine "), AnswerDelta("title"), finished())
+    assert (title, needs) == ("Fine title", True)
+    request = engine.requests[-1]
+    assert [m.role for m in request.messages] == [Role.USER, Role.ASSISTANT, Role.USER]
+    assert request.messages[-1].content.startswith(question)
+    assert request.mode is ThinkingMode.NO_THINK
+
+
+@pytest.mark.parametrize(
+    "naming",
+    [
+        [AnswerDelta("Half"), finished(StopReason.MAX_TOKENS)],
+        [AnswerDelta("Half"), finished(StopReason.CANCELLED)],
+        [EngineFailed("engine.killed")],
+        [EngineError("engine.busy")],
+        [],
+    ],
+    ids=["too long", "cancelled", "failed", "busy", "nothing"],
+)
+async def test_without_a_whole_answer_there_is_no_title(tmp_path: Path, naming: list[Step]) -> None:
+    assert (await asked(tmp_path, "Go", *naming))[1] is None
