@@ -241,7 +241,7 @@ class ChatSession:
             return
         if (request := fitting.request) is None:
             return
-        meta = fitting.marked(self._meta(request))
+        meta = fitting.reply_meta(request)
         if stopped is None:
             draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
         else:
@@ -287,15 +287,4 @@ class ChatSession:
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(stopped, model) if stopped else None,
             chat_id=self.chat.id if self.chat else None,
-        )
-
-    def _meta(self, request: ChatRequest) -> MessageMeta:
-        model = self.engine.model
-        return MessageMeta(
-            model=model.name if model else None,
-            quant=model.quant if model else None,
-            mode=request.mode,
-            seed=request.seed,
-            sampling=request.sampling,
-            engine=model.engine if model else None,
         )

@@ -53,9 +53,19 @@ class Fitting:
         elif self._left_before:
             yield self._told(measure)  # there is room for all of it again
 
-    def marked(self, meta: MessageMeta) -> MessageMeta:
-        """Note in a reply's record what it was written without."""
-        return replace(meta, left_out=self.left_out or None, summary=self.summary or None)
+    def reply_meta(self, request: ChatRequest) -> MessageMeta:
+        """Record how the reply to what is sent comes about, and what it is written without."""
+        model = self._engine.model
+        return MessageMeta(
+            model=model.name if model else None,
+            quant=model.quant if model else None,
+            mode=request.mode,
+            seed=request.seed,
+            sampling=request.sampling,
+            engine=model.engine if model else None,
+            left_out=self.left_out or None,
+            summary=self.summary or None,
+        )
 
     def _policy_in_force(self) -> ContextPolicy:
         """What was chosen once in a chat holds in it."""

@@ -14,6 +14,7 @@ from typing import Any
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
+from qwen3_chat.engine.worker.batch import Batch
 from qwen3_chat.errors import EngineError
 
 MOST_OUTPUTS = 8
@@ -48,7 +49,7 @@ class Context:
         self._abort_callback = abort_callback(L.ggml_abort_callback)
         self._next = (L.llama_token * 1)()
         self._batch_of_next = L.llama_batch_get_one(self._next, 1)
-        self._batch = _Batch(chunk_tokens)
+        self._batch = Batch(chunk_tokens)
 
     @property
     def tokens(self) -> list[int]:
@@ -282,21 +283,3 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
     """Return how many tokens two sequences have in common from their start."""
     end = min(len(first), len(second))
     return next((i for i in range(end) if first[i] != second[i]), end)
-
-
-class _Batch:
-    """Room for a chunk of tokens of one sequence, of which the last has an output, or all have."""
-
-    def __init__(self, room_tokens: int) -> None:
-        self.struct = L.llama_batch_init(room_tokens, 0, 1)  # lives as long as the process
-
-    def fill(self, tokens: Sequence[int], start: int, sequence: int, has_all_outputs: bool = False) -> None:
-        """Put tokens in, the first of them at position `start`."""
-        struct = self.struct
-        struct.n_tokens = len(tokens)
-        for index, token in enumerate(tokens):
-            struct.token[index] = token
-            struct.pos[index] = start + index
-            struct.n_seq_id[index] = 1
-            struct.seq_id[index][0] = sequence
-            struct.logits[index] = has_all_outputs or index + 1 == len(tokens)
