@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from qwen3_chat.errors import ConfigError
 
@@ -62,7 +62,7 @@ def read_theme(file: Path) -> Theme:
     try:
         theme = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), ThemeFile)
         colors = {name: color for name, color in msgspec.structs.asdict(theme.colors).items() if color}
-        for color in colors.values():
+        for color in (*colors.values(), *_colors_among(theme.variables)):
             Color.parse(color)
     except (
         OSError,
@@ -72,7 +72,17 @@ def read_theme(file: Path) -> Theme:
         ColorParseError,
     ) as error:
         raise ConfigError("config.bad_theme", file=file, reason=str(error).splitlines()[0]) from error
-    return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=theme.variables, **colors)
+    variables = {**(BUILTIN_THEMES["ansi-dark"].variables if theme.ansi else {}), **theme.variables}
+    return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=variables, **colors)
+
+
+def _colors_among(variables: dict[str, str]) -> list[str]:
+    """List the variables that are colours, without the opacity that may follow one."""
+    return [
+        value.partition(" ")[0]
+        for name, value in variables.items()
+        if name.endswith(("background", "foreground", "color")) or name.startswith(("border", "scrollbar"))
+    ]
 
 
 def load_themes(own: Path, shipped: Iterable[Path] = SHIPPED) -> LoadedThemes:

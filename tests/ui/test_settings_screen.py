@@ -113,3 +113,13 @@ async def test_enter_breaks_the_line_where_the_user_wants_it_so(start: Start, tm
         await app.pilot.press("ctrl+j")
         await app.sees("It is 3.")
         assert app.session.messages[0].message.content == "a\nb"
+
+
+async def test_less_movement_stills_the_caret_and_slows_growing_replies(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("reduced_motion = true", encoding="utf-8")
+    async with start() as app:
+        assert not app.screen.input.cursor_blink
+        assert app.app.animation_level == "none"
+        assert app.screen.transcript.update_every_s == 1
+        await app.turn("Hello")
+        await app.sees("It is 3.")

@@ -21,6 +21,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.transcript.entry import ThinkingDisplay
 from qwen3_chat.ui.entries import entries_of, versioned_header
 from qwen3_chat.ui.leaving import work_ended
+from qwen3_chat.ui.motion import CALM_TICK_S, TICK_S, set_motion
 from qwen3_chat.ui.screens.reading import ReadingScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.welcome import welcome
@@ -101,7 +102,8 @@ class ConversationScreen(ReadingScreen):
         self.turn = TurnView(self.transcript, self.activity_line, monotonic)
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.input.enter_sends = self.settings.enter_key == "send"
-        self.set_interval(0.25, self.tick)
+        set_motion(self, reduced=self.settings.reduced_motion)
+        self.set_interval(CALM_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
         self.show_chat()
 

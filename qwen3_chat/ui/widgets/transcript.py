@@ -19,7 +19,7 @@ from qwen3_chat.transcript.rows import BEYOND, Action, CopyAnswer, CopyCode, Fol
 from qwen3_chat.transcript.turn import ANSWER, REASONING, Turn
 from qwen3_chat.ui.widgets.transcript_view import TranscriptView
 
-FLUSHES_PER_S = 20
+UPDATE_EVERY_S = 0.05
 REST_FACTOR = 5
 """After an update that took long comes a rest so much longer: at most a fifth of one core."""
 
@@ -52,6 +52,8 @@ class Transcript(TranscriptView):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._copy_label = copy_label
+        self.update_every_s = UPDATE_EVERY_S
+        """How often a live entry is shown further."""
         self._live: int | None = None
         self._reasoning: list[str] = []
         self._answer: list[str] = []
@@ -92,7 +94,7 @@ class Transcript(TranscriptView):
     def _enter_live(self) -> None:
         self._live = len(self.column.turns) - 1
         self.column.turns[self._live].live = True
-        self._ticker = self.set_interval(1 / FLUSHES_PER_S, self.flush)
+        self._ticker = self.set_interval(self.update_every_s, self.flush)
 
     def write_reasoning(self, text: str) -> None:
         """Append to the thinking of the live entry; shown with the next update."""
