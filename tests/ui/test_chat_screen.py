@@ -177,7 +177,7 @@ async def test_a_new_line_is_a_key_and_a_paste_keeps_its_lines(start: Start) -> 
 
 
 async def test_the_help_names_every_key(start: Start) -> None:
-    async with start(size=(100, 40)) as app:
+    async with start(size=(100, 80)) as app:
         await app.pilot.press("f1")
         await app.until(lambda: isinstance(app.app.screen, HelpScreen))
         texts = ("Switch thinking on or off", "Export this chat", "Leave; everything is kept")
