@@ -10,6 +10,7 @@ from pathlib import Path
 from qwen3_chat.cli.machine import probed
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.cli.places import model_places
+from qwen3_chat.cli.server_rows import server_rows
 from qwen3_chat.cli.switching import engine_for
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine.local import LocalEngine
@@ -40,6 +41,7 @@ def make_desk(session: ChatSession, started: ModelChoice, settings: Settings, pa
         downloads=Downloads(lambda text: find_wanted(text, hubs, USUAL_PATIENCE), fetch),
         make_engine=lambda choice: engine_for(choice, started, settings, paths),
         demo=LocalModel(DEMO_FILE),
+        servers=partial(server_rows, paths.settings_file, started),
     )
 
 

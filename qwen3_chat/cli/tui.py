@@ -6,10 +6,14 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 
 from qwen3_chat.cli.build import open_runtime
+from qwen3_chat.cli.engine_notices import EngineNotices
 from qwen3_chat.cli.model_desk import make_desk
 from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.cli.servers import load_profiles
 from qwen3_chat.config import load_settings, paths_from
 from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import UsageError
@@ -18,6 +22,8 @@ from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_of
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
+
+NOTICE_S = 8
 
 
 def run_app(choice: ModelChoice, chat: str | None) -> int:
@@ -37,7 +43,11 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     settings = loaded.settings
     themes = load_themes(paths.themes)
     keymap = keymap_of(loaded)
+    servers = load_profiles(paths.settings_file).problems.values()
     async with open_runtime(choice, settings, paths, chat) as runtime:
+        notices = EngineNotices()
+        notices.of(runtime.engine)
+        desk = make_desk(runtime.session, choice, settings, paths)
         screen = ChatScreen(
             runtime.session,
             runtime.store,
@@ -45,7 +55,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
             paths.models,
             settings.exports or paths.exports,
             settings,
-            make_desk(runtime.session, choice, settings, paths),
+            replace(desk, make_engine=lambda wanted: notices.of(desk.make_engine(wanted))),
         )
         app = ChatApp(
             screen,
@@ -53,8 +63,9 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
             KeptSettings(settings, paths.settings_file),
             keymap,
             paths.data / "copied.txt",
-            [str(problem) for problem in (*loaded.problems, *keymap.problems, *themes.problems)],
+            [str(problem) for problem in (*loaded.problems, *keymap.problems, *themes.problems, *servers)],
         )
+        notices.show = lambda text: app.call_later(partial(app.notify, text, timeout=NOTICE_S))
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGHUP"):
             with suppress(NotImplementedError, AttributeError):

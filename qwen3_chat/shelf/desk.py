@@ -23,7 +23,8 @@ from qwen3_chat.shelf.rows import Key, ServerRow
 
 async def no_servers() -> AsyncGenerator[Sequence[ServerRow], None]:
     """Name none."""
-    for rows in ():
+    nothing: tuple[Sequence[ServerRow], ...] = ()
+    for rows in nothing:
         yield rows
 
 
@@ -31,7 +32,7 @@ async def no_servers() -> AsyncGenerator[Sequence[ServerRow], None]:
 class ModelDesk:
     """Given to the interface, which asks it: `look` probes the machine, `demo` ships with the app.
 
-    `servers` asks those that the user has named how they are, and yields all of them whenever one has answered;
+    `servers` asks those that the user has named how they are, and yields all whenever one has answered;
     `stated` makes the machine the one that the user states.
     """
 

@@ -53,8 +53,8 @@ class ModelRow:
 class ServerRow:
     """A server that the user has named, or one of its models.
 
-    `is_up` is None before it has answered; `about` is what there is to say of it, line by line; `root` is what
-    `LoadedModel.path` says where it is in use.
+    `is_up` is None before it has answered; `about` is what there is to say of it, line by line; `root` is
+    what `LoadedModel.path` says where it is in use.
     """
 
     title: str

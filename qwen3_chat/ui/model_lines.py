@@ -12,12 +12,13 @@ from qwen3_chat.fit import Assessment, Fit, Machine
 from qwen3_chat.fit.reasons import write_context, write_speed
 from qwen3_chat.library import Origin
 from qwen3_chat.plain import plain
-from qwen3_chat.shelf import Download, ModelRow, Offer, Phase
+from qwen3_chat.shelf import Download, ModelRow, Offer, Phase, ServerRow
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
 from qwen3_chat.wording import SEPARATOR, byte_speed, duration
 
 MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24, 11, 8, 18, 10
+SERVER_CELLS = 36
 BAR_CELLS = 24
 PICK_MARK, IN_USE_MARK = "★", "▶"
 COLOURS = {Fit.GOOD: "$success", Fit.TIGHT: "$warning", Fit.SLOW: "$warning", Fit.TOO_LARGE: "$error"}
@@ -57,6 +58,20 @@ def row_line(name: str, offer: Offer, mark: str = "", download: Download | None 
 
 def _speed(assessed: Assessment) -> str:
     return write_speed(assessed.plan.tokens_per_s)
+
+
+def server_line(row: ServerRow, mark: str) -> Content:
+    """Write a server with its state."""
+    colour = {True: "$success", False: "$error", None: DIM}[row.is_up]
+    name = set_cell_size(plain(row.title), SERVER_CELLS)
+    return Content.assemble(mark + name + " ", ("● ", colour), (plain(row.detail), DIM))
+
+
+def server_detail(row: ServerRow) -> dict[str, str]:
+    """Share out among the lines of the lower part what there is to say of a server."""
+    first, *others = (*row.about, "")
+    lines = dict(zip(("quants", "context", "memory"), others, strict=False))
+    return {"reason": first, **lines, "said": " ".join(others[3:])}
 
 
 def download_words(download: Download) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,9 +49,12 @@ class Desk:
             downloads=downloads_from(self.hub, self.folder / "models", self.payload),
             make_engine=self._make,
             demo=LocalModel(Path("demo.gguf")),
-            servers=lambda: self.servers,
+            servers=self._servers,
             stated=lambda _: self.machine,
         )
+
+    async def _servers(self) -> AsyncGenerator[Sequence[ServerRow], None]:
+        yield self.servers
 
     async def _look(self) -> Hardware:
         return Hardware("A processor", 8, Ram(32 * GIB, 16 * GIB), gpus=self.gpus)

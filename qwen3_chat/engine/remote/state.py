@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from qwen3_chat.engine.remote.engine import RemoteSettings
-from qwen3_chat.engine.remote.kinds import TRAITS
+from qwen3_chat.engine.remote.kinds import TRAITS, Lack
 from qwen3_chat.engine.remote.probing import served_names
 from qwen3_chat.engine.remote.transport import Patience, Transport
 from qwen3_chat.errors import EngineError
@@ -23,6 +23,7 @@ class ServerState:
     models: tuple[str, ...] = ()
     latency_s: float = 0.0
     failure: str = ""
+    lacks: tuple[Lack, ...] = ()
 
 
 async def look_at(settings: RemoteSettings, clock: Callable[[], float] = monotonic) -> ServerState:
@@ -35,4 +36,4 @@ async def look_at(settings: RemoteSettings, clock: Callable[[], float] = monoton
         return ServerState(failure=str(error))
     finally:
         await transport.close()
-    return ServerState(TRAITS[kind].label, tuple(names), clock() - began_s)
+    return ServerState(TRAITS[kind].label, tuple(names), clock() - began_s, lacks=TRAITS[kind].lacks)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from asyncio import to_thread
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from textual import getters, on, work
@@ -68,6 +71,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         self.disk: tuple[DiskModel, ...] = ()
         self.machine: Machine | None = None
         self.model_list: ModelList | None = None
+        self.servers: Sequence[ServerRow] = ()
         self.lines: dict[str, Line] = {}
         self.quants: dict[str, str] = {}
 
@@ -86,6 +90,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         self.line.focus()
         self.desk.downloads.listeners.append(self.download_changed)
         self.look()
+        self.ask_servers()
 
     def on_unmount(self) -> None:
         """Listen no more."""
@@ -103,13 +108,23 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
             await self.lay_out()
             self.highlight_first()
 
+    @work(exclusive=True, group="servers")
+    async def ask_servers(self) -> None:
+        """List the servers, each with its state as soon as it answers."""
+        async with aclosing(self.desk.servers()) as asked:
+            async for rows in asked:
+                self.servers = rows
+                if self.model_list is not None:
+                    self.model_list = replace(self.model_list, servers=rows)
+                    self.fill()
+
     async def lay_out(self) -> None:
         """Reckon anew what fits, with the context that is wished for; there is much to add up."""
         if self.machine is None:
             return
         n_ctx = CONTEXT_STEPS[self.n_ctx_step]
         found = await to_thread(shelf, self.machine, self.disk, n_ctx)
-        self.model_list = ModelList(found, DemoRow(self.desk.demo), self.desk.servers())
+        self.model_list = ModelList(found, DemoRow(self.desk.demo), self.servers)
         self.fill()
 
     def fill(self) -> None:
@@ -161,8 +176,9 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
                 return Content(
                     self._mark(self.loaded is not None and self.loaded.is_demo) + t("ui.models.demo")
                 )
-            case ServerRow(title=title, detail=detail):
-                return Content.assemble("  ", plain(title), (f"  {plain(detail)}", model_lines.DIM))
+            case ServerRow():
+                is_in_use = self.loaded is not None and line.root == self.loaded.path
+                return model_lines.server_line(line, self._mark(is_in_use))
             case ModelRow():
                 offer = self.offer(line)
                 mark = model_lines.IN_USE_MARK if self.is_in_use(offer) else ""
@@ -185,6 +201,10 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
     def show_detail(self) -> None:
         """Explain the highlighted line."""
         line = self.highlighted
+        if isinstance(line, ServerRow):
+            self.detail.show(**model_lines.server_detail(line))
+            self.refresh_bindings()
+            return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
             self.detail.show(said=self.asking)
             self.refresh_bindings()

@@ -1,0 +1,117 @@
+"""The servers that the user has named, as rows of the model screen with their states."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.cli.servers import load_profiles
+from qwen3_chat.errors import ConfigError, Qwen3ChatError
+from qwen3_chat.servers import Endpoint, ServerProfile
+from qwen3_chat.session import ServedModel
+from qwen3_chat.shelf import ServerRow
+from qwen3_chat.texts import t
+from qwen3_chat.wording import SEPARATOR
+
+if TYPE_CHECKING:
+    from qwen3_chat.engine.remote.state import ServerState
+
+MOST_ROWS, MOST_NAMES = 6, 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What `--endpoint` takes, with what is known of the server before it is asked."""
+
+    name: str
+    profile: ServerProfile | None = None
+    problem: str = ""
+
+
+async def server_rows(settings_file: Path, started: ModelChoice) -> AsyncGenerator[Sequence[ServerRow], None]:
+    """Ask every server at once; yield all rows at the beginning, then whenever one has answered."""
+    named = _named(settings_file, started)
+    states: dict[str, ServerState] = {}
+    yield tuple(_rows(named, states))
+    asked = {asyncio.create_task(_state(one.profile)): one.name for one in named if one.profile}
+    try:
+        pending = set(asked)
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            states |= {asked[task]: task.result() for task in done}
+            yield tuple(_rows(named, states))
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def server_states(settings_file: Path) -> dict[str, ServerState | ConfigError]:
+    """Ask every server that the settings name; one that can't be used has its error."""
+    profiles = load_profiles(settings_file)
+    states = await asyncio.gather(*map(_state, profiles.usable.values()))
+    return {**dict(zip(profiles.usable, states, strict=True)), **profiles.problems}
+
+
+def _named(settings_file: Path, started: ModelChoice) -> list[_Named]:
+    profiles = load_profiles(settings_file)
+    named = [_Named(name, profile) for name, profile in profiles.usable.items()]
+    named += [_Named(name, problem=str(error)) for name, error in profiles.problems.items()]
+    url = started.endpoint
+    if url is not None and url not in {one.name for one in named}:
+        profile = ServerProfile("", Endpoint.parse(url), started.model)
+        named.append(_Named(url, profile))
+    return named
+
+
+async def _state(profile: ServerProfile) -> ServerState:
+    from qwen3_chat.engine.remote import RemoteSettings, access_to  # here: it takes 0.1 s
+    from qwen3_chat.engine.remote.state import ServerState, look_at
+
+    try:
+        access = await asyncio.to_thread(access_to, profile, os.environ)  # a keyring may ask the user
+    except Qwen3ChatError as error:
+        return ServerState(failure=str(error))
+    return await look_at(RemoteSettings(profile.endpoint, profile.model, profile.kind, access))
+
+
+def _rows(named: Sequence[_Named], states: Mapping[str, ServerState]) -> Iterator[ServerRow]:
+    for one in named:
+        choice = ServedModel(one.name)
+        if one.profile is None:
+            yield ServerRow(one.name, t("ui.server.unusable"), choice, False, (one.problem,))
+            continue
+        row = ServerRow(one.name, t("ui.server.asking"), choice, root=one.profile.endpoint.root)
+        state = states.get(one.name)
+        if state is None:
+            yield row
+        elif state.failure:
+            yield replace(row, detail=t("ui.server.down"), is_up=False, about=(state.failure,))
+        else:
+            yield from _rows_of_one_that_is_up(row, one.profile, state)
+
+
+def _rows_of_one_that_is_up(
+    row: ServerRow, profile: ServerProfile, state: ServerState
+) -> Iterator[ServerRow]:
+    """Give a row for each model to choose from, or only one where the profile has chosen already."""
+    latency = t("ui.server.latency", milliseconds=round(state.latency_s * 1000))
+    names = [profile.model] if profile.model else list(state.models)
+    serves = t("ui.server.serves", name=row.title, models=_listed(state.models))
+    row = replace(row, is_up=True, about=(serves, *(lack.sentence for lack in state.lacks)))
+    for name in names[:MOST_ROWS]:
+        detail = SEPARATOR.join((t("ui.server.up"), name, state.label, latency))
+        choice = row.choice if profile.model else replace(row.choice, model=name)
+        yield replace(row, detail=detail, choice=choice)
+
+
+def _listed(models: Sequence[str]) -> str:
+    shown = list(models[:MOST_NAMES])
+    if len(models) > MOST_NAMES:
+        shown.append(t("ui.server.more", count=len(models) - MOST_NAMES))
+    return ", ".join(shown)
