@@ -286,4 +286,6 @@ def test_an_unknown_benchmark_is_a_wrong_usage() -> None:
         command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C.UTF-8"}, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["Usage: python3 scripts/bench engine|ui|models [options]"]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Usage: python3 scripts/bench engine|")
+    assert line.endswith("|models [options]")

@@ -60,7 +60,7 @@ class ChatList(Vertical):
             text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
         }
         OptionList > .option-list--option { padding: 0 1; }
-        .chat-list--empty { height: 1fr; padding: 1 2; color: $foreground 60%; display: none; }
+        .chat-list--empty { height: 1fr; padding: 1 2; color: $foreground 68%; display: none; }
         &.-empty .chat-list--empty { display: block; }
         &.-empty OptionList { display: none; }
     }
@@ -164,7 +164,7 @@ class ChatList(Vertical):
         pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
         is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
         title = plain(summary.title) or t("ui.untitled")
-        content = Content.assemble(is_open, title, "\n", (pin + detail, "$foreground 60%"))
+        content = Content.assemble(is_open, title, "\n", (pin + detail, "$foreground 68%"))
         if hits := self._hits.get(summary.id):
             content = Content.assemble(content, "\n", self._excerpt(hits[0]))
         return Option(content, id=str(summary.id))
@@ -174,7 +174,7 @@ class ChatList(Vertical):
         for start, end in hit.marks:
             content = content.stylize("bold $text-warning", start, end)
         where = t("ui.chats.in_thinking") if hit.in_reasoning else ""
-        return Content.assemble((where, "$foreground 60%"), content)
+        return Content.assemble((where, "$foreground 68%"), content)
 
     @property
     def highlighted(self) -> ChatSummary | None:
