@@ -189,6 +189,9 @@ def rm(
 
 
 def models(
+    repository: Annotated[
+        str | None, typer.Argument(metavar="[REPOSITORY]", help="cli.option.repository")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     vram: Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")] = None,
     ram: Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")] = None,
@@ -200,18 +203,22 @@ def models(
     """Show which models fit."""
     from qwen3_chat.cli.models import list_models
 
-    list_models(json, vram, ram, ctx)
+    list_models(json, vram, ram, ctx, repository)
 
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
+    demo: Demo = False,
+    model: Model = None,
+    gguf: Gguf = None,
     lang: Lang = None,
 ) -> None:
     """Check everything that a model needs."""
     from qwen3_chat.cli.doctor import examine
 
-    examine(as_json=json, fix=fix)
+    examine(as_json=json, fix=fix, calibrated=ModelChoice(demo, model, gguf) if calibrate else None)
 
 
 def build() -> Any:

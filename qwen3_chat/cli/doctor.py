@@ -18,10 +18,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 from rich.cells import set_cell_size
 
 from qwen3_chat import __version__
+from qwen3_chat.cli.calibrate import CalibrationFacts, measure, show
 from qwen3_chat.cli.machine import look
+from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import paths_from
 from qwen3_chat.engine.wire import Device
 from qwen3_chat.errors import EngineError
@@ -67,22 +70,31 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     disk_free_bytes: int | None
     sources: list[SourceFacts]
     problems: list[Problem]
+    calibration: CalibrationFacts | None = None
 
 
-def examine(as_json: bool, fix: bool = False) -> None:
-    """Print the state of everything, what is wrong last; then install what is advised, where that is wanted.
+def examine(as_json: bool, fix: bool = False, calibrated: ModelChoice | None = None) -> None:
+    """Print the state of everything, what is wrong last; then do what is wanted about it.
+
+    That is to install what is advised, or to measure how a model runs fastest.
 
     Raises:
-        EngineError: the installation failed.
+        EngineError: the installation failed, or the measurement.
+        ModelError: the model to be measured is not installed.
     """
     paths = paths_from()
     sources = asyncio.run(_ask_sources(os.environ))
     hardware = look(paths.engine_log)
     facts = _facts(hardware, paths.models, sources)
     if as_json:
+        if calibrated:
+            facts = replace(facts, calibration=measure(calibrated))
         print(msgspec.json.encode(facts).decode())
     else:
         _print(facts)
+        if calibrated:
+            print()
+            show(measure(calibrated))
     if fix:
         install(advise(hardware), lambda: look(paths.engine_log))
 
