@@ -7,13 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from qwen3_chat import gguf
-from qwen3_chat.catalog import FAMILY, FamilyModel, GoodFor, Shape, find, other_model
+from qwen3_chat.catalog import FAMILY, FamilyModel, GoodFor
 from qwen3_chat.catalog.family import USUAL_QUANTS
 from qwen3_chat.cli.machine import look
 from qwen3_chat.cli.places import model_places
+from qwen3_chat.cli.repository import offers_in, print_offers
 from qwen3_chat.config import paths_from
-from qwen3_chat.errors import ModelError
 from qwen3_chat.fit import Assessment, Fit, Machine, Placement, Recommendation, assess, recommend
 from qwen3_chat.fit.reasons import write_speed
 from qwen3_chat.hardware import Hardware, advise, machine_like
@@ -21,6 +20,7 @@ from qwen3_chat.hardware.in_words import hardware_line, machine_line
 from qwen3_chat.library import InstalledModel, installed_models, models_elsewhere
 from qwen3_chat.plain import plain
 from qwen3_chat.request import KvType
+from qwen3_chat.shelf import described
 from qwen3_chat.sizes import GIB, write_size
 from qwen3_chat.texts import t
 
@@ -92,11 +92,14 @@ class ModelsFacts(msgspec.Struct, frozen=True):
     models: list[ModelFacts]
 
 
-def list_models(as_json: bool, vram: str | None, ram: str | None, n_ctx: int | None) -> None:
-    """Print what fits, and the pick with its reason.
+def list_models(
+    as_json: bool, vram: str | None, ram: str | None, n_ctx: int | None, repository: str | None = None
+) -> None:
+    """Print what fits, and the pick with its reason; of a repository, what is in it.
 
     Raises:
         UsageError: a size can't be read.
+        Qwen3ChatError: the repository could not be looked into.
     """
     paths = paths_from()
     hardware = None if vram is not None and ram is not None else look(paths.engine_log)
@@ -105,6 +108,14 @@ def list_models(as_json: bool, vram: str | None, ram: str | None, n_ctx: int | N
         machine = machine_like(vram, ram, machine)
         hardware = None
     assert machine
+    if repository is not None:
+        offers = offers_in(repository, machine, n_ctx)
+        if as_json:
+            facts = [_model_facts(offer.assessment, offer.size_bytes, {}) for offer in offers]
+            print(msgspec.json.encode({"models": facts}).decode())
+        else:
+            print_offers(repository, offers, {fit.value: mark for fit, mark in MARKS.items()})
+        return
     found = recommend(machine, n_ctx)
     installed = _installed(paths.models)
     if as_json:
@@ -128,22 +139,10 @@ def _others(installed: Installed, machine: Machine, n_ctx: int | None) -> list[t
     """Assess the files on this disk that the catalogue doesn't list, each with its size."""
     listed = {(model.name.lower(), quant) for model in FAMILY for quant in model.quants}
     assessed = []
-    for key, file in installed.items():
-        if key not in listed and (model := find(file.name) or _model_of(file)):
-            found = assess(model, file.quant, machine, n_ctx, file.size_bytes)
-            assessed.append((found, file.size_bytes))
+    for one in described(file for key, file in installed.items() if key not in listed):
+        found = assess(one.model, one.file.quant, machine, n_ctx, one.file.size_bytes)
+        assessed.append((found, one.file.size_bytes))
     return assessed
-
-
-def _model_of(file: InstalledModel) -> FamilyModel | None:
-    """Read a model off its file; None where it is broken or no Qwen3."""
-    try:
-        header = gguf.read_file(file.path)
-    except ModelError:
-        return None
-    parameters = None if len(file.parts) > 1 else header.parameters
-    shape = Shape.from_header(header.architecture, header.number, parameters)
-    return other_model(file.name, shape, header.n_ctx_train) if shape else None
 
 
 def _facts(

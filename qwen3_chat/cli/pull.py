@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,14 +16,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from qwen3_chat.catalog import find
+from qwen3_chat.cli.machine import probed
 from qwen3_chat.cli.places import model_places
-from qwen3_chat.config import paths_from
+from qwen3_chat.config import Paths, paths_from
 from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.fit import best_quant
 from qwen3_chat.hub import (
     CopyUsed,
     DownloadDelayed,
     DownloadProgressed,
     FileChecked,
+    Hub,
     HubFile,
     ModelPulled,
     PullEvent,
@@ -37,6 +41,7 @@ from qwen3_chat.hub import (
 from qwen3_chat.hub.patience import USUAL_PATIENCE
 from qwen3_chat.library import Places, answers_to, copies_of, installed_models
 from qwen3_chat.plain import plain
+from qwen3_chat.shelf.repository import look_into, offers_of
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
 from qwen3_chat.wording import SEPARATOR, byte_speed, duration
@@ -80,9 +85,33 @@ async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
     places = model_places()
     hubs = hubs_from(os.environ, source)
     with _looking_up(text, as_json):
-        wanted = await find_wanted(text, hubs, USUAL_PATIENCE)
+        exact = await _with_quant(text, paths)
+        wanted = await find_wanted(exact, hubs, USUAL_PATIENCE)
+    if not as_json and exact != text:
+        print(plain(t("pull.chosen", quant=wanted.quant, model=wanted.model)), file=sys.stderr)
+    if not as_json and "/" in text:
+        await _say_fit(wanted, hubs, paths)
     with _report_json() if as_json else _report_to_people(wanted) as report:
         return await pull(wanted, hubs, paths.models, report, partial(_copies, places))
+
+
+async def _with_quant(text: str, paths: Paths) -> str:
+    """Add the quant that suits this machine where the family's model is named without one."""
+    model = find(text)
+    if model is None:
+        return text
+    machine = (await probed(paths.engine_log)).machine
+    return f"{text}:{best_quant(model, machine).quant}"
+
+
+async def _say_fit(wanted: WantedModel, hubs: Sequence[Hub], paths: Paths) -> None:
+    """Say how a model that the catalogue doesn't know will run here, by the header of the remote file."""
+    with suppress(Qwen3ChatError):  # the download itself will tell what is wrong
+        model = await look_into(wanted, hubs, USUAL_PATIENCE)
+        if model is not None:
+            machine = (await probed(paths.engine_log)).machine
+            (offer,) = offers_of(model, (wanted,), machine, None)
+            print(plain(t("pull.fit", reason=offer.assessment.reason)), file=sys.stderr)
 
 
 def _copies(places: Places, file: HubFile) -> Iterator[Path]:

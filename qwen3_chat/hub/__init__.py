@@ -15,7 +15,7 @@ from qwen3_chat.hub.progress import (
 )
 from qwen3_chat.hub.pull import pull
 from qwen3_chat.hub.sources import Hub, Source, hubs_from
-from qwen3_chat.hub.wanted import WantedModel, find_wanted
+from qwen3_chat.hub.wanted import WantedModel, find_all, find_wanted
 
 __all__ = [
     "CopyUsed",
@@ -30,6 +30,7 @@ __all__ = [
     "Source",
     "SourceAsked",
     "WantedModel",
+    "find_all",
     "find_wanted",
     "hubs_from",
     "pull",

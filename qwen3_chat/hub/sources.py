@@ -74,11 +74,18 @@ def new_client(patience: Patience) -> httpx2.AsyncClient:
     """
     import httpx2  # here: a third of a second that only downloads need
 
-    return httpx2.AsyncClient(
-        follow_redirects=True,
-        timeout=httpx2.Timeout(patience.stall_s, connect=patience.connect_s),
-        headers={"User-Agent": f"qwen3-chat/{__version__}"},
-    )
+    return httpx2.AsyncClient(**client_options(patience))
+
+
+def client_options(patience: Patience) -> dict[str, Any]:
+    """Return what every client is made with."""
+    import httpx2
+
+    return {
+        "follow_redirects": True,
+        "timeout": httpx2.Timeout(patience.stall_s, connect=patience.connect_s),
+        "headers": {"User-Agent": f"qwen3-chat/{__version__}"},
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,10 +61,30 @@ async def find_wanted(text: str, hubs: Sequence[Hub], patience: Patience) -> Wan
     raise min(problems, key=lambda problem: not isinstance(problem, UsageError))
 
 
+async def find_all(repository: str, hubs: Sequence[Hub], patience: Patience) -> tuple[WantedModel, ...]:
+    """Find every model of a repository, one for each quant.
+
+    Raises:
+        UsageError: the name is none of a repository, or a part is missing.
+        HubError: no source could be asked.
+    """
+    listing = await _listing(checked_repository(repository), None, hubs, patience)
+    files = _gguf_files(listing)
+    return tuple(
+        _wanted(repository, _with_parts(file, files), None)
+        for file in _by_quant(files).values()
+        if file.sha256
+    )
+
+
 async def _from_listing(
     repository: str, wanted: str, revision: str | None, hubs: Sequence[Hub], patience: Patience
 ) -> WantedModel:
     files = _choose(await _listing(repository, revision, hubs, patience), wanted, repository)
+    return _wanted(repository, files, revision)
+
+
+def _wanted(repository: str, files: tuple[Listed, ...], revision: str | None) -> WantedModel:
     first = read_file_name(PurePosixPath(files[0].path).name)
     title = repository.partition("/")[2].removesuffix("-GGUF")
     return WantedModel(
@@ -109,20 +129,31 @@ def _choose(listing: Iterable[Listed], wanted: str, repository: str) -> tuple[Li
     Raises:
         UsageError: there is no such file, or a part is missing.
     """
-    files = {file.path: file for file in listing if file.path.lower().endswith(".gguf")}
-    quants: dict[str, Listed] = {}
+    files = _gguf_files(listing)
     for path in sorted(files):
-        name = read_file_name(PurePosixPath(path).name)
-        if path.lower() == wanted.lower() or PurePosixPath(path).name.lower() == wanted.lower():
+        if wanted.lower() in (path.lower(), PurePosixPath(path).name.lower()):
             return _with_parts(files[path], files)
-        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
-            quants.setdefault(name.quant, files[path])
+    quants = _by_quant(files)
     if wanted.upper() in quants:
         return _with_parts(quants[wanted.upper()], files)
     known = ", ".join(quants) or "–"
     if not wanted:
         raise UsageError("hub.which_file", repository=repository, known=known)
     raise UsageError("hub.no_such_quant", wanted=wanted, repository=repository, known=known)
+
+
+def _gguf_files(listing: Iterable[Listed]) -> dict[str, Listed]:
+    return {file.path: file for file in listing if file.path.lower().endswith(".gguf")}
+
+
+def _by_quant(files: dict[str, Listed]) -> dict[str, Listed]:
+    """Return the file of each quant, the first part of a split one."""
+    quants: dict[str, Listed] = {}
+    for path in sorted(files):
+        name = read_file_name(PurePosixPath(path).name)
+        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
+            quants.setdefault(name.quant, files[path])
+    return quants
 
 
 def _with_parts(file: Listed, files: dict[str, Listed]) -> tuple[Listed, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from qwen3_chat import gguf
 from qwen3_chat.errors import ModelError
-from qwen3_chat.file_name import part_names, read_file_name
+from qwen3_chat.file_name import FileName, part_names, read_file_name
 
 DEMO_FILE = Path(__file__).parent.parent / "demo" / "demo-Q8_0.gguf"
 """The model that ships with the package."""
@@ -70,9 +72,14 @@ def answers_to(model: InstalledModel, wanted: str) -> bool:
 
 
 def models_in(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Iterable[InstalledModel]:
-    """Read the models of a folder off their files' names; incomplete and unreadable ones are left out."""
+    """Read the models of a folder off their files' names; incomplete and unreadable ones are left out.
+
+    A name that tells no quant is believed where the user put the file; what is in it says the rest.
+    """
     for path in folder.glob(pattern):
         name = read_file_name(path.name)
+        if name is None and origin in (Origin.APP, Origin.NAMED):
+            name = _name_by_header(path)
         if name is None or name.part > 1:
             continue
         parts = tuple(path.with_name(part) for part in part_names(path.name))
@@ -83,6 +90,16 @@ def models_in(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Itera
         size_bytes = sum(stat.st_size for stat in stats)
         modified_s = path.lstat().st_mtime  # of a link itself: when the model was pulled
         yield InstalledModel(name.model, name.quant, path, size_bytes, modified_s, origin)
+
+
+def _name_by_header(path: Path) -> FileName | None:
+    if path.name.startswith("mmproj"):  # the eyes of another model
+        return None
+    try:
+        quant = gguf.read_file(path).quant
+    except ModelError:
+        return None
+    return FileName(re.sub("^qwen3-", "", path.stem, flags=re.IGNORECASE), quant)
 
 
 def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:

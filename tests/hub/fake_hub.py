@@ -219,20 +219,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self._bytes(data, fault)
 
     def _bytes(self, data: bytes, fault: Fault | None) -> None:
-        begin, status = 0, 200
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        begin, status, whole = 0, 200, len(data)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked and not isinstance(fault, IgnoredRange):
             begin, status = int(asked[1]), 200 if isinstance(fault, RangeAs200) else 206
             if begin >= len(data):
                 self._answer(416, {"Content-Range": f"bytes */{len(data)}"})
                 return
+            data = data[: int(asked[2]) + 1 if asked[2] else None]
         if isinstance(fault, WrongRange):
             begin, status = len(data) // 2 + 1, 206
         self.send_response(status)
         self.send_header("Content-Length", str(len(data) - begin))
         self.send_header("Content-Type", "application/octet-stream")
         if (asked and not isinstance(fault, IgnoredRange)) or isinstance(fault, WrongRange):
-            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{whole}")
         self.end_headers()
         end = len(data)
         if isinstance(fault, Cut | Stall):

@@ -223,3 +223,13 @@ def test_a_split_model_is_resumed_in_its_middle_part_and_talks(tmp_path: Path, d
         assert fake.sent_bytes == sum(len(part) for part in parts.values())
     answer = command.run("ask", "--model", "30B-A3B:Q8_0", "--no-think", "--max-tokens", "4", "1 + 1?")
     assert (answer.status, answer.stdout.strip() != "") == (0, True)
+
+
+def test_a_name_without_a_quant_gets_the_one_that_suits_this_machine(tmp_path: Path) -> None:
+    process = Command(tmp_path).start("pull", "0.6B")
+    try:
+        assert process.stderr is not None
+        assert "Q8_0 is the quant of 0.6B that suits this machine best" in process.stderr.readline()
+    finally:
+        process.kill()
+        process.communicate()

@@ -195,3 +195,11 @@ def test_folders_that_the_user_names_are_looked_into(tmp_path: Path) -> None:
     (model,) = models_elsewhere(places)
     assert (model.name, model.path, model.origin) == ("8B", named, Origin.NAMED)
     assert list(copies_of("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [named]
+
+
+def test_a_file_whose_name_tells_no_quant_is_listed_by_its_header(tmp_path: Path, demo_gguf: Path) -> None:
+    shutil.copy(demo_gguf, tmp_path / "Qwen3-my-own.gguf")
+    put(tmp_path / "broken.gguf")
+    (model,) = installed_models(tmp_path)
+    assert (model.name, model.quant) == ("my-own", "Q8_0")
+    assert find_model(tmp_path, "my-own:q8_0") == model.path
