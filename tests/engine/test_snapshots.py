@@ -225,6 +225,20 @@ async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, cabine
     assert cabinet.chat_ids() == set()
 
 
+async def test_a_title_asked_for_in_between_does_not_matter(open_engine: OpenEngine) -> None:
+    first = open_engine()
+    upcoming = await hold(first, 0)
+    await answer(first, replace(upcoming, chat_id=None, max_tokens=10))
+    await first.rest()
+    await answer(first, ask(said("Something else entirely, at some length"), max_tokens=10))
+    await first.close()
+    second = open_engine()
+    _, evaluated = await answer(second, upcoming)
+    measure = await second.measure(upcoming)
+    template = measure.total - sum(measure.per_message)
+    assert evaluated <= measure.per_message[-1] + template + 2
+
+
 async def test_a_stopped_reply_goes_on_in_a_new_process(open_engine: OpenEngine) -> None:
     first = open_engine()
     request = ask(said(QUESTIONS[2]), mode=ThinkingMode.THINK, max_tokens=12, chat_id=CHAT)

@@ -38,8 +38,8 @@ class Desk:
         self._load_s = 0.0  # of a load that no reply has been charged with yet
         self._tuner: Tuner | None = None
         self._snapshots: Snapshots | None = None
-        self._last_reply: Reply | None = None  # after which the KV cache is as it is now
-        self._may_prepare = False  # for the reply after it
+        self._chat_reply: Reply | None = None  # the latest one in a stored chat
+        self._last_reply: Reply | None = None  # whose successor can be prepared for
 
     def work(self) -> None:
         """Do what comes in until the client is gone."""
@@ -102,32 +102,33 @@ class Desk:
 
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
         load_s, self._load_s = self._load_s, 0.0
-        self._last_reply = None
         reply = Reply(self._loaded(), request, job, load_s)
         if self._snapshots is None or request.chat_id is None:
             yield from reply.events()
         else:
             with suppress(OSError):  # then it is evaluated
                 self._snapshots.fetch(request.chat_id, reply.known_ids)
+            self._chat_reply = None
             yield from self._snapshots.timed(reply.events())
-        self._last_reply, self._may_prepare = reply, True
+            self._chat_reply = reply
+        self._last_reply = reply
 
     def _keep(self, call_id: int) -> None:
         """Keep the chat, which may take a while; where that fails, it is evaluated again."""
-        if self._snapshots is not None and self._last_reply is not None:
+        if self._snapshots is not None and self._chat_reply is not None:
             with suppress(OSError):
-                self._snapshots.keep(self._last_reply, lambda: self._outbox.send(wire.KeepingChat(call_id)))
+                self._snapshots.keep(self._chat_reply, lambda: self._outbox.send(wire.KeepingChat(call_id)))
 
     def _forget(self, chat_id: int) -> None:
-        if self._last_reply and self._last_reply.request.chat_id == chat_id:
-            self._last_reply = None
+        if self._chat_reply and self._chat_reply.request.chat_id == chat_id:
+            self._chat_reply = None
         if self._snapshots is not None:
             self._snapshots.forget(chat_id)
 
     def _use_idle_time(self) -> None:
         """Evaluate what the next prompt will begin with and measure, until there is something else to do."""
-        reply, may_prepare, self._may_prepare = self._last_reply, self._may_prepare, False
-        if reply is None or not may_prepare:
+        reply, self._last_reply = self._last_reply, None
+        if reply is None:
             return
         with self._inbox.idle() as abort:
             try:

@@ -96,10 +96,8 @@ class Snapshots:
 
     def _worth_keeping(self, reply: Reply) -> list[int]:
         """Return what the chat goes on from: the next prompt's beginning, or a reply that was stopped."""
-        context = self._model.context
-        if context.ahead:
-            return list(context.ahead)
-        if reply.stop_reason is not StopReason.END_OF_TURN:
-            return list(context.tokens)
-        beginning = next_beginning(self._model, reply.request, reply.message())
-        return context.tokens[: common_length(context.tokens, beginning)]
+        if reply.stop_reason is StopReason.END_OF_TURN:
+            upcoming = next_beginning(self._model, reply.request, reply.message())
+        else:
+            upcoming = reply.known_ids
+        return upcoming[: self._model.context.common_length(upcoming)]
