@@ -8,6 +8,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -57,22 +58,32 @@ def main() -> int:
 
 def _compile(python: Path, requirement: str, log: TextIO) -> None:
     with tempfile.TemporaryDirectory(prefix="llama.cpp-") as name:
-        folder = Path(name)
-        source_only = ("--no-binary", "llama-cpp-python", "--no-deps")
-        run_pip(python, ["download", *source_only, "--dest", name, requirement], log, os.environ)
-        (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-        (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
-        cmake = _cmake(python, log)
-        run_told([cmake, "-S", str(source), "-B", str(folder / "build"), *OPTIONS], log, os.environ)
-        jobs = str(os.cpu_count() or 1)
-        targets = ("--target", *PROGRAMS)
-        run_told([cmake, "--build", str(folder / "build"), *targets, "--parallel", jobs], log, os.environ)
+        binaries = compile_targets(python, requirement, PROGRAMS, OPTIONS, Path(name), log)
         for program in PROGRAMS:
             draft = FOLDER / f"{program}.new"
-            shutil.copy(folder / "build" / "bin" / program, draft)
+            shutil.copy(binaries / program, draft)
             draft.replace(FOLDER / program)  # one that runs keeps its file
+
+
+def compile_targets(
+    python: Path, requirement: str, targets: Sequence[str], options: Sequence[str], folder: Path, log: TextIO
+) -> Path:
+    """Compile targets of the llama.cpp that pip knows in a folder; return where they are.
+
+    Raises:
+        PipFailed: the source could not be had, or not be compiled.
+    """
+    source_only = ("--no-binary", "llama-cpp-python", "--no-deps")
+    run_pip(python, ["download", *source_only, "--dest", str(folder), requirement], log, os.environ)
+    (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
+    cmake, build = _cmake(python, log), folder / "build"
+    run_told([cmake, "-S", str(source), "-B", str(build), *options], log, os.environ)
+    jobs = str(os.cpu_count() or 1)
+    run_told([cmake, "--build", str(build), "--target", *targets, "--parallel", jobs], log, os.environ)
+    return build / "bin"
 
 
 def _cmake(python: Path, log: TextIO) -> str:

@@ -6,6 +6,7 @@ the demo model's, filled up with made-up words to the 151,936 tokens of Qwen3.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,8 +81,11 @@ class _Tensor:
         return self.weights * 4 if self.is_float else self.weights // _BLOCK_WEIGHTS * _BLOCK_BYTES
 
 
-def write_model(path: Path, shape: Shape, seed: int = 0) -> None:
-    """Write a model of a shape; the same seed gives the same file."""
+def write_model(path: Path, shape: Shape, seed: int = 0, is_hollow: bool = False) -> None:
+    """Write a model of a shape; the same seed gives the same file.
+
+    A hollow one has zeros for weights, which take no time and no room on the disk, only in memory.
+    """
     vocabulary = build_vocabulary()
     entries = [*_metadata(shape), *_tokenizer(vocabulary)]
     tensors = _tensors(shape)
@@ -96,7 +100,11 @@ def write_model(path: Path, shape: Shape, seed: int = 0) -> None:
             offset += -(-tensor.size_bytes // _ALIGNMENT) * _ALIGNMENT
         for tensor in tensors:
             file.write(bytes(-file.tell() % _ALIGNMENT))
-            _write_weights(file, tensor, vocabulary, random)
+            if is_hollow and not tensor.is_float:
+                file.truncate(file.tell() + tensor.size_bytes)
+                file.seek(0, os.SEEK_END)
+            else:
+                _write_weights(file, tensor, vocabulary, random)
 
 
 def _metadata(shape: Shape) -> Iterator[bytes]:
