@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qwen3_chat.chat import StopReason
+from qwen3_chat.events import AnswerDelta
 from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t
 from qwen3_chat.ui.screens.context_choice import ContextChoiceScreen
-from tests.fakes import MODEL, FakeEngine
+from tests.fakes import MODEL, REPLY, FakeEngine, finished
 from tests.harness import Harness, Start
 
 QUESTIONS = ("One", "Two", "Three")
@@ -76,3 +78,21 @@ async def test_what_is_not_sent_stays_greyed_when_the_chat_is_opened_again(start
         assert [bool(entry.left_out) for entry in entries].count(True) == 2
         assert entries[2].role == "notice"
         assert "It is 3." in entries[2].answer
+
+
+async def test_a_reply_goes_on_in_its_place_with_what_was_said_since_below_it(start: Start) -> None:
+    stopped = [AnswerDelta("It is"), finished(StopReason.CANCELLED)]
+    engine = FakeEngine(REPLY, REPLY, stopped, tokens_per_message=150)
+    async with start(engine) as harness:
+        for question in QUESTIONS:
+            await harness.turn(question)
+        harness.session.options = TurnOptions(context_policy=ContextPolicy.DROP)
+        assert engine.model is not None
+        engine.model = replace(engine.model, n_ctx=800)
+        await harness.pilot.press("f6")
+        await harness.until(lambda: harness.session.messages[-1].message.content == "It is 3.")
+        await harness.until(lambda: not harness.screen.is_answering)
+        entries = [turn.entry for turn in harness.screen.transcript.column.turns]
+        assert [entry.role for entry in entries[-3:]] == ["user", "assistant", "notice"]
+        assert entries[-2].answer == "It is 3."
+        assert sum(bool(entry.left_out) for entry in entries) == 2

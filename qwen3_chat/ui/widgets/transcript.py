@@ -82,18 +82,20 @@ class Transcript(TranscriptView):
         """Add an entry that grows until `finish`."""
         self._leave_live()
         self.append(entry)
-        self._enter_live()
+        self._enter_live(len(self.column.turns) - 1)
 
     def begin_again(self, entry: Entry) -> None:
-        """Have the last entry grow anew until `finish`, with this one to start from."""
+        """Have the last entry of this role grow anew until `finish`; what was said since stays below it."""
         self._leave_live()
-        self._enter_live()
+        numbers = range(len(self.column.turns))
+        last = max((n for n in numbers if self.column.turns[n].entry.role == entry.role), default=-1)
+        self._enter_live(last)
         self.finish(entry)
-        self._enter_live()
+        self._enter_live(last)
 
-    def _enter_live(self) -> None:
-        self._live = len(self.column.turns) - 1
-        self.column.turns[self._live].live = True
+    def _enter_live(self, number: int) -> None:
+        self._live = number
+        self.column.turns[number].live = True
         self._ticker = self.set_interval(self.update_every_s, self.flush)
 
     def write_reasoning(self, text: str) -> None:
