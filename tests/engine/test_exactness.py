@@ -23,7 +23,7 @@ QUESTIONS = (
     "What is the capital of France?",
     "Spell banana backwards.",
 )
-QUICK, ALL = range(4), range(4, 54)
+QUICK, TENS = range(4), range(10, 60, 10)
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,9 @@ def test_an_answer_equals_one_without_anything_evaluated_before(case: Case, numb
 
 @pytest.mark.full
 @pytest.mark.parametrize("case", ["demo", "made_up"], indirect=True)
-def test_many_answers_equal_those_without_anything_evaluated_before(case: Case) -> None:
-    counts = [differing(case, number) for number in ALL]
+@pytest.mark.parametrize("first", TENS)
+def test_many_answers_equal_those_without_anything_evaluated_before(case: Case, first: int) -> None:
+    counts = [differing(case, number) for number in range(first, first + 10)]
     print(f"{sum(counts)} of {4 * len(counts)} replies differ, after a tie")
     assert sum(counts) < len(counts)
 
