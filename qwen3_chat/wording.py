@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return t("wording.seconds", seconds=rest)
 
 
+def lines(count: int) -> str:
+    """Write a number of lines."""
+    return t("wording.line") if count == 1 else t("wording.lines", count=f"{count:,}")
+
+
 def tokens(count: int) -> str:
     """Write a number of tokens."""
     return t("wording.tokens", count=count)

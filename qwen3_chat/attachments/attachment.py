@@ -32,15 +32,18 @@ def fenced(attachment: Attachment) -> str:
 
 
 def joined(text: str, attachments: Sequence[Attachment]) -> str:
-    """Put attachments below what was typed, a blank line between them."""
+    """Put attachments below what was typed, a blank line between them.
+
+    A line ends the last one: a mode's tag that is appended must not stand in the line of its fence.
+    """
     parts = [text, *(fenced(attachment) for attachment in attachments)]
-    return "\n\n".join(part for part in parts if part.strip())
+    return "\n\n".join(part for part in parts if part.strip()) + ("\n" if attachments else "")
 
 
 def parted(content: str) -> tuple[str, tuple[Attachment, ...]]:
     """Take apart what was joined; joined again it is the same, byte for byte."""
     found: list[Attachment] = []
-    rest = content
+    rest = content.removesuffix("\n")
     while last := _LAST_FENCE.search(rest):
         fence = last[1]
         # Its own fences are shorter, so the nearest beginning of this one is the right one.

@@ -15,4 +15,8 @@ def with_attachments(prompt: str, piped: str, files: Sequence[Path]) -> str:
         UsageError: a file can't be read, or is no text.
     """
     asked = joined(prompt, [read_attachment(file) for file in files])
-    return "\n\n".join(part for part in (asked, piped.rstrip("\n")) if part.strip())
+    return (
+        "\n\n".join(part for part in (asked.rstrip("\n"), piped.rstrip("\n")) if part.strip())
+        if piped
+        else asked
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qwen3_chat import wording
+from qwen3_chat.attachments import parted
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.session.variants import Variants
 from qwen3_chat.store.records import MessageMeta, StoredMessage
@@ -84,4 +85,16 @@ def left_out_entry(count: int, summary: str, sentence: str = "") -> Entry:
 
 def _shown_content(message: ChatMessage) -> str:
     calls = "\n\n".join(f"```json\n{call.name}({call.arguments})\n```" for call in message.tool_calls)
-    return "\n\n".join(part for part in (message.sent_content, calls) if part)
+    return "\n\n".join(part for part in (_folded(message), calls) if part)
+
+
+def _folded(message: ChatMessage) -> str:
+    """Return what was written, with one line for each attachment: its text is long, and the user knows it."""
+    typed, attachments = parted(message.content) if message.role is Role.USER else (message.content, ())
+    if not attachments:
+        return message.sent_content
+    lines = "\n".join(
+        f"▤ {one.name}{wording.SEPARATOR}{wording.lines(one.line_count)}  " for one in attachments
+    )
+    tag = message.mode_tag.tag if message.mode_tag else ""
+    return "\n\n".join(part for part in (typed, lines, tag) if part)

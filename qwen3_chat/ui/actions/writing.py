@@ -97,7 +97,7 @@ class WritingActions(ConversationScreen):
     async def attach_file(self, message: ChatInput.FileChosen) -> None:
         """Read a file and attach it, or say why it can't be."""
         with telling(self):
-            self.input.attach(await to_thread(read_attachment, Path.cwd() / message.path))
+            self.input.attach(await to_thread(read_attachment, Path(message.path)))
 
     @on(AttachmentLine.Removed)
     def detach(self, message: AttachmentLine.Removed) -> None:

@@ -34,7 +34,7 @@ class ReadingScreen(TranscriptScreen[None]):
         """Give what is pasted to the input, wherever the focus is."""
         if not self.input.has_focus:
             self.input.focus()
-            self.input.insert(event.text)
+            self.input.paste(event.text)
             event.stop()
 
     @on(Transcript.FollowChanged)

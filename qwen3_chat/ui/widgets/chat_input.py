@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual import events
+from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import var
 from textual.widgets import TextArea
 
+from qwen3_chat.attachments import Attachment, joined, parted
+from qwen3_chat.prompt import only_a_tag
 from qwen3_chat.texts import t
+from qwen3_chat.ui.completing import Trigger, Wanted, command_typed, trigger, unescaped
+from qwen3_chat.ui.input_history import InputHistory
+from qwen3_chat.ui.widgets.completion_list import CompletionList
+
+LONG_PASTE_LINES = 30
+LONG_PASTE_CHARACTERS = 4_000
 
 
 class ChatInput(TextArea):
     """Enter sends and Ctrl+J breaks the line, or the other way round; Up and Down at the edges walk through
-    what was sent.
+    what was sent. A long paste becomes an attachment; `/` and `@` offer completions.
     """
 
     DEFAULT_CSS = """
@@ -27,7 +37,7 @@ class ChatInput(TextArea):
         padding: 0 1;
         scrollbar-size-vertical: 1;
         &:focus { border: round $primary; }
-        &.-no-think { border: round $foreground 52%; }
+        &.-no-think { border: round $foreground 40%; }
         &.-no-think:focus { border: round $foreground 70%; }
         & .text-area--cursor-line { background: transparent; }
     }
@@ -36,18 +46,41 @@ class ChatInput(TextArea):
     """What does the other of the two that Enter can do."""
 
     enter_sends: var[bool] = var(True)
+    attachments: var[tuple[Attachment, ...]] = var((), init=False)
 
     @dataclass
     class Submitted(Message):
-        """The user sends what is in the box."""
+        """The user sends what is in the box, with what is attached."""
 
         text: str
 
-    def __init__(self) -> None:
+    @dataclass
+    class CommandGiven(Message):
+        """The user gives a command by its name."""
+
+        name: str
+
+    @dataclass
+    class CompletionWanted(Message):
+        """The word at the cursor can be completed; None where it can't, or no longer."""
+
+        trigger: Trigger | None
+
+    @dataclass
+    class FileChosen(Message):
+        """The user wants a file attached."""
+
+        path: str
+
+    class AttachmentsChanged(Message):
+        """Something was attached or taken away."""
+
+    def __init__(self, completions: CompletionList) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", compact=False)
-        self._sent: list[str] = []
-        self._position = 0
-        self._edits: dict[int, str] = {}
+        self._completions = completions
+        self._history = InputHistory()
+        self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
+        """What was sent last: as a whole, what of it was typed, what was attached."""
 
     def watch_enter_sends(self, enter_sends: bool) -> None:
         """Say which key sends and which begins a new line."""
@@ -55,34 +88,138 @@ class ChatInput(TextArea):
         send, line = (enter, other) if enter_sends else (other, enter)
         self.placeholder = t("ui.input.placeholder", send=send, line=line)
 
-    def remember(self, texts: list[str]) -> None:
+    def watch_attachments(self) -> None:
+        """Tell that there is more or less to send."""
+        self.post_message(self.AttachmentsChanged())
+
+    # what is sent
+
+    @property
+    def content(self) -> str:
+        """The text with what is attached."""
+        return joined(unescaped(self.text), self.attachments)
+
+    @content.setter
+    def content(self, content: str) -> None:
+        self.text, self.attachments = parted(content)
+        self.move_cursor(self.document.end)
+
+    def remember(self, contents: Iterable[str]) -> None:
         """Take over what was sent before, oldest first."""
-        self._sent = texts
-        self._position = len(texts)
-        self._edits.clear()
+        self._history.take_over(parted(content)[0] for content in contents)
 
     def clear_sent(self, text: str) -> None:
-        """Empty the box after its text was taken over."""
-        self._sent.append(text)
-        self._position = len(self._sent)
-        self._edits.clear()
+        """Empty the box after its content was taken over."""
+        self._sent = (text, self.text, self.attachments)
+        self._history.add(self.text)
+        self.attachments = ()
         self.clear()
 
     def put_back(self, text: str) -> None:
-        """Return a text that could not be sent, unless the user has begun another."""
-        if not self.text:
-            self.text = text
-            self.move_cursor(self.document.end)
+        """Return what could not be sent, unless the user has begun another message."""
+        if not self.text and not self.attachments:
+            if text == self._sent[0]:
+                _, self.text, self.attachments = self._sent
+                self.move_cursor(self.document.end)
+            else:
+                self.content = text
+
+    def _submit(self) -> None:
+        if (name := command_typed(self.text)) and not self.attachments and not only_a_tag(self.text):
+            self.post_message(self.CommandGiven(name))
+        elif self.content.strip():
+            self.post_message(self.Submitted(self.content))
+
+    # what is attached
+
+    def attach(self, attachment: Attachment) -> None:
+        """Have a text go along with the message."""
+        self.attachments = (*self.attachments, attachment)
+
+    def detach(self, attachment: Attachment) -> None:
+        """Take an attachment away."""
+        self.attachments = tuple(one for one in self.attachments if one is not attachment)
+
+    def paste(self, text: str) -> None:
+        """Insert a text; a long one is attached, for in the box nobody could read it."""
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
+        if text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
+            pasted = sum(one.name.startswith(t("attach.pasted", number="")) for one in self.attachments)
+            self.attach(Attachment(t("attach.pasted", number=pasted + 1), text))
+        else:
+            if result := self._replace_via_keyboard(text, *self.selection):
+                self.move_cursor(result.end_location)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default().stop()
+        self.paste(event.text)
+        self.focus()
+
+    # what is typed
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Scroll to the cursor; an undo of many lines asks for it before the cursor has moved."""
+        if self.cursor_location[0] >= self.document.line_count:
+            return Offset()
+        return super().scroll_cursor_visible(center, animate)
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "enter" or event.key in self.OTHER_KEYS:
+        if self._completions.offered_for == self.wanted is not None and self._choose(event.key):
             event.prevent_default().stop()
-            if (event.key == "enter") is not self.enter_sends:
+        elif event.key == "enter" or event.key in self.OTHER_KEYS:
+            event.prevent_default().stop()
+            if (event.key == "enter") is self.enter_sends:
+                self._submit()
+            else:
                 self.insert("\n")
-            elif self.text.strip():
-                self.post_message(self.Submitted(self.text))
+        elif (
+            event.key == "backspace"
+            and self.attachments
+            and self.selection.end == self.selection.start == (0, 0)
+        ):
+            event.prevent_default().stop()
+            self.detach(self.attachments[-1])
         else:
             await super()._on_key(event)
+
+    def _on_text_area_changed(self) -> None:
+        self.post_message(self.CompletionWanted(self.wanted))
+
+    @property
+    def wanted(self) -> Trigger | None:
+        """What the text before the cursor asks to complete."""
+        row, column = self.cursor_location
+        return trigger(self.document[row][:column], row)
+
+    def _choose(self, key: str) -> bool:
+        """Move through the completions, take one or none; tell whether the key was for them."""
+        match key:
+            case "up":
+                self._completions.action_cursor_up()
+            case "down":
+                self._completions.action_cursor_down()
+            case "escape":
+                self._completions.close()
+            case "tab" | "enter" if (wanted := self.wanted) is not None:
+                return self._take(wanted, self._completions.chosen, is_final=key == "enter")
+            case _:
+                return False
+        return True
+
+    def _take(self, wanted: Trigger, chosen: str, is_final: bool) -> bool:
+        """Put what was chosen in place of what was typed of it; Enter gives a command at once."""
+        self._completions.close()
+        end = self.cursor_location
+        begin = (end[0], wanted.column)
+        if wanted.wanted is Wanted.FILE:
+            self.replace(chosen.rpartition("/")[2], begin, end)
+            self.post_message(self.FileChosen(chosen))
+            return True
+        is_typed_whole = self.text.strip() == chosen
+        self.replace(chosen, begin, end)
+        if is_final:
+            self._submit()
+        return is_final or not is_typed_whole
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, or to the text sent before when at the first line."""
@@ -100,11 +237,8 @@ class ChatInput(TextArea):
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     def _walk(self, step: int) -> bool:
-        position = self._position + step
-        if not 0 <= position <= len(self._sent):
-            return False
-        self._edits[self._position] = self.text
-        self._position = position
-        self.text = self._edits.get(position) or [*self._sent, ""][position]
-        self.move_cursor(self.document.end)
-        return True
+        text = self._history.walk(step, self.text)
+        if text is not None:
+            self.text = text
+            self.move_cursor(self.document.end)
+        return text is not None

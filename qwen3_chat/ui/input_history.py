@@ -1,0 +1,38 @@
+"""What was sent before, walked through like the history of a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class InputHistory:
+    """Oldest first; after the last stands what is being written, and edits on the way stay."""
+
+    def __init__(self) -> None:
+        self._sent: list[str] = []
+        self._position = 0
+        self._edits: dict[int, str] = {}
+
+    def take_over(self, texts: Iterable[str]) -> None:
+        """Begin with what was sent earlier."""
+        self._sent = list(texts)
+        self._rewind()
+
+    def add(self, text: str) -> None:
+        """Note a text that is sent; the same twice in a row counts once."""
+        if text.strip() and self._sent[-1:] != [text]:
+            self._sent.append(text)
+        self._rewind()
+
+    def walk(self, step: int, written: str) -> str | None:
+        """Leave what is written now and return the text a step away; None at the ends."""
+        position = self._position + step
+        if not 0 <= position <= len(self._sent):
+            return None
+        self._edits[self._position] = written
+        self._position = position
+        return self._edits.get(position, [*self._sent, ""][position])
+
+    def _rewind(self) -> None:
+        self._position = len(self._sent)
+        self._edits.clear()

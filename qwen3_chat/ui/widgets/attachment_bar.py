@@ -1,0 +1,92 @@
+"""What goes along with the message: one line for each attachment, above the input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from qwen3_chat import wording
+from qwen3_chat.attachments import Attachment
+from qwen3_chat.plain import plain
+from qwen3_chat.texts import t
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The tokens of an attachment, exact or an estimate."""
+
+    tokens: int
+    is_exact: bool
+
+
+class AttachmentLine(Static):
+    """One attachment; a click takes it away."""
+
+    @dataclass
+    class Removed(Message):
+        """The user takes an attachment away."""
+
+        attachment: Attachment
+
+    def __init__(self, attachment: Attachment, count: Count | None) -> None:
+        tokens = []
+        if count is not None:
+            sign = "" if count.is_exact else "≈"
+            tokens = [sign + wording.tokens(count.tokens)]
+        words = wording.SEPARATOR.join(
+            [plain(attachment.name), wording.lines(attachment.line_count), *tokens]
+        )
+        super().__init__(
+            Content.assemble(("▤ ", "$primary"), words, ("  ×", "$foreground 68%")), markup=False
+        )
+        self._attachment = attachment
+        self.tooltip = t("attach.remove_tip")
+
+    def on_click(self, event: events.Click) -> None:
+        """Take the attachment away."""
+        event.stop()
+        self.post_message(self.Removed(self._attachment))
+
+
+class AttachmentBar(VerticalScroll, can_focus=False):
+    """Not there while nothing is attached."""
+
+    DEFAULT_CSS = """
+    AttachmentBar {
+        height: auto;
+        max-height: 5;
+        padding: 0 2;
+        display: none;
+        &.-filled { display: block; }
+        AttachmentLine {
+            height: 1;
+            width: auto;
+            max-width: 100%;
+            text-overflow: ellipsis;
+            text-wrap: nowrap;
+        }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attachments: Sequence[Attachment] = ()
+        self._counts: Mapping[Attachment, Count] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out a line for each attachment."""
+        for attachment in self._attachments:
+            yield AttachmentLine(attachment, self._counts.get(attachment))
+
+    def show(self, attachments: Sequence[Attachment], counts: Mapping[Attachment, Count]) -> None:
+        """Show what is attached, with the tokens as far as they are counted."""
+        self._attachments, self._counts = attachments, counts
+        self.set_class(bool(attachments), "-filled")
+        self.refresh(recompose=True)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from textual.events import Paste
+
+from qwen3_chat.attachments import Attachment, parted
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.ui.completing import (
+    Trigger,
+    Wanted,
+    command_typed,
+    matching_files,
+    trigger,
+    unescaped,
+)
+from qwen3_chat.ui.file_list import files_below
+from qwen3_chat.ui.input_history import InputHistory
+from qwen3_chat.ui.screens.help import HelpScreen
+from tests.harness import Harness, Start
+
+LONG = "".join(f"line {number}\twith “quotes”, 中文 and ``` fences\n" for number in range(10_000))
+
+
+@pytest.mark.parametrize(
+    ("before", "row", "expected"),
+    [
+        ("/", 0, Trigger(Wanted.COMMAND, "", 0)),
+        ("/exp", 0, Trigger(Wanted.COMMAND, "exp", 0)),
+        ("/no_th", 0, Trigger(Wanted.COMMAND, "no_th", 0)),
+        ("/exp", 1, None),
+        ("//", 0, None),
+        ("/usr/bin", 0, None),
+        ("/export now", 0, None),
+        (" /exp", 0, None),
+        ("@", 3, Trigger(Wanted.FILE, "", 0)),
+        ("look at @src/ma", 0, Trigger(Wanted.FILE, "src/ma", 8)),
+        ("看 @文件", 0, Trigger(Wanted.FILE, "文件", 2)),
+        ("me@example", 0, None),
+        ("@a b", 0, None),
+    ],
+)
+def test_what_is_typed_asks_for_a_command_a_file_or_nothing(
+    before: str, row: int, expected: Trigger | None
+) -> None:
+    assert trigger(before, row) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "sent"),
+    [
+        ("/export", "export", "/export"),
+        (" /export\n", "export", " /export\n"),
+        ("/", None, "/"),
+        ("//", None, "//"),
+        ("//export", None, "/export"),
+        ("//not a command", None, "//not a command"),
+        ("/usr/bin", None, "/usr/bin"),
+        ("/export this", None, "/export this"),
+        ("/Users", None, "/Users"),
+    ],
+)
+def test_a_path_or_a_second_slash_is_text(text: str, name: str | None, sent: str) -> None:
+    assert (command_typed(text), unescaped(text)) == (name, sent)
+
+
+def test_files_that_fit_best_come_first() -> None:
+    paths = ["src/main.py", "main.rs", "docs/maintenance.md", "a/domain.txt", "x/m/a/i/n.c", "other"]
+    assert matching_files("main", paths) == [
+        "main.rs",
+        "src/main.py",
+        "docs/maintenance.md",
+        "a/domain.txt",
+        "x/m/a/i/n.c",
+    ]
+
+
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_hidden_and_ignored_files_are_left_out(tmp_path: Path, is_repository: bool) -> None:
+    for name in ("a.txt", "b/c.txt", ".hidden", "b/.secret/d", "node_modules/x.js"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    if is_repository:
+        subprocess.run(["git", "init", "-q", tmp_path], check=True)
+        (tmp_path / ".gitignore").write_text("node_modules\n*.log\n")
+        (tmp_path / "x.log").write_text("x")
+    assert files_below(tmp_path) == ["a.txt", "b/c.txt"]
+
+
+def test_the_history_keeps_edits_and_what_was_begun() -> None:
+    history = InputHistory()
+    history.take_over(["one", "two"])
+    assert [history.walk(-1, "begun"), history.walk(-1, "two!"), history.walk(-1, "one")] == [
+        "two",
+        "one",
+        None,
+    ]
+    assert [history.walk(1, "one"), history.walk(1, "two!"), history.walk(1, "begun")] == [
+        "two!",
+        "begun",
+        None,
+    ]
+    history.add("three")
+    history.add("three")
+    assert [history.walk(-1, ""), history.walk(-1, "three")] == ["three", "two"]
+
+
+async def paste(app: Harness, text: str) -> None:
+    """Paste as a terminal does, with Enter for line ends."""
+    app.app.post_message(Paste(text.replace("\n", "\r")))
+    await app.pilot.pause()
+
+
+async def test_a_paste_of_ten_thousand_lines_is_one_line_above_the_input(start: Start) -> None:
+    async with start() as app:
+        await paste(app, LONG)
+        await app.sees("▤ Pasted text 1 · 10,000 lines · 10 tok")
+        assert app.screen.input.text == ""
+        await app.turn("What is this?")
+        content = app.session.messages[0].message.content
+        assert LONG in content
+        assert parted(content) == ("What is this?", (Attachment("Pasted text 1", LONG),))
+        assert (await app.store.branch(app.session.messages[0].chat_id))[0].message.content == content
+        assert not app.screen.input.attachments
+        await app.sees("▤ Pasted text 1 · 10,000 lines")
+        assert not app.shows("line 9999")
+        await app.pilot.press("up")
+        assert app.screen.input.text == "What is this?"
+
+
+async def test_a_short_paste_is_text_and_a_break_in_it_sends_nothing(start: Start) -> None:
+    async with start() as app:
+        await paste(app, "one\ntwo\n")
+        assert app.screen.input.text == "one\ntwo\n"
+        assert app.session.messages == ()
+
+
+async def test_attachments_go_one_by_one_with_backspace_or_a_click(start: Start) -> None:
+    async with start() as app:
+        for _ in range(3):
+            await paste(app, LONG)
+        await app.sees("Pasted text 3")
+        await app.pilot.press("x", "backspace", "backspace")
+        await app.until(lambda: len(app.screen.input.attachments) == 2)
+        await app.pilot.click("AttachmentLine")
+        await app.until(lambda: [one.name for one in app.screen.input.attachments] == ["Pasted text 2"])
+
+
+async def test_a_file_is_found_by_a_few_letters_and_attached(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "main.py").write_text("x = 1\n")
+    (folder / "notes.md").write_text("notes\n")
+    (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.chdir(folder)
+    async with start() as app:
+        await app.pilot.press(*"read @")
+        await app.sees("src/main.py")
+        await app.pilot.press(*"mai")
+        await app.until(lambda: not app.shows("notes.md"))
+        await app.pilot.press("enter")
+        await app.sees("▤ main.py · 1 line")
+        assert app.screen.input.text == "read main.py"
+        await app.pilot.press(*" @photo", "tab")
+        await app.sees("is a picture")
+        assert len(app.screen.input.attachments) == 1
+
+
+async def test_attachments_survive_a_restart(start: Start) -> None:
+    async with start() as app:
+        await paste(app, LONG)
+        await app.pilot.press(*"why")
+        await app.screen.settle()
+    async with start() as app:
+        await app.sees("▤ Pasted text 1 · 10,000 lines")
+        await app.until(lambda: app.screen.input.text == "why")
+
+
+async def test_a_command_is_completed_and_given(start: Start) -> None:
+    async with start() as app:
+        await app.pilot.press("/", "h", "e")
+        await app.sees("/help")
+        await app.pilot.press("enter")
+        assert isinstance(app.app.screen, HelpScreen)
+        assert app.screen.input.text == ""
+
+
+async def test_tab_completes_escape_leaves_and_arrows_choose(start: Start) -> None:
+    async with start() as app:
+        await app.pilot.press(*"/fold")
+        await app.sees("/fold_all")
+        await app.pilot.press("down", "tab")
+        assert app.screen.input.text == "/fold_all"
+        await app.pilot.press("backspace")
+        await app.until(lambda: app.screen.completions.offered_for)
+        await app.pilot.press("escape")
+        assert app.screen.completions.offered_for is None
+        assert app.screen.input.text == "/fold_al"
+
+
+async def test_a_command_that_is_unknown_or_impossible_is_told_and_kept(start: Start) -> None:
+    async with start() as app:
+        await app.say("/exprot")
+        await app.sees("There is no command /exprot")
+        assert app.screen.input.text == "/exprot"
+        await app.say("/export")
+        await app.sees("/export can't be done now.")
+        assert app.session.messages == ()
+
+
+async def test_tags_and_paths_are_text_and_two_slashes_make_one(start: Start) -> None:
+    async with start() as app:
+        await app.say("/no_think")
+        await app.until(lambda: app.session.mode is ThinkingMode.NO_THINK)
+        await app.turn("/usr/bin")
+        await app.until(lambda: not app.screen.is_answering)
+        await app.turn("//help")
+        assert [stored.message.content for stored in app.session.messages[::2]] == ["/usr/bin", "/help"]
