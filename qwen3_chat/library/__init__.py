@@ -12,6 +12,7 @@ from qwen3_chat.library.installed import (
     installed_models,
 )
 from qwen3_chat.library.removal import Removal, plan_removal, remove
+from qwen3_chat.library.unfinished import Unfinished, unfinished_downloads
 
 __all__ = [
     "DEMO_FILE",
@@ -19,6 +20,7 @@ __all__ = [
     "Origin",
     "Places",
     "Removal",
+    "Unfinished",
     "answers_to",
     "copies_of",
     "find_model",
@@ -27,4 +29,5 @@ __all__ = [
     "places_from",
     "plan_removal",
     "remove",
+    "unfinished_downloads",
 ]

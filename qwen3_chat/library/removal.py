@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.errors import ModelError, UsageError
-from qwen3_chat.file_name import read_file_name
 from qwen3_chat.library.installed import InstalledModel, Origin, answers_to, installed_models
-
-PART_SUFFIXES = (".part", ".lock")
+from qwen3_chat.library.unfinished import unfinished_downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +64,8 @@ def remove(removal: Removal, folder: Path) -> None:
 
 
 def _unfinished(folder: Path) -> Iterable[InstalledModel]:
-    """Read the parts of downloads off their names, `Qwen3-8B-Q4_K_M.gguf.d98cdcbd03e17ce4.part`."""
-    for suffix in PART_SUFFIXES:
-        for path in folder.glob(f"**/*.gguf.*{suffix}"):
-            name = read_file_name(path.name.partition(".gguf")[0] + ".gguf")
-            if name is not None:
-                yield InstalledModel(name.model, name.quant, path, 0, 0, Origin.APP)
+    for part in unfinished_downloads(folder):
+        yield InstalledModel(part.name, part.quant, part.path, 0, 0, Origin.APP)
 
 
 def _is_there(path: Path) -> bool:

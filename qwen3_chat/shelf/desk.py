@@ -12,7 +12,16 @@ from qwen3_chat.fit import Gpu, Machine
 from qwen3_chat.fit.memory import ContextSpec, kv_bytes
 from qwen3_chat.hardware import Hardware
 from qwen3_chat.hardware.in_words import hardware_line, machine_line
-from qwen3_chat.library import InstalledModel, Places, Removal, models_elsewhere, plan_removal, remove
+from qwen3_chat.library import (
+    InstalledModel,
+    Places,
+    Removal,
+    Unfinished,
+    models_elsewhere,
+    plan_removal,
+    remove,
+    unfinished_downloads,
+)
 from qwen3_chat.library import installed_models as installed_in
 from qwen3_chat.request import KvType, LoadedModel
 from qwen3_chat.session import LocalModel, MakeEngine
@@ -46,8 +55,13 @@ class ModelDesk:
     stated: Callable[[Machine], Machine] | None = None
 
     async def disk(self) -> tuple[DiskModel, ...]:
-        """List the models on this disk, the app's own first."""
-        return await asyncio.to_thread(lambda: described(self._files()))
+        """List the models on this disk, the app's own first; what was broken off counts as paused."""
+        found, parts = await asyncio.to_thread(lambda: (described(self._files()), self._parts()))
+        for key, part in parts.items():
+            model = find(part.name)
+            total_bytes = model.size_bytes(part.quant) if model and part.quant in model.quants else 0
+            self.downloads.remember(part.wanted, key, part.size_bytes, total_bytes)
+        return found
 
     def machine(self, hardware: Hardware, loaded: LoadedModel | None) -> Machine:
         """Return what there is for a model once the one that is loaded has gone."""
@@ -73,6 +87,10 @@ class ModelDesk:
             ModelError: a file can't be removed.
         """
         remove(removal, self.folder)
+
+    def _parts(self) -> dict[Key, Unfinished]:
+        parts = sorted(unfinished_downloads(self.folder), key=lambda part: part.size_bytes)
+        return {(part.name, part.quant): part for part in parts if part.size_bytes}
 
     def _files(self) -> tuple[InstalledModel, ...]:
         return (*installed_in(self.folder), *models_elsewhere(self.places))

@@ -97,6 +97,11 @@ class Downloads:
         self._change(Download(wanted, key, Phase.STARTING, done_bytes, total_bytes))
         self._tasks[key] = asyncio.create_task(self._run(wanted, key), name=f"fetch {wanted}")
 
+    def remember(self, wanted: str, key: Key, done_bytes: int, total_bytes: int) -> None:
+        """Take in what an earlier run left, as if it was paused; this run may know more."""
+        if key not in self._states:
+            self._states[key] = Download(wanted, key, Phase.PAUSED, done_bytes, total_bytes)
+
     async def pause(self, key: Key) -> None:
         """Stop it for now; what arrived is kept."""
         if (task := self._tasks.get(key)) is not None:

@@ -23,7 +23,7 @@ from qwen3_chat.ui.widgets.banner import Banner
 from tests.fakes import MODEL, FakeEngine
 from tests.fit.machines import cpu, with_gpus
 from tests.harness import Harness, open_app
-from tests.hub.fake_hub import Cut, FakeHub, Stall
+from tests.hub.fake_hub import Cut, FakeHub, Stall, sha256
 from tests.shelf.desks import FILE, REPOSITORY, SMALL, Desk, installed
 
 
@@ -297,3 +297,18 @@ async def test_a_gpu_that_lies_idle_is_told_in_a_banner_that_a_click_takes_away(
         await app.sees("doctor --fix")
         await app.pilot.click(Banner)
         await app.until(lambda: not app.shows("lies idle"))
+
+
+async def test_what_an_earlier_run_left_is_shown_and_gone_on_with(
+    tmp_path: Path, hub: FakeHub, demo_gguf: Path
+) -> None:
+    data = content(demo_gguf)
+    part = f"{REPOSITORY}/{FILE}.{sha256(data)[:16]}.part"
+    installed(tmp_path, part)
+    (tmp_path / "models" / part).write_bytes(data[:1_000_000])
+    async with opened(Desk(tmp_path, cpu(3), hub, data)) as app:
+        await app.sees("% here, paused")
+        await app.pilot.press("enter")
+        await app.sees("On this disk")
+        await app.until(lambda: (tmp_path / "models" / REPOSITORY / FILE).exists())
+        assert hub.downloads == ["bytes=1000000-"]

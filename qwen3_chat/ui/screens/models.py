@@ -121,7 +121,7 @@ class ModelsScreen(ShelfScreen):
         elif download is not None and download.is_running:
             return
         else:
-            does = partial(self.desk.downloads.start, offer.wanted, offer.key, offer.size_bytes)
+            does = partial(self._fetch, offer)
             key_of_question = "ui.models.fetch_anyway"
         if offer.assessment.fit is Fit.TOO_LARGE:
             self._ask(t(key_of_question, reason=offer.assessment.reason), does)
@@ -137,7 +137,12 @@ class ModelsScreen(ShelfScreen):
             if download is not None and download.is_running:
                 await self.desk.downloads.pause(offer.key)
             else:
-                self.desk.downloads.start(offer.wanted, offer.key, offer.size_bytes)
+                self._fetch(offer)
+
+    def _fetch(self, offer: Offer) -> None:
+        """Fetch a model, or go on with the very file that was begun."""
+        begun = self.desk.downloads.states.get(offer.key)
+        self.desk.downloads.start(begun.wanted if begun else offer.wanted, offer.key, offer.size_bytes)
 
     def action_delete(self) -> None:
         """Ask whether the highlighted model, or what arrived of it, is to be deleted."""
