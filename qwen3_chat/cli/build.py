@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.planner import ListDevices
-from qwen3_chat.errors import UsageError
+from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
+from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.fit import Machine
 from qwen3_chat.library import DEMO_FILE, find_model, installed_models, models_elsewhere
 from qwen3_chat.request import Keeping, LoadSettings
@@ -71,8 +72,12 @@ def load_settings_of(choice: ModelChoice, file: Path) -> LoadSettings:
 
 def local_engine(wanted: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
     """Make an engine that suits this machine and keeps evaluated chats beside the stored ones."""
-    keeping = Keeping(str(paths.data), int(settings.snapshots_gib * GIB), calibrates=settings.calibrate)
-    return LocalEngine(wanted, paths.engine_log, keeping=keeping, look=_look)
+    return LocalEngine(wanted, paths.engine_log, keeping=keeping_of(settings, paths), look=_look)
+
+
+def keeping_of(settings: Settings, paths: Paths) -> Keeping:
+    """Say what engines keep, and where."""
+    return Keeping(str(paths.data), int(settings.snapshots_gib * GIB), calibrates=settings.calibrate)
 
 
 async def _look(list_devices: ListDevices) -> Machine:
@@ -135,7 +140,16 @@ async def open_runtime(
         yield Runtime(session, store, engine)
     finally:
         await session.engine.close()  # another one may have taken its place
+        with suppress(StoreError):
+            await _drop_orphans(SnapshotCabinet.of(keeping_of(settings, paths)), store)
         await store.close()
+
+
+async def _drop_orphans(cabinet: SnapshotCabinet, store: Store) -> None:
+    """Drop what is kept of chats that were deleted elsewhere."""
+    if kept := cabinet.chat_ids():
+        for chat_id in kept - {summary.id for summary in await store.chats()}:
+            cabinet.remove(chat_id)
 
 
 def forget_chat(engine: Engine, chat_id: int) -> None:

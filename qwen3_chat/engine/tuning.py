@@ -71,6 +71,11 @@ class Tuning(msgspec.Struct, frozen=True):
     trials: list[Trial]
     is_complete: bool = False
 
+    @property
+    def choice(self) -> tuple[object, ...]:
+        """What makes a difference to how the model runs."""
+        return self.flash_attention, self.kv_type, self.n_ubatch, self.n_threads, self.n_prompt_threads
+
 
 def choose(defaults: Trial, trials: Sequence[Trial], depth: int, is_complete: bool) -> Tuning:
     """Choose what was fastest; what is only a little faster than the defaults is not worth a change.

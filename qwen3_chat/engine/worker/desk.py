@@ -20,9 +20,9 @@ from qwen3_chat.engine.worker.prompt_ids import count_messages
 from qwen3_chat.engine.worker.reply import Reply, with_budget
 from qwen3_chat.engine.worker.snapshots import Snapshots
 from qwen3_chat.engine.worker.thread_trial import try_threads
-from qwen3_chat.engine.worker.tuner import Tuner, calibrated
+from qwen3_chat.engine.worker.tuner import Tuner
 from qwen3_chat.errors import EngineError, Qwen3ChatError
-from qwen3_chat.events import EngineEvent, Notice
+from qwen3_chat.events import EngineEvent
 from qwen3_chat.request import ChatRequest
 
 
@@ -144,9 +144,7 @@ class Desk:
         loaded, tuner = self._loaded(), self._tuner
         if abort.is_up() or tuner is None or not tuner.wants_idle_time(loaded):
             return
-        self._outbox.send(wire.Noticed(Notice("engine.calibrating")))
-        if tuner.use_idle_time(loaded, abort) and (found := tuner.tuning):
-            self._outbox.send(wire.Noticed(calibrated(found)))
+        tuner.use_idle_time(loaded, abort, lambda notice: self._outbox.send(wire.Noticed(notice)))
 
     def _calibrate(self, call_id: int, job: Job) -> None:
         assert self._tuner is not None

@@ -51,21 +51,25 @@ class Tuner:
         """Tell whether something is left to be measured; of the toy, nothing is worth it."""
         return self._calibrates and not model.description.is_demo and not self._in_idle_time(model).is_over
 
-    def use_idle_time(self, model: Model, abort: AbortFlag) -> bool:
-        """Measure for a few seconds at most; tell whether it came to an end.
+    def use_idle_time(self, model: Model, abort: AbortFlag, tell: Callable[[Notice], None]) -> None:
+        """Measure for a few seconds at most; tell of it where it is new to the user.
 
         Raises:
             AbortedError: the flag went up.
             EngineError: llama.cpp could not do it.
         """
         calibration = self._in_idle_time(model)
+        before = self.tuning
+        if before is None:
+            tell(Notice("engine.calibrating"))
         found: Tuning | None = None
         self._remember(calibration.result(is_complete=True))  # not tried again if it ends this process
         try:
             found = calibration.run(abort, lambda trial: None)
         finally:
             self._remember(found or calibration.result())
-        return found is not None
+        if found and (before is None or found.choice != before.choice):
+            tell(_in_words(found))
 
     def calibrate(
         self, model: Model, abort: AbortFlag, tell: Callable[[Trial, int, int], None]
@@ -113,8 +117,7 @@ class Tuner:
         return sum(device.free_bytes for device in list_devices() if device.kind is not DeviceKind.CPU)
 
 
-def calibrated(tuning: Tuning) -> Notice:
-    """Say what was found."""
+def _in_words(tuning: Tuning) -> Notice:
     key = "engine.calibrated_with" if tuning.flash_attention else "engine.calibrated_without"
     return Notice(
         key,

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.cli.build import open_runtime
+from qwen3_chat.cli.options import ModelChoice
+from qwen3_chat.config import Paths, Settings, paths_from
+from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return paths_from({"QWEN3_CHAT_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def cabinet(paths: Paths) -> SnapshotCabinet:
+    return SnapshotCabinet(paths.data / "snapshots", 1 << 20)
+
+
+def keep(cabinet: SnapshotCabinet, chat_id: int) -> None:
+    draft = cabinet.draft(chat_id)
+    draft.write_bytes(b"cells")
+    cabinet.file(chat_id, draft, "origin", [1])
+
+
+async def test_a_deleted_chat_takes_its_snapshot_along(paths: Paths, cabinet: SnapshotCabinet) -> None:
+    async with open_runtime(ModelChoice(demo=True), Settings(), paths, None) as runtime:
+        chats = [await runtime.store.create_chat() for _ in range(2)]
+        for chat in chats:
+            keep(cabinet, chat.id)
+        await runtime.store.delete_chat(chats[0].id)
+        assert cabinet.chat_ids() == {chats[1].id}
+    assert cabinet.chat_ids() == {chats[1].id}
+
+
+async def test_snapshots_of_chats_that_were_deleted_elsewhere_go_at_the_end(
+    paths: Paths, cabinet: SnapshotCabinet
+) -> None:
+    async with open_runtime(ModelChoice(demo=True), Settings(), paths, None) as runtime:
+        chat = await runtime.store.create_chat()
+        keep(cabinet, chat.id)
+        keep(cabinet, chat.id + 1)
+    assert cabinet.chat_ids() == {chat.id}
