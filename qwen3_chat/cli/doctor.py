@@ -23,6 +23,7 @@ from rich.cells import set_cell_size
 
 from qwen3_chat import __version__
 from qwen3_chat.cli.calibrate import CalibrationFacts, measure, show
+from qwen3_chat.cli.doctor_servers import ServerFacts, ask_servers, server_lines
 from qwen3_chat.cli.machine import look
 from qwen3_chat.cli.options import ModelChoice
 from qwen3_chat.config import paths_from
@@ -71,6 +72,7 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     sources: list[SourceFacts]
     problems: list[Problem]
     calibration: CalibrationFacts | None = None
+    servers: list[ServerFacts] = []
 
 
 def examine(as_json: bool, fix: bool = False, calibrated: ModelChoice | None = None) -> None:
@@ -86,6 +88,7 @@ def examine(as_json: bool, fix: bool = False, calibrated: ModelChoice | None = N
     sources = asyncio.run(_ask_sources(os.environ))
     hardware = look(paths.engine_log)
     facts = _facts(hardware, paths.models, sources)
+    facts = msgspec.structs.replace(facts, servers=ask_servers(paths.settings_file))
     if as_json:
         if calibrated:
             facts = replace(facts, calibration=measure(calibrated))
@@ -221,6 +224,8 @@ def _print(facts: DoctorFacts) -> None:
     free = "?" if facts.disk_free_bytes is None else write_size(facts.disk_free_bytes)
     _row("doctor.disk", [t("doctor.disk_line", free=free, folder=facts.models_folder)])
     _row("doctor.network", [_source_line(source) for source in facts.sources])
+    if facts.servers:
+        _row("doctor.servers", server_lines(facts.servers))
     print()
     if not facts.problems:
         print(t("doctor.all_well"))

@@ -100,12 +100,14 @@ def _rows_of_one_that_is_up(
     row: ServerRow, profile: ServerProfile, state: ServerState
 ) -> Iterator[ServerRow]:
     """Give a row for each model to choose from, or only one where the profile has chosen already."""
+    from qwen3_chat.engine.remote.served_model import short_name
+
     latency = t("ui.server.latency", milliseconds=round(state.latency_s * 1000))
     names = [profile.model] if profile.model else list(state.models)
     serves = t("ui.server.serves", name=row.title, models=_listed(state.models))
     row = replace(row, is_up=True, about=(serves, *(lack.sentence for lack in state.lacks)))
     for name in names[:MOST_ROWS]:
-        detail = SEPARATOR.join((t("ui.server.up"), name, state.label, latency))
+        detail = SEPARATOR.join((t("ui.server.up"), latency, short_name(name), state.label))
         choice = row.choice if profile.model else replace(row.choice, model=name)
         yield replace(row, detail=detail, choice=choice)
 

@@ -831,4 +831,8 @@ TEXTS = {
     "ui.tip.tag.no_think": "Part of a message: don't think from here on",
     "wording.line": "1 line",
     "wording.lines": "{count} lines",
+    "ui.key.editor": "Editor",
+    "ui.tip.editor": "Write the message in your own editor ($VISUAL, $EDITOR)",
+    "ui.editor.none": "No editor was found; set $VISUAL or $EDITOR.",
+    "ui.editor.failed": "{command} did not end well ({reason}); the message stays as it was.",
 }

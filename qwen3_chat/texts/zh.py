@@ -821,4 +821,8 @@ TEXTS = {
     "ui.tip.tag.no_think": "写在消息里：从这里开始不思考",
     "wording.line": "1 行",
     "wording.lines": "{count} 行",
+    "ui.key.editor": "编辑器",
+    "ui.tip.editor": "用自己的编辑器写消息（$VISUAL、$EDITOR）",
+    "ui.editor.none": "找不到编辑器，请设置 $VISUAL 或 $EDITOR。",
+    "ui.editor.failed": "{command} 没有正常结束（{reason}），消息保持原样。",
 }

@@ -18,8 +18,9 @@ from qwen3_chat.texts import t
 from qwen3_chat.wording import SEPARATOR, byte_speed, duration
 
 MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24, 11, 8, 18, 10
-SERVER_CELLS = 36
+SERVER_CELLS = 24
 BAR_CELLS = 24
+QUANTS_CELLS = 64
 PICK_MARK, IN_USE_MARK = "★", "▶"
 COLOURS = {Fit.GOOD: "$success", Fit.TIGHT: "$warning", Fit.SLOW: "$warning", Fit.TOO_LARGE: "$error"}
 DIM = "$foreground 68%"
@@ -127,12 +128,19 @@ def origin_line(offer: Offer) -> str:
 
 
 def quants_line(row: ModelRow, chosen: int) -> Content:
-    """Write every quant of a model in the colour of its fit, the chosen one inverted."""
-    line = Content.styled(t("ui.models.quants") + "  ", DIM)
-    for at, offer in enumerate(row.offers):
-        text = f" {offer.assessment.quant}{'●' if offer.file else ''} "
-        colour = COLOURS[offer.assessment.fit]
-        line += Content.styled(plain(text), f"{colour} reverse bold" if at == chosen else colour)
+    """Write the quants of a model in the colour of their fit, the chosen one inverted; those that fit."""
+    texts = [plain(f" {one.assessment.quant}{'●' if one.file else ''} ") for one in row.offers]
+    first = 0
+    while sum(map(cell_len, texts[first : chosen + 1])) > QUANTS_CELLS:
+        first += 1
+    line = Content.styled(t("ui.models.quants") + (" ‹" if first else "  "), DIM)
+    room = QUANTS_CELLS
+    for at in range(first, len(texts)):
+        room -= cell_len(texts[at])
+        if room < 0:
+            return line + Content.styled("›", DIM)
+        colour = COLOURS[row.offers[at].assessment.fit]
+        line += Content.styled(texts[at], f"{colour} reverse bold" if at == chosen else colour)
     return line
 
 

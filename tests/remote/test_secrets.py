@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import Store
 from qwen3_chat.texts import t
+from tests.e2e.conftest import Program
 from tests.remote.imitations import Imitation
 from tests.remote.talking import ask, hear, talking_to
 from tests.remote.wire_server import Fault, Reply, Request, json_reply, running
@@ -46,6 +48,58 @@ async def test_a_key_reaches_the_server_and_nothing_else(
     shown += [caplog.text, *capfd.readouterr()]
     assert len(shown) > 10
     assert not any(SECRET in text for text in shown)
+
+
+KEY, HEADER, PROXY_WORD = "sk-key-52e1", "header-77aa word", "sk-proxy-9c0b"
+SETTINGS = """
+[servers.box]
+url = "{url}"
+key = "file:{key_file}"
+headers = {{ X-Pass = "env:TEAM_PASS" }}
+
+[servers.closed]
+url = "{closed}"
+key = "env:TEAM_KEY"
+headers = {{ X-Pass = "env:TEAM_PASS" }}
+
+[servers.behind]
+url = "http://127.0.0.2:9"
+key = "env:TEAM_KEY"
+proxy = "env:TEAM_PROXY"
+"""
+COMMANDS = [
+    ("ask", "--endpoint", "box", "--jsonl", "How many?"),
+    ("ask", "--endpoint", "closed", "How many?"),
+    ("ask", "--endpoint", "behind", "How many?"),
+    *(("export", "last", "--thinking", "full", "--format", form) for form in ("md", "html", "json", "txt")),
+    ("chats", "--json"),
+    ("doctor",),
+    ("doctor", "--json"),
+]
+
+
+async def test_no_secret_of_a_profile_shows_anywhere(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The whole program from outside: store, exports, logs, error messages, doctor."""
+    monkeypatch.setenv("TEAM_KEY", KEY)
+    monkeypatch.setenv("TEAM_PASS", HEADER)
+    monkeypatch.setenv("TEAM_PROXY", f"http://me:{PROXY_WORD}@127.0.0.1:9")
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    key_file.chmod(0o600)
+    quoting = json_reply({"error": {"message": f"{KEY} may not do that, nor {HEADER}"}}, 400)
+    async with running(Imitation(ServerKind.LLAMA_SERVER)) as wire, running(lambda _: quoting) as closed:
+        settings = program.home / "config" / "config.toml"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(SETTINGS.format(url=wire.url, closed=closed.url, key_file=key_file))
+        ran = [await asyncio.to_thread(program.run, *command) for command in COMMANDS]
+        sent = [(one.headers["authorization"], one.headers["x-pass"]) for one in wire.requests]
+    assert set(sent) == {(f"Bearer {KEY}", HEADER)}
+    assert [done.returncode for done in ran] == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert "••• may not do that" in ran[1].stderr
+    shown = [text for done in ran for text in (done.stdout, done.stderr)] + files_in(program.home)
+    assert [text for text in shown if any(secret in text for secret in (KEY, HEADER, PROXY_WORD))] == []
 
 
 FAILURES = [

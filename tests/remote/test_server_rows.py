@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ async def test_servers_are_listed_at_once_and_their_states_follow(tmp_path: Path
     ]
     box, down, keyless, wrong = last
     assert (box.is_up, box.choice, box.root) == (True, ServedModel("box", "Qwen/Qwen3-8B"), wire.url)
-    assert box.detail.startswith("up · Qwen/Qwen3-8B · SGLang · ")
+    assert re.fullmatch(r"up · \d+ ms · Qwen3-8B · SGLang", box.detail)
     assert box.about[0] == "box serves Qwen/Qwen3-8B."
     assert "It has no limit for the thinking, which ends when the model ends it." in box.about
     assert (down.is_up, down.detail) == (False, "down")

@@ -16,6 +16,11 @@ _QUANT = re.compile(r"[-._](?P<quant>I?Q\d\w*|BF16|F16|F32)$", re.IGNORECASE)
 _ONE_MODE = re.compile(r"(?P<mode>thinking|instruct)-25\d\d", re.IGNORECASE)
 
 
+def short_name(model_id: str) -> str:
+    """Return what servers call a model, without folders and file ending."""
+    return re.split(r"[/\\]", model_id.rstrip("/\\"))[-1].removesuffix(".gguf")
+
+
 @dataclass(frozen=True, slots=True)
 class ServedModel:
     """What the server said; 0 and empty texts are not told.
@@ -40,8 +45,7 @@ class ServedModel:
     @property
     def name(self) -> str:
         """The model's name without folders, file ending and quant."""
-        file_name = re.split(r"[/\\]", self.model_id.rstrip("/\\"))[-1].removesuffix(".gguf")
-        return _QUANT.sub("", file_name) or self.model_id
+        return _QUANT.sub("", short_name(self.model_id)) or self.model_id
 
     @property
     def switches_thinking(self) -> bool:

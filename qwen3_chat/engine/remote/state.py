@@ -27,10 +27,11 @@ class ServerState:
 
 
 async def look_at(settings: RemoteSettings, clock: Callable[[], float] = monotonic) -> ServerState:
-    """Ask a server for its models, once."""
+    """Ask a server for its models, twice: the second time tells how soon it answers once it is reached."""
     transport = Transport(settings.endpoint, settings.access, BRIEF)
-    began_s = clock()
     try:
+        await served_names(transport, settings.kind)
+        began_s = clock()
         kind, names = await served_names(transport, settings.kind)
     except EngineError as error:
         return ServerState(failure=str(error))
