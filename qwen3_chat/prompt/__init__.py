@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from qwen3_chat.prompt.context_plan import ContextPolicy, Plan, answer_reserve_tokens, plan
+from qwen3_chat.prompt.context_plan import (
+    ContextPolicy,
+    Plan,
+    answer_reserve_tokens,
+    plan,
+    turn_reserve_tokens,
+)
 from qwen3_chat.prompt.thinking_mode import ModeDecision, decide_mode, mode_in_force, only_a_tag, typed_mode
 
 __all__ = [
@@ -14,5 +20,6 @@ __all__ = [
     "mode_in_force",
     "only_a_tag",
     "plan",
+    "turn_reserve_tokens",
     "typed_mode",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.request import Measure
 
 
@@ -46,6 +46,14 @@ class Plan:
 def answer_reserve_tokens(n_ctx: int) -> int:
     """Return how many cells are kept free for an answer: 512, or an eighth of a small context."""
     return min(512, n_ctx // 8)
+
+
+def turn_reserve_tokens(n_ctx: int, mode: ThinkingMode) -> int:
+    """Return how many cells a turn is to find free: the answer's, and some to think before it.
+
+    Where the thinking needs more than that, it is ended so that the answer has its own.
+    """
+    return answer_reserve_tokens(n_ctx) + (min(1024, n_ctx // 8) if mode is ThinkingMode.THINK else 0)
 
 
 def plan(

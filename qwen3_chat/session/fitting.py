@@ -10,7 +10,7 @@ from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineFailed, Notice
-from qwen3_chat.prompt import ContextPolicy, Plan, answer_reserve_tokens, plan
+from qwen3_chat.prompt import ContextPolicy, Plan, answer_reserve_tokens, plan, turn_reserve_tokens
 from qwen3_chat.request import ChatRequest, Measure
 from qwen3_chat.session.summary import Summary, summary_tokens, with_summary
 from qwen3_chat.session.turn_events import ContextExceeded, LeftOut, SessionEvent
@@ -159,7 +159,9 @@ class Fitting:
 
     @property
     def _reserve_tokens(self) -> int:
-        return answer_reserve_tokens(self._n_ctx)
+        if self._whole.prefix is not None:  # what there is to think has been thought, at least in part
+            return answer_reserve_tokens(self._n_ctx)
+        return turn_reserve_tokens(self._n_ctx, self._whole.mode)
 
     async def _fits(self, request: ChatRequest) -> Measure | None:
         """Count; a request that fits becomes the one that is sent."""

@@ -53,6 +53,7 @@ class Summary:
             max_tokens=room,
             thinking_budget=None,
             prefix=None,
+            chat_id=None,  # nothing of it is worth keeping
         )
         made = plan(request.messages, await self._engine.measure(request), n_ctx, room)
         sent = tuple(message for i, message in enumerate(request.messages) if i not in made.left_out)

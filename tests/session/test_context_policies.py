@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice
-from qwen3_chat.prompt import ContextPolicy, answer_reserve_tokens
+from qwen3_chat.prompt import ContextPolicy, turn_reserve_tokens
 from qwen3_chat.request import ChatRequest, Measure
 from qwen3_chat.session import (
     ChatSession,
@@ -29,7 +29,7 @@ from tests.fakes import MODEL, FakeEngine, finished
 ASK, DROP, SUMMARISE, ENLARGE = ContextPolicy
 HEADER_TOKENS, REPLY_HEADER_TOKENS = 5, 7
 N_CTX = MODEL.n_ctx
-RESERVE = answer_reserve_tokens(N_CTX)
+RESERVE = turn_reserve_tokens(N_CTX, ThinkingMode.THINK)
 SUMMARY = "They spoke of 99 things."
 
 
@@ -76,11 +76,11 @@ def contents(messages: tuple[ChatMessage, ...]) -> list[str]:
     return [f"{message.role.value[0]}:{message.content[:3]}" for message in messages]
 
 
-LONG_CHAT = [f"{number}:".ljust(155, "a") for number in range(1, 6)]
-"""Five questions; with replies of 40, a turn has 205 tokens, so the fifth question fits no more."""
+LONG_CHAT = [f"{number}:".ljust(120, "a") for number in range(1, 6)]
+"""Five questions; with replies of 40, a turn has 170 tokens, so the fifth question fits no more."""
 WITHOUT = len("Be brief.") + HEADER_TOKENS + REPLY_HEADER_TOKENS
-TURN = 155 + 40 + 2 * HEADER_TOKENS
-WHOLE = WITHOUT + 4 * TURN + 155 + HEADER_TOKENS
+TURN = 120 + 40 + 2 * HEADER_TOKENS
+WHOLE = WITHOUT + 4 * TURN + 120 + HEADER_TOKENS
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
         if not started:
             return
         sent = engine.requests[-1]
-        assert (await engine.measure(sent)).total + answer_reserve_tokens(n_ctx) <= n_ctx
+        assert (await engine.measure(sent)).total + turn_reserve_tokens(n_ctx, sent.mode) <= n_ctx
         told = [event for event in events if isinstance(event, LeftOut)]
         not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
         assert not_sent == (len(told[-1].ids) if told else 0)

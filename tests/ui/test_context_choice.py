@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.events import AnswerDelta
+from qwen3_chat.events import AnswerDelta, EngineEvent
 from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t
@@ -16,7 +16,7 @@ QUESTIONS = ("One", "Two", "Three")
 
 def cramped() -> FakeEngine:
     """An engine whose context holds four messages and a reserve."""
-    engine = FakeEngine(tokens_per_message=200)
+    engine = FakeEngine(tokens_per_message=180)
     engine.most_n_ctx = 4000
     return engine
 
@@ -81,7 +81,7 @@ async def test_what_is_not_sent_stays_greyed_when_the_chat_is_opened_again(start
 
 
 async def test_a_reply_goes_on_in_its_place_with_what_was_said_since_below_it(start: Start) -> None:
-    stopped = [AnswerDelta("It is"), finished(StopReason.CANCELLED)]
+    stopped: list[EngineEvent] = [AnswerDelta("It is"), finished(StopReason.CANCELLED)]
     engine = FakeEngine(REPLY, REPLY, stopped, tokens_per_message=150)
     async with start(engine) as harness:
         for question in QUESTIONS:
