@@ -153,3 +153,12 @@ def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: 
     row = connection.execute("SELECT chat_id FROM messages WHERE id = ?", (message_id,)).fetchone()
     if row is None or row["chat_id"] != chat_id:
         raise StoreError("store.no_such_message", message_id=message_id)
+
+
+def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
+    """Return the contents of the user's latest messages in all chats, oldest first."""
+    rows = connection.execute(
+        "SELECT content FROM messages WHERE role = 'user' AND deleted_at IS NULL ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return tuple(row["content"] for row in rows)[::-1]

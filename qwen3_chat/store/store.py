@@ -97,6 +97,10 @@ class Store:
         """Return one message."""
         return await self._database.read(messages.get, message_id)
 
+    async def latest_questions(self, limit: int = 200) -> tuple[str, ...]:
+        """Return what was asked last in all chats, oldest first."""
+        return await self._database.read(messages.latest_questions, limit)
+
     async def children(self, chat_id: int, parent_id: int | None) -> tuple[StoredMessage, ...]:
         """Return the messages that follow one, oldest first; the chat's first messages for None."""
         return await self._database.read(messages.children, chat_id, parent_id)

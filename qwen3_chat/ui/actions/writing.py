@@ -38,6 +38,18 @@ class WritingActions(ConversationScreen):
         """Begin without counted attachments."""
         self._counts: dict[Attachment, Count] = {}
 
+    def show_chat(self) -> None:
+        """Have the history go on to the other chats behind what was asked in this one."""
+        super().show_chat()
+        self._recall()
+
+    @work(group="recall", exclusive=True)
+    async def _recall(self) -> None:
+        with telling(self):
+            asked = await self.store.latest_questions()
+            here = [one.message.content for one in self.session.messages if one.message.role is Role.USER]
+            self.input.remember([*(one for one in asked if one not in here), *here])
+
     # commands
 
     @property

@@ -9,6 +9,7 @@ from textual import events
 from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import var
+from textual.screen import Screen
 from textual.widgets import TextArea
 
 from qwen3_chat.attachments import Attachment, joined, parted
@@ -17,6 +18,9 @@ from qwen3_chat.texts import t
 from qwen3_chat.ui.completing import Trigger, Wanted, command_typed, trigger, unescaped
 from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.widgets.completion_list import CompletionList
+
+JOINERS = "\u200c\u200d"
+"""What holds the parts of an emoji or of a ligature together; Textual takes it for unprintable."""
 
 LONG_PASTE_LINES = 30
 LONG_PASTE_CHARACTERS = 4_000
@@ -81,6 +85,17 @@ class ChatInput(TextArea):
         self._history = InputHistory()
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
         """What was sent last: as a whole, what of it was typed, what was attached."""
+
+    def on_mount(self) -> None:
+        """Keep the terminal's own cursor at ours, also where only the layout has moved it.
+
+        That is where an input method shows its candidates; Textual moves it with the text only.
+        """
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._place_terminal_cursor)
+
+    def _place_terminal_cursor(self, _screen: Screen[object]) -> None:
+        if self.has_focus:
+            self.app.cursor_position = self.cursor_screen_offset
 
     def watch_enter_sends(self, enter_sends: bool) -> None:
         """Say which key sends and which begins a new line."""
@@ -172,6 +187,9 @@ class ChatInput(TextArea):
                 self._submit()
             else:
                 self.insert("\n")
+        elif event.character is not None and event.character in JOINERS:
+            event.prevent_default().stop()
+            self.insert(event.character)
         elif (
             event.key == "backspace"
             and self.attachments

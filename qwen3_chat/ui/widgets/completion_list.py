@@ -25,6 +25,8 @@ class CompletionList(OptionList, can_focus=False):
         background: $panel;
         display: none;
         &.-open { display: block; }
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
         & > .option-list--option { padding: 0 1; }
     }
     """
