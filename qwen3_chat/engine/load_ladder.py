@@ -45,6 +45,8 @@ def trouble_of(error: EngineError) -> Trouble | None:
             return Trouble.MEMORY
         case "engine.signalled":  # C++ ends like this where `new` fails
             return Trouble.MEMORY if error.values["name"] == "SIGABRT" else Trouble.GPU
+        case "engine.bug":
+            return Trouble.MEMORY if error.values["error"] == "MemoryError" else None
         case "engine.aborted":
             return Trouble.GPU
         case "engine.evaluation_failed":

@@ -110,6 +110,8 @@ def test_what_the_user_wants_is_never_given_up() -> None:
         (EngineError("engine.context_refused", reason="failed to allocate buffer"), Trouble.MEMORY),
         (EngineError("engine.evaluation_failed", status=-2), Trouble.MEMORY),
         (EngineError("engine.evaluation_failed", status=-3), Trouble.GPU),
+        (EngineError("engine.bug", error="MemoryError"), Trouble.MEMORY),
+        (EngineError("engine.bug", error="KeyError"), None),
         (EngineDied("engine.out_of_memory", reason="CUDA error: out of memory"), Trouble.MEMORY),
         (EngineDied("engine.killed", name="SIGKILL"), Trouble.MEMORY),
         (EngineDied("engine.signalled", name="SIGABRT"), Trouble.MEMORY),
