@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice
+from qwen3_chat.engine.worker.thread_guard import ThreadGuard
 from qwen3_chat.engine.worker.thread_trial import try_threads
 from tests.engine.in_process import forget, opened, reply_to, rest
 from tests.engine.requests import ask, said
@@ -38,6 +39,48 @@ def test_the_fastest_of_late_is_chosen(noted: list[tuple[int, float]], best: int
     for n_threads, token_s in noted:
         choice.note(n_threads, token_s)
     assert choice.best == best
+
+
+def played(guard: ThreadGuard, times_s: Callable[[int], float], first: int, n_tokens: int) -> list[int]:
+    """Write a reply; return the numbers of threads that it went through."""
+    threads = [first]
+    for _ in range(n_tokens):
+        if (other := guard.note(times_s(threads[-1]))) is not None:
+            threads.append(other)
+    return threads
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "expected"),
+    [
+        ({4: 0.1}, {4: 0.1}, [4]),
+        ({4: 0.1}, {4: 0.15}, [4]),  # slower, but no collapse
+        ({4: 0.1}, {4: 2.0, 3: 0.12}, [4, 3]),
+        ({4: 0.1}, {4: 2.0, 3: 2.0}, [4, 3, 4]),  # it was not the threads
+        ({4: 0.1}, {4: 2.0, 3: 0.9, 2: 0.1}, [4, 3]),
+    ],
+)
+def test_a_reply_goes_on_with_fewer_threads_when_the_speed_collapses(
+    before_s: dict[int, float], after_s: dict[int, float], expected: list[int]
+) -> None:
+    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4))
+    assert played(guard, before_s.__getitem__, 4, 40) == [4]
+    assert played(guard, after_s.__getitem__, 4, 60) == expected
+
+
+def test_a_reply_takes_its_threads_back_when_the_other_work_is_over() -> None:
+    choice = ThreadChoice((2, 3, 4), 4)
+    guard = ThreadGuard(choice)
+    played(guard, lambda n: 0.1, 4, 40)
+    assert played(guard, {4: 2.0, 3: 0.12}.__getitem__, 4, 40) == [4, 3]
+    assert choice.best == 3
+    assert played(guard, {4: 0.08, 3: 0.1}.__getitem__, 3, 200) == [3, 4]
+
+
+def test_a_context_that_grows_is_no_collapse() -> None:
+    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4))
+    times_s = iter([0.01 * (1 + depth / 1000) for depth in range(8000)])
+    assert played(guard, lambda n: next(times_s), 4, 8000) == [4]
 
 
 def test_what_is_tried_holds_the_default_and_every_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 
 from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
 from qwen3_chat.engine.worker.batch import Batch
+from qwen3_chat.engine.worker.thread_guard import ThreadGuard
 from qwen3_chat.errors import EngineError
 
 MOST_OUTPUTS = 8
@@ -41,6 +42,8 @@ class Context:
         self.pointer = pointer
         self.layout = layout
         """What a cell's content depends on besides the tokens."""
+        self.guard: ThreadGuard | None = None
+        """What decides on threads while a reply is written."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
         self._sequences: list[list[int]] = [[], [], [], []]
         self._chunk_tokens = chunk_tokens
@@ -196,6 +199,7 @@ class Context:
 
     def append(self, token: int) -> None:
         """Evaluate one token; raises as `evaluate` does. Its output is the last."""
+        begun_s = time.perf_counter()
         self._next[0] = token
         status: int = L.llama_decode(self.pointer, self._batch_of_next)
         if status == _NO_ROOM:
@@ -203,6 +207,8 @@ class Context:
         self._sequences[_LIVE].append(token)
         if status:
             self._check(status, _LIVE)
+        if self.guard and (n_threads := self.guard.note(time.perf_counter() - begun_s)):
+            self.set_threads(n_threads, n_threads)
 
     def append_with_guess(self, token: int, guess: Sequence[int]) -> None:
         """Evaluate a token and a guess of what follows, as one batch with an output for each.

@@ -19,6 +19,7 @@ from qwen3_chat.engine.worker.outbox import Outbox
 from qwen3_chat.engine.worker.prompt_ids import count_messages
 from qwen3_chat.engine.worker.reply import Reply, with_budget
 from qwen3_chat.engine.worker.snapshots import Snapshots
+from qwen3_chat.engine.worker.thread_guard import ThreadGuard
 from qwen3_chat.engine.worker.thread_trial import try_threads
 from qwen3_chat.engine.worker.tuner import Tuner
 from qwen3_chat.errors import EngineError, Qwen3ChatError
@@ -102,7 +103,9 @@ class Desk:
 
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
         load_s, self._load_s = self._load_s, 0.0
-        reply = Reply(self._loaded(), request, job, load_s)
+        loaded = self._loaded()
+        loaded.context.guard = ThreadGuard(loaded.threads) if loaded.threads else None
+        reply = Reply(loaded, request, job, load_s)
         if self._snapshots is None or request.chat_id is None:
             yield from reply.events()
         else:
