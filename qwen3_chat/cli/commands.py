@@ -24,8 +24,10 @@ from qwen3_chat.cli.options import (
     Model,
     ModelChoice,
     Policy,
+    Ram,
     Server,
     Threads,
+    Vram,
 )
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
@@ -48,6 +50,8 @@ def chat(
     cpu_moe: CpuMoe = None,
     kv_type: KvTypeOption = None,
     context_policy: Policy = None,
+    vram: Vram = None,
+    ram: Ram = None,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
     """Open the terminal application."""
@@ -56,9 +60,8 @@ def chat(
 
         typer.echo(f"qwen3-chat {__version__}")
         raise typer.Exit
-    choice = ModelChoice(
-        demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
-    )
+    model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
+    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
     if context.invoked_subcommand is not None:
         if choice != ModelChoice() or chat is not None:
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
@@ -193,8 +196,8 @@ def models(
         str | None, typer.Argument(metavar="[REPOSITORY]", help="cli.option.repository")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
-    vram: Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")] = None,
-    ram: Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")] = None,
+    vram: Vram = None,
+    ram: Ram = None,
     ctx: Annotated[
         int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.models_ctx")
     ] = None,

@@ -14,7 +14,8 @@ from qwen3_chat.cli.server_rows import server_rows
 from qwen3_chat.cli.switching import engine_for
 from qwen3_chat.config import Paths, Settings
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.hardware import Hardware, probe
+from qwen3_chat.fit import Machine
+from qwen3_chat.hardware import Hardware, machine_like, probe
 from qwen3_chat.hub import HubFile, ModelPulled, WantedModel, find_wanted, hubs_from, pull
 from qwen3_chat.hub.patience import USUAL_PATIENCE
 from qwen3_chat.hub.pull import Report
@@ -42,7 +43,12 @@ def make_desk(session: ChatSession, started: ModelChoice, settings: Settings, pa
         make_engine=lambda choice: engine_for(choice, started, settings, paths),
         demo=LocalModel(DEMO_FILE),
         servers=partial(server_rows, paths.settings_file, started),
+        stated=None if (started.vram, started.ram) == (None, None) else partial(_stated, started),
     )
+
+
+def _stated(started: ModelChoice, this: Machine) -> Machine:
+    return machine_like(started.vram, started.ram, this)
 
 
 async def _look(session: ChatSession, paths: Paths) -> Hardware:

@@ -27,7 +27,8 @@ CpuMoe = Annotated[int | None, typer.Option("--cpu-moe", metavar="N", min=0, hel
 KvTypeOption = Annotated[
     KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
 ]
-
+Vram = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")]
+Ram = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
 Policy = Annotated[
     ContextPolicy | None,
     typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
@@ -36,7 +37,10 @@ Policy = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model is to run, and how; with nothing chosen the setting, the newest model, the demo."""
+    """Which model is to run, and how; with nothing chosen the setting, the newest model, the demo.
+
+    `vram` and `ram` describe another machine for the model screen.
+    """
 
     demo: bool = False
     model: str | None = None
@@ -49,3 +53,5 @@ class ModelChoice:
     context_policy: ContextPolicy | None = None
     cpu_moe: int | None = None
     kv_type: KvType | None = None
+    vram: str | None = None
+    ram: str | None = None

@@ -19,7 +19,7 @@ from qwen3_chat.wording import SEPARATOR, byte_speed, duration
 
 MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24, 11, 8, 18, 10
 SERVER_CELLS = 24
-BAR_CELLS = 24
+BAR_CELLS, PROGRESS_CELLS = 24, 16
 QUANTS_CELLS = 64
 PICK_MARK, IN_USE_MARK = "★", "▶"
 COLOURS = {Fit.GOOD: "$success", Fit.TIGHT: "$warning", Fit.SLOW: "$warning", Fit.TOO_LARGE: "$error"}
@@ -35,7 +35,7 @@ def fit_words(assessed: Assessment) -> str:
             return t("ui.models.slow")
         case Fit.TIGHT:
             where = t(f"ui.models.{assessed.plan.placement.value}")
-            return f"{where}, {write_context(assessed.plan.context).split()[0]}"
+            return f"{where} {write_context(assessed.plan.context).split()[0]}"
         case Fit.GOOD:
             return t(f"ui.models.{assessed.plan.placement.value}")
 
@@ -89,12 +89,12 @@ def download_words(download: Download) -> str:
 
 def status_words(downloads: Iterable[Download]) -> str:
     """Say in the status bar how far the models are that are being fetched."""
-    return SEPARATOR.join(f"⭳ {' '.join(one.key)} {download_words(one)}" for one in downloads)
+    return SEPARATOR.join(f"{' '.join(one.key)} {download_words(one)}" for one in downloads)
 
 
 def progress_line(download: Download) -> Content:
     """Write all that is known of a download's progress."""
-    done = round(download.fraction * BAR_CELLS)
+    done = round(download.fraction * PROGRESS_CELLS)
     facts = [f"{download.fraction:.0%}"]
     if download.total_bytes:
         facts.append(f"{write_size(download.done_bytes)} / {write_size(download.total_bytes)}")
@@ -104,7 +104,7 @@ def progress_line(download: Download) -> Content:
             facts.append(t("pull.left", time=duration(download.left_s)))
     elif download.phase in (Phase.PAUSED, Phase.FAILED):
         facts.append(t("ui.models.is_paused"))
-    return _bar(done, BAR_CELLS, "$accent") + Content("  " + SEPARATOR.join(facts))
+    return _bar(done, PROGRESS_CELLS, "$accent") + Content("  " + SEPARATOR.join(facts))
 
 
 def reason_line(row: ModelRow, offer: Offer, machine_pick: str = "") -> Content:

@@ -65,7 +65,7 @@ class ModelActions(TurnActions):
         """Choose a model, or fetch one."""
         assert self.desk is not None
         self.app.clear_notifications()
-        choice = await self.app.push_screen_wait(ModelsScreen(self.desk, self.session.engine.model))
+        choice = await self.app.push_screen_wait(ModelsScreen(self.desk, lambda: self.session.engine.model))
         if choice is not None:
             self.switch(choice)
         elif self._arrived is not None and self._awaits_a_model:

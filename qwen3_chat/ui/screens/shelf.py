@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -64,10 +64,10 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
     options = getters.query_one(OptionList)
     detail = getters.query_one(ModelDetail)
 
-    def __init__(self, desk: ModelDesk, loaded: LoadedModel | None) -> None:
+    def __init__(self, desk: ModelDesk, loaded_model: Callable[[], LoadedModel | None]) -> None:
         super().__init__()
         self.desk = desk
-        self.loaded = loaded
+        self._loaded_model = loaded_model
         self.disk: tuple[DiskModel, ...] = ()
         self.machine: Machine | None = None
         self.model_list: ModelList | None = None
@@ -153,6 +153,11 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
     # what is shown
 
     @property
+    def loaded(self) -> LoadedModel | None:
+        """The model in use; it may become ready while the screen is open."""
+        return self._loaded_model()
+
+    @property
     def highlighted_id(self) -> str | None:
         """The line that the keys act on."""
         option = self.options.highlighted_option
@@ -206,7 +211,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
             self.refresh_bindings()
             return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
-            self.detail.show(said=self.asking)
+            self.detail.show(reason=self.asking)
             self.refresh_bindings()
             return
         offer = self.offer(line)
@@ -214,13 +219,15 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         pick = str(found.recommendation.reason) if offer.key == found.pick else ""
         download = self.desk.downloads.states.get(offer.key)
         self.detail.show(
-            reason=model_lines.reason_line(line, offer, pick),
+            reason=Content.styled(plain(self.asking), "$warning bold")
+            if self.asking
+            else model_lines.reason_line(line, offer, pick),
             quants=model_lines.quants_line(line, offer_of(line, self.quants)),
             context=model_lines.context_line(CONTEXT_STEPS, self.n_ctx_step),
             memory=model_lines.progress_line(download)
             if download and download.phase is not Phase.DONE
             else model_lines.memory_line(self.machine, offer.assessment),
-            said=self.asking or self._said(offer, download),
+            said="" if self.asking else self._said(offer, download),
         )
         self.refresh_bindings()
 

@@ -18,8 +18,8 @@ class ModelDetail(Vertical):
         background: $surface;
         border-top: solid $primary 40%;
         Static { height: 1; }
-        #model-reason { height: 2; }
-        #model-said { height: 2; color: $accent; }
+        #model-reason { height: 3; }
+        #model-said { color: $accent; }
     }
     """
     NAMES = ("reason", "quants", "context", "memory", "said")
