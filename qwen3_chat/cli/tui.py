@@ -57,6 +57,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
             settings,
             replace(desk, make_engine=lambda wanted: notices.of(desk.make_engine(wanted))),
         )
+        screen.prompts_file = paths.config / "prompts.toml"
         app = ChatApp(
             screen,
             themes.themes,

@@ -108,5 +108,6 @@ class ChatTree:
             self._session.messages = await self._store.branch(chat.id)
 
     def _place(self, message_id: int) -> int:
+        """Return the place of a message in the branch, the end of it for one that is not there."""
         ids = [stored.id for stored in self._session.messages]
-        return ids.index(message_id)
+        return ids.index(message_id) if message_id in ids else len(ids)

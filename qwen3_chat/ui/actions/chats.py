@@ -30,7 +30,10 @@ class ChatActions(TurnActions):
             case "export":
                 return False
             case "hit" if self.is_ready:
-                return bool(self.transcript.searched) and len(self._hits) > 1 and self.transcript.has_focus
+                is_among = (
+                    bool(self.transcript.searched) and self.transcript.has_focus and len(self._hits) > 1
+                )
+                return None if is_among and self.is_answering else is_among
             case "page_up" | "page_down" if self.is_ready:
                 return not self.sidebar.has_focus_within
             case _:
@@ -38,6 +41,8 @@ class ChatActions(TurnActions):
 
     def action_new_chat(self) -> None:
         """Leave this chat as it is and begin another."""
+        if self.moving.locked():
+            return  # it is being left already
         self.session.start_new()
         self.versions = Versions()
         self.turn.notices.clear()
@@ -62,7 +67,7 @@ class ChatActions(TurnActions):
         if self.has_class("-sidebar"):
             self.sidebar.find(self.sidebar.open_chat)
 
-    @work(group="chats", exclusive=True)
+    @work(group="chats")
     async def action_chats(self) -> None:
         """Choose a stored chat and go on with it."""
         self.app.clear_notifications()
@@ -109,24 +114,30 @@ class ChatActions(TurnActions):
             self.action_new_chat()
             self.sidebar.line.focus()
 
-    @work(group="chats", exclusive=True)
+    @work(group="chats")
     async def go_to(self, choice: ChatChoice) -> None:
         """Go on with a chat, at what was searched for in it."""
         await self._go_to(choice)
 
     async def _go_to(self, choice: ChatChoice) -> None:
-        with telling(self):
-            self.transcript.searched = ""
-            if self.session.chat is None or choice.chat_id != self.session.chat.id or not choice.hits:
-                await self.session.resume(choice.chat_id)
-            self.turn.notices.clear()
-            self._hits = choice.hits
-            if choice.hits:
-                await self._show_hit(choice.hits[-1], choice.query)
-            else:
-                await self.show_versions()
-                self.show_chat()
-                self.input.focus()
+        async with self.moving:
+            if self.is_answering:
+                return
+            with telling(self):
+                await self._bring_in(choice)
+
+    async def _bring_in(self, choice: ChatChoice) -> None:
+        self.transcript.searched = ""
+        if self.session.chat is None or choice.chat_id != self.session.chat.id or not choice.hits:
+            await self.session.resume(choice.chat_id)
+        self.turn.notices.clear()
+        self._hits = choice.hits
+        if choice.hits:
+            await self._show_hit(choice.hits[-1], choice.query)
+        else:
+            await self.show_versions()
+            self.show_chat()
+            self.input.focus()
 
     async def _show_hit(self, hit: SearchHit, query: str) -> None:
         if hit.message_id not in {stored.id for stored in self.session.messages}:
@@ -135,13 +146,15 @@ class ChatActions(TurnActions):
         self.show_chat()
         self.call_after_refresh(self.transcript.show_hit, hit.message_id, query, hit.in_reasoning)
 
-    @work(group="chats", exclusive=True)
+    @work(group="chats")
     async def action_hit(self, step: int) -> None:
         """Go to the next or the previous message that holds what was searched for."""
-        ids = [hit.message_id for hit in self._hits]
-        at = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
-        with telling(self):
-            await self._show_hit(self._hits[(at + step) % len(ids)], self.transcript.searched)
+        async with self.moving:
+            ids = [hit.message_id for hit in self._hits]
+            at = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
+            if ids and self.transcript.searched and not self.is_answering:
+                with telling(self):
+                    await self._show_hit(self._hits[(at + step) % len(ids)], self.transcript.searched)
 
     @on(ChatList.Renamed)
     async def _read_title(self) -> None:

@@ -129,9 +129,9 @@ class MessageActions(VariantActions, TurnActions):
             case "delete":
                 self._delete(stored)
             case "earlier":
-                self.step_version(stored.id, -1)
+                self.action_variant(-1)
             case "later":
-                self.step_version(stored.id, 1)
+                self.action_variant(1)
 
     def _edit(self, stored: StoredMessage) -> None:
         if self._edited is None:
@@ -194,25 +194,31 @@ class MessageActions(VariantActions, TurnActions):
 
     # deleting
 
-    @work(group="delete", exclusive=True)
+    @work(group="delete")
     async def _delete(self, stored: StoredMessage) -> None:
-        with telling(self):
-            self._deletions = (*self._deletions, await self.chat_tree.delete(stored.id))
-            self._text_at_deletion = self.input.text
-            await self.show_versions()
-            self.show_chat()
-            self.notify(t("ui.notice.message_deleted"))
+        async with self.moving:
+            if stored not in self.session.messages or self.is_answering:
+                return
+            with telling(self):
+                self._deletions = (*self._deletions, await self.chat_tree.delete(stored.id))
+                self._text_at_deletion = self.input.text
+                await self.show_versions()
+                self.show_chat()
+                self.notify(t("ui.notice.message_deleted"))
 
-    @work(group="delete", exclusive=True)
+    @work(group="delete")
     async def action_undo_deletion(self) -> None:
         """Bring back what was deleted last."""
-        with telling(self):
+        async with self.moving:
+            if not self._deletions or self.is_answering:
+                return
             *before, last = self._deletions
             self._deletions = tuple(before)
-            await self.chat_tree.restore(last)
-            await self.show_versions()
-            self.show_chat()
-            self.transcript.mark(last.message_ids[-1])
+            with telling(self):
+                await self.chat_tree.restore(last)
+                await self.show_versions()
+                self.show_chat()
+                self.transcript.mark(last.message_ids[-1])
 
     @on(ChatInput.Changed)
     def _typed(self) -> None:

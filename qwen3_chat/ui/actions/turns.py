@@ -64,7 +64,8 @@ class TurnActions(ConversationScreen):
         before = self.session.messages
         try:
             with telling(self):
-                await self.engine_wanted()
+                async with self.moving:
+                    await self.engine_wanted()
                 await self._run(events)
         finally:
             self.is_answering = False

@@ -18,19 +18,15 @@ class VariantActions(ConversationScreen):
             return None if is_possible and self.is_answering else is_possible
         return super().check_action(action, parameters)
 
-    def action_variant(self, step: int) -> None:
-        """Show another version of the marked message, or of the latest one that has some."""
-        versions = self.chosen_versions
-        if versions.count:
-            self.step_version(versions.ids[versions.shown], step)
-
-    @work(group="variant", exclusive=True)
-    async def step_version(self, message_id: int, step: int) -> None:
-        """Show another version of a message; a mark goes along."""
-        with telling(self):
-            other = self.versions.of(message_id).beside(step)
-            if other is not None and not self.is_answering:
-                is_marked = self.transcript.marked == message_id
+    @work(group="variant")
+    async def action_variant(self, step: int) -> None:
+        """Show another version of the marked message, or of the latest that has some; a mark goes along."""
+        async with self.moving:
+            other = self.chosen_versions.beside(step)
+            if other is None or self.is_answering:
+                return
+            is_marked = self.transcript.marked is not None
+            with telling(self):
                 await self.session.show_variant(other)
                 await self.show_versions()
                 self.show_chat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from pathlib import Path
 from time import monotonic
 
@@ -82,6 +83,8 @@ class ConversationScreen(ReadingScreen):
         self.is_answering = False
         self.chat_tree = ChatTree(session, store)
         self.versions = Versions()
+        self.moving = Lock()
+        """Held while another chat or branch is brought in: one such change is over before the next begins."""
         self.settings = settings
 
     def compose(self) -> ComposeResult:

@@ -1,4 +1,4 @@
-"""The top line: the chat's title, the app's name."""
+"""The top line: the chat's title, what is chosen for it, the app's name."""
 
 from __future__ import annotations
 
@@ -27,10 +27,17 @@ class TitleBar(Widget):
     """
 
     title: reactive[str] = reactive("")
+    note: reactive[str] = reactive("")
+    """What differs from the presets in this chat; left out where there is no room."""
 
     def render(self) -> RenderResult:
-        """Draw the title on the left, the name on the right."""
+        """Draw the title on the left, the name on the right, the note beside the title."""
         room = max(1, self.content_size.width - len(NAME) - 2)
         title = Content(plain(self.title)).truncate(room, ellipsis=True)
+        style = self.get_visual_style("title-bar--name")
+        if self.note and (left := room - title.cell_length - 3) > 8:
+            title = Content.assemble(title, "   ", (self.note, style)).truncate(
+                title.cell_length + 3 + left, ellipsis=True
+            )
         gap = " " * (self.content_size.width - title.cell_length - len(NAME))
-        return Content.assemble(title, gap, (NAME, self.get_visual_style("title-bar--name")))
+        return Content.assemble(title, gap, (NAME, style))

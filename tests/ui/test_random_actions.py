@@ -1,0 +1,191 @@
+"""Whatever the user does in whatever order while answers stream: nothing fails, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual import events
+
+from qwen3_chat.chat import StopReason
+from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed, ReasoningDelta
+from qwen3_chat.request import ChatRequest
+from qwen3_chat.ui.entries import entry_of
+from qwen3_chat.ui.screens.chat import ChatScreen
+from tests.fakes import FakeEngine, finished
+from tests.harness import Harness, open_app
+
+WORDS = [
+    "pears ",
+    "天气 ",
+    "**bold** ",
+    "`code` ",
+    "\n\n- item\n",
+    "\n\n```py\nx = 1\n```\n\n",
+    "é🙂 ",
+    "\n\n# h\n",
+]
+
+# Each with its weight: keys, or what is typed.
+ACTIONS: list[tuple[int, tuple[str, ...]]] = [
+    (10, ("p", "e", "a", "r", "enter")),
+    (4, ("天", "气", "enter")),
+    (2, ("h", "i", "ctrl+j", "x", "enter")),
+    (2, ("d", "r", "a", "f", "t")),
+    (2, ("/", "n", "o", "_", "t", "h", "i", "n", "k", "enter")),
+    (6, ("escape",)),
+    (6, ("ctrl+up",)),
+    (2, ("ctrl+down",)),
+    (3, ("ctrl+up", "e")),
+    (2, ("ctrl+up", "ctrl+up", "enter", "x", "enter")),
+    (3, ("ctrl+up", "r")),
+    (3, ("ctrl+up", "m")),
+    (2, ("ctrl+up", "c")),
+    (2, ("ctrl+up", "q")),
+    (2, ("ctrl+up", "b", "1")),
+    (3, ("ctrl+up", "d")),
+    (2, ("ctrl+up", "ctrl+up", "ctrl+up", "delete")),
+    (3, ("left",)),
+    (3, ("right",)),
+    (4, ("f2",)),
+    (4, ("f3",)),
+    (5, ("f5",)),
+    (3, ("f6",)),
+    (3, ("ctrl+t",)),
+    (2, ("ctrl+g",)),
+    (2, ("ctrl+o",)),
+    (2, ("f8",)),
+    (4, ("ctrl+z",)),
+    (3, ("ctrl+n",)),
+    (3, ("ctrl+r", "enter")),
+    (2, ("ctrl+r", "p", "e", "a", "r", "enter")),
+    (1, ("ctrl+r", "ctrl+d", "ctrl+z", "escape")),
+    (1, ("ctrl+r", "ctrl+d", "escape")),
+    (1, ("ctrl+r", "f2", "n", "a", "m", "e", "enter", "escape")),
+    (2, ("ctrl+b",)),
+    (1, ("ctrl+b", "天", "气", "enter")),
+    (1, ("n",)),
+    (2, ("pageup",)),
+    (2, ("pagedown",)),
+    (1, ("ctrl+home",)),
+    (1, ("ctrl+end",)),
+    (1, ("up",)),
+    (1, ("down",)),
+    (1, ("f1", "escape")),
+    (1, ("f9",)),
+    (1, ("ctrl+s",)),
+    (1, ("f4", "ctrl+v")),
+    (1, ("tab",)),
+]
+
+
+NAMES = {"/": "slash", "_": "underscore"}
+
+
+class StreamingEngine(FakeEngine):
+    """Writes a few dozen pieces of text at the pace of the event loop, until it is cancelled."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__()
+        self._rng = rng
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Read, think, answer; a reply that is continued comes again from its beginning."""
+        self.requests.append(request)
+        self.cancelled.clear()
+        rng = self._rng
+        yield PrefillProgressed(1, 10, 0)
+        before = request.prefix
+        if before is not None and before.reasoning:
+            yield ReasoningDelta(before.reasoning, 1)
+        if before is not None and before.content:
+            yield AnswerDelta(before.content, 1)
+        thoughts = 0 if before is not None and before.content else rng.randrange(10)
+        for count in range(thoughts + rng.randrange(1, 40)):
+            for _ in range(rng.randrange(12)):
+                await asyncio.sleep(0)
+            if self.cancelled.is_set():
+                yield finished(StopReason.CANCELLED)
+                return
+            text = rng.choice(WORDS)
+            yield ReasoningDelta(text, count) if count < thoughts else AnswerDelta(text, count)
+        yield finished(rng.choice([StopReason.END_OF_TURN, StopReason.END_OF_TURN, StopReason.MAX_TOKENS]))
+
+
+async def act_at_random(folder: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    weights, actions = zip(*ACTIONS, strict=True)
+    told: list[str] = []
+    async with open_app(folder, StreamingEngine(rng), (100, 30)) as app:
+        notify = app.app.notify
+
+        def remember(message: str, **options: Any) -> None:
+            if options.get("severity") == "error":
+                told.append(message)
+            notify(message, **options)
+
+        monkeypatch.setattr(app.app, "notify", remember)
+        monkeypatch.setattr(app.app, "open_url", lambda url: None)
+        for number in range(count):
+            (keys,) = rng.choices(actions, weights)
+            for key in keys:
+                await press(app, key, rng.randrange(1, 60))
+            if number % 25 == 0:
+                await app.pilot.resize_terminal(rng.randrange(40, 140), rng.randrange(12, 50))
+            assert not told, (seed, number, keys)
+        await settled(app)
+        await agree(app)
+    assert not told
+
+
+async def press(app: Harness, key: str, moments: int) -> None:
+    """Press a key and let some moments go by: the pilot would wait until nothing streams any more."""
+    character = key if len(key) == 1 else None
+    app.app.post_message(events.Key(NAMES.get(key, key), character))
+    for _ in range(moments):
+        await asyncio.sleep(0)
+
+
+async def settled(app: Harness) -> None:
+    """Return to the chat, with nothing running."""
+    for _ in range(5):
+        await app.pilot.press("escape")
+    await app.until(lambda: isinstance(app.app.screen, ChatScreen) and not app.screen.is_answering)
+    await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
+
+
+async def agree(app: Harness) -> None:
+    """Compare what is shown with the session, and the session with the store."""
+    session = app.session
+    shown = {turn.entry.key: turn for turn in app.screen.transcript.column.turns if turn.entry.key}
+    assert list(shown) == [stored.id for stored in session.messages]
+    for stored in session.messages:
+        entry, turn = entry_of(stored), shown[stored.id]
+        assert (turn.answer, turn.reasoning, turn.note) == (entry.answer, entry.reasoning, entry.note)
+    if session.chat is None:
+        assert session.messages == ()
+        return
+    chat = await app.store.chat(session.chat.id)
+    assert chat.head_id == (session.messages[-1].id if session.messages else None)
+    assert await app.store.branch(chat.id) == session.messages
+    assert (chat.toggle, chat.system, chat.title) == (session.toggle, session.system, session.chat.title)
+
+
+@pytest.mark.timeout(120)
+async def test_200_random_actions_leave_screen_session_and_store_in_agreement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await act_at_random(tmp_path, 1, 200, monkeypatch)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [7])
+async def test_1000_random_actions_leave_screen_session_and_store_in_agreement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    await act_at_random(tmp_path, seed, 1000, monkeypatch)
