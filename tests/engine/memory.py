@@ -1,10 +1,12 @@
-"""How much memory the worker takes, as Linux tells it."""
+"""How much memory the worker takes and gets, on Linux."""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
+
+import pytest
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.exchange import ask
@@ -13,6 +15,26 @@ from qwen3_chat.sizes import MIB
 
 _ACCOUNT = re.compile(r"(?P<place>\w+ (?:model|KV|compute)) buffer size =\s+(?P<mib>[\d.]+) MiB")
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+
+# Python runs it in every process that finds it: once a model is opened, memory is short.
+SHORT_OF_MEMORY = """
+import resource, sys
+
+def shorten(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".gguf"):
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        limit = used + SPARE_MIB * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+sys.addaudithook(shorten)
+"""
+
+
+def shorten_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int) -> None:
+    """Let every worker from now on have so much more memory than it has when it opens a model."""
+    (folder / "sitecustomize.py").write_text(SHORT_OF_MEMORY.replace("SPARE_MIB", str(spare_mib)))
+    monkeypatch.syspath_prepend(folder)
 
 
 def peak_bytes(pid: int) -> int:

@@ -13,24 +13,11 @@ from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts import t
+from tests.engine.memory import shorten_memory
 from tests.engine.requests import ask, end_of, everything, said
 
 ANY = LoadSettings("")
 WIDE = Shape(8, 64, 64, 16, 16, 128)  # a small file whose KV cache takes 64 KiB a token
-
-# Python runs it in every process that finds it: once a model is opened, memory is short.
-SHORT_OF_MEMORY = """
-import resource, sys
-
-def shorten(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(".gguf"):
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        limit = used + SPARE_MIB * 1024 * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-
-sys.addaudithook(shorten)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +30,7 @@ def wide_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def loaded(
     path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int, n_ctx: int | None = None
 ) -> tuple[LocalEngine, list[EngineEvent]]:
-    (folder / "sitecustomize.py").write_text(SHORT_OF_MEMORY.replace("SPARE_MIB", str(spare_mib)))
-    monkeypatch.syspath_prepend(folder)
+    shorten_memory(folder, monkeypatch, spare_mib)
     engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log")
     return engine, await everything(engine.load())
 
