@@ -24,10 +24,11 @@ def settings_table() -> str:
 
 def keys_table() -> str:
     """List every action that can get other keys, with those declared."""
-    from qwen3_chat.texts import t
-    from qwen3_chat.ui.keymap import REBINDABLE
+    from qwen3_chat.texts import name_keys, t
+    from qwen3_chat.ui.keymap import DECLARED, REBINDABLE
     from qwen3_chat.ui.keys import key_name
 
+    name_keys({name: DECLARED.first(name) for name in DECLARED.keys})
     rows = ["| action | keys | what it does |", "|---|---|---|"]
     for binding in REBINDABLE:
         keys = ", ".join(key_name(key) for key in binding.key.split(","))

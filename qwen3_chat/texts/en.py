@@ -782,7 +782,7 @@ TEXTS = {
     "ui.notice.fetched": "{name} is here: {key_models}, then Enter uses it.",
     "ui.notice.fetched_and_used": "{name} is here and is loaded now.",
     "setting.keys": "Keys",
-    "setting.keys.about": "Other keys for actions, such as fold = \"Ctrl+L\" or fold = [\"Alt+L\", \"F20\"]; F1 shows the keys in force, the document lists the names.",
+    "setting.keys.about": "Other keys for actions, such as fold = \"Alt+T\" or fold = [\"Alt+L\", \"F20\"]; F1 shows the keys in force, the document lists the names.",
     "keys.unknown_action": "{file}, line {line}: “{entry}” names no action. Known are {known}.",
     "keys.unknown_key": "{file}, line {line}: “{pressed}” is no key; write it like Ctrl+T, Alt+Left or F7.",
     "keys.for_typing": "{file}, line {line}: {pressed} is needed for writing, so “{entry}” keeps its own key.",

@@ -772,7 +772,7 @@ TEXTS = {
     "ui.notice.fetched": "{name} 已下载：按 {key_models}，再按 Enter 即可使用。",
     "ui.notice.fetched_and_used": "{name} 已下载，正在加载。",
     "setting.keys": "按键",
-    "setting.keys.about": "给操作换按键，例如 fold = \"Ctrl+L\" 或 fold = [\"Alt+L\", \"F20\"]；F1 显示当前按键，名称见文档。",
+    "setting.keys.about": "给操作换按键，例如 fold = \"Alt+T\" 或 fold = [\"Alt+L\", \"F20\"]；F1 显示当前按键，名称见文档。",
     "keys.unknown_action": "{file} 第 {line} 行：没有“{entry}”对应的操作。可用的有：{known}。",
     "keys.unknown_key": "{file} 第 {line} 行：没有“{pressed}”这个键；写法如 Ctrl+T、Alt+Left、F7。",
     "keys.for_typing": "{file} 第 {line} 行：{pressed} 要用来输入文字，“{entry}”保持原来的按键。",

@@ -20,7 +20,7 @@ from qwen3_chat.clipboard import Clipboard, Route
 from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.plain import plain
-from qwen3_chat.texts import t
+from qwen3_chat.texts import name_keys, t
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.chat import ChatScreen
@@ -35,6 +35,17 @@ class ChatApp(App[None]):
     TITLE = "qwen3-chat"
     BINDINGS = [*APP_KEYS]
     CSS = """
+    OptionList, VerticalScroll, TextArea {
+        scrollbar-size-vertical: 1;
+        scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
+        scrollbar-color: $foreground 20%; scrollbar-color-hover: $foreground 35%; scrollbar-color-active: $primary;
+    }
+    OptionList > .option-list--option-highlighted,
+    OptionList:focus > .option-list--option-highlighted {
+        background: $primary 30%; color: $foreground; text-style: none;
+    }
+    OptionList:ansi > .option-list--option-highlighted,
+    OptionList:ansi:focus > .option-list--option-highlighted { background: ansi_default; text-style: reverse; }
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
     Toast { background: $panel; width: 60; max-width: 60%; }
     """
@@ -54,6 +65,7 @@ class ChatApp(App[None]):
         self._themes = {theme.name: theme for theme in themes}
         self._kept = kept
         self.keymap = keymap
+        name_keys({name: keymap.first(name) for name in keymap.keys})
         if keymap.is_changed:
             self.set_keymap(dict(keymap.keys))
         self._notices = notices
