@@ -56,13 +56,16 @@ class Bench:
         self._programs = programs
         self._folder = folder
         self._job = Job(WORD * scale.prompt, scale.decoded, self.n_threads)
-        self._app = AppEngine(path, self._job, folder / "engine.log")
+        self._app = AppEngine(path, folder, self.n_threads)
+        self._as_used = AppEngine(path, folder, n_threads)
+        self._is_settled = False
         self._bare = BareLlama(path, self._job)
         self._random = Random(0)
 
     async def close(self) -> None:
         """End everything."""
         await self._app.engine.close()
+        await self._as_used.engine.close()
         self._bare.close()
 
     async def decode(self) -> list[Row]:
@@ -116,7 +119,7 @@ class Bench:
 
     async def second_turn(self) -> list[Row]:
         """Take a second turn with and without idle time, regenerate it, and have llama-server take it."""
-        scale, engine = self._scale, self._app.engine
+        scale, app = self._scale, await self._settled()
         first = replace(
             self._job.request(1),
             mode=ThinkingMode.THINK,
@@ -124,7 +127,7 @@ class Bench:
             thinking_budget=scale.thinking,
             prefix=THINKING_BEGUN,
         )
-        reply = (await self._app.hear(first)).message
+        reply = (await app.hear(first)).message
         found: dict[bool, list[Heard]] = {True: [], False: []}
         again: list[Heard] = []
         server_s: list[float] = []
@@ -133,9 +136,9 @@ class Bench:
         for number in range(scale.alternations):
             for rests in (False, True) if number % 2 else (True, False):
                 # As after that reply, without decoding it again.
-                ended = (await self._app.hear(replace(first, prefix=reply, max_tokens=1))).message
+                ended = (await app.hear(replace(first, prefix=reply, max_tokens=1))).message
                 if rests:
-                    await engine.rest()
+                    await app.engine.rest()
                 request = replace(
                     first,
                     messages=(*first.messages, ended, FOLLOW_UP),
@@ -143,10 +146,10 @@ class Bench:
                     thinking_budget=None,
                     prefix=None,
                 )
-                found[rests].append(await self._app.hear(request))
-                again.append(await self._app.hear(request))
+                found[rests].append(await app.hear(request))
+                again.append(await app.hear(request))
                 if not most_evaluated:
-                    measure = await engine.measure(request)
+                    measure = await app.engine.measure(request)
                     most_evaluated = measure.total - sum(measure.per_message[:-1]) + 2
                 if server and rests:
                     server.evaluate([*self._bare.prompt_ids(first), *reply.token_ids])
@@ -192,12 +195,13 @@ class Bench:
         """Decode at several depths beside llama-bench."""
         bench = self._llama_bench()
         rows = []
+        app = await self._settled()
         for depth, wanted in self._scale.depths.items():
             request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False)
             ours, theirs = list[float](), list[float]()
             for number in range(-1, self._scale.alternations):
-                speed = (await self._app.hear(replace(request, seed=number + 1))).worker_tokens_per_s
-                await self._app.engine.rest()
+                speed = (await app.hear(replace(request, seed=number + 1))).worker_tokens_per_s
+                await app.engine.rest()
                 if number >= 0:
                     ours.append(speed)
                     theirs.append(bench.decode_tokens_per_s(32, depth))
@@ -208,14 +212,22 @@ class Bench:
         """Evaluate prompts of several lengths beside llama-bench."""
         bench = self._llama_bench()
         rows = []
+        app = await self._settled()
         for length in self._scale.prompts:
             ours, theirs = list[float](), list[float]()
             for number in range(self._scale.alternations):
                 request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1)
-                ours.append((await self._app.hear(request)).prompt_tokens_per_s)
+                ours.append((await app.hear(request)).prompt_tokens_per_s)
                 theirs.append(bench.prompt_tokens_per_s(length))
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
         return rows
+
+    async def _settled(self) -> AppEngine:
+        """Return the engine as users have it, after it has found out what suits the machine."""
+        if not self._is_settled:
+            await self._as_used.settle_in(self._asked(WORD * self._scale.prompt, max_tokens=8))
+            self._is_settled = True
+        return self._as_used
 
     def _asked(self, text: str, **changes: object) -> ChatRequest:
         request = replace(self._job.request(0), messages=(ChatMessage(Role.USER, text),))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
-from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
 
 if TYPE_CHECKING:
     from qwen3_chat.engine.worker.vocab import Vocab
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 N_CTX = 4608
 CHUNK_TOKENS = 128
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.8, top_k=20)
+CALIBRATING_TURNS = 3
 PASSIVE_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 """What the engine sets for its process; llama.cpp reads it when it is loaded."""
 
@@ -165,12 +166,22 @@ class Heard:
 
 
 class AppEngine:
-    """This app's engine: llama.cpp in a process of its own, events at the client."""
+    """This app's engine: llama.cpp in a process of its own, events at the client.
 
-    def __init__(self, path: Path, job: Job, log_path: Path) -> None:
-        self._job = job
-        settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=job.n_threads, n_gpu_layers=0)
-        self.engine = LocalEngine(settings, log_path)
+    Without `n_threads` it is as users have it: it finds out what suits the machine; `folder` keeps that.
+    """
+
+    def __init__(self, path: Path, folder: Path, n_threads: int | None) -> None:
+        settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=n_threads, n_gpu_layers=0)
+        keeping = None if n_threads else Keeping(str(folder), snapshots_bytes=0, calibrates=True)
+        self.engine = LocalEngine(settings, folder / "engine.log", keeping=keeping)
+
+    async def settle_in(self, request: ChatRequest) -> None:
+        """Let it find out what suits the machine, and load again with that."""
+        for _ in range(CALIBRATING_TURNS):
+            await self.hear(request)
+            await self.engine.rest()
+        await self.engine.close()
 
     async def hear(self, request: ChatRequest) -> Heard:
         """Have a reply generated.
