@@ -103,9 +103,9 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
             hardware = await self.desk.look()
             self.machine = self.desk.machine(hardware, self.loaded)
             self.disk = await self.desk.disk()
+            await self.lay_out()
             words = self.desk.in_words(hardware, self.machine)
             self.query_one("#models-machine", Static).update(words)
-            await self.lay_out()
             self.highlight_first()
 
     @work(exclusive=True, group="servers")
