@@ -1,0 +1,277 @@
+"""What is on each picture: an engine that plays a part, then what a user does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from textual.events import Paste
+
+from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.texts import Language, language
+from tests.fakes import FakeEngine, Step, finished
+from tests.harness import Harness
+
+CODE = '''```python
+def quicksort(items: list[int]) -> list[int]:
+    """Sort by dividing around a pivot."""
+    if len(items) <= 1:
+        return items
+    pivot, *rest = items
+    return [*quicksort([x for x in rest if x < pivot]), pivot]
+```
+'''
+ENGLISH = f"""Quicksort divides around a **pivot**, on average in `O(n log n)`:
+
+{CODE}
+| case | cost | why |
+|:--|:-:|--:|
+| average | $O(n \\log n)$ | even halves |
+| worst | $O(n^2)$ | sorted input |
+
+1. Choose a pivot, see [the docs](https://example.org)
+   > the rest follows
+"""
+CHINESE = f"""**快速排序。**先选一个基准，平均复杂度是 `O(n log n)`：
+
+{CODE}
+| 情况 | 复杂度 | 说明 |
+|:--|:-:|--:|
+| 平均 | $O(n \\log n)$ | 大致平分 |
+| 最坏 | $O(n^2)$ | 已经有序 |
+
+1. 选择基准，见[文档](https://example.org)
+   > 其余的递归处理
+"""
+
+
+def say(english: str, chinese: str) -> str:
+    """Choose by the language in use."""
+    return chinese if language() is Language.ZH else english
+
+
+def question() -> str:
+    """Ask what every chat here begins with."""
+    return say("Write quicksort in Python.", "用 Python 写一个快速排序。")
+
+
+def thought() -> ReasoningDelta:
+    """Think a little."""
+    english = "The user wants quicksort. A list comprehension is short; the pivot is the first item."
+    return ReasoningDelta(say(english, "用户想要快速排序。列表推导式最短；取第一个元素作基准。"), 31)
+
+
+def answer() -> AnswerDelta:
+    """Answer with everything that Markdown has."""
+    return AnswerDelta(say(ENGLISH, CHINESE), 140)
+
+
+def whole() -> list[Step]:
+    """Think, answer, end."""
+    return [thought(), answer(), finished()]
+
+
+Act = Callable[[Harness], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture: the parts the engine plays, what is loaded before, what the user does."""
+
+    act: Act
+    parts: Callable[[], list[list[Step]]] = lambda: [whole()]
+    loading: Callable[[], list[Step]] = list
+    tokens_per_message: int = 10
+
+
+async def rest(app: Harness) -> None:
+    """Let everything that was caused be drawn."""
+    await app.pilot.pause()
+    await app.pilot.pause()
+
+
+async def ask(app: Harness) -> None:
+    """Take the first turn."""
+    await app.turn(question())
+
+
+async def begin(app: Harness, sign: str) -> None:
+    """Start a turn that does not end, until a sign of it is there."""
+    await app.say(question())
+    await app.sees(sign)
+
+
+def press(*keys: str) -> Act:
+    """Take the first turn, then press keys."""
+
+    async def act(app: Harness) -> None:
+        await ask(app)
+        await app.pilot.press(*keys)
+
+    return act
+
+
+async def welcome(app: Harness) -> None:
+    """Do nothing yet."""
+    await rest(app)
+
+
+async def thinking(app: Harness) -> None:
+    """Watch it think."""
+    await begin(app, say("The user wants", "取第一个元素"))
+
+
+async def answering(app: Harness) -> None:
+    """Watch it write code."""
+    await begin(app, "def quicksort")
+
+
+async def loading(app: Harness) -> None:
+    """Watch the model load."""
+    await app.until(lambda: app.shows("42"))
+
+
+async def reading(app: Harness) -> None:
+    """Watch it read the prompt."""
+    await begin(app, "512")
+
+
+async def failed(app: Harness) -> None:
+    """Have the engine die."""
+    await app.say(question())
+    await app.sees(say("killed", "终止"))
+    await app.until(lambda: not app.screen.is_answering)
+
+
+async def without_thinking(app: Harness) -> None:
+    """Switch thinking off, then ask."""
+    await app.pilot.press("ctrl+t")
+    await app.until(lambda: app.session.mode is ThinkingMode.NO_THINK)
+    await ask(app)
+
+
+async def several_chats(app: Harness) -> None:
+    """Have three chats, one of them pinned."""
+    titles = say("Quicksort|Names for a cat|Trip to Hangzhou", "快速排序|给猫起名字|杭州三日游").split("|")
+    for title in titles:
+        await app.turn(title)
+        await app.pilot.press("ctrl+n")
+
+
+async def chats(app: Harness) -> None:
+    """Open the list."""
+    await several_chats(app)
+    await app.pilot.press("ctrl+r")
+    await app.until(lambda: app.app.screen is not app.screen)
+
+
+async def search(app: Harness) -> None:
+    """Search in the list."""
+    await chats(app)
+    await app.pilot.press(*say("cat", "起名"))
+    await app.pilot.pause(0.4)
+
+
+async def sidebar(app: Harness) -> None:
+    """Open the list at the side."""
+    await several_chats(app)
+    await app.pilot.press("ctrl+b")
+
+
+async def versions(app: Harness) -> None:
+    """Answer twice."""
+    await ask(app)
+    await app.pilot.press("f5")
+    await app.until(lambda: not app.screen.is_answering and app.shows("2/2"))
+
+
+async def marked(app: Harness) -> None:
+    """Mark a message."""
+    await ask(app)
+    await app.pilot.press("ctrl+up")
+
+
+async def scrolled_up(app: Harness) -> None:
+    """Read above while something new comes below."""
+    await ask(app)
+    await app.pilot.press("ctrl+home")
+    app.screen.transcript.following = False
+    app.screen.transcript.unseen = True
+    await rest(app)
+
+
+async def typing(app: Harness) -> None:
+    """Write several lines."""
+    app.screen.input.text = say("First line\nSecond line\n- third", "第一行\n第二行\n- 第三行")
+    app.screen.input.move_cursor(app.screen.input.document.end)
+
+
+async def commands(app: Harness) -> None:
+    """Begin a command."""
+    await app.pilot.press("slash", "e")
+
+
+async def pasted(app: Harness) -> None:
+    """Paste much."""
+    app.screen.input.post_message(Paste("\n".join(f"line {number}" for number in range(10_000))))
+    await app.until(lambda: bool(app.screen.input.attachments))
+
+
+async def palette(app: Harness) -> None:
+    """Search all commands."""
+    await app.pilot.press("ctrl+p")
+    await app.pilot.press(*say("exp", "导出"))
+    await app.pilot.pause(0.5)
+
+
+async def too_full(app: Harness) -> None:
+    """Go on where the chat no longer fits."""
+    await app.turn(question())
+    await app.turn(say("Thank you.", "谢谢。"))
+    await app.say(say("And mergesort?", "那归并排序呢？"))
+    await app.until(lambda: app.app.screen is not app.screen)
+
+
+async def left_out(app: Harness) -> None:
+    """Drop the oldest messages."""
+    await too_full(app)
+    await app.pilot.press("enter")
+    await app.until(lambda: app.app.screen is app.screen and not app.screen.is_answering)
+
+
+WAIT = asyncio.Event
+
+SCENES: dict[str, Scene] = {
+    "welcome": Scene(welcome),
+    "conversation": Scene(ask),
+    "unfolded": Scene(press("ctrl+o")),
+    "thinking": Scene(thinking, lambda: [[thought(), WAIT()]]),
+    "answering": Scene(answering, lambda: [[thought(), AnswerDelta(CODE[:150], 40), WAIT()]]),
+    "loading": Scene(loading, loading=lambda: [LoadProgressed(0.42), WAIT()]),
+    "reading": Scene(reading, lambda: [[PrefillProgressed(512, 2048, 0), WAIT()]]),
+    "failed": Scene(failed, lambda: [[thought(), EngineFailed("engine.killed")]]),
+    "stopped": Scene(ask, lambda: [[thought(), AnswerDelta("…", 1), finished(StopReason.CANCELLED)]]),
+    "without thinking": Scene(without_thinking, lambda: [[answer(), finished(mode=ThinkingMode.NO_THINK)]]),
+    "chats": Scene(chats),
+    "search": Scene(search),
+    "sidebar": Scene(sidebar),
+    "versions": Scene(versions, lambda: [whole(), whole()]),
+    "marked": Scene(marked),
+    "code blocks": Scene(press("ctrl+up", "b")),
+    "scrolled up": Scene(scrolled_up),
+    "typing": Scene(typing),
+    "commands": Scene(commands),
+    "pasted": Scene(pasted),
+    "help": Scene(press("f1")),
+    "palette": Scene(palette),
+    "settings": Scene(press("f12")),
+    "too full": Scene(too_full, tokens_per_message=200),
+    "left out": Scene(left_out, tokens_per_message=200),
+}
+
+
+def engine_of(scene: Scene) -> FakeEngine:
+    """Make the engine that plays a scene."""
+    return FakeEngine(*scene.parts(), loading=scene.loading(), tokens_per_message=scene.tokens_per_message)

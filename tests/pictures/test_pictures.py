@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from syrupy.location import PyTestLocation
+from syrupy.types import SnapshotIndex
+
+from qwen3_chat.texts import Language, speak
+from tests.harness import open_app
+from tests.pictures.scenes import SCENES, engine_of, rest
+
+SMALL, WIDE, TINY = (80, 24), (200, 60), (40, 12)
+PICTURES = [
+    *((name, SMALL, "en", "qwen-dark") for name in SCENES),
+    *((name, SMALL, "zh", "qwen-light") for name in SCENES),
+    *((name, WIDE, "en", "qwen-light") for name in ("conversation", "sidebar", "settings")),
+    *((name, WIDE, "zh", "qwen-dark") for name in ("conversation", "help", "chats")),
+    *((name, TINY, "en", "qwen-dark") for name in ("welcome", "conversation", "chats")),
+    *(("conversation", SMALL, "en", theme) for theme in ("terminal-16", "contrast-dark", "contrast-light")),
+]
+"""Scene, size, language, theme."""
+
+
+class Svg(SingleFileSnapshotExtension):
+    """One SVG file per picture, named after it."""
+
+    file_extension = "svg"
+    _write_mode = WriteMode.TEXT
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
+        """Keep what stands in the brackets."""
+        return test_location.snapshot_name.partition("[")[2].rstrip("]")
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        """Keep them beside the tests."""
+        return str(Path(test_location.filepath).parent / "expected")
+
+
+@pytest.fixture
+def tongue() -> Iterator[None]:
+    yield
+    speak(Language.EN)
+
+
+def write_settings(theme: str) -> None:
+    Path("config.toml").write_text(f'theme = "{theme}"\nreduced_motion = true\n', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "language", "theme"),
+    PICTURES,
+    ids=[f"{n.replace(' ', '-')}-{s[0]}x{s[1]}-{lang}-{theme}" for n, s, lang, theme in PICTURES],
+)
+async def test_the_screen_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    language: str,
+    theme: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: SnapshotAssertion,
+    tongue: None,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # paths on the screen are relative: the same everywhere
+    monkeypatch.setattr("qwen3_chat.ui.screens.conversation.monotonic", lambda: 0.0)
+    monkeypatch.setenv("TZ", "UTC")
+    speak(Language(language))
+    write_settings(theme)
+    scene = SCENES[name]
+    async with open_app(Path(), engine_of(scene), size) as app:
+        await scene.act(app)
+        await rest(app)
+        picture = app.app.export_screenshot()
+    # The id of the drawing counts its bytes, and times of day differ from run to run.
+    picture = re.sub(r"\d\d:\d\d", "12:34", re.sub(r"terminal-\d+", "terminal", picture))
+    assert picture == snapshot(extension_class=Svg)
