@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from qwen3_chat.cli.build import open_runtime
 from qwen3_chat.cli.interrupts import interrupts_stop
@@ -45,9 +46,8 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     async with open_runtime(choice, settings, paths, chat) as runtime:
         session = runtime.session
         folder = settings.exports or paths.exports
-        await Conversation(
-            session, runtime.store, narrator, _ask, interrupts_stop, lambda: export_session(session, folder)
-        ).run()
+        export = partial(export_session, session, folder, settings.export_thinking)
+        await Conversation(session, runtime.store, narrator, _ask, interrupts_stop, export).run()
     return 0
 
 

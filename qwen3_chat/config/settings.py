@@ -36,6 +36,7 @@ class Settings:
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     chat_titles: bool = True
     export_folder: str | None = None
+    export_thinking: Literal["none", "folded", "full"] = "folded"
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from qwen3_chat.session import ChatSession
 
 
-def export_session(session: ChatSession, folder: Path) -> Path | None:
-    """Write the chat as Markdown with its thinking folded; return the file, None where there is no chat.
+def export_session(session: ChatSession, folder: Path, thinking: str) -> Path | None:
+    """Write the chat as Markdown, its thinking left out, folded or full; None where there is no chat.
 
     Raises:
         ExportError: the file can't be written.
@@ -21,5 +21,5 @@ def export_session(session: ChatSession, folder: Path) -> Path | None:
         return None
     with suppress(OSError):  # the export itself says where it can't be written
         folder.mkdir(parents=True, exist_ok=True)
-    text = render(session.chat, session.messages, ExportFormat.MARKDOWN, ThinkingStyle.FOLDED)
+    text = render(session.chat, session.messages, ExportFormat.MARKDOWN, ThinkingStyle(thinking))
     return write_transcript(folder, text, default_file_name(session.chat, ExportFormat.MARKDOWN))

@@ -17,6 +17,7 @@ OF_THE_TURNS = frozenset(field.name for field in fields(TurnOptions))
 def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:
     """Have a setting count from now on; tell whether it does, or only after the next start."""
     value: Any = getattr(settings, name)
+    screen.settings = settings
     match name:
         case "theme":
             screen.app.theme = value
@@ -24,8 +25,8 @@ def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> 
             set_motion(screen, reduced=value)
         case "thinking_display":
             screen.transcript.thinking_display = ThinkingDisplay(value)
-        case "chat_titles":
-            screen.settings = settings
+        case "chat_titles" | "export_thinking":
+            pass  # asked for when needed
         case "enter_key":
             screen.input.enter_sends = value == "send"
         case "export_folder" if settings.exports is not None:

@@ -123,3 +123,16 @@ async def test_less_movement_stills_the_caret_and_slows_growing_replies(start: S
         assert app.screen.transcript.update_every_s == 1
         await app.turn("Hello")
         await app.sees("It is 3.")
+
+
+async def test_exports_show_the_thinking_as_chosen(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('export_thinking = "none"\n', encoding="utf-8")
+    async with start() as app:
+        await app.turn("Hello")
+        await app.pilot.press("ctrl+s")
+        await app.until(lambda: list(app.exports.glob("*.md")))
+        await highlight(app, "export_thinking")
+        await app.pilot.press("enter", "escape", "ctrl+s")
+        await app.until(lambda: len(list(app.exports.glob("*.md"))) == 2)
+        held = {"Let me see." in file.read_text(encoding="utf-8") for file in app.exports.glob("*.md")}
+        assert held == {False, True}

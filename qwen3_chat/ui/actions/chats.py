@@ -167,5 +167,5 @@ class ChatActions(TurnActions):
     async def action_export(self) -> None:
         """Write the chat as Markdown beside earlier exports."""
         with telling(self):
-            if path := export_session(self.session, self.exports):
+            if path := export_session(self.session, self.exports, self.settings.export_thinking):
                 self.notify(str(path), title=t("ui.notice.exported"), timeout=10)
