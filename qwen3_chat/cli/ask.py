@@ -102,13 +102,10 @@ class Printer:
                 sys.stdout.flush()
             case Notice(key=key, values=values):
                 self._tell(plain(t(key, **values)))
-            case LeftOut(ids=ids, summary=summary) if ids:
-                key = "session.summarised" if summary else "session.left_out"
-                sizes = {"prompt": event.prompt_tokens, "reserve": event.reserve_tokens, "n_ctx": event.n_ctx}
-                self._tell(plain("\n".join(filter(None, (t(key, count=len(ids), **sizes), summary)))))
-            case ContextExceeded(prompt_tokens=prompt, reserve_tokens=reserve, n_ctx=n_ctx):
-                exceeded = t("session.exceeded", prompt=prompt, reserve=reserve, n_ctx=n_ctx)
-                self.failure = f"{exceeded} {t('cli.choose_policy', policies='|'.join(event.policies))}"
+            case LeftOut(ids=ids) if ids:
+                self._tell(plain(event.text))
+            case ContextExceeded(policies=policies):
+                self.failure = f"{event.text} {t('cli.choose_policy', policies='|'.join(policies))}"
             case EngineFailed(key=key, values=values):
                 self.failure = plain(t(key, **values))
                 self.is_cancelled = key in CANCELLED

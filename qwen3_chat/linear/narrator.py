@@ -77,13 +77,11 @@ class Narrator:
                 self.say(plain(f"{call.name}({call.arguments})"))
             case Notice(key=key, values=values):
                 self.say(plain(t(key, **values)))
-            case LeftOut(ids=ids, summary=summary) if ids:
-                key = "session.summarised" if summary else "session.left_out"
-                sizes = {"prompt": event.prompt_tokens, "reserve": event.reserve_tokens, "n_ctx": event.n_ctx}
-                self.say(plain("\n".join(filter(None, (t(key, count=len(ids), **sizes), summary)))))
-            case ContextExceeded(prompt_tokens=prompt, reserve_tokens=reserve, n_ctx=n_ctx):
+            case LeftOut(ids=ids) if ids:
+                self.say(plain(event.text))
+            case ContextExceeded():
                 self.exceeded = event
-                self.say(t("session.exceeded", prompt=prompt, reserve=reserve, n_ctx=n_ctx))
+                self.say(event.text)
             case EngineFailed(key=key, values=values):
                 self.say(plain(t(key, **values)))
             case ReplyStored(message=message):

@@ -96,6 +96,7 @@ class Fitting:
             to_leave_out=0 if made.missing_tokens else len(made.left_out),
             larger_n_ctx=larger,
             continues=self._whole.prefix is not None,
+            is_exact=measure.exact,
         )
         if not asked.policies:
             raise self._too_long(measure)
@@ -212,6 +213,7 @@ class Fitting:
             n_ctx=self._n_ctx,
             summary=self.summary,
             is_new=self.left_out != self._left_before or self.summary != self._summary_before,
+            is_exact=measure.exact,
         )
 
     def _too_long(self, measure: Measure) -> EngineError:

@@ -6,6 +6,7 @@ from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.events import EngineEvent, Event
 from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.texts import t
 
 
 class UserStored(Event, frozen=True):
@@ -50,6 +51,21 @@ class LeftOut(Event, frozen=True):
     n_ctx: int
     summary: str = ""
     is_new: bool = False
+    is_exact: bool = True
+
+    @property
+    def text(self) -> str:
+        """Say so, with the summary below."""
+        if not self.ids:
+            return t("session.all_sent")
+        sentence = t(
+            "session.summarised" if self.summary else "session.left_out",
+            count=len(self.ids),
+            prompt=_figure(self.prompt_tokens, self.is_exact),
+            reserve=self.reserve_tokens,
+            n_ctx=self.n_ctx,
+        )
+        return "\n\n".join(part for part in (sentence, self.summary) if part)
 
 
 class Summarising(Event, frozen=True):
@@ -73,6 +89,13 @@ class ContextExceeded(Event, frozen=True):
     to_leave_out: int = 0
     larger_n_ctx: int | None = None
     continues: bool = False
+    is_exact: bool = True
+
+    @property
+    def text(self) -> str:
+        """Say so."""
+        prompt = _figure(self.prompt_tokens, self.is_exact)
+        return t("session.exceeded", prompt=prompt, reserve=self.reserve_tokens, n_ctx=self.n_ctx)
 
     @property
     def policies(self) -> tuple[ContextPolicy, ...]:
@@ -96,3 +119,7 @@ SessionEvent = (
     | ContextExceeded
     | ThinkingRepeats
 )
+
+
+def _figure(tokens: int, is_exact: bool) -> str:
+    return f"{tokens:,}" if is_exact else f"≈{tokens:,}"

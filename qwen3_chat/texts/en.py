@@ -490,7 +490,7 @@ TEXTS = {
     "ui.chats.none_found": "Nothing found.",
     "ui.chats.detail": "{when} · {count} messages · #{id}",
     "ui.help.title": "Help",
-    "ui.help.more": "Typing /think or /no_think anywhere in a message switches the mode too; a message of nothing else switches it without asking anything.",
+    "ui.help.more": "@ and a few letters attach a file of this folder; / and a few letters give any command by its name. Typing /think or /no_think anywhere in a message switches the mode too; a message of nothing else switches it without asking anything.",
     "ui.help.send_keys": "Enter",
     "ui.help.line_keys": "Ctrl+J",
     "ui.palette.search": "Search commands…",
@@ -837,4 +837,7 @@ TEXTS = {
     "ui.editor.failed": "{command} did not end well ({reason}); the message stays as it was.",
     "setting.export_thinking": "Thinking in exports",
     "setting.export_thinking.about": "What the export key does with the thinking: none leaves it out, folded hides it until it is clicked, full shows it.",
+    "attach.paste_too_large": "What was pasted is larger than {limit}; no context holds that much.",
+    "ui.settings.typed.text": "a text",
+    "ui.settings.typed.texts": "a text on each line, Ctrl+J begins one",
 }

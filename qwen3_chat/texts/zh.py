@@ -480,7 +480,7 @@ TEXTS = {
     "ui.chats.none_found": "没有找到。",
     "ui.chats.detail": "{when} · {count} 条消息 · #{id}",
     "ui.help.title": "帮助",
-    "ui.help.more": "在消息里输入 /think 或 /no_think 也能切换模式；只输入它本身则只切换、不提问。",
+    "ui.help.more": "输入 @ 加几个字母可添加当前文件夹里的文件；输入 / 加几个字母可按名称执行命令。在消息里输入 /think 或 /no_think 也能切换模式；只输入它本身则只切换、不提问。",
     "ui.help.send_keys": "回车",
     "ui.help.line_keys": "Ctrl+J",
     "ui.palette.search": "搜索命令…",
@@ -827,4 +827,7 @@ TEXTS = {
     "ui.editor.failed": "{command} 没有正常结束（{reason}），消息保持原样。",
     "setting.export_thinking": "导出中的思考",
     "setting.export_thinking.about": "导出时如何处理思考：none 不导出；folded 折叠，点击展开；full 完整显示。",
+    "attach.paste_too_large": "粘贴的内容超过 {limit}，任何上下文都放不下。",
+    "ui.settings.typed.text": "文字",
+    "ui.settings.typed.texts": "每行一项，Ctrl+J 换行",
 }

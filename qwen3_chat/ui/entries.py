@@ -74,13 +74,9 @@ def entries_of(branch: Sequence[StoredMessage]) -> list[Entry]:
         return entries
     count = meta.left_out
     greyed = [replace(entry, left_out=t("ui.note.not_sent")) for entry in entries[:count]]
-    return [*greyed, left_out_entry(count, meta.summary or ""), *entries[count:]]
-
-
-def left_out_entry(count: int, summary: str, sentence: str = "") -> Entry:
-    """Say that the oldest messages are not sent, with the summary that stands for them."""
-    key = "ui.context.summary" if summary else "ui.context.left_out"
-    return Entry(NOTICE, "\n\n".join(part for part in (sentence or t(key, count=count), summary) if part))
+    sentence = t("ui.context.summary" if meta.summary else "ui.context.left_out", count=count)
+    notice = Entry(NOTICE, "\n\n".join(part for part in (sentence, meta.summary) if part))
+    return [*greyed, notice, *entries[count:]]
 
 
 def _shown_content(message: ChatMessage) -> str:

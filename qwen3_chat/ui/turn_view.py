@@ -34,7 +34,6 @@ from qwen3_chat.ui.entries import (
     NOTICE,
     entries_of,
     entry_of,
-    left_out_entry,
     live_header,
     role_header,
     thought_header,
@@ -110,9 +109,9 @@ class TurnView:
                 self._enter(Phase.PREFILL)
                 label = t("ui.activity.summarising", count=messages, tokens=tokens)
                 self._line.activity = Activity(label, hint=t("ui.hint.stop"))
-            case ContextExceeded(prompt_tokens=prompt, reserve_tokens=reserve, n_ctx=n_ctx):
+            case ContextExceeded():
                 self.exceeded = event
-                self._failure = t("session.exceeded", prompt=prompt, reserve=reserve, n_ctx=n_ctx)
+                self._failure = event.text
             case PrefillProgressed(done=done, total=total, reused=reused):
                 self._enter(Phase.PREFILL)
                 self.usage = Usage(prompt_tokens=total, reused_tokens=reused)
@@ -198,14 +197,8 @@ class TurnView:
 
     def _show_left_out(self, event: LeftOut) -> None:
         self._transcript.leave_out(event.ids, t("ui.note.not_sent"))
-        if not event.is_new:
-            return
-        if not event.ids:
-            self._transcript.append(Entry(NOTICE, t("session.all_sent")))
-            return
-        count, key = len(event.ids), "session.summarised" if event.summary else "session.left_out"
-        sizes = {"prompt": event.prompt_tokens, "reserve": event.reserve_tokens, "n_ctx": event.n_ctx}
-        self._transcript.append(left_out_entry(count, event.summary, t(key, count=count, **sizes)))
+        if event.is_new:
+            self._transcript.append(Entry(NOTICE, event.text))
 
     def _finish(self, message_entry: Entry) -> None:
         if self._is_live:

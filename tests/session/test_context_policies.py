@@ -262,3 +262,12 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
         not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
         assert not_sent == (len(told[-1].ids) if told else 0)
         assert not_sent == 0 or policy in (DROP, SUMMARISE)
+
+
+def test_an_estimate_is_shown_as_one() -> None:
+    exact, estimate = (ContextExceeded(12_345, 500, 8192, is_exact=exact) for exact in (True, False))
+    assert " 12,345 " in exact.text
+    assert " ≈12,345 " in estimate.text
+    told = LeftOut((1, 2), 700, 100, 1000, summary=SUMMARY, is_exact=False)
+    assert "≈700" in told.text
+    assert told.text.endswith(f"\n\n{SUMMARY}")

@@ -50,13 +50,9 @@ class ContextChoiceScreen(ModalScreen[ContextPolicy | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the figures, what there is to choose, the keys."""
-        asked = self._exceeded
-        figures = t(
-            "session.exceeded", prompt=asked.prompt_tokens, reserve=asked.reserve_tokens, n_ctx=asked.n_ctx
-        )
         with Vertical(id="context-box") as box:
             box.border_title = t("ui.context.title")
-            yield Static(figures, id="context-figures", markup=False)
+            yield Static(self._exceeded.text, id="context-figures", markup=False)
             yield OptionList(*self._choices())
             yield KeyBar()
 
