@@ -18,7 +18,7 @@ class CodeBlock:
 def code_blocks(markdown: str) -> tuple[CodeBlock, ...]:
     """Find the code blocks of a text in its order, those in lists and quotes too; empty ones are left out."""
     return tuple(
-        CodeBlock(token.info.strip().partition(" ")[0].lower(), token.content.removesuffix("\n"))
+        CodeBlock("".join(token.info.split()[:1]).lower(), token.content.removesuffix("\n"))
         for token in PARSER.parse(markdown)
         if token.type in ("fence", "code_block") and token.content.strip()
     )

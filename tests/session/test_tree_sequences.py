@@ -17,7 +17,7 @@ from qwen3_chat.store.records import Deletion
 from tests.fakes import FakeEngine, Step, finished
 
 # Steps: `ask TEXT`, `stop TEXT` (the reply is stopped), `go-on`, `again PLACE`, `other PLACE` (in the other
-# mode), `edit PLACE TEXT`, `step PLACE BY` (show another version), `delete PLACE`, `undo`, `fail PLACE` (again,
+# mode), `edit PLACE TEXT`, `step PLACE BY` (another version), `delete PLACE`, `undo`, `fail PLACE` (again,
 # but the engine dies), `refuse PLACE` (again, but the model can't be loaded), `resume` (as after a start).
 # Replies are r1, r2 … in the order in which they were asked for. The result is the branch, each message with
 # the version that is shown of how many.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
 from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.errors import StoreError
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.store.store import utc_now
 from qwen3_chat.ui.screens.code_blocks import CodeBlocksScreen
 from qwen3_chat.ui.turn_view import Phase
 from tests.fakes import FakeEngine, Step, finished
@@ -230,6 +233,31 @@ async def test_a_message_is_copied_and_quoted_as_it_was_written(start: Start) ->
         await app.pilot.press("q")
         await app.until(lambda: app.screen.input.text == "> **重点。**下文\n>\n> second line\n\n")
         assert app.screen.input.has_focus
+
+
+async def test_undoing_a_long_quote_leaves_the_input_in_order(start: Start) -> None:
+    async with start(answers("\n\n".join(f"Line {number}" for number in range(40)))) as app:
+        await app.turn("One")
+        await mark(app, "Line 0")
+        await app.pilot.press("q")
+        await app.until(lambda: app.screen.input.text.count("\n") > 40)
+        await app.pilot.press("ctrl+z")
+        assert app.screen.input.text == ""
+        await app.pilot.press("ctrl+y")
+        assert app.screen.input.text.count("\n") > 40
+
+
+async def test_what_was_deleted_a_month_ago_is_gone_after_the_next_start(start: Start) -> None:
+    async with start(answers("Answer")) as app:
+        await app.turn("One")
+        await mark(app, "Answer")
+        await app.pilot.press("d")
+        await app.until(lambda: contents(app) == ["One"])
+        app.store._clock = lambda: utc_now() + timedelta(days=31)
+        app.screen.purge()
+        await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
+        with pytest.raises(StoreError):
+            await app.store.message(2)
 
 
 async def test_a_code_block_is_copied_by_its_number(start: Start) -> None:

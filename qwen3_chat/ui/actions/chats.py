@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from textual import on, work
 
 from qwen3_chat.session.variants import Versions
@@ -13,12 +15,25 @@ from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 
+KEPT_DELETED = timedelta(days=30)
+"""Deleted chats and messages can be brought back from the store for so long."""
+
 
 class ChatActions(TurnActions):
     """None of them while an answer is written: it belongs to the chat that is open."""
 
     _hits: tuple[SearchHit, ...] = ()
     """Where the open chat holds what was searched for, in its order."""
+
+    def on_mount(self) -> None:
+        """Tidy up once the screen is there."""
+        self.call_later(self.purge)
+
+    @work(group="purge", exit_on_error=False)
+    async def purge(self) -> None:
+        """Remove for good what was deleted a month ago."""
+        with telling(self):
+            await self.store.purge_deleted(KEPT_DELETED)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
