@@ -130,6 +130,13 @@ async def test_a_paste_of_ten_thousand_lines_is_one_line_above_the_input(start: 
         assert app.screen.input.text == "What is this?"
 
 
+async def test_a_paste_that_no_context_holds_is_refused(start: Start) -> None:
+    async with start() as app:
+        await paste(app, "x" * (4 * 1024**2 + 1))
+        await app.sees("What was pasted is")
+        assert not app.screen.input.attachments
+
+
 async def test_a_short_paste_is_text_and_a_break_in_it_sends_nothing(start: Start) -> None:
     async with start() as app:
         await paste(app, "one\ntwo\n")

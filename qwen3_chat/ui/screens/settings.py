@@ -175,7 +175,12 @@ class SettingsScreen(ModalScreen[None]):
         if setting.kind is Kind.TABLE:
             return t("ui.settings.in_file", name=setting.name)
         choices = self._choices_of(setting)
-        taken = " · ".join(choices) if choices else setting.allowed
+        if choices:
+            taken = " · ".join(choices)
+        elif setting.kind in (Kind.TEXT, Kind.TEXTS):
+            taken = t(f"ui.settings.typed.{setting.kind}")
+        else:
+            taken = setting.allowed
         default = setting.written(setting.default) or t("ui.settings.unset")
         return t("ui.settings.taken", name=setting.name, taken=taken, default=default)
 

@@ -13,7 +13,9 @@ from textual.screen import Screen
 from textual.widgets import TextArea
 
 from qwen3_chat.attachments import Attachment, joined, parted
+from qwen3_chat.attachments.files import TEXT_LIMIT_BYTES
 from qwen3_chat.prompt import only_a_tag
+from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
 from qwen3_chat.ui.completing import Trigger, Wanted, command_typed, trigger, unescaped
 from qwen3_chat.ui.input_history import InputHistory
@@ -158,7 +160,10 @@ class ChatInput(TextArea):
     def paste(self, text: str) -> None:
         """Insert a text; a long one is attached, for in the box nobody could read it."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
-        if text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
+        if len(text) > TEXT_LIMIT_BYTES:
+            limit = write_size(TEXT_LIMIT_BYTES)
+            self.notify(t("attach.paste_too_large", limit=limit), severity="warning")
+        elif text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
             pasted = sum(one.name.startswith(t("attach.pasted", number="")) for one in self.attachments)
             self.attach(Attachment(t("attach.pasted", number=pasted + 1), text))
         else:
