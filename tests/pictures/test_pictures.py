@@ -37,11 +37,6 @@ class Svg(SingleFileSnapshotExtension):
         """Keep what stands in the brackets."""
         return test_location.snapshot_name.partition("[")[2].rstrip("]")
 
-    @classmethod
-    def dirname(cls, *, test_location: PyTestLocation) -> str:
-        """Keep them beside the tests."""
-        return str(Path(test_location.filepath).parent / "expected")
-
 
 @pytest.fixture
 def tongue() -> Iterator[None]:
