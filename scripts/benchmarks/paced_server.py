@@ -1,0 +1,66 @@
+"""A server of the OpenAI protocol that says a token every few milliseconds.
+
+`python -m benchmarks.paced_server` prints its port. The first token of each reply is the time at which it was
+sent, as `time.monotonic` tells it to every program of this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+TOKENS_PER_S = 200
+REPLY_TOKENS = 600
+STAMP = "sent at {:.6f}; "
+WORDS = ("strawberries ", "have ", "three ", "r's, ", "草莓 ")
+
+
+async def serve() -> None:
+    """Serve until the process is ended."""
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        if head.startswith("GET"):
+            _send_models(writer)
+        else:
+            await _send_reply(writer)
+        await writer.drain()
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass  # the client has heard enough
+    finally:
+        writer.close()
+
+
+def _send_models(writer: asyncio.StreamWriter) -> None:
+    card = {"id": "Qwen3-8B", "owned_by": "vllm", "max_model_len": 32768}
+    body = json.dumps({"object": "list", "data": [card]}).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+async def _send_reply(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n")
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    for number in range(REPLY_TOKENS):
+        text = WORDS[number % len(WORDS)] if number else STAMP.format(time.monotonic())
+        writer.write(_event({"content": text}, None))
+        await writer.drain()
+        await asyncio.sleep(max(0.0, begun_s + (number + 1) / TOKENS_PER_S - loop.time()))
+    writer.write(_event({}, "stop") + b"data: [DONE]\n\n")
+
+
+def _event(delta: dict[str, str], finish: str | None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "Qwen3-8B", "choices": [choice]}
+    return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
