@@ -14,11 +14,11 @@ def newcomer_advice(machine: str, found: Recommendation) -> str:
     lines = [t("shelf.machine", machine=machine)]
     if found.pick is None:
         return "\n\n".join((*lines, str(found.reason)))
-    lines.append(t("shelf.pick", name=_name(found.pick), size=_size(found.pick), reason=found.reason))
+    picks = [t("shelf.pick", name=_name(found.pick), size=_size(found.pick), reason=found.reason)]
     if found.fast is not None:
         speed = write_speed(found.fast.plan.tokens_per_s)
-        lines.append(t("shelf.fast", name=_name(found.fast), size=_size(found.fast), speed=speed))
-    return "\n\n".join((*lines, t("shelf.get")))
+        picks.append(t("shelf.fast", name=_name(found.fast), size=_size(found.fast), speed=speed))
+    return "\n\n".join((*lines, " ".join(picks), t("shelf.get")))
 
 
 def idle_gpu(hardware: Hardware) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from qwen3_chat.errors import Qwen3ChatError
@@ -95,7 +95,8 @@ class Downloads:
         earlier = self._states.get(key)
         done_bytes = earlier.done_bytes if earlier else 0
         self._change(Download(wanted, key, Phase.STARTING, done_bytes, total_bytes))
-        self._tasks[key] = asyncio.create_task(self._run(wanted, key), name=f"fetch {wanted}")
+        task = self._tasks[key] = asyncio.create_task(self._run(wanted, key), name=f"fetch {wanted}")
+        task.add_done_callback(partial(self._ended, key))
 
     def remember(self, wanted: str, key: Key, done_bytes: int, total_bytes: int) -> None:
         """Take in what an earlier run left, as if it was paused; this run may know more."""
@@ -106,12 +107,12 @@ class Downloads:
         """Stop it for now; what arrived is kept."""
         if (task := self._tasks.get(key)) is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(task)
+            await asyncio.wait({task})
 
     async def forget(self, key: Key) -> None:
         """Stop it for good; whoever calls removes what arrived."""
         await self.pause(key)
+        await asyncio.sleep(0)  # what ends with the task has been told then
         self._states.pop(key, None)
 
     async def close(self) -> None:
@@ -122,16 +123,20 @@ class Downloads:
     async def _run(self, wanted: str, key: Key) -> None:
         try:
             pulled = await self._fetch(await self._find(wanted), lambda event: self._take_in(key, event))
-        except asyncio.CancelledError:
-            self._update(key, phase=Phase.PAUSED, bytes_per_s=0.0, left_s=None, said="")
-            raise
         except Qwen3ChatError as error:
             self._update(key, phase=Phase.FAILED, bytes_per_s=0.0, left_s=None, said=str(error))
         else:
             size_bytes = self._states[key].total_bytes
             self._update(key, phase=Phase.DONE, done_bytes=size_bytes, said="", path=Path(pulled.path))
-        finally:
-            del self._tasks[key]
+
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        """Let the task go; one that was cancelled, perhaps before it began, leaves a pause."""
+        del self._tasks[key]
+        if not self._states[key].is_running:
+            return
+        error = None if task.cancelled() else task.exception()
+        phase = Phase.FAILED if error else Phase.PAUSED
+        self._update(key, phase=phase, bytes_per_s=0.0, left_s=None, said=repr(error) if error else "")
 
     def _take_in(self, key: Key, event: PullEvent) -> None:
         match event:

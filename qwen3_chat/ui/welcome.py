@@ -16,9 +16,11 @@ def welcome(model: LoadedModel | None, models_folder: Path, advice: str = "") ->
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
         lines += [t("ui.welcome.demo", parameters=parameters(model.parameters)), ""]
-        lines += [advice or t("ui.welcome.real"), "", t("ui.welcome.own", folder=models_folder), ""]
+        lines += [t("ui.welcome.try"), "", advice or t("ui.welcome.real"), ""]
+        lines.append(t("ui.welcome.own", folder=models_folder))
     elif model is not None:
         name = " ".join(filter(None, (model.name, model.quant)))
-        lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), ""]
-    lines.append(t("ui.welcome.try"))
+        lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
+    else:
+        lines.append(t("ui.welcome.try"))
     return Entry(NOTICE, "\n".join(lines))

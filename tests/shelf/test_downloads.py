@@ -92,6 +92,14 @@ async def test_what_is_forgotten_is_stopped(downloads: Downloads, hub: FakeHub) 
     assert not downloads.states
 
 
+async def test_a_download_that_is_paused_before_it_began_can_be_started_again(downloads: Downloads) -> None:
+    start(downloads)
+    await downloads.pause(SMALL)
+    assert downloads.states[SMALL].phase is Phase.PAUSED
+    start(downloads)
+    await reached(downloads, lambda state: state.phase is Phase.DONE)
+
+
 async def test_a_second_start_does_not_fetch_twice(downloads: Downloads, hub: FakeHub) -> None:
     start(downloads)
     start(downloads)
