@@ -494,6 +494,7 @@ TEXTS = {
     "ui.help.send_keys": "Enter",
     "ui.help.line_keys": "Ctrl+J",
     "ui.palette.search": "Search commands…",
+    "ui.palette.none": "No such command.",
     "ui.palette.theme": "Theme: {name}",
     "ui.tip.theme": "Wear this theme, now and next time",
     "ui.tip.send": "Send the message",
@@ -840,4 +841,5 @@ TEXTS = {
     "attach.paste_too_large": "What was pasted is larger than {limit}; no context holds that much.",
     "ui.settings.typed.text": "a text",
     "ui.settings.typed.texts": "a text on each line, Ctrl+J begins one",
+    "attach.too_long": "Together {total} tokens: more than the context of {n_ctx} holds.",
 }

@@ -484,6 +484,7 @@ TEXTS = {
     "ui.help.send_keys": "回车",
     "ui.help.line_keys": "Ctrl+J",
     "ui.palette.search": "搜索命令…",
+    "ui.palette.none": "没有这样的命令。",
     "ui.palette.theme": "主题：{name}",
     "ui.tip.theme": "使用这个主题，下次启动也沿用",
     "ui.tip.send": "发送消息",
@@ -830,4 +831,5 @@ TEXTS = {
     "attach.paste_too_large": "粘贴的内容超过 {limit}，任何上下文都放不下。",
     "ui.settings.typed.text": "文字",
     "ui.settings.typed.texts": "每行一项，Ctrl+J 换行",
+    "attach.too_long": "合计 {total} 个 token，超过了上下文的 {n_ctx}。",
 }

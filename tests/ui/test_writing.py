@@ -19,6 +19,7 @@ from qwen3_chat.ui.completing import (
 from qwen3_chat.ui.file_list import files_below
 from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.screens.help import HelpScreen
+from tests.fakes import FakeEngine
 from tests.harness import Harness, Start
 
 LONG = "".join(f"line {number}\twith “quotes”, 中文 and ``` fences\n" for number in range(10_000))
@@ -135,6 +136,15 @@ async def test_a_paste_that_no_context_holds_is_refused(start: Start) -> None:
         await paste(app, "x" * (4 * 1024**2 + 1))
         await app.sees("What was pasted is")
         assert not app.screen.input.attachments
+
+
+async def test_what_is_longer_than_the_context_is_told_before_it_is_sent(start: Start) -> None:
+    async with start(FakeEngine(tokens_per_message=600)) as app:
+        await paste(app, LONG)
+        await app.sees("Pasted text 1 · 10,000 lines · 600 tok")
+        assert not app.shows("more than")
+        await paste(app, LONG + "more")
+        await app.sees("Together 1200 tokens: more than the context of 1000 holds.")
 
 
 async def test_a_short_paste_is_text_and_a_break_in_it_sends_nothing(start: Start) -> None:

@@ -122,8 +122,12 @@ class WritingActions(ConversationScreen):
         """Show what is attached; count what was not counted."""
         attached = self.input.attachments
         self._counts = {one: count for one, count in self._counts.items() if one in attached}
-        self.attachment_bar.show(attached, self._counts)
+        self._show_counts()
         self._count()
+
+    def _show_counts(self) -> None:
+        model = self.session.engine.model
+        self.attachment_bar.show(self.input.attachments, self._counts, model.n_ctx if model else 0)
 
     def tick(self) -> None:
         """Count what was attached before a model was there to count."""
@@ -142,7 +146,7 @@ class WritingActions(ConversationScreen):
             except EngineError:
                 return  # the turn itself tells what is wrong
             self._counts[attachment] = Count(measure.per_message[0], measure.exact)
-            self.attachment_bar.show(self.input.attachments, self._counts)
+            self._show_counts()
 
 
 def _request(text: str) -> ChatRequest:

@@ -65,6 +65,7 @@ class AttachmentBar(VerticalScroll, can_focus=False):
         padding: 0 2;
         display: none;
         &.-filled { display: block; }
+        #too-long { color: $text-warning; }
         AttachmentLine {
             height: 1;
             width: auto;
@@ -79,14 +80,21 @@ class AttachmentBar(VerticalScroll, can_focus=False):
         super().__init__()
         self._attachments: Sequence[Attachment] = ()
         self._counts: Mapping[Attachment, Count] = {}
+        self._n_ctx = 0
 
     def compose(self) -> ComposeResult:
         """Lay out a line for each attachment."""
         for attachment in self._attachments:
             yield AttachmentLine(attachment, self._counts.get(attachment))
+        total = sum(self._counts[one].tokens for one in self._attachments if one in self._counts)
+        if 0 < self._n_ctx <= total:
+            yield Static(t("attach.too_long", total=total, n_ctx=self._n_ctx), markup=False, id="too-long")
 
-    def show(self, attachments: Sequence[Attachment], counts: Mapping[Attachment, Count]) -> None:
-        """Show what is attached, with the tokens as far as they are counted."""
-        self._attachments, self._counts = attachments, counts
+    def show(self, attachments: Sequence[Attachment], counts: Mapping[Attachment, Count], n_ctx: int) -> None:
+        """Show what is attached, with the tokens as far as they are counted; say where it can't fit.
+
+        `n_ctx` is 0 while it is not known.
+        """
+        self._attachments, self._counts, self._n_ctx = attachments, counts, n_ctx
         self.set_class(bool(attachments), "-filled")
         self.refresh(recompose=True)
