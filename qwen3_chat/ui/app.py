@@ -23,6 +23,7 @@ from qwen3_chat.plain import plain
 from qwen3_chat.texts import name_keys, t
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.palette import Palette
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.screens.help import HelpScreen
 from qwen3_chat.ui.screens.settings import SettingsScreen
@@ -113,7 +114,7 @@ class ChatApp(App[None]):
         """Open the palette, in the user's language."""
         if not isinstance(self.screen, CommandPalette):
             self.clear_notifications()
-            self.push_screen(CommandPalette(id="--command-palette", placeholder=t("ui.palette.search")))
+            self.push_screen(Palette())
 
     @property
     def clipboard(self) -> str:

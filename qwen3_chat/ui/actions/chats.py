@@ -65,8 +65,10 @@ class ChatActions(TurnActions):
         self.input.focus()
 
     def show_chat(self) -> None:
-        """Show which chat of the list is open."""
+        """Show which chat of the list is open; what was searched for in another one is over."""
         super().show_chat()
+        if self._hits and (self.session.chat is None or self._hits[0].chat_id != self.session.chat.id):
+            self._hits, self.transcript.searched = (), ""
         self.chats_changed()
 
     def turn_is_over(self) -> None:

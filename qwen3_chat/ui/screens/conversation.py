@@ -158,7 +158,11 @@ class ConversationScreen(ReadingScreen):
 
     async def show_versions(self) -> None:
         """Count the versions of each message, for their headers and for the keys that walk through them."""
-        self.versions = await self.chat_tree.versions()
+        messages = self.session.messages
+        versions = await self.chat_tree.versions()
+        if self.session.messages is not messages:
+            return  # another branch came meanwhile, with its own
+        self.versions = versions
         self.show_version_counts()
         self.refresh_bindings()
 
