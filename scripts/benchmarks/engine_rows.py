@@ -17,7 +17,7 @@ from qwen3_chat.request import ChatRequest
 
 WORD = "a "  # one token
 GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
-FOLLOW_UP = ChatMessage(Role.USER, "Really? Tell me more.")
+FOLLOW_UP = ChatMessage(Role.USER, WORD * 6)  # 20 tokens with the template, as a short question really has
 THINKING_BEGUN = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # what is made up never begins it
 STOP_LIMIT_MS = 50.0
 CLASS_EVERY = 3  # rounds: it is slow, and no goal depends on it
