@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.memory_words import speaks_of_memory
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.fit.placement import CPU_UBATCH
@@ -17,7 +18,6 @@ _SMALLEST_UBATCH = 32
 _PORTIONS = 4
 """In so many portions the layers leave the GPU."""
 _NO_MEMORY = -2  # of llama_decode
-_MEMORY_WORDS = ("out of memory", "failed to allocate", "unable to allocate", "cannot allocate", "bad_alloc")
 
 
 class Trouble(StrEnum):
@@ -29,11 +29,6 @@ class Trouble(StrEnum):
     """Not enough memory for whatever it was."""
     GPU = "gpu"
     """Something else than memory, which may be the GPU's driver."""
-
-
-def speaks_of_memory(reason: str) -> bool:
-    """Tell whether a message of llama.cpp is about memory that there is too little of."""
-    return any(words in reason.lower() for words in _MEMORY_WORDS)
 
 
 def trouble_of(error: EngineError) -> Trouble | None:

@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.memory_words import speaks_of_memory
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import Notice
 
 _MODULE = "qwen3_chat.engine.worker"
 _READ_BYTES = 1 << 18
 _GRACE_S = 2.0
-_OUT_OF_MEMORY_WORDS = ("out of memory", "failed to allocate", "unable to allocate")
 _SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
 
 
@@ -186,8 +186,8 @@ def _own_process_group() -> dict[str, Any]:
 def _death(status: int, last_words: str) -> EngineDied:
     """Say how a process ended: by llama.cpp, by a signal or by itself."""
     if last_words:
-        is_memory = any(words in last_words.lower() for words in _OUT_OF_MEMORY_WORDS)
-        return EngineDied("engine.out_of_memory" if is_memory else "engine.aborted", reason=last_words)
+        key = "engine.out_of_memory" if speaks_of_memory(last_words) else "engine.aborted"
+        return EngineDied(key, reason=last_words)
     if status >= 0:
         return EngineDied("engine.ended", status=status)
     try:

@@ -144,3 +144,23 @@ async def test_no_memory_at_all_is_said_in_a_sentence(
     assert isinstance(failure, EngineFailed)
     assert failure.key == "engine.context_refused"
     await engine.close()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+@pytest.mark.parametrize("spare_mib", [1_100, 350, 150, 60])
+async def test_whatever_memory_there_is_a_reply_comes_or_a_sentence(
+    wide_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int
+) -> None:
+    shorten_memory(tmp_path, monkeypatch, spare_mib)
+    engine = LocalEngine(LoadSettings(str(wide_gguf)), tmp_path / "engine.log")
+    events = await everything(engine.generate(ask(said("Hi " * 200), max_tokens=3)))
+    assert notices_of(events)[0] == Notice("engine.context_reduced", {"n_ctx": 8_192})
+    failure = events[-1]
+    if isinstance(failure, EngineFailed):
+        assert spare_mib < 1_000
+        assert "emory" in t(failure.key, **failure.values)
+    else:
+        assert end_of(events).token_ids
+    await engine.close()
