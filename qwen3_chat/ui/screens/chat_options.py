@@ -57,8 +57,8 @@ class ChatOptionsScreen(ModalScreen[ChatSetup | None]):
             height: 6; border: none; background: $boost; padding: 0 1; margin-bottom: 1;
         }
         Horizontal { height: 1; }
-        Label { width: 24; }
-        Input, Input:focus { width: 14; height: 1; border: none; padding: 0 1; background: $boost; }
+        Label { width: 18; }
+        Input, Input:focus { width: 11; height: 1; border: none; padding: 0 1; background: $boost; }
         Input.-wrong { background: $error 30%; text-style: underline; }
         .about { width: 1fr; padding: 0 1; color: $foreground 60%; text-wrap: nowrap; }
         .about.-wrong { color: $text-error; }
