@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from threading import enumerate as enumerate_threads
 
 import psutil
 import pytest
@@ -210,13 +211,32 @@ def test_without_memory_nothing_is_tried(subject: Subject) -> None:
     assert calibration.is_over
 
 
-def test_a_trial_is_as_deep_as_it_says(made_up: Model) -> None:
-    context = TrialContext(made_up.pointer, TrialPlan(False, KvType.F16, 32, 256), 1, AbortFlag())
+@pytest.mark.parametrize("flash_attention", [False, True])
+@pytest.mark.parametrize("kv_type", KvType)
+def test_a_trial_is_as_deep_as_it_says(made_up: Model, flash_attention: bool, kv_type: KvType) -> None:
+    plan = TrialPlan(flash_attention or kv_type is not KvType.F16, kv_type, 32, 256)
+    context = TrialContext(made_up.pointer, plan, 1, AbortFlag())
     context.fill()
     assert context.n_tokens == 256
     assert context.time_token_s(1) > 0
     assert context.time_prompt_token_s(1, 32, of_cpu=True) > 0
     assert context.n_tokens == 256
+    context.close()
+
+
+def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Model) -> None:
+    abort = AbortFlag()
+    abort.hoist()
+    plan = TrialPlan(False, KvType.F16, 32, 4096)
+    try:
+        context = TrialContext(made_up.pointer, plan, 1, abort)
+    except AbortedError:
+        for thread in enumerate_threads():
+            if thread.name == "trial":
+                thread.join()
+        return
+    with pytest.raises(AbortedError):  # it was made before anybody looked at the flag
+        context.fill()
     context.close()
 
 

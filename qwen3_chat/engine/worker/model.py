@@ -54,6 +54,7 @@ class Model:
     description: LoadedModel
     threads: ThreadChoice | None
     load_s: float
+    kv_bytes_per_token: int
 
 
 def load(
@@ -101,7 +102,9 @@ def load(
         kv_type=plan.kv_type,
     )
     threads = _thread_choice(settings, plan)
-    return Model(pointer, vocab, template, context, description, threads, time.perf_counter() - started_s)
+    load_s = time.perf_counter() - started_s
+    kv_bytes = header.kv_bytes_per_token
+    return Model(pointer, vocab, template, context, description, threads, load_s, kv_bytes)
 
 
 def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | None:

@@ -8,7 +8,9 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import inf
+from threading import Event, Lock, Thread
 from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
@@ -22,9 +24,11 @@ _FIRST_TOKENS = 16  # evaluated; all others are copies of them
 _TIMED_TOKENS = 4
 _ABORTED = 2  # of llama_decode
 _LIVE, _COPY = 0, 1
-_POSITION = struct.Struct("<i")
-_HEADER_BYTES = 8  # of a sequence's state: the number of streams, that of the cells
+_LARGEST_BLOCK = 128  # cells that are pasted at once
+_NUMBER = struct.Struct("<i")
+_LONGEST_HEADER_BYTES = 64  # before the cells in a saved state
 _CELL_BYTES = (8, 12, 16)  # position, number of sequences, in some builds their ids
+_LOOK_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class TrialPlan:
 
     @property
     def n_ctx(self) -> int:
-        """What has to fit: the depth, a chunk after it, and the copy that it is made of."""
-        return 2 * self.depth + self.n_ubatch
+        """What has to fit: the depth with a chunk after it, of a prompt or of what is decoded."""
+        return self.depth + max(self.n_ubatch, _FIRST_TOKENS)
 
 
 class TrialContext:
@@ -50,6 +54,12 @@ class TrialContext:
     """
 
     def __init__(self, model: Any, plan: TrialPlan, n_threads: int, abort: AbortFlag) -> None:
+        """Make it.
+
+        Raises:
+            AbortedError: the flag went up.
+            EngineError: llama.cpp found no memory for it.
+        """
         self._depth = plan.depth
         self._abort = abort
         params = L.llama_context_default_params()
@@ -62,7 +72,7 @@ class TrialContext:
         )
         if plan.kv_type is KvType.Q8_0:
             params.type_k = params.type_v = L.GGML_TYPE_Q8_0
-        self._pointer = L.llama_init_from_model(model, params)
+        self._pointer = _make_context(model, params, abort)
         if not self._pointer:
             raise EngineError("engine.context_refused", n_ctx=plan.n_ctx, reason="")
         self._memory = L.llama_get_memory(self._pointer)
@@ -79,31 +89,36 @@ class TrialContext:
         L.llama_free(self._pointer)
 
     def fill(self) -> None:
-        """Get to the depth.
+        """Get to the depth, in steps of some milliseconds.
 
         Raises:
             AbortedError: the flag went up.
             EngineError: llama.cpp could not do it.
         """
         self._time_s(range(_FIRST_TOKENS))
+        block: _Block | None = None
         while (filled := self.n_tokens) < self._depth:
             if self._abort.is_up():
                 raise AbortedError
-            if not self._double(filled):
+            if block is None or block.n_cells < min(filled, _LARGEST_BLOCK):
+                block = self._block(filled)
+            if block is None:  # no copies with this build of llama.cpp
                 self._time_s(range(min(self._n_batch, self._depth - filled)))
+            else:
+                block.move_to(filled)
+                self._paste(block)
 
-    def _double(self, n_cells: int) -> bool:
-        """Copy all cells to the positions behind them; False where they can't be."""
+    def _block(self, n_cells: int) -> _Block | None:
         size = L.llama_state_seq_get_size(self._pointer, _LIVE)
         state = (ctypes.c_uint8 * size)()
         L.llama_state_seq_get_data(self._pointer, state, size, _LIVE)
-        if not _move(memoryview(state).cast("B"), n_cells):
-            return False
-        if not L.llama_state_seq_set_data(self._pointer, state, size, _COPY):
-            return False
+        return _Block.of(state, n_cells)
+
+    def _paste(self, block: _Block) -> None:
+        if not L.llama_state_seq_set_data(self._pointer, block.state, len(block.state), _COPY):
+            raise EngineError("engine.no_room", n_ctx=self._depth)
         L.llama_memory_seq_cp(self._memory, _COPY, _LIVE, -1, -1)
         L.llama_memory_seq_rm(self._memory, _COPY, -1, -1)
-        return True
 
     def time_token_s(self, n_threads: int, limit_s: float = inf, of_cpu: bool = False) -> float:
         """Decode a few tokens at the depth; no further one is begun once they took `limit_s` together.
@@ -145,18 +160,64 @@ class TrialContext:
         return (clock() - begun_s) / (sharing_threads or 1)
 
 
-def _move(state: memoryview, n_cells: int) -> bool:
-    """Add `n_cells` to the positions in a saved state: the first number of each cell, at even distances.
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The saved state of a few cells, of which the positions are known to be at `places`.
 
     llama.cpp can move cells by itself, but turns all keys for it, which some kinds of cache don't survive.
-    False where the positions are not where they were in the llama.cpp that this was written for.
     """
-    for stride in _CELL_BYTES:
-        places = range(_HEADER_BYTES, _HEADER_BYTES + n_cells * stride, stride)
-        if places.stop <= len(state) and all(
-            _POSITION.unpack_from(state, place)[0] == index for index, place in enumerate(places)
-        ):
-            for index, place in enumerate(places):
-                _POSITION.pack_into(state, place, n_cells + index)
-            return True
-    return False
+
+    state: ctypes.Array[ctypes.c_uint8]
+    places: range
+
+    @classmethod
+    def of(cls, state: ctypes.Array[ctypes.c_uint8], n_cells: int) -> _Block | None:
+        """Find the positions, behind the number of cells at even distances; None where they are not there."""
+        numbers = memoryview(state).cast("B")
+        for start, stride in product(range(_NUMBER.size, _LONGEST_HEADER_BYTES, _NUMBER.size), _CELL_BYTES):
+            places = range(start, start + n_cells * stride, stride)
+            if (
+                places.stop <= len(numbers)
+                and _NUMBER.unpack_from(numbers, start - _NUMBER.size)[0] == n_cells
+                and all(_NUMBER.unpack_from(numbers, place)[0] == i for i, place in enumerate(places))
+            ):
+                return cls(state, places)
+        return None
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells it is of."""
+        return len(self.places)
+
+    def move_to(self, position: int) -> None:
+        """Have the first cell be at a position, the others behind it."""
+        numbers = memoryview(self.state).cast("B")
+        for index, place in enumerate(self.places):
+            _NUMBER.pack_into(numbers, place, position + index)
+
+
+def _make_context(model: Any, params: Any, abort: AbortFlag) -> Any:
+    """Make a context in a thread of its own, as nothing can interrupt that; given up, it is freed when made.
+
+    Raises:
+        AbortedError: the flag went up.
+    """
+    made: list[Any] = []
+    lock, is_given_up = Lock(), Event()
+
+    def make() -> None:
+        pointer = L.llama_init_from_model(model, params)
+        with lock:
+            made.append(pointer)
+            if is_given_up.is_set() and pointer:
+                L.llama_free(pointer)
+
+    maker = Thread(target=make, name="trial", daemon=True)
+    maker.start()
+    while maker.is_alive():
+        maker.join(_LOOK_S)
+        with lock:
+            if abort.is_up() and not made:
+                is_given_up.set()
+                raise AbortedError
+    return made[0]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 
-from qwen3_chat import gguf
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Aim, Trial, Tuning, TuningFile, tuned
 from qwen3_chat.engine.wire import DeviceKind
@@ -104,7 +103,7 @@ class Tuner:
                 self._ubatches[1],
                 wanted or cores.default_threads(),
             ),
-            kv_bytes_per_token=gguf.read_file(Path(self._settings.path)).kv_bytes_per_token,
+            kv_bytes_per_token=model.kv_bytes_per_token,
             free_bytes=self._free_bytes,
             threads=() if all_on_gpu else (wanted,) if wanted else cores.threads_to_try(),
             ubatches=self._ubatches,
