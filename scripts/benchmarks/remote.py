@@ -166,7 +166,7 @@ def paced_server() -> Iterator[str]:
 @contextmanager
 def llama_server(model: Path) -> Iterator[str]:
     """Run llama-server until it is not needed any more."""
-    options = ["-m", str(model), "-c", "4096", "-np", "1", "--jinja", "--slots", "--port", "0"]
+    options = ["-m", str(model), "-c", "4096", "-np", "1", "-t", "1", "--jinja", "--slots", "--port", "0"]
     command = [str(LLAMA_SERVER), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
