@@ -68,6 +68,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         super().__init__()
         self.desk = desk
         self._loaded_model = loaded_model
+        self._marked: LoadedModel | None = None
         self.disk: tuple[DiskModel, ...] = ()
         self.machine: Machine | None = None
         self.model_list: ModelList | None = None
@@ -91,6 +92,12 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         self.desk.downloads.listeners.append(self.download_changed)
         self.look()
         self.ask_servers()
+        self.set_interval(0.5, self.follow_engine)
+
+    def follow_engine(self) -> None:
+        """Mark another line where another model has become ready."""
+        if self.loaded != self._marked:
+            self.fill()
 
     def on_unmount(self) -> None:
         """Listen no more."""
@@ -132,6 +139,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         if self.model_list is None:
             return
         before = self.highlighted_id
+        self._marked = self.loaded
         self.lines = self.model_list.lines(self.line.value)
         self.options.clear_options()
         self.options.add_options(
