@@ -15,11 +15,39 @@ def test_the_first_start_says_what_runs_what_to_try_and_how_to_get_a_real_model(
     program: Program, tmp_path: Path
 ) -> None:
     with opened(program, tmp_path) as terminal:
-        screen = terminal.wait_for("This is the demo model", "strawberries", "On this machine we recommend")
-        assert str(tmp_path / "home" / "models") in screen.replace("\n · ", "")
+        screen = terminal.wait_for("This is the demo model", "strawberries", "Recommended for it")
+        assert "F7, then Enter, downloads it" in screen
         assert "Thinking on" in screen
+        terminal.press("F7")
+        terminal.wait_for("Recommended for this machine", "★", "▶ Demo model", "Enter downloads")
+        terminal.press("Escape")
+        terminal.wait_for("Thinking on")
         terminal.press("C-q")
         terminal.wait_for("left with 0")
+
+
+def test_a_chat_goes_on_with_another_model(program: Program, tmp_path: Path, demo_gguf: Path) -> None:
+    models = tmp_path / "home" / "models"
+    models.mkdir(parents=True)
+    shutil.copy(demo_gguf, models / "Qwen3-0.6B-Q8_0.gguf")
+    with opened(program, tmp_path, "--demo") as terminal:
+        terminal.wait_for("context 0/4096")
+        terminal.type("How many r's in strawberries?")
+        terminal.press("Enter")
+        terminal.wait_for_answer("▸ Thought")
+        terminal.press("F7")
+        terminal.wait_for("On this disk", "0.6B")
+        terminal.type("0.6b q8")
+        terminal.wait_for("Installed (qwen3-chat)")
+        terminal.press("Enter")
+        terminal.wait_for("▌ You")
+        terminal.press("F7")
+        terminal.wait_for("▶ 0.6B")
+        terminal.press("Escape")
+        terminal.wait_for("▌ You")
+        terminal.type("Then, how many r's in blueberries? /no_think")
+        terminal.press("Enter")
+        terminal.wait_for_answer('in "blueberries"')
 
 
 def test_three_turns_in_english_then_leaving_and_coming_back(program: Program, tmp_path: Path) -> None:
