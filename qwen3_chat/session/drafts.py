@@ -13,7 +13,6 @@ import msgspec
 from qwen3_chat.attachments import Attachment
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import Store
-from qwen3_chat.store.records import Chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,17 @@ class Drafts:
         self._file = file
         self._writing = asyncio.Lock()  # the file's drafts are written in their order
 
-    async def of(self, chat: Chat | None) -> Draft:
-        """Return the draft of a chat as it was read from the store, or of the chat that has not begun."""
-        async with self._writing:
-            kept = await asyncio.to_thread(self._read) if chat is None else chat.draft.encode()
+    async def of(self, chat_id: int | None) -> Draft:
+        """Return the draft of a chat; None stands for the chat that has not begun.
+
+        Raises:
+            StoreError: there is no such chat, or it can't be read.
+        """
+        if chat_id is not None:
+            kept = (await self._store.chat(chat_id)).draft.encode()
+        else:
+            async with self._writing:
+                kept = await asyncio.to_thread(self._read)
         with suppress(msgspec.DecodeError):
             return _draft.decode(kept)
         return NO_DRAFT

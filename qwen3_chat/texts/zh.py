@@ -832,4 +832,6 @@ TEXTS = {
     "ui.settings.typed.text": "文字",
     "ui.settings.typed.texts": "每行一项，Ctrl+J 换行",
     "attach.too_long": "合计 {total} 个 token，超过了上下文的 {n_ctx}。",
+    "ui.key.take": "保存",
+    "ui.tip.take": "采用输入的值",
 }

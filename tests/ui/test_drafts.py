@@ -121,5 +121,5 @@ async def test_attachments_belong_to_the_draft(tmp_path: Path) -> None:
     assert await drafts.of(None) == draft
     chat = await store.create_chat()
     await drafts.keep(chat.id, draft)
-    assert await drafts.of(await store.chat(chat.id)) == draft
+    assert await drafts.of(chat.id) == draft
     await store.close()

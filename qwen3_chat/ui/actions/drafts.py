@@ -8,6 +8,7 @@ from textual.widgets import TextArea
 from qwen3_chat.errors import StoreError
 from qwen3_chat.session.drafts import NO_DRAFT, Draft
 from qwen3_chat.ui.screens.conversation import ConversationScreen
+from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 
 
@@ -49,7 +50,9 @@ class DraftKeeping(ConversationScreen):
 
     @work(group="draft")
     async def _bring_back(self, chat_id: int | None) -> None:
-        draft = await self.drafts.of(self.session.chat)
+        draft = NO_DRAFT
+        with telling(self):
+            draft = await self.drafts.of(chat_id)
         if self._kept == (chat_id, NO_DRAFT) and self.draft == NO_DRAFT:
             self._kept = (chat_id, draft)
             self.draft = draft

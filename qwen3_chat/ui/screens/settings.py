@@ -30,13 +30,18 @@ LABEL_CELLS = 26
 class ValueEditor(TextArea):
     """The value that is being typed; Enter ends it, Ctrl+J begins a new line."""
 
+    BINDINGS = [key("take", "enter", "take")]
+
     class Submitted(Message):
         """The value is complete."""
 
+    def action_take(self) -> None:
+        """Hand the value over."""
+        self.post_message(self.Submitted())
+
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
-            event.prevent_default().stop()
-            self.post_message(self.Submitted())
+            event.prevent_default()  # no new line; the binding takes it
         elif event.key == "ctrl+j":
             event.prevent_default().stop()
             self.insert("\n")
