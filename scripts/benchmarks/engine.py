@@ -1,7 +1,7 @@
 """Speed of the engine beside bare llama.cpp, the `Llama` class, llama-bench and llama-server.
 
 One table, in which every row is a ratio of two sides that took turns. With the real shape of 0.6B it takes
-about 12 minutes on two cores, about 20 with `--llama-bin`; nothing else should run meanwhile.
+about 12 minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile.
 """
 
 from __future__ import annotations
