@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textual import work
+from textual.actions import parse
 from textual.app import App, SystemCommand
 from textual.command import CommandPalette
 from textual.screen import Screen
@@ -21,8 +22,9 @@ from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.plain import plain
 from qwen3_chat.texts import name_keys, t
+from qwen3_chat.ui.driver import driver_class
 from qwen3_chat.ui.keymap import Keymap
-from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.palette import Palette
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.screens.help import HelpScreen
@@ -61,7 +63,7 @@ class ChatApp(App[None]):
         copied_file: Path,
         notices: Sequence[str] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=driver_class())
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
         self._kept = kept
@@ -98,9 +100,11 @@ class ChatApp(App[None]):
             self.notify(notice, severity="warning", timeout=12)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every action of the keys, and each theme."""
-        for binding in (*CHAT_KEYS, *APP_KEYS):
-            if binding.action != "command_palette":
+        """Offer every action of the keys, each theme, and what can be done to a marked message."""
+        for binding in (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS):
+            _, action, parameters = parse(binding.action)
+            is_hidden = binding in MESSAGE_KEYS and not screen.check_action(action, parameters)
+            if action != "command_palette" and not is_hidden:
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
                 name = self.keymap.first(binding.id or "")

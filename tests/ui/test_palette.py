@@ -16,3 +16,17 @@ async def test_a_search_in_vain_is_told_in_the_users_language(start: Start) -> N
             await app.sees("没有这样的命令")
     finally:
         speak(Language.EN)
+
+
+async def test_the_palette_offers_what_can_be_done_to_the_marked_message(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        await app.turn("One")
+        await app.pilot.press("ctrl+up", "ctrl+p")
+        await app.until(lambda: isinstance(app.app.screen, CommandPalette))
+        await app.pilot.press(*"quote")
+        await app.sees("Marked message: quote it")
+        await app.pilot.press("down", "enter")
+        await app.until(lambda: app.screen.input.text.startswith("> It is 3."))
+        await app.pilot.press("ctrl+p", *"quote")
+        await app.until(lambda: isinstance(app.app.screen, CommandPalette))
+        await app.sees("No such command.")

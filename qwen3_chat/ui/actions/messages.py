@@ -133,6 +133,13 @@ class MessageActions(VariantActions, TurnActions):
             case "later":
                 self.action_variant(1)
 
+    def action_copy_answer(self) -> None:
+        """Copy the marked message, or else the latest answer."""
+        if (stored := self.marked) is not None:
+            self.app.copy_to_clipboard(self._source(stored))
+        else:
+            super().action_copy_answer()
+
     def _edit(self, stored: StoredMessage) -> None:
         if self._edited is None:
             self._aside = self.input.content

@@ -146,6 +146,8 @@ class ChatList(Vertical):
         with telling(self):
             found = await self._store.chats(search=text or None)
             hits = await self._store.find(text, limit=MOST_HITS) if text else ()
+        if not self.is_attached:
+            return  # the list was left meanwhile
         self._hits = {}
         for hit in hits:
             self._hits.setdefault(hit.chat_id, []).append(hit)
