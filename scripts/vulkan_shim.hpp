@@ -1,5 +1,6 @@
-// What Debian 12's Vulkan headers (1.3.239) and loader lack for llama.cpp's backend.
+// What Debian 12's Vulkan headers (1.3.239) and loader lack for llama.cpp's backend; every file includes this.
 #pragma once
+#ifdef ggml_vulkan_EXPORTS  // CMake's name for being a part of that library
 #include <vulkan/vulkan.hpp>
 #if VK_HEADER_VERSION < 272
 #include <vector>
@@ -25,3 +26,4 @@ QWEN3_CHAT_FORWARD(vkGetMemoryHostPointerPropertiesEXT,
 QWEN3_CHAT_FORWARD(vkGetPipelineExecutableStatisticsKHR,
     (VkDevice device, const VkPipelineExecutableInfoKHR *info, uint32_t *count, VkPipelineExecutableStatisticKHR *statistics),
     (device, info, count, statistics))
+#endif
