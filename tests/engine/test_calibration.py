@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from threading import enumerate as enumerate_threads
 
+import msgspec
 import psutil
 import pytest
 
@@ -276,3 +278,27 @@ async def test_a_calibration_that_is_given_up_leaves_the_engine_free(engine: Loc
     async with aclosing(calibrate(engine)) as replies:
         await anext(replies)
     assert await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
+
+
+def last_told(log_path: Path, name: str) -> str:
+    """What llama.cpp said last of a parameter of its context."""
+    *_, last = re.finditer(rf"llama_context: {name}\s+= (\w+)", log_path.read_text("utf-8"))
+    return last[1]
+
+
+async def test_the_next_load_follows_what_was_measured(made_up_gguf: Path, tmp_path: Path) -> None:
+    log_path, file = tmp_path / "engine.log", TuningFile(tmp_path / "calibration.json")
+    told = []
+    for flash_attention, n_ubatch in ((False, 128), (True, 64)):
+        for key, found in file.read().items():
+            file.remember(
+                key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch)
+            )
+        keeping = Keeping(str(tmp_path), calibrates=True)
+        engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, keeping=keeping)
+        await everything(engine.load())
+        told.append((last_told(log_path, "flash_attn"), last_told(log_path, "n_ubatch")))
+        await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
+        await engine.rest()
+        await engine.close()
+    assert told == [("disabled", "128"), ("enabled", "64")]
