@@ -84,6 +84,10 @@ class Terminal:
             time.sleep(POLL_S)
         return screen
 
+    def process_id(self) -> int:
+        """Tell the process of the shell that runs the program."""
+        return int(self._run("display-message", "-p", "#{pane_pid}"))
+
     def stop(self) -> None:
         """End the server with everything in it."""
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.ui.turn_view import Phase
 from tests.e2e.conftest import Program
+from tests.e2e.terminal import PATIENCE_S, opened
 from tests.harness import Harness, open_app
 
 
@@ -84,3 +86,20 @@ def test_a_killed_app_loses_a_second_at_most_and_leaves_no_engine(
     reply = json.loads(program.run("export", "last", "--format", "json").stdout)["messages"][-1]
     kept = len(reply.get("reasoning", "")) + len(reply.get("content", ""))
     assert kept >= max(length for moment_s, length in received if moment_s <= killed_s - 1)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.parametrize("is_answering", [False, True], ids=["idle", "in mid-answer"])
+def test_a_terminal_that_is_closed_leaves_no_process_behind(
+    program: Program, tmp_path: Path, endless_gguf: Path, is_answering: bool
+) -> None:
+    with opened(program, tmp_path, "--gguf", str(endless_gguf)) as terminal:
+        terminal.wait_for("context 0/")
+        if is_answering:
+            terminal.type("Go on for ever.")
+            terminal.press("Enter")
+            terminal.wait_for("Esc")
+        processes = psutil.Process(terminal.process_id()).children(recursive=True)
+        assert len(processes) >= 2
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_S)
+    assert alive == []

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from syrupy.location import PyTestLocation
-from syrupy.types import SnapshotIndex
 
 from qwen3_chat.texts import Language, speak
 from tests.harness import open_app
@@ -27,15 +25,10 @@ PICTURES = [
 
 
 class Svg(SingleFileSnapshotExtension):
-    """One SVG file per picture, named after it."""
+    """One SVG file per picture."""
 
     file_extension = "svg"
     _write_mode = WriteMode.TEXT
-
-    @classmethod
-    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
-        """Keep what stands in the brackets."""
-        return test_location.snapshot_name.partition("[")[2].rstrip("]")
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ def write_settings(theme: str) -> None:
     PICTURES,
     ids=[f"{n.replace(' ', '-')}-{s[0]}x{s[1]}-{lang}-{theme}" for n, s, lang, theme in PICTURES],
 )
-async def test_the_screen_looks_as_it_did(
+async def test_it_looks_as_pictured(
     name: str,
     size: tuple[int, int],
     language: str,
