@@ -22,6 +22,10 @@ class Draft:
     text: str = ""
     attachments: tuple[Attachment, ...] = ()
 
+    def followed_by(self, other: Draft) -> Draft:
+        """Put another draft behind this one."""
+        return Draft(self.text + other.text, self.attachments + other.attachments)
+
 
 NO_DRAFT = Draft()
 _draft = msgspec.json.Decoder(Draft)

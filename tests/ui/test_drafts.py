@@ -60,6 +60,31 @@ async def test_each_chat_has_its_own_draft(start: Start) -> None:
         await app.until(lambda: app.screen.input.text == "for the first")
 
 
+async def test_a_draft_that_is_slow_to_come_is_not_written_over(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Hello")
+        chat = app.session.chat
+        assert chat is not None
+        app.screen.input.text = "kept "
+        await app.screen.settle()
+        gate, of = asyncio.Event(), app.screen.drafts.of
+
+        async def slow(chat_id: int | None) -> Draft:
+            await gate.wait()
+            return await of(chat_id)
+
+        app.screen.drafts.of = slow  # type: ignore[method-assign]
+        await app.pilot.press("ctrl+n")
+        await app.until(lambda: app.session.chat is None)
+        await app.session.resume(chat.id)
+        app.screen.show_chat()
+        await app.pilot.press("a", "b")
+        app.screen.tick()
+        assert (await of(chat.id)).text == "kept "
+        gate.set()
+        await app.until(lambda: app.screen.input.text == "kept ab")
+
+
 async def test_what_was_sent_is_no_draft_any_more(start: Start, tmp_path: Path) -> None:
     async with start() as app:
         app.screen.input.text = "Hello"

@@ -17,6 +17,8 @@ class DraftKeeping(ConversationScreen):
 
     _kept: tuple[int | None, Draft] | None = None
     """The chat whose draft is in the input, with the draft as kept last; None before the first chat."""
+    _is_coming = False
+    """Whether the draft is still on its way to the input; nothing is kept meanwhile, or it would be lost."""
     _is_changed = False
     _is_failing = False
 
@@ -43,8 +45,9 @@ class DraftKeeping(ConversationScreen):
             if chat_id == self._open_chat:
                 return
             if self.draft != kept:
-                self._keep_later(chat_id, self.draft)
+                self._keep_later(chat_id, self.draft, follows_another=self._is_coming)
         self._kept = (self._open_chat, NO_DRAFT)
+        self._is_coming = True
         self.draft = NO_DRAFT
         self._bring_back(self._open_chat)
 
@@ -53,9 +56,10 @@ class DraftKeeping(ConversationScreen):
         draft = NO_DRAFT
         with telling(self):
             draft = await self.drafts.of(chat_id)
-        if self._kept == (chat_id, NO_DRAFT) and self.draft == NO_DRAFT:
-            self._kept = (chat_id, draft)
-            self.draft = draft
+        if self._kept is not None and self._kept[0] == chat_id:
+            self._is_coming = False
+            if draft != NO_DRAFT:  # else the cursor stays where it is
+                self.draft = draft.followed_by(self.draft)
 
     @on(TextArea.Changed)
     @on(ChatInput.AttachmentsChanged)
@@ -65,6 +69,8 @@ class DraftKeeping(ConversationScreen):
     def tick(self) -> None:
         """Keep what was changed since the tick before."""
         super().tick()
+        if self._is_coming:
+            return
         if self._is_changed or (self._kept and self._kept[0] != self._open_chat):
             self._is_changed = False
             for chat_id, draft in self._to_keep():
@@ -73,6 +79,9 @@ class DraftKeeping(ConversationScreen):
     async def settle(self) -> None:
         """Keep the draft last, with what came back from a turn that did not begin."""
         await super().settle()
+        if self._is_coming and self._kept is not None:
+            await self._keep(self._kept[0], self.draft, follows_another=True)
+            return
         for chat_id, draft in self._to_keep():
             await self._keep(chat_id, draft)
 
@@ -83,11 +92,13 @@ class DraftKeeping(ConversationScreen):
         return [(None, NO_DRAFT), self._kept] if has_begun else [self._kept]
 
     @work(group="draft")
-    async def _keep_later(self, chat_id: int | None, draft: Draft) -> None:
-        await self._keep(chat_id, draft)
+    async def _keep_later(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
+        await self._keep(chat_id, draft, follows_another)
 
-    async def _keep(self, chat_id: int | None, draft: Draft) -> None:
+    async def _keep(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
         try:
+            if follows_another:
+                draft = (await self.drafts.of(chat_id)).followed_by(draft)
             await self.drafts.keep(chat_id, draft)
         except StoreError as error:
             if not self._is_failing:  # told once, not at each letter
