@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import BinaryIO
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.abort import AbortFlag
 
+_START_S = 30.0
 _GRACE_S = 1.0
 
 Question = wire.CountTokens | wire.ListDevices | wire.Rest | wire.ForgetChat
@@ -32,7 +33,8 @@ class Job:
 class Inbox:
     """Reads commands: long ones wait for the main thread, the others are done at once.
 
-    When the client is gone, every job is stopped and the process ends within a second, whatever it is doing.
+    When the client is gone, every job is stopped and the process ends within a second, whatever it is doing;
+    only while it starts, before it takes anything, it has longer.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -42,6 +44,7 @@ class Inbox:
         self._idle: AbortFlag | None = None
         self._is_over = False
         self._lock = Lock()
+        self._has_started = Event()
         self.answer: Callable[[Question], None] | None = None
         """What answers short questions; until there is something, they wait in the queue."""
 
@@ -51,6 +54,7 @@ class Inbox:
 
     def take(self) -> Job | Question | None:
         """Wait for the next thing to do; None when the client is gone."""
+        self._has_started.set()
         return self._waiting.get()
 
     def done(self, job: Job) -> None:
@@ -80,6 +84,7 @@ class Inbox:
                     job.abort.hoist()
                 self._interrupt_idle()
             self._waiting.put(None)
+            self._has_started.wait(_START_S)
             time.sleep(_GRACE_S)
             os._exit(1)
 
