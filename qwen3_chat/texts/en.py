@@ -283,7 +283,7 @@ TEXTS = {
     "cli.option.max_tokens": "Tokens of the reply at most, thinking included.",
     "cli.option.temperature": "Sampling temperature; left out, Qwen's advice for the mode.",
     "cli.option.seed": "Seed of the sampling; left out, a random one that is recorded.",
-    "cli.option.file": "Add a text file to the question; may be repeated.",
+    "cli.option.file": "Add a file to the question: text, PDF or a web page; may be repeated.",
     "cli.option.hide_thinking": "Do not show the thinking.",
     "cli.option.json": "Print one JSON object instead of the answer.",
     "cli.option.jsonl": "Print every event as a JSON object on a line of its own.",
