@@ -66,6 +66,7 @@ class TurnActions(ConversationScreen):
             with telling(self):
                 async with self.moving:
                     await self.engine_wanted()
+                    before = self.session.messages
                 await self._run(events)
         finally:
             self.is_answering = False
