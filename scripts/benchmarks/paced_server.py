@@ -11,6 +11,9 @@ import json
 import time
 
 TOKENS_PER_S = 200
+FIRST_TOKEN_S = 0.5
+"""What a server takes to read a prompt, while the question is being drawn."""
+
 REPLY_TOKENS = 600
 STAMP = "sent at {:.6f}; "
 WORDS = ("strawberries ", "have ", "three ", "r's, ", "草莓 ")
@@ -46,6 +49,8 @@ def _send_models(writer: asyncio.StreamWriter) -> None:
 
 async def _send_reply(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n")
+    await writer.drain()
+    await asyncio.sleep(FIRST_TOKEN_S)
     loop = asyncio.get_running_loop()
     begun_s = loop.time()
     for number in range(REPLY_TOKENS):
