@@ -72,7 +72,7 @@ async def hold(
     engine: LocalEngine, number: int, turns: int = 1, mode: ThinkingMode = NO_THINK, chat_id: int = CHAT
 ) -> ChatRequest:
     """Hold a conversation; return the request that would be the next."""
-    request = ask(said(QUESTIONS[number % 6]), mode=mode, max_tokens=200, chat_id=chat_id)
+    request = ask(said(QUESTIONS[number % 6]), mode=mode, max_tokens=400, chat_id=chat_id)
     for step in range(1, turns + 1):
         reply, _ = await answer(engine, request)
         question = said(QUESTIONS[(number + step) % 6])
