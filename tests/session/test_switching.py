@@ -59,7 +59,9 @@ async def test_the_old_process_is_gone_before_the_new_model_loads(
         assert alive_while_loading
         assert not any(alive_while_loading)
         await all_of(session.send("And now?"))
-        assert [stored.meta.model for stored in session.messages if stored.meta.model] == ["Qwen3-chat demo"] * 2
+        assert [stored.meta.model for stored in session.messages if stored.meta.model] == [
+            "Qwen3-chat demo"
+        ] * 2
         assert new.pid not in (None, old_pid)
     finally:
         await old.close()
