@@ -48,6 +48,8 @@ from qwen3_chat.wording import SEPARATOR, byte_speed, duration
 
 AUTO = "auto"
 PLAIN_STEP_PERCENT = 10
+FIT_PATIENCE_S = 10
+"""A download does not wait longer for what is only good to know."""
 
 
 class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed"):
@@ -105,9 +107,12 @@ async def _with_quant(text: str, paths: Paths) -> str:
 
 
 async def _say_fit(wanted: WantedModel, hubs: Sequence[Hub], paths: Paths) -> None:
-    """Say how a model that the catalogue doesn't know will run here, by the header of the remote file."""
-    with suppress(Qwen3ChatError):  # the download itself will tell what is wrong
-        model = await look_into(wanted, hubs, USUAL_PATIENCE)
+    """Say how a model will run here; one that the catalogue doesn't know, by its header at a source."""
+    with suppress(Qwen3ChatError, TimeoutError):  # the download itself will tell what is wrong
+        async with asyncio.timeout(FIT_PATIENCE_S):
+            model = find(wanted.model)
+            if model is None and not any(_copies(model_places(), wanted.files[0])):
+                model = await look_into(wanted, hubs, USUAL_PATIENCE)
         if model is not None:
             machine = (await probed(paths.engine_log)).machine
             (offer,) = offers_of(model, (wanted,), machine, None)

@@ -82,6 +82,8 @@ class FakeHub:
     def __init__(self, repositories: Mapping[str, Mapping[str, bytes]]) -> None:
         self.repositories = repositories
         self.faults: deque[Fault] = deque()
+        self.pieces_fail = False
+        """Whether faults are used up by requests for a piece with an end, too, as of a header."""
         self.sent_bytes = 0
         self.requests: list[tuple[str, str | None]] = []
         self.tokens: list[tuple[str, str | None]] = []
@@ -202,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
             missing = "EntryNotFound" if repository in self.fake.repositories else "RepoNotFound"
             self._answer(404, {"X-Error-Code": missing})
             return
-        fault = self.fake.faults.popleft() if self.fake.faults else None
+        is_piece = re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")) is not None
+        may_fail = self.fake.faults and (self.fake.pieces_fail or not is_piece)
+        fault = self.fake.faults.popleft() if may_fail else None
         match fault:
             case Status(code=code, headers=headers):
                 self._answer(code, headers)

@@ -51,6 +51,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def fake(model_file: bytes) -> Iterator[FakeHub]:
     with FakeHub({REPOSITORY: {NAME: model_file, "README.md": b"hello"}}) as hub:
+        hub.pieces_fail = True
         yield hub
 
 
