@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from textual import getters, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -73,10 +73,6 @@ class ChatList(Vertical):
     busy_chat: var[int | None] = var(None, init=False)
     """The chat in which an answer is being written: it can't be deleted now."""
 
-    line = getters.query_one(Input)
-    options = getters.query_one(OptionList)
-    empty = getters.query_one(".chat-list--empty", Static)
-
     @dataclass
     class Chosen(Message):
         """The user goes on with a chat."""
@@ -101,6 +97,10 @@ class ChatList(Vertical):
 
     def __init__(self, store: Store, id: str | None = None) -> None:
         super().__init__(id=id)
+        # Attributes, not queries: a search may be over when the list is being left and its children are gone.
+        self.line = Input(placeholder=t("ui.chats.search"))
+        self.options = OptionList()
+        self.empty = Static(classes="chat-list--empty", markup=False)
         self._store = store
         self._summaries: dict[int, ChatSummary] = {}
         self._hits: dict[int, list[SearchHit]] = {}
@@ -109,9 +109,9 @@ class ChatList(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the search above the list."""
-        yield Input(placeholder=t("ui.chats.search"))
-        yield OptionList()
-        yield Static(classes="chat-list--empty", markup=False)
+        yield self.line
+        yield self.options
+        yield self.empty
 
     def on_mount(self) -> None:
         """Say what this is."""
@@ -146,7 +146,7 @@ class ChatList(Vertical):
         with telling(self):
             found = await self._store.chats(search=text or None)
             hits = await self._store.find(text, limit=MOST_HITS) if text else ()
-        if not self.is_attached:
+        if not self.options.is_attached:
             return  # the list was left meanwhile
         self._hits = {}
         for hit in hits:
