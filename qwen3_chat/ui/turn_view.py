@@ -121,17 +121,21 @@ class TurnView:
                     t("ui.hint.stop"),
                 )
             case ReasoningDelta(text=text, tokens=tokens):
-                self._enter(Phase.THINKING)
+                is_first = self._enter(Phase.THINKING)
                 self._tokens = tokens
                 self.usage = replace(self.usage or Usage(), reasoning_tokens=tokens)
                 self._transcript.write_reasoning(text)
+                if is_first:
+                    self._transcript.flush(now=True)  # what is waited for shows at once
                 self.tick()
             case AnswerDelta(text=text, tokens=tokens):
                 self._settle_thinking()
-                self._enter(Phase.ANSWERING)
+                is_first = self._enter(Phase.ANSWERING)
                 self._tokens = tokens
                 self.usage = replace(self.usage or Usage(), answer_tokens=tokens)
                 self._transcript.write_answer(text)
+                if is_first:
+                    self._transcript.flush(now=True)
                 self.tick()
             case ToolCallRequested(call=call):
                 self._settle_thinking()
@@ -179,9 +183,10 @@ class TurnView:
             case _:
                 pass
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: Phase) -> bool:
+        """Change the phase; tell whether it was another one."""
         if phase is self.phase:
-            return
+            return False
         self.phase, self._began_s = phase, self._clock()
         match phase:
             case Phase.THINKING | Phase.ANSWERING:
@@ -190,6 +195,7 @@ class TurnView:
                 self._line.activity = Activity()
             case Phase.LOADING | Phase.PREFILL:
                 pass
+        return True
 
     def _settle_thinking(self) -> None:
         if self.phase is Phase.THINKING:
