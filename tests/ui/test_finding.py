@@ -124,3 +124,17 @@ async def test_deleting_the_open_chat_at_the_side_leaves_it(start: Start) -> Non
         await app.sees("There are no chats yet.")
         await app.pilot.press("ctrl+z")
         await app.sees("First")
+
+
+async def test_two_quick_presses_of_enter_open_one_chat(start: Start) -> None:
+    async with start() as app:
+        await app.turn("First")
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: isinstance(app.app.screen, ChatsScreen))
+        screen = app.app.screen
+        assert isinstance(screen, ChatsScreen)
+        await app.until(lambda: screen.chats.options.option_count == 1)
+        await screen.chats.action_resume()
+        await screen.chats.action_resume()
+        await app.until(lambda: app.app.screen is app.screen)
+        assert app.session.chat is not None

@@ -46,8 +46,9 @@ class ChatsScreen(ModalScreen[ChatChoice | None]):
 
     @on(ChatList.Chosen)
     def chosen(self, message: ChatList.Chosen) -> None:
-        """Go on with the chat."""
-        self.dismiss(message.choice)
+        """Go on with the chat; of two quick presses of Enter the first counts."""
+        if self.is_current:
+            self.dismiss(message.choice)
 
     @on(ChatList.Deleted)
     def chat_deleted(self, message: ChatList.Deleted) -> None:
@@ -57,4 +58,5 @@ class ChatsScreen(ModalScreen[ChatChoice | None]):
     @on(ChatList.Closed)
     def closed(self) -> None:
         """Return to the chat that is open."""
-        self.dismiss(None)
+        if self.is_current:
+            self.dismiss(None)

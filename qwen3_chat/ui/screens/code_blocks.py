@@ -93,7 +93,7 @@ class CodeBlocksScreen(ModalScreen[None]):
 
     def action_copy(self, number: int = 0) -> None:
         """Copy a block, byte for byte, and return to the chat."""
-        if number <= len(self._blocks):
+        if number <= len(self._blocks) and self.is_current:
             block = self._blocks[number - 1] if number else self._block
             self.app.copy_to_clipboard(block.text)
             self.dismiss(None)
