@@ -40,15 +40,21 @@ class ChatApp(App[None]):
     CSS = """
     OptionList, VerticalScroll, TextArea {
         scrollbar-size-vertical: 1;
-        scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
-        scrollbar-color: $foreground 20%; scrollbar-color-hover: $foreground 35%; scrollbar-color-active: $primary;
+        scrollbar-background: $surface;
+        scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
+        scrollbar-color: $foreground 20%;
+        scrollbar-color-hover: $foreground 35%;
+        scrollbar-color-active: $primary;
     }
     OptionList > .option-list--option-highlighted,
     OptionList:focus > .option-list--option-highlighted {
         background: $primary 30%; color: $foreground; text-style: none;
     }
     OptionList:ansi > .option-list--option-highlighted,
-    OptionList:ansi:focus > .option-list--option-highlighted { background: ansi_default; text-style: reverse; }
+    OptionList:ansi:focus > .option-list--option-highlighted {
+        background: ansi_default; text-style: reverse;
+    }
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
     Toast { background: $panel; width: 60; max-width: 60%; }
     """
