@@ -174,7 +174,7 @@ def test_mistakes_in_the_settings_are_told_and_do_not_stop_an_answer(program: Pr
     (program.home / "config" / "config.toml").write_text("bogus = 1\n", encoding="utf-8")
     done = program.run("ask", "--demo", "Hello")
     assert done.returncode == 0
-    assert "has an entry “bogus” that does not exist" in done.stderr
+    assert "there is no setting “bogus”" in done.stderr
 
 
 def test_a_system_prompt_counts_in_a_chat_that_goes_on(program: Program) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from textual.events import Paste
+from textual.widgets import Input
 
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
 from qwen3_chat.texts import Language, language
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness
+
+LOOK_EVERY_S, STILL_LOOKS, MOST_LOOKS = 0.15, 3, 30
 
 CODE = '''```python
 def quicksort(items: list[int]) -> list[int]:
@@ -87,9 +90,19 @@ class Scene:
 
 
 async def rest(app: Harness) -> None:
-    """Let everything that was caused be drawn."""
-    await app.pilot.pause()
-    await app.pilot.pause()
+    """Let everything that was caused be drawn: nothing changes any more."""
+    app.screen.input.cursor_blink = False
+    for box in app.app.screen.query(Input):
+        box.cursor_blink = False
+    before = ""
+    still = 0
+    for _ in range(MOST_LOOKS):
+        await app.pilot.pause(LOOK_EVERY_S)
+        now = app.app.export_screenshot()
+        still = still + 1 if now == before else 0
+        before = now
+        if still == STILL_LOOKS:
+            return
 
 
 async def ask(app: Harness) -> None:

@@ -38,7 +38,7 @@ def tongue() -> Iterator[None]:
 
 
 def write_settings(theme: str) -> None:
-    Path("config.toml").write_text(f'theme = "{theme}"\nreduced_motion = true\n', encoding="utf-8")
+    Path("config.toml").write_text(f'theme = "{theme}"\n', encoding="utf-8")
 
 
 @pytest.mark.parametrize(

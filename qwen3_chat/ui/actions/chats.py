@@ -54,10 +54,15 @@ class ChatActions(TurnActions):
             case _:
                 return super().check_action(action, parameters)
 
-    def action_new_chat(self) -> None:
-        """Leave this chat as it is and begin another."""
-        if self.moving.locked():
-            return  # it is being left already
+    @work(group="chats")
+    async def action_new_chat(self) -> None:
+        """Leave this chat as it is and begin another, once what goes on with its messages is done."""
+        async with self.moving:
+            if not self.is_answering:
+                self._begin_new()
+
+    def _begin_new(self) -> None:
+        self.chat_is_left()
         self.session.start_new()
         self.versions = Versions()
         self.turn.notices.clear()
@@ -94,7 +99,7 @@ class ChatActions(TurnActions):
         if choice is not None:
             await self._go_to(choice)
         elif current in chats.deleted:
-            self.action_new_chat()
+            self._begin_new()
         else:
             await self._read_title()
 
@@ -128,7 +133,7 @@ class ChatActions(TurnActions):
     def deleted_at_the_side(self, message: ChatList.Deleted) -> None:
         """Leave the open chat when it is deleted."""
         if self.session.chat and self.session.chat.id == message.chat_id:
-            self.action_new_chat()
+            self._begin_new()
             self.sidebar.line.focus()
 
     @work(group="chats")
@@ -146,6 +151,7 @@ class ChatActions(TurnActions):
     async def _bring_in(self, choice: ChatChoice) -> None:
         self.transcript.searched = ""
         if self.session.chat is None or choice.chat_id != self.session.chat.id or not choice.hits:
+            self.chat_is_left()
             await self.session.resume(choice.chat_id)
         self.turn.notices.clear()
         self._hits = choice.hits

@@ -76,6 +76,13 @@ class DraftKeeping(ConversationScreen):
             for chat_id, draft in self._to_keep():
                 self._keep_later(chat_id, draft)
 
+    def chat_is_left(self) -> None:
+        """Know which chat is left, also one that has begun since the last tick."""
+        super().chat_is_left()
+        if not self._is_coming:
+            for chat_id, draft in self._to_keep():
+                self._keep_later(chat_id, draft)
+
     async def settle(self) -> None:
         """Keep the draft last, with what came back from a turn that did not begin."""
         await super().settle()

@@ -60,7 +60,7 @@ class ChatOptionsScreen(ModalScreen[ChatSetup | None]):
         Label { width: 18; }
         Input, Input:focus { width: 11; height: 1; border: none; padding: 0 1; background: $boost; }
         Input.-wrong { background: $error 30%; text-style: underline; }
-        .about { width: 1fr; padding: 0 1; color: $foreground 60%; text-wrap: nowrap; }
+        .about { width: 1fr; padding: 0 1; color: $foreground 68%; text-wrap: nowrap; }
         .about.-wrong { color: $text-error; }
         KeyBar { background: $surface; }
     }

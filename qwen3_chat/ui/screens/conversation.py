@@ -110,6 +110,9 @@ class ConversationScreen(ReadingScreen):
         self.input.focus()
         self.show_chat()
 
+    def chat_is_left(self) -> None:
+        """Do what is to be done before another chat is opened; groups of actions add theirs."""
+
     async def settle(self) -> None:
         """End whatever runs; everything that arrived is in the store afterwards."""
         await self.session.stop()
