@@ -94,19 +94,24 @@ class Column:
         """Lay out what a screen of `rows` shows with that row on top, or the end; return where its top lies.
 
         The row stays where it is while estimates above it turn into heights, because y is computed from it.
+        Less than a screen away from an edge, all that lies before the edge is laid out as well: the next move
+        ends at the edge itself, not where it was estimated to be.
         """
         if not self.turns or self.width <= 0:
             return 0
+        anchor = len(self.turns) if at_end else turn
         while True:
             bottom = self.height - rows
             y = max(0, bottom if at_end else min(self._tops[turn] + row, bottom))
-            seen = range(self.locate(y)[0], self.locate(y + rows - 1)[0] + 1)
-            unknown = [number for number in seen if self.turns[number].rows is None]
+            first = y if y > rows else 0
+            last = y + rows - 1 if y + rows < bottom else self.height - 1
+            needed = range(self.locate(first)[0], self.locate(last)[0] + 1)
+            unknown = [number for number in needed if self.turns[number].rows is None]
             if not unknown:
                 break
             # The nearest to the anchor first: a height that is off may move the others out of sight.
-            self.lay(unknown[-1] if at_end or turn > unknown[-1] else unknown[0])
-        self._cool(seen)
+            self.lay(min(unknown, key=lambda number: abs(number - anchor)))
+        self._cool(needed)
         return y
 
     def anchor(self, y: int) -> Anchor:
@@ -135,15 +140,15 @@ class Column:
         self._heights = [turn.height for turn in self.turns]
         self._tops = [0, *accumulate(self._heights)]
 
-    def _cool(self, seen: range) -> None:
+    def _cool(self, needed: range) -> None:
         """Drop the rows of turns that nobody looked at for longest."""
-        for number in seen:
+        for number in needed:
             self._warm.move_to_end(number)
         excess = sum(self._warm.values()) - WARM_ROWS
         for number, height in [*self._warm.items()] if excess > 0 else ():
             if excess <= 0:
                 break
-            if number not in seen and not self.turns[number].live:
+            if number not in needed and not self.turns[number].live:
                 del self._warm[number]
                 self.turns[number].drop()
                 excess -= height

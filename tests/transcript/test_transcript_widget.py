@@ -84,6 +84,60 @@ async def test_keys_move_by_rows_and_pages() -> None:
         assert await first_after("up") == "▌ 80"
 
 
+# Guessed as 12 rows at a width of 37 cells, but it takes 24.
+LOW = Entry("user", "\n".join(f"{number:02} {'a' * 34}" for number in range(12)))
+TALL = Entry("user", "\n".join(f"line {number}" for number in range(100)))
+# Guessed as 30 rows, but it takes one.
+HIGH = Entry("assistant", "The end.\n\n" + "\n".join(f"[{number}]: http://a.b" for number in range(28)))
+
+
+def jump(transcript: Transcript, turn: int, row: int) -> None:
+    """Go to a row of a turn as if nothing else of the chat was ever seen."""
+    transcript.following = False
+    transcript.column.resize(transcript.column.width)
+    transcript.place(turn, row)
+
+
+async def test_a_page_back_is_a_page_also_where_the_beginning_is_higher_than_guessed() -> None:
+    host = Host([LOW, TALL])
+    async with host.run_test(size=(40, 20)) as pilot:
+        jump(host.transcript, 1, 3)
+        await pilot.press("pageup")
+        assert shown(host.transcript)[:2] == ["▌ " + "a" * 34, "▌ 05"]
+        assert shown(host.transcript)[-3:] == ["▌ line 0", "▌ line 1", "▌ line 2"]
+        await pilot.press("pageup")
+        assert shown(host.transcript)[0] == "▌ 00"
+
+
+async def test_the_beginning_is_reached_at_once_from_two_pages_below() -> None:
+    host = Host([LOW, TALL])
+    async with host.run_test(size=(40, 20)) as pilot:
+        jump(host.transcript, 1, 15)
+        await pilot.press("home")
+        assert shown(host.transcript)[0] == "▌ 00"
+
+
+async def test_a_page_on_is_a_page_also_where_the_end_is_higher_than_guessed() -> None:
+    host = Host([TALL, LOW])
+    async with host.run_test(size=(40, 20)) as pilot:
+        jump(host.transcript, 0, 78)
+        await pilot.press("pagedown")
+        assert shown(host.transcript)[:5] == [*(f"▌ line {number}" for number in (97, 98, 99)), "", "▌ 00"]
+        assert not host.transcript.following
+        await pilot.press("pagedown")
+        assert shown(host.transcript)[-2:] == ["▌ " + "a" * 34, ""]
+        assert host.transcript.following
+
+
+async def test_the_end_is_followed_when_it_comes_sooner_than_guessed() -> None:
+    host = Host([TALL, HIGH])
+    async with host.run_test(size=(40, 20)) as pilot:
+        jump(host.transcript, 0, 65)
+        await pilot.press("pagedown")
+        assert shown(host.transcript)[-2:] == ["  The end.", ""]
+        assert host.transcript.following
+
+
 # following
 
 

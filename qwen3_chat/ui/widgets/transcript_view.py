@@ -123,15 +123,17 @@ class TranscriptView(ScrollView, can_focus=True):
         self.post_message(self.FollowChanged(self.following, unseen))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Count real rows from the old top on short moves; long ones (drag, Home) go by estimates."""
+        """Count real rows from the old top up to a page; longer moves (drag, Home) go by estimates."""
         if self.scrollable_content_region.size != self._laid_for:
             return  # clamped to a new size: `on_resize` knows what was on top
-        self.following = new_value >= self.max_scroll_y and new_value >= old_value
         goal, top = round(new_value), self._top
-        if abs(goal - top) <= 2 * self.screen_rows:
+        if abs(goal - top) <= self.screen_rows:
+            self.following = self.following and new_value >= old_value
             turn, row = self.column.locate(top)
             self.place(turn, row + goal - top)
+            self.following = new_value >= old_value and self._top + self.screen_rows >= self.column.height
         else:
+            self.following = new_value >= self.max_scroll_y
             self.place(*self.column.locate(goal))
 
     def on_resize(self, event: Resize) -> None:
