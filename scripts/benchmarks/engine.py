@@ -1,7 +1,8 @@
 """Speed of the engine beside bare llama.cpp, the `Llama` class, llama-bench and llama-server.
 
 One table, in which every row is a ratio of two sides that took turns. With the real shape of 0.6B it takes
-about 12 minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile.
+about 12 minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile. `--only` takes
+one step of it, `--at` one size of prompts and depths.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.engine_rows import Bench, Scale
@@ -42,19 +43,30 @@ QUICK = Scale(
 )
 
 
-async def rows(bench: Bench, has_programs: bool) -> AsyncIterator[Row]:
+Step = Callable[[Bench], Awaitable[list[Row]]]
+
+STEPS: dict[str, Step] = {
+    "decode": Bench.decode,
+    "guesses": Bench.guesses,
+    "client-cost": Bench.client_cost,
+    "second-turn": Bench.second_turn,
+    "stops": Bench.stops,
+}
+STEPS_WITH_PROGRAMS: dict[str, Step] = {"depths": Bench.depths, "prompts": Bench.prompts}
+
+
+async def rows(bench: Bench, steps: Iterable[Step]) -> AsyncIterator[Row]:
     """Measure one thing after the other."""
-    steps = [bench.decode, bench.guesses, bench.client_cost, bench.second_turn, bench.stops]
-    for step in [*steps, bench.depths, bench.prompts] if has_programs else steps:
-        for row in await step():
+    for step in steps:
+        for row in await step(bench):
             yield row
 
 
-async def measure(bench: Bench, has_programs: bool) -> list[Row]:
+async def measure(bench: Bench, steps: Iterable[Step]) -> list[Row]:
     """Measure everything, telling how far it is; what was started is ended."""
     found = []
     try:
-        async for row in rows(bench, has_programs):
+        async for row in rows(bench, steps):
             found.append(row)
             print(f"\r\x1b[K{len(found)}  {row.what}", end="", file=sys.stderr, flush=True)
     finally:
@@ -70,6 +82,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--quant", choices=QUANTS, help="of the made-up model (default: Q4_K_M)")
     parser.add_argument("--gguf", type=Path, help="measure this model instead")
     parser.add_argument("--llama-bin", type=Path, metavar="DIR", help="with llama-bench and llama-server")
+    parser.add_argument("--only", choices=[*STEPS, *STEPS_WITH_PROGRAMS], action="append", help="this step")
+    parser.add_argument("--at", type=int, action="append", help="this size of prompts and depths")
     parser.add_argument("--alternations", type=int, help="of the sides (default: 9)")
     parser.add_argument("--threads", type=int, help="default: what the engine takes by itself")
     parser.add_argument("--quick", action="store_true", help="a small model, few and short rounds")
@@ -77,11 +91,17 @@ def main(argv: Sequence[str]) -> int:
     scale = QUICK if options.quick else WHOLE
     if options.alternations:
         scale = scale.with_alternations(max(2, options.alternations))
+    if options.at:
+        scale = scale.at(options.at)
+    known = {**STEPS, **STEPS_WITH_PROGRAMS} if options.llama_bin else STEPS
+    wanted = options.only or list(known)
+    if missing := [name for name in wanted if name not in known]:
+        parser.error(f"{' and '.join(missing)}: only with --llama-bin")
     shape = options.shape or ("small" if options.quick else "0.6B")
     path = options.gguf or made_up_file(shape, options.quant or ("Q8_0" if options.quick else "Q4_K_M"))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(path, scale, options.threads, options.llama_bin, Path(folder))
-        found = asyncio.run(measure(bench, options.llama_bin is not None))
+        found = asyncio.run(measure(bench, [known[name] for name in wanted]))
     size_mb = path.stat().st_size / 1e6
     print(f"{path.stem}, {size_mb:.0f} MB, threads: {bench.n_threads}, {scale.alternations} alternations\n")
     print(table(found))

@@ -41,6 +41,10 @@ class Scale:
         """Return the same with more or fewer rounds."""
         return replace(self, alternations=alternations)
 
+    def at(self, sizes: Sequence[int]) -> Scale:
+        """Return the same with these prompts and depths only; what is not known of a depth is not wanted."""
+        return replace(self, prompts=tuple(sizes), depths={size: self.depths.get(size, 0) for size in sizes})
+
 
 class Bench:
     """All sides over one model; each method is one thing that is measured."""

@@ -11,6 +11,7 @@ import msgspec
 import psutil
 import pytest
 
+from benchmarks.in_process import opened
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.calibrating import calibrate
@@ -26,7 +27,6 @@ from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
 from qwen3_chat.events import Notice
 from qwen3_chat.fit.placement import CPU_UBATCH, GPU_UBATCH
 from qwen3_chat.request import Keeping, KvType, LoadSettings
-from tests.engine.in_process import opened
 from tests.engine.requests import ask, everything, said
 
 DEFAULTS = Trial(Aim.ATTENTION, False, KvType.F16, 128, 1)

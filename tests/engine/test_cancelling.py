@@ -4,6 +4,8 @@ import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
+import psutil
+
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, TurnFinished
@@ -11,7 +13,7 @@ from qwen3_chat.request import LoadSettings
 from tests.engine import model_files
 from tests.engine.requests import ask, end_of, everything, said, text_of
 
-LARGE_FILE_BYTES = 1 << 30
+LARGE_FILE_BYTES = 4 << 30
 
 
 async def test_a_reply_stops_in_the_midst_and_keeps_what_arrived(endless_engine: LocalEngine) -> None:
@@ -28,7 +30,7 @@ async def test_a_reply_stops_in_the_midst_and_keeps_what_arrived(endless_engine:
 
 
 async def test_a_turn_after_a_stop_equals_one_without(endless_engine: LocalEngine) -> None:
-    request = ask(said("Hi"), max_tokens=30)
+    request = ask(said("Hi"), max_tokens=10)
     undisturbed = text_of(await everything(endless_engine.generate(request)))
     async with aclosing(endless_engine.generate(ask(said("Something else entirely")))) as reply:
         async for event in reply:
@@ -60,7 +62,8 @@ async def test_a_load_stops_before_it_began(demo_engine: LocalEngine) -> None:
 
 async def test_a_load_stops_in_the_midst(demo_gguf: Path, log_path: Path, tmp_path: Path) -> None:
     path = model_files.make(tmp_path / "large.gguf", demo_gguf)
-    model_files.stretch(path, LARGE_FILE_BYTES)
+    size_bytes = min(LARGE_FILE_BYTES, psutil.virtual_memory().available // 2)  # more is not read at first
+    model_files.stretch(path, size_bytes)
     engine = LocalEngine(LoadSettings(str(path)), log_path)
     events = []
     async with aclosing(engine.load()) as loading:

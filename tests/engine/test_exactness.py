@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import SamplingParams, ThinkingMode
 from qwen3_chat.engine.worker.model import Model
-from tests.engine.in_process import Turn, check_agree, forget, opened, reply_to, rest, then
+from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, ask, said
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from benchmarks.in_process import forget, opened, reply_to
 from qwen3_chat.chat import SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine.worker.guessing import Gain, Guessing, Repetition
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.request import ChatRequest
-from tests.engine.in_process import check_agree, forget, opened, reply_to
+from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, ask, said
 
 WORDS = ("strawberries", "banana", "mississippi", "bookkeeper", "committee", "level", "tomorrow", "coffee")

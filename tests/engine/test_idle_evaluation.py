@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
@@ -16,7 +17,7 @@ from qwen3_chat.engine.worker.context import Context
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.prompt_ids import count_messages
 from qwen3_chat.events import AnswerDelta
-from tests.engine.in_process import Turn, check_agree, forget, opened, reply_to, rest, then
+from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, ask, end_of, everything, said
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK

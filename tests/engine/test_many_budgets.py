@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from benchmarks.in_process import opened
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.inbox import Job
@@ -14,7 +15,6 @@ from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.reply import EARLY_END, Reply
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
-from tests.engine.in_process import opened
 from tests.engine.requests import THINKING, ask, said
 
 WORDS = ("strawberries", "banana", "mississippi", "bookkeeper", "committee", "level", "tomorrow", "coffee")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from benchmarks.in_process import forget, opened
 from qwen3_chat.engine.worker.model import Model
-from tests.engine.in_process import forget, opened
 
 KNOWN, REST = list(range(300, 500)), list(range(600, 608))
 

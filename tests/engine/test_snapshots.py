@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.in_process import forget, opened, reply_to
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
+from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
 from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
 from tests.engine import model_files
+from tests.engine.agreement import check_agree
 from tests.engine.requests import ask, end_of, everything, said
 
 NO_THINK = ThinkingMode.NO_THINK
@@ -89,16 +92,12 @@ def change(path: Path, how: Callable[[bytes], bytes]) -> None:
     path.write_bytes(how(path.read_bytes()))
 
 
-async def fresh(open_engine: OpenEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
-    """Have a request answered where nothing is kept of it."""
-    engine = open_engine()
-    try:
-        return await answer(engine, replace(request, chat_id=None))
-    finally:
-        await engine.close()
+@pytest.fixture(scope="module")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
 
 
-async def check_resumes(open_engine: OpenEngine, number: int) -> None:
+async def check_resumes(open_engine: OpenEngine, model: Model, number: int) -> None:
     mode = list(ThinkingMode)[number % 2]
     first = open_engine()
     upcoming = await hold(first, number, turns=2, mode=mode)
@@ -109,18 +108,25 @@ async def check_resumes(open_engine: OpenEngine, number: int) -> None:
     await second.close()
     template = measure.total - sum(measure.per_message)
     assert evaluated <= measure.per_message[-1] + template + 2
-    assert await fresh(open_engine, upcoming) == (resumed, measure.total)
+    forget(model)
+    fresh = reply_to(model, upcoming)
+    assert fresh.usage.prompt_tokens == measure.total
+    check_agree(model, fresh, replace(fresh, message=resumed))
 
 
 @pytest.mark.parametrize("number", range(2))
-async def test_a_new_process_goes_on_where_the_last_one_was(open_engine: OpenEngine, number: int) -> None:
-    await check_resumes(open_engine, number)
+async def test_a_new_process_goes_on_where_the_last_one_was(
+    open_engine: OpenEngine, model: Model, number: int
+) -> None:
+    await check_resumes(open_engine, model, number)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("number", range(2, 24))
-async def test_many_chats_go_on_as_if_evaluated_anew(open_engine: OpenEngine, number: int) -> None:
-    await check_resumes(open_engine, number)
+async def test_many_chats_go_on_as_if_evaluated_anew(
+    open_engine: OpenEngine, model: Model, number: int
+) -> None:
+    await check_resumes(open_engine, model, number)
 
 
 async def test_only_its_owner_may_read_a_snapshot(open_engine: OpenEngine, snapshot_path: Path) -> None:
@@ -133,7 +139,7 @@ async def test_only_its_owner_may_read_a_snapshot(open_engine: OpenEngine, snaps
 async def test_what_is_quickly_evaluated_again_is_not_kept(
     open_engine: OpenEngine, cabinet: SnapshotCabinet
 ) -> None:
-    engine = open_engine(worth_s=3.0)
+    engine = open_engine(worth_s=3600.0)
     await hold(engine, 0)
     await engine.close()
     assert cabinet.chat_ids() == set()

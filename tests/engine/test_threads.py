@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.in_process import forget, opened, reply_to, rest
 from qwen3_chat.engine.worker import cores
 from qwen3_chat.engine.worker.abort import AbortFlag
 from qwen3_chat.engine.worker.context import AbortedError
@@ -13,7 +14,7 @@ from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice
 from qwen3_chat.engine.worker.thread_guard import ThreadGuard
 from qwen3_chat.engine.worker.thread_trial import try_threads
-from tests.engine.in_process import forget, opened, reply_to, rest
+from tests.engine.agreement import check_agree
 from tests.engine.requests import ask, said
 
 
@@ -101,7 +102,7 @@ def test_measuring_leaves_everything_as_it_was(model: Model) -> None:
     try_threads(measured, AbortFlag())
     assert [model.context.tokens, model.context.ahead] == before
     assert choice.best in (1, 2)
-    assert reply_to(model, turn.request).message == turn.message
+    check_agree(model, reply_to(model, turn.request), turn)
 
 
 def test_measuring_ends_when_there_is_something_to_do(model: Model) -> None:

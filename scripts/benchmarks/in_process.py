@@ -1,4 +1,4 @@
-"""The worker's own objects in the test's process: replies and idle time one step at a time."""
+"""The worker's own objects in this process: replies and idle time one step at a time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,9 @@ from qwen3_chat.engine.worker.inbox import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.log import Log
 from qwen3_chat.engine.worker.model import Model, load
-from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.reply import Reply
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings
-
-NOISE_LOGITS = 0.15
-"""What the same token's logit may differ by when its context was evaluated in other batches or cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +72,3 @@ def then(turn: Turn, question: ChatMessage, **changes: object) -> ChatRequest:
     """Ask the next question."""
     messages = (*turn.request.messages, turn.message, question)
     return replace(turn.request, messages=messages, **changes)  # type: ignore[arg-type]
-
-
-def check_agree(model: Model, first: Turn, second: Turn) -> bool:
-    """See that two greedy replies to one request are equal, but for a choice between equally good tokens.
-
-    Tells whether they are equal to the last token.
-    """
-    assert first.request == second.request
-    if first.message == second.message:
-        return True
-    ids = (first.message.token_ids, second.message.token_ids)
-    same = next(i for i, (one, other) in enumerate(zip(*ids, strict=False)) if one != other)
-    prompt = tokenise(model.template.render_request(first.request), model.vocab, first.request)
-    forget(model)
-    list(model.context.evaluate([*prompt, *ids[0][:same]]))
-    logits = L.llama_get_logits_ith(model.context.pointer, -1)
-    assert abs(logits[ids[0][same]] - logits[ids[1][same]]) < NOISE_LOGITS
-    return False

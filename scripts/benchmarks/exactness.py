@@ -1,0 +1,211 @@
+"""Whether what stays evaluated changes what is said: greedy replies beside a fresh evaluation of each token.
+
+Evaluated in other batches, the same tokens have logits that differ a little, so that two nearly equally good
+ones may change places. How much that is, is measured by evaluating the same tokens afresh twice, in chunks
+and one by one. A token that was said may be second best by less than that, or this fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
+from benchmarks.made_up_files import QUANTS, made_up_file
+from benchmarks.random_model import SHAPES
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.engine.worker.ahead import next_beginning
+from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.request import ChatRequest
+
+N_CTX = 2048
+GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
+DRAWN = SamplingParams(temperature=0.6, top_p=0.95, top_k=20)
+THINKING_BEGUN = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # what is made up never begins it
+NOISE_EVERY = 3  # conversations
+QUESTIONS = ("How many r's in strawberries?", "What is 17 + 25?", "Count from 3 to 9.", "Who are you?")
+
+
+@dataclass(slots=True)
+class Tally:
+    """The tokens of one way; `gaps` are by how much those are worse that were said and are not the best."""
+
+    replies: int = 0
+    differing: int = 0
+    tokens: int = 0
+    gaps: list[float] = field(default_factory=list)
+
+    def add(self, gaps: Sequence[float]) -> None:
+        """Take in a reply."""
+        self.replies += 1
+        self.differing += any(gaps)
+        self.tokens += len(gaps)
+        self.gaps += [gap for gap in gaps if gap]
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The tokens evaluated twice, how far two logits came apart at most, how many best ones changed."""
+
+    tokens: int
+    largest: float
+    changes: int
+
+
+def conversation(model: Model, number: int, max_tokens: int, folder: Path) -> Iterator[tuple[str, Turn]]:
+    """Have greedy replies after idle time, again, after another chat, from a snapshot."""
+    questions = [
+        ChatMessage(Role.USER, f"{QUESTIONS[(number + i) % len(QUESTIONS)]} {number}") for i in range(4)
+    ]
+    thinks = bool(number % 2)
+    mode = ThinkingMode.THINK if thinks else ThinkingMode.NO_THINK
+    first = ChatRequest(
+        (questions[0],),
+        mode,
+        DRAWN,
+        number,
+        max_tokens=max_tokens,
+        thinking_budget=max_tokens // 2 if thinks else None,
+        prefix=THINKING_BEGUN if thinks else None,
+    )
+    turn = reply_to(model, first)
+    rest(model, turn)
+    request = then(turn, questions[1], sampling=GREEDY, prefix=None, thinking_budget=None)
+    turn = reply_to(model, request)
+    yield "after idle time", turn
+    yield "answered again", reply_to(model, request)
+    rest(model, turn)
+    other = reply_to(model, replace(first, messages=(questions[2],), max_tokens=4))
+    rest(model, other)
+    turn = reply_to(model, then(turn, questions[2]))
+    yield "after another chat", turn
+    rest(model, turn)
+    resume(model, turn, folder / "cells")
+    yield "from a snapshot", reply_to(model, then(turn, questions[3]))
+
+
+def resume(model: Model, turn: Turn, path: Path) -> None:
+    """Save what the next turn begins with, forget everything, load it.
+
+    Raises:
+        RuntimeError: llama.cpp could not.
+    """
+    context = model.context
+    tokens = next_beginning(model, turn.request, turn.message)
+    tokens = tokens[: context.common_length(tokens)]
+    if not context.save(path, tokens):
+        raise RuntimeError("the cells could not be saved")
+    forget(model)
+    if not context.load(path, len(tokens)):
+        raise RuntimeError("the cells could not be loaded")
+
+
+def logits_of(model: Model, turn: Turn, chunk_tokens: int | None = None) -> Iterator[np.ndarray]:
+    """Evaluate a turn afresh; yield the logits that each token of the reply was chosen from."""
+    prompt = tokenise(model.template.render_request(turn.request), model.vocab, turn.request)
+    forget(model)
+    size = chunk_tokens or len(prompt)
+    for start in range(0, len(prompt), size):
+        for _ in model.context.evaluate(prompt[start : start + size]):
+            pass
+    for token in turn.message.token_ids:
+        pointer = L.llama_get_logits_ith(model.context.pointer, -1)
+        yield np.ctypeslib.as_array(pointer, (model.vocab.n_tokens,)).copy()
+        model.context.append(token)
+
+
+def gaps_of(turn: Turn, logits: Iterable[np.ndarray]) -> list[float]:
+    """Return for each token of a reply by how much it is worse than the best one."""
+    pairs = zip(turn.message.token_ids, logits, strict=True)
+    return [float(row.max() - row[token]) for token, row in pairs]
+
+
+def noise_of(model: Model, turn: Turn, in_chunks: Sequence[np.ndarray]) -> Noise:
+    """Evaluate a turn afresh one by one; compare the two best of each place with what they are in chunks."""
+    largest, changes = 0.0, 0
+    for row, other in zip(in_chunks, logits_of(model, turn, 1), strict=True):
+        second, first = np.argpartition(row, -2)[-2:][np.argsort(np.partition(row, -2)[-2:])]
+        largest = max(largest, abs(float((row[first] - row[second]) - (other[first] - other[second]))))
+        changes += int(other.argmax() != first)
+    return Noise(len(in_chunks), largest, changes)
+
+
+def measure(
+    model: Model, numbers: Sequence[int], max_tokens: int, folder: Path
+) -> tuple[dict[str, Tally], list[Noise]]:
+    """Hold conversations, telling how far it is; compare each reply."""
+    tallies: dict[str, Tally] = {}
+    noises = []
+    for number in numbers:
+        forget(model)
+        turns = list(conversation(model, number, max_tokens, folder))
+        for index, (way, turn) in enumerate(turns):
+            in_chunks = list(logits_of(model, turn))
+            tallies.setdefault(way, Tally()).add(gaps_of(turn, in_chunks))
+            if index == len(turns) - 1 and number % NOISE_EVERY == numbers[0] % NOISE_EVERY:
+                noises.append(noise_of(model, turn, in_chunks))
+        print(f"\r\x1b[K{number}", end="", file=sys.stderr, flush=True)
+    print("\r\x1b[K", end="", file=sys.stderr)
+    return tallies, noises
+
+
+def table(tallies: dict[str, Tally], noises: Sequence[Noise]) -> str:
+    """Write the ways one below the other, the noise last."""
+    lines = [f"{'':32}{'replies':>8}{'differ':>8}{'tokens':>8}{'not the best':>14}{'by at most':>12}"]
+    for way, tally in tallies.items():
+        lines.append(_line(way, tally, max(tally.gaps, default=0.0)))
+    afresh = Tally(
+        len(noises),
+        sum(bool(noise.changes) for noise in noises),
+        sum(noise.tokens for noise in noises),
+        [0.0] * sum(noise.changes for noise in noises),
+    )
+    lines.append(_line("afresh in chunks : one by one", afresh, limit(noises)))
+    return "\n".join(lines)
+
+
+def _line(way: str, tally: Tally, largest: float) -> str:
+    counts = f"{tally.replies:8}{tally.differing:8}{tally.tokens:8}{len(tally.gaps):14}"
+    return f"{way:32}{counts}{largest:12.4f}"
+
+
+def limit(noises: Sequence[Noise]) -> float:
+    """Return how far two logits came apart at most."""
+    return max(noise.largest for noise in noises)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make a model where none is given, compare, print the table; fail where noise does not explain it."""
+    parser = argparse.ArgumentParser(prog="bench exactness", description=__doc__)
+    parser.add_argument(
+        "--shape", choices=SHAPES, default="0.6B", help="of the made-up model (default: 0.6B)"
+    )
+    parser.add_argument("--quant", choices=QUANTS, default="Q4_K_M", help="of the made-up model")
+    parser.add_argument("--gguf", type=Path, help="compare with this model instead")
+    parser.add_argument("--conversations", type=int, default=50, help="how many (default: 50)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first, to go on with others")
+    parser.add_argument("--tokens", type=int, default=16, help="of a reply (default: 16)")
+    options = parser.parse_args(argv)
+    path = options.gguf or made_up_file(options.shape, options.quant)
+    quiet = L.llama_log_callback(lambda *_: None)
+    L.llama_log_set(quiet, None)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with contextmanager(opened)(path, folder / "engine.log", n_ctx=N_CTX) as model:
+            numbers = range(options.first, options.first + options.conversations)
+            tallies, noises = measure(model, numbers, options.tokens, folder)
+    L.llama_log_set(L.llama_log_callback(), None)  # ours goes with this function
+    print(f"{path.stem}, {options.conversations} conversations, replies of {options.tokens} tokens\n")
+    print(table(tallies, noises))
+    unexplained = [gap for tally in tallies.values() for gap in tally.gaps if gap > limit(noises)]
+    print(f"\nmore than the noise: {len(unexplained)}")
+    return bool(unexplained)
