@@ -9,7 +9,7 @@ from qwen3_chat.plain import plain
 from qwen3_chat.transcript.cells import cells, clusters
 from qwen3_chat.transcript.document import Document
 from qwen3_chat.transcript.entry import Entry, ThinkingDisplay
-from qwen3_chat.transcript.extent import Extent, extent
+from qwen3_chat.transcript.extent import Extent, extent, rows_at
 from qwen3_chat.transcript.page import Lead, Page, PlainPage
 from qwen3_chat.transcript.rows import CopyAnswer, FoldThinking, Placed, Row
 
@@ -90,10 +90,12 @@ class Turn:
 
     def _guess(self, page: int, text: str, width: int) -> int:
         """Guess the rows of a page; its text is measured once."""
+        if not text:
+            return 0
         known = self._extents.get(page)
         if known is None or known[0] is not text:
             known = self._extents[page] = (text, extent(text))
-        return known[1].rows(width)
+        return rows_at(known[1], width)
 
     def lay(self, width: int) -> None:
         """Make the rows, if there are none."""

@@ -77,9 +77,9 @@ def streams_table(streams: Sequence[Stream]) -> str:
 
 def starts_table(measured: Sequence[Start]) -> str:
     """Write a line per way to start."""
-    lines = [f"{'start, ms':34}{'median':>10}{'slowest':>10}"]
+    lines = [f"{'start, ms':44}{'median':>10}{'slowest':>10}"]
     for one in measured:
-        lines.append(f"{one.name:34}{one.median_s * 1e3:>10,.0f}{max(one.times_s) * 1e3:>10,.0f}")
+        lines.append(f"{one.name[:42]:44}{one.median_s * 1e3:>10,.0f}{max(one.times_s) * 1e3:>10,.0f}")
     return "\n".join(lines)
 
 
@@ -97,6 +97,14 @@ def main(argv: Sequence[str]) -> int:
         "--tokens", type=int, default=20_000, help="length of the streamed answer (default: 20000)"
     )
     parser.add_argument("--starts", type=int, default=9, help="starts of the program (default: 9)")
+    parser.add_argument(
+        "--peer",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("TEXT", "COMMAND"),
+        help="another program to start, timed until this text is on its screen",
+    )
     arguments = parser.parse_args(argv)
     answers, rounds = max(1, arguments.answers), max(1, arguments.rounds)
     ours = apart(measure, "transcript", answers, rounds)
@@ -112,5 +120,5 @@ def main(argv: Sequence[str]) -> int:
         print("\nAn answer streamed into that chat, keys pressed meanwhile:")
         print(streams_table([apart(stream, kind, answers, length) for kind, length in lengths.items()]))
     if arguments.starts > 0:
-        print(f"\n{starts_table(starts(arguments.starts))}")
+        print(f"\n{starts_table(starts(arguments.starts, arguments.peer))}")
     return 0

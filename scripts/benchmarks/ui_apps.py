@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 
@@ -62,6 +63,11 @@ class MeasuredApp(App[None]):
     def on_mount(self) -> None:
         """Let keys go to the input line."""
         self.query_one(Input).focus()
+
+    def on_ready(self) -> None:
+        """Do as our app does, on every side: what lives as long as the app is not looked through again."""
+        gc.collect()
+        gc.freeze()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         super()._display(screen, renderable)

@@ -6,10 +6,12 @@ import asyncio
 import os
 import pty
 import select
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from qwen3_chat.store import Store
 from qwen3_chat.store.records import MessageMeta
 
 CHATS = 1000
+SIZE = (40, 120)
 PATIENCE_S = 30.0
 KEY = b"Z"
 BARE = """
@@ -45,25 +48,31 @@ class Start:
         return statistics.median(self.times_s)
 
 
-def starts(repeats: int) -> list[Start]:
-    """Measure our starts beside those of Python and of a bare app."""
+def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
+    """Measure our starts beside those of Python, a bare app, and peers: what they show, their command."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(fill(Path(folder) / "chats.db"))
         environment = {**os.environ, "QWEN3_CHAT_HOME": folder, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        environment["HOME"] = folder
         ours = [sys.executable, "-m", "qwen3_chat"]
         until_key = {
             f"input, {CHATS:,} chats stored": ([*ours, "--demo"], b"Enter"),
             "input, bare app": ([sys.executable, "-c", BARE], b"ready"),
+        }
+        until_shown = {
+            f"“{text}”, {command}": (shlex.split(command), text.encode()) for text, command in peers
         }
         until_end = {
             "--help": [*ours, "--help"],
             "--version": [*ours, "--version"],
             "Python alone": [sys.executable, "-c", "pass"],
         }
-        times: dict[str, list[float]] = {name: [] for name in (*until_key, *until_end)}
+        times: dict[str, list[float]] = {name: [] for name in (*until_key, *until_shown, *until_end)}
         for _ in range(repeats):  # by turns, so that all sides see the same machine
             for name, (command, shown) in until_key.items():
-                times[name].append(time_to_key(command, shown, environment))
+                times[name].append(time_to_screen(command, shown, environment, KEY))
+            for name, (command, shown) in until_shown.items():
+                times[name].append(time_to_screen(command, shown, environment))
             for name, command in until_end.items():
                 times[name].append(time_to_end(command, environment))
     return [Start(name, tuple(taken)) for name, taken in times.items()]
@@ -83,16 +92,20 @@ async def fill(file: Path) -> None:
         await store.close()
 
 
-def time_to_key(command: Sequence[str], shown: bytes, environment: Mapping[str, str]) -> float:
-    """Start in a terminal, press a key once `shown` is there; return the time until the key is shown."""
+def time_to_screen(
+    command: Sequence[str], shown: bytes, environment: Mapping[str, str], key: bytes = b""
+) -> float:
+    """Start in a terminal; return the time until `shown` is there, and then a key that is pressed."""
     begun_s = time.perf_counter()
     process, terminal = pty.fork()
     if process == 0:
         os.execvpe(command[0], list(command), dict(environment))
     try:
+        termios.tcsetwinsize(terminal, SIZE)
         wait_for(terminal, shown)
-        os.write(terminal, KEY)
-        wait_for(terminal, KEY)
+        if key:
+            os.write(terminal, key)
+            wait_for(terminal, key)
         return time.perf_counter() - begun_s
     finally:
         os.kill(process, 9)

@@ -15,7 +15,7 @@ from qwen3_chat.transcript.rows import Row
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, PREFIX
 
 # A strip is some twenty objects, and what a full garbage collection takes is the slowest frame a reader sees.
-KEPT_STRIPS = 400
+KEPT_STRIPS = 200
 
 Piece = tuple[str, str, int]
 """Text, style names, offset in the logical row."""
