@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    gc.disable()  # what is imported is no garbage; on again before a command runs, or when the app is ready
     # Imported here, so that `--version` answers at once.
     from qwen3_chat.cli.language import choose_language
     from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,10 +66,12 @@ def chat(
     if context.invoked_subcommand is not None:
         if choice != ModelChoice() or chat is not None:
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
+        gc.enable()
         return
     from qwen3_chat.cli.linear import run_linear, wants_lines
 
     if wants_lines(os.environ):
+        gc.enable()
         raise typer.Exit(run_linear(choice, chat))
     from qwen3_chat.cli.tui import run_app
 

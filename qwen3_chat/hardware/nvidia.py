@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping
 
 from qwen3_chat.hardware.report import SystemGpu, Vendor
@@ -12,7 +14,9 @@ def nvidia_gpus(environ: Mapping[str, str] = os.environ) -> tuple[SystemGpu, ...
     """List the GPUs; none where there is no driver, or where the user hides them from CUDA."""
     if environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return ()
-    import pynvml  # here: only asked for when a machine is probed
+    if sys.platform == "linux" and not _is_there("libnvidia-ml.so.1"):
+        return ()
+    import pynvml  # here: it takes longer than all other probing together
 
     try:
         pynvml.nvmlInit()
@@ -27,6 +31,14 @@ def nvidia_gpus(environ: Mapping[str, str] = os.environ) -> tuple[SystemGpu, ...
         return ()
     finally:
         pynvml.nvmlShutdown()
+
+
+def _is_there(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from qwen3_chat.errors import HubError
 from qwen3_chat.hub.answers import Asked, first_byte
 from qwen3_chat.hub.failures import DamagedError, SourceFailedError, SourceRefusedError
@@ -24,6 +22,7 @@ from qwen3_chat.texts import t
 
 if TYPE_CHECKING:
     import httpx2
+    from filelock import BaseFileLock
 
 BATCH_BYTES = 512 << 10
 """Bytes that are hashed and written at once, while the next ones arrive."""
@@ -85,6 +84,8 @@ class Download:
     @asynccontextmanager
     async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[None]:
         """Be the only process that writes this part; the system frees the lock of one that dies."""
+        from filelock import FileLock, Timeout  # here: only a download needs it
+
         lock = FileLock(f"{part_path(target, file)}.lock", thread_local=False)
         while True:
             try:

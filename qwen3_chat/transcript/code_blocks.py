@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qwen3_chat.transcript.parser import PARSER
-
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
@@ -17,6 +15,8 @@ class CodeBlock:
 
 def code_blocks(markdown: str) -> tuple[CodeBlock, ...]:
     """Find the code blocks of a text in its order, those in lists and quotes too; empty ones are left out."""
+    from qwen3_chat.transcript.parser import PARSER  # here: the app starts without it
+
     return tuple(
         CodeBlock("".join(token.info.split()[:1]).lower(), token.content.removesuffix("\n"))
         for token in PARSER.parse(markdown)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qwen3_chat.plain import plain
 from qwen3_chat.transcript.cells import cells, wrap
-from qwen3_chat.transcript.code import Code
 from qwen3_chat.transcript.rows import Placed, Row, Run, cut, text_of
+
+if TYPE_CHECKING:
+    from qwen3_chat.transcript.code import Code
 
 _LEAST_CELLS = 8
 Lead = tuple[Placed, ...]

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from qwen3_chat.plain import plain
 from qwen3_chat.transcript.cells import cells, clusters
-from qwen3_chat.transcript.document import Document
 from qwen3_chat.transcript.entry import Entry, ThinkingDisplay
 from qwen3_chat.transcript.extent import Extent, extent, rows_at
 from qwen3_chat.transcript.page import Lead, Page, PlainPage
@@ -104,6 +103,8 @@ class Turn:
         answer: Page
         match self.entry.role:
             case "assistant":
+                from qwen3_chat.transcript.document import Document  # here: the app starts without Markdown
+
                 answer = Document(width, ANSWER, self._lead, self.copy_label)
             case "user":
                 answer = PlainPage(width, ANSWER, self._lead)

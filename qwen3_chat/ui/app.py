@@ -98,8 +98,9 @@ class ChatApp(App[None]):
 
     def on_ready(self) -> None:
         """Tell what was wrong with the configuration."""
-        gc.collect()
-        gc.freeze()  # what lives as long as the app is not looked through again and again
+        if not gc.isenabled():  # turned off to start faster
+            gc.freeze()  # what lives as long as the app is not looked through again and again
+            gc.enable()
         if (wanted := self._kept.settings.theme) not in self._themes:
             self.notify(t("config.no_theme", name=wanted), severity="warning", timeout=12)
         for notice in self._notices:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,10 @@ async def test_snapshots_of_chats_that_were_deleted_elsewhere_go_at_the_end(
         keep(cabinet, chat.id)
         keep(cabinet, chat.id + 1)
     assert cabinet.chat_ids() == {chat.id}
+
+
+def test_the_app_starts_without_what_only_later_work_needs() -> None:
+    program = "import sys, qwen3_chat.cli.commands, qwen3_chat.cli.tui; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    late = {"filelock", "httpx2", "huggingface_hub", "llama_cpp", "markdown_it", "pygments", "pynvml"}
+    assert not late & set(loaded.stdout.split())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from textual.widgets import OptionList
 
@@ -384,3 +385,13 @@ async def test_turns_in_quick_succession_all_arrive(start: Start) -> None:
         assert [m.message for m in await app.store.branch(app.session.messages[0].chat_id)] == [
             m.message for m in app.session.messages
         ]
+
+
+async def test_garbage_is_collected_again_once_the_app_has_started(start: Start) -> None:
+    gc.disable()
+    try:
+        async with start():
+            assert gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
