@@ -219,6 +219,14 @@ async def test_tab_completes_escape_leaves_and_arrows_choose(start: Start) -> No
         assert app.screen.input.text == "/fold_al"
 
 
+async def test_choices_above_the_input_leave_the_chat_its_width(start: Start) -> None:
+    async with start() as app:
+        before = app.screen.transcript.size.width
+        await app.pilot.press("slash")
+        await app.sees("/toggle_mode")
+        assert app.screen.transcript.size.width == before
+
+
 async def test_a_command_that_is_unknown_or_impossible_is_told_and_kept(start: Start) -> None:
     async with start() as app:
         await app.say("/exprot")

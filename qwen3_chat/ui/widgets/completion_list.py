@@ -20,8 +20,7 @@ class CompletionList(OptionList, can_focus=False):
         height: auto;
         max-height: 8;
         border: none;
-        padding: 0;
-        margin: 0 1;
+        padding: 0 1;
         background: $panel;
         display: none;
         &.-open { display: block; }
