@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,9 @@ from qwen3_chat.gguf import read_file
 from qwen3_chat.hub import HubFile, WantedModel, pull
 from qwen3_chat.hub.progress import DownloadProgressed, PullEvent
 from qwen3_chat.hub.sources import HuggingFace
-from qwen3_chat.library import DEMO_FILE
 
 MIB = 1 << 20
+TOKENS = 151_936
 REPOSITORY, NAME = "bench/Qwen3-GGUF", "Qwen3-8B-Q4_K_M.gguf"
 
 
@@ -50,6 +51,17 @@ def made_file(folder: Path, size_bytes: int) -> tuple[Path, HubFile]:
             file.write(noise)
             checksum.update(noise)
     return path, HubFile(REPOSITORY, NAME, path.stat().st_size, checksum.hexdigest())
+
+
+def vocabulary_file(folder: Path) -> Path:
+    """Write a header with as many tokens and merges as Qwen3's, which is what takes the time to read one."""
+    string = struct.pack("<Q", 11) + b"eleven char"
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 2)
+    for key in (b"tokenizer.ggml.tokens", b"tokenizer.ggml.merges"):
+        head += struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, 8, TOKENS) + string * TOKENS
+    path = folder / "vocabulary.gguf"
+    path.write_bytes(head)
+    return path
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -104,6 +116,8 @@ def main(arguments: Sequence[str]) -> int:
                 sides["ours"].append(timed(lambda: fetch(file, endpoint, folder / "models")))
                 shutil.rmtree(folder / "models")
             cancels = [asyncio.run(cancel_s(file, endpoint, folder / f"cancel{n}")) for n in range(10)]
+        vocabulary = vocabulary_file(folder)
+        headers = [timed(lambda: read_file(vocabulary)) for _ in range(5)]
     speeds = {side: file.size_bytes / MIB / median(times) for side, times in sides.items()}
     for side, speed in speeds.items():
         print(f"{side:12}{speed:>10,.0f} MiB/s")
@@ -112,6 +126,5 @@ def main(arguments: Sequence[str]) -> int:
     print(
         f"  ends {median(cancels) * 1e3:.0f} ms after it is cancelled (slowest {max(cancels) * 1e3:.0f} ms),"
     )
-    headers = [timed(lambda: read_file(DEMO_FILE)) for _ in range(5)]
-    print(f"  the header of the demo model is read in {median(headers) * 1e3:.1f} ms.")
+    print(f"  a header with Qwen3's vocabulary is read in {median(headers) * 1e3:.0f} ms.")
     return 0
