@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -115,24 +114,25 @@ class HuggingFace:
         """List a repository."""
         try:
             return await asyncio.wait_for(
-                abandoned(lambda: self._listing(repository, revision)), patience.listing_s
+                abandoned(lambda: self._listing(repository, revision, patience)), patience.listing_s
             )
         except TimeoutError as error:
             raise SourceFailedError("hub.silent", host=self.host) from error
 
-    def _listing(self, repository: str, revision: str | None) -> tuple[Listed, ...]:
+    def _listing(self, repository: str, revision: str | None, patience: Patience) -> tuple[Listed, ...]:
         import httpx2
         from huggingface_hub import HfApi
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
-        from huggingface_hub.hf_api import RepoFile
 
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it writes its retries onto the screen
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
         try:
+            # not the listing of its tree, which tries for half a minute to reach a host that is not there
+            found = api.model_info(
+                repository, revision=revision, files_metadata=True, timeout=patience.listing_s
+            )
             return tuple(
-                Listed(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
-                for entry in api.list_repo_tree(repository, recursive=True, revision=revision)
-                if isinstance(entry, RepoFile)
+                Listed(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
+                for file in found.siblings or ()
             )
         except OfflineModeIsEnabled as error:
             raise SourceRefusedError("hub.offline", host=self.host) from error
@@ -199,12 +199,18 @@ class ModelScope:
             raise SourceFailedError("hub.unreadable_list", wait_s=wait_s, host=self.host) from error
 
 
-def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn; HF_ENDPOINT and MODELSCOPE_ENDPOINT move them."""
-    hubs: tuple[Hub, ...] = (
-        HuggingFace(_endpoint(environ.get("HF_ENDPOINT"), HUGGING_FACE_ENDPOINT), _token),
-        ModelScope(_endpoint(environ.get("MODELSCOPE_ENDPOINT"), MODELSCOPE_ENDPOINT)),
+def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return where Hugging Face and ModelScope are; HF_ENDPOINT and MODELSCOPE_ENDPOINT move them."""
+    return (
+        _endpoint(environ.get("HF_ENDPOINT"), HUGGING_FACE_ENDPOINT),
+        _endpoint(environ.get("MODELSCOPE_ENDPOINT"), MODELSCOPE_ENDPOINT),
     )
+
+
+def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
+    """Return the sources to try in turn."""
+    hugging_face, modelscope = endpoints_from(environ)
+    hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
     return tuple(hub for hub in hubs if source in (None, hub.source))
 
 

@@ -41,6 +41,13 @@ class Stall(Fault):
 
 
 @dataclass(frozen=True)
+class Held(Fault):
+    """So many bytes, then silence until the test lets the rest go."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
 class Status(Fault):
     """An error."""
 
@@ -89,6 +96,7 @@ class FakeHub:
         self.tokens: list[tuple[str, str | None]] = []
         self.listing_status: Status | None = None
         self.stalled = threading.Event()
+        self.let_go = threading.Event()
         hub = self
 
         class Handler(_Handler):
@@ -148,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._modelscope_listing(match[1])
         elif match := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo", path):
             self._file(match[1], query["FilePath"][0])
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(.+)", path):
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/.+)?", path):
             self._hugging_face_listing(match[1])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
             self._file(match[1], match[2])
@@ -173,18 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif repository not in self.fake.repositories:
             self._answer(404, {"X-Error-Code": "RepoNotFound"})
         else:
-            self._json(
-                [
-                    {
-                        "type": "file",
-                        "path": path,
-                        "size": len(data),
-                        "oid": "0" * 40,
-                        "lfs": {"oid": sha256(data), "size": len(data), "pointerSize": 134},
-                    }
-                    for path, data in self.fake.repositories[repository].items()
-                ]
-            )
+            files = [
+                {
+                    "rfilename": path,
+                    "size": len(data),
+                    "blobId": "0" * 40,
+                    "lfs": {"sha256": sha256(data), "size": len(data), "pointerSize": 134},
+                }
+                for path, data in self.fake.repositories[repository].items()
+            ]
+            self._json({"id": repository, "siblings": files})
 
     def _modelscope_listing(self, repository: str) -> None:
         if (status := self.fake.listing_status) is not None:
@@ -222,6 +228,12 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._bytes(data, fault)
 
+    def _write(self, data: bytes) -> None:
+        for place in range(0, len(data), 1 << 16):
+            piece = data[place : place + (1 << 16)]
+            self.wfile.write(piece)
+            self.fake.sent_bytes += len(piece)
+
     def _bytes(self, data: bytes, fault: Fault | None) -> None:
         begin, status, whole = 0, 200, len(data)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -243,11 +255,11 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Cut | Stall):
             end = min(end, begin + fault.after_bytes)
         try:
-            for place in range(begin, end, 1 << 16):
-                piece = data[place : min(place + (1 << 16), end)]
-                self.wfile.write(piece)
-                self.fake.sent_bytes += len(piece)
-            self.wfile.flush()
+            if isinstance(fault, Held):
+                self._write(data[begin : begin + fault.after_bytes])
+                self.fake.let_go.wait(GIVE_UP_S)
+                begin += fault.after_bytes
+            self._write(data[begin:end])
         except OSError:
             return
         if isinstance(fault, Stall):

@@ -160,6 +160,11 @@ async def test_a_source_that_is_silent_does_not_keep_the_other_from_being_asked(
     assert found.quant == "Q4_K_M"
 
 
+async def test_a_source_that_nobody_answers_at_is_asked_once(source: Source) -> None:
+    with pytest.raises(HubError, match=r"127\.0\.0\.1:9 can't be reached"):
+        await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at("http://127.0.0.1:9", source))
+
+
 async def test_a_path_that_leaves_its_folder_is_refused(fake: FakeHub, source: Source) -> None:
     with pytest.raises(HubError, match="not safe to write"):
         await wanted("evil/paths:Q4_K_M", hub_at(fake.endpoint, source))
