@@ -24,7 +24,7 @@ from qwen3_chat.ui.keymap import keymap_of
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Harness:

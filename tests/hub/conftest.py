@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,21 +14,25 @@ from qwen3_chat.hub.download import Download, Watcher
 from qwen3_chat.hub.files import HubFile
 from qwen3_chat.hub.patience import Patience
 from qwen3_chat.hub.sources import Hub, HuggingFace, ModelScope, Source, new_client
-from tests.hub.fake_hub import FakeHub, sha256
+from tests.hub.fake_hub import FakeHub, Fault, Stall, sha256
 
 REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"
 NAME = "Qwen3-0.6B-Q8_0.gguf"
 PAYLOAD = random.Random(5).randbytes((3 << 20) + 17)
 IMPATIENT = Patience(
-    connect_s=5,
-    stall_s=0.3,
-    listing_s=10,
+    connect_s=60,
+    stall_s=60,
+    listing_s=60,
     next_source_s=0.1,
     attempts=4,
     first_wait_s=0.001,
     longest_wait_s=0.05,
     lock_poll_s=0.01,
 )
+"""Tries again at once, but takes no slow machine for a silent source."""
+
+NERVOUS = replace(IMPATIENT, stall_s=1)
+"""For sources that fall silent; a slow machine may seem silent too, so nothing is counted with it."""
 
 
 @pytest.fixture
@@ -85,6 +90,16 @@ def notes() -> Notes:
 async def download(hub: Hub, notes: Notes) -> AsyncIterator[Download]:
     async with new_client(IMPATIENT) as client:
         yield Download(client, (hub,), notes, IMPATIENT)
+
+
+@asynccontextmanager
+async def ready_for(faults: Iterable[Fault], download: Download) -> AsyncIterator[Download]:
+    """Wait only briefly where a source falls silent, else as long as a slow machine may take."""
+    if not any(isinstance(fault, Stall) for fault in faults):
+        yield download
+        return
+    async with new_client(NERVOUS) as client:
+        yield replace(download, client=client, patience=NERVOUS)
 
 
 @pytest.fixture

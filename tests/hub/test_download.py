@@ -11,7 +11,7 @@ from qwen3_chat.hub.download import Download
 from qwen3_chat.hub.files import HubFile
 from qwen3_chat.hub.part_file import part_path
 from qwen3_chat.hub.sources import Hub, HuggingFace, ModelScope
-from tests.hub.conftest import NAME, PAYLOAD, Notes, content
+from tests.hub.conftest import NAME, PAYLOAD, Notes, content, ready_for
 from tests.hub.fake_hub import (
     Cut,
     FakeHub,
@@ -71,7 +71,8 @@ async def test_what_a_source_does_wrong_once_is_survived(
     download: Download, fake: FakeHub, file: HubFile, target: Path, faults: list[Fault]
 ) -> None:
     fake.faults.extend(faults)
-    await download.fetch(file, target)
+    async with ready_for(faults, download) as ready:
+        await ready.fetch(file, target)
     assert content(target) == PAYLOAD
     assert is_clean(target)
 
@@ -127,8 +128,9 @@ async def test_a_source_that_keeps_failing_is_given_up(
     download: Download, fake: FakeHub, file: HubFile, target: Path, notes: Notes, fault: Fault, said: str
 ) -> None:
     fake.faults.extend([fault] * 10)
-    with pytest.raises(HubError, match=said):
-        await download.fetch(file, target)
+    async with ready_for([fault], download) as ready:
+        with pytest.raises(HubError, match=said):
+            await ready.fetch(file, target)
     assert len(fake.downloads) == download.patience.attempts
     assert len(notes.reasons) == download.patience.attempts - 1
 
@@ -187,9 +189,8 @@ async def test_every_source_says_why_it_does_not_deliver(
 async def test_a_cancelled_download_goes_on_later(
     download: Download, fake: FakeHub, file: HubFile, target: Path, after_bytes: int
 ) -> None:
-    patient = replace(download, patience=replace(download.patience, stall_s=60))
     fake.faults.append(Stall(after_bytes))
-    running = asyncio.create_task(patient.fetch(file, target))
+    running = asyncio.create_task(download.fetch(file, target))
     await asyncio.to_thread(fake.stalled.wait)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -16,7 +16,7 @@ from qwen3_chat.hub.files import HubFile
 from qwen3_chat.hub.part_file import part_path
 from qwen3_chat.hub.sources import HuggingFace, ModelScope
 from tests.hub.command import Command
-from tests.hub.conftest import NAME, PAYLOAD, REPOSITORY, content
+from tests.hub.conftest import NAME, PAYLOAD, REPOSITORY, content, ready_for
 from tests.hub.fake_hub import (
     Cut,
     FakeHub,
@@ -113,8 +113,7 @@ async def killed(command: Command, part: Path, least_bytes: int) -> None:
 
 async def cancelled(download: Download, file: HubFile, target: Path, least_bytes: int) -> None:
     """Start a download; cancel it in the middle."""
-    patient = replace(download, patience=replace(download.patience, stall_s=60))
-    running = asyncio.create_task(patient.fetch(file, target))
+    running = asyncio.create_task(download.fetch(file, target))
     part = part_path(target, file)
     await until(lambda: running.done() or size_of(part) >= least_bytes)
     running.cancel()
@@ -141,8 +140,9 @@ async def play(
         first.faults, second.faults = type(first.faults)(run.first), type(second.faults)(run.second)
         match run.end:
             case End.BY_ITSELF:
-                with suppress(HubError):
-                    await download.fetch(file, target)
+                async with ready_for((*run.first, *run.second), download) as ready:
+                    with suppress(HubError):
+                        await ready.fetch(file, target)
             case End.CANCELLED:
                 await cancelled(download, file, target, least_bytes(run, part))
             case End.KILLED:

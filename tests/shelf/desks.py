@@ -36,6 +36,7 @@ class Desk:
     machine: Machine = field(default_factory=lambda: cpu(16))
     hub: FakeHub | None = None
     payload: bytes = b""
+    patience: Patience = IMPATIENT
     gpus: tuple[SystemGpu, ...] = ()
     servers: tuple[ServerRow, ...] = ()
     made: Callable[[EngineChoice], Engine] = lambda choice: FakeEngine()
@@ -46,7 +47,7 @@ class Desk:
             look=self._look,
             folder=self.folder / "models",
             places=places_from({}, self.folder / "home"),
-            downloads=downloads_from(self.hub, self.folder / "models", self.payload),
+            downloads=downloads_from(self.hub, self.folder / "models", self.payload, self.patience),
             make_engine=self._make,
             demo=LocalModel(Path("demo.gguf")),
             servers=self._servers,

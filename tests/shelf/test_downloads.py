@@ -3,13 +3,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.shelf import Download, Downloads, Phase
-from tests.hub.conftest import IMPATIENT
+from tests.hub.conftest import NERVOUS
 from tests.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall
 from tests.shelf.desks import FILE, REPOSITORY, SMALL, downloads_from
 
@@ -41,7 +40,7 @@ async def reached(downloads: Downloads, holds: Callable[[Download], bool]) -> Do
     downloads.listeners.append(look)
     for state in downloads.states.values():
         look(state)
-    return await asyncio.wait_for(found, 20)
+    return await asyncio.wait_for(found, 100)
 
 
 def start(downloads: Downloads) -> None:
@@ -57,12 +56,11 @@ async def test_a_download_tells_its_progress_and_where_the_file_is(downloads: Do
     assert not downloads.running
 
 
-async def test_a_paused_download_goes_on_where_it_was(hub: FakeHub, tmp_path: Path) -> None:
-    downloads = downloads_from(hub, tmp_path, PAYLOAD, replace(IMPATIENT, stall_s=30))
+async def test_a_paused_download_goes_on_where_it_was(downloads: Downloads, hub: FakeHub) -> None:
     hub.faults.append(Stall(1_300_000))
     start(downloads)
     await reached(downloads, lambda state: state.done_bytes > 0)
-    await asyncio.to_thread(hub.stalled.wait, 20)
+    await asyncio.to_thread(hub.stalled.wait, 100)
     await downloads.pause(SMALL)
     assert downloads.states[SMALL].phase is Phase.PAUSED
     start(downloads)
@@ -70,7 +68,8 @@ async def test_a_paused_download_goes_on_where_it_was(hub: FakeHub, tmp_path: Pa
     assert hub.sent_bytes <= len(PAYLOAD) + (1 << 20)  # what was on its way when it was paused
 
 
-async def test_faults_on_the_way_do_not_end_it(downloads: Downloads, hub: FakeHub) -> None:
+async def test_faults_on_the_way_do_not_end_it(hub: FakeHub, tmp_path: Path) -> None:
+    downloads = downloads_from(hub, tmp_path, PAYLOAD, NERVOUS)
     hub.faults += [Cut(300_000), Stall(400_000), FlippedBit()]
     start(downloads)
     done = await reached(downloads, lambda state: not state.is_running)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from qwen3_chat.ui.widgets.banner import Banner
 from tests.fakes import MODEL, FakeEngine
 from tests.fit.machines import cpu, with_gpus
 from tests.harness import Harness, open_app
-from tests.hub.fake_hub import Cut, FakeHub, Stall, sha256
+from tests.hub.fake_hub import Cut, FakeHub, Held, Stall, sha256
 from tests.shelf.desks import FILE, REPOSITORY, SMALL, Desk, installed
 
 
@@ -112,13 +113,14 @@ async def test_a_download_goes_on_behind_the_chat_and_the_first_model_is_used_at
 async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
     tmp_path: Path, hub: FakeHub, demo_gguf: Path
 ) -> None:
-    hub.faults.append(Stall(100_000))
+    hub.faults.append(Held(100_000))
     desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf), made=lambda choice: engine_of("0.6B"))
     async with open_app(tmp_path, engine_of("Demo", is_demo=True), desk=desk.desk()) as app:
         await app.turn("One")
         await on_the_screen(app)
         await app.pilot.press("enter", "escape")
         await back_in_the_chat(app)
+        hub.let_go.set()
         await app.sees("F7, then Enter uses it")
         assert desk.chosen == []
         await on_the_screen(app)
@@ -141,6 +143,10 @@ async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, de
         await app.until(lambda: SMALL in states and states[SMALL].done_bytes)
         await app.pilot.press("f3")
         await app.sees("paused")
+        await app.pilot.press("ctrl+d")
+        await app.sees("Give 0.6B Q8_0 up")
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.shows("Give 0.6B Q8_0 up"))
         await app.pilot.press("enter")
         await app.until(lambda: states[SMALL].phase is Phase.DONE)
         await app.sees("On this disk")
@@ -183,12 +189,20 @@ async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None
     desk = Desk(tmp_path, with_gpus(32, 24))
     async with opened(desk) as app:
         await app.pilot.press(*"14b")
-        rows = ["\n".join(app.rows())]
-        for _ in range(4):
+        needs = [gpu_need(app)]
+        for _ in range(3):  # automatic is 16K
             await app.pilot.press("right")
-            await app.until(lambda: "\n".join(app.rows()) != rows[-1])
-            rows.append("\n".join(app.rows()))
-        assert "32K" in rows[-1]
+        for _ in range(2):
+            await app.pilot.press("right")
+            await app.until(lambda: gpu_need(app) not in needs)
+            needs.append(gpu_need(app))
+        assert needs == sorted(needs)
+
+
+def gpu_need(app: Harness) -> float:
+    """What the memory bar says that the model takes of the GPU, in GiB."""
+    found = re.search(r"GPU ━+ ([\d.]+) GiB of", "\n".join(app.rows()))
+    return float(found[1]) if found else 0.0
 
 
 async def test_the_chosen_context_goes_along(tmp_path: Path) -> None:
