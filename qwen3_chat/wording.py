@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qwen3_chat.chat import Role, StopReason
 from qwen3_chat.texts import t
 
@@ -12,6 +14,11 @@ _NOTES = {
     StopReason.CANCELLED: "wording.cancelled",
     StopReason.ERROR: "wording.error",
 }
+
+
+def sentences(parts: Iterable[object]) -> str:
+    """Write sentences one after the other, as the language does."""
+    return t("wording.gap").join(map(str, parts))
 
 
 def duration(seconds: float) -> str:

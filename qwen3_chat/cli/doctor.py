@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ from qwen3_chat.config import paths_from
 from qwen3_chat.engine.wire import Device
 from qwen3_chat.errors import EngineError
 from qwen3_chat.hardware import Advice, Hardware, Ram, SystemGpu, advise
-from qwen3_chat.hub.sources import HUGGING_FACE_ENDPOINT, MODELSCOPE_ENDPOINT
+from qwen3_chat.hub.sources import endpoints_from
 from qwen3_chat.plain import plain
 from qwen3_chat.sizes import GIB, write_size
 from qwen3_chat.texts import t
@@ -186,11 +187,8 @@ def disk_free_bytes(folder: Path) -> int | None:
 
 
 async def _ask_sources(environ: Mapping[str, str]) -> list[SourceFacts]:
-    endpoints = (
-        environ.get("HF_ENDPOINT") or HUGGING_FACE_ENDPOINT,
-        environ.get("MODELSCOPE_ENDPOINT") or MODELSCOPE_ENDPOINT,
-    )
-    return list(await asyncio.gather(*(asyncio.to_thread(ask_source, url) for url in endpoints)))
+    asked = (asyncio.to_thread(ask_source, url) for url in endpoints_from(environ))
+    return list(await asyncio.gather(*asked))
 
 
 def ask_source(url: str) -> SourceFacts:
@@ -203,8 +201,23 @@ def ask_source(url: str) -> SourceFacts:
     except urllib.error.HTTPError as error:
         error.close()  # an answer, if not a friendly one
     except (OSError, ValueError) as error:
-        return SourceFacts(url, None, str(getattr(error, "reason", error)))
+        return SourceFacts(url, None, in_words(getattr(error, "reason", error)))
     return SourceFacts(url, round((time.monotonic() - begin_s) * 1000))
+
+
+def in_words(reason: object) -> str:
+    """Say why a server was not reached."""
+    match reason:
+        case socket.gaierror():
+            return t("doctor.why.unknown_host")
+        case ConnectionRefusedError():
+            return t("doctor.why.refused")
+        case TimeoutError():
+            return t("doctor.why.silent", seconds=NETWORK_PATIENCE_S)
+        case OSError(strerror=str() as said) if said:
+            return said
+        case _:
+            return str(reason)
 
 
 def _print(facts: DoctorFacts) -> None:

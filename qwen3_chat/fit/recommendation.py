@@ -41,9 +41,9 @@ def recommend(machine: Machine, n_ctx: int | None = None) -> Recommendation:
     if smallest.fit is Fit.TOO_LARGE and n_ctx is None:
         smallest = assess(smallest.model, smallest.quant, machine, 4096)
     if smallest.fit is Fit.TOO_LARGE:
-        return Recommendation(
-            None, Reason("fit.pick.none", dict(smallest.reason.values)), None, tuple(rejected)
-        )
+        values = smallest.reason.values
+        reason = Reason("fit.pick.none_at", {"n_ctx": n_ctx}) if n_ctx else Reason("fit.pick.none", values)
+        return Recommendation(None, reason, None, tuple(rejected))
     reason = Reason("fit.pick.last_resort", values_of(smallest.plan))
     return Recommendation(smallest, reason, None, tuple(rejected[:-1]))
 

@@ -16,6 +16,7 @@ from qwen3_chat.request import KvType
 CHAT_TOKENS = 2_048
 """The length of chat that a speed is predicted for."""
 _GPU_SHARE, _UNIFIED_SHARE, _RAM_SHARE = 0.7, 0.55, 0.6
+_UNIFIED_RAM_SHARE = 0.4  # the processor of a chip with one wide memory can't take all that it offers
 _EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts serve them less well
 _CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache keeps a processor busy computing
 _LAYER_S = 50e-6
@@ -48,7 +49,8 @@ def tokens_per_s(
         read = on_gpu.dense_bytes + on_gpu.expert_bytes / _EXPERT_SHARE + kv * on_gpu.layer_share
         seconds += read * seconds_per_byte
     bandwidth = machine.ram_bandwidth_bytes_per_s
-    seconds += (on_cpu.dense_bytes + on_cpu.expert_bytes / _EXPERT_SHARE) / (bandwidth * _RAM_SHARE)
-    kv_share = _RAM_SHARE if context.kv_type is KvType.F16 else _CPU_QUANTISED_KV_SHARE
+    ram_share = _UNIFIED_RAM_SHARE if machine.is_unified else _RAM_SHARE
+    seconds += (on_cpu.dense_bytes + on_cpu.expert_bytes / _EXPERT_SHARE) / (bandwidth * ram_share)
+    kv_share = ram_share if context.kv_type is KvType.F16 else _CPU_QUANTISED_KV_SHARE
     seconds += kv * on_cpu.layer_share / (bandwidth * kv_share)
     return 1 / seconds

@@ -7,7 +7,7 @@ import re
 from qwen3_chat.catalog.bandwidth import gpu_bandwidth, ram_bandwidth
 from qwen3_chat.errors import UsageError
 from qwen3_chat.fit import Gpu, Machine
-from qwen3_chat.sizes import read_size
+from qwen3_chat.sizes import MIB, read_size
 
 
 def machine_like(vram: str | None, ram: str | None, this: Machine | None) -> Machine:
@@ -29,6 +29,6 @@ def machine_like(vram: str | None, ram: str | None, this: Machine | None) -> Mac
 
 def _size(text: str, option: str) -> int:
     size_bytes = read_size(text)
-    if size_bytes is None:
+    if size_bytes is None or 0 < size_bytes < MIB:  # a number without its unit
         raise UsageError("hardware.bad_size", option=option, text=text)
     return size_bytes

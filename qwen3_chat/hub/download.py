@@ -19,6 +19,7 @@ from qwen3_chat.hub.patience import USUAL_PATIENCE, Patience
 from qwen3_chat.hub.sources import Hub, unreachable
 from qwen3_chat.hub.threads import settled
 from qwen3_chat.texts import t
+from qwen3_chat.wording import sentences
 
 if TYPE_CHECKING:
     import httpx2
@@ -151,9 +152,7 @@ class Download:
             if rest_s > self.patience.longest_wait_s:
                 raise _no_source(file, list(failures.values()))
             wait_s = max(self.patience.wait_s(fruitless), rest_s)
-            self.watcher.delayed(
-                file, " ".join(str(failures[hub]) for hub in hubs if hub in failures), wait_s
-            )
+            self.watcher.delayed(file, sentences(failures[hub] for hub in hubs if hub in failures), wait_s)
             await asyncio.sleep(wait_s)
 
     async def _receive(self, file: HubFile, part: PartFile, hub: Hub) -> None:
@@ -259,4 +258,4 @@ def _release(lock: BaseFileLock, target: Path) -> None:
 def _no_source(file: HubFile, failures: list[HubError]) -> HubError:
     if len(failures) == 1:
         return failures[0]
-    return HubError("hub.no_source", name=file.name, reasons=" ".join(str(failure) for failure in failures))
+    return HubError("hub.no_source", name=file.name, reasons=sentences(failures))

@@ -16,6 +16,7 @@ from qwen3_chat.hub.files import HubFile
 from qwen3_chat.hub.patience import Patience
 from qwen3_chat.hub.sources import Hub, client_options, unreachable
 from qwen3_chat.hub.threads import abandoned
+from qwen3_chat.wording import sentences
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,7 +42,7 @@ async def remote_header(file: HubFile, hubs: Sequence[Hub], patience: Patience) 
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
-    raise HubError("hub.no_source", name=file.name, reasons=" ".join(str(failure) for failure in failures))
+    raise HubError("hub.no_source", name=file.name, reasons=sentences(failures))
 
 
 def _read(file: HubFile, hub: Hub, patience: Patience) -> GgufHeader:

@@ -14,6 +14,7 @@ from qwen3_chat.hub.failures import SourceFailedError, SourceRefusedError
 from qwen3_chat.hub.files import HubFile, checked_repository
 from qwen3_chat.hub.patience import Patience
 from qwen3_chat.hub.sources import Hub, Listed
+from qwen3_chat.wording import sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ async def _listing(
             task.cancel()
     if len(failures) == 1:
         raise failures[0]
-    reasons = " ".join(str(failure) for failure in failures)
+    reasons = sentences(failures)
     if all(isinstance(failure, SourceRefusedError) for failure in failures):
         raise SourceRefusedError("hub.no_source", name=repository, reasons=reasons)
     raise HubError("hub.no_source", name=repository, reasons=reasons)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qwen3_chat import gguf
+from qwen3_chat.catalog import find
 from qwen3_chat.errors import ModelError
 from qwen3_chat.file_name import FileName, part_names, read_file_name
 
@@ -62,7 +63,10 @@ def find_model(folder: Path, wanted: str, elsewhere: Iterable[InstalledModel] = 
         for model in models:
             if answers_to(model, wanted):
                 return model.path
-    raise ModelError("library.not_installed", name=wanted, folder=folder)
+    can_be_pulled = "/" in wanted or find(wanted.partition(":")[0])
+    raise ModelError(
+        "library.not_installed" if can_be_pulled else "library.unknown", name=wanted, folder=folder
+    )
 
 
 def answers_to(model: InstalledModel, wanted: str) -> bool:

@@ -7,6 +7,7 @@ from qwen3_chat.fit.reasons import write_speed
 from qwen3_chat.hardware import Hardware, advise
 from qwen3_chat.sizes import write_size
 from qwen3_chat.texts import t
+from qwen3_chat.wording import sentences
 
 
 def newcomer_advice(machine: str, found: Recommendation) -> str:
@@ -18,7 +19,7 @@ def newcomer_advice(machine: str, found: Recommendation) -> str:
     if found.fast is not None:
         speed = write_speed(found.fast.plan.tokens_per_s)
         picks.append(t("shelf.fast", name=_name(found.fast), size=_size(found.fast), speed=speed))
-    return "\n\n".join((*lines, " ".join(picks), t("shelf.get")))
+    return "\n\n".join((*lines, sentences(picks), t("shelf.get")))
 
 
 def idle_gpu(hardware: Hardware) -> str:

@@ -109,8 +109,8 @@ def progress_line(download: Download) -> Content:
 
 def reason_line(row: ModelRow, offer: Offer, machine_pick: str = "") -> Content:
     """Write why a model fits or not, and what is special about it; a pick brings its own sentence."""
-    name = f"{row.model.title} {offer.assessment.quant}: "
-    parts = [machine_pick or f"{name}{offer.assessment.reason}"]
+    name = f"{row.model.title} {offer.assessment.quant}"
+    parts = [machine_pick or t("ui.models.reason", name=name, reason=offer.assessment.reason)]
     if row.model.thinking is not Thinking.SWITCHABLE:
         parts.append(t(f"ui.models.thinking.{row.model.thinking.value}"))
     return Content(plain(SEPARATOR.join(parts)))

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from qwen3_chat.catalog import find
-from qwen3_chat.cli.doctor import ask_source
+from qwen3_chat.cli.doctor import ask_source, in_words
+from qwen3_chat.texts import Language, speak, t
 from tests.e2e.conftest import Program
 from tests.fit import hollow_gguf
 
@@ -102,9 +103,15 @@ def test_the_doctor_speaks_to_people(program: Program) -> None:
     assert "llama-cpp-python 0.3.36" in finished.stdout
 
 
-def test_a_source_that_is_not_there_is_told() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        source = ask_source(f"http://127.0.0.1:{unused.getsockname()[1]}")
-    assert source.failure
-    assert source.answer_ms is None
+@pytest.mark.parametrize("language", Language)
+def test_a_source_that_is_not_there_is_told_in_words(language: Language) -> None:
+    speak(language)
+    try:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            source = ask_source(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        assert (source.failure, source.answer_ms) == (t("doctor.why.refused"), None)
+        assert in_words(socket.gaierror(-2, "Name or service not known")) == t("doctor.why.unknown_host")
+        assert in_words(TimeoutError()) == t("doctor.why.silent", seconds=5)
+    finally:
+        speak(Language.EN)

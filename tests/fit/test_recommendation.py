@@ -136,6 +136,18 @@ def test_a_context_beyond_what_the_model_was_made_for_is_refused() -> None:
     assert str(refused.reason) == "holds 40,960 tokens of context at most"
 
 
+@pytest.mark.parametrize(("machine", "n_ctx"), [(cpu(64), 10**9), (cpu(4), 131_072)])
+def test_a_context_that_no_model_has_room_for_is_said(machine: Machine, n_ctx: int) -> None:
+    found = recommend(machine, n_ctx)
+    assert found.pick is None
+    assert str(found.reason) == f"No model has room for a context of {n_ctx:,} tokens here."
+
+
+def test_one_memory_is_read_no_faster_by_the_processor() -> None:
+    (large,) = recommend(MACHINES["Apple, 32 GB"]).rejected
+    assert str(large.reason) == "fits on the GPU, but only about 4.2 tok/s"
+
+
 def test_what_is_too_long_only_says_what_would_fit() -> None:
     model = find("8B")
     assert model

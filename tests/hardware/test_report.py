@@ -136,7 +136,9 @@ def test_what_is_not_described_is_taken_from_this_machine() -> None:
     assert machine_like("8GiB", None, this).ram_free_bytes == this.ram_free_bytes
 
 
-@pytest.mark.parametrize(("vram", "ram"), [("many", "32GiB"), ("8GiB", "-1"), ("8GiB+", "32GiB")])
+@pytest.mark.parametrize(
+    ("vram", "ram"), [("many", "32GiB"), ("8GiB", "-1"), ("8GiB+", "32GiB"), ("8", "32GiB"), ("8GiB", "32")]
+)
 def test_a_size_that_makes_no_sense_is_refused(vram: str, ram: str) -> None:
     with pytest.raises(UsageError):
         machine_like(vram, ram, None)

@@ -152,6 +152,20 @@ def test_the_apps_own_models_come_before_those_elsewhere(tmp_path: Path) -> None
     assert find_model(tmp_path / "models", "8B:q4_k_m", elsewhere) == own
 
 
+@pytest.mark.parametrize(
+    ("wanted", "key"),
+    [
+        ("8B:Q8_0", "library.not_installed"),
+        ("unsloth/Qwen3-8B-GGUF:Q8_0", "library.not_installed"),
+        ("9B", "library.unknown"),
+    ],
+)
+def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, wanted: str, key: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        find_model(tmp_path, wanted)
+    assert raised.value.key == key
+
+
 def test_a_split_model_counts_once_with_all_its_bytes(tmp_path: Path) -> None:
     for number in (1, 2):
         put(tmp_path / f"Qwen3-32B-Q8_0-0000{number}-of-00002.gguf")

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.catalog import FAMILY
-from qwen3_chat.fit import Fit, Machine
+from qwen3_chat.fit import Fit, Machine, recommend
 from qwen3_chat.library import installed_models
 from qwen3_chat.session import LocalModel, ServedModel
 from qwen3_chat.shelf import DiskModel, ModelRow, ServerRow, Shelf, described, shelf
+from qwen3_chat.shelf.advice import newcomer_advice
 from qwen3_chat.texts import Language, speak
-from qwen3_chat.ui.model_lines import NAME_CELLS, fit_words, row_line
+from qwen3_chat.ui.model_lines import NAME_CELLS, fit_words, reason_line, row_line
 from qwen3_chat.ui.model_list import DemoRow, Heading, ModelList
 from tests.fit.machines import MACHINES, cpu, with_gpus
 from tests.shelf.desks import installed
@@ -99,6 +101,19 @@ def test_a_search_leaves_what_holds_each_of_its_words(search: str, first: str) -
 
 def test_a_search_for_nothing_that_exists_leaves_nothing() -> None:
     assert ModelList(shelf(cpu(16), ()), DEMO).lines("llama") == {}
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_chinese_sentences_follow_each_other_without_a_space(machine: Machine) -> None:
+    speak(Language.ZH)
+    try:
+        advice = newcomer_advice("本机", recommend(machine))
+        row = row_of(shelf(machine, ()), "8B")
+        reason = reason_line(row, row.offers[row.suggested]).plain
+    finally:
+        speak(Language.EN)
+    assert "。 " not in advice
+    assert re.match(r"Qwen3-8B \w+：", reason)
 
 
 @pytest.mark.parametrize("language", list(Language))

@@ -161,7 +161,8 @@ class ModelsScreen(ShelfScreen):
                     raise
                 removal = Removal((), 0)  # nothing has arrived yet
             size = write_size(removal.freed_bytes)
-            question = t("ui.models.delete", name=" ".join(offer.key), size=size)
+            what = "ui.models.delete" if offer.file is not None else "ui.models.give_up"
+            question = t(what, name=" ".join(offer.key), size=size)
             self._ask(question, partial(self._delete, offer))
 
     @work(exclusive=True, group="delete")
