@@ -156,8 +156,10 @@ class Bench:
                     measure = await app.engine.measure(request)
                     most_evaluated = measure.total - sum(measure.per_message[:-1]) + 2
                 if server and rests:
-                    server.evaluate([*self._bare.prompt_ids(first), *reply.token_ids])
-                    server_s.append(server.first_delta_s(_plain(request.messages)))
+                    question = ChatMessage(Role.USER, f"{number} {self._job.question}")  # it keeps old chats
+                    prompt = self._bare.prompt_ids(replace(first, messages=(question,)))
+                    server.evaluate([*prompt, *reply.token_ids])
+                    server_s.append(server.first_delta_s(_plain((question, ended, FOLLOW_UP))))
         if server:
             server.close()
         rested, at_once = ([one.first_delta_s * 1e3 for one in found[rests]] for rests in (True, False))
@@ -181,6 +183,7 @@ class Bench:
         count = max(2, self._scale.stops // 3)
         long_question = WORD * (2 * self._scale.prompt)
         evaluating, decoding, idle = list[float](), list[float](), list[float]()
+        await self._app.hear(self._asked("loads the model", max_tokens=1))
         for number in range(count):
             request = self._asked(f"{number} {long_question}", max_tokens=None)
             evaluating.append(await self._app.stop_s(request, self._random.uniform(0.005, 0.2)))
