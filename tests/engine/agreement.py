@@ -8,8 +8,11 @@ from benchmarks.in_process import Turn, forget
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 
-NOISE_LOGITS = 0.15
-"""What the same token's logit may differ by when its context was evaluated in other batches or cells."""
+NOISE_LOGITS = 0.5
+"""What two logits may come apart by when their context was evaluated in other batches or cells.
+
+`scripts/bench exactness` measures it: up to 0.35 on models as sure of themselves as the demo model.
+"""
 
 
 def check_agree(model: Model, first: Turn, second: Turn) -> bool:
