@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from benchmarks.engine_rows import Bench, Scale
 from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
-from benchmarks.ratios import Row, table
+from benchmarks.ratios import Row, line, table
 
 WHOLE = Scale(
     alternations=9,
@@ -62,17 +61,14 @@ async def rows(bench: Bench, steps: Iterable[Step]) -> AsyncIterator[Row]:
             yield row
 
 
-async def measure(bench: Bench, steps: Iterable[Step]) -> list[Row]:
-    """Measure everything, telling how far it is; what was started is ended."""
-    found = []
+async def measure(bench: Bench, steps: Iterable[Step]) -> None:
+    """Measure, printing each row of the table as it is found; what was started is ended."""
+    print(table([]), flush=True)
     try:
         async for row in rows(bench, steps):
-            found.append(row)
-            print(f"\r\x1b[K{len(found)}  {row.what}", end="", file=sys.stderr, flush=True)
+            print(line(row), flush=True)
     finally:
-        print("\r\x1b[K", end="", file=sys.stderr)
         await bench.close()
-    return found
 
 
 def main(argv: Sequence[str]) -> int:
@@ -99,10 +95,11 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"{' and '.join(missing)}: only with --llama-bin")
     shape = options.shape or ("small" if options.quick else "0.6B")
     path = options.gguf or made_up_file(shape, options.quant or ("Q8_0" if options.quick else "Q4_K_M"))
+    size_mb = path.stat().st_size / 1e6
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(path, scale, options.threads, options.llama_bin, Path(folder))
-        found = asyncio.run(measure(bench, [known[name] for name in wanted]))
-    size_mb = path.stat().st_size / 1e6
-    print(f"{path.stem}, {size_mb:.0f} MB, threads: {bench.n_threads}, {scale.alternations} alternations\n")
-    print(table(found))
+        print(
+            f"{path.stem}, {size_mb:.0f} MB, threads: {bench.n_threads}, {scale.alternations} alternations\n"
+        )
+        asyncio.run(measure(bench, [known[name] for name in wanted]))
     return 0

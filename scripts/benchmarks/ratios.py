@@ -43,7 +43,12 @@ class Row:
 
 def table(rows: Iterable[Row]) -> str:
     """Write the rows below a header; what is not as wanted is marked."""
-    return "\n".join(_line(cells) for cells in (_HEADS, *map(_cells, rows)))
+    return "\n".join([_line(_HEADS), *map(line, rows)])
+
+
+def line(row: Row) -> str:
+    """Write one row."""
+    return _line(_cells(row))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
