@@ -48,17 +48,22 @@ def _send_models(writer: asyncio.StreamWriter) -> None:
 
 
 async def _send_reply(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n")
+    writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
     await writer.drain()
     await asyncio.sleep(FIRST_TOKEN_S)
     loop = asyncio.get_running_loop()
     begun_s = loop.time()
     for number in range(REPLY_TOKENS):
         text = WORDS[number % len(WORDS)] if number else STAMP.format(time.monotonic())
-        writer.write(_event({"content": text}, None))
+        writer.write(_http_chunk(_event({"content": text}, None)))
         await writer.drain()
         await asyncio.sleep(max(0.0, begun_s + (number + 1) / TOKENS_PER_S - loop.time()))
-    writer.write(_event({}, "stop") + b"data: [DONE]\n\n")
+    writer.write(_http_chunk(_event({}, "stop") + b"data: [DONE]\n\n") + _http_chunk(b""))
+
+
+def _http_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def _event(delta: dict[str, str], finish: str | None) -> bytes:

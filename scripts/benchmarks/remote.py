@@ -37,6 +37,8 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 LLAMA_SERVER = SCRIPTS.parent / "build" / "llama-server"
 TOKEN_BOUND_US, SCREEN_BOUND_MS, STOP_BOUND_MS = 100.0, 20.0, 200.0
 PATIENCE_S = 60
+NEW_CHAT = b"\x0e"
+WELCOME, STOPPED = re.compile(b"is ready"), re.compile(b"Stopped")
 STAMP = re.compile(rb"sent at (\d+\.\d{6});")
 REQUEST = ChatRequest(
     (ChatMessage(Role.USER, "Go on and on."),), ThinkingMode.NO_THINK, SamplingParams(0.7, 0.8, 20), seed=1
@@ -96,7 +98,7 @@ def screen_delays_ms(url: str, rounds: int) -> list[float]:
     with tempfile.TemporaryDirectory() as home:
         process, terminal = _open_app(url, home)
         try:
-            _wait_for(terminal, re.compile(b"Qwen3-8B"))
+            _wait_for(terminal, WELCOME)
             return [_delay_ms(terminal) for _ in range(rounds)]
         finally:
             process.terminate()
@@ -116,13 +118,15 @@ def _open_app(url: str, home: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def _delay_ms(terminal: int) -> float:
-    """Ask, note when the stamp is drawn, stop the reply."""
+    """In a new chat, ask, note when the reply's stamp is drawn, stop the reply."""
+    os.write(terminal, NEW_CHAT)
+    _wait_for(terminal, WELCOME)
     os.write(terminal, b"Go on\r")
-    found = _wait_for(terminal, STAMP)
+    stamp = _wait_for(terminal, STAMP)
     drawn_s = time.monotonic()
     os.write(terminal, b"\x1b")
-    _wait_for(terminal, re.compile(b"Stopped"))
-    return (drawn_s - float(found[1])) * 1000
+    _wait_for(terminal, STOPPED)
+    return (drawn_s - float(stamp[1])) * 1000
 
 
 def _wait_for(terminal: int, pattern: re.Pattern[bytes]) -> re.Match[bytes]:

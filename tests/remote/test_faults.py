@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine.remote import Access, RemoteEngine
+from qwen3_chat.engine.remote import Access, Patience, RemoteEngine
 from qwen3_chat.engine.remote.failures import unreachable
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
@@ -64,7 +64,6 @@ COMPLETE: dict[str, Sequence[Piece]] = {
     "no [DONE]": [*HELLO, END[0]],
     "no finish reason": [*HELLO, DONE],
     "cut after the model had ended": [*HELLO, END[0], Fault.CUT],
-    "silence after the model had ended": [*HELLO, END[0], Fault.SILENCE],
     "keep-alive comments": [b": ping\n\n", HELLO[0], b": ping\n\n", HELLO[1], *END],
     "chunks without choices": [event({"choices": []}), HELLO[0], event({"id": "x"}), HELLO[1], *END],
     "values of odd types": [event([1]), event(7), event({"choices": [None, 3]}), *HELLO, *END],
@@ -179,28 +178,63 @@ async def test_once_something_came_nothing_is_asked_twice() -> None:
     assert heard.answer == "Hel"
 
 
-async def test_a_first_byte_that_does_not_come_ends_with_a_sentence() -> None:
-    patience = replace(QUICK, first_byte_s=0.05)
+async def heard_with(patience: Patience, reply: Reply) -> Heard:
     async with (
-        running(lambda request: MODELS if request.method == "GET" else Reply([Fault.SILENCE])) as wire,
+        running(lambda request: MODELS if request.method == "GET" else reply) as wire,
         talking_to(wire.url, patience=patience) as engine,
     ):
-        heard = await hear(engine, ask("hi"))
+        return await hear(engine, ask("hi"))
+
+
+@pytest.mark.parametrize("fault", [Fault.MUTE, Fault.SILENCE])
+async def test_a_first_byte_that_does_not_come_ends_with_a_sentence(fault: Fault) -> None:
+    heard = await heard_with(replace(QUICK, first_byte_s=0.05), Reply([fault]))
     assert heard.failure is not None
     assert heard.failure.key == "remote.slow"
 
 
 async def test_silence_within_a_reply_ends_it_and_keeps_what_came() -> None:
-    patience = replace(QUICK, between_s=0.05)
-    silent = Reply([HELLO[0], Fault.SILENCE])
-    async with (
-        running(lambda request: MODELS if request.method == "GET" else silent) as wire,
-        talking_to(wire.url, patience=patience) as engine,
-    ):
-        heard = await hear(engine, ask("hi"))
+    heard = await heard_with(replace(QUICK, between_s=0.05), Reply([HELLO[0], Fault.SILENCE]))
     assert heard.answer == "Hel"
     assert heard.failure is not None
     assert heard.failure.key == "remote.stalled"
+
+
+async def test_silence_after_the_model_had_ended_is_not_waited_for() -> None:
+    heard = await heard_with(replace(QUICK, figures_s=0.05), Reply([*HELLO, END[0], Fault.SILENCE]))
+    assert (heard.answer, heard.failure) == ("Hello.", None)
+
+
+LONG_GATHERING = replace(QUICK, gather_s=1e6)
+
+
+async def test_the_first_text_comes_at_once_and_a_stop_ends_the_gathering_of_more() -> None:
+    heard = Heard()
+    silent = Reply([HELLO[0], Fault.SILENCE])
+    async with (
+        running(lambda request: MODELS if request.method == "GET" else silent) as wire,
+        talking_to(wire.url, patience=LONG_GATHERING) as engine,
+    ):
+        async for happened in engine.generate(ask("hi")):
+            heard.take(happened)
+            await engine.cancel()
+        await wire.left.wait()
+    assert heard.answer == "Hel"
+    assert heard.end is not None
+    assert heard.end.stop_reason is StopReason.CANCELLED
+
+
+async def test_no_text_is_gathered_once_the_model_has_ended() -> None:
+    gate = asyncio.Event()
+    reply = Reply([b"".join([*HELLO, END[0]]), gate, DONE])
+    async with (
+        running(lambda request: MODELS if request.method == "GET" else reply) as wire,
+        talking_to(wire.url, patience=LONG_GATHERING) as engine,
+    ):
+        turn = asyncio.ensure_future(hear(engine, ask("hi")))
+        assert [(await wire.arrivals.get()).method for _ in range(2)] == ["GET", "POST"]
+        gate.set()
+        assert (await turn).answer == "Hello."
 
 
 async def test_a_slow_first_byte_is_waited_for() -> None:
@@ -264,7 +298,7 @@ async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
             heard.take(happened)
             if isinstance(happened, AnswerDelta) and happened.text == "lo.":
                 await engine.cancel()
-        await asyncio.wait_for(wire.left.wait(), 5)
+        await wire.left.wait()
     assert heard.answer == "Hello."
     assert heard.end is not None
     assert heard.end.stop_reason is StopReason.CANCELLED
@@ -275,7 +309,7 @@ async def test_leaving_a_reply_early_closes_the_connection() -> None:
         events = engine.generate(ask("hi"))
         await anext(events)
         await events.aclose()
-        await asyncio.wait_for(wire.left.wait(), 5)
+        await wire.left.wait()
 
 
 async def test_stopping_while_the_server_is_still_asked_what_it_serves_ends_the_load() -> None:

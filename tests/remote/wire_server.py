@@ -15,6 +15,7 @@ class Fault(Enum):
     """What may happen instead of bytes."""
 
     RESET = "the connection is gone at once"
+    MUTE = "nothing comes at all, until the client leaves"
     CUT = "the connection ends within the body"
     SILENCE = "nothing comes any more, until the client leaves"
 
@@ -84,6 +85,10 @@ class WireServer:
     async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if Fault.RESET in reply.pieces:
             writer.transport.abort()
+            return
+        if Fault.MUTE in reply.pieces:
+            await reader.read()
+            self.left.set()
             return
         headers = {"Content-Type": reply.content_type, "Transfer-Encoding": "chunked", **reply.headers}
         lines = [f"HTTP/1.1 {reply.status} Said", *(f"{name}: {text}" for name, text in headers.items())]

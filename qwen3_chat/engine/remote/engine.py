@@ -253,7 +253,7 @@ class RemoteEngine:
         endpoint = self._settings.endpoint
         is_ollama = served.kind is ServerKind.OLLAMA
         url = f"{endpoint.root}/api/chat" if is_ollama else f"{endpoint.api}/chat/completions"
-        stream = self._transport.stream(url, body, lambda: reply.is_finished)
+        stream = self._transport.stream(url, body, reply)
         async with aclosing(stream) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Notice):

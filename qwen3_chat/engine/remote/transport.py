@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx2
 
 from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.failures import refusal, unreachable
+from qwen3_chat.engine.remote.gathering import Gathering
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.servers import Endpoint
@@ -25,16 +27,34 @@ BUSY = frozenset({429, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte."""
+    """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte.
+
+    Once a reply has text, what follows is gathered for as long as a screen shows one picture.
+    """
 
     connect_s: float = 10
     first_byte_s: float = 900
     between_s: float = 180
+    gather_s: float = 0.05
     figures_s: float = 2
     question_s: float = 15
     attempts: int = 3
     pause_s: float = 1
     longest_pause_s: float = 60
+
+
+class Progress(Protocol):
+    """How far a reply is."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of the reply itself has arrived."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model has said all; figures may still follow."""
+        ...
 
 
 class Transport:
@@ -63,9 +83,9 @@ class Transport:
             raise unreachable(error, self.endpoint, self.access, self.patience.connect_s) from error
 
     async def stream(
-        self, url: str, body: Mapping[str, object], is_finished: Callable[[], bool]
+        self, url: str, body: Mapping[str, object], progress: Progress
     ) -> AsyncGenerator[bytes | Notice, None]:
-        """Walk over the bytes of a reply; `is_finished` tells that only figures can follow.
+        """Walk over the bytes of a reply; its `progress` is what was made of them so far.
 
         Raises:
             EngineError: the server can't be reached, refuses, breaks off or falls silent.
@@ -73,7 +93,7 @@ class Transport:
         for attempt in range(1, self.patience.attempts + 1):
             is_last = attempt == self.patience.attempts
             try:
-                async with aclosing(self._attempt(url, body, is_finished, is_last)) as pieces:
+                async with aclosing(self._attempt(url, body, progress, is_last)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -88,28 +108,32 @@ class Transport:
             await client.aclose()
 
     async def _attempt(
-        self, url: str, body: Mapping[str, object], is_finished: Callable[[], bool], is_last: bool
+        self, url: str, body: Mapping[str, object], progress: Progress, is_last: bool
     ) -> AsyncGenerator[bytes, None]:
         received = False
         patience = self.patience
         try:
-            async with self._opened("POST", url, body) as response:
+            async with AsyncExitStack() as opened:
+                async with asyncio.timeout(patience.first_byte_s):  # many servers send no header before it
+                    response = await opened.enter_async_context(self._opened("POST", url, body))
                 if response.status_code != 200:
                     await self._refuse(response, is_last)
-                pieces = response.aiter_bytes()
+                pieces, gathering = response.aiter_bytes(), Gathering(patience.gather_s)
                 while True:
                     wait_s = patience.between_s if received else patience.first_byte_s
-                    async with asyncio.timeout(patience.figures_s if is_finished() else wait_s):
-                        piece = await anext(pieces, None)
+                    async with asyncio.timeout(patience.figures_s if progress.is_finished else wait_s):
+                        piece = await gathering.next(pieces)
                     if piece is None:
                         return
                     received = True
                     yield piece
+                    if progress.has_text and not progress.is_finished:
+                        await gathering.rest()
         except TimeoutError as error:
-            if not is_finished():
+            if not progress.is_finished:
                 raise self._silence(received) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            if is_finished():
+            if progress.is_finished:
                 return
             if not received and not is_last and isinstance(error, httpx2.TransportError):
                 raise _TryAgain(patience.pause_s) from error
