@@ -106,7 +106,7 @@ async def a_large_budget_changes_nothing(bench: Bench) -> None:
 
 
 async def the_reply_keeps_within_its_tokens(bench: Bench) -> None:
-    heard = await Talk(bench, bench.talker).say(QUESTION, NO_THINK, max_tokens=FEW_TOKENS)
+    heard = await Talk(bench, bench.brooder).say(QUESTION, NO_THINK, max_tokens=FEW_TOKENS)
     require(heard.answer, "what there is room for arrives")
     require(stopped_for(heard, StopReason.MAX_TOKENS), "the limit is named as the reason")
 

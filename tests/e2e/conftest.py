@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.engine.conftest import demo_vocab, endless_gguf
+from tests.engine.conftest import demo_vocab, tireless_gguf
 
-__all__ = ["demo_vocab", "endless_gguf"]
+__all__ = ["demo_vocab", "tireless_gguf"]
 
 
 @dataclass(frozen=True)

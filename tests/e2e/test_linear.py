@@ -29,8 +29,11 @@ def test_the_whole_chat_works_through_plain_lines(program_zh: Program) -> None:
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-def test_ctrl_c_stops_the_reply_and_leaves_where_there_is_none(program: Program, tmp_path: Path) -> None:
-    with opened(program, tmp_path, "--demo", variables={"ACCESSIBLE": "1"}) as terminal:
+def test_ctrl_c_stops_the_reply_and_leaves_where_there_is_none(
+    program: Program, tmp_path: Path, tireless_gguf: Path
+) -> None:
+    model = ("--gguf", str(tireless_gguf))
+    with opened(program, tmp_path, *model, variables={"ACCESSIBLE": "1"}) as terminal:
         terminal.wait_for("You, thinking on:")
         terminal.type("Tell me a long story.")
         terminal.press("Enter")

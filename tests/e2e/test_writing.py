@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def cursor(terminal: Terminal) -> tuple[int, int]:
 
 
 def test_the_cursor_stays_where_an_input_method_needs_it_while_an_answer_streams(
-    program: Program, endless_gguf: Path, tmp_path: Path
+    program: Program, tireless_gguf: Path, tmp_path: Path
 ) -> None:
-    with opened(program, tmp_path, "--gguf", str(endless_gguf)) as terminal:
+    with opened(program, tmp_path, "--gguf", str(tireless_gguf)) as terminal:
         terminal.wait_for("context 0/")
         terminal.type("Go")
         terminal.press("Enter")
@@ -30,9 +31,12 @@ def test_the_cursor_stays_where_an_input_method_needs_it_while_an_answer_streams
         terminal.type("你好")
         terminal.wait_for("│ 你好")
         row = next(place for place, line in enumerate(terminal.screen().splitlines()) if "│ 你好" in line)
-        seen = {(terminal.screen(), cursor(terminal)) for _ in range(20)}
-        assert {place for _, place in seen} == {(6, row)}
-        assert len({screen for screen, _ in seen}) > 1, "the answer did not move"
+        screens, places = set[str](), Counter[tuple[int, int]]()
+        while len(screens) < 3 or places.total() < 20:  # the answer moves
+            screens.add(terminal.screen())
+            places[cursor(terminal)] += 1
+        [(place, _)] = places.most_common(1)  # a reading may fall into the midst of a drawing
+        assert place == (6, row)
         terminal.press("Escape", "C-q")
         terminal.wait_for("left with 0")
 

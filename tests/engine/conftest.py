@@ -27,6 +27,12 @@ def endless_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
+def tireless_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tireless") / "tireless.gguf"
+    return model_files.make(path, demo_gguf, lambda data: model_files.tireless(data, demo_vocab))
+
+
+@pytest.fixture(scope="session")
 def brooding_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("brooding") / "brooding.gguf"
     return model_files.make(path, demo_gguf, lambda data: model_files.brooding(data, demo_vocab))

@@ -10,6 +10,7 @@ from pathlib import Path
 from qwen3_chat import gguf
 from qwen3_chat.engine.worker.vocab import Vocab
 
+LONG_N_CTX = 32768
 Q8_0_BLOCK_WEIGHTS, Q8_0_BLOCK_BYTES = 32, 34
 ALWAYS_THINKS = (
     "{%- for message in messages -%}"
@@ -42,9 +43,21 @@ def with_text(data: bytes, key: str, value: str) -> bytes:
     return data[: start + 8] + text + data[start + 8 + size :]
 
 
+def with_number(data: bytes, key: str, value: int) -> bytes:
+    """Replace a number of the metadata."""
+    name = key.encode()
+    start = data.index(struct.pack("<Q", len(name)) + name + struct.pack("<I", 4)) + 8 + len(name) + 4
+    return data[:start] + struct.pack("<I", value) + data[start + 4 :]
+
+
 def endless(data: bytes, vocab: Vocab) -> bytes:
     """A model that never ends its reply."""
     return mute(data, sorted(vocab.end_ids))
+
+
+def tireless(data: bytes, vocab: Vocab) -> bytes:
+    """The same with a context to the end of which no test would wait, however slow the machine."""
+    return with_number(endless(data, vocab), "qwen3.context_length", LONG_N_CTX)
 
 
 def brooding(data: bytes, vocab: Vocab) -> bytes:

@@ -17,10 +17,11 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import program
 from tests.engine import model_files
-from tests.engine.conftest import demo_vocab, endless_gguf
+from tests.engine.conftest import demo_vocab, tireless_gguf
+from tests.engine.model_files import LONG_N_CTX
 from tests.remote.scripted_model import write_scripted_model
 
-__all__ = ["demo_vocab", "endless_gguf", "program"]
+__all__ = ["demo_vocab", "program", "tireless_gguf"]
 
 LLAMA_SERVER = REPOSITORY / "build" / "llama-server"
 N_CTX = 2048
@@ -56,9 +57,9 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait()
         if drain.ident is not None:
-            drain.join(20)
+            drain.join()
         process.stdout.close()
 
 
@@ -88,18 +89,21 @@ def scripted_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def musing_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that, once it thinks, never ends its thinking by itself."""
+    """A model that never ends a reply nor, once it thinks, its thinking by itself, in a long context."""
     never = [*sorted(demo_vocab.end_ids), demo_vocab.specials["</think>"]]
-    path = tmp_path_factory.mktemp("musing") / "musing.gguf"
-    return model_files.make(path, demo_gguf, lambda data: model_files.mute(data, never))
+
+    def change(data: bytes) -> bytes:
+        return model_files.with_number(model_files.mute(data, never), "qwen3.context_length", LONG_N_CTX)
+
+    return model_files.make(tmp_path_factory.mktemp("musing") / "musing.gguf", demo_gguf, change)
 
 
 @contextmanager
-def llama_server(model: Path) -> Iterator[str]:
+def llama_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
     """llama.cpp's own server, where it was built."""
     if not LLAMA_SERVER.is_file():
         pytest.skip("needs build/llama-server; scripts/build_llama_server makes it")
     port = free_port()
-    options = ["-m", str(model), "-c", str(N_CTX), "-t", "1", "-np", "1", "--jinja", "--slots", "--no-webui"]
+    options = ["-m", str(model), "-c", str(n_ctx), "-t", "1", "-np", "1", "--jinja", "--slots", "--no-webui"]
     with server([str(LLAMA_SERVER), "--port", str(port), *options], port, "listening on") as url:
         yield url

@@ -14,25 +14,27 @@ from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.remote import Patience
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.servers import ServerKind
+from tests.engine.model_files import LONG_N_CTX
 from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server
 from tests.remote.talking import talking_to
 from tests.remote.test_conformance import LOCAL, README, found
 
 BUSY_PERCENT = 30
-ENDLESS_N_CTX = 32768
+
+
+Roles = tuple[tuple[Path, int], ...]
 
 
 @pytest.fixture
-def roles(demo_gguf: Path, scripted_gguf: Path, musing_gguf: Path) -> tuple[Path, Path, Path]:
-    """Models for the three roles of a bench."""
-    return demo_gguf, scripted_gguf, musing_gguf
+def roles(demo_gguf: Path, scripted_gguf: Path, musing_gguf: Path) -> Roles:
+    """Models for the three roles of a bench, each with its context."""
+    return (demo_gguf, N_CTX), (scripted_gguf, N_CTX), (musing_gguf, LONG_N_CTX)
 
 
-async def test_thirty_conversations_on_this_machine_find_its_column(
-    roles: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+async def test_thirty_conversations_on_this_machine_find_its_column(roles: Roles, tmp_path: Path) -> None:
     talker, caller, brooder = (
-        LocalEngine(LoadSettings(str(model), N_CTX, n_threads=1), tmp_path / "engine.log") for model in roles
+        LocalEngine(LoadSettings(str(model), n_ctx, n_threads=1), tmp_path / "engine.log")
+        for model, n_ctx in roles
     )
     try:
         cells = await found(Bench(talker, caller, brooder))
@@ -72,25 +74,27 @@ async def check_column(
 
 @pytest.mark.timeout(300)
 async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
-    demo_gguf: Path, scripted_gguf: Path, endless_gguf: Path
+    demo_gguf: Path, scripted_gguf: Path, tireless_gguf: Path
 ) -> None:
     async def stopped(url: str) -> None:
         process = listening(int(url.rpartition(":")[2]))
         while process.cpu_percent(interval=0.1) > BUSY_PERCENT:
             pass
 
-    endless = llama_cpp_server(endless_gguf, ENDLESS_N_CTX)  # to the end of which no test would wait
+    endless = llama_cpp_server(tireless_gguf, LONG_N_CTX)
     servers = (llama_cpp_server(demo_gguf), llama_cpp_server(scripted_gguf), endless)
     await check_column(ServerKind.LLAMA_CPP_PYTHON, servers, stopped)
 
 
 @pytest.mark.full
 async def test_thirty_conversations_with_llama_server_find_its_column(
-    roles: tuple[Path, Path, Path],
+    roles: Roles,
 ) -> None:
     async def stopped(url: str) -> None:
         async with httpx2.AsyncClient(trust_env=False) as client:
             while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
                 pass
 
-    await check_column(ServerKind.LLAMA_SERVER, [llama_server(model) for model in roles], stopped)
+    await check_column(
+        ServerKind.LLAMA_SERVER, [llama_server(model, n_ctx) for model, n_ctx in roles], stopped
+    )

@@ -12,30 +12,22 @@ import pytest
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.remote import RemoteEngine
-from qwen3_chat.events import AnswerDelta, PrefillProgressed, ReasoningDelta
+from qwen3_chat.events import PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import Store
 from tests.e2e.conftest import Program
+from tests.engine.model_files import LONG_N_CTX
 from tests.remote.conftest import llama_server
 from tests.remote.talking import Heard, ask, hear, talking_to
 
 QUESTION = "How many r's in strawberries?"
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
+EARLY_TOKENS = 3
 
 
 def sure(text: str = QUESTION, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
     return replace(ask(text, mode, **options), sampling=SURE)
-
-
-async def stopped_after(engine: RemoteEngine, n_pieces: int, request: ChatRequest) -> Heard:
-    heard = Heard()
-    async for event in engine.generate(request):
-        heard.take(event)
-        if isinstance(event, AnswerDelta | ReasoningDelta) and len(heard.events) == n_pieces:
-            await engine.cancel()
-    return heard
 
 
 async def test_a_chat_goes_from_this_machine_to_a_server_and_back(
@@ -98,12 +90,15 @@ async def test_llama_server_counts_exactly_and_tells_its_progress_and_what_it_re
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("n_pieces", [20, 85])
-async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: str, n_pieces: int) -> None:
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: str, is_early: bool) -> None:
     async with talking_to(served_demo) as engine:
         whole = await hear(engine, sure())
-        stopped = await stopped_after(engine, n_pieces, sure())
-        assert (n_pieces == 20) == (stopped.answer == "")
+        assert whole.end is not None
+        usage = whole.end.usage
+        before_the_last = usage.reasoning_tokens + usage.answer_tokens - 2
+        stopped = await hear(engine, sure(max_tokens=EARLY_TOKENS if is_early else before_the_last))
+        assert is_early == (stopped.answer == "")
         assert (stopped.reasoning, stopped.answer) != (whole.reasoning, whole.answer)
         prefix = ChatMessage(Role.ASSISTANT, stopped.answer, stopped.reasoning)
         rest = await hear(engine, sure(prefix=prefix))
@@ -115,10 +110,14 @@ async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: s
 
 
 @pytest.mark.full
-async def test_llama_server_is_idle_once_a_reply_is_stopped(endless_gguf: Path) -> None:
-    with llama_server(endless_gguf) as url:
+async def test_llama_server_is_idle_once_a_reply_is_stopped(musing_gguf: Path) -> None:
+    with llama_server(musing_gguf, LONG_N_CTX) as url:
         async with talking_to(url) as engine, httpx2.AsyncClient(trust_env=False) as client:
-            stopped = await stopped_after(engine, 20, sure(mode=ThinkingMode.NO_THINK))
+            stopped = Heard()
+            async for event in engine.generate(sure()):
+                stopped.take(event)
+                if isinstance(event, ReasoningDelta) and event.tokens == 20:
+                    await engine.cancel()
             assert stopped.end is not None
             assert stopped.end.stop_reason is StopReason.CANCELLED
             while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
@@ -127,15 +126,17 @@ async def test_llama_server_is_idle_once_a_reply_is_stopped(endless_gguf: Path) 
 
 @pytest.mark.full
 async def test_llama_server_ends_the_thinking_on_demand_and_by_its_budget(musing_gguf: Path) -> None:
-    with llama_server(musing_gguf) as url:
+    with llama_server(musing_gguf, LONG_N_CTX) as url:
         async with talking_to(url) as engine:
             limited = await hear(engine, sure(thinking_budget=10, max_tokens=300))
             assert "Considering the limited time" in limited.reasoning
             assert limited.answer
             told = Heard()
-            async for event in engine.generate(sure(max_tokens=1500)):
+            async for event in engine.generate(sure()):
                 told.take(event)
                 if isinstance(event, ReasoningDelta) and event.tokens == 5:
                     await engine.end_thinking()
+                if told.answer:
+                    await engine.cancel()
             assert told.notices == []
             assert told.answer
