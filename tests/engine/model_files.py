@@ -11,6 +11,7 @@ from qwen3_chat import gguf
 from qwen3_chat.engine.worker.vocab import Vocab
 
 LONG_N_CTX = 32768
+ALIGNMENT = 32
 Q8_0_BLOCK_WEIGHTS, Q8_0_BLOCK_BYTES = 32, 34
 ALWAYS_THINKS = (
     "{%- for message in messages -%}"
@@ -20,15 +21,48 @@ ALWAYS_THINKS = (
 )
 
 
-def mute(data: bytes, tokens: Sequence[int]) -> bytes:
-    """Make tokens improbable: with an embedding of zeros their logit is 0, and others have positive ones."""
+def mute(data: bytes, vocab: Vocab, tokens: Sequence[int]) -> bytes:
+    """Make tokens as improbable as one that no reply has; what the model reads stays as it was.
+
+    The demo model reads and writes by one matrix, so it gets a second one to write by. Expected is that the
+    first tensor is the embedding, with blocks of Q8_0, and that no other tensor is called `output.weight`.
+    """
     header = gguf.read_header(BytesIO(data), "demo")
     row_bytes = header.number("qwen3.embedding_length") // Q8_0_BLOCK_WEIGHTS * Q8_0_BLOCK_BYTES
-    changed = bytearray(data)
-    for token in tokens:  # the embedding is the first tensor
-        start = header.weights_start_bytes + token * row_bytes
-        changed[start : start + row_bytes] = bytes(row_bytes)
-    return bytes(changed)
+    first, end = _tensor_descriptions(data, header.tensor_count)
+    weights = data[header.weights_start_bytes :]
+    (n_tokens,) = struct.unpack_from("<Q", _shape(data, first), 12)
+    output = bytearray(weights[: row_bytes * n_tokens])
+    never = vocab.specials["<|im_start|>"] * row_bytes
+    for token in tokens:
+        output[token * row_bytes : (token + 1) * row_bytes] = output[never : never + row_bytes]
+    weights += bytes(-len(weights) % ALIGNMENT)
+    described = (
+        data[first:end] + _named("output.weight") + _shape(data, first) + struct.pack("<Q", len(weights))
+    )
+    start = data[:8] + struct.pack("<Q", header.tensor_count + 1) + data[16:first] + described
+    return start + bytes(-len(start) % ALIGNMENT) + weights + bytes(output)
+
+
+def _named(name: str) -> bytes:
+    return struct.pack("<Q", len(name)) + name.encode()
+
+
+def _tensor_descriptions(data: bytes, count: int) -> tuple[int, int]:
+    """Find where the descriptions of the tensors begin and end."""
+    first = at = data.index(_named("token_embd.weight"))
+    for _ in range(count):
+        (name_bytes,) = struct.unpack_from("<Q", data, at)
+        at += 8 + name_bytes + len(_shape(data, at)) + 8
+    return first, at
+
+
+def _shape(data: bytes, start: int) -> bytes:
+    """Read dimensions and type of the tensor whose description starts there."""
+    (name_bytes,) = struct.unpack_from("<Q", data, start)
+    at = start + 8 + name_bytes
+    (dimensions,) = struct.unpack_from("<I", data, at)
+    return data[at : at + 4 + 8 * dimensions + 4]
 
 
 def with_text(data: bytes, key: str, value: str) -> bytes:
@@ -52,7 +86,7 @@ def with_number(data: bytes, key: str, value: int) -> bytes:
 
 def endless(data: bytes, vocab: Vocab) -> bytes:
     """A model that never ends its reply."""
-    return mute(data, sorted(vocab.end_ids))
+    return mute(data, vocab, sorted(vocab.end_ids))
 
 
 def tireless(data: bytes, vocab: Vocab) -> bytes:
@@ -63,7 +97,7 @@ def tireless(data: bytes, vocab: Vocab) -> bytes:
 def brooding(data: bytes, vocab: Vocab) -> bytes:
     """A model that always thinks and never ends its thinking by itself."""
     never = [*sorted(vocab.end_ids), vocab.specials["</think>"]]
-    return with_text(mute(data, never), "tokenizer.chat_template", ALWAYS_THINKS)
+    return with_text(mute(data, vocab, never), "tokenizer.chat_template", ALWAYS_THINKS)
 
 
 def of_unknown_architecture(data: bytes) -> bytes:

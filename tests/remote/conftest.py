@@ -93,7 +93,9 @@ def musing_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.Tem
     never = [*sorted(demo_vocab.end_ids), demo_vocab.specials["</think>"]]
 
     def change(data: bytes) -> bytes:
-        return model_files.with_number(model_files.mute(data, never), "qwen3.context_length", LONG_N_CTX)
+        return model_files.with_number(
+            model_files.mute(data, demo_vocab, never), "qwen3.context_length", LONG_N_CTX
+        )
 
     return model_files.make(tmp_path_factory.mktemp("musing") / "musing.gguf", demo_gguf, change)
 
