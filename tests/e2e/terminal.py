@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import time
@@ -74,6 +75,16 @@ class Terminal:
         return self.until(
             lambda screen: all(text in screen for text in texts) and "Esc" not in screen.splitlines()[-1]
         )
+
+    def wait_for_reply_to(self, question: str) -> str:
+        """Wait until this has an answer below it, whatever it says, and nothing is left to stop."""
+
+        def holds(screen: str) -> bool:
+            _, found, below = screen.rpartition(f"▌ {question}")
+            header_and_answer = re.findall(r"^ {3}[^\s▸▾]", below, re.MULTILINE)
+            return bool(found) and len(header_and_answer) > 1 and "Esc" not in screen.splitlines()[-1]
+
+        return self.until(holds)
 
     def until(self, holds: Callable[[str], bool]) -> str:
         """Wait until something holds of the screen; return it."""

