@@ -66,7 +66,6 @@ class MeasuredApp(App[None]):
 
     def on_ready(self) -> None:
         """Do as our app does, on every side: what lives as long as the app is not looked through again."""
-        gc.collect()
         gc.freeze()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 
 from qwen3_chat.attachments import Attachment, parted
 from qwen3_chat.chat import ThinkingMode
@@ -217,6 +217,29 @@ async def test_tab_completes_escape_leaves_and_arrows_choose(start: Start) -> No
         await app.pilot.press("escape")
         assert app.screen.completions.offered_for is None
         assert app.screen.input.text == "/fold_al"
+
+
+def type_at_once(app: Harness, text: str) -> None:
+    """Send keys without a pause, as they come over a slow connection."""
+    names = {"\x7f": "backspace", "\r": "enter"}
+    for character in text:
+        app.app.post_message(Key(names.get(character, character), character))
+
+
+async def test_keys_that_come_at_once_act_in_their_order(start: Start) -> None:
+    async with start() as app:
+        type_at_once(app, "hello\x7f\x7f\x7fxy")
+        await app.until(lambda: app.screen.input.text == "hexy")
+        type_at_once(app, "\x7fz")
+        await app.until(lambda: app.screen.input.text == "hexz")
+
+
+async def test_what_is_typed_right_after_sending_stays_in_the_box(start: Start) -> None:
+    async with start() as app:
+        type_at_once(app, "hello\rnext")
+        await app.until(lambda: len(app.session.messages) == 2)
+        assert app.session.messages[0].message.content == "hello"
+        assert app.screen.input.text == "next"
 
 
 async def test_choices_above_the_input_leave_the_chat_its_width(start: Start) -> None:

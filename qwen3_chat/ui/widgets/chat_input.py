@@ -87,6 +87,7 @@ class ChatInput(TextArea):
         self._history = InputHistory()
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
         """What was sent last: as a whole, what of it was typed, what was attached."""
+        self._submitted = ""
 
     def on_mount(self) -> None:
         """Keep the terminal's own cursor at ours, also where only the layout has moved it.
@@ -126,11 +127,13 @@ class ChatInput(TextArea):
         self._history.take_over(parted(content)[0] for content in contents)
 
     def clear_sent(self, text: str) -> None:
-        """Empty the box after its content was taken over."""
-        self._sent = (text, self.text, self.attachments)
-        self._history.add(self.text)
+        """Empty the box after its content was taken over; what was typed since stays."""
+        self._sent = (text, self._submitted, self.attachments)
+        self._history.add(self._submitted)
         self.attachments = ()
+        since = self.text.removeprefix(self._submitted) if self.text.startswith(self._submitted) else ""
         self.clear()
+        self.insert(since)
 
     def put_back(self, text: str) -> None:
         """Return what could not be sent, unless the user has begun another message."""
@@ -142,6 +145,7 @@ class ChatInput(TextArea):
                 self.content = text
 
     def _submit(self) -> None:
+        self._submitted = self.text
         if (name := command_typed(self.text)) and not self.attachments and not only_a_tag(self.text):
             self.post_message(self.CommandGiven(name))
         elif self.content.strip():
@@ -202,8 +206,21 @@ class ChatInput(TextArea):
         ):
             event.prevent_default().stop()
             self.detach(self.attachments[-1])
+        elif not event.is_printable and await self._edit(event.key):
+            event.prevent_default().stop()
         else:
             await super()._on_key(event)
+
+    async def _edit(self, key: str) -> bool:
+        """Do at once what a key does to the text.
+
+        Textual would do it after all keys that came in the same moment: over a slow connection, a backspace
+        would take away what was typed after it.
+        """
+        for binding in self._bindings.key_to_bindings.get(key, ()):
+            if await self.app.run_action(binding.action, self):
+                return True
+        return False
 
     def _on_text_area_changed(self) -> None:
         self.post_message(self.CompletionWanted(self.wanted))
