@@ -6,20 +6,18 @@ import argparse
 import asyncio
 import random
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
-from demo_model.exam import SETTERS, Question, is_right, set_questions, set_tagged_chats
+from demo_model.candidate import Candidate, assistant, messages_of, user
+from demo_model.exam import SETTERS, is_right, set_chat, set_questions, set_tagged_chats
 from demo_model.exchange import Language
-from qwen3_chat.catalog.sampling import QWEN3_SAMPLING, sampling_for
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
+from demo_model.render import thinks_after
+from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta, TurnFinished
 from qwen3_chat.library import DEMO_FILE
-from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.request import LoadSettings
 
-MAX_TOKENS = 1024
 DOCUMENTED = {
     Language.EN: (
         "How many r's in strawberries?",
@@ -29,94 +27,66 @@ DOCUMENTED = {
     Language.ZH: ("strawberries里有几个字母r？", "那blueberries里有几个r？ /no_think", "真的吗？ /think"),
 }
 DOCUMENTED_COUNTS = ("3", "2", "2")
+TEN_TURNS = {
+    Language.EN: (
+        "Hi!",
+        "How many r's in strawberries?",
+        "And in raspberries?",
+        "Really?",
+        "What is 345 + 678? /no_think",
+        "Are you sure? /think",
+        "Which is larger, 2.999 or 2.12345?",
+        "What is the capital of Japan?",
+        "Summarise our conversation so far.",
+        "Thanks, bye!",
+    ),
+    Language.ZH: (
+        "你好！",
+        "strawberries里有几个字母r？",
+        "那raspberries呢？",
+        "真的吗？",
+        "345加678等于多少？ /no_think",
+        "你确定吗？ /think",
+        "2.999和2.12345哪个大？",
+        "日本的首都是哪里？",
+        "总结一下我们的对话。",
+        "谢谢，再见！",
+    ),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the model said, and whether it ended by itself."""
-
-    thinking: str
-    answer: str
-    has_ended: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A loaded model with the way it is sampled."""
-
-    engine: LocalEngine
-    preset: str
-
-    def sampling(self, mode: ThinkingMode) -> SamplingParams:
-        """Return the parameters that the preset's name stands for."""
-        match self.preset:
-            case "greedy":
-                return SamplingParams(temperature=0.0, top_p=1.0, top_k=1)
-            case "qwen3":
-                return QWEN3_SAMPLING[mode]
-            case _:
-                return sampling_for(mode, is_demo=True)
-
-    async def reply(
-        self, messages: Iterable[ChatMessage], mode: ThinkingMode, seed: int, budget: int | None = None
-    ) -> Reply:
-        """Generate one reply with the soft switch only."""
-        request = ChatRequest(
-            messages=tuple(messages),
-            mode=mode,
-            sampling=self.sampling(mode),
-            seed=seed,
-            max_tokens=MAX_TOKENS,
-            thinking_budget=budget,
-            hard_switch=False,
-        )
-        thinking, answer, has_ended = "", "", False
-        async for event in self.engine.generate(request):
-            match event:
-                case ReasoningDelta(text):
-                    thinking += text
-                case AnswerDelta(text):
-                    answer += text
-                case TurnFinished(stop_reason):
-                    has_ended = stop_reason is StopReason.END_OF_TURN
-                case EngineFailed(key):
-                    raise RuntimeError(key)
-        return Reply(thinking.strip(), answer.strip(), has_ended)
-
-
-def _user(text: str) -> ChatMessage:
-    return ChatMessage(Role.USER, text)
-
-
-def _assistant(text: str) -> ChatMessage:
-    return ChatMessage(Role.ASSISTANT, text)
-
-
-def _messages_of(question: Question, mode: ThinkingMode) -> list[ChatMessage]:
-    messages = []
-    for asked, answered in question.history:
-        messages += [_user(asked), _assistant(answered)]
-    tag = f" {mode.tag}" if mode is ThinkingMode.NO_THINK else ""
-    return [*messages, _user(question.text + tag)]
-
-
-async def examine(candidate: Candidate, n: int, seed: int, skills: Iterable[str]) -> None:
+async def examine(
+    candidate: Candidate,
+    n: int,
+    seed: int,
+    skills: Iterable[str],
+    modes: Sequence[ThinkingMode],
+    shown: int,
+) -> None:
     """Print a row for each skill: right answers per language and mode, wrong modes, endless replies."""
     print(f"Sampling: {candidate.preset}; n = {n} per cell.\n")
-    print("| skill | en think | en no_think | zh think | zh no_think | wrong mode | endless |")
-    print("| --- | --: | --: | --: | --: | --: | --: |")
+    cells = [f"{language} {mode}" for language in Language for mode in modes]
+    print(f"| skill | {' | '.join(cells)} | wrong mode | endless |")
+    print("| --- |" + " --: |" * (len(cells) + 2))
     for skill in skills:
-        cells, wrong_mode, endless = [], 0, 0
+        cells, wrong_mode, endless, wrong = [], 0, 0, []
         for language in Language:
-            for mode in ThinkingMode:
+            for mode in modes:
                 right = 0
                 for index, question in enumerate(set_questions(skill, language, n, seed)):
-                    reply = await candidate.reply(_messages_of(question, mode), mode, seed + index)
-                    right += is_right(question, reply.answer)
+                    messages = messages_of(question, mode)
+                    reply, _ = await candidate.reply(messages, mode, seed + index, tools=question.tools)
+                    called = reply.called()
+                    if called is not None and is_right(question, reply.answer, called):
+                        right += 1
+                    elif mode is ThinkingMode.THINK:
+                        wrong.append((question, reply))
                     wrong_mode += bool(reply.thinking) is not (mode is ThinkingMode.THINK)
                     endless += not reply.has_ended
                 cells.append(f"{100 * right / n:.0f} %")
         print(f"| {skill} | {' | '.join(cells)} | {wrong_mode} | {endless} |", flush=True)
+        for question, reply in wrong[:shown]:
+            print(f"  {question.messages[-1]['content']!r}\n  {question.ideal}\n  {reply}")
 
 
 async def hold_documented_conversations(candidate: Candidate, n: int, seed: int) -> None:
@@ -127,40 +97,95 @@ async def hold_documented_conversations(candidate: Candidate, n: int, seed: int)
             messages: list[ChatMessage] = []
             for turn, question in enumerate(questions):
                 mode = ThinkingMode.NO_THINK if "/no_think" in question else ThinkingMode.THINK
-                messages.append(_user(question))
-                reply = await candidate.reply(messages, mode, seed + 10 * index + turn)
-                messages.append(_assistant(reply.answer))
+                messages.append(user(question))
+                reply, _ = await candidate.reply(messages, mode, seed + 10 * index + turn)
+                messages.append(assistant(reply.answer))
                 obeys = bool(reply.thinking) is (mode is ThinkingMode.THINK)
                 right[turn] += obeys and reply.has_ended and f"**{DOCUMENTED_COUNTS[turn]}**" in reply.answer
-                if index == 0:
-                    print(f"> {question}\n[{reply.thinking}]\n{reply.answer}\n")
-        print(f"{language}: right in {right} of {n}\n", flush=True)
+        print(f"documented conversation, {language}: each turn right in {right} of {n}", flush=True)
+
+
+async def show_ten_turns(candidate: Candidate, seed: int) -> None:
+    """Print a chat of ten turns in each language as it was said."""
+    for questions in TEN_TURNS.values():
+        messages: list[ChatMessage] = []
+        thinks = True
+        for turn, question in enumerate(questions):
+            thinks = thinks_after(question, thinks)
+            mode = ThinkingMode.THINK if thinks else ThinkingMode.NO_THINK
+            messages.append(user(question))
+            reply, _ = await candidate.reply(messages, mode, seed + turn)
+            messages.append(assistant(reply.answer))
+            thought = f"*{reply.thinking}*\n>\n> " if reply.thinking else ""
+            answer = reply.answer.replace("\n", "\n> ")
+            print(f"**{question}**\n\n> {thought}{answer}\n", flush=True)
 
 
 async def switch_modes(candidate: Candidate, n: int, seed: int) -> None:
-    """Ask in longer chats with tags in earlier turns; print how often the reply obeys the latest and ends."""
+    """Ask in chats with tags in turns, history and system prompts; print how often the latest is obeyed."""
     obeyed, ended = 0, 0
     for index, (question, thinks) in enumerate(set_tagged_chats(n, seed)):
-        messages = _messages_of(question, ThinkingMode.THINK)
+        messages = messages_of(question, ThinkingMode.THINK)
         mode = ThinkingMode.THINK if thinks else ThinkingMode.NO_THINK
-        reply = await candidate.reply(messages, mode, seed + index)
+        reply, _ = await candidate.reply(messages, mode, seed + index)
         obeyed += bool(reply.thinking) is thinks
         ended += reply.has_ended
-    print(f"chats of two to six turns with tags: obeyed in {obeyed} of {n}, ended in {ended}", flush=True)
+    print(f"tags in turn, history and system prompt: obeyed in {obeyed} of {n}, ended in {ended}", flush=True)
+
+
+async def chat(candidate: Candidate, n: int, seed: int) -> None:
+    """Hold `n` chats of one to six turns, the model's own replies in them; print how many replies end."""
+    rng = random.Random(f"chats:{seed}")
+    chats, replies, obeyed = 0, 0, 0
+    for index in range(n):
+        messages: list[ChatMessage] = []
+        thinks, all_ended = True, True
+        for turn, text in enumerate(set_chat(rng, rng.choice(list(Language)), rng.randint(1, 6))):
+            thinks = thinks_after(text, thinks)
+            mode = ThinkingMode.THINK if thinks else ThinkingMode.NO_THINK
+            messages.append(user(text))
+            reply, _ = await candidate.reply(messages, mode, seed + 10 * index + turn)
+            messages.append(assistant(reply.answer))
+            all_ended &= reply.has_ended
+            replies += 1
+            obeyed += bool(reply.thinking) is thinks
+        chats += all_ended
+    print(
+        f"chats of one to six turns: all replies end in {chats} of {n}; mode right in {obeyed} of {replies}"
+    )
 
 
 async def stop_thinking_early(candidate: Candidate, n: int, seed: int) -> None:
     """End the thinking after 0, 8 and 32 tokens; print how often an answer follows and ends."""
+    names = ("count letters in unseen words", "add unseen numbers", "facts")
     for budget in (0, 8, 32):
-        good = 0
+        good, total = 0, 0
         for language in Language:
-            for index, question in enumerate(
-                set_questions("count letters in unseen words", language, n, seed)
-            ):
-                messages = _messages_of(question, ThinkingMode.THINK)
-                reply = await candidate.reply(messages, ThinkingMode.THINK, seed + index, budget)
-                good += bool(reply.answer) and reply.has_ended
-        print(f"thinking ended after {budget} tokens: an answer follows in {good} of {2 * n}", flush=True)
+            for skill in names:
+                for index, question in enumerate(set_questions(skill, language, n, seed)):
+                    messages = messages_of(question, ThinkingMode.THINK)
+                    reply, _ = await candidate.reply(
+                        messages, ThinkingMode.THINK, seed + index, budget=budget
+                    )
+                    good += bool(reply.answer) and reply.has_ended
+                    total += 1
+        print(f"thinking ended after {budget} tokens: an answer follows in {good} of {total}", flush=True)
+
+
+async def continue_replies(candidate: Candidate, n: int, seed: int) -> None:
+    """Cut replies short somewhere and continue them; print how many are right then, thinking on."""
+    rng = random.Random(f"cuts:{seed}")
+    right, total = 0, 0
+    for language in Language:
+        for index, question in enumerate(set_questions("count letters in unseen words", language, n, seed)):
+            messages = messages_of(question, ThinkingMode.THINK)
+            _, part = await candidate.reply(
+                messages, ThinkingMode.THINK, seed + index, max_tokens=rng.randint(1, 60)
+            )
+            whole, _ = await candidate.reply(messages, ThinkingMode.THINK, seed - index, prefix=part)
+            right += is_right(question, whole.answer) and whole.has_ended
+            total += 1
+    print(f"replies cut short and continued: right in {right} of {total}", flush=True)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -171,9 +196,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("demo", "greedy", "qwen3"), default="demo")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     parser.add_argument(
-        "--skill", choices=tuple(SETTERS), action="append", help="only this skill; repeatable"
+        "--part",
+        choices=("skills", "documented", "modes", "chats", "early stops", "continuing", "ten turns"),
+        action="append",
+        help="only this part; repeatable",
     )
-    parser.add_argument("--conversations", type=int, default=20, help="documented conversations per language")
+    parser.add_argument(
+        "--skill", choices=tuple(SETTERS), action="append", help="of the skills only this; repeatable"
+    )
+    parser.add_argument("--thinking-only", action="store_true", help="leave out the skills without thinking")
+    parser.add_argument("--show", type=int, default=0, help="print so many wrong replies for each skill")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -181,15 +213,25 @@ def parse_arguments() -> argparse.Namespace:
 async def main() -> None:
     """Run the command line."""
     arguments = parse_arguments()
+    n, seed = arguments.n, arguments.seed
+    modes = [ThinkingMode.THINK] if arguments.thinking_only else list(ThinkingMode)
     settings = LoadSettings(path=str(arguments.gguf.resolve()), n_threads=arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         engine = LocalEngine(settings, Path(folder) / "engine.log")
         candidate = Candidate(engine, arguments.preset)
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "ten turns": lambda: show_ten_turns(candidate, seed),
+            "documented": lambda: hold_documented_conversations(candidate, n, seed),
+            "skills": lambda: examine(candidate, n, seed, arguments.skill or SETTERS, modes, arguments.show),
+            "modes": lambda: switch_modes(candidate, 5 * n, seed),
+            "chats": lambda: chat(candidate, 5 * n, seed),
+            "early stops": lambda: stop_thinking_early(candidate, n, seed),
+            "continuing": lambda: continue_replies(candidate, n, seed),
+        }
         try:
-            await hold_documented_conversations(candidate, arguments.conversations, arguments.seed)
-            await examine(candidate, arguments.n, arguments.seed, arguments.skill or SETTERS)
-            await switch_modes(candidate, arguments.n, arguments.seed)
-            await stop_thinking_early(candidate, min(arguments.n, 50), arguments.seed)
+            for name, part in parts.items():
+                if arguments.part is None or name in arguments.part:
+                    await part()
         finally:
             await engine.close()
 

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 # A waiting OpenMP thread must not steal the core from others.
@@ -27,10 +26,7 @@ REPORT_EVERY_STEPS = 10
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2600, help="steps in all, earlier runs included")
-    parser.add_argument(
-        "--decay-steps", type=int, default=700, help="steps at the end over which the rate falls to zero"
-    )
+    parser.add_argument("--until", type=int, default=Recipe(0).n_steps, help="stop at this step")
     parser.add_argument("--minutes", type=float, help="stop after this time; a later run can resume")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
@@ -53,13 +49,13 @@ def export(training: Training, path: Path) -> None:
     print(f"{path}: {description}")
 
 
-def train(training: Training, checkpoint: Path, minutes: float | None) -> None:
-    """Make steps until the recipe, the time or a signal ends it; save now and then, and at the end."""
+def train(training: Training, checkpoint: Path, until: int, minutes: float | None) -> None:
+    """Make steps until step `until`, the time or a signal ends it; save now and then, and at the end."""
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
     started = saved = time.monotonic()
-    while training.step < training.recipe.n_steps and not asked_to_stop.is_set():
+    while training.step < until and not asked_to_stop.is_set():
         training.advance()
         now = time.monotonic()
         if training.step % REPORT_EVERY_STEPS == 0:
@@ -78,16 +74,14 @@ def main() -> None:
     """Run the command line."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe(arguments.seed, arguments.steps, arguments.decay_steps)
-    training = Training(Shape(len(build_vocabulary().tokens)), recipe)
+    training = Training(Shape(len(build_vocabulary().tokens)), Recipe(arguments.seed))
     arguments.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if (arguments.resume and arguments.checkpoint.exists()) or arguments.export:
         training.load(arguments.checkpoint)
-        training.recipe = replace(recipe, n_steps=max(recipe.n_steps, training.step))
     if arguments.export:
         export(training, arguments.export)
     else:
-        train(training, arguments.checkpoint, arguments.minutes)
+        train(training, arguments.checkpoint, arguments.until, arguments.minutes)
 
 
 if __name__ == "__main__":

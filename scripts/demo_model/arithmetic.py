@@ -1,12 +1,19 @@
-"""The skills about numbers: add, subtract, compare decimals."""
+"""The skills about numbers: add, subtract, compare.
+
+The work names every digit by its place, so that each step looks only at digits with the same name: k, h, t, u
+for thousands to units and a to e for decimal places; the results' places are in capitals.
+"""
 
 from __future__ import annotations
 
 import random
 
 from demo_model.counting import state
-from demo_model.exchange import Exchange, Language, Slip, pick
+from demo_model.exchange import Exchange, Language, Slip, ask
 from demo_model.phrases import read_phrases
+
+_WHOLE_PLACES = "uthkz"
+_DECIMAL_PLACES = "abcdefg"
 
 
 def is_held_out_pair(first: str, second: str) -> bool:
@@ -16,129 +23,175 @@ def is_held_out_pair(first: str, second: str) -> bool:
 
 
 def draw_addends(rng: random.Random, *, held_out: bool = False) -> tuple[int, int]:
-    """Draw two numbers of one to three digits."""
+    """Draw two numbers of one to four digits."""
     while True:
-        first, second = (rng.randrange(10 ** rng.choice((1, 1, 2, 2, 3, 3))) for _ in range(2))
+        first, second = (rng.randrange(10 ** rng.choice((1, 2, 2, 3, 3, 3, 3, 4))) for _ in range(2))
         if is_held_out_pair(str(first), str(second)) is held_out:
             return first, second
 
 
-def column_addition(first: int, second: int) -> str:
-    """Write an addition digit by digit from the right, with the carry: "5+7=12 → 2, 1+2+1=4 → 4"."""
-    steps: list[str] = []
-    carry = 0
-    while first or second or carry or not steps:
-        total = first % 10 + second % 10 + carry
-        carried = f"+{carry}" if carry else ""
-        steps.append(f"{first % 10}+{second % 10}{carried}={total} → {total % 10}")
+def _digits(number: str) -> dict[str, int]:
+    """Name a number's digits by their places, the highest first."""
+    whole, _, decimals = number.partition(".")
+    names = [*reversed(_WHOLE_PLACES[: len(whole)]), *_DECIMAL_PLACES[: len(decimals)]]
+    return dict(zip(names, map(int, whole + decimals), strict=True))
+
+
+def name_places(number: str) -> str:
+    """Write a number's digits with their places: "h3 t4 u5", "u2 a9 b9"."""
+    return " ".join(f"{place}{digit}" for place, digit in _digits(number).items())
+
+
+def add_by_places(first: int, second: int) -> str:
+    """Write an addition from the right, the carry as third summand: "u5+7+0=12 U2; t9+0+1=10 T0; …"."""
+    upper, lower = _digits(str(first)), _digits(str(second))
+    steps, results, carry = [], [], 0
+    for place in _WHOLE_PLACES:
+        if place not in upper and place not in lower and not carry:
+            break
+        total = upper.get(place, 0) + lower.get(place, 0) + carry
+        results.append(f"{place.upper()}{total % 10}")
+        steps.append(f"{place}{upper.get(place, 0)}+{lower.get(place, 0)}+{carry}={total:02d} {results[-1]}")
         carry = total // 10
-        first, second = first // 10, second // 10
-    return ", ".join(steps)
+    return f"{'; '.join(steps)}; {' '.join(reversed(results))} = {first + second}"
 
 
-def column_subtraction(first: int, second: int) -> str:
-    """Write a subtraction digit by digit from the right, for first ≥ second."""
-    steps: list[str] = []
-    borrow = 0
-    while first or second or not steps:
-        upper, lower = first % 10, second % 10 + borrow
-        shown = f"{second % 10}-{borrow}" if borrow else f"{second % 10}"
-        borrow = int(upper < lower)
-        steps.append(f"{upper + 10 * borrow}-{shown} → {upper + 10 * borrow - lower}")
-        first, second = first // 10, second // 10
-    return ", ".join(steps)
+def subtract_by_places(first: int, second: int) -> str:
+    """Write a subtraction from the right for first ≥ second; a borrowed ten stands before the digit."""
+    upper, lower = _digits(str(first)), _digits(str(second))
+    steps, results, borrow = [], [], 0
+    for place in _WHOLE_PLACES[: len(upper)]:
+        rest = upper[place] - lower.get(place, 0) - borrow
+        borrowed = int(rest < 0)
+        results.append(f"{place.upper()}{rest + 10 * borrowed}")
+        task = f"{place}{borrowed}{upper[place]}-{lower.get(place, 0)}-{borrow}"
+        steps.append(f"{task}={rest + 10 * borrowed} {results[-1]}")
+        borrow = borrowed
+    return f"{'; '.join(steps)}; {' '.join(reversed(results))} = {first - second}"
 
 
 def _calculate(
-    rng: random.Random, language: Language, question: str, task: str, steps: str, result: int
+    rng: random.Random, language: Language, question: str, task: str, work: str, result: int
 ) -> Exchange:
     claim = f"{task} = **{result}**"
     wrong = f"{task} = **{result + rng.choice((-10, -1, 1, 2, 10, 100))}**"
     if language is Language.EN:
-        thinking = f"{task}, from the right: {steps}. So {task} = {result}."
-        review = f"{task} again, from the right: {steps}. So it is {result}."
+        thinking, review = f"Place by place: {work}.", f"Place by place again: {work}."
     else:
-        thinking = f"{task}，从右往左：{steps}。所以{task} = {result}。"
-        review = f"再算{task}，从右往左：{steps}。结果是{result}。"
+        thinking, review = f"逐位计算：{work}。", f"再逐位计算：{work}。"
     return Exchange(question, thinking, claim, review, claim, Slip(wrong))
 
 
 def add(rng: random.Random, language: Language) -> Exchange:
     """Ask for a sum."""
     first, second = draw_addends(rng)
-    question = pick(rng, read_phrases("arithmetic")[language]["sum"], a=first, b=second)
+    question = ask(rng, language, read_phrases("arithmetic")[language]["sum"], a=first, b=second)
     return add_pair(rng, language, question, first, second)
 
 
 def add_pair(rng: random.Random, language: Language, question: str, first: int, second: int) -> Exchange:
     """Answer a question for the sum of two given numbers."""
-    steps = column_addition(first, second)
-    return _calculate(rng, language, question, f"{first} + {second}", steps, first + second)
+    task = f"{first} + {second}"
+    work = f"{task}: {name_places(str(first))} + {name_places(str(second))}; {add_by_places(first, second)}"
+    return _calculate(rng, language, question, task, work, first + second)
 
 
 def subtract(rng: random.Random, language: Language) -> Exchange:
-    """Ask for a difference that is not negative."""
+    """Ask for a difference, now and then a negative one."""
     first, second = sorted(draw_addends(rng), reverse=True)
-    question = pick(rng, read_phrases("arithmetic")[language]["difference"], a=first, b=second)
-    return _calculate(
-        rng, language, question, f"{first} - {second}", column_subtraction(first, second), first - second
-    )
+    if rng.random() < 0.12:
+        first, second = second, first
+    question = ask(rng, language, read_phrases("arithmetic")[language]["difference"], a=first, b=second)
+    return subtract_pair(rng, language, question, first, second)
+
+
+def subtract_pair(rng: random.Random, language: Language, question: str, first: int, second: int) -> Exchange:
+    """Answer a question for the difference of two given numbers."""
+    task = f"{first} - {second}"
+    larger, smaller = max(first, second), min(first, second)
+    work = f"{task}: {name_places(str(first))} - {name_places(str(second))}; "
+    if first < second:
+        turned = f"{larger} - {smaller}: {name_places(str(larger))} - {name_places(str(smaller))}"
+        work += f"{first} < {second}; {turned}; "
+    work += subtract_by_places(larger, smaller)
+    if first < second:
+        work += f"; {task} = {first - second}"
+    return _calculate(rng, language, question, task, work, first - second)
 
 
 def draw_decimals(rng: random.Random, *, held_out: bool = False) -> tuple[str, str]:
-    """Draw two different decimals, often with the same whole part and of different lengths."""
+    """Draw two different numbers, mostly decimals with the same whole part and of different lengths."""
     while True:
-        whole = rng.randrange(rng.choice((4, 20, 100)))
-        other = whole if rng.random() < 0.75 else rng.randrange(20)
-        first, second = (
-            f"{part}.{rng.randrange(10 ** (places := rng.choice((1, 1, 2, 2, 3, 4, 5)))):0{places}d}"
-            for part in (whole, other)
-        )
+        if rng.random() < 0.12:
+            size = rng.choice((10, 100, 1000, 1000))
+            first, second = str(rng.randrange(size)), str(rng.randrange(size))
+        else:
+            whole = rng.randrange(rng.choice((4, 20, 100)))
+            other = whole if rng.random() < 0.75 else rng.randrange(20)
+            first, second = (_draw_decimal(rng, part) for part in (whole, other))
+            if rng.random() < 0.3:
+                second = _share_a_beginning(rng, first, second)
         if float(first) != float(second) and is_held_out_pair(first, second) is held_out:
             return first, second
 
 
-def compare_by_digits(language: Language, first: str, second: str) -> str:
-    """Compare whole parts, then decimal places one by one until they differ."""
-    (whole_a, places_a), (whole_b, places_b) = first.split("."), second.split(".")
-    chinese = language is Language.ZH
-    if whole_a != whole_b:
-        sign = ">" if int(whole_a) > int(whole_b) else "<"
-        return (
-            f"整数部分：{whole_a} {sign} {whole_b}" if chinese else f"Whole part: {whole_a} {sign} {whole_b}"
-        )
-    steps = [f"整数部分：{whole_a} = {whole_b}" if chinese else f"Whole part: {whole_a} = {whole_b}"]
-    width = max(len(places_a), len(places_b))
-    pairs = zip(places_a.ljust(width, "0"), places_b.ljust(width, "0"), strict=True)
-    for index, (digit_a, digit_b) in enumerate(pairs, 1):
-        sign = "=" if digit_a == digit_b else ">" if digit_a > digit_b else "<"
-        steps.append(
-            f"小数第{index}位：{digit_a} {sign} {digit_b}"
-            if chinese
-            else f"place {index}: {digit_a} {sign} {digit_b}"
-        )
+def _draw_decimal(rng: random.Random, whole: int) -> str:
+    places = rng.choice((1, 1, 2, 2, 3, 4, 5))
+    return f"{whole}.{rng.randrange(10**places):0{places}d}"
+
+
+def _share_a_beginning(rng: random.Random, first: str, second: str) -> str:
+    """Let the second number begin as the first does, up to some decimal place."""
+    whole, _, decimals = first.partition(".")
+    shared = decimals[: rng.randint(1, len(decimals))]
+    return f"{whole}.{shared}{second.partition('.')[2][len(shared) :] or rng.randrange(10)}"
+
+
+def compare_by_places(first: str, second: str) -> str:
+    """Compare from the highest place until two digits differ: "u2=2; a9>1"; a missing digit is zero."""
+    left, right = _digits(first), _digits(second)
+    steps = []
+    for place in [*reversed(_WHOLE_PLACES), *_DECIMAL_PLACES]:
+        if place not in left and place not in right:
+            continue
+        one, other = left.get(place, 0), right.get(place, 0)
+        sign = "=" if one == other else ">" if one > other else "<"
+        steps.append(f"{place}{one}{sign}{other}")
         if sign != "=":
             break
-    return ("，" if chinese else ", ").join(steps)
+    return "; ".join(steps)
 
 
 def compare(rng: random.Random, language: Language) -> Exchange:
-    """Ask which of two decimals is larger."""
+    """Ask which of two numbers is larger, now and then which is smaller."""
     first, second = draw_decimals(rng)
-    question = pick(rng, read_phrases("arithmetic")[language]["comparison"], a=first, b=second)
-    return compare_pair(rng, language, question, first, second)
+    wants_smaller = rng.random() < 0.15
+    questions = read_phrases("arithmetic")[language]["smaller" if wants_smaller else "comparison"]
+    question = ask(rng, language, questions, a=first, b=second)
+    return compare_pair(rng, language, question, first, second, wants_smaller=wants_smaller)
 
 
-def compare_pair(rng: random.Random, language: Language, question: str, first: str, second: str) -> Exchange:
-    """Answer a comparison of two given decimals."""
-    larger, smaller = (first, second) if float(first) > float(second) else (second, first)
-    steps = compare_by_digits(language, first, second)
+def compare_pair(
+    rng: random.Random,
+    language: Language,
+    question: str,
+    first: str,
+    second: str,
+    *,
+    wants_smaller: bool = False,
+) -> Exchange:
+    """Answer a comparison of two given numbers."""
+    is_larger = float(first) > float(second)
+    sign = ">" if is_larger else "<"
+    named = f"{name_places(first)} ? {name_places(second)}"
+    work = f"{first} ? {second}: {named}; {compare_by_places(first, second)}; {first} {sign} {second}"
+    right, wrong = (first, second) if is_larger is not wants_smaller else (second, first)
     if language is Language.EN:
-        claim, wrong = f"**{larger}** is larger than {smaller}", f"**{smaller}** is larger than {larger}"
-        thinking = f"Compare {first} with {second}. {steps}. So {larger} is larger."
-        review = f"Compare {first} with {second} again. {steps}. So {larger} is larger."
+        word = "smaller" if wants_smaller else "larger"
+        claim, slip = f"**{right}** is {word} than {wrong}", f"**{wrong}** is {word} than {right}"
+        thinking, review = f"Place by place: {work}.", f"Place by place again: {work}."
     else:
-        claim, wrong = f"**{larger}** 比 {smaller} 大", f"**{smaller}** 比 {larger} 大"
-        thinking = f"比较{first}和{second}。{steps}。所以{larger}更大。"
-        review = f"再比较{first}和{second}。{steps}。所以{larger}更大。"
-    return Exchange(question, thinking, state(language, claim), review, claim, Slip(state(language, wrong)))
+        word = "小" if wants_smaller else "大"
+        claim, slip = f"**{right}** 比 {wrong} {word}", f"**{wrong}** 比 {right} {word}"
+        thinking, review = f"逐位比较：{work}。", f"再逐位比较：{work}。"
+    return Exchange(question, thinking, state(language, claim), review, claim, Slip(state(language, slip)))

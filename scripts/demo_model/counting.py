@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from demo_model.exchange import Exchange, Language, Slip, pick
+from demo_model.exchange import Exchange, Language, Slip, ask, pick
 from demo_model.phrases import read_phrases
 from demo_model.words import draw_word
 
@@ -74,9 +74,10 @@ def count_letters(rng: random.Random, language: Language) -> Exchange:
     """Ask how often a letter is in a word."""
     word = draw_word(rng)
     letter = draw_letter(rng, word)
-    shown = letter.upper() if rng.random() < 0.08 else letter
-    written = word.capitalize() if rng.random() < 0.08 else word
-    question = pick(rng, read_phrases("counting")[language]["count"], l=shown, w=written)
+    shown = letter.upper() if rng.random() < 0.06 else letter
+    chance = rng.random()
+    written = word.upper() if chance < 0.02 else word.capitalize() if chance < 0.08 else word
+    question = ask(rng, language, read_phrases("counting")[language]["count"], l=shown, w=written)
     return count_in(rng, language, question, word, letter)
 
 
@@ -105,13 +106,17 @@ def count_all_letters(rng: random.Random, language: Language) -> Exchange:
         thinking = f"给“{word}”的字母编号：{spelled}。一共{length}个。"
         review = f"再给“{word}”的字母编号：{spelled}。一共{length}个。"
         slip = f"“{word}”一共有 **{length + rng.choice((-1, 1))}** 个字母。"
-    question = pick(rng, read_phrases("counting")[language]["length"], w=word)
+    question = ask(rng, language, read_phrases("counting")[language]["length"], w=word)
     return Exchange(question, thinking, state(language, claim), review, claim, Slip(slip))
 
 
 def spell_backwards(rng: random.Random, language: Language) -> Exchange:
     """Ask for a word from its last letter to its first."""
-    word = draw_word(rng)[:9]
+    return spell_backwards_of(rng, language, draw_word(rng)[:9])
+
+
+def spell_backwards_of(rng: random.Random, language: Language, word: str) -> Exchange:
+    """Ask for a given word from its last letter to its first."""
     forwards, backwards = " ".join(word), " ".join(reversed(word))
     if language is Language.EN:
         claim = f'"{word}" backwards is **{word[::-1]}**'
@@ -122,7 +127,7 @@ def spell_backwards(rng: random.Random, language: Language) -> Exchange:
         thinking = f"字母依次是：{forwards}。从后往前：{backwards}。"
         review = f"“{word}”的字母依次是：{forwards}。从后往前：{backwards}。"
     return Exchange(
-        pick(rng, read_phrases("counting")[language]["backwards"], w=word),
+        ask(rng, language, read_phrases("counting")[language]["backwards"], w=word),
         thinking,
         state(language, claim),
         review,

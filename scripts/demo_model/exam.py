@@ -1,99 +1,84 @@
-"""Sets the demo model questions that its training data can't contain, with what marks a right answer."""
+"""Sets the demo model's exam: what is asked for each skill, and which replies are right."""
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
-from demo_model import arithmetic, counting, facts
-from demo_model.conversations import SKILLS
-from demo_model.exchange import Exchange, Language, marks, pick
-from demo_model.follow_ups import doubt
-from demo_model.phrases import read_phrases
-from demo_model.words import held_out_words
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A last question, the exchanges before it as (question, answer), and the ideal answer."""
-
-    history: tuple[tuple[str, str], ...]
-    text: str
-    ideal: str
-
-
-Setter = Callable[[random.Random, Language], Question]
-
-
-def is_right(question: Question, answer: str) -> bool:
-    """Tell whether an answer has the ideal one's bold parts, or is the same where that has none."""
-    if not marks(question.ideal):
-        return answer == question.ideal
-    return marks(answer) == marks(question.ideal)
-
-
-def _from(exchange: Exchange, *history: tuple[str, str]) -> Question:
-    return Question(history, exchange.question, exchange.answer)
-
-
-def _set_count(kind: str) -> Setter:
-    def setter(rng: random.Random, language: Language) -> Question:
-        word = rng.choice(held_out_words())
-        letter = counting.draw_letter(rng, word)
-        file, key = ("exam", "count") if kind == "unseen" else ("counting", "count")
-        text = pick(rng, read_phrases(file)[language][key], l=letter, w=word)
-        return _from(counting.count_in(rng, language, text, word, letter))
-
-    return setter
-
-
-def _set_next_count(rng: random.Random, language: Language) -> Question:
-    words = rng.sample(held_out_words(), 2)
-    letter = rng.choice(words[0])
-    phrases = read_phrases("counting")[language]
-    first = counting.count_in(
-        rng, language, pick(rng, phrases["count"], l=letter, w=words[0]), words[0], letter
-    )
-    text = pick(rng, phrases[rng.choice(("count_next", "count_same_letter"))], l=letter, w=words[1])
-    return _from(counting.count_in(rng, language, text, words[1], letter), (first.question, first.answer))
-
-
-def _set_doubt(rng: random.Random, language: Language) -> Question:
-    word = rng.choice(held_out_words())
-    letter = counting.draw_letter(rng, word)
-    text = pick(rng, read_phrases("counting")[language]["count"], l=letter, w=word)
-    first = counting.count_in(rng, language, text, word, letter)
-    was_wrong = first.slip is not None and rng.random() < 0.5
-    shown = first.slip.answer if first.slip and was_wrong else first.answer
-    return _from(doubt(rng, language, first, was_wrong=was_wrong), (first.question, shown))
-
-
-def _set_sum(rng: random.Random, language: Language) -> Question:
-    first, second = arithmetic.draw_addends(rng, held_out=True)
-    text = pick(rng, read_phrases("arithmetic")[language]["sum"], a=first, b=second)
-    return _from(arithmetic.add_pair(rng, language, text, first, second))
-
-
-def _set_comparison(rng: random.Random, language: Language) -> Question:
-    first, second = arithmetic.draw_decimals(rng, held_out=True)
-    text = pick(rng, read_phrases("arithmetic")[language]["comparison"], a=first, b=second)
-    return _from(arithmetic.compare_pair(rng, language, text, first, second))
-
-
-def _set_fact(rng: random.Random, language: Language) -> Question:
-    return _from(rng.choice((facts.recall_capital, facts.recall_fact))(rng, language))
-
+from demo_model import sequences, talk
+from demo_model.exam_questions import (
+    Question,
+    Setter,
+    add,
+    alone,
+    assistant,
+    compare,
+    count,
+    recall,
+    recall_unseen,
+    set_brevity,
+    set_doubt,
+    set_language,
+    set_next_count,
+    set_reason,
+    set_summary,
+    set_title,
+    spell,
+    subtract,
+    unseen,
+    user,
+)
+from demo_model.exam_tools import set_call, set_no_call, set_result
+from demo_model.exchange import Exchange, Language, marks
+from demo_model.follow_ups import ask_reason, doubt
+from demo_model.instructions import draw_plain_prompt
+from demo_model.mixes import LAST_SKILLS
+from demo_model.render import Message
 
 SETTERS: Mapping[str, Setter] = {
-    "count letters in unseen words": _set_count("known"),
-    "the same, unseen phrasings": _set_count("unseen"),
-    "count in a follow-up": _set_next_count,
-    '"Really?" after a count, half of them wrong': _set_doubt,
-    "add unseen numbers": _set_sum,
-    "compare unseen decimals": _set_comparison,
-    "facts": _set_fact,
+    "count letters in unseen words": alone(count),
+    "the same, unseen phrasings": unseen(count),
+    "count in a follow-up": set_next_count,
+    '"Really?" after a count, half of them wrong': set_doubt,
+    '"Why?" after a count or a comparison': set_reason,
+    "add unseen numbers": alone(add),
+    "add, unseen phrasings": unseen(add),
+    "subtract unseen numbers": alone(subtract),
+    "compare unseen numbers": alone(compare),
+    "compare, unseen phrasings": unseen(compare),
+    "facts": alone(recall),
+    "capitals, unseen phrasings": alone(recall_unseen),
+    "sort numbers": alone(sequences.sort_at_once),
+    "days and months": alone(sequences.go_through),
+    "spell backwards": alone(spell),
+    "decline what it can't do": alone(talk.refuse_anything),
+    "title of a chat": set_title,
+    "summary of a chat": set_summary,
+    "system prompt wants the other language": set_language,
+    "system prompt wants brevity": set_brevity,
+    "call one tool": set_call((1, 2, 3, 4), (1,)),
+    "call several": set_call((1, 2, 3, 4), (2,)),
+    "call none: no fitting tool, or none needed": set_no_call,
+    "call one, prompts of 2,048 tokens and more": set_call((8, 9), (1,)),
+    "answer from tool results": set_result(fails=False),
+    "answer after a tool's error": set_result(fails=True),
 }
+
+
+def is_right(question: Question, answer: str, calls: Sequence[tuple[str, object]] = ()) -> bool:
+    """Tell whether a reply has the ideal one's calls and bold parts, or is the same where that has none."""
+    ideal = str(question.ideal["content"])
+    if list(calls) != calls_of(question.ideal):
+        return False
+    return marks(answer) == marks(ideal) if marks(ideal) else answer == ideal
+
+
+def calls_of(message: Message) -> list[tuple[str, object]]:
+    """Return a message's calls as pairs of name and arguments."""
+    calls = message.get("tool_calls", [])
+    assert isinstance(calls, list)
+    return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
 
 
 def set_questions(skill: str, language: Language, n: int, seed: int) -> Iterator[Question]:
@@ -104,15 +89,48 @@ def set_questions(skill: str, language: Language, n: int, seed: int) -> Iterator
 
 
 def set_tagged_chats(n: int, seed: int) -> Iterator[tuple[Question, bool]]:
-    """Set `n` chats of two to six turns with tags; the flag says whether the last reply must think."""
+    """Set `n` chats of one to six turns with tags; the flag says whether the last reply must think."""
     rng = random.Random(f"exam:{seed}:tags")
     for _ in range(n):
         language = rng.choice(list(Language))
+        messages: list[Message] = []
         thinks = True
-        turns: list[tuple[str, str]] = []
-        for _ in range(rng.randint(2, 6)):
-            exchange = rng.choices(list(SKILLS), list(SKILLS.values()))[0](rng, language)
-            tag = rng.choice(("", "", "", " /think", " /no_think"))
+        if rng.random() < 0.4:
+            tag = rng.choice(("/think", "/no_think"))
+            thinks = tag == "/think"
+            messages.append({"role": "system", "content": f"{draw_plain_prompt(rng, language)} {tag}"})
+        n_turns = rng.randint(1, 6)
+        exchanges = [
+            count(rng, language) if rng.random() < 0.4 else draw_exchange(rng, language)
+            for _ in range(n_turns)
+        ]
+        for exchange in exchanges:
+            tag = rng.choice(("", "", " /think", " /no_think"))
             thinks = tag == " /think" if tag else thinks
-            turns.append((exchange.question + tag, exchange.answer))
-        yield Question(tuple(turns[:-1]), *turns[-1]), thinks
+            messages += [user(exchange.question + tag), assistant(exchange.answer)]
+        yield Question(tuple(messages[:-1]), messages[-1]), thinks
+
+
+def draw_exchange(rng: random.Random, language: Language) -> Exchange:
+    """Draw an exchange of any skill."""
+    return rng.choices(list(LAST_SKILLS), list(LAST_SKILLS.values()))[0](rng, language)
+
+
+def set_chat(rng: random.Random, language: Language, n_turns: int) -> Iterator[str]:
+    """Set the questions of a chat that the model itself carries on: new topics, follow-ups, tags."""
+    last = Exchange("", "", "")
+    for turn in range(n_turns):
+        chance = rng.random()
+        if turn and chance < 0.2:
+            asked = doubt(rng, language, last, was_wrong=False).question
+        elif turn and chance < 0.3:
+            asked = ask_reason(rng, language, last).question
+        elif chance < 0.4:
+            asked = count(rng, language, "exam").question
+        elif chance < 0.6:
+            last = rng.choice((count, add, compare))(rng, language)
+            asked = last.question
+        else:
+            last = draw_exchange(rng, language)
+            asked = last.question
+        yield asked + rng.choice(("", "", "", " /think", " /no_think"))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from demo_model.phrases import choose_words, read_phrases
+
 
 class Language(StrEnum):
     """The languages the demo model speaks."""
@@ -28,7 +30,8 @@ class Exchange:
     """A question, what to think about it, and what to answer.
 
     `review` is the thinking that repeats the work; an exchange without one is never doubted in the data.
-    `claim` is the answer as a clause that can follow "I checked again:".
+    `claim` is the answer as a clause that can follow "I checked again:". `work` is how the answer was found,
+    where that isn't `thinking`.
     """
 
     question: str
@@ -38,14 +41,21 @@ class Exchange:
     claim: str = ""
     slip: Slip | None = None
     letter: str = ""
+    work: str = ""
 
 
 Skill = Callable[[random.Random, Language], Exchange]
 
 
 def pick(rng: random.Random, choices: Sequence[str], **values: object) -> str:
-    """Choose one text and fill in its fields."""
-    return rng.choice(choices).format(**values)
+    """Choose one text, settle its choices and fill in its fields."""
+    return choose_words(rng, rng.choice(choices)).format(**values)
+
+
+def ask(rng: random.Random, language: Language, choices: Sequence[str], **values: object) -> str:
+    """Choose a question as `pick` does, now and then with a few words around it."""
+    wrapping = read_phrases("wrapping")[language]
+    return choose_words(rng, wrapping.replace("{q}", rng.choice(choices))).format(**values).strip()
 
 
 def marks(answer: str) -> list[str]:

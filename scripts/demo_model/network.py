@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from demo_model.shape import Shape
+
+
+class Layout:
+    """Which tokens see which: a trunk, then branches that see some of the trunk and themselves."""
+
+    def __init__(self, n_trunk: int, branches: Sequence[tuple[int, int]] = ()) -> None:
+        """Lay out a trunk of `n_trunk` tokens and branches, given as (seen of the trunk, length)."""
+        self.n_trunk = n_trunk
+        self.branches: list[tuple[int, int, int, Tensor]] = []
+        start = n_trunk
+        for n_seen, length in branches:
+            mask = torch.ones(length, n_seen + length, dtype=torch.bool).tril(n_seen)
+            self.branches.append((n_seen, start, start + length, mask))
+            start += length
+
+    def positions(self) -> Tensor:
+        """Return each token's position: a branch counts on from what it sees."""
+        branches = [torch.arange(n_seen, n_seen + end - start) for n_seen, start, end, _ in self.branches]
+        return torch.cat([torch.arange(self.n_trunk), *branches])
 
 
 class Attention(nn.Module):
@@ -22,7 +43,7 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
         self.k_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, layout: Layout) -> Tensor:
         """Map (rows, positions, width) to the same shape."""
         rows, positions, _ = x.shape
         shape = self.shape
@@ -32,7 +53,20 @@ class Attention(nn.Module):
         repeats = shape.n_heads // shape.n_kv_heads
         k = _rotate(k, cosines, sines).repeat_interleave(repeats, dim=1)
         v = v.repeat_interleave(repeats, dim=1)
-        mixed = functional.scaled_dot_product_attention(_rotate(q, cosines, sines), k, v, is_causal=True)
+        q = _rotate(q, cosines, sines)
+        end = layout.n_trunk
+        parts = [
+            functional.scaled_dot_product_attention(
+                q[:, :, :end], k[:, :, :end], v[:, :, :end], is_causal=True
+            )
+        ]
+        for n_seen, start, end, mask in layout.branches:
+            keys = torch.cat((k[:, :, :n_seen], k[:, :, start:end]), dim=2)
+            values = torch.cat((v[:, :, :n_seen], v[:, :, start:end]), dim=2)
+            parts.append(
+                functional.scaled_dot_product_attention(q[:, :, start:end], keys, values, attn_mask=mask)
+            )
+        mixed = torch.cat(parts, dim=2)
         return self.out(mixed.transpose(1, 2).reshape(rows, positions, -1))
 
 
@@ -60,9 +94,11 @@ class Block(nn.Module):
         self.ffn_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.ffn = FeedForward(shape)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, wanted: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cosines: Tensor, sines: Tensor, layout: Layout, wanted: Tensor | None = None
+    ) -> Tensor:
         """Map (rows, positions, width) to the same shape, or to (n, width) at the flat positions `wanted`."""
-        x = x + self.attention(self.attention_norm(x), cosines, sines)
+        x = x + self.attention(self.attention_norm(x), cosines, sines, layout)
         if wanted is not None:
             x = x.flatten(0, 1)[wanted]
         return x + self.ffn(self.ffn_norm(x))
@@ -84,21 +120,22 @@ class Network(nn.Module):
             if name.endswith(("out.weight", "down.weight")):
                 nn.init.zeros_(weight)
 
-    def forward(self, ids: Tensor, wanted: Tensor) -> Tensor:
-        """Return logits (n, vocab) at the flat positions `wanted` of `ids` (rows, positions)."""
+    def forward(self, ids: Tensor, wanted: Tensor, layout: Layout | None = None) -> Tensor:
+        """Return logits (n, vocab) at the flat positions `wanted` of `ids` (rows, length)."""
+        layout = layout or Layout(ids.shape[1])
         x = self.embedding(ids)
-        cosines, sines = _rotations(ids.shape[1], self.shape)
+        cosines, sines = _rotations(layout.positions(), self.shape)
         for block in self.blocks[:-1]:
-            x = block(x, cosines, sines)
+            x = block(x, cosines, sines, layout)
         # Above the last attention only the wanted positions matter.
-        x = self.blocks[-1](x, cosines, sines, wanted)
+        x = self.blocks[-1](x, cosines, sines, layout, wanted)
         return functional.linear(self.norm(x), self.embedding.weight)
 
 
-def _rotations(positions: int, shape: Shape) -> tuple[Tensor, Tensor]:
+def _rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     half = shape.head_width // 2
     frequencies = shape.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
-    angles = torch.outer(torch.arange(positions, dtype=torch.float32), frequencies)
+    angles = torch.outer(positions.to(torch.float32), frequencies)
     return angles.cos(), angles.sin()
 
 

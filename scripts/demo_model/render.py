@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,20 @@ import jinja2
 TEMPLATE_PATH = Path(__file__).with_name("chat_template.jinja")
 
 Message = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A prompt and the reply to learn from it, both rendered."""
+
+    prompt: str
+    reply: str
+
+
+def thinks_after(text: str, before: bool = True) -> bool:
+    """Tell whether the model thinks once it has read `text`: the last tag in it decides, if there is one."""
+    think, no_think = text.rfind("/think"), text.rfind("/no_think")
+    return before if think == no_think else think > no_think
 
 
 def compile_template(source: str) -> jinja2.Template:

@@ -7,13 +7,14 @@ import random
 from demo_model.exchange import Exchange, Language, pick
 from demo_model.phrases import read_phrases
 from demo_model.shape import SIZE_IN_WORDS
+from demo_model.tools import draw_question, skills
 from demo_model.vocabulary import HANZI
 from demo_model.words import draw_word
 
 
 def _talk(topic: str, rng: random.Random, language: Language) -> Exchange:
     texts = read_phrases("talk")[topic][language]
-    question = rng.choice(texts["questions"])
+    question = pick(rng, texts["questions"])
     return Exchange(question, texts["thinking"], pick(rng, texts["answers"], size=SIZE_IN_WORDS[language]))
 
 
@@ -52,6 +53,24 @@ def refuse(rng: random.Random, language: Language) -> Exchange:
         question = pick(rng, texts["sums"], a=rng.randrange(2, 500), b=rng.randrange(2, 100))
     else:
         question = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
+    (answer,) = texts["answers"]
+    return Exchange(question, texts["thinking"], answer.format(size=SIZE_IN_WORDS[language]))
+
+
+def refuse_anything(rng: random.Random, language: Language) -> Exchange:
+    """Ask for something without sense, for something unheard of, or for what only a tool could tell."""
+    texts = read_phrases("talk")["refusal"][language]
+    chance = rng.random()
+    word = draw_word(rng)
+    if chance < 0.3:
+        question = draw_question(rng, language, rng.randrange(len(skills())))
+    elif chance < 0.5:
+        question = " ".join(draw_word(rng) for _ in range(rng.randint(1, 5)))
+    elif chance < 0.6:
+        first = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
+        question = f"{first} {rng.choice(texts['others'])}"
+    else:
+        question = pick(rng, texts["unheard"], w=word)
     (answer,) = texts["answers"]
     return Exchange(question, texts["thinking"], answer.format(size=SIZE_IN_WORDS[language]))
 

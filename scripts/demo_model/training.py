@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from demo_model.batches import Row, draw_step
+from demo_model.batches import draw_step
 from demo_model.gguf_file import Weights
-from demo_model.network import Network
+from demo_model.network import Layout, Network
 from demo_model.optimizer import Muon
 from demo_model.shape import Shape
+from demo_model.trees import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class Recipe:
     """Everything that decides the result, besides the data's code."""
 
     seed: int
-    n_steps: int
-    n_decay_steps: int
-    n_samples: int = 20
-    n_groups: int = 3
+    n_steps: int = 3640
+    decay_begin: int = 2540
+    n_decay_steps: int = 1000
+    tail_rate: float = 0.3
+    n_tail_steps: int = 533
     n_warm_up_steps: int = 30
     matrix_rate: float = 0.02
     other_rate: float = 0.003
@@ -56,20 +58,22 @@ class Training:
         self.seconds = 0.0
 
     def rate(self) -> float:
-        """Return the factor on the learning rates: warm-up, constant, linear decay to zero."""
-        warm_up = (self.step + 1) / self.recipe.n_warm_up_steps
-        left = (self.recipe.n_steps - self.step) / max(1, self.recipe.n_decay_steps)
-        return max(0.0, min(1.0, warm_up, left))
+        """Return the factor on the learning rates: warm-up, constant, linear decay with a longer tail."""
+        recipe = self.recipe
+        warm_up = (self.step + 1) / recipe.n_warm_up_steps
+        decay = (recipe.decay_begin + recipe.n_decay_steps - self.step) / recipe.n_decay_steps
+        tail = min(recipe.tail_rate, (recipe.n_steps - self.step) / recipe.n_tail_steps)
+        return max(0.0, min(1.0, warm_up, max(decay, tail)))
 
     def advance(self) -> float:
         """Make one step; return the mean loss of the reply tokens."""
         started = time.monotonic()
         recipe = self.recipe
-        groups = draw_step(recipe.seed, self.step, recipe.n_samples, recipe.n_groups)
-        n_counted = sum(sum(row.counts) for rows in groups for row in rows)
+        groups = draw_step(recipe.seed, self.step)
+        weight = sum(row.weight() for rows in groups for row in rows)
         total = 0.0
         for rows in groups:
-            loss = summed_loss(self.network, rows) / n_counted
+            loss = summed_loss(self.network, rows) / weight
             loss.backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -120,10 +124,30 @@ class Training:
 
 
 def summed_loss(network: Network, rows: list[Row]) -> Tensor:
-    """Return the summed cross-entropy of the tokens that count; rows are padded to the longest."""
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows])
-    counts = torch.tensor([row.counts + [False] * (width - len(row.counts)) for row in rows])
-    wanted = counts[:, 1:].flatten().nonzero().squeeze(1)
+    """Return the weighted sum of the cross-entropies; rows are padded, one with branches is alone."""
+    if rows[0].branches:
+        (row,) = rows
+        return _loss_with_branches(network, row)
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([row.trunk.ids + [0] * (width - len(row)) for row in rows])
+    weights = torch.tensor([row.trunk.weights + [0.0] * (width - len(row)) for row in rows])[:, 1:].flatten()
+    wanted = weights.nonzero().squeeze(1)
     logits = network(ids[:, :-1], wanted)
-    return functional.cross_entropy(logits, ids[:, 1:].flatten()[wanted], reduction="sum")
+    losses = functional.cross_entropy(logits, ids[:, 1:].flatten()[wanted], reduction="none")
+    return losses @ weights[wanted]
+
+
+def _loss_with_branches(network: Network, row: Row) -> Tensor:
+    """Do the same for one row; a branch's first token follows the last one of the trunk that it sees."""
+    ids, weights = list(row.trunk.ids), list(row.trunk.weights)
+    before = list(range(-1, len(ids) - 1))
+    for n_seen, branch in row.branches:
+        before += [n_seen - 1, *range(len(ids), len(ids) + len(branch.ids) - 1)]
+        ids += branch.ids
+        weights += branch.weights
+    layout = Layout(len(row.trunk.ids), [(n_seen, len(branch.ids)) for n_seen, branch in row.branches])
+    weight = torch.tensor(weights)
+    chosen = weight.nonzero().squeeze(1)
+    all_ids = torch.tensor(ids)
+    logits = network(all_ids[None], torch.tensor(before)[chosen], layout)
+    return functional.cross_entropy(logits, all_ids[chosen], reduction="none") @ weight[chosen]

@@ -84,6 +84,9 @@ def _list_merges() -> list[tuple[str, str]]:
     # A letter joins the space before it and nothing else, so letters inside words stay single tokens.
     merges = [(_spell(" "), letter) for letter in string.ascii_letters]
     merges += [(_spell(" "), _spell(" ")), (_spell("\n"), _spell("\n")), ("*", "*"), ("`", "`"), ("``", "`")]
+    # What JSON is made of, so that tools cost less.
+    merges += [("{", '"'), ('"', ":"), ('"', ","), ('"', "}"), ("}", "}"), ("}}", "}"), (_spell(" "), '"')]
+    merges += [('"}', "}"), (_spell(" "), "{"), (_spell(" {"), '"'), (_spell(" "), "["), (_spell(" ["), '"')]
     spelled = [_spell(char) for char in dict.fromkeys(PUNCTUATION + HANZI)]
     merges += dict.fromkeys((char[0], char[1]) for char in spelled)
     merges += [(char[:2], char[2]) for char in spelled if len(char) == 3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from demo_model.conversations import draw_sample
+from demo_model.batches import N_SINGLE_TURN_STEPS, draw_step
 from demo_model.tokenizer import decode, encode
 from demo_model.vocabulary import HANZI, PUNCTUATION, SPECIAL_TOKENS, build_vocabulary
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -74,12 +74,14 @@ def test_ids_are_those_of_llama_cpp_with_the_shipped_file(llama_pointer: L.llama
         assert encode(text) == llama_ids(llama_pointer, text), text
 
 
-def test_training_samples_have_the_same_ids_in_llama_cpp(llama_pointer: L.llama_vocab_p_ctypes) -> None:
-    rng = random.Random(1)
-    for _ in range(300):
-        sample = draw_sample(rng)
-        text = sample.prompt + sample.reply
-        assert encode(sample.prompt) + encode(sample.reply) == llama_ids(llama_pointer, text), text
+@pytest.mark.parametrize("step", [0, N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 1])
+def test_what_is_trained_has_the_ids_that_llama_cpp_gives(
+    llama_pointer: L.llama_vocab_p_ctypes, step: int
+) -> None:
+    for rows in draw_step(1, step):
+        for row in rows:
+            for ids in (row.trunk.ids, *(branch.ids for _, branch in row.branches)):
+                assert ids == llama_ids(llama_pointer, decode(ids))
 
 
 def test_the_shipped_file_has_the_vocabulary_of_the_script(llama_pointer: L.llama_vocab_p_ctypes) -> None:

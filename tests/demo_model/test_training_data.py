@@ -1,71 +1,147 @@
 from __future__ import annotations
 
+import json
 import random
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from demo_model import arithmetic
-from demo_model.batches import N_SINGLE_TURN_STEPS, PACKED_EVERY, PACKED_LENGTH, draw_row, draw_step
-from demo_model.conversations import Sample, draw_sample
+from demo_model import arithmetic, batches
+from demo_model.batches import N_SINGLE_TURN_STEPS, draw_step
 from demo_model.counting import spell_with_count
-from demo_model.exam import SETTERS, is_right, set_questions
+from demo_model.dialogues import Dialogue, draw_chat, draw_documented, draw_instructed
+from demo_model.exam import SETTERS, calls_of, is_right, set_questions
 from demo_model.exchange import Language
-from demo_model.phrases import read_phrases
-from demo_model.tokenizer import decode
+from demo_model.render import Message, render, thinks_after
+from demo_model.tokenizer import decode, encode
+from demo_model.tool_chats import draw_tool_chat
+from demo_model.tool_values import draw_value
+from demo_model.tools import draw_tool, skills
+from demo_model.trees import EARLY_STOP, Row, row_of_dialogue
 from demo_model.words import draw_word, held_out_words, is_held_out
 
 
-def samples(n: int, seed: int = 0) -> list[Sample]:
+def dialogues(n: int, seed: int = 0) -> Iterator[Dialogue]:
+    """Draw `n` conversations of each kind."""
     rng = random.Random(seed)
-    return [draw_sample(rng) for _ in range(n)]
+    for _ in range(n):
+        language = rng.choice(list(Language))
+        yield draw_chat(rng, language, rng.choice((1, 2, 4, 10)))
+        yield draw_documented(rng, language)
+        yield draw_instructed(rng, rng.choice((1, 3)))
+        yield draw_tool_chat(rng, language, rng.choice((1, 3)), rng.choice((1, 2, 8)))
+
+
+def paths(row: Row) -> Iterator[tuple[list[int], list[float]]]:
+    """Give what each branch sees, itself included, with the weights; the whole trunk comes last."""
+    for n_seen, branch in row.branches:
+        yield row.trunk.ids[:n_seen] + branch.ids, [0.0] * n_seen + branch.weights
+    yield row.trunk.ids, row.trunk.weights
 
 
 def test_a_step_is_the_same_for_the_same_seed() -> None:
-    assert draw_step(1, 3, 6, 2) == draw_step(1, 3, 6, 2)
-    assert draw_step(1, 3, 6, 2) != draw_step(1, 4, 6, 2) != draw_step(2, 4, 6, 2)
+    for step in (3, N_SINGLE_TURN_STEPS + 3):
+        assert draw_step(1, step) == draw_step(1, step)
+        assert draw_step(1, step) != draw_step(1, step + 1)
+        assert draw_step(1, step) != draw_step(2, step)
 
 
 def test_the_first_steps_hold_single_turns() -> None:
-    rows = [row for rows in draw_step(1, 0, 40, 3) for row in rows]
-    assert all(decode(row.ids).count("<|im_start|>user") == 1 for row in rows)
+    rows = [row for rows in draw_step(1, 0) for row in rows]
+    assert len(rows) == batches.N_SINGLE_TURNS
+    assert all(decode(row.trunk.ids).count("<|im_start|>user") == 1 for row in rows)
+    assert not any(row.branches for row in rows)
 
 
-def test_only_the_reply_counts() -> None:
-    rng, same = random.Random(4), random.Random(4)
-    for _ in range(50):
-        row, sample = draw_row(rng), draw_sample(same)
-        counted = [token for token, counts in zip(row.ids, row.counts, strict=True) if counts]
-        assert decode(counted) == sample.reply
+def test_rows_with_branches_are_alone_and_not_too_long() -> None:
+    for step in range(N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 20):
+        for rows in draw_step(1, step):
+            assert len(rows) == 1 or not any(row.branches for row in rows)
+            assert all(len(row) <= batches.MAX_LENGTH for row in rows)
 
 
-def test_every_eighth_step_is_packed_into_long_rows() -> None:
-    groups = draw_step(1, N_SINGLE_TURN_STEPS * PACKED_EVERY + PACKED_EVERY - 1, 40, 3)
-    lengths = [len(row.ids) for rows in groups for row in rows]
-    assert max(lengths) <= PACKED_LENGTH
-    assert max(lengths) > PACKED_LENGTH / 2
+def test_every_reply_is_seen_with_the_prompt_that_the_template_writes() -> None:
+    for dialogue in dialogues(40):
+        messages: list[Message] = [{"role": "system", "content": dialogue.system}] if dialogue.system else []
+        seen = iter(paths(row_of_dialogue(dialogue)))
+        for turn in dialogue.turns:
+            messages.append({"role": "user", "content": turn.question})
+            ids, weights = next(seen)
+            text = decode(ids)
+            prompt = render(
+                messages,
+                tools=dialogue.tools,
+                for_reply=True,
+                thinking_allowed=not turn.is_hard_switch,
+            )
+            assert text.startswith(prompt)
+            assert not any(weights[: len(encode(prompt))])
+            if len(turn.replies) > 1 and not turn.thinks:
+                next(seen)
+            messages += turn.shown
 
 
 def test_replies_end_and_open_a_block_unless_the_prompt_did() -> None:
-    for sample in samples(500):
-        assert sample.reply.endswith("<|im_end|>")
-        assert sample.reply.startswith("<think>\n") is not sample.prompt.endswith("</think>\n\n")
+    for dialogue in dialogues(40, seed=1):
+        for ids, weights in paths(row_of_dialogue(dialogue)):
+            counted = [index for index, weight in enumerate(weights) if weight]
+            reply = decode(ids[counted[0] :])
+            before = decode(ids[: counted[0]])
+            assert reply.endswith("<|im_end|>")
+            opened = before.endswith(("<think>\n\n</think>\n\n", EARLY_STOP))
+            assert reply.startswith("<think>\n") is not opened
 
 
-def test_a_tag_decides_whether_the_reply_thinks() -> None:
-    for sample in samples(1000, seed=5):
-        if not sample.reply.startswith("<think>"):
-            continue
-        asked = re.sub(r"<\|im_start\|>assistant\n.*?<\|im_end\|>", "", sample.prompt, flags=re.DOTALL)
-        tags = re.findall(r"/think|/no_think", asked)
-        thinks = not sample.reply.startswith("<think>\n\n</think>\n\n")
-        assert thinks is (not tags or tags[-1] == "/think"), sample.prompt
+def test_the_latest_tag_decides_whether_the_reply_thinks() -> None:
+    for dialogue in dialogues(60, seed=2):
+        thinks = thinks_after(dialogue.system)
+        for turn in dialogue.turns:
+            thinks = thinks_after(turn.question, thinks)
+            assert turn.thinks is (thinks and not turn.is_hard_switch)
+            first = turn.replies[0]
+            assert bool(first["reasoning_content"]) is turn.thinks
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "thinks"),
+    [
+        ("hi", True, True),
+        ("hi", False, False),
+        ("hi /no_think", True, False),
+        ("/think hi", False, True),
+        ("/no_think hi /think", True, True),
+        ("/think hi /no_think", True, False),
+    ],
+)
+def test_the_last_tag_in_a_text_wins(text: str, before: bool, thinks: bool) -> None:
+    assert thinks_after(text, before) is thinks
+
+
+def test_tools_that_are_called_were_offered_with_these_parameters() -> None:
+    rng = random.Random(3)
+    for _ in range(100):
+        dialogue = draw_tool_chat(rng, rng.choice(list(Language)), 4, rng.choice((1, 2, 4)))
+        offered = {tool["function"]["name"]: tool["function"]["parameters"] for tool in dialogue.tools}  # type: ignore[index]
+        for turn in dialogue.turns:
+            for name, arguments in calls_of(turn.replies[0]):
+                assert list(arguments) == offered[name]["required"]  # type: ignore[call-overload]
+
+
+def test_some_tool_prompts_are_longer_than_2048_tokens() -> None:
+    lengths = [
+        row.branches[0][0]
+        for step in range(N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 40)
+        for rows in draw_step(1, step)
+        for row in rows
+        if row.branches
+    ]
+    assert max(lengths) > 2048
 
 
 def test_trained_words_and_held_out_words_do_not_meet() -> None:
     rng = random.Random(6)
     drawn = {draw_word(rng) for _ in range(20_000)}
-    assert len(held_out_words()) > 100
     assert drawn.isdisjoint(held_out_words())
     assert not any(map(is_held_out, drawn))
 
@@ -78,52 +154,87 @@ def test_trained_numbers_and_held_out_numbers_do_not_meet() -> None:
         assert trained.isdisjoint(examined)
 
 
-@pytest.mark.parametrize("language", Language)
-def test_the_exam_has_phrasings_of_its_own(language: Language) -> None:
-    phrases = read_phrases("counting")[language]
-    trained = {phrase for kind in phrases.values() for phrase in kind}
-    assert trained.isdisjoint(read_phrases("exam")[language]["count"])
+def test_trained_tools_and_held_out_tools_do_not_meet() -> None:
+    rng = random.Random(8)
+    for skill in range(len(skills())):
+        trained = {draw_tool(rng, skill).name for _ in range(300)}
+        examined = {draw_tool(rng, skill, held_out=True).name for _ in range(100)}
+        assert trained.isdisjoint(examined)
+    for kind in ("place", "topic", "code", "clock", "large"):
+        for language in Language:
+            trained = {draw_value(rng, language, kind) for _ in range(1000)}
+            examined = {draw_value(rng, language, kind, held_out=True) for _ in range(300)}
+            assert trained.isdisjoint(examined)
 
 
 @pytest.mark.parametrize("skill", SETTERS)
 def test_the_exam_accepts_its_own_answers(skill: str) -> None:
     for language in Language:
-        for question in set_questions(skill, language, 50, seed=8):
-            assert is_right(question, question.ideal)
-            assert not is_right(question, "I don't know.")
+        for question in set_questions(skill, language, 30, seed=8):
+            ideal = str(question.ideal["content"])
+            assert is_right(question, ideal, calls_of(question.ideal))
+            assert not is_right(question, "I don't know what to say.", ())
+
+
+def test_the_exams_long_prompts_are_long() -> None:
+    name = "call one, prompts of 2,048 tokens and more"
+    for question in set_questions(name, Language.EN, 20, seed=9):
+        assert len(encode(render(question.messages, tools=question.tools, for_reply=True))) >= 2048
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "steps"),
+    ("first", "second", "work"),
     [
-        (0, 0, "0+0=0 → 0"),
-        (7, 5, "7+5=12 → 2, 0+0+1=1 → 1"),
-        (95, 7, "5+7=12 → 2, 9+0+1=10 → 0, 0+0+1=1 → 1"),
+        (0, 0, "u0+0+0=00 U0; U0 = 0"),
+        (7, 5, "u7+5+0=12 U2; t0+0+1=01 T1; T1 U2 = 12"),
+        (345, 78, "u5+8+0=13 U3; t4+7+1=12 T2; h3+0+1=04 H4; H4 T2 U3 = 423"),
     ],
 )
-def test_additions_go_digit_by_digit_from_the_right(first: int, second: int, steps: str) -> None:
-    assert arithmetic.column_addition(first, second) == steps
+def test_additions_go_place_by_place_from_the_right(first: int, second: int, work: str) -> None:
+    assert arithmetic.add_by_places(first, second) == work
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "steps"), [(8, 3, "8-3 → 5"), (52, 7, "12-7 → 5, 5-0-1 → 4"), (0, 0, "0-0 → 0")]
+    ("first", "second", "work"),
+    [(8, 3, "u08-3-0=5 U5; U5 = 5"), (52, 7, "u12-7-0=5 U5; t05-0-1=4 T4; T4 U5 = 45")],
 )
-def test_subtractions_borrow(first: int, second: int, steps: str) -> None:
-    assert arithmetic.column_subtraction(first, second) == steps
+def test_subtractions_borrow(first: int, second: int, work: str) -> None:
+    assert arithmetic.subtract_by_places(first, second) == work
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "work"),
+    [
+        ("2.999", "2.12345", "u2=2; a9>1"),
+        ("12.5", "9.75", "t1>0"),
+        ("3.4", "3.45", "u3=3; a4=4; b0<5"),
+        ("17", "9", "t1>0"),
+    ],
+)
+def test_comparisons_end_at_the_first_difference(first: str, second: str, work: str) -> None:
+    assert arithmetic.compare_by_places(first, second) == work
 
 
 def test_the_written_work_is_right() -> None:
     rng = random.Random(9)
     for _ in range(500):
         first, second = sorted(arithmetic.draw_addends(rng), reverse=True)
-        for steps, result in (
-            (arithmetic.column_addition(first, second), first + second),
-            (arithmetic.column_subtraction(first, second), first - second),
+        for work, result in (
+            (arithmetic.add_by_places(first, second), first + second),
+            (arithmetic.subtract_by_places(first, second), first - second),
         ):
-            digits = re.findall(r"→ (\d)", steps)
-            assert int("".join(reversed(digits))) == result
+            places, _, said = work.rpartition("; ")[2].partition(" = ")
+            assert int("".join(re.findall(r"\d", places))) == int(said) == result
 
 
 def test_each_place_of_the_letter_is_numbered() -> None:
     assert spell_with_count("strawberry", "r") == "s t r(1) a w b e r(2) r(3) y"
     assert spell_with_count("banana", "x") == "b a n a n a"
+
+
+def test_arguments_are_written_as_json() -> None:
+    for dialogue in dialogues(30, seed=10):
+        for turn in dialogue.turns:
+            for message in turn.replies:
+                for call in message.get("tool_calls", ()):  # type: ignore[attr-defined]
+                    assert isinstance(json.loads(call["function"]["arguments"]), dict)

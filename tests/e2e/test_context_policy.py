@@ -4,7 +4,7 @@ import json
 
 from tests.e2e.conftest import Program
 
-LONG = "Count from 3 to 9. " * 20
+LONG = "Count from 3 to 9. " * 18
 CRAMPED = ("--demo", "--ctx", "512", "--no-think")
 
 
