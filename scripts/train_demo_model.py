@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 # A waiting OpenMP thread must not steal the core from others.
@@ -14,25 +15,35 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 
+from demo_model.batches import MIXED_UNTIL
 from demo_model.gguf_file import write_gguf
+from demo_model.recipe import Recipe
 from demo_model.shape import Shape
-from demo_model.training import Recipe, Training
+from demo_model.training import Training
 from demo_model.vocabulary import build_vocabulary
 
 CHECKPOINT_EVERY_S = 120
-REPORT_EVERY_STEPS = 10
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--until", type=int, default=Recipe(0).n_steps, help="stop at this step")
-    parser.add_argument("--minutes", type=float, help="stop after this time; a later run can resume")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--steps", type=int, default=Recipe(0).n_steps, help="how many steps the training has"
+    )
+    parser.add_argument("--bins", type=int, default=Recipe(0).n_bins, help="bins of tokens in a step")
+    parser.add_argument("--length", type=int, default=Recipe(0).length, help="tokens in a bin")
+    parser.add_argument("--minutes", type=float, help="stop after this time; a later run can resume")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw the data")
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/demo.pt"))
     parser.add_argument(
         "--resume", action="store_true", help="continue from the checkpoint where there is one"
+    )
+    parser.add_argument(
+        "--after", type=Path, metavar="CHECKPOINT", help="train its model further, by drills at half the rate"
     )
     parser.add_argument(
         "--export", type=Path, metavar="GGUF", help="only write the checkpoint as a GGUF file"
@@ -49,23 +60,25 @@ def export(training: Training, path: Path) -> None:
     print(f"{path}: {description}")
 
 
-def train(training: Training, checkpoint: Path, until: int, minutes: float | None) -> None:
-    """Make steps until step `until`, the time or a signal ends it; save now and then, and at the end."""
+def train(training: Training, checkpoint: Path, n_workers: int, minutes: float | None) -> None:
+    """Make steps until the last, the time or a signal ends it; save now and then, and at the end."""
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
+    n_steps = training.recipe.n_steps
+    report_every = 10 if training.device.type == "cpu" else 100
     started = saved = time.monotonic()
-    while training.step < until and not asked_to_stop.is_set():
-        training.advance()
+    for batch in training.batches(n_workers):
+        loss = training.advance(batch)
         now = time.monotonic()
-        if training.step % REPORT_EVERY_STEPS == 0:
-            print(
-                f"step {training.step}  loss {training.loss:.4f}  {training.seconds / 60:.1f} min", flush=True
-            )
+        if training.step % report_every == 0 or training.step == n_steps:
+            training.note(loss)
+            taken = f"{(now - started) / 60:.2f} min"
+            print(f"step {training.step} of {n_steps}  loss {training.loss:.4f}  {taken}", flush=True)
         if now - saved > CHECKPOINT_EVERY_S:
             training.save(checkpoint)
             saved = now
-        if minutes is not None and now - started > 60 * minutes:
+        if asked_to_stop.is_set() or (minutes is not None and now - started > 60 * minutes):
             break
     training.save(checkpoint)
 
@@ -74,14 +87,20 @@ def main() -> None:
     """Run the command line."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    training = Training(Shape(len(build_vocabulary().tokens)), Recipe(arguments.seed))
     arguments.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if (arguments.resume and arguments.checkpoint.exists()) or arguments.export:
-        training.load(arguments.checkpoint)
+        training = Training.load(arguments.checkpoint, "cpu" if arguments.export else arguments.device)
+    else:
+        recipe = Recipe(arguments.seed, arguments.steps, arguments.bins, arguments.length)
+        if arguments.after:
+            recipe = replace(recipe, matrix_rate=0.01, other_rate=0.0015, decay_from=0.2, begin=MIXED_UNTIL)
+        training = Training(Shape(len(build_vocabulary().tokens)), recipe, arguments.device)
+        if arguments.after:
+            training.begin_with(arguments.after)
     if arguments.export:
         export(training, arguments.export)
     else:
-        train(training, arguments.checkpoint, arguments.until, arguments.minutes)
+        train(training, arguments.checkpoint, arguments.workers, arguments.minutes)
 
 
 if __name__ == "__main__":

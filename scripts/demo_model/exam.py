@@ -33,7 +33,7 @@ from demo_model.exam_tools import set_call, set_no_call, set_result
 from demo_model.exchange import Exchange, Language, marks
 from demo_model.follow_ups import ask_reason, doubt
 from demo_model.instructions import draw_plain_prompt
-from demo_model.mixes import LAST_SKILLS
+from demo_model.mixes import DRILLED_SKILLS
 from demo_model.render import Message
 
 SETTERS: Mapping[str, Setter] = {
@@ -49,7 +49,7 @@ SETTERS: Mapping[str, Setter] = {
     "compare, unseen phrasings": unseen(compare),
     "facts": alone(recall),
     "capitals, unseen phrasings": alone(recall_unseen),
-    "sort numbers": alone(sequences.sort_at_once),
+    "sort numbers": alone(sequences.sort_numbers),
     "days and months": alone(sequences.go_through),
     "spell backwards": alone(spell),
     "decline what it can't do": alone(talk.refuse_anything),
@@ -113,7 +113,7 @@ def set_tagged_chats(n: int, seed: int) -> Iterator[tuple[Question, bool]]:
 
 def draw_exchange(rng: random.Random, language: Language) -> Exchange:
     """Draw an exchange of any skill."""
-    return rng.choices(list(LAST_SKILLS), list(LAST_SKILLS.values()))[0](rng, language)
+    return rng.choices(list(DRILLED_SKILLS), list(DRILLED_SKILLS.values()))[0](rng, language)
 
 
 def set_chat(rng: random.Random, language: Language, n_turns: int) -> Iterator[str]:

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from demo_model.shape import Shape
 
 
-class Layout:
-    """Which tokens see which: a trunk, then branches that see some of the trunk and themselves."""
-
-    def __init__(self, n_trunk: int, branches: Sequence[tuple[int, int]] = ()) -> None:
-        """Lay out a trunk of `n_trunk` tokens and branches, given as (seen of the trunk, length)."""
-        self.n_trunk = n_trunk
-        self.branches: list[tuple[int, int, int, Tensor]] = []
-        start = n_trunk
-        for n_seen, length in branches:
-            mask = torch.ones(length, n_seen + length, dtype=torch.bool).tril(n_seen)
-            self.branches.append((n_seen, start, start + length, mask))
-            start += length
-
-    def positions(self) -> Tensor:
-        """Return each token's position: a branch counts on from what it sees."""
-        branches = [torch.arange(n_seen, n_seen + end - start) for n_seen, start, end, _ in self.branches]
-        return torch.cat([torch.arange(self.n_trunk), *branches])
-
-
 class Attention(nn.Module):
-    """Causal self-attention with normalised queries and keys."""
+    """Self-attention with normalised queries and keys."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -43,31 +23,19 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
         self.k_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, layout: Layout) -> Tensor:
-        """Map (rows, positions, width) to the same shape."""
-        rows, positions, _ = x.shape
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, seen: Tensor | BlockMask) -> Tensor:
+        """Map (bins, length, width) to the same shape; `seen` says which tokens see which."""
+        n_bins, length, _ = x.shape
         shape = self.shape
-        q = self.q_norm(self.q(x).view(rows, positions, shape.n_heads, shape.head_width)).transpose(1, 2)
-        k = self.k_norm(self.k(x).view(rows, positions, shape.n_kv_heads, shape.head_width)).transpose(1, 2)
-        v = self.v(x).view(rows, positions, shape.n_kv_heads, shape.head_width).transpose(1, 2)
-        repeats = shape.n_heads // shape.n_kv_heads
-        k = _rotate(k, cosines, sines).repeat_interleave(repeats, dim=1)
-        v = v.repeat_interleave(repeats, dim=1)
-        q = _rotate(q, cosines, sines)
-        end = layout.n_trunk
-        parts = [
-            functional.scaled_dot_product_attention(
-                q[:, :, :end], k[:, :, :end], v[:, :, :end], is_causal=True
-            )
-        ]
-        for n_seen, start, end, mask in layout.branches:
-            keys = torch.cat((k[:, :, :n_seen], k[:, :, start:end]), dim=2)
-            values = torch.cat((v[:, :, :n_seen], v[:, :, start:end]), dim=2)
-            parts.append(
-                functional.scaled_dot_product_attention(q[:, :, start:end], keys, values, attn_mask=mask)
-            )
-        mixed = torch.cat(parts, dim=2)
-        return self.out(mixed.transpose(1, 2).reshape(rows, positions, -1))
+        q = self.q_norm(self.q(x).view(n_bins, length, shape.n_heads, shape.head_width)).transpose(1, 2)
+        k = self.k_norm(self.k(x).view(n_bins, length, shape.n_kv_heads, shape.head_width)).transpose(1, 2)
+        v = self.v(x).view(n_bins, length, shape.n_kv_heads, shape.head_width).transpose(1, 2)
+        q, k = (_rotate(part, cosines, sines).to(v.dtype) for part in (q, k))
+        if isinstance(seen, BlockMask):  # on a GPU: skips the blocks in which nothing is seen
+            mixed = flex_attention(q, k, v, block_mask=seen, enable_gqa=True)
+        else:
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+        return self.out(mixed.transpose(1, 2).reshape(n_bins, length, -1))
 
 
 class FeedForward(nn.Module):
@@ -94,13 +62,9 @@ class Block(nn.Module):
         self.ffn_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.ffn = FeedForward(shape)
 
-    def forward(
-        self, x: Tensor, cosines: Tensor, sines: Tensor, layout: Layout, wanted: Tensor | None = None
-    ) -> Tensor:
-        """Map (rows, positions, width) to the same shape, or to (n, width) at the flat positions `wanted`."""
-        x = x + self.attention(self.attention_norm(x), cosines, sines, layout)
-        if wanted is not None:
-            x = x.flatten(0, 1)[wanted]
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor, seen: Tensor | BlockMask) -> Tensor:
+        """Map (bins, length, width) to the same shape."""
+        x = x + self.attention(self.attention_norm(x), cosines, sines, seen)
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -120,22 +84,24 @@ class Network(nn.Module):
             if name.endswith(("out.weight", "down.weight")):
                 nn.init.zeros_(weight)
 
-    def forward(self, ids: Tensor, wanted: Tensor, layout: Layout | None = None) -> Tensor:
-        """Return logits (n, vocab) at the flat positions `wanted` of `ids` (rows, length)."""
-        layout = layout or Layout(ids.shape[1])
+    def forward(self, ids: Tensor, positions: Tensor, seen: Tensor | BlockMask) -> Tensor:
+        """Map (bins, length) to what the output layer reads, (bins, length, width)."""
         x = self.embedding(ids)
-        cosines, sines = _rotations(layout.positions(), self.shape)
-        for block in self.blocks[:-1]:
-            x = block(x, cosines, sines, layout)
-        # Above the last attention only the wanted positions matter.
-        x = self.blocks[-1](x, cosines, sines, layout, wanted)
-        return functional.linear(self.norm(x), self.embedding.weight)
+        cosines, sines = _rotations(positions, self.shape)
+        for block in self.blocks:
+            x = block(x, cosines, sines, seen)
+        return self.norm(x)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Map (n, width) to (n, vocabulary)."""
+        return functional.linear(states, self.embedding.weight)
 
 
 def _rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines, (bins, 1, length, half a head)."""
     half = shape.head_width // 2
-    frequencies = shape.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
-    angles = torch.outer(positions.to(torch.float32), frequencies)
+    exponents = -torch.arange(half, dtype=torch.float32, device=positions.device) / half
+    angles = positions[:, None, :, None].to(torch.float32) * shape.rope_base**exponents
     return angles.cos(), angles.sin()
 
 

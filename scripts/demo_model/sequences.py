@@ -11,28 +11,15 @@ from demo_model.phrases import read_phrases
 
 def sort_numbers(rng: random.Random, language: Language) -> Exchange:
     """Ask to sort a few numbers; the work takes out the smallest (or largest) one by one."""
-    return _sort(rng, language, sizes=(10, 100, 100, 1000), is_at_once=False)
-
-
-def sort_at_once(rng: random.Random, language: Language) -> Exchange:
-    """Ask to sort a few numbers; the work writes them down in order, which can't go round in circles."""
-    return _sort(rng, language, sizes=(10, 100, 100), is_at_once=True)
-
-
-def _sort(rng: random.Random, language: Language, *, sizes: tuple[int, ...], is_at_once: bool) -> Exchange:
     phrases = read_phrases("sequences")[language]
-    size = rng.choice(sizes)
+    size = rng.choice((10, 100, 100, 1000))
     numbers = rng.sample(range(size), rng.randint(3, 5))
     goes_down = rng.random() < 0.25
     comma = ", " if language is Language.EN or rng.random() < 0.3 else rng.choice(("、", "，"))
     questions = phrases["descending" if goes_down else "ascending"]
     question = ask(rng, language, questions, n=comma.join(map(str, numbers)))
     ordered = sorted(numbers, reverse=goes_down)
-    if is_at_once:
-        sign = " > " if goes_down else " < "
-        work = f"{', '.join(map(str, numbers))}: {sign.join(map(str, ordered))}."
-    else:
-        work = _take_out(numbers, ordered, phrases, phrases["largest" if goes_down else "smallest"])
+    work = _take_out(numbers, ordered, phrases, phrases["largest" if goes_down else "smallest"])
     claim = phrases["down" if goes_down else "up"].format(n=", ".join(map(str, ordered)))
     return Exchange(question, work, claim, work, claim[0].lower() + claim[1:])
 

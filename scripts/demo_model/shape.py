@@ -10,12 +10,12 @@ class Shape:
     """A Qwen3 network's hyperparameters, named as in its GGUF metadata."""
 
     vocab_size: int
-    n_layers: int = 4
-    width: int = 192
+    n_layers: int = 6
+    width: int = 256
     n_heads: int = 4
     n_kv_heads: int = 2
     head_width: int = 64
-    ffn_width: int = 512
+    ffn_width: int = 768
     rope_base: float = 10_000.0
     norm_epsilon: float = 1e-6
     n_ctx_train: int = 4096
@@ -30,5 +30,5 @@ class Shape:
 
 
 MODEL_NAME = "Qwen3-chat demo"
-SIZE_LABEL = "2M"
-SIZE_IN_WORDS = {"en": "2 million", "zh": "200 万"}
+SIZE_LABEL = "5M"
+SIZE_IN_WORDS = {"en": "5 million", "zh": "500 万"}

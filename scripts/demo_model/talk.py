@@ -65,7 +65,7 @@ def refuse_anything(rng: random.Random, language: Language) -> Exchange:
     if chance < 0.3:
         question = draw_question(rng, language, rng.randrange(len(skills())))
     elif chance < 0.5:
-        question = " ".join(draw_word(rng) for _ in range(rng.randint(1, 5)))
+        question = _draw_nonsense(rng, language)
     elif chance < 0.6:
         first = pick(rng, texts["questions"], s=rng.choice(texts["subjects"]))
         question = f"{first} {rng.choice(texts['others'])}"
@@ -73,6 +73,12 @@ def refuse_anything(rng: random.Random, language: Language) -> Exchange:
         question = pick(rng, texts["unheard"], w=word)
     (answer,) = texts["answers"]
     return Exchange(question, texts["thinking"], answer.format(size=SIZE_IN_WORDS[language]))
+
+
+def _draw_nonsense(rng: random.Random, language: Language) -> str:
+    if language is Language.ZH:
+        return "".join(rng.choice(HANZI) for _ in range(rng.randint(3, 12)))
+    return " ".join(draw_word(rng) for _ in range(rng.randint(1, 5)))
 
 
 def repeat(rng: random.Random, language: Language) -> Exchange:

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing import set_sharing_strategy
 from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from torch.utils.data import DataLoader
 
-from demo_model.batches import draw_step
 from demo_model.gguf_file import Weights
-from demo_model.network import Layout, Network
+from demo_model.network import Network
 from demo_model.optimizer import Muon
+from demo_model.packing import Batch, Steps, mask, sees
+from demo_model.recipe import Recipe
 from demo_model.shape import Shape
-from demo_model.trees import Row
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the result, besides the data's code."""
-
-    seed: int
-    n_steps: int = 3640
-    decay_begin: int = 2540
-    n_decay_steps: int = 1000
-    tail_rate: float = 0.3
-    n_tail_steps: int = 533
-    n_warm_up_steps: int = 30
-    matrix_rate: float = 0.02
-    other_rate: float = 0.003
-    average_decay: float = 0.98
 
 
 class Training:
     """A network, its optimisers and a running average of its weights, at some step."""
 
-    def __init__(self, shape: Shape, recipe: Recipe) -> None:
+    def __init__(self, shape: Shape, recipe: Recipe, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.shape = shape
-        self.network = Network(shape)
+        self.device = torch.device(device)
+        self.network = Network(shape).to(self.device)
         matrices = [
             weight
             for name, weight in self.network.named_parameters()
@@ -56,47 +45,56 @@ class Training:
         self.step = 0
         self.loss = float("nan")
         self.seconds = 0.0
+        self._loss_of: Callable[[Network, Batch], Tensor] = loss_of
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+            self._loss_of = LossOnGpu(self.network)
 
-    def rate(self) -> float:
-        """Return the factor on the learning rates: warm-up, constant, linear decay with a longer tail."""
-        recipe = self.recipe
-        warm_up = (self.step + 1) / recipe.n_warm_up_steps
-        decay = (recipe.decay_begin + recipe.n_decay_steps - self.step) / recipe.n_decay_steps
-        tail = min(recipe.tail_rate, (recipe.n_steps - self.step) / recipe.n_tail_steps)
-        return max(0.0, min(1.0, warm_up, max(decay, tail)))
+    def batches(self, n_workers: int = 0) -> Iterator[Batch]:
+        """Draw the batches from this step to the last, by `n_workers` processes beside this one."""
+        set_sharing_strategy(
+            "file_system"
+        )  # many batches wait, of many tensors each: no file handle for each
+        return iter(
+            DataLoader(
+                Steps(self.recipe),
+                batch_size=None,
+                sampler=range(self.step, self.recipe.n_steps),
+                num_workers=n_workers,
+                prefetch_factor=8 if n_workers else None,
+                collate_fn=_as_it_is,
+            )
+        )
 
-    def advance(self) -> float:
+    def advance(self, batch: Batch) -> Tensor:
         """Make one step; return the mean loss of the reply tokens."""
         started = time.monotonic()
         recipe = self.recipe
-        groups = draw_step(recipe.seed, self.step)
-        weight = sum(row.weight() for rows in groups for row in rows)
-        total = 0.0
-        for rows in groups:
-            loss = summed_loss(self.network, rows) / weight
-            loss.backward()
-            total += loss.item()
+        loss = self._loss_of(self.network, batch.to(self.device))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        rate = self.rate()
+        rate = recipe.rate(self.step)
         self.muon.step(recipe.matrix_rate * rate)
         for group in self.adam.param_groups:
             group["lr"] = recipe.other_rate * rate
         self.adam.step()
         self.adam.zero_grad()
+        share = 1 - min(recipe.average_decay, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
-            for name, weight in self.network.named_parameters():
-                self.average[name].lerp_(
-                    weight, 1 - min(recipe.average_decay, (self.step + 1) / (self.step + 10))
-                )
+            torch._foreach_lerp_(list(self.average.values()), list(self.network.parameters()), share)
         self.step += 1
-        self.loss = total if self.step == 1 else 0.95 * self.loss + 0.05 * total
         self.seconds += time.monotonic() - started
-        return total
+        return loss.detach()
+
+    def note(self, loss: Tensor) -> None:
+        """Let a step's loss count in the one that is reported."""
+        self.loss = loss.item() if self.loss != self.loss else 0.5 * (self.loss + loss.item())
 
     def save(self, path: Path) -> None:
         """Write a checkpoint in one step."""
         state: dict[str, Any] = {
             "shape": asdict(self.shape),
+            "recipe": asdict(self.recipe),
             "network": self.network.state_dict(),
             "momenta": self.muon.momenta,
             "adam": self.adam.state_dict(),
@@ -109,45 +107,72 @@ class Training:
         torch.save(state, partial)
         partial.replace(path)
 
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.muon.momenta = state["momenta"]
-        self.adam.load_state_dict(state["adam"])
-        self.average = state["average"]
-        self.step, self.loss, self.seconds = state["step"], state["loss"], state["seconds"]
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Training:
+        """Return the training as it was when the checkpoint was written."""
+        state = torch.load(path, weights_only=True, map_location=device)
+        training = cls(Shape(**state["shape"]), Recipe(**state["recipe"]), device)
+        training.network.load_state_dict(state["network"])
+        training.muon.momenta = state["momenta"]
+        training.adam.load_state_dict(state["adam"])
+        training.average = state["average"]
+        training.step, training.loss, training.seconds = state["step"], state["loss"], state["seconds"]
+        return training
+
+    def begin_with(self, path: Path) -> None:
+        """Take over the averaged weights of another training's checkpoint."""
+        average = torch.load(path, weights_only=True, map_location=self.device)["average"]
+        self.network.load_state_dict(average)
+        self.average = {name: average[name] for name in self.average}
 
     def averaged_weights(self) -> Weights:
         """Return the running average of the weights, which answers better than the last step's."""
-        return {name: weight.numpy() for name, weight in self.average.items()}
+        return {name: weight.cpu().numpy() for name, weight in self.average.items()}
 
 
-def summed_loss(network: Network, rows: list[Row]) -> Tensor:
-    """Return the weighted sum of the cross-entropies; rows are padded, one with branches is alone."""
-    if rows[0].branches:
-        (row,) = rows
-        return _loss_with_branches(network, row)
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([row.trunk.ids + [0] * (width - len(row)) for row in rows])
-    weights = torch.tensor([row.trunk.weights + [0.0] * (width - len(row)) for row in rows])[:, 1:].flatten()
-    wanted = weights.nonzero().squeeze(1)
-    logits = network(ids[:, :-1], wanted)
-    losses = functional.cross_entropy(logits, ids[:, 1:].flatten()[wanted], reduction="none")
-    return losses @ weights[wanted]
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
-def _loss_with_branches(network: Network, row: Row) -> Tensor:
-    """Do the same for one row; a branch's first token follows the last one of the trunk that it sees."""
-    ids, weights = list(row.trunk.ids), list(row.trunk.weights)
-    before = list(range(-1, len(ids) - 1))
-    for n_seen, branch in row.branches:
-        before += [n_seen - 1, *range(len(ids), len(ids) + len(branch.ids) - 1)]
-        ids += branch.ids
-        weights += branch.weights
-    layout = Layout(len(row.trunk.ids), [(n_seen, len(branch.ids)) for n_seen, branch in row.branches])
-    weight = torch.tensor(weights)
-    chosen = weight.nonzero().squeeze(1)
-    all_ids = torch.tensor(ids)
-    logits = network(all_ids[None], torch.tensor(before)[chosen], layout)
-    return functional.cross_entropy(logits, all_ids[chosen], reduction="none") @ weight[chosen]
+def loss_of(network: Network, batch: Batch) -> Tensor:
+    """Return the weighted mean of the cross-entropies, bin after bin."""
+    states = [
+        network(batch.ids[number, None], batch.positions[number, None], mask(batch.bin(number)))
+        for number in range(len(batch.ids))
+    ]
+    return _mean_loss(network, torch.cat(states), batch)
+
+
+def _mean_loss(network: Network, states: Tensor, batch: Batch) -> Tensor:
+    logits = network.logits(states.flatten(0, 1)[batch.predictors]).float()
+    losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+    return losses @ batch.weights / batch.weights.sum()
+
+
+class LossOnGpu:
+    """The same loss, compiled: all bins at once, in bfloat16, without the blocks in which nothing is seen."""
+
+    def __init__(self, network: Network) -> None:
+        self._forward = torch.compile(network, dynamic=False)
+        self._block_mask = torch.compile(create_block_mask, dynamic=False)
+        self._batch: Batch | None = None
+
+    def __call__(self, network: Network, batch: Batch) -> Tensor:
+        """Return the weighted mean of the cross-entropies."""
+        seen = self._blocks(batch)
+        with torch.autocast("cuda", torch.bfloat16):
+            return _mean_loss(network, self._forward(batch.ids, batch.positions, seen), batch)
+
+    def _blocks(self, batch: Batch) -> BlockMask:
+        """Make the mask from tensors that stay in place, for which nothing is compiled again."""
+        if self._batch is None:
+            self._batch = batch
+        kept = self._batch
+        for name in ("rows", "branches", "limits"):
+            getattr(kept, name).copy_(getattr(batch, name))
+
+        def seen(bin_number: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return sees(kept, bin_number, query, key)
+
+        n_bins, length = batch.ids.shape
+        return self._block_mask(seen, n_bins, None, length, length, device=batch.ids.device)

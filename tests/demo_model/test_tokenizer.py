@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from demo_model.batches import N_SINGLE_TURN_STEPS, draw_step
+from demo_model.batches import MIXED_UNTIL, SINGLE_TURNS_UNTIL, draw_rows
 from demo_model.tokenizer import decode, encode
 from demo_model.vocabulary import HANZI, PUNCTUATION, SPECIAL_TOKENS, build_vocabulary
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -74,14 +74,14 @@ def test_ids_are_those_of_llama_cpp_with_the_shipped_file(llama_pointer: L.llama
         assert encode(text) == llama_ids(llama_pointer, text), text
 
 
-@pytest.mark.parametrize("step", [0, N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 1])
+@pytest.mark.parametrize("progress", [0.0, SINGLE_TURNS_UNTIL, MIXED_UNTIL])
 def test_what_is_trained_has_the_ids_that_llama_cpp_gives(
-    llama_pointer: L.llama_vocab_p_ctypes, step: int
+    llama_pointer: L.llama_vocab_p_ctypes, progress: float
 ) -> None:
-    for rows in draw_step(1, step):
-        for row in rows:
-            for ids in (row.trunk.ids, *(branch.ids for _, branch in row.branches)):
-                assert ids == llama_ids(llama_pointer, decode(ids))
+    rng = random.Random(1)
+    for row in (row for _ in range(2) for row in draw_rows(rng, progress)):
+        for ids in (row.trunk.ids, *(branch.ids for _, branch in row.branches)):
+            assert ids == llama_ids(llama_pointer, decode(ids))
 
 
 def test_the_shipped_file_has_the_vocabulary_of_the_script(llama_pointer: L.llama_vocab_p_ctypes) -> None:

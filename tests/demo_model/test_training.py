@@ -9,49 +9,73 @@ pytest.importorskip("torch", reason="needs the extra `train`")
 pytest.importorskip("gguf", reason="needs the extra `train`")
 
 import torch
+from torch.nn.attention.flex_attention import create_block_mask
 
-from demo_model.batches import N_SINGLE_TURN_STEPS
+from demo_model.batches import SINGLE_TURNS_UNTIL
 from demo_model.dialogues import draw_chat
 from demo_model.exchange import Language
+from demo_model.packing import Steps, mask, pack, sees
+from demo_model.recipe import Recipe
 from demo_model.shape import Shape
 from demo_model.tool_chats import draw_tool_chat
-from demo_model.training import Recipe, Training, summed_loss
+from demo_model.training import Training, loss_of
 from demo_model.trees import Row, Tokens, row_of_dialogue
 from demo_model.vocabulary import build_vocabulary
 
-TINY = Recipe(
-    seed=3,
-    n_steps=N_SINGLE_TURN_STEPS + 4,
-    decay_begin=N_SINGLE_TURN_STEPS,
-    n_decay_steps=2,
-    n_tail_steps=10,
-)
+LENGTH = 1024
+# The third of its five steps is the first in which conversations are learnt.
+TINY = Recipe(seed=3, n_steps=5, n_bins=2, length=LENGTH, begin=SINGLE_TURNS_UNTIL - 0.3, decay_from=0.2)
 
 
 def new_training() -> Training:
     n_tokens = len(build_vocabulary().tokens)
-    training = Training(Shape(n_tokens, n_layers=1, width=32, ffn_width=32, head_width=32, n_heads=2), TINY)
-    training.step = N_SINGLE_TURN_STEPS - 2
-    return training
+    shape = Shape(n_tokens, n_layers=1, width=32, ffn_width=32, head_width=32, n_heads=2)
+    return Training(shape, TINY)
+
+
+def summed_loss(training: Training, rows: list[Row]) -> float:
+    batch = pack([rows], LENGTH * 4)
+    with torch.no_grad():
+        return float(loss_of(training.network, batch) * batch.weights.sum())
 
 
 def test_a_resumed_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     whole = new_training()
-    losses = [whole.advance() for _ in range(5)]
+    losses = [whole.advance(batch) for batch in whole.batches()]
+    assert len(losses) == TINY.n_steps
 
     first = new_training()
-    for _ in range(3):
-        first.advance()
+    for batch in list(first.batches())[:3]:
+        first.advance(batch)
     first.save(tmp_path / "three.pt")
-    second = new_training()
-    second.load(tmp_path / "three.pt")
-    assert [second.advance(), second.advance()] == losses[3:]
+    second = Training.load(tmp_path / "three.pt")
+    assert second.recipe == TINY
+    assert [second.advance(batch) for batch in second.batches()] == losses[3:]
     for name, weight in second.averaged_weights().items():
         assert (weight == whole.averaged_weights()[name]).all()
 
 
+def test_a_training_can_begin_with_the_weights_of_another(tmp_path: Path) -> None:
+    first = new_training()
+    first.advance(next(first.batches()))
+    first.save(tmp_path / "first.pt")
+    second = new_training()
+    second.begin_with(tmp_path / "first.pt")
+    assert second.step == 0
+    for name, weight in second.network.named_parameters():
+        assert (weight == first.average[name]).all()
+
+
+def test_learning_begins_slowly_and_ends_at_nothing() -> None:
+    recipe = Recipe(seed=1, n_steps=1000)
+    rates = [recipe.rate(step) for step in range(recipe.n_steps)]
+    assert 0 < rates[0] < 0.3
+    assert max(rates) == 1
+    assert rates[-1] < 0.01
+
+
 def test_replies_in_branches_cost_what_they_would_cost_alone() -> None:
-    network = new_training().network
+    training = new_training()
     rng = random.Random(1)
     for dialogue in (draw_chat(rng, Language.EN, 5), draw_tool_chat(rng, Language.ZH, 3, 2)):
         row = row_of_dialogue(dialogue)
@@ -60,9 +84,42 @@ def test_replies_in_branches_cost_what_they_would_cost_alone() -> None:
         for n_seen, branch in row.branches:
             ids, weights = row.trunk.ids[:n_seen] + branch.ids, [0.0] * n_seen + branch.weights
             alone.append(Row(Tokens(ids, weights)))
-        with torch.no_grad():
-            expected = sum(summed_loss(network, [one]).item() for one in alone)
-            assert summed_loss(network, [row]).item() == pytest.approx(expected, rel=1e-4)
+        expected = sum(summed_loss(training, [one]) for one in alone)
+        assert summed_loss(training, [row]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_in_one_bin_do_not_see_each_other() -> None:
+    training = new_training()
+    rng = random.Random(2)
+    rows = [row_of_dialogue(draw_chat(rng, Language.EN, n)) for n in (1, 3, 2)]
+    expected = sum(summed_loss(training, [row]) for row in rows)
+    assert summed_loss(training, rows) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_step_fills_its_bins() -> None:
+    for step in range(TINY.n_steps):
+        batch = Steps(TINY)[step]
+        assert batch.ids.shape == (TINY.n_bins, LENGTH)
+        assert (batch.rows >= 0).float().mean() > 0.6
+        assert len(batch.predictors) == len(batch.targets) == len(batch.weights) > 100
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_the_mask_of_a_gpu_gives_the_same() -> None:
+    training = new_training()
+    batch = Steps(TINY)[4]
+
+    def seen(
+        bin_number: torch.Tensor, _: torch.Tensor, query: torch.Tensor, key: torch.Tensor
+    ) -> torch.Tensor:
+        return sees(batch, bin_number, query, key)
+
+    blocks = create_block_mask(seen, TINY.n_bins, None, LENGTH, LENGTH, device="cpu")
+    with torch.no_grad():
+        by_blocks = training.network(batch.ids, batch.positions, blocks)
+        by_mask = training.network(batch.ids, batch.positions, mask(batch))
+    there = batch.rows >= 0
+    assert torch.allclose(by_blocks[there], by_mask[there], atol=1e-4)
 
 
 def test_the_shape_counts_the_parameters() -> None:

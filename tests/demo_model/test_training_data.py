@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo_model import arithmetic, batches
-from demo_model.batches import N_SINGLE_TURN_STEPS, draw_step
+from demo_model import arithmetic
+from demo_model.batches import MIXED_UNTIL, SINGLE_TURNS_UNTIL, draw_rows
 from demo_model.counting import spell_with_count
 from demo_model.dialogues import Dialogue, draw_chat, draw_documented, draw_instructed
 from demo_model.exam import SETTERS, calls_of, is_right, set_questions
@@ -40,25 +40,20 @@ def paths(row: Row) -> Iterator[tuple[list[int], list[float]]]:
     yield row.trunk.ids, row.trunk.weights
 
 
-def test_a_step_is_the_same_for_the_same_seed() -> None:
-    for step in (3, N_SINGLE_TURN_STEPS + 3):
-        assert draw_step(1, step) == draw_step(1, step)
-        assert draw_step(1, step) != draw_step(1, step + 1)
-        assert draw_step(1, step) != draw_step(2, step)
+STAGES = (0.0, SINGLE_TURNS_UNTIL, MIXED_UNTIL)
 
 
-def test_the_first_steps_hold_single_turns() -> None:
-    rows = [row for rows in draw_step(1, 0) for row in rows]
-    assert len(rows) == batches.N_SINGLE_TURNS
+@pytest.mark.parametrize("progress", STAGES)
+def test_rows_are_the_same_for_the_same_seed(progress: float) -> None:
+    rows = draw_rows(random.Random("1:5"), progress)
+    assert rows == draw_rows(random.Random("1:5"), progress)
+    assert rows != draw_rows(random.Random("1:6"), progress)
+
+
+def test_training_begins_with_single_turns() -> None:
+    rows = draw_rows(random.Random(1), 0.0)
     assert all(decode(row.trunk.ids).count("<|im_start|>user") == 1 for row in rows)
     assert not any(row.branches for row in rows)
-
-
-def test_rows_with_branches_are_alone_and_not_too_long() -> None:
-    for step in range(N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 20):
-        for rows in draw_step(1, step):
-            assert len(rows) == 1 or not any(row.branches for row in rows)
-            assert all(len(row) <= batches.MAX_LENGTH for row in rows)
 
 
 def test_every_reply_is_seen_with_the_prompt_that_the_template_writes() -> None:
@@ -129,11 +124,12 @@ def test_tools_that_are_called_were_offered_with_these_parameters() -> None:
 
 
 def test_some_tool_prompts_are_longer_than_2048_tokens() -> None:
+    rng = random.Random(4)
     lengths = [
         row.branches[0][0]
-        for step in range(N_SINGLE_TURN_STEPS, N_SINGLE_TURN_STEPS + 40)
-        for rows in draw_step(1, step)
-        for row in rows
+        for progress in STAGES[1:]
+        for _ in range(40)
+        for row in draw_rows(rng, progress)
         if row.branches
     ]
     assert max(lengths) > 2048
