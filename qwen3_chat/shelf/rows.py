@@ -78,6 +78,13 @@ class Shelf:
         pick = self.recommendation.pick
         return (pick.model.name, pick.quant) if pick else None
 
+    def is_recommended(self, offer: Offer) -> bool:
+        """Tell whether this is the pick, or its model in another quant that is here and will do."""
+        will_do = offer.file is not None and offer.assessment.is_usable
+        return self.pick is not None and (
+            offer.key == self.pick or (will_do and offer.key[0] == self.pick[0])
+        )
+
 
 def shelf(machine: Machine, files: Iterable[DiskModel], n_ctx: int | None = None) -> Shelf:
     """Lay out the family for a machine, then the models on this disk that are others."""

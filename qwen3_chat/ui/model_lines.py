@@ -45,8 +45,8 @@ def row_line(name: str, offer: Offer, mark: str = "", download: Download | None 
     assessed = offer.assessment
     beginning = (
         set_cell_size(mark, MARK_CELLS)
-        + set_cell_size(plain(name), NAME_CELLS)
-        + set_cell_size(plain(assessed.quant), QUANT_CELLS)
+        + _fitted(plain(name), NAME_CELLS)
+        + _fitted(plain(assessed.quant), QUANT_CELLS)
         + f"{write_size(offer.size_bytes):>{SIZE_CELLS}} "
     )
     if download is not None and download.phase is not Phase.DONE:
@@ -55,6 +55,11 @@ def row_line(name: str, offer: Offer, mark: str = "", download: Download | None 
     gap = " " * max(0, SPEED_CELLS - cell_len(speed))
     words = set_cell_size(fit_words(assessed), FIT_CELLS)
     return Content.assemble(beginning, (words, COLOURS[assessed.fit]), (gap + speed, DIM))
+
+
+def _fitted(text: str, cells: int) -> str:
+    """Fill so many cells, of which the last stays empty; what is too long shows that it is cut."""
+    return set_cell_size(text, cells) if cell_len(text) < cells else set_cell_size(text, cells - 2) + "… "
 
 
 def _speed(assessed: Assessment) -> str:

@@ -53,9 +53,11 @@ class ModelList:
 
     def _groups(self) -> Iterator[tuple[str, list[tuple[str, Line]]]]:
         found = self.shelf.recommendation
-        best = [one.model.name for one in (found.pick, found.fast) if one is not None]
         rows = {row.model.name: row for row in self.shelf.rows}
         missing = {name: row for name, row in rows.items() if not row.is_installed}
+        best = [one.model.name for one in (found.pick, found.fast) if one is not None]
+        if best and best[0] not in missing:  # what is recommended is here already
+            best = []
         yield (
             "ui.models.group.best",
             [(row_id(missing[name]), missing[name]) for name in best if name in missing],

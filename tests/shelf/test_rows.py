@@ -85,6 +85,23 @@ def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path)
     assert order.index("ui.models.group.here") + 1 == order.index("model:8B")
 
 
+def test_a_recommended_model_that_is_here_in_another_quant_is_marked_and_nothing_else(tmp_path: Path) -> None:
+    found = shelf(cpu(6), disk(tmp_path, "Qwen3-4B-Q4_0.gguf"))
+    assert found.pick == ("4B", "Q4_K_M")
+    row = row_of(found, "4B")
+    assert found.is_recommended(row.offers[row.suggested])
+    assert not any(
+        found.is_recommended(other.offers[other.suggested]) for other in found.rows if other is not row
+    )
+    assert "ui.models.group.best" not in ModelList(found, DEMO).lines()
+
+
+def test_a_name_that_is_too_long_shows_that_it_is_cut() -> None:
+    offer = row_of(shelf(cpu(16), ()), "4B").offers[0]
+    line = row_line("My-very-long-fine-tuned-model", offer).plain
+    assert line.startswith("  My-very-long-fine-tune… ")
+
+
 @pytest.mark.parametrize(
     ("search", "first"),
     [

@@ -195,7 +195,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
             case ModelRow():
                 offer = self.offer(line)
                 mark = model_lines.IN_USE_MARK if self.is_in_use(offer) else ""
-                if not mark and self.model_list and offer.key == self.model_list.shelf.pick:
+                if not mark and self.model_list and self.model_list.shelf.is_recommended(offer):
                     mark = model_lines.PICK_MARK
                 download = self.desk.downloads.states.get(offer.key)
                 return model_lines.row_line(line.model.name, offer, mark, download)
