@@ -75,7 +75,7 @@ def test_more_context_needs_more_memory_and_may_no_longer_fit() -> None:
 
 def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path) -> None:
     servers = (ServerRow("My server", "8B", ServedModel("http://localhost:8000")),)
-    found = shelf(cpu(16), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
+    found = shelf(cpu(32), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
     lines = ModelList(found, DEMO, servers).lines()
     headings = [line.text for line in lines.values() if isinstance(line, Heading)]
     assert headings == [f"ui.models.group.{name}" for name in ("best", "here", "more", "servers")]

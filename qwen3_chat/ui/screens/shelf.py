@@ -49,6 +49,7 @@ class ShelfScreen(ModalScreen[EngineChoice | None]):
         Input, Input:focus { border: none; height: 1; padding: 0 1; background: $boost; }
         OptionList, OptionList:focus {
             border: none; height: 1fr; background: $surface; padding: 0; scrollbar-size-vertical: 1;
+            text-wrap: nowrap; text-overflow: ellipsis;
         }
         OptionList > .option-list--option { padding: 0 1; }
         OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
