@@ -217,7 +217,8 @@ def test_a_split_model_is_resumed_in_its_middle_part_and_talks(tmp_path: Path, d
     }
     with FakeHub({"a/Qwen3-30B-A3B-GGUF": parts}) as fake:
         command = Command(tmp_path, fake)
-        fake.faults.extend([Cut(100), Cut(1 << 20), Cut(100_000), Status(404)])
+        the_rest_of_the_first = Cut(1 << 30)
+        fake.faults.extend([Cut(100), the_rest_of_the_first, Cut(100_000), Status(404)])
         first = command.run("pull", "a/Qwen3-30B-A3B-GGUF:Q8_0", "--source", "hf")
         assert (first.status, "has no Qwen3-30B-A3B-Q8_0-00002" in first.stderr) == (1, True)
         assert command.run("pull", "a/Qwen3-30B-A3B-GGUF:Q8_0", "--source", "hf").status == 0
