@@ -56,7 +56,7 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
         drain.start()
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        process.kill()  # llama-server may wait for ever where it is asked to end right after a stop
         process.wait()
         if drain.ident is not None:
             drain.join()
