@@ -51,7 +51,7 @@ class LlamaServer:
 
     def close(self) -> None:
         """End it."""
-        self._process.terminate()
+        self._process.kill()  # asked to end, it may wait for ever
         self._process.wait()
         self._log.close()
 

@@ -188,4 +188,4 @@ def llama_server(model: Path) -> Iterator[str]:
                     yield found[1]
                     break
         finally:
-            process.terminate()
+            process.kill()  # asked to end right after a stop, it may wait for ever
