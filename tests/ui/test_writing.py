@@ -239,7 +239,17 @@ async def test_what_is_typed_right_after_sending_stays_in_the_box(start: Start) 
         type_at_once(app, "hello\rnext")
         await app.until(lambda: len(app.session.messages) == 2)
         assert app.session.messages[0].message.content == "hello"
-        assert app.screen.input.text == "next"
+        await app.until(lambda: app.screen.input.text == "next")
+
+
+async def test_what_is_typed_right_after_sending_stays_wherever_the_caret_was(start: Start) -> None:
+    async with start() as app:
+        app.screen.input.insert("hello")
+        app.screen.input.move_cursor((0, 2))
+        type_at_once(app, "\rnext")
+        await app.until(lambda: len(app.session.messages) == 2)
+        assert app.session.messages[0].message.content == "hello"
+        await app.until(lambda: app.screen.input.text == "next")
 
 
 async def test_choices_above_the_input_leave_the_chat_its_width(start: Start) -> None:

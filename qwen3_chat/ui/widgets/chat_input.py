@@ -146,6 +146,7 @@ class ChatInput(TextArea):
 
     def _submit(self) -> None:
         self._submitted = self.text
+        self.move_cursor(self.document.end)  # what is typed before the box is emptied is the next message's
         if (name := command_typed(self.text)) and not self.attachments and not only_a_tag(self.text):
             self.post_message(self.CommandGiven(name))
         elif self.content.strip():
