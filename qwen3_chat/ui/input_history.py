@@ -18,6 +18,14 @@ class InputHistory:
         self._sent = list(texts)
         self._rewind()
 
+    def put_before(self, texts: Iterable[str]) -> None:
+        """Let older texts stand before these, but for those that are here; a walk goes on where it is."""
+        known = set(self._sent)
+        older = [text for text in texts if text not in known]
+        self._sent[:0] = older
+        self._position += len(older)
+        self._edits = {position + len(older): text for position, text in self._edits.items()}
+
     def add(self, text: str) -> None:
         """Note a text that is sent; the same twice in a row counts once."""
         if text.strip() and self._sent[-1:] != [text]:

@@ -108,6 +108,24 @@ def test_the_history_keeps_edits_and_what_was_begun() -> None:
     assert [history.walk(-1, ""), history.walk(-1, "three")] == ["three", "two"]
 
 
+def test_a_walk_through_the_history_goes_on_when_older_texts_come_in() -> None:
+    history = InputHistory()
+    history.take_over(["three", "four"])
+    assert history.walk(-1, "begun") == "four"
+    history.put_before(["one", "three", "two"])
+    assert [history.walk(-1, "four"), history.walk(-1, "three!"), history.walk(-1, "two")] == [
+        "three",
+        "two",
+        "one",
+    ]
+    assert [history.walk(1, "one"), history.walk(1, "two"), history.walk(1, "three!")] == [
+        "two",
+        "three!",
+        "four",
+    ]
+    assert history.walk(1, "four") == "begun"
+
+
 async def paste(app: Harness, text: str) -> None:
     """Paste as a terminal does, with Enter for line ends."""
     app.app.post_message(Paste(text.replace("\n", "\r")))

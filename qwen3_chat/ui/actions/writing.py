@@ -46,9 +46,7 @@ class WritingActions(ConversationScreen):
     @work(group="recall", exclusive=True)
     async def _recall(self) -> None:
         with telling(self):
-            asked = await self.store.latest_questions()
-            here = [one.message.content for one in self.session.messages if one.message.role is Role.USER]
-            self.input.remember([*(one for one in asked if one not in here), *here])
+            self.input.remember_older(await self.store.latest_questions())
 
     # commands
 

@@ -126,6 +126,10 @@ class ChatInput(TextArea):
         """Take over what was sent before, oldest first."""
         self._history.take_over(parted(content)[0] for content in contents)
 
+    def remember_older(self, contents: Iterable[str]) -> None:
+        """Have what was sent in other chats, oldest first, before that."""
+        self._history.put_before(parted(content)[0] for content in contents)
+
     def clear_sent(self, text: str) -> None:
         """Empty the box after its content was taken over; what was typed since stays."""
         self._sent = (text, self._submitted, self.attachments)
