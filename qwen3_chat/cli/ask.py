@@ -202,7 +202,7 @@ def _answer(session: ChatSession, reply: StoredMessage | None, printer: Printer)
         model=" ".join(filter(None, (model.name, model.quant))) if model else "",
         usage=(meta.usage if meta else None) or Usage(),
         timings=(meta.timings if meta else None) or Timings(),
-        chat_id=session.chat.id if session.chat else 0,
+        chat_id=session.chat_id or 0,
         seed=meta.seed if meta else None,
         error=printer.failure,
     )

@@ -61,6 +61,11 @@ class ChatSession:
         self._chat_options = NO_OPTIONS
 
     @property
+    def chat_id(self) -> int | None:
+        """The chat's number in the store, once it is there."""
+        return None if self.chat is None else self.chat.id
+
+    @property
     def system(self) -> str:
         """The system prompt of this chat."""
         return self._system if self.chat is None else self.chat.system
@@ -286,5 +291,5 @@ class ChatSession:
             max_tokens=options.max_tokens,
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(stopped, model) if stopped else None,
-            chat_id=self.chat.id if self.chat else None,
+            chat_id=self.chat_id,
         )

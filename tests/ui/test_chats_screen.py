@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+
 from textual.widgets import OptionList
 
+from qwen3_chat.events import AnswerDelta
+from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.screens.chats import ChatsScreen
+from qwen3_chat.ui.screens.help import HelpScreen
+from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
+from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, Start
 
 
@@ -72,3 +79,48 @@ async def test_the_key_bar_lists_each_key_once_in_the_declared_order(start: Star
     async with start() as app:
         await opened_list(app)
         await app.sees("Enter Go on  F2 Rename  F3 Pin  ^D Delete  Esc Close")
+
+
+async def test_the_list_opens_once_however_quickly_it_is_asked_for(start: Start) -> None:
+    async with start() as app:
+        await app.turn("First")
+        app.screen.action_chats()
+        app.screen.action_chats()
+        await app.sees("Search titles")
+        assert [type(screen) for screen in app.app.screen_stack[-2:]] == [ChatScreen, ChatsScreen]
+        await app.pilot.press("escape")
+        assert app.app.screen is app.screen
+        await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
+
+
+async def test_a_choice_that_was_on_its_way_when_help_was_opened_closes_neither(start: Start) -> None:
+    async with start() as app:
+        await opened_list(app)
+        chats = app.app.screen
+        await app.pilot.press("f1")
+        assert isinstance(app.app.screen, HelpScreen)
+        chats.post_message(ChatList.Chosen(ChatChoice(1)))
+        await app.pilot.pause()
+        assert isinstance(app.app.screen, HelpScreen)
+        await app.pilot.press("escape")
+        assert app.app.screen is chats
+        await app.pilot.press("enter")
+        await app.until(lambda: app.session.chat and app.session.chat.title == "Third")
+
+
+async def test_a_chat_that_is_deleted_while_an_answer_begins_in_it_is_there_again(start: Start) -> None:
+    may_end = asyncio.Event()
+    async with start(
+        FakeEngine([AnswerDelta("It ", 1), may_end, AnswerDelta("stays.", 2), finished()])
+    ) as app:
+        await app.say("First")
+        await app.sees("It")
+        assert app.session.chat_id is not None
+        await app.store.delete_chat(app.session.chat_id)
+        app.screen.post_message(ChatList.Deleted(app.session.chat_id))
+        await app.pilot.pause()
+        may_end.set()
+        await app.sees("It stays.")
+        await app.until(lambda: not app.screen.is_answering)
+        assert await titles(app) == ["First"]
+        assert [stored.message.content for stored in app.session.messages] == ["First", "It stays."]

@@ -12,6 +12,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.ui.actions.turns import TurnActions
 from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.screens.chats import ChatsScreen
+from qwen3_chat.ui.screens.dialog import ask
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 
@@ -72,7 +73,7 @@ class ChatActions(TurnActions):
     def show_chat(self) -> None:
         """Show which chat of the list is open; what was searched for in another one is over."""
         super().show_chat()
-        if self._hits and (self.session.chat is None or self._hits[0].chat_id != self.session.chat.id):
+        if self._hits and self._hits[0].chat_id != self.session.chat_id:
             self._hits, self.transcript.searched = (), ""
         self.chats_changed()
 
@@ -83,8 +84,7 @@ class ChatActions(TurnActions):
 
     def chats_changed(self) -> None:
         """Bring the list at the side up to date."""
-        chat = self.session.chat
-        self.sidebar.open_chat = chat.id if chat else None
+        self.sidebar.open_chat = self.session.chat_id
         self.sidebar.busy_chat = self.sidebar.open_chat if self.is_answering else None
         if self.has_class("-sidebar"):
             self.sidebar.find(self.sidebar.open_chat)
@@ -93,15 +93,21 @@ class ChatActions(TurnActions):
     async def action_chats(self) -> None:
         """Choose a stored chat and go on with it."""
         self.app.clear_notifications()
-        current = self.session.chat.id if self.session.chat else None
+        current = self.session.chat_id
         chats = ChatsScreen(self.store, current)
-        choice = await self.app.push_screen_wait(chats)
+        choice = await ask(self, chats)
         if choice is not None:
             await self._go_to(choice)
         elif current in chats.deleted:
-            self._begin_new()
+            await self._leave_deleted(current)
         else:
             await self._read_title()
+
+    async def _leave_deleted(self, chat_id: int | None) -> None:
+        """Leave a chat that was deleted while it was open; an answer that began meanwhile brings it back."""
+        async with self.moving:
+            if self.session.chat_id == chat_id and not self.is_answering:
+                self._begin_new()
 
     def action_sidebar(self) -> None:
         """Show the list of chats at the side and go there; hide it from there."""
@@ -132,8 +138,14 @@ class ChatActions(TurnActions):
     @on(ChatList.Deleted)
     def deleted_at_the_side(self, message: ChatList.Deleted) -> None:
         """Leave the open chat when it is deleted."""
-        if self.session.chat and self.session.chat.id == message.chat_id:
-            self._begin_new()
+        self.leave_at_the_side(message.chat_id)
+
+    @work(group="chats")
+    async def leave_at_the_side(self, chat_id: int) -> None:
+        """Leave a chat that was deleted in the list, and stay in the list."""
+        is_in_list = self.sidebar.has_focus_within
+        await self._leave_deleted(chat_id)
+        if is_in_list:
             self.sidebar.line.focus()
 
     @work(group="chats")
@@ -150,7 +162,7 @@ class ChatActions(TurnActions):
 
     async def _bring_in(self, choice: ChatChoice) -> None:
         self.transcript.searched = ""
-        if self.session.chat is None or choice.chat_id != self.session.chat.id or not choice.hits:
+        if choice.chat_id != self.session.chat_id or not choice.hits:
             self.chat_is_left()
             await self.session.resume(choice.chat_id)
         self.turn.notices.clear()

@@ -35,7 +35,7 @@ class DraftKeeping(ConversationScreen):
 
     @property
     def _open_chat(self) -> int | None:
-        return self.session.chat.id if self.session.chat else None
+        return self.session.chat_id
 
     def show_chat(self) -> None:
         """Put the draft of another chat into the input; that of the chat before stays with it."""

@@ -17,6 +17,7 @@ from qwen3_chat.ui.actions.turns import TurnActions
 from qwen3_chat.ui.actions.variants import VariantActions
 from qwen3_chat.ui.quoting import quoted
 from qwen3_chat.ui.screens.code_blocks import CodeBlocksScreen
+from qwen3_chat.ui.screens.dialog import ask
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
@@ -164,7 +165,7 @@ class MessageActions(VariantActions, TurnActions):
 
     def show_chat(self) -> None:
         """Leave what belonged to the chat before: its editing, what was deleted there."""
-        chat_id = self.session.chat.id if self.session.chat else None
+        chat_id = self.session.chat_id
         if self._edited is not None and self._edited not in {m.id for m in self.session.messages}:
             self._stop_editing(self._aside)
         if self._deletions and self._deletions[-1].chat_id != chat_id:
@@ -195,7 +196,7 @@ class MessageActions(VariantActions, TurnActions):
     @work(group="code", exclusive=True)
     async def _show_code(self, stored: StoredMessage) -> None:
         if blocks := code_blocks(self._source(stored)):
-            await self.app.push_screen_wait(CodeBlocksScreen(blocks, self.exports))
+            await ask(self, CodeBlocksScreen(blocks, self.exports))
         else:
             self.notify(t("ui.notice.no_code"))
 

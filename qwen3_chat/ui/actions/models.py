@@ -16,6 +16,7 @@ from qwen3_chat.shelf.advice import idle_gpu, newcomer_advice
 from qwen3_chat.texts import t
 from qwen3_chat.ui.actions.turns import TurnActions
 from qwen3_chat.ui.model_lines import status_words
+from qwen3_chat.ui.screens.dialog import ask
 from qwen3_chat.ui.screens.models import ModelsScreen
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.banner import Banner
@@ -65,7 +66,7 @@ class ModelActions(TurnActions):
         """Choose a model, or fetch one."""
         assert self.desk is not None
         self.app.clear_notifications()
-        choice = await self.app.push_screen_wait(ModelsScreen(self.desk, lambda: self.session.engine.model))
+        choice = await ask(self, ModelsScreen(self.desk, lambda: self.session.engine.model))
         if choice is not None:
             self.switch(choice)
         elif self._arrived is not None and self._awaits_a_model:

@@ -13,6 +13,7 @@ from qwen3_chat.session.turn_options import chosen
 from qwen3_chat.texts import language, t
 from qwen3_chat.ui.screens.chat_options import ChatOptionsScreen, ChatSetup
 from qwen3_chat.ui.screens.conversation import ConversationScreen
+from qwen3_chat.ui.screens.dialog import ask
 from qwen3_chat.ui.telling import telling
 
 
@@ -31,7 +32,7 @@ class OptionActions(ConversationScreen):
         preset = session.options.sampling(sampling_for(session.mode, is_demo=bool(model and model.is_demo)))
         before = ChatSetup(session.system, session.chat_options)
         library = partial(load_prompts, self.prompts_file, language())
-        setup = await self.app.push_screen_wait(ChatOptionsScreen(before, preset, library))
+        setup = await ask(self, ChatOptionsScreen(before, preset, library))
         if setup is None or setup == before:
             return
         with telling(self):

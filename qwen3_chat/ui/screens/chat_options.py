@@ -9,7 +9,6 @@ from typing import Any
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static, TextArea
 
 from qwen3_chat.chat import SamplingParams
@@ -19,6 +18,7 @@ from qwen3_chat.session.option_fields import FIELDS, OptionField
 from qwen3_chat.store.records import ChatOptions
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.screens.dialog import Dialog, ask
 from qwen3_chat.ui.screens.prompts import PromptsScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
@@ -31,7 +31,7 @@ class ChatSetup:
     options: ChatOptions
 
 
-class ChatOptionsScreen(ModalScreen[ChatSetup | None]):
+class ChatOptionsScreen(Dialog[ChatSetup | None]):
     """An empty line leaves the preset of the mode, which it shows; what does not fit is said at once."""
 
     BINDINGS = [
@@ -128,7 +128,7 @@ class ChatOptionsScreen(ModalScreen[ChatSetup | None]):
         library = self._library()
         if library.problem is not None:
             self.notify(str(library.problem), severity="warning")
-        if (chosen := await self.app.push_screen_wait(PromptsScreen(library.prompts))) is not None:
+        if (chosen := await ask(self, PromptsScreen(library.prompts))) is not None:
             self.prompt.text = chosen.text
             self.prompt.move_cursor(self.prompt.document.end)
 

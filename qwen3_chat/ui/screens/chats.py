@@ -5,14 +5,14 @@ from __future__ import annotations
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from qwen3_chat.store import Store
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
-class ChatsScreen(ModalScreen[ChatChoice | None]):
+class ChatsScreen(Dialog[ChatChoice | None]):
     """Closes with the chat to go on with; None where the open one stays."""
 
     DEFAULT_CSS = """

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -19,13 +18,14 @@ from qwen3_chat.texts import t
 from qwen3_chat.transcript.code_blocks import CodeBlock
 from qwen3_chat.ui.code_files import opens_in_browser, save_code
 from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 FIRST_LINE_CHARS = 60
 
 
-class CodeBlocksScreen(ModalScreen[None]):
+class CodeBlocksScreen(Dialog[None]):
     """Lists the blocks by number; a digit copies one at once."""
 
     BINDINGS = [

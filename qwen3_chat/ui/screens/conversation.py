@@ -161,9 +161,9 @@ class ConversationScreen(ReadingScreen):
 
     async def show_versions(self) -> None:
         """Count the versions of each message, for their headers and for the keys that walk through them."""
-        messages = self.session.messages
+        branch = self.session.chat_id, self.session.messages
         versions = await self.chat_tree.versions()
-        if self.session.messages is not messages:
+        if (self.session.chat_id, self.session.messages) != branch:
             return  # another branch came meanwhile, with its own
         self.versions = versions
         self.show_version_counts()

@@ -10,18 +10,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key, key_name
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 KEY_COLUMN_CELLS = 19
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Scrolls where the terminal is small."""
 
     BINDINGS = [key("close", "escape,f1,q", "close")]

@@ -8,7 +8,6 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -16,10 +15,11 @@ from qwen3_chat.plain import plain
 from qwen3_chat.prompt_library import SystemPrompt
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
-class PromptsScreen(ModalScreen[SystemPrompt | None]):
+class PromptsScreen(Dialog[SystemPrompt | None]):
     """Closes with the prompt that was chosen."""
 
     BINDINGS = [key("choose", "enter", "choose", priority=True), key("close", "escape", "close")]

@@ -12,7 +12,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
@@ -22,6 +21,7 @@ from qwen3_chat.errors import ConfigError
 from qwen3_chat.plain import plain
 from qwen3_chat.texts import t
 from qwen3_chat.ui.keys import key
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 LABEL_CELLS = 26
@@ -55,7 +55,7 @@ class SettingList(OptionList):
     BINDINGS = [key("change", "enter", "select")]
 
 
-class SettingsScreen(ModalScreen[None]):
+class SettingsScreen(Dialog[None]):
     """Every change is in the file at once; comments there stay as they are."""
 
     BINDINGS = [

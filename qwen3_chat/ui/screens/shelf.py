@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -25,12 +24,13 @@ from qwen3_chat.shelf import DiskModel, Download, ModelDesk, ModelRow, Offer, Ph
 from qwen3_chat.texts import t
 from qwen3_chat.ui import model_lines
 from qwen3_chat.ui.model_list import CONTEXT_STEPS, DemoRow, Heading, Line, ModelList, offer_of
+from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.telling import telling
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.model_detail import ModelDetail
 
 
-class ShelfScreen(ModalScreen[EngineChoice | None]):
+class ShelfScreen(Dialog[EngineChoice | None]):
     """Follows the machine, the files and the downloads; `ModelsScreen` adds what can be done."""
 
     DEFAULT_CSS = """
