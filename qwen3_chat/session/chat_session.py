@@ -15,6 +15,7 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.session.chat_choices import ChatChoices
 from qwen3_chat.session.fitting import Fitting
 from qwen3_chat.session.fixed_thinking import decide_for, fixed_mode
 from qwen3_chat.session.repetition import RepetitionWatch
@@ -30,12 +31,12 @@ from qwen3_chat.session.turn_events import (
 )
 from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.store import Store
-from qwen3_chat.store.records import NO_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
+from qwen3_chat.store.records import MessageMeta, StoredMessage
 
 _STOPPED = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 
 
-class ChatSession:
+class ChatSession(ChatChoices):
     """One chat, its branch of messages and the turn that runs; the chat is stored with its first message."""
 
     def __init__(
@@ -47,33 +48,14 @@ class ChatSession:
         system: str = "",
         options: TurnOptions | None = None,
     ) -> None:
+        super().__init__(store, system)
         self.engine = engine
         self.options = options or TurnOptions()
-        self.chat: Chat | None = None
         self.messages: tuple[StoredMessage, ...] = ()
-        self.toggle: ThinkingMode | None = None
-        self._store = store
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
         self._is_stopping = False
-        self._system = self._default_system = system
-        self._chat_options = NO_OPTIONS
-
-    @property
-    def chat_id(self) -> int | None:
-        """The chat's number in the store, once it is there."""
-        return None if self.chat is None else self.chat.id
-
-    @property
-    def system(self) -> str:
-        """The system prompt of this chat."""
-        return self._system if self.chat is None else self.chat.system
-
-    @property
-    def chat_options(self) -> ChatOptions:
-        """What was chosen for this chat; it wins over `options`."""
-        return self._chat_options if self.chat is None else self.chat.options
 
     @property
     def history(self) -> tuple[ChatMessage, ...]:
@@ -92,8 +74,8 @@ class ChatSession:
     def start_new(self) -> None:
         """Leave the chat; the next message starts another."""
         self.engine.leave_chat()
-        self.chat, self.messages, self.toggle = None, (), None
-        self._system, self._chat_options = self._default_system, NO_OPTIONS
+        self.messages = ()
+        self._begin_new()
 
     async def resume(self, chat_id: int) -> None:
         """Go on with a stored chat.
@@ -101,15 +83,11 @@ class ChatSession:
         Raises:
             StoreError: there is no such chat.
         """
-        chat = await self._store.chat(chat_id)
-        self.engine.leave_chat()
-        self.messages = await self._store.branch(chat_id)
-        self.chat, self.toggle = chat, chat.toggle
-
-    async def reread_chat(self) -> None:
-        """Take over what was changed in the store, such as the title."""
-        if self.chat is not None:
-            self.chat = await self._store.chat(self.chat.id)
+        async with self._beginning:
+            chat = await self._store.chat(chat_id)
+            messages = await self._store.branch(chat_id)
+            self.engine.leave_chat()
+            self.chat, self.toggle, self.messages = chat, chat.toggle, messages
 
     async def stop(self) -> None:
         """Stop what is going on, also between loading and generating; what arrived is kept."""
@@ -123,42 +101,14 @@ class ChatSession:
         await self._store.set_head(self.chat.id, head)
         self.messages = await self._store.branch(self.chat.id, head)
 
-    async def set_system(self, system: str) -> None:
-        """Change the system prompt of this chat from now on."""
-        if self.chat is None:
-            self._system = system
-        else:
-            await self._store.set_system(self.chat.id, system)
-            self.chat = replace(self.chat, system=system)
-
-    async def set_chat_options(self, options: ChatOptions) -> None:
-        """Choose how the replies of this chat are generated from now on."""
-        if self.chat is None:
-            self._chat_options = options
-        else:
-            await self._store.set_options(self.chat.id, options)
-            self.chat = replace(self.chat, options=options)
-
-    async def set_toggle(self, mode: ThinkingMode) -> None:
-        """Set the thinking mode for the turns to come."""
-        self.toggle = mode
-        if self.chat is not None:
-            await self._store.set_toggle(self.chat.id, mode)
-
     async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
         """Store the user's message, then have it answered."""
         self._is_stopping = False
         decision = decide_for(self.engine.model, text, self.toggle, self.history)
-        self.toggle = decision.toggle
-        if self.chat is None:
-            self.chat = await self._store.create_chat(
-                system=self.system, toggle=self.toggle, options=self.chat_options
-            )
-        elif self.toggle is not None:
-            await self._store.set_toggle(self.chat.id, self.toggle)
+        await self._keep(decision.toggle)
         message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
         stored = await self._add(message, MessageMeta())
-        self.chat = await self._store.chat(stored.chat_id)
+        await self.reread_chat()
         yield UserStored(stored)
         async with aclosing(self._reply(decision.mode)) as events:
             async for event in events:
@@ -172,10 +122,13 @@ class ChatSession:
                 yield event
                 self._load_s = self._clock() - began_s
 
-    async def answer_again(self, policy: ContextPolicy | None = None) -> AsyncGenerator[SessionEvent, None]:
+    async def answer_again(
+        self, policy: ContextPolicy | None = None, mode: ThinkingMode | None = None
+    ) -> AsyncGenerator[SessionEvent, None]:
         """Answer the latest user message again; earlier answers stay stored as variants.
 
-        Where the mode was switched since, the message gets a sibling with the tag that says so.
+        In another mode than before, this answer's own or the chat's, the message gets a sibling with the tag
+        that says so.
         """
         asked_at = max((i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None)
         if asked_at is None:
@@ -188,7 +141,9 @@ class ChatSession:
                     return
         asked = self.messages[asked_at]
         self.messages = self.messages[: asked_at + 1]
-        decision = decide_for(self.engine.model, asked.message.content, self.toggle, self.history[:-1])
+        decision = decide_for(
+            self.engine.model, asked.message.content, mode or self.toggle, self.history[:-1]
+        )
         if decision.tag_to_append is not asked.message.mode_tag:
             self.messages = self.messages[:-1]
             await self._add(replace(asked.message, mode_tag=decision.tag_to_append), asked.meta)

@@ -59,24 +59,21 @@ class ChatTree:
                 yield loaded
                 if isinstance(loaded, EngineFailed):
                     return
-        before, toggle = session.messages, session.toggle
+        before = session.messages
         asked = [m.message.role is Role.USER for m in before[: self._place(message_id) + 1]]
         if not any(asked):
             return
         session.messages = before[: len(asked) - asked[::-1].index(True)]
-        session.toggle = mode or toggle
         has_begun = waits = False
         try:
-            async with aclosing(session.answer_again()) as events:
+            async with aclosing(session.answer_again(mode=mode)) as events:
                 async for event in events:
-                    if isinstance(event, Rewound):
-                        session.toggle = toggle
                     has_begun = has_begun or isinstance(event, ReplyStarted)
                     waits = waits or isinstance(event, ContextExceeded)
                     yield event
         finally:
             if not has_begun and not waits:
-                session.messages, session.toggle = before, toggle
+                session.messages = before
         if has_begun:
             return
         assert session.chat is not None

@@ -10,7 +10,9 @@ import pytest
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, ReasoningDelta
 from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
+from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.store import Store
+from qwen3_chat.store.records import ChatOptions
 from tests.fakes import REPLY, FakeEngine, finished
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
@@ -293,3 +295,45 @@ async def test_a_continued_reply_that_is_abandoned_keeps_what_came_on_top(store:
                 break
     assert session.messages[-1].message.content == "Half of"
     assert session.messages[-1].stop_reason is StopReason.CANCELLED
+
+
+async def test_what_is_chosen_while_the_chat_is_being_stored_is_stored_with_it(store: Store) -> None:
+    session = session_with(store, FakeEngine())
+    turn = asyncio.create_task(all_of(session.send("Go")))
+    await asyncio.sleep(0)  # the turn waits for the store
+    assert session.chat is None
+    await asyncio.gather(
+        session.set_toggle(NO_THINK),
+        session.set_system("Be brief."),
+        session.set_chat_options(ChatOptions(temperature=0.5)),
+    )
+    await turn
+    assert session.chat_id is not None
+    chat = await store.chat(session.chat_id)
+    assert (chat.toggle, chat.system, chat.options.temperature) == (NO_THINK, "Be brief.", 0.5)
+    assert (session.toggle, session.system, session.chat_options) == (NO_THINK, "Be brief.", chat.options)
+
+
+async def test_a_chat_that_is_left_while_it_is_read_anew_stays_left(store: Store) -> None:
+    session = session_with(store, FakeEngine())
+    await all_of(session.send("Go"))
+    reading = asyncio.create_task(session.reread_chat())
+    choosing = asyncio.create_task(session.set_system("Be brief."))
+    await asyncio.sleep(0)
+    session.start_new()
+    await asyncio.gather(reading, choosing)
+    assert (session.chat, session.messages, session.system) == (None, (), "")
+
+
+async def test_a_toggle_during_an_answer_in_another_mode_stays(store: Store) -> None:
+    engine = FakeEngine()
+    session = session_with(store, engine)
+    await all_of(session.send("Go"))
+    asked = session.messages[0]
+    async with aclosing(ChatTree(session, store).answer_instead(asked.id, NO_THINK)) as events:
+        async for event in events:
+            if isinstance(event, ReplyStarted):
+                await session.set_toggle(THINK)
+    assert engine.requests[1].mode is NO_THINK
+    assert session.toggle is THINK
+    assert (await store.chat(asked.chat_id)).toggle is THINK

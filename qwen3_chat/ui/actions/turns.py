@@ -55,7 +55,9 @@ class TurnActions(ConversationScreen):
         return self.session.send(text)
 
     def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
-        """Run one turn to its end; at once it is known that one runs."""
+        """Run one turn to its end; at once it is known that one runs, and a second one is not begun."""
+        if self.is_answering:
+            return
         self.is_answering = True
         self._answer(events, typed)
 
