@@ -91,7 +91,7 @@ def show(facts: CalibrationFacts) -> None:
             "calibrate.chosen",
             attention=t(attention),
             threads=tuning.n_threads,
-            prompt_threads=tuning.n_prompt_threads,
+            prompt_threads=tuning.n_prompt_threads or NONE,
             tokens=tuning.n_ubatch,
         )
     )

@@ -57,14 +57,15 @@ class Trial(msgspec.Struct, frozen=True):
 class Tuning(msgspec.Struct, frozen=True):
     """What was found to be fastest for a model on a machine, after `depth` tokens, with all that was tried.
 
-    `is_complete` where nothing was left out for lack of time, memory or an idle processor.
+    Without `n_prompt_threads` the default was not compared. `is_complete` where nothing was left out for lack
+    of time, memory or an idle processor.
     """
 
     flash_attention: bool
     kv_type: KvType
     n_ubatch: int
     n_threads: int
-    n_prompt_threads: int
+    n_prompt_threads: int | None
     reply_tokens_per_s: float
     prompt_tokens_per_s: float
     depth: int
@@ -77,10 +78,13 @@ class Tuning(msgspec.Struct, frozen=True):
         return self.flash_attention, self.kv_type, self.n_ubatch, self.n_threads, self.n_prompt_threads
 
 
-def choose(defaults: Trial, trials: Sequence[Trial], depth: int, is_complete: bool) -> Tuning:
+def choose(
+    defaults: Trial, n_prompt_threads: int, trials: Sequence[Trial], depth: int, is_complete: bool
+) -> Tuning:
     """Choose what was fastest; what is only a little faster than the defaults is not worth a change.
 
-    A quantised KV cache costs some quality, so it is never chosen for its speed.
+    A quantised KV cache costs some quality, so it is never chosen for its speed. By default prompts are
+    evaluated with `n_prompt_threads`; where that was not measured, they stay with it.
     """
     attention = best_attention(defaults, trials)
     best = msgspec.structs.replace(attention, aim=Aim.THREADS)
@@ -89,7 +93,10 @@ def choose(defaults: Trial, trials: Sequence[Trial], depth: int, is_complete: bo
     ]
     default = next((trial for trial in threads if trial.n_threads == defaults.n_threads), best)
     of_reply = _fastest(default, threads, lambda trial: trial.reply_tokens_per_s)
-    of_prompt = _fastest(default, threads, lambda trial: trial.prompt_tokens_per_s)
+    of_prompt = default
+    default_of_prompt = next((trial for trial in threads if trial.n_threads == n_prompt_threads), None)
+    if default_of_prompt:
+        of_prompt = _fastest(default_of_prompt, threads, lambda trial: trial.prompt_tokens_per_s)
     best = msgspec.structs.replace(attention, aim=Aim.UBATCH)
     chunks = [
         trial for trial in trials if trial.is_like(msgspec.structs.replace(best, n_ubatch=trial.n_ubatch))
@@ -100,7 +107,7 @@ def choose(defaults: Trial, trials: Sequence[Trial], depth: int, is_complete: bo
         kv_type=attention.kv_type,
         n_ubatch=_fastest(default, chunks, lambda trial: trial.prompt_tokens_per_s).n_ubatch,
         n_threads=of_reply.n_threads,
-        n_prompt_threads=of_prompt.n_threads,
+        n_prompt_threads=of_prompt.n_threads if default_of_prompt else None,
         reply_tokens_per_s=of_reply.reply_tokens_per_s,
         prompt_tokens_per_s=of_prompt.prompt_tokens_per_s,
         depth=depth,

@@ -19,7 +19,7 @@ class ChatChoices:
         self._system = self._default_system = system
         self._chat_options = NO_OPTIONS
         self._beginning = Lock()
-        """Held while the chat is stored or opened: what is chosen for it meanwhile waits until it is there."""
+        """Held while the chat is stored or opened: what is chosen for it meanwhile waits for that."""
 
     @property
     def chat_id(self) -> int | None:

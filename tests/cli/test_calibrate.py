@@ -24,7 +24,7 @@ TRIALS = [
     ),
     msgspec.structs.replace(DEFAULTS, aim=Aim.UBATCH, n_ubatch=256, prompt_tokens_per_s=1700),
 ]
-FACTS = CalibrationFacts("Qwen3 0.6B", "Q8_0", "CPU", choose(DEFAULTS, TRIALS, 2048, is_complete=False))
+FACTS = CalibrationFacts("Qwen3 0.6B", "Q8_0", "CPU", choose(DEFAULTS, 2, TRIALS, 2048, is_complete=False))
 
 SHOWN = """\
 Qwen3 0.6B Q8_0 on CPU

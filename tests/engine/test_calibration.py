@@ -30,6 +30,7 @@ from qwen3_chat.request import Keeping, KvType, LoadSettings
 from tests.engine.requests import ask, everything, said
 
 DEFAULTS = Trial(Aim.ATTENTION, False, KvType.F16, 128, 1)
+PROMPT_THREADS = 2
 COURSE = Course(depth=64, prompt_tokens=16, budget_s=60.0)
 
 
@@ -48,38 +49,43 @@ QUANTISED = measured(Aim.ATTENTION, 90, 500, flash_attention=True, kv_type=KvTyp
 @pytest.mark.parametrize(
     ("trials", "flash_attention", "n_threads", "n_prompt_threads", "n_ubatch"),
     [
-        ([], False, 1, 1, 128),
-        ([WITHOUT], False, 1, 1, 128),
-        ([WITHOUT, WITH], False, 1, 1, 128),
-        ([WITHOUT, MUCH_BETTER_WITH], True, 1, 1, 128),
-        ([WITHOUT, A_LITTLE_BETTER_WITH], False, 1, 1, 128),
-        ([WITHOUT, WITH, QUANTISED], False, 1, 1, 128),  # it would cost quality
+        ([], False, 1, None, 128),
+        ([WITHOUT], False, 1, None, 128),
+        ([WITHOUT, WITH], False, 1, None, 128),
+        ([WITHOUT, MUCH_BETTER_WITH], True, 1, None, 128),
+        ([WITHOUT, A_LITTLE_BETTER_WITH], False, 1, None, 128),
+        ([WITHOUT, WITH, QUANTISED], False, 1, None, 128),  # it would cost quality
         (
             [WITHOUT, WITH, measured(Aim.THREADS, 34, 160), measured(Aim.THREADS, 20, 300, n_threads=2)],
             False, 1, 2, 128,
         ),
         (
             [WITHOUT, WITH, measured(Aim.THREADS, 30, 160), measured(Aim.THREADS, 50, 165, n_threads=2)],
-            False, 2, 1, 128,
+            False, 2, 2, 128,
         ),
         (
+            [WITHOUT, WITH, measured(Aim.THREADS, 34, 160), measured(Aim.THREADS, 20, 90, n_threads=2)],
+            False, 1, 1, 128,
+        ),
+        ([WITHOUT, WITH, measured(Aim.THREADS, 34, 160)], False, 1, None, 128),  # no time for the other
+        (
             [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 200, n_ubatch=256)],
-            False, 1, 1, 256,
+            False, 1, None, 256,
         ),
         (
             [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 170, n_ubatch=256)],
-            False, 1, 1, 128,
+            False, 1, None, 128,
         ),
         (  # measured with another attention than the one that was chosen
             [WITHOUT, MUCH_BETTER_WITH, measured(Aim.UBATCH, 0, 900, n_ubatch=256)],
-            True, 1, 1, 128,
+            True, 1, None, 128,
         ),
     ],
 )  # fmt: skip
 def test_what_is_much_faster_than_the_defaults_is_chosen(
-    trials: list[Trial], flash_attention: bool, n_threads: int, n_prompt_threads: int, n_ubatch: int
+    trials: list[Trial], flash_attention: bool, n_threads: int, n_prompt_threads: int | None, n_ubatch: int
 ) -> None:
-    found = choose(DEFAULTS, trials, 1024, is_complete=True)
+    found = choose(DEFAULTS, PROMPT_THREADS, trials, 1024, is_complete=True)
     assert (found.flash_attention, found.n_threads, found.n_prompt_threads, found.n_ubatch) == (
         flash_attention,
         n_threads,
@@ -89,7 +95,7 @@ def test_what_is_much_faster_than_the_defaults_is_chosen(
     assert found.kv_type is KvType.F16
 
 
-TUNING = choose(DEFAULTS, [WITHOUT, MUCH_BETTER_WITH], 1024, is_complete=True)
+TUNING = choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH], 1024, is_complete=True)
 
 
 def test_a_plan_follows_what_was_measured_unless_memory_decided() -> None:
@@ -98,7 +104,7 @@ def test_a_plan_follows_what_was_measured_unless_memory_decided() -> None:
     wide = tuned(plan, replace_ubatch(256), 128)
     assert (wide.flash_attention, wide.n_ubatch, wide.n_threads) == (True, 256, 1)
     assert tuned(replace(plan, n_ubatch=32), replace_ubatch(256), 128).n_ubatch == 32
-    without = choose(DEFAULTS, [WITHOUT, WITH], 1024, is_complete=True)
+    without = choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, WITH], 1024, is_complete=True)
     quantised = replace(plan, kv_type=KvType.Q8_0, flash_attention=True)
     assert tuned(quantised, without, 128).flash_attention is True
 
@@ -110,7 +116,7 @@ def test_the_defaults_are_those_that_memory_is_planned_with() -> None:
 def replace_ubatch(n_ubatch: int) -> Tuning:
     trials = [measured(Aim.UBATCH, 0, 1, flash_attention=True)]
     trials.append(measured(Aim.UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
-    return choose(DEFAULTS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True)
+    return choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True)
 
 
 def test_what_was_measured_is_remembered_by_model_and_machine(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def subject(made_up: Model) -> Subject:
-    return Subject(made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, (1, 2), (64, 128))
+    return Subject(made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128))
 
 
 @pytest.fixture

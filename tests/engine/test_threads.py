@@ -36,7 +36,7 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     ],
 )
 def test_the_fastest_of_late_is_chosen(noted: list[tuple[int, float]], best: int) -> None:
-    choice = ThreadChoice((2, 3, 4), 3)
+    choice = ThreadChoice((2, 3, 4), 3, 4)
     for n_threads, token_s in noted:
         choice.note(n_threads, token_s)
     assert choice.best == best
@@ -64,13 +64,13 @@ def played(guard: ThreadGuard, times_s: Callable[[int], float], first: int, n_to
 def test_a_reply_goes_on_with_fewer_threads_when_the_speed_collapses(
     before_s: dict[int, float], after_s: dict[int, float], expected: list[int]
 ) -> None:
-    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4))
+    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4, 4))
     assert played(guard, before_s.__getitem__, 4, 40) == [4]
     assert played(guard, after_s.__getitem__, 4, 60) == expected
 
 
 def test_a_reply_takes_its_threads_back_when_the_other_work_is_over() -> None:
-    choice = ThreadChoice((2, 3, 4), 4)
+    choice = ThreadChoice((2, 3, 4), 4, 4)
     guard = ThreadGuard(choice)
     played(guard, lambda n: 0.1, 4, 40)
     assert played(guard, {4: 2.0, 3: 0.12}.__getitem__, 4, 40) == [4, 3]
@@ -79,7 +79,7 @@ def test_a_reply_takes_its_threads_back_when_the_other_work_is_over() -> None:
 
 
 def test_a_context_that_grows_is_no_collapse() -> None:
-    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4))
+    guard = ThreadGuard(ThreadChoice((2, 3, 4), 4, 4))
     times_s = iter([0.01 * (1 + depth / 1000) for depth in range(8000)])
     assert played(guard, lambda n: next(times_s), 4, 8000) == [4]
 
@@ -90,10 +90,11 @@ def test_what_is_tried_holds_the_default_and_every_core(monkeypatch: pytest.Monk
         monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
         assert cores.threads_to_try() == expected
         assert cores.default_threads() in expected
+        assert cores.default_prompt_threads() == expected[-1]
 
 
 def test_measuring_leaves_everything_as_it_was(model: Model) -> None:
-    choice = ThreadChoice((1, 2), 1)
+    choice = ThreadChoice((1, 2), 1, 2)
     measured = replace(model, threads=choice)
     forget(model)
     turn = reply_to(model, ask(said("Hi"), max_tokens=20))
@@ -111,7 +112,7 @@ def test_measuring_ends_when_there_is_something_to_do(model: Model) -> None:
     tokens = list(model.context.tokens)
     abort = AbortFlag()
     abort.hoist()
-    try_threads(replace(model, threads=ThreadChoice((1, 2), 1)), abort)
+    try_threads(replace(model, threads=ThreadChoice((1, 2), 1, 2)), abort)
     with pytest.raises(AbortedError):
         model.context.time_token_s()
     model.context.watch(AbortFlag())

@@ -42,6 +42,7 @@ IN_FULL = Course(depth=2048, prompt_tokens=128, budget_s=600.0, with_q8_0=True)
 class Subject:
     """What is calibrated: a model as it is loaded, `defaults` being what it would run with otherwise.
 
+    By default prompts are evaluated with `n_prompt_threads`.
     Where a GPU does it all, there are no `threads` to try, and time is what passes.
     """
 
@@ -49,6 +50,7 @@ class Subject:
     defaults: Trial
     kv_bytes_per_token: int
     free_bytes: Callable[[], int]
+    n_prompt_threads: int
     threads: tuple[int, ...]
     ubatches: tuple[int, ...]
 
@@ -118,7 +120,10 @@ class Calibration:
 
     def result(self, is_complete: bool = False) -> Tuning:
         """Choose by what is known."""
-        return choose(self._subject.defaults, self._trials, self._course.depth, is_complete)
+        subject = self._subject
+        return choose(
+            subject.defaults, subject.n_prompt_threads, self._trials, self._course.depth, is_complete
+        )
 
     def _missing(self, abort: AbortFlag) -> Iterator[Trial]:
         """Walk over what is not measured yet; what comes later depends on what came out."""

@@ -12,6 +12,11 @@ def default_threads() -> int:
     return max(1, _usable_cores() - 1)
 
 
+def default_prompt_threads() -> int:
+    """Use all physical cores: evaluating many tokens at once is bound by arithmetic, and is soon over."""
+    return _usable_cores()
+
+
 def threads_to_try() -> tuple[int, ...]:
     """List the numbers of threads that may turn out to be the best."""
     cores = _usable_cores()

@@ -112,7 +112,9 @@ def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | Non
     if settings.n_threads or (plan.n_gpu_layers == plan.n_layers and not plan.n_cpu_moe):
         return None
     first = plan.n_threads or cores.default_threads()
-    return ThreadChoice(cores.threads_to_try(), first, plan.n_prompt_threads or first)
+    return ThreadChoice(
+        cores.threads_to_try(), first, plan.n_prompt_threads or cores.default_prompt_threads()
+    )
 
 
 def _count_parameters(pointer: Any, header: GgufHeader) -> int:
@@ -187,7 +189,7 @@ def _context_params(plan: LoadPlan) -> Any:
     params.n_seq_max, params.kv_unified = _SEQUENCES, True
     params.n_outputs_max = MOST_OUTPUTS
     params.n_threads = plan.n_threads or cores.default_threads()
-    params.n_threads_batch = plan.n_prompt_threads or params.n_threads
+    params.n_threads_batch = plan.n_prompt_threads or cores.default_prompt_threads()
     params.flash_attn_type = _FLASH_ATTENTION[plan.flash_attention]
     if plan.kv_type is KvType.Q8_0:
         params.type_k = params.type_v = L.GGML_TYPE_Q8_0

@@ -16,11 +16,11 @@ class ThreadChoice:
     `first` is the choice until there are any, `first_for_prompts` as long as it stays the best.
     """
 
-    def __init__(self, candidates: Sequence[int], first: int, first_for_prompts: int | None = None) -> None:
+    def __init__(self, candidates: Sequence[int], first: int, first_for_prompts: int) -> None:
         self.candidates = tuple(candidates)
         self.best = first
         self._first = first
-        self._first_for_prompts = first_for_prompts or first
+        self._first_for_prompts = first_for_prompts
         self._times_s: dict[int, deque[float]] = {
             candidate: deque(maxlen=_REMEMBERED) for candidate in {*candidates, first}
         }

@@ -105,6 +105,7 @@ class Tuner:
             ),
             kv_bytes_per_token=model.kv_bytes_per_token,
             free_bytes=self._free_bytes,
+            n_prompt_threads=wanted or cores.default_prompt_threads(),
             threads=() if all_on_gpu else (wanted,) if wanted else cores.threads_to_try(),
             ubatches=self._ubatches,
         )
