@@ -22,7 +22,9 @@ def sentences(parts: Iterable[object]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration: `0.4 s`, `14 s`, `2 min 5 s`."""
+    """Write a duration: `<0.1 s`, `0.4 s`, `14 s`, `2 min 5 s`."""
+    if 0 < seconds < 0.05:
+        return t("wording.seconds", seconds="<0.1")
     if seconds < 9.95:
         return t("wording.seconds", seconds=f"{seconds:.1f}")
     minutes, rest = divmod(round(seconds), 60)

@@ -14,6 +14,8 @@ from qwen3_chat.config.settings import Settings
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import t
 
+_WITH_UNITS = ("thinking_budget", "snapshots_gib")
+
 
 class Kind(StrEnum):
     """How a value is written; each has its sentence `config.allowed.KIND`."""
@@ -78,6 +80,18 @@ class Setting:
         except msgspec.ValidationError as error:
             raise ConfigError("config.not_allowed", allowed=self.allowed) from error
         return converted
+
+    def shown(self, value: object) -> str:
+        """Write a value in the reader's words, a number with its unit."""
+        if value is None:
+            return ""
+        if self.kind is Kind.CHOICE:
+            return t(f"setting.{self.name}.{value}")
+        if self.name in _WITH_UNITS:
+            return t(
+                f"setting.{self.name}.value", value=f"{value:,}" if isinstance(value, int) else f"{value:g}"
+            )
+        return self.written(value)
 
     @staticmethod
     def written(value: object) -> str:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 MEASURES = ("open", "key", "page up", "page down", "width", "theme")
 ENDLESS_PART = 4
 """A single endless block is streamed over this part of the tokens of the mixed answer."""
+LEAST_TOKENS = 2000
 
 
 def apart(work: Callable[..., T], *arguments: Any) -> T:
@@ -94,7 +95,10 @@ def main(argv: Sequence[str]) -> int:
         "--widgets", type=int, default=25, help="answers given to Markdown widgets (default: 25)"
     )
     parser.add_argument(
-        "--tokens", type=int, default=20_000, help="length of the streamed answer (default: 20000)"
+        "--tokens",
+        type=int,
+        default=20_000,
+        help=f"length of the streamed answer (default: 20000), {LEAST_TOKENS} at least; 0 for none",
     )
     parser.add_argument("--starts", type=int, default=9, help="starts of the program (default: 9)")
     parser.add_argument(
@@ -106,6 +110,8 @@ def main(argv: Sequence[str]) -> int:
         help="another program to start, timed until this text is on its screen",
     )
     arguments = parser.parse_args(argv)
+    if arguments.tokens and arguments.tokens < LEAST_TOKENS:
+        parser.error(f"--tokens takes 0, or at least {LEAST_TOKENS}: no key would be pressed meanwhile")
     answers, rounds = max(1, arguments.answers), max(1, arguments.rounds)
     ours = apart(measure, "transcript", answers, rounds)
     bare = apart(measure, "bare", 0, rounds)
@@ -114,7 +120,7 @@ def main(argv: Sequence[str]) -> int:
     name = f"{arguments.widgets} Markdown pairs"
     print(table([("transcript", ours), (name, markdown), ("bare app", bare)]))
     print(f"The transcript {ratios(ours, markdown, bare)}")
-    if tokens := max(0, arguments.tokens):
+    if tokens := arguments.tokens:
         endless = max(1, tokens // ENDLESS_PART)
         lengths = {kind: tokens if kind == "mixed" else endless for kind in TEXTS} | {"nothing": endless}
         print("\nAn answer streamed into that chat, keys pressed meanwhile:")

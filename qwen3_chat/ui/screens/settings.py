@@ -160,7 +160,7 @@ class SettingsScreen(Dialog[None]):
             case dict() | list() | tuple():
                 return t("ui.settings.count", count=len(value)) if value else t("ui.settings.unset")
             case _:
-                return plain(" ".join(setting.written(value).split())) or t("ui.settings.unset")
+                return plain(" ".join(setting.shown(value).split())) or t("ui.settings.unset")
 
     def _show(self, setting: Setting) -> None:
         self.options.replace_option_prompt(setting.name, self._line(setting))
