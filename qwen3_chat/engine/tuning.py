@@ -136,8 +136,8 @@ def tuned(plan: LoadPlan, tuning: Tuning | None, default_n_ubatch: int) -> LoadP
         return plan
     if plan.kv_type is KvType.F16:
         plan = replace(plan, flash_attention=tuning.flash_attention)
-    if plan.n_ubatch == default_n_ubatch:
-        plan = replace(plan, n_ubatch=tuning.n_ubatch)
+    n_ubatch = tuning.n_ubatch if plan.n_ubatch == default_n_ubatch else min(plan.n_ubatch, tuning.n_ubatch)
+    plan = replace(plan, n_ubatch=n_ubatch)
     return replace(plan, n_threads=tuning.n_threads, n_prompt_threads=tuning.n_prompt_threads)
 
 

@@ -8,7 +8,15 @@ from dataclasses import replace
 from qwen3_chat.catalog import Shape, Weights
 from qwen3_chat.fit.assessment import CONTEXTS, best_of
 from qwen3_chat.fit.machine import Machine
-from qwen3_chat.fit.placement import Plan, cpu_plan, gpu_context, has_room, pinned_plan, plans
+from qwen3_chat.fit.placement import (
+    ROOMY_CPU_UBATCH,
+    Plan,
+    cpu_plan,
+    gpu_context,
+    has_room,
+    pinned_plan,
+    plans,
+)
 from qwen3_chat.request import KvType, LoadSettings
 
 SHORT_CONTEXTS = (4_096, 2_048)
@@ -34,7 +42,7 @@ def plan_load(
             for plan in _plans(shape, weights, machine, n_ctx, kv_type, wanted)
         ]
         if best := best_of(found):
-            return best, True
+            return _roomy(best, shape, weights, machine), True
     n_ctx, kv_type = wanted.n_ctx or min(SHORT_CONTEXTS[0], most_n_ctx), wanted.kv_type or KvType.F16
     if _is_pinned(wanted, machine):
         context = gpu_context(n_ctx, kv_type)
@@ -42,6 +50,15 @@ def plan_load(
     boundless = replace(machine, ram_free_bytes=_BOUNDLESS_BYTES)
     best = best_of(list(_plans(shape, weights, boundless, n_ctx, kv_type, wanted)))
     return best or cpu_plan(shape, weights, machine, n_ctx, kv_type), False
+
+
+def _roomy(plan: Plan, shape: Shape, weights: Weights, machine: Machine) -> Plan:
+    """Evaluate prompts in larger chunks, without a GPU, where there is room for that as well."""
+    if plan.n_gpu_layers:
+        return plan
+    context = plan.context
+    larger = cpu_plan(shape, weights, machine, context.n_ctx, context.kv_type, ROOMY_CPU_UBATCH)
+    return larger if larger.ram_bytes <= machine.usable_ram_bytes else plan
 
 
 def _tiers(wanted: int | None, most: int) -> Iterator[tuple[int, ...]]:

@@ -16,8 +16,8 @@ from qwen3_chat.sizes import MIB
 
 PROGRAM_BYTES = 300 * MIB
 """The two processes without a model."""
-CPU_UBATCH, GPU_UBATCH = 128, 512
-"""The chunks that the worker evaluates a prompt in."""
+CPU_UBATCH, ROOMY_CPU_UBATCH, GPU_UBATCH = 128, 256, 512
+"""The chunks that the worker evaluates a prompt in; on a CPU the larger ones where memory is plenty."""
 _STREAMED_TENSORS = 1.5
 """Weights in RAM pass through the GPU for long prompts: its buffer grows by so many large tensors."""
 
@@ -62,9 +62,16 @@ def plans(shape: Shape, weights: Weights, machine: Machine, n_ctx: int, kv_type:
         yield plan
 
 
-def cpu_plan(shape: Shape, weights: Weights, machine: Machine, n_ctx: int, kv_type: KvType) -> Plan:
+def cpu_plan(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    n_ctx: int,
+    kv_type: KvType,
+    n_ubatch: int = CPU_UBATCH,
+) -> Plan:
     """Plan without any GPU, whether it fits or not."""
-    context = ContextSpec(n_ctx, kv_type, CPU_UBATCH, flash_attention=kv_type is not KvType.F16)
+    context = ContextSpec(n_ctx, kv_type, n_ubatch, flash_attention=kv_type is not KvType.F16)
     return _plan(shape, weights, machine, context, Placement.CPU, 0, 0)
 
 

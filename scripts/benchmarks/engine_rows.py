@@ -223,8 +223,9 @@ class Bench:
         for length in self._scale.prompts:
             ours, theirs = list[float](), list[float]()
             for number in range(self._scale.alternations):
-                request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1)
+                request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1, chat_id=1)
                 ours.append((await app.hear(request)).prompt_tokens_per_s)
+                app.engine.forget_chat(1)  # llama-bench has no other chat in its cache either
                 theirs.append(bench.prompt_tokens_per_s(length))
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
         return rows

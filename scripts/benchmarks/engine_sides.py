@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.planner import ListDevices
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
+from qwen3_chat.fit import Machine
+from qwen3_chat.hardware import probe
 from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
 
 if TYPE_CHECKING:
@@ -165,6 +168,11 @@ class Heard:
     message: ChatMessage
 
 
+async def _look(list_devices: ListDevices) -> Machine:
+    """Look at the machine, so that chunks are as large as there is room for."""
+    return (await probe(list_devices)).machine
+
+
 class AppEngine:
     """This app's engine: llama.cpp in a process of its own, events at the client.
 
@@ -174,7 +182,8 @@ class AppEngine:
     def __init__(self, path: Path, folder: Path, n_threads: int | None) -> None:
         settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=n_threads, n_gpu_layers=0)
         keeping = None if n_threads else Keeping(str(folder), snapshots_bytes=0, calibrates=True)
-        self.engine = LocalEngine(settings, folder / "engine.log", keeping=keeping)
+        look = None if n_threads else _look
+        self.engine = LocalEngine(settings, folder / "engine.log", keeping=keeping, look=look)
 
     async def settle_in(self, request: ChatRequest) -> None:
         """Let it find out what suits the machine, and load again with that."""

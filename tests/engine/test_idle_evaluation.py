@@ -110,6 +110,24 @@ def test_a_chat_that_was_left_is_gone_on_with_at_once(model: Model) -> None:
         rest(model, back)
 
 
+def test_a_chat_that_may_go_keeps_no_cells_when_another_one_begins(model: Model) -> None:
+    forget(model)
+    context = model.context
+    (first,) = conversation(model, 0, THINK)
+    rest(model, first)
+    context.may_go = True  # as when it is on disk
+    back = reply_to(model, then(first, said("Really?"), max_tokens=4))
+    assert back.usage.reused_tokens >= len(next_beginning(model, first.request, first.message))
+    context.may_go = True
+    other = reply_to(model, ask(said(QUESTIONS[3]), max_tokens=20))
+    assert (context.left, context.may_go) == ([], False)
+    assert sum(cells_of(context, sequence) for sequence in range(4)) == len(context.tokens)
+    check_agree(model, other, reply_to(model, other.request))
+    third = reply_to(model, ask(said(QUESTIONS[5]), max_tokens=4))
+    assert context.left  # this one was not to go
+    assert third.usage.reused_tokens < 8
+
+
 def test_a_chat_that_was_left_makes_room_for_the_one_that_is_on(small_endless: Model) -> None:
     context = small_endless.context
     rest(small_endless, reply_to(small_endless, ask(said("Hi"), max_tokens=200)))

@@ -57,7 +57,7 @@ def test_what_fits_goes_to_the_gpu_without_a_word() -> None:
 
 
 def test_without_a_gpu_all_is_on_the_processor_without_flash_attention() -> None:
-    assert planned("8B", cpu(32)) == (LoadPlan(36, 16_384), [])
+    assert planned("8B", cpu(32)) == (LoadPlan(36, 16_384, n_ubatch=256), [])
 
 
 def test_what_the_gpu_does_not_hold_is_in_ram_and_said() -> None:
@@ -76,12 +76,12 @@ def test_experts_are_in_ram_where_the_gpu_is_small() -> None:
 def test_a_gpu_without_room_is_left_alone_and_that_is_said() -> None:
     full = Machine(32 * GIB, 50e9, (Gpu("A card", GIB // 2, 8 * GIB, 200e9),))
     plan, notices = planned("8B", full)
-    assert (plan, keys(notices)) == (LoadPlan(36, 16_384), ["not_on_gpu"])
+    assert (plan, keys(notices)) == (LoadPlan(36, 16_384, n_ubatch=256), ["not_on_gpu"])
 
 
 def test_little_memory_shortens_the_context_and_says_so() -> None:
     plan, notices = planned("8B", cpu(8))
-    assert (plan.n_ctx, plan.kv_type) == (12_288, KvType.F16)
+    assert (plan.n_ctx, plan.kv_type, plan.n_ubatch) == (12_288, KvType.F16, 128)
     assert notices == [Notice("engine.context_reduced", {"n_ctx": 12_288})]
 
 
@@ -101,7 +101,7 @@ def test_a_unified_memory_counts_once() -> None:
 @pytest.mark.parametrize(
     ("wishes", "expected"),
     [
-        ({"n_gpu_layers": 0}, LoadPlan(36, 16_384)),
+        ({"n_gpu_layers": 0}, LoadPlan(36, 16_384, n_ubatch=256)),
         ({"n_gpu_layers": 99}, LoadPlan(36, 16_384, KvType.F16, 512, None, 36)),
         ({"n_gpu_layers": 10}, LoadPlan(36, 16_384, KvType.F16, 512, None, 10)),
         ({"n_ctx": 5_000}, LoadPlan(36, 5_000, KvType.F16, 512, None, 36)),

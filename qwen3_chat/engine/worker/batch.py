@@ -8,13 +8,14 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 
 
 class Batch:
-    """Room for a chunk of tokens of one sequence, of which the last has an output, or all have."""
+    """Room for a chunk of tokens of one sequence, of which some at the end have an output."""
 
     def __init__(self, room_tokens: int) -> None:
         self.struct = L.llama_batch_init(room_tokens, 0, 1)  # lives as long as the process
 
-    def fill(self, tokens: Sequence[int], start: int, sequence: int, has_all_outputs: bool = False) -> None:
-        """Put tokens in, the first of them at position `start`."""
+    def fill(self, tokens: Sequence[int], start: int, sequence: int, n_outputs: int) -> None:
+        """Put tokens in, the first of them at position `start`; the last `n_outputs` get an output."""
+        first_output = len(tokens) - n_outputs
         struct = self.struct
         struct.n_tokens = len(tokens)
         for index, token in enumerate(tokens):
@@ -22,4 +23,4 @@ class Batch:
             struct.pos[index] = start + index
             struct.n_seq_id[index] = 1
             struct.seq_id[index][0] = sequence
-            struct.logits[index] = has_all_outputs or index + 1 == len(tokens)
+            struct.logits[index] = index >= first_output

@@ -42,6 +42,8 @@ class Context:
         self.pointer = pointer
         self.layout = layout
         """What a cell's content depends on besides the tokens."""
+        self.may_go = False
+        """Whether the chat needs no cells once another one begins: each cell costs time with every token."""
         self.guard: ThreadGuard | None = None
         """What decides on threads while a reply is written."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
@@ -88,14 +90,15 @@ class Context:
         best = max((_LIVE, _AHEAD, _LEFT), key=common.__getitem__)
         current = _AHEAD if self.ahead else _LIVE
         is_another_chat = common[current] < len(self._sequences[current]) // 2
-        if is_another_chat:
+        if is_another_chat and not self.may_go:
             self._copy(current, _SPARE)
         if best != _LIVE:
             self._copy(best, _LIVE)
         self._forget(_AHEAD, 0)
         if is_another_chat:
-            self._copy(_SPARE, _LEFT)
+            self._copy(_SPARE, _LEFT)  # nothing where it may go
             self._forget(_SPARE, 0)
+        self.may_go = False
         return self._forget(_LIVE, min(common[best], len(prompt) - 1))
 
     def forget_all(self) -> None:
@@ -121,6 +124,8 @@ class Context:
 
     def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
         """Append tokens to the live sequence, chunk by chunk; yield how many are evaluated after each.
+
+        The last one has an output.
 
         Raises:
             AbortedError: the flag went up.
@@ -217,7 +222,7 @@ class Context:
         the others before anything else is evaluated. Raises as `evaluate` does.
         """
         live = self._sequences[_LIVE]
-        self._batch.fill([token, *guess], len(live), _LIVE, has_all_outputs=True)
+        self._batch.fill([token, *guess], len(live), _LIVE, n_outputs=1 + len(guess))
         status: int = L.llama_decode(self.pointer, self._batch.struct)
         live.append(token)
         self._check(status, _LIVE)
@@ -243,7 +248,8 @@ class Context:
             if self._abort.is_up():  # most GPUs don't look at the flag
                 raise AbortedError
             chunk = tokens[start : start + self._chunk_tokens]
-            self._batch.fill(chunk, len(evaluated), sequence)
+            is_last = start + len(chunk) == len(tokens)
+            self._batch.fill(chunk, len(evaluated), sequence, n_outputs=int(is_last))
             status: int = L.llama_decode(self.pointer, self._batch.struct)
             if status == _NO_ROOM:
                 status = self._decode_without_left(self._batch.struct)

@@ -39,7 +39,7 @@ class Desk:
         self._load_s = 0.0  # of a load that no reply has been charged with yet
         self._tuner: Tuner | None = None
         self._snapshots: Snapshots | None = None
-        self._chat_reply: Reply | None = None  # the latest one in a stored chat
+        self._chat_reply: Reply | None = None  # the latest one in a stored chat, as long as that is there
         self._last_reply: Reply | None = None  # whose successor can be prepared for
 
     def work(self) -> None:
@@ -106,13 +106,16 @@ class Desk:
         loaded = self._loaded()
         loaded.context.guard = ThreadGuard(loaded.threads) if loaded.threads else None
         reply = Reply(loaded, request, job, load_s)
-        if self._snapshots is None or request.chat_id is None:
+        if request.chat_id is None:
             yield from reply.events()
         else:
-            with suppress(OSError):  # then it is evaluated
-                self._snapshots.fetch(request.chat_id, reply.known_ids)
             self._chat_reply = None
-            yield from self._snapshots.timed(reply.events())
+            if self._snapshots is None:
+                yield from reply.events()
+            else:
+                with suppress(OSError):  # then it is evaluated
+                    self._snapshots.fetch(request.chat_id, reply.known_ids)
+                yield from self._snapshots.timed(reply.events())
             self._chat_reply = reply
         self._last_reply = reply
 
@@ -125,6 +128,7 @@ class Desk:
     def _forget(self, chat_id: int) -> None:
         if self._chat_reply and self._chat_reply.request.chat_id == chat_id:
             self._chat_reply = None
+            self._loaded().context.may_go = True
         if self._snapshots is not None:
             self._snapshots.forget(chat_id)
 

@@ -69,6 +69,8 @@ class Snapshots:
     def keep(self, reply: Reply, begins: Callable[[], None]) -> None:
         """Save what is evaluated of a chat after its latest reply, where it is worth it; tell that it begins.
 
+        What is on disk needs no place in the KV cache when another chat begins.
+
         Raises:
             EngineError: the chat can't be rendered.
             OSError: the disk is full, or worse.
@@ -78,8 +80,9 @@ class Snapshots:
             return
         tokens = self._worth_keeping(reply)
         there = self._cabinet.find(chat_id, self._origin)
-        n_new = len(tokens) - (common_length(there.label.tokens, tokens) if there else 0)
-        if n_new * self._token_s <= self._worth_s:
+        n_there = common_length(there.label.tokens, tokens) if there else 0
+        if (len(tokens) - n_there) * self._token_s <= self._worth_s:
+            self._model.context.may_go = n_there > len(tokens) // 2
             return
         if not self._cabinet.has_room_for(self._model.context.saved_bytes):
             return
@@ -87,6 +90,7 @@ class Snapshots:
         draft = self._cabinet.draft(chat_id)
         if self._model.context.save(draft, tokens):
             self._cabinet.file(chat_id, draft, self._origin, tokens)
+            self._model.context.may_go = True
         else:
             draft.unlink()
 

@@ -17,10 +17,11 @@ from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.origin import origin_of
 from qwen3_chat.events import Notice
+from qwen3_chat.fit.placement import GPU_UBATCH, ROOMY_CPU_UBATCH
 from qwen3_chat.request import Keeping, LoadSettings
 
 CPU_UBATCHES, GPU_UBATCHES = (64, 128, 256), (256, 512, 1024)
-"""What may be tried, the default in the middle."""
+"""What may be tried."""
 
 
 class Tuner:
@@ -33,6 +34,7 @@ class Tuner:
         self._settings = settings
         self._uses_gpu = bool(plan.n_gpu_layers)
         self._ubatches = GPU_UBATCHES if self._uses_gpu else CPU_UBATCHES
+        self._default_n_ubatch = GPU_UBATCH if self._uses_gpu else ROOMY_CPU_UBATCH
         self._default_plan = plan
         self._file = TuningFile.of(keeping) if keeping else None
         self._key = _key(settings, plan) if self._file else ""
@@ -44,7 +46,7 @@ class Tuner:
     @property
     def plan(self) -> LoadPlan:
         """Return how to load the model."""
-        return tuned(self._default_plan, self.tuning, self._ubatches[1])
+        return tuned(self._default_plan, self.tuning, self._default_n_ubatch)
 
     def wants_idle_time(self, model: Model) -> bool:
         """Tell whether something is left to be measured; of the toy, nothing is worth it."""
@@ -100,7 +102,7 @@ class Tuner:
                 Aim.ATTENTION,
                 plan.flash_attention is not False,
                 plan.kv_type,
-                self._ubatches[1],
+                self._default_n_ubatch,
                 wanted or cores.default_threads(),
             ),
             kv_bytes_per_token=model.kv_bytes_per_token,
