@@ -244,18 +244,21 @@ class Context:
 
     def _evaluate(self, tokens: Sequence[int], sequence: int) -> Iterator[int]:
         evaluated = self._sequences[sequence]
-        for start in range(0, len(tokens), self._chunk_tokens):
+        done = 0
+        while done < len(tokens):
             if self._abort.is_up():  # most GPUs don't look at the flag
                 raise AbortedError
-            chunk = tokens[start : start + self._chunk_tokens]
-            is_last = start + len(chunk) == len(tokens)
-            self._batch.fill(chunk, len(evaluated), sequence, n_outputs=int(is_last))
+            # A chunk ends where llama.cpp's blocks of cells do: attention goes over whole ones.
+            room = self._chunk_tokens - len(evaluated) % self._chunk_tokens
+            chunk = tokens[done : done + room]
+            done += len(chunk)
+            self._batch.fill(chunk, len(evaluated), sequence, n_outputs=int(done == len(tokens)))
             status: int = L.llama_decode(self.pointer, self._batch.struct)
             if status == _NO_ROOM:
                 status = self._decode_without_left(self._batch.struct)
             evaluated.extend(chunk)
             self._check(status, sequence)
-            yield start + len(chunk)
+            yield done
 
     def _decode_without_left(self, batch: Any) -> int:
         """Decode once more what found no room, in that of the chat before."""
