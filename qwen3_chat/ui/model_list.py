@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,12 +41,14 @@ class ModelList:
     servers: Sequence[ServerRow] = ()
 
     def lines(self, search: str = "") -> dict[str, Line]:
-        """Return the lines by their ids, in groups; those of one that is searched hold each word of it."""
-        words = search.lower().split()
+        """Return the lines by their ids, in groups; in what is searched, each word of it begins a word."""
+        words = [_beginning(word) for word in search.lower().split()]
         found: dict[str, Line] = {}
         for heading, lines in self._groups():
             kept = {
-                key: line for key, line in lines if all(word in _searched(line).lower() for word in words)
+                key: line
+                for key, line in lines
+                if all(word.search(_searched(line).lower()) for word in words)
             }
             if kept:
                 found |= {heading: Heading(heading), **kept}
@@ -81,6 +84,12 @@ def offer_of(row: ModelRow, chosen: Mapping[str, str]) -> int:
     quants = [offer.assessment.quant for offer in row.offers]
     wanted = chosen.get(row.model.name)
     return quants.index(wanted) if wanted in quants else row.suggested
+
+
+def _beginning(word: str) -> re.Pattern[str]:
+    """Look for words that begin so; Chinese has none that one could tell."""
+    start = r"(?<![a-z0-9])" if word[0].isascii() and word[0].isalnum() else ""
+    return re.compile(start + re.escape(word))
 
 
 def _searched(line: Line) -> str:

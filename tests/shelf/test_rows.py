@@ -108,12 +108,19 @@ def test_a_name_that_is_too_long_shows_that_it_is_cut() -> None:
         ("14b", "model:14B"),
         ("thinking 2507 235", "model:235B-A22B-Thinking-2507"),
         ("laptop 2507 q8", "model:4B-Instruct-2507"),
+        ("a3b inst", "model:30B-A3B-Instruct-2507"),
     ],
 )
 def test_a_search_leaves_what_holds_each_of_its_words(search: str, first: str) -> None:
     lines = ModelList(shelf(cpu(16), ()), DEMO).lines(search)
     rows = [line_id for line_id, line in lines.items() if isinstance(line, ModelRow)]
     assert rows[0] == first
+
+
+def test_a_search_finds_a_server_by_its_name_and_no_words_that_merely_hold_it() -> None:
+    servers = (ServerRow("here", "● up", ServedModel("http://localhost:8000")),)
+    lines = ModelList(shelf(cpu(16), ()), DEMO, servers).lines("here")
+    assert list(lines) == ["ui.models.group.servers", "server:0"]
 
 
 def test_a_search_for_nothing_that_exists_leaves_nothing() -> None:
