@@ -16,7 +16,7 @@ T = TypeVar("T")
 MEASURES = ("open", "key", "page up", "page down", "width", "theme")
 ENDLESS_PART = 4
 """A single endless block is streamed over this part of the tokens of the mixed answer."""
-LEAST_TOKENS = 2000
+LEAST_TOKENS = 800
 
 
 def apart(work: Callable[..., T], *arguments: Any) -> T:
