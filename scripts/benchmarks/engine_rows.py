@@ -204,7 +204,7 @@ class Bench:
         rows = []
         app = await self._settled()
         for depth, wanted in self._scale.depths.items():
-            request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False)
+            request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False, chat_id=1)
             ours, theirs = list[float](), list[float]()
             for number in range(-1, self._scale.alternations):
                 speed = (await app.hear(replace(request, seed=number + 1))).worker_tokens_per_s
@@ -212,6 +212,7 @@ class Bench:
                 if number >= 0:
                     ours.append(speed)
                     theirs.append(bench.decode_tokens_per_s(32, depth))
+            app.engine.forget_chat(1)  # it would take part in what is measured next
             rows.append(Row(f"decode at depth {depth} : llama-bench", "tok/s", ours, theirs, f">={wanted}"))
         return rows
 
@@ -225,6 +226,7 @@ class Bench:
             for number in range(self._scale.alternations):
                 request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1, chat_id=1)
                 ours.append((await app.hear(request)).prompt_tokens_per_s)
+                await app.engine.rest()  # or it would look for the best threads beside llama-bench
                 app.engine.forget_chat(1)  # llama-bench has no other chat in its cache either
                 theirs.append(bench.prompt_tokens_per_s(length))
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
