@@ -23,7 +23,12 @@ from qwen3_chat.engine.worker.calibration import Calibration, Course, Subject
 from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
-from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
+from qwen3_chat.engine.worker.tuner import (
+    CPU_UBATCHES,
+    DEFAULT_CPU_UBATCH,
+    DEFAULT_GPU_UBATCH,
+    GPU_UBATCHES,
+)
 from qwen3_chat.events import Notice
 from qwen3_chat.fit.placement import CPU_UBATCH, GPU_UBATCH, ROOMY_CPU_UBATCH
 from qwen3_chat.request import Keeping, KvType, LoadSettings
@@ -109,7 +114,8 @@ def test_a_plan_follows_what_was_measured_unless_memory_decided() -> None:
     assert tuned(quantised, without, 128).flash_attention is True
 
 
-def test_what_memory_is_planned_with_is_tried() -> None:
+def test_the_defaults_are_those_that_memory_is_planned_with() -> None:
+    assert (DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH) == (ROOMY_CPU_UBATCH, GPU_UBATCH)
     assert {CPU_UBATCH, ROOMY_CPU_UBATCH} < set(CPU_UBATCHES)
     assert GPU_UBATCH in GPU_UBATCHES
 

@@ -17,7 +17,7 @@ from qwen3_chat.errors import EngineError
 _STDIN, _STDOUT = 0, 1
 _ENVIRONMENT = {
     # OpenMP's threads spin while they wait; where another program uses a core, that is 100 times slower.
-    # A few microseconds of it do no harm and spare most of the waits a sleep: two threads gain a half.
+    # A few microseconds of it do little harm and spare most of the waits a sleep: two threads gain a half.
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "300",
     # ggml would start a debugger on itself before it aborts.

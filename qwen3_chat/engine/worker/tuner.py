@@ -17,11 +17,12 @@ from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.origin import origin_of
 from qwen3_chat.events import Notice
-from qwen3_chat.fit.placement import GPU_UBATCH, ROOMY_CPU_UBATCH
 from qwen3_chat.request import Keeping, LoadSettings
 
 CPU_UBATCHES, GPU_UBATCHES = (64, 128, 256), (256, 512, 1024)
 """What may be tried."""
+DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
+"""What `fit` plans with where memory is plenty; importing that would delay the process."""
 
 
 class Tuner:
@@ -34,7 +35,7 @@ class Tuner:
         self._settings = settings
         self._uses_gpu = bool(plan.n_gpu_layers)
         self._ubatches = GPU_UBATCHES if self._uses_gpu else CPU_UBATCHES
-        self._default_n_ubatch = GPU_UBATCH if self._uses_gpu else ROOMY_CPU_UBATCH
+        self._default_n_ubatch = DEFAULT_GPU_UBATCH if self._uses_gpu else DEFAULT_CPU_UBATCH
         self._default_plan = plan
         self._file = TuningFile.of(keeping) if keeping else None
         self._key = _key(settings, plan) if self._file else ""

@@ -46,9 +46,8 @@ class ChatsScreen(Dialog[ChatChoice | None]):
 
     @on(ChatList.Chosen)
     def chosen(self, message: ChatList.Chosen) -> None:
-        """Go on with the chat; of two quick presses of Enter the first counts."""
-        if self.is_current:
-            self.dismiss(message.choice)
+        """Go on with the chat."""
+        self.dismiss(message.choice)
 
     @on(ChatList.Deleted)
     def chat_deleted(self, message: ChatList.Deleted) -> None:
@@ -58,5 +57,4 @@ class ChatsScreen(Dialog[ChatChoice | None]):
     @on(ChatList.Closed)
     def closed(self) -> None:
         """Return to the chat that is open."""
-        if self.is_current:
-            self.dismiss(None)
+        self.dismiss(None)

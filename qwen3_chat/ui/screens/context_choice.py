@@ -63,9 +63,8 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
 
     @on(OptionList.OptionSelected)
     def chosen(self, message: OptionList.OptionSelected) -> None:
-        """Take what was clicked, once: two quick presses may both have been on their way."""
-        if self.is_current:
-            self.dismiss(ContextPolicy(str(message.option.id)))
+        """Take what was clicked."""
+        self.dismiss(ContextPolicy(str(message.option.id)))
 
     def action_choose(self) -> None:
         """Take what is highlighted."""

@@ -61,9 +61,8 @@ class PromptsScreen(Dialog[SystemPrompt | None]):
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
-        """Take what was clicked; of two quick presses of Enter the first counts."""
-        if self.is_current:
-            self.dismiss(self._prompts[message.option_index])
+        """Take what was clicked."""
+        self.dismiss(self._prompts[message.option_index])
 
     def action_choose(self) -> None:
         """Take what is highlighted."""
