@@ -26,7 +26,7 @@ N_CTX = 4608
 CHUNK_TOKENS = 128
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.8, top_k=20)
 CALIBRATING_TURNS = 3
-PASSIVE_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300"}
+PASSIVE_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
 """What the engine sets for its process; llama.cpp reads it when it is loaded."""
 
 

@@ -17,9 +17,10 @@ from qwen3_chat.errors import EngineError
 _STDIN, _STDOUT = 0, 1
 _ENVIRONMENT = {
     # OpenMP's threads spin while they wait; where another program uses a core, that is 100 times slower.
-    # A few microseconds of it do little harm and spare most of the waits a sleep: two threads gain a half.
+    # A short while of it spares most of the waits a sleep: two threads gain a half. Where they wait for
+    # another program, they slow down enough for the thread guard to see it.
     "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "300",
+    "GOMP_SPINCOUNT": "1000",
     # ggml would start a debugger on itself before it aborts.
     "GGML_NO_BACKTRACE": "1",
 }
