@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.planner import ListDevices
+from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.fit import Machine
 from qwen3_chat.hardware import probe
@@ -26,8 +27,6 @@ N_CTX = 4608
 CHUNK_TOKENS = 128
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.8, top_k=20)
 CALIBRATING_TURNS = 3
-PASSIVE_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
-"""What the engine sets for its process; llama.cpp reads it when it is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class BareLlama:
     """The least there can be: `llama_sampler_sample` and `llama_decode` in a loop."""
 
     def __init__(self, path: Path, job: Job) -> None:
-        os.environ.update(PASSIVE_WAITING)
+        os.environ.update(ENVIRONMENT)
         from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
         from qwen3_chat.engine.worker.render import ChatTemplate

@@ -15,7 +15,7 @@ from qwen3_chat.engine.worker.outbox import Outbox
 from qwen3_chat.errors import EngineError
 
 _STDIN, _STDOUT = 0, 1
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # OpenMP's threads spin while they wait; where another program uses a core, that is 100 times slower.
     # A short while of it spares most of the waits a sleep: two threads gain a half. Where they wait for
     # another program, they slow down enough for the thread guard to see it.
@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     # ggml would start a debugger on itself before it aborts.
     "GGML_NO_BACKTRACE": "1",
 }
+"""What llama.cpp and OpenMP read when they are loaded."""
 
 
 def main(log_path: Path) -> None:
@@ -34,7 +35,7 @@ def main(log_path: Path) -> None:
     log.take_over_output()
     inbox, outbox = Inbox(source), Outbox(target)
     inbox.start()
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     try:
         _work(inbox, outbox, log)
     except (ImportError, OSError, RuntimeError, EngineError) as error:
