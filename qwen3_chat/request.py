@@ -50,11 +50,12 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine offers."""
+    """What an engine offers; `ends_thinking`: a running reply can be told to answer now."""
 
     soft_switch: bool
     hard_switch: bool
     thinking_budget: bool
+    ends_thinking: bool
     tools: bool
     exact_counts: bool
     continues_prefix: bool

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from environment import Environment, ready
+from environment import ROOT, Environment, ready
 from speech import t
 
 # what a developer has set for the app or its downloads must not change what the tests see
@@ -44,8 +44,9 @@ def checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
         Check("ruff format", ("ruff", "format", "--check", "--quiet")),
         Check("ruff check", ("ruff", "check", "--quiet")),
         Check("mypy", ("mypy",)),
-        Check("lint-imports", ("lint-imports", "--no-logo")),
+        Check("lint-imports", ("lint-imports", "--no-logo", "--no-cache")),
         *programs,
+        Check("Qwen3's vocabulary", ("python", "scripts/qwen3_vocabulary.py"), downloads=True),
         Check("pytest", ("pytest", *selected, *pytest_arguments)),
     ]
 
@@ -59,6 +60,7 @@ def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     }
     nowhere = "http://127.0.0.1:9"  # the discard port: a request that no test meant fails at once
     return kept | {
+        **caches(ROOT, home),
         "HOME": str(home),
         "USERPROFILE": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
@@ -70,6 +72,18 @@ def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
         "COLORTERM": "truecolor",
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), nowhere),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost,::1"),
+    }
+
+
+def caches(root: Path, home: Path) -> dict[str, str]:
+    """Say where the tools keep their caches: in the checkout, or in the home where that can't be written."""
+    if os.access(root, os.W_OK):
+        return {}
+    return {
+        "RUFF_CACHE_DIR": str(home / "ruff"),
+        "MYPY_CACHE_DIR": str(home / "mypy"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "-p no:cacheprovider",
     }
 
 

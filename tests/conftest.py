@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import qwen3_vocabulary as qwen3_vocabulary_file
 
 # The same examples in every run: what passes here passes elsewhere.
 settings.register_profile("same", derandomize=True)
@@ -18,14 +21,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 REPOSITORY = Path(__file__).parent.parent
 
+PATIENCE_S = 300
+"""How long a test waits in vain for what must come: a third of a core needs far less."""
+
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real tokenizer and template, kept outside the repository; without them a test is skipped."""
-    folder = REPOSITORY.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("needs the real Qwen3 vocabulary in ../shared/data")
-    return folder
+def qwen3_vocabulary() -> Path:
+    """A GGUF file with Qwen3's own tokens and chat template, which `scripts/test` makes."""
+    if not qwen3_vocabulary_file.VOCABULARY.is_file():
+        pytest.skip("needs Qwen3's vocabulary, which python3 scripts/test fetches")
+    return qwen3_vocabulary_file.VOCABULARY
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in a line what was skipped, and why."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        parts = [f"{reason} ({count})" for reason, count in reasons.most_common()]
+        terminalreporter.write_line(f"skipped: {'; '.join(parts)}")
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ async def play(script: Sequence[Step]) -> AsyncGenerator[EngineEvent, None]:
 class FakeEngine:
     """Plays one script of events per reply; an `asyncio.Event` in a script is waited for."""
 
-    capabilities = Capabilities(True, True, True, True, True, True)
+    capabilities = Capabilities(True, True, True, True, True, True, True)
 
     def __init__(
         self,

@@ -23,8 +23,7 @@ from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_of
 from qwen3_chat.ui.screens.chat import ChatScreen
 from qwen3_chat.ui.themes import load_themes
-
-PATIENCE_S = 60
+from tests.conftest import PATIENCE_S
 
 
 class Harness:

@@ -74,6 +74,7 @@ class LocalEngine:
             soft_switch=True,
             hard_switch=True,
             thinking_budget=True,
+            ends_thinking=True,
             tools=True,
             exact_counts=True,
             continues_prefix=True,

@@ -11,6 +11,7 @@ from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, Think
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply import ReplyFacts
+from qwen3_chat.engine.remote.requests import BUDGET_MESSAGE
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
 
@@ -143,6 +144,11 @@ def replied(heard: Heard) -> ChatMessage:
 def stopped_for(heard: Heard, *reasons: StopReason) -> bool:
     """Tell whether a reply ended for one of some reasons."""
     return heard.end is not None and heard.end.stop_reason in reasons
+
+
+def n_thought(heard: Heard) -> int:
+    """Count the characters of thinking without the words by which a budget ends it."""
+    return len(heard.reasoning.replace(BUDGET_MESSAGE.strip(), ""))
 
 
 def going_on(request: ChatRequest, heard: Heard) -> ChatRequest:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from conformance.bench import MOST_TOKENS, QUESTION, Bench, Talk, require, stopped_for
+from conformance.bench import MOST_TOKENS, QUESTION, Bench, Talk, n_thought, require, stopped_for
 from conformance.features import Cell, Feature
 from conformance.replies import Heard
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
-from qwen3_chat.engine.remote.requests import BUDGET_MESSAGE
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 LONG_TOKENS, WORDS_A_TURN = 450, 40
@@ -88,7 +87,7 @@ async def tokens_are_counted_before_they_are_sent(bench: Bench) -> None:
 
 async def thinking_keeps_within_its_budget(bench: Bench) -> None:
     free, limited = await _with_budget(bench, BUDGET_TOKENS)
-    is_limited = _n_thought(limited) < _n_thought(free)
+    is_limited = n_thought(limited) < n_thought(free)
     require(is_limited == bench.brooder.capabilities.thinking_budget, "a budget counts where there is one")
     bench.note_offered(Feature.BUDGET, is_limited)
 
@@ -96,7 +95,7 @@ async def thinking_keeps_within_its_budget(bench: Bench) -> None:
 async def a_budget_of_nothing_leaves_an_answer(bench: Bench) -> None:
     free, limited = await _with_budget(bench, 0)
     if bench.brooder.capabilities.thinking_budget:
-        require(_n_thought(limited) < _n_thought(free), "no budget, next to no thinking")
+        require(n_thought(limited) < n_thought(free), "no budget, next to no thinking")
 
 
 async def a_large_budget_changes_nothing(bench: Bench) -> None:
@@ -137,11 +136,6 @@ async def a_chat_that_is_too_long_is_refused(bench: Bench) -> None:
     require(heard.failure, "what does not fit can't be answered")
     key = heard.failure.key if heard.failure else ""
     bench.note_offered(Feature.TOO_LONG, key != "remote.no_reply_at_all")
-
-
-def _n_thought(heard: Heard) -> int:
-    """Count the characters of thinking without the words by which a budget ends it."""
-    return len(heard.reasoning.replace(BUDGET_MESSAGE.strip(), ""))
 
 
 async def _with_budget(bench: Bench, tokens: int) -> tuple[Heard, Heard]:

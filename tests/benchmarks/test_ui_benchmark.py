@@ -7,7 +7,6 @@ from benchmarks.ui_streams import TEXTS
 
 
 @pytest.mark.full
-@pytest.mark.timeout(300)
 def test_every_side_and_every_stream_is_in_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         ui.main(["--answers", "3", "--rounds", "2", "--widgets", "1", "--tokens", "800", "--starts", "1"])

@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.e2e.conftest import Program
 
-PATIENCE_S = 60
 POLL_S = 0.05
 
 

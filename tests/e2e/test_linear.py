@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.e2e.conftest import Program
 from tests.e2e.terminal import opened
 
@@ -19,7 +20,7 @@ def test_the_whole_chat_works_through_plain_lines(program_zh: Program) -> None:
         env={**program_zh.environment, "ACCESSIBLE": "1"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -17,8 +17,9 @@ from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.ui.turn_view import Phase
+from tests.conftest import PATIENCE_S
 from tests.e2e.conftest import Program
-from tests.e2e.terminal import PATIENCE_S, opened
+from tests.e2e.terminal import opened
 from tests.harness import Harness, open_app
 
 

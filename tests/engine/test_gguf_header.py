@@ -182,8 +182,8 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         read_file(tmp_path / "none.gguf")
 
 
-def test_the_real_vocabulary_is_read(shared_data: Path) -> None:
-    path = shared_data / "qwen3-vocab.gguf"
+def test_the_real_vocabulary_is_read(qwen3_vocabulary: Path) -> None:
+    path = qwen3_vocabulary
     found = read_file(path)
     assert found.metadata["tokenizer.ggml.tokens"] is None
     assert found.text("tokenizer.chat_template").startswith("{%- if tools %}")

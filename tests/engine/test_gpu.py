@@ -32,7 +32,6 @@ SPARE_MIB = 2_800
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not LIBRARIES.is_dir(), reason="needs python3 scripts/build_vulkan_llama"),
 ]
 

@@ -147,7 +147,6 @@ async def test_no_memory_at_all_is_said_in_a_sentence(
 
 
 @pytest.mark.full
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
 @pytest.mark.parametrize("spare_mib", [1_100, 350, 150, 60])
 async def test_whatever_memory_there_is_a_reply_comes_or_a_sentence(

@@ -17,7 +17,6 @@ N_CTX = 8_192
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it"),
 ]
 

@@ -15,7 +15,7 @@ from qwen3_chat.fit.memory import ContextSpec, compute_bytes, kv_bytes
 from qwen3_chat.fit.placement import PROGRAM_BYTES, cpu_plan
 from qwen3_chat.request import KvType
 from qwen3_chat.sizes import GIB, MIB
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE_S, REPOSITORY
 from tests.fit import hollow_gguf
 
 SHAPES = ["0.6B", "1.7B", "4B", "8B", "14B", "32B", "30B-A3B", "235B-A22B"]
@@ -34,7 +34,7 @@ def ask(file: Path, what: str, contexts: list[ContextSpec]) -> list[dict[str, fl
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE_S,
         check=True,
     )
     answers: list[dict[str, float]] = json.loads(finished.stdout)

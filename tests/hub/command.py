@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import PATIENCE_S
 from tests.conftest import REPOSITORY as CHECKOUT
 from tests.hub.fake_hub import FakeHub
 
@@ -78,5 +79,5 @@ class Outcome:
 
 def ended(process: subprocess.Popen[str]) -> Outcome:
     """Wait for the end."""
-    stdout, stderr = process.communicate(timeout=100)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     return Outcome(process.returncode, stdout, stderr)

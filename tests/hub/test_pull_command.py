@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.hub.command import Command, ended
 from tests.hub.conftest import NAME, PAYLOAD, REPOSITORY
 from tests.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall, Status, sha256
@@ -162,7 +163,7 @@ def test_a_terminal_gets_a_bar(command: Command, fake: FakeHub) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert shown.returncode == 0
@@ -189,7 +190,7 @@ def test_a_small_file_system_is_said_before_a_byte_is_fetched(command: Command, 
         env=command.environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (outcome.returncode, fake.downloads) == (1, [])

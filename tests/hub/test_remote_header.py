@@ -110,5 +110,5 @@ def test_a_repository_is_listed_with_what_fits(fake: FakeHub, tmp_path: Path) ->
 
 
 @pytest.mark.full
-def test_the_header_with_the_real_vocabulary_is_read_from_the_disk(shared_data: Path) -> None:
-    assert read_file(shared_data / "qwen3-vocab.gguf").architecture == "qwen3"
+def test_the_header_with_the_real_vocabulary_is_read_from_the_disk(qwen3_vocabulary: Path) -> None:
+    assert read_file(qwen3_vocabulary).architecture == "qwen3"

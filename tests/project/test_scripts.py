@@ -268,6 +268,17 @@ def test_tests_see_no_real_home_and_no_setting_of_the_app(tmp_path: Path) -> Non
     assert not {"HF_TOKEN", "QWEN3_CHAT_HOME"} & environ.keys()
 
 
+def test_a_checkout_that_may_not_be_written_gets_no_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, home = tmp_path / "root", tmp_path / "home"
+    assert checks.caches(root.parent, home) == {}
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    moved = checks.caches(root, home)
+    assert moved["MYPY_CACHE_DIR"].startswith(str(home))
+    assert "no:cacheprovider" in moved["PYTEST_ADDOPTS"]
+
+
 @pytest.mark.parametrize("name", ["chat", "test", "bench", "old_python.py"])
 def test_what_an_old_python_reads_parses_on_it(name: str) -> None:
     ast.parse((SCRIPTS / name).read_text("utf-8"), feature_version=(3, 8))

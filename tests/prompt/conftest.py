@@ -46,8 +46,8 @@ def opened(path: Path) -> Iterator[OpenVocab]:
 
 
 @pytest.fixture(scope="session")
-def qwen3(shared_data: Path) -> Iterator[OpenVocab]:
-    yield from opened(shared_data / "qwen3-vocab.gguf")
+def qwen3(qwen3_vocabulary: Path) -> Iterator[OpenVocab]:
+    yield from opened(qwen3_vocabulary)
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +58,8 @@ def demo(demo_gguf: Path) -> Iterator[OpenVocab]:
 
 
 @pytest.fixture(scope="session")
-def qwen3_source(shared_data: Path) -> str:
-    return (shared_data / "Qwen-Qwen3-0.6B.jinja").read_text(encoding="utf-8")
+def qwen3_source(qwen3: OpenVocab) -> str:
+    return qwen3.chat_template
 
 
 @pytest.fixture(scope="session")

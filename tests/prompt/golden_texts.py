@@ -15,10 +15,10 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from qwen3_chat.chat import Role
+from qwen3_vocabulary import TEMPLATE
 from tests.prompt.conversations import CONVERSATIONS, Conversation
 
 FOLDER = Path(__file__).parent / "goldens"
-QWEN3_TEMPLATE = Path(__file__).parents[3] / "shared" / "data" / "Qwen-Qwen3-0.6B.jinja"
 
 
 def golden_text(name: str) -> str:
@@ -53,7 +53,7 @@ def render_plainly(source: str, conversation: Conversation) -> str:
 
 
 def write_goldens() -> None:
-    source = QWEN3_TEMPLATE.read_text(encoding="utf-8")
+    source = TEMPLATE.read_text(encoding="utf-8")
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.txt"):
         old.unlink()

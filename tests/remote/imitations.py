@@ -19,18 +19,20 @@ ANSWERED = "There are **3** r's. 草莓 🍓"
 CALL = {"name": "weather", "arguments": '{"city": "杭州"}'}
 MODEL = "Qwen/Qwen3-8B"
 TOO_LONG = 20_000
+NO_LIMIT = TOO_LONG
 START_ID = 151644
 
 _OWNERS = {
     ServerKind.VLLM: "vllm",
     ServerKind.SGLANG: "sglang",
     ServerKind.LLAMA_SERVER: "llamacpp",
+    ServerKind.LLAMA_CPP_PYTHON: "me",
     ServerKind.OLLAMA: "library",
     ServerKind.LM_STUDIO: "organization_owner",
     ServerKind.DASHSCOPE: "system",
     ServerKind.OPENAI: "someone",
 }
-_TELLS_USAGE = set(ServerKind) - {ServerKind.OPENAI}
+_TELLS_USAGE = set(ServerKind) - {ServerKind.OPENAI, ServerKind.LLAMA_CPP_PYTHON}
 _PARSES = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
 _REFUSALS = {
     ServerKind.VLLM: {"message": "This model's maximum context length is 40960 tokens.", "code": 400},
@@ -133,6 +135,8 @@ class Imitation:
         assert isinstance(messages, list)
         newest = str([message for message in messages if message["role"] == "user"][-1]["content"])
         is_cut = self.kind is ServerKind.OLLAMA and body.get("truncate") is not False  # without a word
+        if len(newest) > TOO_LONG and self.kind is ServerKind.LLAMA_CPP_PYTHON:
+            return Reply([])  # it breaks off before its first chunk
         if len(newest) > TOO_LONG and not is_cut:
             refusal = {"error": _REFUSALS[self.kind]}
             return json_reply(refusal, 400)
@@ -140,12 +144,24 @@ class Imitation:
         is_ollama = self.kind is ServerKind.OLLAMA
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
         pieces: list[Piece] = [f"{text}\n".encode() if is_ollama else event(text.encode()) for text in texts]
-        if "on and on" in newest:  # a reply that goes on until the client leaves, or wants an answer
+        if "on and on" in newest and _limit(body) == NO_LIMIT:
             self.waits = asyncio.Event()
-            n_first = 3 if is_ollama else 4
-            rest = pieces[n_first:] if self.kind is ServerKind.LLAMA_SERVER else []
-            return Reply([*pieces[:n_first], self.waits, *rest])
+            return Reply([*self._endless(pieces, thinks=self._thinks(body))])
         return Reply(pieces if is_ollama else [*pieces, DONE])
+
+    def _endless(self, pieces: list[Piece], *, thinks: bool) -> list[Piece]:
+        """Have a reply go on until the client leaves, or wants an answer where it can ask for one."""
+        match self.kind:
+            case ServerKind.LLAMA_SERVER:
+                n_opening = 2  # the role, and how far the prompt is read
+                n_thinking = len(THINKING) if thinks else 0
+                return [*pieces[: n_opening + 2], self.waits, *pieces[n_opening + n_thinking :]]
+            case ServerKind.LLAMA_CPP_PYTHON:  # the thinking ends, the answer doesn't
+                return [*pieces[:-1], self.waits]
+            case ServerKind.OLLAMA:
+                return [*pieces[:3], self.waits]
+            case _:
+                return [*pieces[:4], self.waits]
 
     def _thinks(self, body: dict[str, object]) -> bool:
         template = body.get("chat_template_kwargs")
@@ -245,7 +261,7 @@ def _latest_tag(body: dict[str, object]) -> str:
 def _limit(body: dict[str, object]) -> int:
     options = body.get("options")
     limit = options.get("num_predict") if isinstance(options, dict) else body.get("max_tokens")
-    return limit if isinstance(limit, int) else TOO_LONG
+    return limit if isinstance(limit, int) else NO_LIMIT
 
 
 def _ends_with_result(body: dict[str, object]) -> bool:

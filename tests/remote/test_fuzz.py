@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 
@@ -127,7 +126,5 @@ async def test_no_stream_made_by_chance_breaks_a_turn_or_loses_text() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(900)
 async def test_ten_thousand_streams_made_by_chance_break_no_turn() -> None:
-    async with asyncio.timeout(850):
-        await check(N_CASES_FULL)
+    await check(N_CASES_FULL)

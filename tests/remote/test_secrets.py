@@ -78,7 +78,6 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.timeout(300)
 async def test_no_secret_of_a_profile_shows_anywhere(
     program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

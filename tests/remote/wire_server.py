@@ -43,12 +43,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, in the pieces in which it is sent; an event among them is waited for."""
+    """An answer, in the pieces in which it is sent, each after a pause; an event among them is waited for."""
 
     pieces: Sequence[Piece] = ()
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "text/event-stream"
+    pause_s: float = 0
 
 
 def json_reply(value: object, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
@@ -72,11 +73,14 @@ class WireServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request; the connection closes afterwards."""
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                request = await _read(reader)
-                self.requests.append(request)
-                self.arrivals.put_nowait(request)
-                await self._answer(self.handler(request), reader, writer)
+            request = await _read(reader)
+            self.requests.append(request)
+            self.arrivals.put_nowait(request)
+            await self._answer(self.handler(request), reader, writer)
+        except ConnectionError:
+            self.left.set()
+        except asyncio.IncompleteReadError:
+            pass
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -97,6 +101,7 @@ class WireServer:
             match piece:
                 case bytes():
                     if piece:
+                        await asyncio.sleep(reply.pause_s)
                         writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                         await writer.drain()
                 case asyncio.Event():

@@ -13,6 +13,7 @@ from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEv
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.store import Store
 from qwen3_chat.store.records import ChatOptions
+from tests.conftest import PATIENCE_S
 from tests.fakes import REPLY, FakeEngine, finished
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
@@ -136,7 +137,7 @@ async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store:
     never = asyncio.Event()
     session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
     other = asyncio.create_task(all_of(session.send("Go")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while session.chat is None or not any(  # noqa: ASYNC110 - the store tells nobody
             m.message.content == "Half" for m in await store.branch(session.chat.id)
         ):

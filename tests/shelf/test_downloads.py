@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.shelf import Download, Downloads, Phase
+from tests.conftest import PATIENCE_S
 from tests.hub.conftest import NERVOUS
 from tests.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall
 from tests.shelf.desks import FILE, REPOSITORY, SMALL, downloads_from
@@ -40,7 +41,7 @@ async def reached(downloads: Downloads, holds: Callable[[Download], bool]) -> Do
     downloads.listeners.append(look)
     for state in downloads.states.values():
         look(state)
-    return await asyncio.wait_for(found, 100)
+    return await asyncio.wait_for(found, PATIENCE_S)
 
 
 def start(downloads: Downloads) -> None:

@@ -91,7 +91,6 @@ def test_a_long_answer_is_settled_but_for_its_last_block() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(900)
 def test_thousands_of_hostile_documents_in_pieces_look_like_the_whole() -> None:
     for seed in range(4000):
         source = random.Random(seed)

@@ -175,7 +175,6 @@ async def agree(app: Harness) -> None:
     assert (chat.toggle, chat.system, chat.title) == (session.toggle, session.system, session.chat.title)
 
 
-@pytest.mark.timeout(120)
 async def test_200_random_actions_leave_screen_session_and_store_in_agreement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +182,6 @@ async def test_200_random_actions_leave_screen_session_and_store_in_agreement(
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [7])
 async def test_1000_random_actions_leave_screen_session_and_store_in_agreement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -127,11 +127,13 @@ class RemoteEngine:
     async def end_thinking(self) -> None:
         """Have the running reply stop thinking and answer now, where the server can do that."""
         reply, put = self._reply, self._put
-        if reply is None or put is None or not reply.in_reasoning:
+        if reply is None or put is None:
             return
         served = await self._known()
-        if not TRAITS[served.kind].ends_thinking:
+        if not self.capabilities.ends_thinking:  # said in the answer too: what is gathered may be behind
             put(Notice("remote.thinks_on", {"server": served.server}))
+            return
+        if not reply.in_reasoning:
             return
         url = f"{self._settings.endpoint.api}/chat/completions/control"
         body = {"id": reply.reply_id, "model": served.model_id, "action": "reasoning_end"}

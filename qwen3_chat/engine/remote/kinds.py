@@ -66,6 +66,7 @@ class Traits:
             soft_switch=True,
             hard_switch=self.switch is not Switch.TAG,
             thinking_budget=self.budget_field is not None,
+            ends_thinking=self.ends_thinking,
             tools=True,
             exact_counts=self.counts,
             continues_prefix=self.continues,

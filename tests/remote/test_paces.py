@@ -1,0 +1,98 @@
+"""The thirty conversations find the same however fast a model writes."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from conformance.bench import Bench
+from conformance.features import Cell, Feature, documented
+from qwen3_chat.engine.remote import Patience
+from qwen3_chat.servers import ServerKind
+from tests.remote.imitations import Imitation
+from tests.remote.talking import talking_to
+from tests.remote.test_conformance import README, found
+from tests.remote.wire_server import Handler, Piece, Reply, Request, running
+
+TOKEN_A_SECOND_S = 1.0
+SETTLING_S = 0.002
+"""How long the loop listens for bytes on their way before it decides that nothing but time can happen."""
+
+
+class SkippingSelector(selectors.DefaultSelector):
+    """Waits for sockets; where none has anything, time moves on to the next timer at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready; skip the rest of the wait where nothing is."""
+        if timeout is None or timeout <= SETTLING_S:
+            return super().select(timeout)
+        ready = super().select(SETTLING_S)
+        if not ready:
+            self.skipped_s += timeout - SETTLING_S
+        return ready
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """An event loop in which nobody waits: what is a minute to its timers takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._skipping = SkippingSelector()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        """Return the time that its timers live in, in seconds."""
+        return super().time() + self._skipping.skipped_s
+
+
+def at_once(reply: Reply) -> Reply:
+    """Send as many pieces as there are in one, as a model does that is faster than its reader."""
+    pieces: list[Piece] = []
+    for piece in reply.pieces:
+        match pieces, piece:
+            case [*_, bytes() as before], bytes():
+                pieces[-1] = before + piece
+            case _:
+                pieces.append(piece)
+    return replace(reply, pieces=pieces)
+
+
+def a_token_a_second(reply: Reply) -> Reply:
+    return replace(reply, pause_s=TOKEN_A_SECOND_S)
+
+
+def paced(handler: Handler, pace: Callable[[Reply], Reply]) -> Handler:
+    def handle(request: Request) -> Reply:
+        reply = handler(request)
+        return pace(reply) if reply.content_type == "text/event-stream" else reply
+
+    return handle
+
+
+async def table(kind: ServerKind, pace: Callable[[Reply], Reply]) -> dict[Feature, Cell]:
+    async with (
+        running(paced(Imitation(kind), pace)) as wire,
+        talking_to(wire.url, kind, patience=Patience()) as engine,
+    ):
+
+        async def stopped() -> None:
+            await wire.left.wait()
+            wire.left.clear()
+
+        return dict(await found(Bench.of(engine, stopped)))
+
+
+@pytest.mark.parametrize("pace", [at_once, a_token_a_second])
+@pytest.mark.parametrize("kind", list(ServerKind))
+def test_the_table_does_not_depend_on_how_fast_a_model_writes(
+    kind: ServerKind, pace: Callable[[Reply], Reply]
+) -> None:
+    with asyncio.Runner(loop_factory=SkippingLoop) as runner:
+        assert runner.run(table(kind, pace)) == documented(README)[kind]
