@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.cli.servers import load_profiles
+from qwen3_chat.config import load_settings
 from qwen3_chat.errors import ConfigError, Qwen3ChatError
-from qwen3_chat.servers import Endpoint, ServerProfile
+from qwen3_chat.servers import Endpoint, Profiles, ServerProfile, read_profiles
 from qwen3_chat.session import ServedModel
 from qwen3_chat.shelf import ServerRow
 from qwen3_chat.texts import t
@@ -31,6 +31,12 @@ class _Named:
     name: str
     profile: ServerProfile | None = None
     problem: str = ""
+
+
+def load_profiles(settings_file: Path) -> Profiles:
+    """Read the servers that the user has named."""
+    loaded = load_settings(settings_file)
+    return read_profiles(loaded.settings.servers, loaded.problem)
 
 
 async def server_rows(settings_file: Path, started: ModelChoice) -> AsyncGenerator[Sequence[ServerRow], None]:

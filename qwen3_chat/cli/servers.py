@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.config import load_settings
+from qwen3_chat.cli.server_rows import load_profiles
 from qwen3_chat.engine import Engine
-from qwen3_chat.servers import Endpoint, Profiles, ServerProfile, read_profiles, server_kind
+from qwen3_chat.servers import Endpoint, Profiles, ServerProfile, server_kind
 
 if TYPE_CHECKING:
     from qwen3_chat.engine.remote import RemoteEngine
-
-
-def load_profiles(settings_file: Path) -> Profiles:
-    """Read the servers that the user has named."""
-    loaded = load_settings(settings_file)
-    return read_profiles(loaded.settings.servers, loaded.problem)
 
 
 def served_engine(choice: ModelChoice, settings_file: Path) -> Engine:

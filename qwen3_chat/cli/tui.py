@@ -13,7 +13,7 @@ from qwen3_chat.cli.build import open_runtime
 from qwen3_chat.cli.engine_notices import EngineNotices
 from qwen3_chat.cli.model_desk import make_desk
 from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.cli.servers import load_profiles
+from qwen3_chat.cli.server_rows import load_profiles
 from qwen3_chat.config import load_settings, paths_from
 from qwen3_chat.config.kept import KeptSettings
 from qwen3_chat.errors import UsageError

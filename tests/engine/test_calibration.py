@@ -18,9 +18,8 @@ from qwen3_chat.engine.calibrating import calibrate
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local import LocalEngine
 from qwen3_chat.engine.tuning import Aim, Trial, Tuning, TuningFile, choose, tuned
-from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.calibration import Calibration, Course, Subject
-from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.engine.worker.tuner import (

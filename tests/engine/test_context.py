@@ -8,8 +8,8 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from qwen3_chat.chat import SamplingParams
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.context import AbortedError, Context
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.context import Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.log import Log
 from qwen3_chat.engine.worker.model import Model, load

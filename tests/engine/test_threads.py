@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.in_process import forget, opened, reply_to, rest
 from qwen3_chat.engine.worker import cores
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.thread_choice import ThreadChoice
 from qwen3_chat.engine.worker.thread_guard import ThreadGuard
@@ -95,12 +93,11 @@ def test_what_is_tried_holds_the_default_and_every_core(monkeypatch: pytest.Monk
 
 def test_measuring_leaves_everything_as_it_was(model: Model) -> None:
     choice = ThreadChoice((1, 2), 1, 2)
-    measured = replace(model, threads=choice)
     forget(model)
     turn = reply_to(model, ask(said("Hi"), max_tokens=20))
     rest(model, turn)
     before = [list(model.context.tokens), list(model.context.ahead)]
-    try_threads(measured, AbortFlag())
+    try_threads(model.context, choice, AbortFlag())
     assert [model.context.tokens, model.context.ahead] == before
     assert choice.best in (1, 2)
     check_agree(model, reply_to(model, turn.request), turn)
@@ -112,7 +109,7 @@ def test_measuring_ends_when_there_is_something_to_do(model: Model) -> None:
     tokens = list(model.context.tokens)
     abort = AbortFlag()
     abort.hoist()
-    try_threads(replace(model, threads=ThreadChoice((1, 2), 1, 2)), abort)
+    try_threads(model.context, ThreadChoice((1, 2), 1, 2), abort)
     with pytest.raises(AbortedError):
         model.context.time_token_s()
     model.context.watch(AbortFlag())

@@ -6,10 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 
 from qwen3_chat.chat import StopReason, Timings, Usage
-from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.counting import estimated, measure
 from qwen3_chat.engine.remote.failures import said
 from qwen3_chat.engine.remote.kinds import TRAITS, Lack
@@ -17,29 +15,17 @@ from qwen3_chat.engine.remote.probing import probe
 from qwen3_chat.engine.remote.reply import ReplyFacts, ReplyReader
 from qwen3_chat.engine.remote.requests import chat_body
 from qwen3_chat.engine.remote.served_model import ServedModel
+from qwen3_chat.engine.remote.state import RemoteSettings
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
-from qwen3_chat.engine.remote.transport import Patience, Transport
+from qwen3_chat.engine.remote.transport import Transport
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
-from qwen3_chat.servers import Endpoint, ServerKind
+from qwen3_chat.servers import ServerKind
 
 LOAD_CANCELLED = "engine.load_cancelled"
 
 Put = Callable[[EngineEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteSettings:
-    """Which server, and what is not left to it: None lets it tell; `name` is what the user calls it."""
-
-    endpoint: Endpoint
-    model: str | None = None
-    kind: ServerKind | None = None
-    access: Access = field(default_factory=Access)
-    n_ctx: int | None = None
-    patience: Patience = field(default_factory=Patience)
-    name: str = ""
 
 
 class RemoteEngine:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
-from qwen3_chat.engine.remote.engine import RemoteSettings
+from qwen3_chat.engine.remote.access import Access
 from qwen3_chat.engine.remote.kinds import TRAITS, Lack
 from qwen3_chat.engine.remote.probing import served_names
 from qwen3_chat.engine.remote.transport import Patience, Transport
 from qwen3_chat.errors import EngineError
+from qwen3_chat.servers import Endpoint, ServerKind
 
 BRIEF = Patience(connect_s=3, question_s=5)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Which server, and what is not left to it: None lets it tell; `name` is what the user calls it."""
+
+    endpoint: Endpoint
+    model: str | None = None
+    kind: ServerKind | None = None
+    access: Access = field(default_factory=Access)
+    n_ctx: int | None = None
+    patience: Patience = field(default_factory=Patience)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ class AbortFlag:
         return ctypes.cast(self._text, ctypes.c_void_p)
 
 
+class AbortedError(Exception):
+    """The abort flag went up; what was evaluated before stays."""
+
+
 def abort_callback(callback_type: Any) -> Any:
     """Return C's `strlen` as a callback: true for a raised flag.
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.context import AbortedError, common_length
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.context import common_length
 from qwen3_chat.engine.worker.model import Model
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.request import ChatRequest

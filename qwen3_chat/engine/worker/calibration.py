@@ -12,8 +12,7 @@ import psutil
 from msgspec.structs import replace
 
 from qwen3_chat.engine.tuning import Aim, Trial, Tuning, best_attention, choose
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.request import KvType
 

@@ -6,16 +6,15 @@ import ctypes
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
-from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag, abort_callback
 from qwen3_chat.engine.worker.batch import Batch
-from qwen3_chat.engine.worker.thread_guard import ThreadGuard
 from qwen3_chat.errors import EngineError
 
 MOST_OUTPUTS = 8
@@ -24,10 +23,6 @@ MOST_OUTPUTS = 8
 _LIVE, _AHEAD, _LEFT, _SPARE = range(4)
 _NO_ROOM, _ABORTED = 1, 2  # of llama_decode
 _TIMED_TOKENS = 5
-
-
-class AbortedError(Exception):
-    """The abort flag went up; what was evaluated before stays."""
 
 
 class Context:
@@ -44,8 +39,8 @@ class Context:
         """What a cell's content depends on besides the tokens."""
         self.may_go = False
         """Whether the chat needs no cells once another one begins: each cell costs time with every token."""
-        self.guard: ThreadGuard | None = None
-        """What decides on threads while a reply is written."""
+        self.guard: Callable[[float], int | None] | None = None
+        """Called with the time of each token of a reply; returns the number of threads to go on with."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
         self._sequences: list[list[int]] = [[], [], [], []]
         self._chunk_tokens = chunk_tokens
@@ -212,7 +207,7 @@ class Context:
         self._sequences[_LIVE].append(token)
         if status:
             self._check(status, _LIVE)
-        if self.guard and (n_threads := self.guard.note(time.perf_counter() - begun_s)):
+        if self.guard and (n_threads := self.guard(time.perf_counter() - begun_s)):
             self.set_threads(n_threads, n_threads)
 
     def append_with_guess(self, token: int, guess: Sequence[int]) -> None:

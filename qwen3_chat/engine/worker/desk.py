@@ -8,9 +8,8 @@ from contextlib import suppress
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker import model
-from qwen3_chat.engine.worker.abort import AbortFlag
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.ahead import evaluate_ahead
-from qwen3_chat.engine.worker.context import AbortedError
 from qwen3_chat.engine.worker.ggml import list_devices
 from qwen3_chat.engine.worker.inbox import Inbox, Job, Question
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -104,7 +103,7 @@ class Desk:
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
         load_s, self._load_s = self._load_s, 0.0
         loaded = self._loaded()
-        loaded.context.guard = ThreadGuard(loaded.threads) if loaded.threads else None
+        loaded.context.guard = ThreadGuard(loaded.threads).note if loaded.threads else None
         reply = Reply(loaded, request, job, load_s)
         if request.chat_id is None:
             yield from reply.events()
@@ -139,8 +138,10 @@ class Desk:
             return
         with self._inbox.idle() as abort:
             try:
-                evaluate_ahead(self._loaded(), reply.request, reply.message(), reply.stop_reason, abort)
-                try_threads(self._loaded(), abort)
+                loaded = self._loaded()
+                evaluate_ahead(loaded, reply.request, reply.message(), reply.stop_reason, abort)
+                if loaded.threads is not None:
+                    try_threads(loaded.context, loaded.threads, abort)
                 self._calibrate_in_idle_time(abort)
             except AbortedError:
                 return

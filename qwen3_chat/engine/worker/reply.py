@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, Usage
-from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.abort import AbortedError
 from qwen3_chat.engine.worker.deltas import Deltas
 from qwen3_chat.engine.worker.guessing import Guessing
 from qwen3_chat.engine.worker.inbox import Job

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from math import inf
 
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.context import AbortedError
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.context import Context
+from qwen3_chat.engine.worker.thread_choice import ThreadChoice
 
 _PATIENCE_TOKENS = 10
 """What takes longer than so many tokens of another candidate is not measured to its end."""
 
 
-def try_threads(model: Model, abort: AbortFlag) -> None:
+def try_threads(context: Context, choice: ThreadChoice, abort: AbortFlag) -> None:
     """Time each candidate, then go on with the best; interrupted, with the best so far.
 
     Raises:
         EngineError: llama.cpp could not decode.
     """
-    context, choice = model.context, model.threads
-    if choice is None or len(choice.candidates) < 2:
+    if len(choice.candidates) < 2:
         return
     context.watch(abort)
     try:

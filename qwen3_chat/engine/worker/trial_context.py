@@ -15,8 +15,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
-from qwen3_chat.engine.worker.abort import AbortFlag, abort_callback
-from qwen3_chat.engine.worker.context import AbortedError
+from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag, abort_callback
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import KvType
 
