@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
+from pathlib import Path
 
 from qwen3_chat.cli.build import open_runtime
 from qwen3_chat.cli.interrupts import interrupts_stop
@@ -35,7 +35,7 @@ def run_linear(choice: ModelChoice, chat: str | None) -> int:
 
 
 async def _run(choice: ModelChoice, chat: str | None) -> int:
-    from qwen3_chat.ui.exporting import export_session
+    from qwen3_chat.export import ThinkingStyle, export_to_folder
 
     paths = paths_from()
     loaded = load_settings(paths.settings_file)
@@ -46,7 +46,11 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     async with open_runtime(choice, settings, paths, chat) as runtime:
         session = runtime.session
         folder = settings.exports or paths.exports
-        export = partial(export_session, session, folder, settings.export_thinking)
+        thinking = ThinkingStyle(settings.export_thinking)
+
+        def export() -> Path | None:
+            return session.chat and export_to_folder(session.chat, session.messages, folder, thinking)
+
         await Conversation(session, runtime.store, narrator, _ask, interrupts_stop, export).run()
     return 0
 

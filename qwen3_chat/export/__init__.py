@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import tzinfo
-from typing import Final
+from pathlib import Path
 
-from qwen3_chat.export import html, json_file, markdown, plain_text
 from qwen3_chat.export.file_names import default_file_name
 from qwen3_chat.export.kinds import ExportFormat, ThinkingStyle
 from qwen3_chat.export.writer import write_transcript
 from qwen3_chat.store.records import Chat, StoredMessage
 
-__all__ = ["ExportFormat", "ThinkingStyle", "default_file_name", "render", "write_transcript"]
-
-_Renderer = Callable[[Chat, Sequence[StoredMessage], ThinkingStyle, tzinfo | None], str]
-_RENDERERS: Final[dict[ExportFormat, _Renderer]] = {
-    ExportFormat.MARKDOWN: markdown.render,
-    ExportFormat.HTML: html.render,
-    ExportFormat.JSON: json_file.render,
-    ExportFormat.TEXT: plain_text.render,
-}
+__all__ = [
+    "ExportFormat",
+    "ThinkingStyle",
+    "default_file_name",
+    "export_to_folder",
+    "render",
+    "write_transcript",
+]
 
 
 def render(
@@ -30,5 +29,36 @@ def render(
     thinking: ThinkingStyle = ThinkingStyle.FOLDED,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return a branch of a chat as one text; dates are told in `zone`, by default the machine's own."""
-    return _RENDERERS[format](chat, messages, thinking, zone)
+    """Return a branch of a chat as one text; dates are given in `zone`, by default the machine's own."""
+    # Imported here: HTML brings a Markdown parser and a highlighter along, which nobody needs at the start.
+    match format:
+        case ExportFormat.MARKDOWN:
+            from qwen3_chat.export.markdown import render as render_markdown
+
+            return render_markdown(chat, messages, thinking, zone)
+        case ExportFormat.HTML:
+            from qwen3_chat.export.html import render as render_html
+
+            return render_html(chat, messages, thinking, zone)
+        case ExportFormat.JSON:
+            from qwen3_chat.export.json_file import render as render_json
+
+            return render_json(chat, messages, thinking, zone)
+        case ExportFormat.TEXT:
+            from qwen3_chat.export.plain_text import render as render_text
+
+            return render_text(chat, messages, thinking, zone)
+
+
+def export_to_folder(
+    chat: Chat, messages: Sequence[StoredMessage], folder: Path, thinking: ThinkingStyle
+) -> Path:
+    """Write a chat as Markdown to a new file in a folder; return where it is.
+
+    Raises:
+        ExportError: the file can't be written.
+    """
+    with suppress(OSError):  # the export itself says where it can't be written
+        folder.mkdir(parents=True, exist_ok=True)
+    text = render(chat, messages, ExportFormat.MARKDOWN, thinking)
+    return write_transcript(folder, text, default_file_name(chat, ExportFormat.MARKDOWN))

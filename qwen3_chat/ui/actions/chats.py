@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from textual import on, work
 
+from qwen3_chat.export import ThinkingStyle, export_to_folder
 from qwen3_chat.session.variants import Versions
 from qwen3_chat.store import SearchHit
 from qwen3_chat.texts import t
 from qwen3_chat.ui.actions.turns import TurnActions
-from qwen3_chat.ui.exporting import export_session
 from qwen3_chat.ui.screens.chats import ChatsScreen
 from qwen3_chat.ui.screens.dialog import ask
 from qwen3_chat.ui.telling import telling
@@ -202,5 +202,7 @@ class ChatActions(TurnActions):
     async def action_export(self) -> None:
         """Write the chat as Markdown beside earlier exports."""
         with telling(self):
-            if path := export_session(self.session, self.exports, self.settings.export_thinking):
+            if self.session.chat is not None:
+                thinking = ThinkingStyle(self.settings.export_thinking)
+                path = export_to_folder(self.session.chat, self.session.messages, self.exports, thinking)
                 self.notify(str(path), title=t("ui.notice.exported"), timeout=10)
