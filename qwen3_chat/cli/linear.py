@@ -49,7 +49,9 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         thinking = ThinkingStyle(settings.export_thinking)
 
         def export() -> Path | None:
-            return session.chat and export_to_folder(session.chat, session.messages, folder, thinking)
+            if session.chat is None:
+                return None
+            return export_to_folder(session.chat, session.messages, folder, thinking)
 
         await Conversation(session, runtime.store, narrator, _ask, interrupts_stop, export).run()
     return 0
