@@ -1,3 +1,3 @@
-"""Talk to Qwen3 on your own machine, in your terminal."""
+"""Qwen3 on the user's own machine, in the terminal."""
 
 __version__ = "0.1.0"

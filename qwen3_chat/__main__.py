@@ -1,4 +1,7 @@
-"""Run the command line with `python -m qwen3_chat`."""
+"""The command line as `python -m qwen3_chat`.
+
+Python runs this file by its name.
+"""
 
 from qwen3_chat.cli import main
 

@@ -1,4 +1,4 @@
-"""What a conversation is made of, as pure values; identity is the store's concern."""
+"""The parts of a conversation as pure values; identity is the store's concern."""
 
 from __future__ import annotations
 

@@ -1,15 +1,6 @@
 """The errors that reach a user; `str(error)` is a sentence in the language in use.
 
-Qwen3ChatError
-├── UsageError          the request itself makes no sense; exit status 2
-├── ModelError          a model file is missing, broken or does not suit
-├── EngineError         the engine could not do what was asked
-│   ├── EngineDied      its process ended by itself
-│   └── Cancelled       the user stopped it
-├── StoreError          chats could not be read or written
-├── HubError            a model could not be fetched
-├── ExportError         a transcript could not be written
-└── ConfigError         the configuration could not be read
+(the tree of classes stays)
 """
 
 from __future__ import annotations

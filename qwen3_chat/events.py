@@ -1,7 +1,7 @@
-"""What happens during a turn, as one union of typed events.
+"""The events of a turn, as one union of types.
 
-They are msgspec structs, not dataclasses: the same values travel between the processes and are what
-`ask --jsonl` prints, one JSON object a line with a `type`.
+They are msgspec structs, not dataclasses: the same values travel between the processes and are what `ask
+--jsonl` prints, one JSON object a line with a `type`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class EngineFailed(Event, frozen=True):
     values: dict[str, str | int | float] = {}
 
     @classmethod
-    def of(cls, error: Qwen3ChatError) -> EngineFailed:
+    def from_error(cls, error: Qwen3ChatError) -> EngineFailed:
         """Return the event that an error ends a stream with."""
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in error.values.items()}
         return cls(error.key, plain)

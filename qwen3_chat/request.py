@@ -1,4 +1,4 @@
-"""What an engine is asked to do, how it counts, what it can do."""
+"""The vocabulary of an engine: requests, token counts, capabilities, load settings, loaded models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class TokenCounts:
     """Tokens of a request: what each message adds to the prompt, and the whole; exact or an estimate."""
 
     per_message: tuple[int, ...]
@@ -69,7 +69,7 @@ class KvType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class PersistenceOptions:
     """What an engine keeps in `folder` from one run to the next.
 
     Evaluated chats take `snapshots_bytes` at most; one is kept where evaluating what is new in it would take

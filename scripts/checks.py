@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from environment import ROOT, Environment, ready
+from environment import ROOT, Environment, prepare_environment
 from speech import t
 
 # what a developer has set for the app or its downloads must not change what the tests see
@@ -36,7 +36,7 @@ class Check(NamedTuple):
     downloads: bool = False
 
 
-def checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
+def list_checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
     """List the checks, quick ones first; pytest comes last so that its closing line stays in sight."""
     selected = ("-m", "") if full else ()  # an empty expression selects all, over the one in pyproject.toml
     programs = [Check("llama.cpp", ("python", "scripts/build_llama_server"), downloads=True)] if full else []
@@ -93,11 +93,11 @@ def main(argv: Sequence[str]) -> int:
         print(t("scripts.test.usage"))
         return 0
     full = "--full" in argv
-    environment = ready(dev=True)
+    environment = prepare_environment(dev=True)
     with _temporary_home() as home:
-        for check in checks([argument for argument in argv if argument != "--full"], full=full):
+        for check in list_checks([argument for argument in argv if argument != "--full"], full=full):
             environ = os.environ if check.downloads else tests_environment(os.environ, home)
-            status = _run(check, environment, environ)
+            status = _run_check(check, environment, environ)
             if status:
                 if check.name != "pytest":  # pytest's own last line says it better
                     print(t("scripts.test.failed", name=check.name), flush=True)
@@ -111,7 +111,7 @@ def _temporary_home() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _run(check: Check, environment: Environment, environ: Mapping[str, str]) -> int:
+def _run_check(check: Check, environment: Environment, environ: Mapping[str, str]) -> int:
     program, *arguments = check.command
     print(f"── {check.name}", flush=True)
     begin_s = time.monotonic()

@@ -22,7 +22,7 @@ _DEV_TABLES = ("dependency-groups",)
 Stamp = dict[str, Any]
 
 
-class Stopped(Exception):
+class EnvironmentUnavailable(Exception):
     """The environment cannot be made ready; `str()` is what to tell the user."""
 
     def __init__(self, sentence: str, status: int = 1) -> None:
@@ -49,19 +49,19 @@ class Environment:
         """Tell whether everything that pyproject.toml asks for is installed here."""
         stamp = self._stamp()
         return bool(stamp) and all(
-            stamp.get(name) == value for name, value in self.wanted(stamp, dev=dev).items()
+            stamp.get(name) == value for name, value in self.expected_stamp(stamp, dev=dev).items()
         )
 
     def prepare(self, *, dev: bool = False) -> None:
-        """Make or repair the environment where needed; raise `Stopped` where that cannot be done."""
+        """Make or repair the environment where needed; raise `EnvironmentUnavailable` where that cannot be done."""
         if self.is_ready(dev=dev):
             return
         self.folder.mkdir(exist_ok=True)
         with self._lock():
             if not self.is_ready(dev=dev):  # a second look: the one who held the lock may have done it
-                self._install(self._make(), dev=dev)
+                self._install(self._create(), dev=dev)
 
-    def become(self, program: str, arguments: Sequence[str]) -> NoReturn:
+    def exec_program(self, program: str, arguments: Sequence[str]) -> NoReturn:
         """Replace this process by a program of the environment."""
         command = [str(self.programs / program), *arguments]
         if os.name == "nt":  # there, exec returns to the shell while the new program still runs
@@ -80,7 +80,7 @@ class Environment:
     def _pyproject(self) -> dict[str, Any]:
         return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
 
-    def wanted(self, stamp: Stamp, *, dev: bool) -> Stamp:
+    def expected_stamp(self, stamp: Stamp, *, dev: bool) -> Stamp:
         """Compute the stamp of a finished installation, given the stamp that is there."""
         pyproject = self._pyproject()
         wanted = {
@@ -96,12 +96,12 @@ class Environment:
     def _lock(self) -> Iterator[None]:
         """Let one process at a time install; the others wait."""
         with open(self.folder / "install.lock", "a") as file:
-            if not _locked(file.fileno(), wait=False):
-                _say("scripts.waiting")
-                _locked(file.fileno(), wait=True)
+            if not _try_lock(file.fileno(), wait=False):
+                _print_text("scripts.waiting")
+                _try_lock(file.fileno(), wait=True)
             yield
 
-    def _make(self) -> Stamp:
+    def _create(self) -> Stamp:
         """Create the environment, anew where it cannot be used; return the stamp to go on from."""
         import shutil
         import subprocess
@@ -113,19 +113,19 @@ class Environment:
             key = self._reason_to_remake(stamp)
             if key is None:
                 return stamp
-            _say(key)
+            _print_text(key)
         if find_spec("ensurepip") is None:
-            raise Stopped(_no_venv())
+            raise EnvironmentUnavailable(_missing_venv_text())
         stamp = {"unfinished": True, "cmake_args": stamp.get("cmake_args", "")}
         for entry in self.folder.iterdir():
             if entry.name != "install.lock":
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        _say("scripts.making", folder=self._shown(self.folder))
+        _print_text("scripts.making", folder=self._relative_path(self.folder))
         self._write_stamp(stamp)
         try:
             venv.create(self.folder, with_pip=True, symlinks=os.name != "nt")
         except subprocess.CalledProcessError:
-            raise Stopped(_no_venv()) from None
+            raise EnvironmentUnavailable(_missing_venv_text()) from None
         return stamp
 
     def _reason_to_remake(self, stamp: Stamp) -> str | None:
@@ -147,12 +147,12 @@ class Environment:
         """Run pip for the package and, for tests, the dev group; the stamp is written when all is done."""
         import time
 
-        from pip_progress import duration
-        from pip_run import PipFailed, run_pip, telling_lines
+        from pip_progress import format_clock_time
+        from pip_run import PipFailed, error_lines, run_pip
 
         begin_s = time.monotonic()
         pyproject = self._pyproject()
-        wanted = self.wanted(before, dev=dev)
+        wanted = self.expected_stamp(before, dev=dev)
         cmake_args = wanted["cmake_args"]
         has_other_options = cmake_args != before.get("cmake_args", "")
         compiles = has_other_options or not self._has_compiled(pyproject)
@@ -162,8 +162,9 @@ class Environment:
             with open(self.log, "w", encoding="utf-8") as log:
                 if compiles:
                     self._require_compiler(pyproject, log)
-                _say(
-                    "scripts.compiling_first" if compiles else "scripts.installing", log=self._shown(self.log)
+                _print_text(
+                    "scripts.compiling_first" if compiles else "scripts.installing",
+                    log=self._relative_path(self.log),
                 )
                 if compiles and (cmake_args or has_other_options):
                     # pip's cache knows nothing of these options and would hand out a build with other ones
@@ -174,11 +175,11 @@ class Environment:
         except PipFailed as failure:
             # what worked before still does: pip changes nothing when it cannot get or build something
             self._write_stamp({name: value for name, value in before.items() if name != "unfinished"})
-            print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
-            raise Stopped(_text(failure.key, log=self._shown(self.log))) from None
+            print(*(f"  {line}" for line in error_lines(failure.lines)), sep="\n", file=sys.stderr)
+            raise EnvironmentUnavailable(_text(failure.key, log=self._relative_path(self.log))) from None
         kept = {} if dev else {name: value for name, value in before.items() if name == "dev"}
         self._write_stamp(wanted | kept)
-        _say("scripts.ready", duration=duration(time.monotonic() - begin_s))
+        _print_text("scripts.ready", duration=format_clock_time(time.monotonic() - begin_s))
 
     def _has_compiled(self, pyproject: dict[str, Any]) -> bool:
         """Tell whether the pinned llama-cpp-python is installed already."""
@@ -187,7 +188,7 @@ class Environment:
         return any(self.folder.glob(f"**/site-packages/{folder}/RECORD"))
 
     def _require_compiler(self, pyproject: dict[str, Any], log: Any) -> None:
-        """Raise `Stopped` where llama.cpp would have to be compiled and cannot be."""
+        """Raise `EnvironmentUnavailable` where llama.cpp would have to be compiled and cannot be."""
         from pip_run import PipFailed, run_pip
         from toolchain import compiler_command, missing_compiler
 
@@ -203,27 +204,27 @@ class Environment:
             self._write_stamp({})
             command = compiler_command()
             key = "scripts.no_compiler" if command else "scripts.no_compiler_no_command"
-            raise Stopped(_text(key, language=language, command=command)) from None
+            raise EnvironmentUnavailable(_text(key, language=language, command=command)) from None
 
     def _write_stamp(self, stamp: Stamp) -> None:
         temporary = self._stamp_file.with_suffix(".new")
         temporary.write_text(json.dumps(stamp, indent=1), "utf-8")
         temporary.replace(self._stamp_file)
 
-    def _shown(self, path: Path) -> str:
+    def _relative_path(self, path: Path) -> str:
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def ready(*, dev: bool = False) -> Environment:
+def prepare_environment(*, dev: bool = False) -> Environment:
     """Return this checkout's environment, made ready; end the process with a sentence where that fails."""
     environment = Environment()
     try:
         environment.prepare(dev=dev)
-    except Stopped as stop:
+    except EnvironmentUnavailable as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.status)
     except KeyboardInterrupt:
-        _say("scripts.interrupted")
+        _print_text("scripts.interrupted")
         sys.exit(130)
     except OSError as error:  # a full disk, a folder that may not be written
         print(_text("scripts.failed.system", reason=str(error)), file=sys.stderr)
@@ -247,7 +248,7 @@ def compiled_requirement(pyproject: dict[str, Any]) -> str:
     return next(str(item) for item in pyproject["project"]["dependencies"] if str(item).startswith(COMPILED))
 
 
-def _locked(descriptor: int, *, wait: bool) -> bool:
+def _try_lock(descriptor: int, *, wait: bool) -> bool:
     if sys.platform == "win32":
         import msvcrt
         import time
@@ -272,7 +273,7 @@ def _locked(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def _no_venv() -> str:
+def _missing_venv_text() -> str:
     from toolchain import venv_command
 
     command = venv_command()
@@ -285,5 +286,5 @@ def _text(key: str, **values: object) -> str:
     return t(key, **values)
 
 
-def _say(key: str, **values: object) -> None:
+def _print_text(key: str, **values: object) -> None:
     print(_text(key, **values), file=sys.stderr, flush=True)

@@ -14,11 +14,11 @@ from demo_model.exam import SETTERS, is_right, set_chat, set_questions, set_tagg
 from demo_model.exchange import Language
 from demo_model.render import thinks_after
 from qwen3_chat.chat import ChatMessage, ThinkingMode
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.library import DEMO_FILE
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.models.library import DEMO_FILE
 from qwen3_chat.request import LoadSettings
 
-DOCUMENTED = {
+DOCUMENTED_QUESTIONS = {
     Language.EN: (
         "How many r's in strawberries?",
         "Then, how many r's in blueberries? /no_think",
@@ -55,7 +55,7 @@ TEN_TURNS = {
 }
 
 
-async def examine(
+async def print_exam(
     candidate: Candidate,
     n: int,
     seed: int,
@@ -89,9 +89,9 @@ async def examine(
             print(f"  {question.messages[-1]['content']!r}\n  {question.ideal}\n  {reply}")
 
 
-async def hold_documented_conversations(candidate: Candidate, n: int, seed: int) -> None:
+async def print_documented_conversations(candidate: Candidate, n: int, seed: int) -> None:
     """Hold Qwen3's documented three turns `n` times per language; print how often each turn is right."""
-    for language, questions in DOCUMENTED.items():
+    for language, questions in DOCUMENTED_QUESTIONS.items():
         right = [0, 0, 0]
         for index in range(n):
             messages: list[ChatMessage] = []
@@ -105,7 +105,7 @@ async def hold_documented_conversations(candidate: Candidate, n: int, seed: int)
         print(f"documented conversation, {language}: each turn right in {right} of {n}", flush=True)
 
 
-async def show_ten_turns(candidate: Candidate, seed: int) -> None:
+async def print_ten_turns(candidate: Candidate, seed: int) -> None:
     """Print a chat of ten turns in each language as it was said."""
     for questions in TEN_TURNS.values():
         messages: list[ChatMessage] = []
@@ -220,9 +220,11 @@ async def main() -> None:
         engine = LocalEngine(settings, Path(folder) / "engine.log")
         candidate = Candidate(engine, arguments.preset)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
-            "ten turns": lambda: show_ten_turns(candidate, seed),
-            "documented": lambda: hold_documented_conversations(candidate, n, seed),
-            "skills": lambda: examine(candidate, n, seed, arguments.skill or SETTERS, modes, arguments.show),
+            "ten turns": lambda: print_ten_turns(candidate, seed),
+            "documented": lambda: print_documented_conversations(candidate, n, seed),
+            "skills": lambda: print_exam(
+                candidate, n, seed, arguments.skill or SETTERS, modes, arguments.show
+            ),
             "modes": lambda: switch_modes(candidate, 5 * n, seed),
             "chats": lambda: chat(candidate, 5 * n, seed),
             "early stops": lambda: stop_thinking_early(candidate, n, seed),

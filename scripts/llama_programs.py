@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from environment import ROOT, compiled_requirement, ready
-from pip_run import PipFailed, run_pip, run_told, telling_lines
+from environment import ROOT, compiled_requirement, prepare_environment
+from pip_run import PipFailed, error_lines, run_pip, run_with_progress
 from speech import t
 
 FOLDER = ROOT / "build"
@@ -37,7 +37,7 @@ def main() -> int:
     stamp = FOLDER / "llama.cpp.txt"
     wanted = "\n".join([requirement, *PROGRAMS, *OPTIONS])
     if not (_is_stamped(stamp, wanted) and all((FOLDER / name).is_file() for name in PROGRAMS)):
-        python = ready().python
+        python = prepare_environment().python
         print(t("scripts.llama_server_building"), flush=True)
         FOLDER.mkdir(exist_ok=True)
         log_file = FOLDER / "llama.cpp.log"
@@ -45,7 +45,7 @@ def main() -> int:
             with open(log_file, "w", encoding="utf-8") as log:
                 _compile(python, requirement, log)
         except PipFailed as failure:
-            print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
+            print(*(f"  {line}" for line in error_lines(failure.lines)), sep="\n", file=sys.stderr)
             print(t("scripts.llama_server_failed", log=log_file.relative_to(ROOT)), file=sys.stderr)
             return 1
         except KeyboardInterrupt:
@@ -80,9 +80,11 @@ def compile_targets(
         packed.extractall(folder, filter="data")
     (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
     cmake, build = _cmake(python, log), folder / "build"
-    run_told([cmake, "-S", str(source), "-B", str(build), *options], log, os.environ)
+    run_with_progress([cmake, "-S", str(source), "-B", str(build), *options], log, os.environ)
     jobs = str(os.cpu_count() or 1)
-    run_told([cmake, "--build", str(build), "--target", *targets, "--parallel", jobs], log, os.environ)
+    run_with_progress(
+        [cmake, "--build", str(build), "--target", *targets, "--parallel", jobs], log, os.environ
+    )
     return build / "bin"
 
 
@@ -94,5 +96,5 @@ def _cmake(python: Path, log: TextIO) -> str:
     return str(python.with_name("cmake"))
 
 
-def _is_stamped(stamp: Path, wanted: str) -> bool:
-    return stamp.is_file() and stamp.read_text("utf-8") == wanted
+def _is_stamped(stamp: Path, expected: str) -> bool:
+    return stamp.is_file() and stamp.read_text("utf-8") == expected

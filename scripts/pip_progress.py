@@ -45,7 +45,7 @@ class Step(NamedTuple):
         return t(self.key, subject=self.subject, percent=percent)
 
 
-def step_of(line: str) -> Step | None:
+def parse_step(line: str) -> Step | None:
     """Recognise the start of a step in one line of `pip install --verbose`, or return None."""
     line = line.strip()
     if found := _COMPILING.match(line):
@@ -59,14 +59,14 @@ def step_of(line: str) -> Step | None:
     return None
 
 
-def duration(seconds: float) -> str:
+def format_clock_time(seconds: float) -> str:
     """Write a duration the way a clock does: 0:07, 4:12, 1:00:03."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def clipped(text: str, cells: int) -> str:
+def clip_to_cells(text: str, cells: int) -> str:
     """Cut a text to so many cells of a terminal, where Chinese characters take two."""
     width = 0
     for index, character in enumerate(text):
@@ -84,7 +84,7 @@ class ProgressLine:
         self._clock = clock
         self._is_live = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._begin_s = clock()
-        self._said_s = -PLAIN_INTERVAL_S
+        self._printed_s = -PLAIN_INTERVAL_S
         self._frame = 0
         self._step: Step | None = None
 
@@ -97,7 +97,7 @@ class ProgressLine:
     @property
     def elapsed(self) -> str:
         """The time since the first step, as on a clock."""
-        return duration(self._clock() - self._begin_s)
+        return format_clock_time(self._clock() - self._begin_s)
 
     def show(self, step: Step | None = None) -> None:
         """Draw the line anew, with the next step where there is one; call it a few times a second."""
@@ -107,8 +107,8 @@ class ProgressLine:
         if self._is_live:
             self._frame += 1
             self._rewrite(f"{_SPINNER[self._frame % len(_SPINNER)]} {self.elapsed}  {self._step.text()}")
-        elif self._clock() - self._said_s >= PLAIN_INTERVAL_S:
-            self._said_s = self._clock()
+        elif self._clock() - self._printed_s >= PLAIN_INTERVAL_S:
+            self._printed_s = self._clock()
             print(f"  {self.elapsed}  {self._step.text()}", file=self._stream, flush=True)
 
     def clear(self) -> None:
@@ -121,6 +121,6 @@ class ProgressLine:
     def _rewrite(self, text: str) -> None:
         # blanks and a carriage return do this on every terminal, old Windows consoles included
         columns = shutil.get_terminal_size().columns - 1
-        text = clipped(text, columns)
+        text = clip_to_cells(text, columns)
         self._stream.write("\r" + " " * columns + "\r" + text)
         self._stream.flush()

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from pip_progress import ProgressLine, step_of
+from pip_progress import ProgressLine, parse_step
 
 _REDRAW_S = 0.25
-_GRACE_S = 10
+_TERMINATE_TIMEOUT_S = 10
 _LINE_LENGTH = 200  # a compiler's whole command says nothing to anyone
 _NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeoutError|NameResolutionError|ReadTimeoutError|ProxyError|name resolution"
@@ -27,7 +27,7 @@ _FULL_DISK = re.compile(r"No space left on device|not enough space on the disk")
 _NO_MEMORY = re.compile(
     r"Killed signal terminated program|out of memory|virtual memory exhausted", re.IGNORECASE
 )
-_TELLING = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
+_ERROR_LINE = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
 # what pip says about every failure alike
 _NOISE = re.compile(
     r"subprocess-exited-with-error|This error originates|finished with status|Failed to build|Retrying \("
@@ -54,10 +54,10 @@ class PipFailed(Exception):
         return "scripts.failed.other"
 
 
-def telling_lines(lines: Sequence[str], count: int = 8) -> list[str]:
+def error_lines(lines: Sequence[str], count: int = 8) -> list[str]:
     """Pick the last lines that speak of an error, or simply the last ones where none does."""
     filled = [line.rstrip() for line in lines if line.strip()]
-    telling = [line for line in filled if _TELLING.search(line) and not _NOISE.search(line)]
+    telling = [line for line in filled if _ERROR_LINE.search(line) and not _NOISE.search(line)]
     return [line[:_LINE_LENGTH] for line in dict.fromkeys(telling or filled)][-count:]
 
 
@@ -76,17 +76,17 @@ def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def run_pip(python: Path, arguments: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
     """Run `pip ARGUMENTS` to its end; raise `PipFailed` or, where it is stopped, KeyboardInterrupt."""
-    run_told([str(python), "-m", "pip", *arguments, "--verbose"], log, environ)
+    run_with_progress([str(python), "-m", "pip", *arguments, "--verbose"], log, environ)
 
 
-def run_told(command: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
+def run_with_progress(command: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
     """Run pip, CMake or a program that reports like them; raise as `run_pip` does."""
     print("$", *command, file=log, flush=True)
     lines: list[str] = []
     with (
         _stop_signals_as_interrupts(),
         ProgressLine(sys.stderr) as progress,
-        _started(command, environ) as process,
+        _start_process(command, environ) as process,
     ):
         for line in _lines_or_pauses(process):
             if line is None:
@@ -95,13 +95,13 @@ def run_told(command: Sequence[str], log: TextIO, environ: Mapping[str, str]) ->
             log.write(line)
             log.flush()
             lines.append(line)
-            progress.show(step_of(line))
+            progress.show(parse_step(line))
     if process.returncode:
         raise PipFailed(lines)
 
 
 @contextmanager
-def _started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _start_process(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     # a session of its own: Ctrl+C then reaches pip once, from here, together with every compiler below it
     process = subprocess.Popen(
         command,
@@ -118,10 +118,10 @@ def _started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[sub
         process.wait()
     finally:
         if process.poll() is None:
-            _end(process)
+            _terminate(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _terminate(process: subprocess.Popen[str]) -> None:
     """Ask pip to stop and tidy up, and insist after a while."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
@@ -131,7 +131,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_S)
+            process.wait(_TERMINATE_TIMEOUT_S)
             return
 
 

@@ -34,7 +34,9 @@ class PublicName:
     @property
     def words(self) -> list[str]:
         """Its words in lower case: `KVSnapshotStore` and `kv_snapshot_store` have the same."""
-        return [word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", self.name)]
+        return [
+            word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", self.name)
+        ]
 
 
 def public_names(package: Path = PACKAGE) -> Iterator[PublicName]:

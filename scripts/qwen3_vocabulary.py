@@ -13,8 +13,8 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from environment import ROOT, compiled_requirement, ready
-from pip_run import PipFailed, run_pip, telling_lines
+from environment import ROOT, compiled_requirement, prepare_environment
+from pip_run import PipFailed, error_lines, run_pip
 from speech import t
 
 FOLDER = ROOT / "build" / "qwen3"
@@ -50,7 +50,7 @@ def main() -> int:
             write_vocabulary(vocabulary, TEMPLATE.read_text("utf-8"), VOCABULARY)
         stamp.write_text(requirement, "utf-8")
     except PipFailed as failure:
-        print(t("scripts.no_vocabulary", reason="".join(telling_lines(failure.lines, 1))), file=sys.stderr)
+        print(t("scripts.no_vocabulary", reason="".join(error_lines(failure.lines, 1))), file=sys.stderr)
     except OSError as error:  # a full disk, a checkout that may not be written
         print(t("scripts.no_vocabulary", reason=error), file=sys.stderr)
     return 0
@@ -108,7 +108,10 @@ def _downloaded(requirement: str, folder: Path) -> tuple[Path, Path]:
     options = ("--no-binary", "llama-cpp-python", "--no-deps", "--retries", "1")
     with open(FOLDER / "download.log", "w", encoding="utf-8") as log:
         run_pip(
-            ready().python, ["download", *options, "--dest", str(folder), requirement], log, dict(os.environ)
+            prepare_environment().python,
+            ["download", *options, "--dest", str(folder), requirement],
+            log,
+            dict(os.environ),
         )
     (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
     with tarfile.open(archive) as packed:

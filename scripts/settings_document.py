@@ -12,11 +12,11 @@ BEGIN, END = "<!-- begin {name} -->\n", "<!-- end {name} -->\n"
 
 def settings_table() -> str:
     """List every setting: what it takes, its default, what it is for."""
-    from qwen3_chat.config.kinds import known_settings
+    from qwen3_chat.config.setting_types import known_settings
 
     rows = ["| setting | takes | default | what it is for |", "|---|---|---|---|"]
     for setting in known_settings().values():
-        default = setting.written(setting.default)
+        default = setting.format_for_input(setting.default)
         shown = f"`{default}`" if default else "–"
         rows.append(f"| `{setting.name}` | {setting.allowed} | {shown} | {setting.about} |")
     return "\n".join(rows)
@@ -24,11 +24,11 @@ def settings_table() -> str:
 
 def keys_table() -> str:
     """List every action that can get other keys, with those declared."""
-    from qwen3_chat.texts import name_keys, t
-    from qwen3_chat.ui.keymap import DECLARED, REBINDABLE
-    from qwen3_chat.ui.keys import key_name
+    from qwen3_chat.texts import set_key_names, t
+    from qwen3_chat.ui.key_bindings import key_name
+    from qwen3_chat.ui.keymap import DEFAULT_KEYMAP, REBINDABLE
 
-    name_keys({name: DECLARED.first(name) for name in DECLARED.keys})
+    set_key_names({name: DEFAULT_KEYMAP.first_key(name) for name in DEFAULT_KEYMAP.keys})
     rows = ["| action | keys | what it does |", "|---|---|---|"]
     for binding in REBINDABLE:
         keys = ", ".join(key_name(key) for key in binding.key.split(","))
@@ -36,7 +36,7 @@ def keys_table() -> str:
     return "\n".join(rows)
 
 
-def with_tables(document: str) -> str:
+def replace_tables(document: str) -> str:
     """Put the tables between their marks."""
     for name, table in (("settings", settings_table()), ("keys", keys_table())):
         begin, end = BEGIN.format(name=name), END.format(name=name)
@@ -47,10 +47,10 @@ def with_tables(document: str) -> str:
 
 def main() -> None:
     """Bring the document up to date."""
-    from qwen3_chat.texts import Language, speak
+    from qwen3_chat.texts import Language, set_language
 
-    speak(Language.EN)
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    set_language(Language.EN)
+    DOCUMENT.write_text(replace_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,4 +13,4 @@ def t(key: str, **values: object) -> str:
         sys.path.append(root)
     from qwen3_chat import texts
 
-    return texts.catalogue(texts.language_of_locale())[key].format(**values)
+    return texts.load_catalogue(texts.language_from_locale())[key].format(**values)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-Which = Callable[[str], str | None]
+FindProgram = Callable[[str], str | None]
 
 _COMPILERS = {
     "C": ("CC", ("cc", "gcc", "clang", "icx")),
@@ -32,7 +32,7 @@ _WINDOWS_COMMAND = (
 
 
 def missing_compiler(
-    environ: Mapping[str, str] = os.environ, which: Which = shutil.which, platform: str = sys.platform
+    environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which, platform: str = sys.platform
 ) -> str | None:
     """Name the language that has no compiler here, "C" or "C++", or return None."""
     if platform == "darwin" and not _command_line_tools(which):
@@ -47,7 +47,7 @@ def missing_compiler(
 
 
 def compiler_command(
-    which: Which = shutil.which, platform: str = sys.platform, *, is_root: bool | None = None
+    which: FindProgram = shutil.which, platform: str = sys.platform, *, is_root: bool | None = None
 ) -> str:
     """Give the command that installs a C and C++ compiler on this system, or "" where it is not known."""
     match platform:
@@ -61,7 +61,7 @@ def compiler_command(
     return ""
 
 
-def venv_command(which: Which = shutil.which, *, is_root: bool | None = None) -> str:
+def venv_command(which: FindProgram = shutil.which, *, is_root: bool | None = None) -> str:
     """Give the command that adds Python's venv where the system's packages split it off, or ""."""
     if not which("apt-get"):
         return ""
@@ -75,7 +75,7 @@ def _as_root(commands: tuple[str, ...], is_root: bool | None) -> str:
     return " && ".join(command if is_root else f"sudo {command}" for command in commands)
 
 
-def _command_line_tools(which: Which) -> bool:
+def _command_line_tools(which: FindProgram) -> bool:
     if not which("xcode-select"):
         return False
     return subprocess.run(["xcode-select", "-p"], capture_output=True, check=False).returncode == 0

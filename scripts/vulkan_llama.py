@@ -12,9 +12,9 @@ import tomllib
 from pathlib import Path
 from typing import TextIO
 
-from environment import ROOT, compiled_requirement, ready
+from environment import ROOT, compiled_requirement, prepare_environment
 from llama_programs import compile_targets
-from pip_run import PipFailed, telling_lines
+from pip_run import PipFailed, error_lines
 from speech import t
 
 FOLDER = ROOT / "build" / "llama-vulkan"
@@ -42,7 +42,7 @@ def main() -> int:
             print(t("scripts.vulkan_llama_needs"), file=sys.stderr)
             return 1
         requirement = compiled_requirement(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
-        python = ready().python
+        python = prepare_environment().python
         print(t("scripts.vulkan_llama_building"), flush=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
         log_file = FOLDER / "build.log"
@@ -50,7 +50,7 @@ def main() -> int:
             with open(log_file, "w", encoding="utf-8") as log:
                 _compile(python, requirement, log)
         except PipFailed as failure:
-            print(*(f"  {line}" for line in telling_lines(failure.lines)), sep="\n", file=sys.stderr)
+            print(*(f"  {line}" for line in error_lines(failure.lines)), sep="\n", file=sys.stderr)
             print(t("scripts.vulkan_llama_failed", log=log_file.relative_to(ROOT)), file=sys.stderr)
             return 1
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 REPOSITORY = Path(__file__).parent.parent
 
-PATIENCE_S = 300
+WAIT_LIMIT_S = 300
 """How long a test waits in vain for what must come: a third of a core needs far less."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.events import AnswerDelta, EngineEvent, LoadProgressed, ReasoningDelta, TurnFinished
-from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
 MODEL = LoadedModel(
     name="Fake",
@@ -67,7 +67,7 @@ class FakeEngine:
         self.requests: list[ChatRequest] = []
         self.cancelled = asyncio.Event()
         self.ends_of_thinking = 0
-        self.most_n_ctx: int | None = None
+        self.max_n_ctx: int | None = None
         self._scripts = list(scripts)
         self._tokens_per_message = tokens_per_message
         self._loading = loading
@@ -77,10 +77,10 @@ class FakeEngine:
         async for event in play(self._loading):
             yield event
 
-    async def measure(self, request: ChatRequest) -> Measure:
+    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         """Count every message alike."""
         counts = tuple(self._tokens_per_message for _ in request.messages)
-        return Measure(counts, sum(counts), exact=True)
+        return TokenCounts(counts, sum(counts), exact=True)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Play the next script."""
@@ -90,7 +90,7 @@ class FakeEngine:
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
         """Offer what the test set, where it is enough."""
-        return self.most_n_ctx if self.most_n_ctx and self.most_n_ctx >= tokens else None
+        return self.max_n_ctx if self.max_n_ctx and self.max_n_ctx >= tokens else None
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
         """Have the context enlarged at once."""

@@ -12,25 +12,25 @@ from time import monotonic
 import pytest
 from textual.pilot import Pilot
 
-from qwen3_chat.config import load_settings
-from qwen3_chat.config.kept import KeptSettings
+from qwen3_chat.config import read_settings
+from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
+from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
-from qwen3_chat.session.drafts import Drafts
-from qwen3_chat.shelf import ModelDesk
-from qwen3_chat.store import Store
+from qwen3_chat.session.draft_store import DraftStore
+from qwen3_chat.store import ChatStore
 from qwen3_chat.ui.app import ChatApp
-from qwen3_chat.ui.keymap import keymap_of
-from qwen3_chat.ui.screens.chat import ChatScreen
+from qwen3_chat.ui.keymap import keymap_from_settings
+from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.themes import load_themes
-from tests.conftest import PATIENCE_S
+from tests.conftest import WAIT_LIMIT_S
 
 
 class Harness:
     """An application under test with what it was given."""
 
     def __init__(
-        self, pilot: Pilot[None], app: ChatApp, screen: ChatScreen, store: Store, exports: Path
+        self, pilot: Pilot[None], app: ChatApp, screen: ChatScreen, store: ChatStore, exports: Path
     ) -> None:
         self.pilot, self.app, self.screen, self.store, self.exports = pilot, app, screen, store, exports
 
@@ -41,7 +41,7 @@ class Harness:
     async def until(self, holds: Callable[[], object]) -> None:
         """Let the application work until something holds; a wait in vain shows the screen."""
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_LIMIT_S):
                 while not holds():
                     await self.pilot.pause(0.01)
         except TimeoutError:
@@ -82,28 +82,28 @@ async def open_app(
     size: tuple[int, int] = (80, 24),
     resume: int | None = None,
     options: TurnOptions | None = None,
-    desk: ModelDesk | None = None,
-    names_chats: bool = False,
+    model_picker: ModelPicker | None = None,
+    titles_chats: bool = False,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
-    store = await Store.open(folder / "chats.db")
+    store = await ChatStore.open(folder / "chats.db")
     session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic, options=options)
     if resume is not None:
         await session.resume(resume)
     (folder / "exports").mkdir(exist_ok=True)
-    loaded = load_settings(folder / "config.toml")
+    loaded = read_settings(folder / "config.toml")
     screen = ChatScreen(
         session,
         store,
-        Drafts(store, folder / "draft.json"),
+        DraftStore(store, folder / "draft.json"),
         folder / "models",
         folder / "exports",
-        replace(loaded.settings, chat_titles=names_chats),
-        desk,
+        replace(loaded.settings, chat_titles=titles_chats),
+        model_picker,
     )
     themes = load_themes(folder / "themes").themes
-    kept = KeptSettings(loaded.settings, folder / "config.toml")
-    app = ChatApp(screen, themes, kept, keymap_of(loaded), copied_file=folder / "copied.txt")
+    kept = SettingsStore(loaded.settings, folder / "config.toml")
+    app = ChatApp(screen, themes, kept, keymap_from_settings(loaded), clipboard_file=folder / "copied.txt")
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

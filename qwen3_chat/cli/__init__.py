@@ -1,4 +1,4 @@
-"""The command line: builds every object once, then runs the app or one command."""
+"""The command line: its entry point, and every error as one sentence with an exit status."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(f"qwen3-chat {__version__}")
         return 0
-    _mend_streams()
+    _repair_streams()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
         from qwen3_chat.texts import t
 
-        _tell(t("cli.interrupted"))
+        _print_error(t("cli.interrupted"))
         return CANCELLED_STATUS
 
 
@@ -38,40 +38,40 @@ def _run(arguments: Sequence[str]) -> int:
     # Imported here, so that `--version` answers at once.
     from qwen3_chat.cli.language import choose_language
     from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
-    from qwen3_chat.texts import speak, t
+    from qwen3_chat.texts import set_language, t
 
     try:
-        speak(choose_language(arguments))
+        set_language(choose_language(arguments))
         from qwen3_chat.cli.commands import run_command
 
         status = run_command(arguments)
         sys.stdout.flush()
         return status
     except UsageError as error:
-        _tell(str(error))
+        _print_error(str(error))
         return 2
     except Cancelled as error:
-        _tell(str(error))
+        _print_error(str(error))
         return CANCELLED_STATUS
     except Qwen3ChatError as error:
-        _tell(str(error))
+        _print_error(str(error))
         return 1
     except BrokenPipeError:
-        _drop_output()
+        _discard_output()
         return 1
     except OSError as error:
-        _drop_output()
-        _tell(t("cli.no_output", reason=error.strerror or error))
+        _discard_output()
+        _print_error(t("cli.no_output", reason=error.strerror or error))
         return 1
 
 
-def _tell(sentence: str) -> None:
-    from qwen3_chat.plain import plain
+def _print_error(sentence: str) -> None:
+    from qwen3_chat.texts.terminal_safe import terminal_safe
 
-    print(plain(sentence), file=sys.stderr)
+    print(terminal_safe(sentence), file=sys.stderr)
 
 
-def _mend_streams() -> None:
+def _repair_streams() -> None:
     """Let nothing that is printed fail for its characters, or for a stream that was closed."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
@@ -80,6 +80,6 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _drop_output() -> None:
+def _discard_output() -> None:
     """Keep Python from writing again, at its end, what could not be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

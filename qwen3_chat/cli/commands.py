@@ -1,4 +1,4 @@
-"""The commands with their options, as Typer reads them, in the user's language."""
+"""The commands with their options, as Typer reads them."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
 
-from qwen3_chat.cli.help_pages import Command, Group, translated
-from qwen3_chat.cli.options import (
-    ChatRef,
-    CpuMoe,
-    Ctx,
-    Demo,
-    Endpoint,
-    Gguf,
-    GpuLayers,
+from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
+from qwen3_chat.cli.shared_options import (
+    ChatIdOption,
+    ContextOption,
+    ContextPolicyOption,
+    CpuMoeOption,
+    DemoOption,
+    EndpointOption,
+    GgufOption,
+    GpuLayersOption,
     KvTypeOption,
-    Lang,
-    Model,
+    LanguageOption,
     ModelChoice,
-    Policy,
-    Ram,
-    Server,
-    Threads,
-    Vram,
+    ModelOption,
+    RamOption,
+    ServerOption,
+    ThreadsOption,
+    VramOption,
 )
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.texts import t
 
-INTERRUPTED_STATUS = 130
+CANCELLED_STATUS = 130
 
 
 def chat(
     context: typer.Context,
-    demo: Demo = False,
-    model: Model = None,
-    gguf: Gguf = None,
-    endpoint: Endpoint = None,
-    server: Server = None,
-    chat: ChatRef = None,
-    lang: Lang = None,
-    ctx: Ctx = None,
-    threads: Threads = None,
-    gpu_layers: GpuLayers = None,
-    cpu_moe: CpuMoe = None,
+    demo: DemoOption = False,
+    model: ModelOption = None,
+    gguf: GgufOption = None,
+    endpoint: EndpointOption = None,
+    server: ServerOption = None,
+    chat: ChatIdOption = None,
+    lang: LanguageOption = None,
+    ctx: ContextOption = None,
+    threads: ThreadsOption = None,
+    gpu_layers: GpuLayersOption = None,
+    cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
-    context_policy: Policy = None,
-    vram: Vram = None,
-    ram: Ram = None,
+    context_policy: ContextPolicyOption = None,
+    vram: VramOption = None,
+    ram: RamOption = None,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
     """Open the terminal application."""
@@ -68,23 +68,23 @@ def chat(
             raise UsageError("cli.options_before", command=context.invoked_subcommand)
         gc.enable()
         return
-    from qwen3_chat.cli.linear import run_linear, wants_lines
+    from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
 
-    if wants_lines(os.environ):
+    if wants_plain_chat(os.environ):
         gc.enable()
-        raise typer.Exit(run_linear(choice, chat))
-    from qwen3_chat.cli.tui import run_app
+        raise typer.Exit(run_plain_chat(choice, chat))
+    from qwen3_chat.cli.run_tui import run_app
 
     raise typer.Exit(run_app(choice, chat))
 
 
 def ask(
     prompt: Annotated[list[str] | None, typer.Argument(help="cli.option.prompt", metavar="PROMPT")] = None,
-    demo: Demo = False,
-    model: Model = None,
-    gguf: Gguf = None,
-    endpoint: Endpoint = None,
-    server: Server = None,
+    demo: DemoOption = False,
+    model: ModelOption = None,
+    gguf: GgufOption = None,
+    endpoint: EndpointOption = None,
+    server: ServerOption = None,
     think: Annotated[bool | None, typer.Option("--think/--no-think", help="cli.option.think")] = None,
     thinking_budget: Annotated[
         int | None, typer.Option("--thinking-budget", metavar="N", min=0, help="cli.option.thinking_budget")
@@ -99,21 +99,21 @@ def ask(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, max=2**32 - 2, help="cli.option.seed")
     ] = None,
-    chat: ChatRef = None,
+    chat: ChatIdOption = None,
     file: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
     hide_thinking: Annotated[bool, typer.Option("--hide-thinking", help="cli.option.hide_thinking")] = False,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
-    lang: Lang = None,
-    ctx: Ctx = None,
-    threads: Threads = None,
-    gpu_layers: GpuLayers = None,
-    cpu_moe: CpuMoe = None,
+    lang: LanguageOption = None,
+    ctx: ContextOption = None,
+    threads: ThreadsOption = None,
+    gpu_layers: GpuLayersOption = None,
+    cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
-    context_policy: Policy = None,
+    context_policy: ContextPolicyOption = None,
 ) -> None:
     """Ask one question."""
-    from qwen3_chat.cli.ask import AskOptions, Output, run_ask
+    from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
     from qwen3_chat.session import TurnOptions
 
     if json and jsonl:
@@ -128,7 +128,7 @@ def ask(
             chat=chat,
             system=system,
             think=think,
-            output=Output.JSON if json else Output.JSONL if jsonl else Output.TEXT,
+            output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
             hide_thinking=hide_thinking,
             turn=TurnOptions(
                 temperature=temperature, seed=seed, max_tokens=max_tokens, thinking_budget=thinking_budget
@@ -141,10 +141,10 @@ def ask(
 def chats(
     search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="cli.option.search")] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.chats_json")] = False,
-    lang: Lang = None,
+    lang: LanguageOption = None,
 ) -> None:
     """List the stored chats."""
-    from qwen3_chat.cli.stored import list_chats
+    from qwen3_chat.cli.stored_chats import list_chats
 
     list_chats(search, as_json=json)
 
@@ -160,10 +160,10 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PATH", help="cli.option.output")
     ] = None,
-    lang: Lang = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Write a chat as a document."""
-    from qwen3_chat.cli.stored import export_chat
+    from qwen3_chat.cli.stored_chats import export_chat
 
     export_chat(chat, format, thinking, output)
 
@@ -176,20 +176,20 @@ def pull(
         str, typer.Option("--source", metavar="auto|hf|modelscope", help="cli.option.source")
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="cli.option.pull_json")] = False,
-    lang: Lang = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Download a model."""
-    from qwen3_chat.cli.pull import pull_model
+    from qwen3_chat.cli.pull_command import pull_model
 
     raise typer.Exit(pull_model(model, source, as_json=json))
 
 
 def rm(
     model: Annotated[str, typer.Argument(metavar="NAME[:QUANT]", help="cli.option.rm_model")],
-    lang: Lang = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Delete a downloaded model."""
-    from qwen3_chat.cli.rm import remove_model
+    from qwen3_chat.cli.rm_command import remove_model
 
     raise typer.Exit(remove_model(model))
 
@@ -199,15 +199,15 @@ def models(
         str | None, typer.Argument(metavar="[REPOSITORY]", help="cli.option.repository")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
-    vram: Vram = None,
-    ram: Ram = None,
+    vram: VramOption = None,
+    ram: RamOption = None,
     ctx: Annotated[
         int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.models_ctx")
     ] = None,
-    lang: Lang = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Show which models fit."""
-    from qwen3_chat.cli.models import list_models
+    from qwen3_chat.cli.models_command import list_models
 
     list_models(json, vram, ram, ctx, repository)
 
@@ -216,23 +216,23 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
-    demo: Demo = False,
-    model: Model = None,
-    gguf: Gguf = None,
-    lang: Lang = None,
+    demo: DemoOption = False,
+    model: ModelOption = None,
+    gguf: GgufOption = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Check everything that a model needs."""
-    from qwen3_chat.cli.doctor import examine
+    from qwen3_chat.cli.doctor_command import run_doctor
 
-    examine(as_json=json, fix=fix, calibrated=ModelChoice(demo, model, gguf) if calibrate else None)
+    run_doctor(as_json=json, fix=fix, calibrated_model=ModelChoice(demo, model, gguf) if calibrate else None)
 
 
-def build() -> Any:
+def build_command_tree() -> Any:
     """Make the command tree and translate it."""
     app = typer.Typer(
         name="qwen3-chat",
         help=t("cli.about"),
-        cls=Group,
+        cls=TranslatedGroup,
         invoke_without_command=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -240,12 +240,12 @@ def build() -> Any:
     app.callback()(chat)
     for command in (ask, models, pull, rm, chats, export, doctor):
         about = t(f"cli.about.{command.__name__}")
-        app.command(command.__name__, cls=Command, help=about, short_help=about)(command)
+        app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
         for parameter in node.params:
-            translated(parameter)
+            translate_help(parameter)
     return root
 
 
@@ -262,12 +262,12 @@ def run_command(arguments: Sequence[str]) -> int:
         Qwen3ChatError: it could not be done.
     """
     try:
-        status = build().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
+        status = build_command_tree().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:
         raise _usage_error(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
-    if status == INTERRUPTED_STATUS:  # what Typer makes of a KeyboardInterrupt
+    if status == CANCELLED_STATUS:  # what Typer makes of a KeyboardInterrupt
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 

@@ -9,8 +9,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from qwen3_chat.texts import t
 
-HELP_PREFIX = "cli."
-OWN_TEXTS = {
+HELP_KEY_PREFIX = "cli."
+TYPER_OPTION_KEYS = {
     "help": "cli.option.help",
     "install_completion": "cli.option.install_completion",
     "show_completion": "cli.option.show_completion",
@@ -18,7 +18,7 @@ OWN_TEXTS = {
 """Options that Typer adds by itself."""
 
 
-HEADINGS = {
+HEADING_KEYS = {
     "Usage:": "cli.heading.usage",
     "Arguments:": "cli.heading.arguments",
     "Options:": "cli.heading.options",
@@ -27,40 +27,40 @@ HEADINGS = {
 """Lines of a help page that Typer writes by itself."""
 
 
-class Command(TyperCommand):
+class TranslatedCommand(TyperCommand):
     """A command whose help page speaks the user's language."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Translate the help option."""
-        return translated(super().get_help_option(ctx))
+        return translate_help(super().get_help_option(ctx))
 
     def get_help(self, ctx: Any) -> str:
         """Translate the headings."""
-        return _with_headings(super().get_help(ctx))
+        return _translate_headings(super().get_help(ctx))
 
 
-class Group(TyperGroup):
+class TranslatedGroup(TyperGroup):
     """The command group, likewise."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Translate the help option."""
-        return translated(super().get_help_option(ctx))
+        return translate_help(super().get_help_option(ctx))
 
     def get_help(self, ctx: Any) -> str:
         """Translate the headings."""
-        return _with_headings(super().get_help(ctx))
+        return _translate_headings(super().get_help(ctx))
 
 
-def _with_headings(page: str) -> str:
-    for heading, key in HEADINGS.items():
+def _translate_headings(page: str) -> str:
+    for heading, key in HEADING_KEYS.items():
         page = re.sub(f"^{heading}", t(key), page, flags=re.MULTILINE)
     return page
 
 
-def translated(parameter: Any) -> Any:
+def translate_help(parameter: Any) -> Any:
     """Put the text of its key in the place of a parameter's help."""
     if parameter is not None:
-        text = OWN_TEXTS.get(parameter.name, getattr(parameter, "help", None))
-        if text and text.startswith(HELP_PREFIX):
+        text = TYPER_OPTION_KEYS.get(parameter.name, getattr(parameter, "help", None))
+        if text and text.startswith(HELP_KEY_PREFIX):
             parameter.help = t(text)
     return parameter

@@ -1,4 +1,7 @@
-"""Ctrl+C as a wish to stop the reply, not to leave."""
+"""Ctrl+C as a request to stop the reply, not to leave.
+
+`ask` and the plain chat share it, and neither imports the other.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def interrupts_stop(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
+def stop_on_interrupt(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
     """Have Ctrl+C stop what runs and keep what arrived."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Future[None]] = set()

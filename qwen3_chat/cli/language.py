@@ -1,14 +1,17 @@
-"""Chooses the language before anything is said in it."""
+"""The language to speak, from `--lang`, the settings or the locale.
+
+It imports the settings, which `--version` must not wait for, so it stays out of the entry point.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qwen3_chat.config import load_settings, paths_from
+from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.errors import UsageError
-from qwen3_chat.texts import Language, language_of_locale
+from qwen3_chat.texts import Language, language_from_locale
 
-OPTION = "--lang"
+LANGUAGE_OPTION = "--lang"
 
 
 def choose_language(arguments: Sequence[str]) -> Language:
@@ -21,7 +24,7 @@ def choose_language(arguments: Sequence[str]) -> Language:
         if argument == "--":
             break
         name, equals, value = argument.partition("=")
-        if name != OPTION:
+        if name != LANGUAGE_OPTION:
             continue
         if not equals:
             value = arguments[place + 1] if place + 1 < len(arguments) else ""
@@ -29,4 +32,4 @@ def choose_language(arguments: Sequence[str]) -> Language:
             return Language(value)
         except ValueError as error:
             raise UsageError("cli.unknown_language", name=value, known=", ".join(Language)) from error
-    return load_settings(paths_from().settings_file).settings.language or language_of_locale()
+    return read_settings(find_paths().settings_file).settings.language or language_from_locale()

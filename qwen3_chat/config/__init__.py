@@ -1,8 +1,15 @@
-"""What the user chose, with the folders where it is kept."""
+"""The user's settings and the folders they are kept in."""
 
-from qwen3_chat.config.paths import Paths, expanded, paths_from
-from qwen3_chat.config.reading import LoadedSettings, load_settings
+from qwen3_chat.config.paths import Paths, expand_home, find_paths
 from qwen3_chat.config.settings import Settings
-from qwen3_chat.config.writing import save_setting
+from qwen3_chat.config.settings_file import LoadedSettings, read_settings, save_setting
 
-__all__ = ["LoadedSettings", "Paths", "Settings", "expanded", "load_settings", "paths_from", "save_setting"]
+__all__ = [
+    "LoadedSettings",
+    "Paths",
+    "Settings",
+    "expand_home",
+    "find_paths",
+    "read_settings",
+    "save_setting",
+]

@@ -1,4 +1,4 @@
-"""Where files belong on this system."""
+"""The app's folders and files on this system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwen3_chat.errors import ConfigError
 
-APP = "qwen3-chat"
+APP_NAME = "qwen3-chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Paths:
         return self.data / "chats.db"
 
     @property
-    def draft(self) -> Path:
+    def draft_file(self) -> Path:
         """What was typed for a chat that has not begun."""
         return self.data / "draft.json"
 
     @property
-    def engine_log(self) -> Path:
+    def engine_log_file(self) -> Path:
         """What llama.cpp says; no text of a chat."""
         return self.logs / "engine.log"
 
 
-def expanded(folder: str) -> Path:
+def expand_home(folder: str) -> Path:
     """Read a path in which `~` may stand for a home folder.
 
     Raises:
@@ -60,19 +60,19 @@ def expanded(folder: str) -> Path:
         raise ConfigError("config.no_home", folder=folder) from error
 
 
-def paths_from(environ: Mapping[str, str] = os.environ) -> Paths:
+def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:
     """Find the folders; nothing is made."""
     if home := environ.get("QWEN3_CHAT_HOME"):
-        root = expanded(home).absolute()
+        root = expand_home(home).absolute()
         return Paths(root / "config", root / "data", root / "models", root / "logs", root / "exports")
     from platformdirs import PlatformDirs  # here: `--version` does not need it
 
-    system = PlatformDirs(APP, appauthor=False)
+    system = PlatformDirs(APP_NAME, appauthor=False)
     data = Path(system.user_data_dir)
     return Paths(
         config=Path(system.user_config_dir),
         data=data,
         models=data / "models",
         logs=Path(system.user_log_dir),
-        exports=Path(system.user_documents_dir) / APP,
+        exports=Path(system.user_documents_dir) / APP_NAME,
     )

@@ -1,8 +1,4 @@
-"""The table of settings: names, types, ranges, defaults.
-
-A setting is one field here with two texts in each language, `setting.NAME` and `setting.NAME.about`. File,
-settings screen and `docs/settings.md` follow from that.
-"""
+"""The table of settings: names, types, ranges, defaults."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from qwen3_chat.config.paths import expanded
-from qwen3_chat.prompt import ContextPolicy
+from qwen3_chat.config.paths import expand_home
+from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.texts import Language
 
 
@@ -41,6 +37,6 @@ class Settings:
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def exports(self) -> Path | None:
+    def export_dir(self) -> Path | None:
         """The export folder as a path."""
-        return None if self.export_folder is None else expanded(self.export_folder)
+        return None if self.export_folder is None else expand_home(self.export_folder)

@@ -1,4 +1,4 @@
-"""The one protocol that drives a model, whatever runs it."""
+"""The `Engine` protocol: the one interface that drives a model, whatever runs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from qwen3_chat.events import EngineEvent
-from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, Measure
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
 
 class Engine(Protocol):
@@ -26,7 +26,7 @@ class Engine(Protocol):
         """Make the model ready, with progress; ends with `EngineFailed` if it can't be."""
         ...
 
-    async def measure(self, request: ChatRequest) -> Measure:
+    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         """Count the tokens of a request; answered even while a reply is generated.
 
         Raises:

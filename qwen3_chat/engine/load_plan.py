@@ -1,4 +1,4 @@
-"""How the worker is told to load a model."""
+"""The plan that the worker is given to load a model by."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LoadPlan:
     n_threads: int | None = None
     n_prompt_threads: int | None = None
 
-    def placed(self, n_gpu_layers: int, n_cpu_moe: int) -> LoadPlan:
+    def with_placement(self, n_gpu_layers: int, n_cpu_moe: int) -> LoadPlan:
         """Put other parts of the model on the GPU, with what is fastest there, or without any."""
         is_quantised = self.kv_type is not KvType.F16
         flash_attention = is_quantised or (None if n_gpu_layers else False)

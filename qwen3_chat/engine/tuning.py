@@ -1,4 +1,6 @@
-"""How a model runs fastest on this machine, as measured and remembered from one run to the next."""
+"""The fastest settings of a model on this machine: trials, the choice among them, the file that remembers
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,16 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.request import Keeping, KvType
+from qwen3_chat.request import KvType, PersistenceOptions
 
-FILE_NAME = "calibration.json"
-_MOST_ENTRIES = 32
+TUNING_FILE_NAME = "calibration.json"
+_MAX_ENTRIES = 32
 _PROMPT_TOKENS, _REPLY_TOKENS = 256, 512
 """What a turn is like: the question with what idle time didn't get to, and thinking with answer."""
-_WORTH_A_CHANGE = 0.9
+_CHANGE_THRESHOLD = 0.9
 
 
-class Aim(StrEnum):
+class TuningParameter(StrEnum):
     """What a trial is to find out."""
 
     ATTENTION = "attention"
@@ -32,7 +34,7 @@ class Aim(StrEnum):
 class Trial(msgspec.Struct, frozen=True):
     """One way to run a model, and how fast that was; a speed of 0 was not measured."""
 
-    aim: Aim
+    aim: TuningParameter
     flash_attention: bool
     kv_type: KvType
     n_ubatch: int
@@ -45,7 +47,7 @@ class Trial(msgspec.Struct, frozen=True):
         """How long a usual turn takes."""
         return _PROMPT_TOKENS / self.prompt_tokens_per_s + _REPLY_TOKENS / self.reply_tokens_per_s
 
-    def is_like(self, other: Trial) -> bool:
+    def has_same_settings(self, other: Trial) -> bool:
         """Tell whether it is the same but for the speeds."""
         unmeasured = [
             msgspec.structs.replace(trial, reply_tokens_per_s=0.0, prompt_tokens_per_s=0.0)
@@ -73,12 +75,12 @@ class Tuning(msgspec.Struct, frozen=True):
     is_complete: bool = False
 
     @property
-    def choice(self) -> tuple[object, ...]:
+    def chosen_settings(self) -> tuple[object, ...]:
         """What makes a difference to how the model runs."""
         return self.flash_attention, self.kv_type, self.n_ubatch, self.n_threads, self.n_prompt_threads
 
 
-def choose(
+def choose_tuning(
     defaults: Trial, n_prompt_threads: int, trials: Sequence[Trial], depth: int, is_complete: bool
 ) -> Tuning:
     """Choose what was fastest; what is only a little faster than the defaults is not worth a change.
@@ -87,9 +89,11 @@ def choose(
     evaluated with `n_prompt_threads`; where that was not measured, they stay with it.
     """
     attention = best_attention(defaults, trials)
-    best = msgspec.structs.replace(attention, aim=Aim.THREADS)
+    best = msgspec.structs.replace(attention, aim=TuningParameter.THREADS)
     threads = [
-        trial for trial in trials if trial.is_like(msgspec.structs.replace(best, n_threads=trial.n_threads))
+        trial
+        for trial in trials
+        if trial.has_same_settings(msgspec.structs.replace(best, n_threads=trial.n_threads))
     ]
     default = next((trial for trial in threads if trial.n_threads == defaults.n_threads), best)
     of_reply = _fastest(default, threads, lambda trial: trial.reply_tokens_per_s)
@@ -97,9 +101,11 @@ def choose(
     default_of_prompt = next((trial for trial in threads if trial.n_threads == n_prompt_threads), None)
     if default_of_prompt:
         of_prompt = _fastest(default_of_prompt, threads, lambda trial: trial.prompt_tokens_per_s)
-    best = msgspec.structs.replace(attention, aim=Aim.UBATCH)
+    best = msgspec.structs.replace(attention, aim=TuningParameter.UBATCH)
     chunks = [
-        trial for trial in trials if trial.is_like(msgspec.structs.replace(best, n_ubatch=trial.n_ubatch))
+        trial
+        for trial in trials
+        if trial.has_same_settings(msgspec.structs.replace(best, n_ubatch=trial.n_ubatch))
     ]
     default = next((trial for trial in chunks if trial.n_ubatch == defaults.n_ubatch), best)
     return Tuning(
@@ -118,19 +124,23 @@ def choose(
 
 def best_attention(defaults: Trial, trials: Sequence[Trial]) -> Trial:
     """Choose between attention as it is by default and the other way, as measured."""
-    found = [trial for trial in trials if trial.aim is Aim.ATTENTION and trial.kv_type is defaults.kv_type]
+    found = [
+        trial
+        for trial in trials
+        if trial.aim is TuningParameter.ATTENTION and trial.kv_type is defaults.kv_type
+    ]
     default = next((trial for trial in found if trial.flash_attention == defaults.flash_attention), defaults)
     other = next((trial for trial in found if trial is not default), None)
-    is_better = other and default.turn_s * _WORTH_A_CHANGE > other.turn_s
+    is_better = other and default.turn_s * _CHANGE_THRESHOLD > other.turn_s
     return other if other and is_better else default
 
 
 def _fastest(default: Trial, trials: Sequence[Trial], speed: Callable[[Trial], float]) -> Trial:
     best = max(trials, key=speed, default=default)
-    return best if speed(best) * _WORTH_A_CHANGE > speed(default) else default
+    return best if speed(best) * _CHANGE_THRESHOLD > speed(default) else default
 
 
-def tuned(plan: LoadPlan, tuning: Tuning | None, default_n_ubatch: int) -> LoadPlan:
+def apply_tuning(plan: LoadPlan, tuning: Tuning | None, default_n_ubatch: int) -> LoadPlan:
     """Load as was measured to be fastest, as far as memory didn't decide otherwise."""
     if tuning is None:
         return plan
@@ -148,18 +158,18 @@ class TuningFile:
         self._path = path
 
     @classmethod
-    def of(cls, keeping: Keeping) -> TuningFile:
+    def from_options(cls, options: PersistenceOptions) -> TuningFile:
         """Find it where an engine keeps what it keeps."""
-        return cls(Path(keeping.folder) / FILE_NAME)
+        return cls(Path(options.folder) / TUNING_FILE_NAME)
 
     def find(self, key: str) -> Tuning | None:
         """Look for what was measured."""
         return self.read().get(key)
 
-    def remember(self, key: str, tuning: Tuning) -> None:
+    def save(self, key: str, tuning: Tuning) -> None:
         """Put in what was measured, in place of what was there."""
         known = {other: value for other, value in self.read().items() if other != key}
-        latest: Sequence[tuple[str, Tuning]] = [*known.items(), (key, tuning)][-_MOST_ENTRIES:]
+        latest: Sequence[tuple[str, Tuning]] = [*known.items(), (key, tuning)][-_MAX_ENTRIES:]
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The messages between the interface and the engine's process: one JSON object a line."""
+"""The messages between the client and the worker process: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent, Notice
-from qwen3_chat.request import ChatRequest, Keeping, LoadedModel, LoadSettings, Measure
+from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, PersistenceOptions, TokenCounts
 
 
 class DeviceKind(StrEnum):
@@ -36,133 +36,133 @@ class Device:
     total_bytes: int
 
 
-class Command(msgspec.Struct, frozen=True, tag=True):
+class WorkerCommand(msgspec.Struct, frozen=True, tag=True):
     """The base of what the client asks for; every answer to it carries its `call_id`."""
 
     call_id: int
 
 
-class Load(Command, frozen=True):
-    """Load a model as planned; without `keeping`, nothing outlives the process."""
+class Load(WorkerCommand, frozen=True, rename={"persistence": "keeping"}):
+    """Load a model as planned; without `persistence`, nothing outlives the process."""
 
     settings: LoadSettings
     plan: LoadPlan
-    keeping: Keeping | None = None
+    persistence: PersistenceOptions | None = None
 
 
-class Generate(Command, frozen=True):
+class Generate(WorkerCommand, frozen=True):
     """Generate a reply."""
 
     request: ChatRequest
 
 
-class CountTokens(Command, frozen=True):
+class CountTokens(WorkerCommand, frozen=True):
     """Count the tokens of a request."""
 
     request: ChatRequest
 
 
-class ListDevices(Command, frozen=True):
+class ListDevices(WorkerCommand, frozen=True):
     """List what the model could run on."""
 
 
-class Rest(Command, frozen=True):
+class WaitIdle(WorkerCommand, frozen=True, tag="Rest"):
     """Tell when nothing is left to do, in idle time neither."""
 
 
-class KeepChat(Command, frozen=True):
+class SaveSnapshot(WorkerCommand, frozen=True, tag="KeepChat"):
     """Keep on disk what was evaluated of the chat, where it took long."""
 
 
-class Calibrate(Command, frozen=True):
+class Calibrate(WorkerCommand, frozen=True):
     """Measure how the loaded model runs fastest here, all of it, and remember that."""
 
 
-class ForgetChat(Command, frozen=True):
+class RemoveSnapshot(WorkerCommand, frozen=True, tag="ForgetChat"):
     """Keep nothing of a chat that was deleted; there is no answer to this."""
 
     chat_id: int
 
 
-class EndThinking(Command, frozen=True):
+class EndThinking(WorkerCommand, frozen=True):
     """Have the reply of that call stop thinking and answer now."""
 
 
-class Cancel(Command, frozen=True):
+class Cancel(WorkerCommand, frozen=True):
     """Stop the load or the reply of that call."""
 
 
-AnyCommand = (
+AnyWorkerCommand = (
     Load
     | Generate
     | CountTokens
     | ListDevices
-    | Rest
-    | KeepChat
+    | WaitIdle
+    | SaveSnapshot
     | Calibrate
-    | ForgetChat
+    | RemoveSnapshot
     | EndThinking
     | Cancel
 )
 
 
-class Reply(msgspec.Struct, frozen=True, tag=True):
+class WorkerMessage(msgspec.Struct, frozen=True, tag=True):
     """The base of what the worker answers."""
 
 
-class Ready(Reply, frozen=True):
+class Ready(WorkerMessage, frozen=True):
     """The worker has started; the versions of what it is made of."""
 
     versions: dict[str, str]
 
 
-class Happened(Reply, frozen=True):
+class EventEmitted(WorkerMessage, frozen=True, tag="Happened"):
     """An event of a load or a reply."""
 
     call_id: int
     event: EngineEvent
 
 
-class Loaded(Reply, frozen=True):
+class Loaded(WorkerMessage, frozen=True):
     """The model is ready; ends a load."""
 
     call_id: int
     model: LoadedModel
 
 
-class Counted(Reply, frozen=True):
+class TokensCounted(WorkerMessage, frozen=True, rename={"counts": "measure"}, tag="Counted"):
     """The tokens of a request."""
 
     call_id: int
-    measure: Measure
+    counts: TokenCounts
 
 
-class DevicesListed(Reply, frozen=True):
+class DevicesListed(WorkerMessage, frozen=True):
     """What the model could run on."""
 
     call_id: int
     devices: tuple[Device, ...]
 
 
-class Rested(Reply, frozen=True):
+class Idle(WorkerMessage, frozen=True, tag="Rested"):
     """Nothing is left to do."""
 
     call_id: int
 
 
-class KeepingChat(Reply, frozen=True):
+class SavingSnapshot(WorkerMessage, frozen=True, tag="KeepingChat"):
     """The chat is being written to disk."""
 
     call_id: int
 
 
-class ChatKept(Reply, frozen=True):
+class SnapshotSaved(WorkerMessage, frozen=True, tag="ChatKept"):
     """The chat is on disk, or need not or can't be."""
 
     call_id: int
 
 
-class Tried(Reply, frozen=True):
+class TrialFinished(WorkerMessage, frozen=True, tag="Tried"):
     """One of `total` ways to run the model was measured."""
 
     call_id: int
@@ -171,20 +171,20 @@ class Tried(Reply, frozen=True):
     total: int
 
 
-class Calibrated(Reply, frozen=True):
+class Calibrated(WorkerMessage, frozen=True):
     """What was found; None where there was no memory to find anything."""
 
     call_id: int
     tuning: Tuning | None
 
 
-class Noticed(Reply, frozen=True):
+class NoticeEmitted(WorkerMessage, frozen=True, tag="Noticed"):
     """Something to tell the user that belongs to no command: what the worker does of its own accord."""
 
     notice: Notice
 
 
-class CommandFailed(Reply, frozen=True):
+class CommandFailed(WorkerMessage, frozen=True):
     """A command could not be done: a key of the text catalogue with its values; ends the call."""
 
     call_id: int
@@ -192,40 +192,40 @@ class CommandFailed(Reply, frozen=True):
     values: dict[str, str | int | float] = {}
 
     @classmethod
-    def because(cls, call_id: int, error: Qwen3ChatError) -> CommandFailed:
+    def from_error(cls, call_id: int, error: Qwen3ChatError) -> CommandFailed:
         """Turn an error into a message."""
         values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
         return cls(call_id, error.key, values)
 
 
-class Aborting(Reply, frozen=True):
+class Aborting(WorkerMessage, frozen=True):
     """The last words of a worker that llama.cpp is about to abort."""
 
     reason: str
 
 
-AnyReply = (
+AnyWorkerMessage = (
     Ready
-    | Happened
+    | EventEmitted
     | Loaded
-    | Counted
+    | TokensCounted
     | DevicesListed
-    | Rested
-    | KeepingChat
-    | ChatKept
-    | Tried
+    | Idle
+    | SavingSnapshot
+    | SnapshotSaved
+    | TrialFinished
     | Calibrated
-    | Noticed
+    | NoticeEmitted
     | CommandFailed
     | Aborting
 )
 
 _encoder = msgspec.json.Encoder()
-_command_decoder = msgspec.json.Decoder(AnyCommand)
-_reply_decoder = msgspec.json.Decoder(AnyReply)
+_command_decoder = msgspec.json.Decoder(AnyWorkerCommand)
+_message_decoder = msgspec.json.Decoder(AnyWorkerMessage)
 
 
-def encode(message: AnyCommand | AnyReply) -> bytes:
+def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
     """Write a message as one line.
 
     Raises:
@@ -237,13 +237,13 @@ def encode(message: AnyCommand | AnyReply) -> bytes:
         raise EngineError("engine.text_not_unicode") from error
 
 
-def decode_command(line: bytes) -> AnyCommand:
+def decode_command(line: bytes) -> AnyWorkerCommand:
     """Read a line that the client wrote."""
-    command: AnyCommand = _command_decoder.decode(line)
+    command: AnyWorkerCommand = _command_decoder.decode(line)
     return command
 
 
-def decode_reply(line: bytes) -> AnyReply:
+def decode_message(line: bytes) -> AnyWorkerMessage:
     """Read a line that the worker wrote."""
-    reply: AnyReply = _reply_decoder.decode(line)
+    reply: AnyWorkerMessage = _message_decoder.decode(line)
     return reply

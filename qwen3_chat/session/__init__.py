@@ -1,11 +1,16 @@
-"""A conversation in progress: the only turn loop in the code."""
+"""The session of a chat: its turns, its tree of messages, its settings."""
 
 from qwen3_chat.session.chat_session import ChatSession
-from qwen3_chat.session.engine_choice import EngineChoice, LocalModel, MakeEngine, ServedModel
-from qwen3_chat.session.switching import use_engine
+from qwen3_chat.session.engine_choice import (
+    EngineChoice,
+    EngineFactory,
+    LocalModel,
+    ServedModel,
+    switch_engine,
+)
 from qwen3_chat.session.turn_events import (
     ContextExceeded,
-    LeftOut,
+    MessagesDropped,
     ReplyStarted,
     ReplyStored,
     Rewound,
@@ -20,9 +25,9 @@ __all__ = [
     "ChatSession",
     "ContextExceeded",
     "EngineChoice",
-    "LeftOut",
+    "EngineFactory",
     "LocalModel",
-    "MakeEngine",
+    "MessagesDropped",
     "ReplyStarted",
     "ReplyStored",
     "Rewound",
@@ -32,5 +37,5 @@ __all__ = [
     "ThinkingRepeats",
     "TurnOptions",
     "UserStored",
-    "use_engine",
+    "switch_engine",
 ]

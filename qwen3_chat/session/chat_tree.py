@@ -1,4 +1,4 @@
-"""What can be done anywhere in a chat's tree of messages, not only at its end."""
+"""Edits anywhere in a chat's tree of messages: another question, another answer, deletion and its undoing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import aclosing
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.session.chat_session import ChatSession
+from qwen3_chat.session.message_versions import BranchVersions
 from qwen3_chat.session.turn_events import ContextExceeded, ReplyStarted, Rewound, SessionEvent, UserStored
-from qwen3_chat.session.variants import Versions
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import Deletion
 
 
@@ -20,21 +20,21 @@ class ChatTree:
     Nothing is lost: what is replaced stays stored as a version, what is deleted until it is purged.
     """
 
-    def __init__(self, session: ChatSession, store: Store) -> None:
+    def __init__(self, session: ChatSession, store: ChatStore) -> None:
         self._session = session
         self._store = store
 
-    async def versions(self) -> Versions:
+    async def versions(self) -> BranchVersions:
         """Find the versions of all messages of the branch."""
         if self._session.chat is None:
-            return Versions()
-        return Versions(self._session.messages, await self._store.forks(self._session.chat.id))
+            return BranchVersions()
+        return BranchVersions(self._session.messages, await self._store.forks(self._session.chat.id))
 
-    async def ask_instead(self, message_id: int, text: str) -> AsyncGenerator[SessionEvent, None]:
+    async def edit_question(self, message_id: int, text: str) -> AsyncGenerator[SessionEvent, None]:
         """Ask something else in place of a question; what followed it stays stored beside."""
         session = self._session
         before = session.messages
-        session.messages = before[: self._place(message_id)]
+        session.messages = before[: self._branch_index(message_id)]
         is_stored = False
         try:
             yield Rewound(session.messages)
@@ -46,7 +46,7 @@ class ChatTree:
             if not is_stored:
                 session.messages = before
 
-    async def answer_instead(
+    async def regenerate_at(
         self, message_id: int, mode: ThinkingMode | None = None
     ) -> AsyncGenerator[SessionEvent, None]:
         """Answer a question, or the one that a reply answered, again; in another mode where one is given.
@@ -60,13 +60,13 @@ class ChatTree:
                 if isinstance(loaded, EngineFailed):
                     return
         before = session.messages
-        asked = [m.message.role is Role.USER for m in before[: self._place(message_id) + 1]]
+        asked = [m.message.role is Role.USER for m in before[: self._branch_index(message_id) + 1]]
         if not any(asked):
             return
         session.messages = before[: len(asked) - asked[::-1].index(True)]
         has_begun = waits = False
         try:
-            async with aclosing(session.answer_again(mode=mode)) as events:
+            async with aclosing(session.regenerate(mode=mode)) as events:
                 async for event in events:
                     has_begun = has_begun or isinstance(event, ReplyStarted)
                     waits = waits or isinstance(event, ContextExceeded)
@@ -86,12 +86,14 @@ class ChatTree:
         session = self._session
         assert session.chat is not None
         versions = await self.versions()
-        neighbour = versions.of(message_id).neighbour
-        place = self._place(message_id)
+        neighbour = versions.for_message(message_id).fallback_id
+        place = self._branch_index(message_id)
         head = session.messages[place - 1].id if place else None
         if neighbour is not None:
-            head = await self._store.newest_end(session.chat.id, neighbour)
-        deletion = await self._store.delete_messages(session.chat.id, versions.twins(message_id), head)
+            head = await self._store.newest_leaf(session.chat.id, neighbour)
+        deletion = await self._store.delete_messages(
+            session.chat.id, versions.equivalent_ids(message_id), head
+        )
         await self._reread()
         return deletion
 
@@ -104,7 +106,7 @@ class ChatTree:
         if (chat := self._session.chat) is not None:
             self._session.messages = await self._store.branch(chat.id)
 
-    def _place(self, message_id: int) -> int:
+    def _branch_index(self, message_id: int) -> int:
         """Return the place of a message in the branch, the end of it for one that is not there."""
         ids = [stored.id for stored in self._session.messages]
         return ids.index(message_id) if message_id in ids else len(ids)

@@ -1,12 +1,17 @@
-"""Which engine a chat goes on with, as a value that the interface can choose without building anything."""
+"""The choice of the engine that a chat goes on with, as a value, and the switch to it in the middle of a
+chat.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.engine import Engine
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.session.chat_session import ChatSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,35 @@ class ServedModel:
 
 EngineChoice = LocalModel | ServedModel
 
-MakeEngine = Callable[[EngineChoice], Engine]
+EngineFactory = Callable[[EngineChoice], Engine]
 """Makes the engine of a choice without loading anything; given by the composition root.
 
 Raises:
     Qwen3ChatError: the choice makes no sense.
 """
+
+
+async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[EngineEvent, None]:
+    """Load another engine after the one in use has given back its memory; no turn may run.
+
+    Where it can't be loaded, or is stopped while it loads, the earlier one is loaded again.
+    """
+    earlier = session.engine
+    await earlier.close()
+    session.engine = engine
+    failure: EngineFailed | None = None
+    async with aclosing(session.prepare()) as events:
+        async for event in events:
+            if isinstance(event, EngineFailed):
+                failure = event
+            else:
+                yield event
+    if failure is None:
+        return
+    await engine.close()
+    session.engine = earlier
+    yield Notice(failure.key, failure.values)
+    yield Notice("session.earlier_model")
+    async with aclosing(session.prepare()) as events:
+        async for event in events:
+            yield event

@@ -1,4 +1,4 @@
-"""Tells when thinking goes round in circles."""
+"""The detection of thinking that repeats itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")  # a word may go on in the next piec
 
 _PHRASE_UNITS = 10
 _WINDOW_UNITS = 90
-_TIMES = 3
-_REPEATED_SHARE = 0.9
+_MIN_OCCURRENCES = 3
+_MIN_REPEATED_SHARE = 0.9
 
 
-class RepetitionWatch:
+class RepetitionDetector:
     """Reads the thinking of one reply and tells once that nearly all of it has been said before.
 
     Saying something a second time is how Qwen3 checks itself. It repeats itself where nine tenths of the last
@@ -26,29 +26,31 @@ class RepetitionWatch:
     """
 
     def __init__(self) -> None:
-        self._rest = ""
+        self._incomplete_word = ""
         self._phrase: deque[str] = deque(maxlen=_PHRASE_UNITS)
         self._seen: Counter[tuple[str, ...]] = Counter()
         self._repeated: deque[bool] = deque(maxlen=_WINDOW_UNITS)
-        self._has_told = False
+        self._has_reported = False
 
-    def notices(self, event: EngineEvent) -> bool:
+    def feed(self, event: EngineEvent) -> bool:
         """Take in an event; tell, once, that the thinking repeats itself."""
-        if self._has_told or not isinstance(event, ReasoningDelta):
+        if self._has_reported or not isinstance(event, ReasoningDelta):
             return False
-        text = self._rest + event.text
+        text = self._incomplete_word + event.text
         complete = _UNFINISHED.sub("", text)
-        self._rest = text[len(complete) :]
+        self._incomplete_word = text[len(complete) :]
         for unit in _UNIT.findall(complete.lower()):
-            self._take(unit)
+            self._add_unit(unit)
         window = self._repeated
-        self._has_told = len(window) == _WINDOW_UNITS and sum(window) >= _REPEATED_SHARE * _WINDOW_UNITS
-        return self._has_told
+        self._has_reported = (
+            len(window) == _WINDOW_UNITS and sum(window) >= _MIN_REPEATED_SHARE * _WINDOW_UNITS
+        )
+        return self._has_reported
 
-    def _take(self, unit: str) -> None:
+    def _add_unit(self, unit: str) -> None:
         self._phrase.append(unit)
         if len(self._phrase) < _PHRASE_UNITS:
             return
         phrase = tuple(self._phrase)
         self._seen[phrase] += 1
-        self._repeated.append(self._seen[phrase] >= _TIMES)
+        self._repeated.append(self._seen[phrase] >= _MIN_OCCURRENCES)

@@ -1,4 +1,4 @@
-"""A reply while it arrives, kept in the store at least once a second."""
+"""A reply while it arrives, saved in the store every half second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids
 
 SAVE_INTERVAL_S = 0.5
@@ -28,7 +28,9 @@ class ReplyDraft:
     A reply that is `continued` comes again from its beginning; it stays as it was until there is more.
     """
 
-    def __init__(self, store: Store, message: StoredMessage, continued: StoredMessage | None = None) -> None:
+    def __init__(
+        self, store: ChatStore, message: StoredMessage, continued: StoredMessage | None = None
+    ) -> None:
         self._store = store
         self._message = message
         self._continued = continued
@@ -37,7 +39,7 @@ class ReplyDraft:
         self._calls: list[ToolCall] = []
         self._end: TurnFinished | EngineFailed | None = None
         self._is_dirty = False
-        self._saver = asyncio.create_task(self._save_often(), name="save the partial reply")
+        self._saver = asyncio.create_task(self._save_periodically(), name="save the partial reply")
 
     def feed(self, event: EngineEvent) -> None:
         """Take in what the engine sent."""
@@ -88,7 +90,7 @@ class ReplyDraft:
             case None:
                 return replace(meta, stop_reason=StopReason.CANCELLED), ()
 
-    async def _save_often(self) -> None:
+    async def _save_periodically(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S)
             if self._is_dirty and not (self._continued and not self._is_longer_than(self._continued)):

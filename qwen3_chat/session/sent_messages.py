@@ -1,4 +1,7 @@
-"""Stored messages as an engine is sent them: with the ids that its own model sampled."""
+"""Stored messages in the form that an engine is sent, with the token ids that its own model sampled.
+
+Two importers, the turn and the title, must send the same prefix, or the KV cache of the turn is lost.
+"""
 
 from __future__ import annotations
 

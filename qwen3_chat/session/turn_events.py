@@ -1,10 +1,13 @@
-"""What happens during a turn beside the engine's own events: what was stored."""
+"""The events of a turn beside the engine's own: messages stored, messages dropped, a choice to make.
+
+They are what `ask --jsonl` prints, so their tags and fields are fixed.
+"""
 
 from __future__ import annotations
 
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.events import EngineEvent, Event
-from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 
@@ -38,7 +41,7 @@ class Rewound(Event, frozen=True):
     messages: tuple[StoredMessage, ...]
 
 
-class LeftOut(Event, frozen=True):
+class MessagesDropped(Event, frozen=True, tag="left_out"):
     """The chat does not fit: messages with these ids are not sent, `summary` stands for them.
 
     What is sent is `prompt_tokens`; with `reserve_tokens` for the answer it fits into `n_ctx`. It `is_new`
@@ -61,7 +64,7 @@ class LeftOut(Event, frozen=True):
         sentence = t(
             "session.summarised" if self.summary else "session.left_out",
             count=len(self.ids),
-            prompt=_figure(self.prompt_tokens, self.is_exact),
+            prompt=_format_tokens(self.prompt_tokens, self.is_exact),
             reserve=self.reserve_tokens,
             n_ctx=self.n_ctx,
         )
@@ -94,7 +97,7 @@ class ContextExceeded(Event, frozen=True):
     @property
     def text(self) -> str:
         """Say so."""
-        prompt = _figure(self.prompt_tokens, self.is_exact)
+        prompt = _format_tokens(self.prompt_tokens, self.is_exact)
         return t("session.exceeded", prompt=prompt, reserve=self.reserve_tokens, n_ctx=self.n_ctx)
 
     @property
@@ -114,12 +117,12 @@ SessionEvent = (
     | UserStored
     | ReplyStarted
     | ReplyStored
-    | LeftOut
+    | MessagesDropped
     | Summarising
     | ContextExceeded
     | ThinkingRepeats
 )
 
 
-def _figure(tokens: int, is_exact: bool) -> str:
+def _format_tokens(tokens: int, is_exact: bool) -> str:
     return f"{tokens:,}" if is_exact else f"≈{tokens:,}"

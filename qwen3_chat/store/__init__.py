@@ -1,6 +1,6 @@
-"""Chats as message trees in SQLite."""
+"""Chats as trees of messages in SQLite."""
 
+from qwen3_chat.store.chat_store import ChatStore
 from qwen3_chat.store.records import Chat, ChatSummary, MessageMeta, SearchHit, SearchOrder, StoredMessage
-from qwen3_chat.store.store import Store
 
-__all__ = ["Chat", "ChatSummary", "MessageMeta", "SearchHit", "SearchOrder", "Store", "StoredMessage"]
+__all__ = ["Chat", "ChatStore", "ChatSummary", "MessageMeta", "SearchHit", "SearchOrder", "StoredMessage"]

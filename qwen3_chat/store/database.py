@@ -1,4 +1,4 @@
-"""A SQLite file with a thread of its own."""
+"""A SQLite file with a thread of its own, and SQLite's errors as sentences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,31 @@ from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store.failures import store_error
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_KEYS: Final = {
+    sqlite3.SQLITE_FULL: "store.disk_full",
+    sqlite3.SQLITE_NOTADB: "store.no_database",
+    sqlite3.SQLITE_CORRUPT: "store.damaged",
+    sqlite3.SQLITE_READONLY: "store.not_writable",
+    sqlite3.SQLITE_CANTOPEN: "store.not_writable",
+    sqlite3.SQLITE_PERM: "store.not_writable",
+    sqlite3.SQLITE_BUSY: "store.busy",
+    sqlite3.SQLITE_LOCKED: "store.busy",
+}
+_PRIMARY_CODE: Final = 0xFF  # the upper bits of a result code tell more than a user needs
+
+
+def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """Return the error that tells a user what went wrong with the file."""
+    if isinstance(error, OSError):
+        return StoreError("store.not_writable", path=path, reason=error.strerror or error)
+    code = getattr(error, "sqlite_errorcode", None)
+    key = "store.failed" if code is None else _KEYS.get(code & _PRIMARY_CODE, "store.failed")
+    return StoreError(key, path=path, reason=error)
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _BUSY_TIMEOUT_S: Final = 10.0
 _OWNER_ONLY: Final = 0o600
@@ -48,16 +69,16 @@ class Database:
             raise
 
     async def read(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+        self, function: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         """Run a function that sees one state of the database from its start to its end."""
         return await self._submit(
             self._transaction, "DEFERRED", lambda connection: function(connection, *args, **kwargs)
         )
 
     async def write(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+        self, function: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         """Run a function whose changes are kept together, or, where it raises, not at all."""
         return await self._submit(
             self._transaction, "IMMEDIATE", lambda connection: function(connection, *args, **kwargs)
@@ -68,17 +89,17 @@ class Database:
         if self._is_closed:
             return
         self._is_closed = True
-        future = self._thread.submit(self._explained, self._close)
+        future = self._thread.submit(self._translate_errors, self._close)
         self._thread.shutdown(wait=False)
         await asyncio.shield(asyncio.wrap_future(future))
 
-    async def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _submit(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if self._is_closed:
             raise StoreError("store.closed")
-        future = self._thread.submit(self._explained, partial(job, *args, **kwargs))
+        future = self._thread.submit(self._translate_errors, partial(job, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def _explained(self, job: Callable[[], T]) -> T:
+    def _translate_errors(self, job: Callable[[], _T]) -> _T:
         try:
             return job()
         except (sqlite3.Error, OSError) as error:
@@ -91,7 +112,7 @@ class Database:
         self._connection = _connect(self._path)
         prepare(self._connection, self._path)
 
-    def _transaction(self, kind: str, function: Callable[[sqlite3.Connection], T]) -> T:
+    def _transaction(self, kind: str, function: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._connection is None:
             raise StoreError("store.closed")
         return in_transaction(self._connection, kind, function)
@@ -109,7 +130,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def settle(connection: sqlite3.Connection, path: Path) -> None:
+def configure_connection(connection: sqlite3.Connection, path: Path) -> None:
     """Make a file that is ours private, its references checked, its commits cheap."""
     if os.name == "posix" and path.stat().st_mode & 0o777 != _OWNER_ONLY:
         path.chmod(_OWNER_ONLY)
@@ -121,8 +142,8 @@ def settle(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def in_transaction(
-    connection: sqlite3.Connection, kind: str, function: Callable[[sqlite3.Connection], T]
-) -> T:
+    connection: sqlite3.Connection, kind: str, function: Callable[[sqlite3.Connection], _T]
+) -> _T:
     """Run a function between BEGIN DEFERRED or BEGIN IMMEDIATE and COMMIT, or ROLLBACK where it raises."""
     connection.execute(f"BEGIN {kind}")
     try:

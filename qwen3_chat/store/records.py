@@ -1,4 +1,4 @@
-"""What the store gives back, as values."""
+"""The records that the store gives back, as frozen values."""
 
 from __future__ import annotations
 
@@ -86,24 +86,24 @@ class ChatOptions:
     thinking_budget: int | None = None
 
 
-NO_OPTIONS = ChatOptions()
+NO_CHAT_OPTIONS = ChatOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation without its messages; `toggle` is None until the mode was switched by key in it."""
+    """A conversation without its messages; `mode_override` is None until the mode was switched by key in it."""
 
     id: int
     title: str
     system: str
-    toggle: ThinkingMode | None
+    mode_override: ThinkingMode | None
     head_id: int | None
     created_at: datetime
     updated_at: datetime
     pinned: bool = False
     draft: str = ""
     deleted_at: datetime | None = None
-    options: ChatOptions = NO_OPTIONS
+    options: ChatOptions = NO_CHAT_OPTIONS
     titled_by: TitledBy = TitledBy.WORDS
 
 

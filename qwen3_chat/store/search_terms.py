@@ -1,12 +1,4 @@
-"""Cut text into the terms that full-text search compares.
-
-SQLite's own tokenizers take a Chinese sentence for one word, or cut it into threes, which misses words of two
-characters such as 天气. So text is cut here: words as they are, scripts without spaces into overlapping
-pairs. A run of such a script gives its pairs and then its last character alone: `今天天气` gives `今天 天天
-天气 气`. Thus every character begins some term (one character is found by prefix), the pairs of a longer word
-follow each other (a longer word is found as a phrase), and the lone character keeps a phrase from running
-into the next word.
-"""
+"""The terms that full-text search compares, and the spans and excerpts of a text that match them. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from qwen3_chat.texts.terminal_safe import terminal_safe
 
 _UNSPACED: Final = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -43,9 +37,9 @@ class Term:
 
 def terms(text: str) -> Iterator[Term]:
     """Cut a text, in its order, into folded words and pairs of characters."""
-    text = composed(text)
+    text = to_nfc(text)
     for piece in _PIECES.finditer(text):
-        folded, start, end = _folded(piece.group()), piece.start(), piece.end()
+        folded, start, end = _fold_piece(piece.group()), piece.start(), piece.end()
         if piece.lastgroup == "word":
             # Folding can bring in a space or a comma, as that of `½` does; a term is one word.
             yield from (Term(word, start, end) for word in re.findall(r"[^\W_]+", folded))
@@ -63,14 +57,14 @@ def index_text(text: str) -> str:
     return " ".join(term.text for term in terms(text))
 
 
-def phrases(query: str) -> tuple[tuple[str, ...], ...]:
+def query_phrases(query: str) -> tuple[tuple[str, ...], ...]:
     """Cut what someone searches for into phrases, all of which must be there.
 
     Whitespace parts phrases, double quotes keep one together. A phrase's last term may be the beginning of a
     longer one, unless it was quoted; then it ends with an empty term.
     """
     found = []
-    for chunk in _CHUNKS.finditer(composed(query)):
+    for chunk in _CHUNKS.finditer(to_nfc(query)):
         quoted = chunk.group("quoted")
         phrase = [term.text for term in terms(chunk.group() if quoted is None else quoted)]
         if not phrase:
@@ -88,7 +82,7 @@ def phrases(query: str) -> tuple[tuple[str, ...], ...]:
 
 def match_expression(query: str) -> str | None:
     """Return the FTS5 expression for what someone searches for; None where there is nothing to look for."""
-    found = phrases(query)
+    found = query_phrases(query)
     if not found:
         return None
     return " AND ".join(
@@ -96,12 +90,12 @@ def match_expression(query: str) -> str | None:
     )
 
 
-def composed(text: str) -> str:
+def to_nfc(text: str) -> str:
     """Bring a text into NFC, so that accents typed in two ways are one."""
     return unicodedata.normalize("NFC", text)
 
 
-def _folded(piece: str) -> str:
+def _fold_piece(piece: str) -> str:
     """Fold case, width, compatibility forms and the accents of Latin letters."""
     if piece.isascii():
         return piece.lower()
@@ -120,3 +114,60 @@ def _without_accents(character: str) -> str:
 
 def _is_unspaced(term: str) -> bool:
     return re.fullmatch(f"[{_UNSPACED}]+", term) is not None
+
+
+_EXCERPT_CHARACTERS: Final = 120
+_CHARACTERS_BEFORE_MATCH: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """One line of text; `marks` are the spans in it that matched."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+def search_excerpt(text: str, query: str) -> Excerpt | None:
+    """Cut a line of about 120 characters around the first match of a query; None where nothing matches."""
+    text = to_nfc(text)
+    spans = match_spans(text, query)
+    if not spans:
+        return None
+    start = max(0, spans[0][0] - _CHARACTERS_BEFORE_MATCH)
+    if start:  # begin at a word where one begins soon
+        blank = text.find(" ", start, spans[0][0])
+        start = start if blank < 0 else blank + 1
+    end = min(len(text), start + _EXCERPT_CHARACTERS)
+    # One character for one, so that the spans stay true.
+    piece = "".join(" " if character.isspace() else character for character in text[start:end])
+    before, after = ("…" if start else ""), ("…" if end < len(text) else "")
+    shift = len(before) - start
+    marks = tuple((first + shift, min(last, end) + shift) for first, last in spans if first < end)
+    return Excerpt(before + terminal_safe(piece) + after, marks)
+
+
+def match_spans(text: str, query: str) -> list[tuple[int, int]]:
+    """Return the spans of a text (in NFC) that match a query, in its order, overlapping ones as one."""
+    found, wanted = tuple(terms(text)), query_phrases(query)
+    spans = sorted(
+        (found[index].start, found[index + length - 1].end)
+        for phrase in wanted
+        for length in [len(phrase) - (phrase[-1] == "")]
+        for index in range(len(found) - length + 1)
+        if _matches_at(found, index, phrase)
+    )
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _matches_at(text_terms: tuple[Term, ...], index: int, phrase: tuple[str, ...]) -> bool:
+    *whole, last = phrase
+    if any(text_terms[index + offset].text != term for offset, term in enumerate(whole) if term):
+        return False
+    return not last or text_terms[index + len(whole)].text.startswith(last)

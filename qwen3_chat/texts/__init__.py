@@ -1,9 +1,4 @@
-"""The texts that people read, in each language.
-
-A language is one module beside this one with a dictionary `TEXTS`; English is the reference. The language in use is
-the one piece of state that belongs to the whole process, like the locale it is taken from: `cli` sets it once. The
-names of the keys in force, for texts that mention one, belong to it.
-"""
+"""The texts that people read, in the language in use."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ class Language(StrEnum):
     ZH = "zh"
 
 
-class _Speech:
+class _LanguageState:
     """The language in use with its texts, loaded when first needed."""
 
     __slots__ = ("keys", "language", "texts")
@@ -32,48 +27,48 @@ class _Speech:
         self.keys: Mapping[str, str] = {}
 
 
-_speech = _Speech()
+_state = _LanguageState()
 
 
-class _Places(dict[str, object]):
+class _Placeholders(dict[str, object]):
     """What goes into the places of a text; `{key_NAME}` is the key in force of an action."""
 
     def __missing__(self, place: str) -> str:
         beginning, _, action = place.partition("key_")
         if beginning or not action:
             raise KeyError(place)
-        return _speech.keys.get(action, action)
+        return _state.keys.get(action, action)
 
 
-def catalogue(language: Language) -> Mapping[str, str]:
+def load_catalogue(language: Language) -> Mapping[str, str]:
     """Load the texts of one language."""
     texts: Mapping[str, str] = import_module(f"{__name__}.{language.value}").TEXTS
     return texts
 
 
-def speak(language: Language) -> None:
+def set_language(language: Language) -> None:
     """Use a language from now on."""
-    _speech.language, _speech.texts = language, catalogue(language)
+    _state.language, _state.texts = language, load_catalogue(language)
 
 
-def name_keys(names: Mapping[str, str]) -> None:
+def set_key_names(names: Mapping[str, str]) -> None:
     """Tell how the keys in force are called, by action; texts that name a key have the place `{key_ACTION}`."""
-    _speech.keys = names
+    _state.keys = names
 
 
-def language() -> Language:
+def current_language() -> Language:
     """Tell the language in use."""
-    return _speech.language
+    return _state.language
 
 
 def t(key: str, **values: object) -> str:
     """Return the text for a key in the language in use, with its `{places}` filled."""
-    if not _speech.texts:
-        speak(_speech.language)
-    return _speech.texts[key].format_map(_Places(values))
+    if not _state.texts:
+        set_language(_state.language)
+    return _state.texts[key].format_map(_Placeholders(values))
 
 
-def language_of_locale(environ: Mapping[str, str] = os.environ) -> Language:
+def language_from_locale(environ: Mapping[str, str] = os.environ) -> Language:
     """Choose the language from LC_ALL, LC_MESSAGES, LANG or, where none is set, the system's own locale."""
     names = [environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
     name = next((name for name in names if name), "") or locale.getlocale()[0] or ""

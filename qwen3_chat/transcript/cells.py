@@ -1,4 +1,4 @@
-"""Text measured in terminal cells, broken into rows."""
+"""Text measured in terminal cells and broken into rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 Span = tuple[int, int]
 
 
-def cells(text: str) -> int:
+def cell_width(text: str) -> int:
     """Width of a text without tabs."""
     return len(text) if text.isascii() else cell_len(text)
 
@@ -30,22 +30,22 @@ def cells(text: str) -> int:
 def end_column(text: str, column: int = 0) -> int:
     """Column after a text that starts at `column`; tabs reach to the next stop."""
     first, *others = text.split("\t")
-    column += cells(first)
+    column += cell_width(first)
     for part in others:
-        column += TAB_CELLS - column % TAB_CELLS + cells(part)
+        column += TAB_CELLS - column % TAB_CELLS + cell_width(part)
     return column
 
 
-def clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def grapheme_clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Find (start, end, cells) of what a reader sees as one character: joined emoji, flags, accents."""
     part = text[start:end]
     if part.isascii():
         yield from ((i, i + 1, 1) for i in range(start, end))
         return
     if (tab := part.find("\t")) >= 0:  # of no width for rich, which would join it to its neighbours
-        yield from clusters(text, start, start + tab)
+        yield from grapheme_clusters(text, start, start + tab)
         yield start + tab, start + tab + 1, 1
-        yield from clusters(text, start + tab + 1, end)
+        yield from grapheme_clusters(text, start + tab + 1, end)
         return
     spans, _ = split_graphemes(part)
     flags = {found.start() for found in _FLAG.finditer(part)}
@@ -57,14 +57,14 @@ def clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         yield start + begin, start + stop, size
 
 
-def fold(text: str, start: int, end: int, width: int) -> list[Span]:
+def hard_wrap(text: str, start: int, end: int, width: int) -> list[Span]:
     """Break a range into rows that fill the width: code, long words."""
     part = text[start:end]
     if part.isascii() and "\t" not in part:
         cuts = list(range(start, end, width)) or [start]
     else:
         cuts, column = [start], 0
-        for begin, _, size in clusters(text, start, end):
+        for begin, _, size in grapheme_clusters(text, start, end):
             if text[begin] == "\t":
                 size = TAB_CELLS - column % TAB_CELLS
             if column + size > width and column:
@@ -89,7 +89,7 @@ def wrap(text: str, width: int) -> list[Span]:
             start, column = found.start(), 0
         if inked > width:
             # From `start`: what stands before may have no width, such as a stray accent.
-            *full, (start, _) = fold(text, start, found.end(), width)
+            *full, (start, _) = hard_wrap(text, start, found.end(), width)
             rows += full
             word = text[start : found.end()]
         column = end_column(word, column)

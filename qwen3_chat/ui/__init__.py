@@ -1,1 +1,1 @@
-"""The interface; nothing else imports Textual."""
+"""The terminal interface; the only package that imports Textual."""

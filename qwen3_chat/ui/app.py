@@ -1,4 +1,4 @@
-"""The terminal application."""
+"""The terminal application: its one chat screen, its themes, its clipboard, the settings while it runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,73 @@ from typing import Any
 from textual import work
 from textual.actions import parse
 from textual.app import App, SystemCommand
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.widgets.option_list import Option
 
-from qwen3_chat.clipboard import Clipboard, Route
-from qwen3_chat.config.kept import KeptSettings
+from qwen3_chat.config import Settings
+from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.errors import ConfigError
-from qwen3_chat.plain import plain
-from qwen3_chat.texts import name_keys, t
+from qwen3_chat.session import TurnOptions
+from qwen3_chat.texts import set_key_names, t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.transcript.message_entry import ThinkingDisplay
+from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.driver import driver_class
+from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
-from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
-from qwen3_chat.ui.palette import Palette
-from qwen3_chat.ui.screens.chat import ChatScreen
-from qwen3_chat.ui.screens.help import HelpScreen
-from qwen3_chat.ui.screens.settings import SettingsScreen
-from qwen3_chat.ui.settings_applied import apply_setting
+from qwen3_chat.ui.screens.chat_screen import ChatScreen
+from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
+from qwen3_chat.ui.screens.help_screen import HelpScreen
+from qwen3_chat.ui.screens.reading_screen import set_animation
+from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+
+
+class Palette(CommandPalette):
+    """Textual's own, whose one English sentence is said in ours."""
+
+    def __init__(self) -> None:
+        super().__init__(id="--command-palette", placeholder=t("ui.palette.search"))
+
+    def _start_no_matches_countdown(self, search_value: str) -> None:
+        # As in the class above, which has its sentence inside the function.
+        self._stop_no_matches_countdown()
+
+        def tell() -> None:
+            if search_value:
+                options = self.query_one(CommandList)
+                options.add_option(Option(t("ui.palette.none"), disabled=True, id=self._NO_MATCHES))
+            self._list_visible = bool(search_value)
+
+        self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, tell)
+
+
+TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
+
+
+def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:
+    """Have a setting count from now on; tell whether it does, or only after the next start."""
+    value: Any = getattr(settings, name)
+    screen.settings = settings
+    match name:
+        case "theme":
+            screen.app.theme = value
+        case "reduced_motion":
+            set_animation(screen, reduced=value)
+        case "thinking_display":
+            screen.transcript.thinking_display = ThinkingDisplay(value)
+        case "chat_titles" | "export_thinking":
+            pass  # asked for when needed
+        case "enter_key":
+            screen.input.enter_sends = value == "send"
+        case "export_folder" if settings.export_dir is not None:
+            screen.exports_folder = settings.export_dir
+        case _ if name in TURN_OPTION_NAMES:
+            screen.session.options = replace(screen.session.options, **{name: value})
+        case _:
+            return False
+    return True
 
 
 class ChatApp(App[None]):
@@ -64,27 +115,27 @@ class ChatApp(App[None]):
         self,
         chat_screen: ChatScreen,
         themes: Sequence[Theme],
-        kept: KeptSettings,
+        settings_store: SettingsStore,
         keymap: Keymap,
-        copied_file: Path,
+        clipboard_file: Path,
         notices: Sequence[str] = (),
     ) -> None:
         super().__init__(driver_class=driver_class())
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
-        self._kept = kept
+        self._settings_store = settings_store
         self.keymap = keymap
-        name_keys({name: keymap.first(name) for name in keymap.keys})
+        set_key_names({name: keymap.first_key(name) for name in keymap.keys})
         if keymap.is_changed:
             self.set_keymap(dict(keymap.keys))
         self._notices = notices
-        self._copied_file = copied_file
-        self._copied = ""
-        self._routes = Clipboard(super().copy_to_clipboard, copied_file)
+        self._clipboard_file = clipboard_file
+        self._clipboard_text = ""
+        self._system_clipboard = Clipboard(super().copy_to_clipboard, clipboard_file)
         for one in themes:
             self.register_theme(one)
-        if kept.settings.theme in self._themes:
-            self.theme = kept.settings.theme
+        if settings_store.settings.theme in self._themes:
+            self.theme = settings_store.settings.theme
         elif self._themes:
             self.theme = next(iter(self._themes))
 
@@ -94,14 +145,14 @@ class ChatApp(App[None]):
 
     def notify(self, message: str, *, title: str = "", **options: Any) -> None:
         """Show a notice; whatever it quotes is neither markup nor a terminal escape."""
-        super().notify(plain(message), title=plain(title), **{**options, "markup": False})
+        super().notify(terminal_safe(message), title=terminal_safe(title), **{**options, "markup": False})
 
     def on_ready(self) -> None:
         """Tell what was wrong with the configuration."""
         if not gc.isenabled():  # turned off to start faster
             gc.freeze()  # what lives as long as the app is not looked through again and again
             gc.enable()
-        if (wanted := self._kept.settings.theme) not in self._themes:
+        if (wanted := self._settings_store.settings.theme) not in self._themes:
             self.notify(t("config.no_theme", name=wanted), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
@@ -114,7 +165,7 @@ class ChatApp(App[None]):
             if action != "command_palette" and not is_hidden:
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
-                name = self.keymap.first(binding.id or "")
+                name = self.keymap.first_key(binding.id or "")
                 yield SystemCommand(t(binding.description), f"{t(binding.tooltip)} · {name}", run)
         for name in self._themes:
             yield SystemCommand(
@@ -130,22 +181,24 @@ class ChatApp(App[None]):
     @property
     def clipboard(self) -> str:
         """What was copied last in this app, for its own paste key."""
-        return self._copied
+        return self._clipboard_text
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy by the first way that works here, and say where the text is."""
-        self._copied = text
+        self._clipboard_text = text
         self._copy(text)
 
     @work(group="copy")
     async def _copy(self, text: str) -> None:
         try:
-            route = await to_thread(self._routes.copy, text)
+            route = await to_thread(self._system_clipboard.copy, text)
         except OSError as error:
             self.notify(t("ui.copy_failed", reason=error.strerror or error), severity="error")
         else:
             self.notify(
-                t("ui.copied_to_file", path=self._copied_file) if route is Route.FILE else t("ui.copied")
+                t("ui.copied_to_file", path=self._clipboard_file)
+                if route is CopyRoute.FILE
+                else t("ui.copied")
             )
 
     def action_help(self) -> None:
@@ -167,18 +220,20 @@ class ChatApp(App[None]):
         """Wear a theme, now and next time."""
         self.theme = name
         with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
-            self._kept.change("theme", name)
+            self._settings_store.change("theme", name)
 
     def action_settings(self) -> None:
         """Show the settings, to be changed in place."""
         if not isinstance(self.screen, SettingsScreen):
             self.clear_notifications()
-            self.push_screen(SettingsScreen(self._kept, {"theme": list(self._themes)}, self._apply_setting))
+            self.push_screen(
+                SettingsScreen(self._settings_store, {"theme": list(self._themes)}, self._apply_setting)
+            )
 
     def _apply_setting(self, name: str) -> bool:
-        return apply_setting(self._chat_screen, self._kept.settings, name)
+        return apply_setting(self._chat_screen, self._settings_store.settings, name)
 
     async def action_quit(self) -> None:
         """End the turn that runs, so that everything that arrived is stored, then leave."""
-        await self._chat_screen.settle()
+        await self._chat_screen.shutdown()
         self.exit()

@@ -1,13 +1,13 @@
-"""Saves code blocks to files named after their language."""
+"""Code blocks as files named after their language."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from qwen3_chat.transcript.code_blocks import CodeBlock
+from qwen3_chat.transcript.code_extraction import CodeBlock
 
-_ENDINGS: Final = {
+_EXTENSIONS: Final = {
     "bash": "sh",
     "c": "c",
     "c++": "cpp",
@@ -57,22 +57,22 @@ _ENDINGS: Final = {
     "zig": "zig",
     "zsh": "zsh",
 }
-_PAGES: Final = frozenset({"svg", "html"})
+_BROWSER_EXTENSIONS: Final = frozenset({"svg", "html"})
 
 
-def code_ending(block: CodeBlock) -> str:
+def file_extension(block: CodeBlock) -> str:
     """Return the file ending of a block's language; what begins like an SVG picture is one."""
     start = block.text.lstrip()[:500].lower()
     if "<svg" in start and block.language in ("", "xml", "svg", "html") and "<html" not in start:
         return "svg"
     if start.startswith("<!doctype html"):
         return "html"
-    return _ENDINGS.get(block.language, "txt")
+    return _EXTENSIONS.get(block.language, "txt")
 
 
 def opens_in_browser(block: CodeBlock) -> bool:
     """Tell whether a block is a page or a picture that a browser shows."""
-    return code_ending(block) in _PAGES
+    return file_extension(block) in _BROWSER_EXTENSIONS
 
 
 def save_code(block: CodeBlock, folder: Path) -> Path:
@@ -82,7 +82,7 @@ def save_code(block: CodeBlock, folder: Path) -> Path:
         ExportError: the file can't be written.
     """
     # Imported here: the exports bring a lot along that nobody needs to begin.
-    from qwen3_chat.export.writer import write_transcript
+    from qwen3_chat.documents.new_file import write_new_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    return write_transcript(folder, block.text + "\n", f"code.{code_ending(block)}")
+    return write_new_file(folder, block.text + "\n", f"code.{file_extension(block)}")

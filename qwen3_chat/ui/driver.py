@@ -1,4 +1,4 @@
-"""A driver that outlives its terminal: a window that is closed must not leave a process behind."""
+"""A terminal driver that ends with its terminal: a closed window leaves no process behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from queue import Full
 
 from textual.driver import Driver
 
-WAIT_S = 0.5
+WRITE_TIMEOUT_S = 0.5
 
 
 def driver_class() -> type[Driver] | None:
@@ -27,7 +27,7 @@ def driver_class() -> type[Driver] | None:
             writer = self._writer_thread
             while writer is not None and writer.is_alive():
                 try:
-                    writer._queue.put(data, timeout=WAIT_S)
+                    writer._queue.put(data, timeout=WRITE_TIMEOUT_S)
                 except Full:
                     continue
                 return

@@ -1,4 +1,4 @@
-"""What was sent before, walked through like the history of a shell."""
+"""The history of the input, walked through like a shell's."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class InputHistory:
         self._position = 0
         self._edits: dict[int, str] = {}
 
-    def take_over(self, texts: Iterable[str]) -> None:
+    def reset(self, texts: Iterable[str]) -> None:
         """Begin with what was sent earlier."""
         self._sent = list(texts)
         self._rewind()
 
-    def put_before(self, texts: Iterable[str]) -> None:
+    def prepend(self, texts: Iterable[str]) -> None:
         """Let older texts stand before these, but for those that are here; a walk goes on where it is."""
         known = set(self._sent)
         older = [text for text in texts if text not in known]

@@ -1,4 +1,4 @@
-"""The keys in force: those declared, changed as the user's `[keys]` say."""
+"""The keys in force: the declared ones with the changes of the user's `[keys]`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from textual.keys import Keys, _character_to_key
 
 from qwen3_chat.config import LoadedSettings
 from qwen3_chat.errors import ConfigError
-from qwen3_chat.ui.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
+from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
 
 REBINDABLE = (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS)
 MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
-ALIASES = {
+KEY_ALIASES = {
     "esc": "escape",
     "pgup": "pageup",
     "pgdn": "pagedown",
@@ -43,48 +43,48 @@ class Keymap:
         """Whether any key differs from the declared ones."""
         return any(binding.key != self.keys[binding.id or ""] for binding in REBINDABLE)
 
-    def in_force(self, bindings: Iterable[Binding]) -> list[Binding]:
+    def apply_to(self, bindings: Iterable[Binding]) -> list[Binding]:
         """Return bindings with the keys that they have now."""
         return [binding.with_key(self.keys.get(binding.id or "", binding.key)) for binding in bindings]
 
-    def first(self, name: str) -> str:
+    def first_key(self, name: str) -> str:
         """Write the key to name in a hint: the first of an action."""
         return key_name(self.keys[name].partition(",")[0])
 
 
-DECLARED = Keymap({binding.id or "": binding.key for binding in REBINDABLE})
+DEFAULT_KEYMAP = Keymap({binding.id or "": binding.key for binding in REBINDABLE})
 
 
-def keymap_of(loaded: LoadedSettings) -> Keymap:
+def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
     """Read `[keys]`; what can't be used is told and leaves the keys as declared."""
-    keys = dict(DECLARED.keys)
+    keys = dict(DEFAULT_KEYMAP.keys)
     problems: list[ConfigError] = []
     letters = {binding.id for binding in MESSAGE_KEYS}
     for name, written in loaded.settings.keys.items():
         path = ("keys", name)
         if name not in keys:
-            problems.append(loaded.problem("keys.unknown_action", path, known=", ".join(sorted(keys))))
+            problems.append(loaded.make_error("keys.unknown_action", path, known=", ".join(sorted(keys))))
             continue
         named = [written] if isinstance(written, str) else written
-        parsed = [textual_key(one) for one in named]
+        parsed = [parse_key(one) for one in named]
         if bad := [one for one, key in zip(named, parsed, strict=True) if key is None] or (
             not named and [""]
         ):
-            problems.append(loaded.problem("keys.unknown_key", path, pressed=bad[0]))
+            problems.append(loaded.make_error("keys.unknown_key", path, pressed=bad[0]))
         elif name not in letters and (taken := [key for key in parsed if key and _is_for_typing(key)]):
-            problems.append(loaded.problem("keys.for_typing", path, pressed=key_name(taken[0])))
+            problems.append(loaded.make_error("keys.for_typing", path, pressed=key_name(taken[0])))
         else:
             keys[name] = ",".join(key for key in parsed if key)
     for name, other, key in _conflicts(keys, loaded.settings.keys):
         if key in keys[name].split(","):  # unless it was taken back already
-            keys[name] = DECLARED.keys[name]
+            keys[name] = DEFAULT_KEYMAP.keys[name]
             problems.append(
-                loaded.problem("keys.conflict", ("keys", name), pressed=key_name(key), other=other)
+                loaded.make_error("keys.conflict", ("keys", name), pressed=key_name(key), other=other)
             )
     return Keymap(keys, tuple(problems))
 
 
-def textual_key(written: str) -> str | None:
+def parse_key(written: str) -> str | None:
     """Read a key as people write it, `Ctrl+Shift+F2`, into Textual's name; None where there is none."""
     *modifiers, base = (
         [part.strip() for part in written.strip().split("+")] if written.strip() != "+" else ["+"]
@@ -95,7 +95,7 @@ def textual_key(written: str) -> str | None:
     if len(base) == 1:
         base = _character_to_key(base if not modifiers else base.lower())
     else:
-        base = ALIASES.get(base.lower(), base.lower())
+        base = KEY_ALIASES.get(base.lower(), base.lower())
         if base not in _NAMED | _PUNCTUATION:
             return None
     return "+".join((*modifiers, base))
@@ -114,7 +114,7 @@ def _conflicts(
     order = list(chosen)
     for one, other in combinations(keys, 2):
         shared = set(keys[one].split(",")) & set(keys[other].split(","))
-        for key in sorted(shared - (_keys(DECLARED, one) & _keys(DECLARED, other))):
+        for key in sorted(shared - (_keys(DEFAULT_KEYMAP, one) & _keys(DEFAULT_KEYMAP, other))):
             later, earlier = sorted(
                 (one, other), key=lambda name: order.index(name) if name in order else -1
             )[::-1]

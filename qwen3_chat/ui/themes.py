@@ -1,4 +1,6 @@
-"""Themes as data: TOML files become Textual themes; a bad file is told, never a reason not to start."""
+"""Themes as data: TOML files become Textual themes; a file that can't be used is reported, never a reason
+not to start.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from textual.theme import BUILTIN_THEMES, Theme
 
 from qwen3_chat.errors import ConfigError
 
-PACKAGE = Path(__file__).parent.parent
-SHIPPED = (PACKAGE / "themes", PACKAGE.parent / "themes")
+PACKAGE_FOLDER = Path(__file__).parent.parent
+SHIPPED_THEME_FOLDERS = (PACKAGE_FOLDER / "themes", PACKAGE_FOLDER.parent / "themes")
 """In an installed wheel, or beside the package in a checkout."""
 
 
@@ -85,12 +87,12 @@ def _colors_among(variables: dict[str, str]) -> list[str]:
     ]
 
 
-def load_themes(own: Path, shipped: Iterable[Path] = SHIPPED) -> LoadedThemes:
+def load_themes(user_folder: Path, shipped_folders: Iterable[Path] = SHIPPED_THEME_FOLDERS) -> LoadedThemes:
     """Read the shipped themes, then the user's own, which win over those of the same name."""
-    folder = next((path for path in shipped if path.is_dir()), None)
+    folder = next((path for path in shipped_folders if path.is_dir()), None)
     themes: dict[str, Theme] = {}
     problems: list[ConfigError] = []
-    for path in (folder, own):
+    for path in (folder, user_folder):
         for file in sorted(path.glob("*.toml")) if path is not None else ():
             try:
                 theme = read_theme(file)

@@ -52,7 +52,7 @@ class Bench:
     def __init__(
         self, path: Path, scale: Scale, n_threads: int | None, programs: Path | None, folder: Path
     ) -> None:
-        from qwen3_chat.engine.worker.cores import default_threads
+        from qwen3_chat.engine.cpu_cores import default_threads
 
         self.n_threads = n_threads or default_threads()
         self._scale = scale
@@ -86,7 +86,7 @@ class Bench:
                     bare.append(self._bare.tokens_per_s(seed))
                 else:
                     heard.append(await self._app.hear(replace(self._job.request(seed), guesses=False)))
-                    await self._app.engine.rest()
+                    await self._app.engine.wait_idle()
             if number < 0:
                 bare, heard = [], []
             elif number % CLASS_EVERY == 0:
@@ -142,7 +142,7 @@ class Bench:
                 # As after that reply, without decoding it again.
                 ended = (await app.hear(replace(first, prefix=reply, max_tokens=1))).message
                 if rests:
-                    await app.engine.rest()
+                    await app.engine.wait_idle()
                 request = replace(
                     first,
                     messages=(*first.messages, ended, FOLLOW_UP),
@@ -153,7 +153,7 @@ class Bench:
                 found[rests].append(await app.hear(request))
                 again.append(await app.hear(request))
                 if not most_evaluated:
-                    measure = await app.engine.measure(request)
+                    measure = await app.engine.count_tokens(request)
                     most_evaluated = measure.total - sum(measure.per_message[:-1]) + 2
                 if server and rests:
                     question = ChatMessage(Role.USER, f"{number} {self._job.question}")  # it keeps old chats
@@ -208,11 +208,11 @@ class Bench:
             ours, theirs = list[float](), list[float]()
             for number in range(-1, self._scale.alternations):
                 speed = (await app.hear(replace(request, seed=number + 1))).worker_tokens_per_s
-                await app.engine.rest()
+                await app.engine.wait_idle()
                 if number >= 0:
                     ours.append(speed)
                     theirs.append(bench.decode_tokens_per_s(32, depth))
-            app.engine.forget_chat(1)  # it would take part in what is measured next
+            app.engine.remove_snapshot(1)  # it would take part in what is measured next
             rows.append(Row(f"decode at depth {depth} : llama-bench", "tok/s", ours, theirs, f">={wanted}"))
         return rows
 
@@ -226,8 +226,8 @@ class Bench:
             for number in range(self._scale.alternations):
                 request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1, chat_id=1)
                 ours.append((await app.hear(request)).prompt_tokens_per_s)
-                await app.engine.rest()  # or it would look for the best threads beside llama-bench
-                app.engine.forget_chat(1)  # llama-bench has no other chat in its cache either
+                await app.engine.wait_idle()  # or it would look for the best threads beside llama-bench
+                app.engine.remove_snapshot(1)  # llama-bench has no other chat in its cache either
                 theirs.append(bench.prompt_tokens_per_s(length))
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
         return rows

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.planner import ListDevices
+from qwen3_chat.engine.load_planner import DeviceLister
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
-from qwen3_chat.fit import Machine
-from qwen3_chat.hardware import probe
-from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
+from qwen3_chat.models.fit import Machine
+from qwen3_chat.models.hardware import probe_hardware
+from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 
 if TYPE_CHECKING:
     from qwen3_chat.engine.worker.vocab import Vocab
@@ -50,9 +50,9 @@ class BareLlama:
         os.environ.update(ENVIRONMENT)
         from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-        from qwen3_chat.engine.worker.render import ChatTemplate
+        from qwen3_chat.engine.worker.chat_template import ChatTemplate
         from qwen3_chat.engine.worker.vocab import Vocab
-        from qwen3_chat.gguf import read_file
+        from qwen3_chat.models.gguf import read_file
 
         self._llama, self._job = L, job
         self._quiet = L.llama_log_callback(lambda *_: None)
@@ -167,9 +167,9 @@ class Heard:
     message: ChatMessage
 
 
-async def _look(list_devices: ListDevices) -> Machine:
+async def _look(list_devices: DeviceLister) -> Machine:
     """Look at the machine, so that chunks are as large as there is room for."""
-    return (await probe(list_devices)).machine
+    return (await probe_hardware(list_devices)).machine
 
 
 class AppEngine:
@@ -180,15 +180,15 @@ class AppEngine:
 
     def __init__(self, path: Path, folder: Path, n_threads: int | None) -> None:
         settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=n_threads, n_gpu_layers=0)
-        keeping = None if n_threads else Keeping(str(folder), snapshots_bytes=0, calibrates=True)
+        keeping = None if n_threads else PersistenceOptions(str(folder), snapshots_bytes=0, calibrates=True)
         look = None if n_threads else _look
-        self.engine = LocalEngine(settings, folder / "engine.log", keeping=keeping, look=look)
+        self.engine = LocalEngine(settings, folder / "engine.log", persistence=keeping, probe_machine=look)
 
     async def settle_in(self, request: ChatRequest) -> None:
         """Let it find out what suits the machine, and load again with that."""
         for _ in range(CALIBRATING_TURNS):
             await self.hear(request)
-            await self.engine.rest()
+            await self.engine.wait_idle()
         await self.engine.close()
 
     async def hear(self, request: ChatRequest) -> Heard:

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
+from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
-from qwen3_chat.engine.worker.ahead import next_beginning
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prefetch import next_prompt_prefix
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.request import ChatRequest
 
@@ -61,7 +61,7 @@ class Noise:
     changes: int
 
 
-def conversation(model: Model, number: int, max_tokens: int, folder: Path) -> Iterator[tuple[str, Turn]]:
+def conversation(model: LlamaModel, number: int, max_tokens: int, folder: Path) -> Iterator[tuple[str, Turn]]:
     """Have greedy replies after idle time, again, after another chat, from a snapshot."""
     questions = [
         ChatMessage(Role.USER, f"{QUESTIONS[(number + i) % len(QUESTIONS)]} {number}") for i in range(4)
@@ -78,41 +78,41 @@ def conversation(model: Model, number: int, max_tokens: int, folder: Path) -> It
         prefix=THINKING_BEGUN if thinks else None,
     )
     turn = reply_to(model, first)
-    rest(model, turn)
+    use_idle_time(model, turn)
     request = then(turn, questions[1], sampling=GREEDY, prefix=None, thinking_budget=None)
     turn = reply_to(model, request)
     yield "after idle time", turn
     yield "answered again", reply_to(model, request)
-    rest(model, turn)
+    use_idle_time(model, turn)
     other = reply_to(model, replace(first, messages=(questions[2],), max_tokens=4))
-    rest(model, other)
+    use_idle_time(model, other)
     turn = reply_to(model, then(turn, questions[2]))
     yield "after another chat", turn
-    rest(model, turn)
+    use_idle_time(model, turn)
     resume(model, turn, folder / "cells")
     yield "from a snapshot", reply_to(model, then(turn, questions[3]))
 
 
-def resume(model: Model, turn: Turn, path: Path) -> None:
+def resume(model: LlamaModel, turn: Turn, path: Path) -> None:
     """Save what the next turn begins with, forget everything, load it.
 
     Raises:
         RuntimeError: llama.cpp could not.
     """
     context = model.context
-    tokens = next_beginning(model, turn.request, turn.message)
+    tokens = next_prompt_prefix(model, turn.request, turn.message)
     tokens = tokens[: context.common_length(tokens)]
     if not context.save(path, tokens):
         raise RuntimeError("the cells could not be saved")
-    forget(model)
+    clear_context(model)
     if not context.load(path, len(tokens)):
         raise RuntimeError("the cells could not be loaded")
 
 
-def logits_of(model: Model, turn: Turn, chunk_tokens: int | None = None) -> Iterator[np.ndarray]:
+def logits_of(model: LlamaModel, turn: Turn, chunk_tokens: int | None = None) -> Iterator[np.ndarray]:
     """Evaluate a turn afresh; yield the logits that each token of the reply was chosen from."""
     prompt = tokenise(model.template.render_request(turn.request), model.vocab, turn.request)
-    forget(model)
+    clear_context(model)
     size = chunk_tokens or len(prompt)
     for start in range(0, len(prompt), size):
         for _ in model.context.evaluate(prompt[start : start + size]):
@@ -129,7 +129,7 @@ def gaps_of(turn: Turn, logits: Iterable[np.ndarray]) -> list[float]:
     return [float(row.max() - row[token]) for token, row in pairs]
 
 
-def noise_of(model: Model, turn: Turn, in_chunks: Sequence[np.ndarray]) -> Noise:
+def noise_of(model: LlamaModel, turn: Turn, in_chunks: Sequence[np.ndarray]) -> Noise:
     """Evaluate a turn afresh one by one; compare the two best of each place with what they are in chunks."""
     largest, changes = 0.0, 0
     for row, other in zip(in_chunks, logits_of(model, turn, 1), strict=True):
@@ -140,13 +140,13 @@ def noise_of(model: Model, turn: Turn, in_chunks: Sequence[np.ndarray]) -> Noise
 
 
 def measure(
-    model: Model, numbers: Sequence[int], max_tokens: int, folder: Path
+    model: LlamaModel, numbers: Sequence[int], max_tokens: int, folder: Path
 ) -> tuple[dict[str, Tally], list[Noise]]:
     """Hold conversations, telling how far it is; compare each reply."""
     tallies: dict[str, Tally] = {}
     noises = []
     for number in numbers:
-        forget(model)
+        clear_context(model)
         turns = list(conversation(model, number, max_tokens, folder))
         for index, (way, turn) in enumerate(turns):
             in_chunks = list(logits_of(model, turn))
@@ -200,7 +200,7 @@ def main(argv: Sequence[str]) -> int:
     L.llama_log_set(quiet, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with contextmanager(opened)(path, folder / "engine.log", n_ctx=N_CTX) as model:
+        with contextmanager(open_model)(path, folder / "engine.log", n_ctx=N_CTX) as model:
             numbers = range(options.first, options.first + options.conversations)
             tallies, noises = measure(model, numbers, options.tokens, folder)
     L.llama_log_set(L.llama_log_callback(), None)  # ours goes with this function

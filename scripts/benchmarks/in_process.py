@@ -8,18 +8,18 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from qwen3_chat import gguf
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.planning import make_plan
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.ahead import evaluate_ahead
-from qwen3_chat.engine.worker.inbox import Job
+from qwen3_chat.engine.load_planner import make_plan
+from qwen3_chat.engine.worker.abort_flag import AbortFlag
+from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
-from qwen3_chat.engine.worker.log import Log
-from qwen3_chat.engine.worker.model import Model, load
-from qwen3_chat.engine.worker.reply import Reply
+from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
+from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
+from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
+from qwen3_chat.models import gguf
 from qwen3_chat.request import ChatRequest, LoadSettings
 
 
@@ -33,39 +33,39 @@ class Turn:
     usage: Usage
 
 
-def opened(
+def open_model(
     path: Path, log_path: Path, n_ctx: int | None = None, n_threads: int | None = None
-) -> Iterator[Model]:
+) -> Iterator[LlamaModel]:
     """Load a model, free it afterwards."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     plan, _ = make_plan(gguf.read_file(path), path.stat().st_size, None, settings)
-    model = load(settings, plan, AbortFlag(), lambda event: None, LlamaLog(Log(log_path)))
+    model = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(WorkerLog(log_path)))
     yield model
     L.llama_free(model.context.pointer)
     L.llama_model_free(model.pointer)
 
 
-def forget(model: Model) -> None:
+def clear_context(model: LlamaModel) -> None:
     """Empty the KV cache."""
-    model.context.forget_all()
+    model.context.clear()
 
 
-def reply_to(model: Model, request: ChatRequest, stop_at: int | None = None) -> Turn:
+def reply_to(model: LlamaModel, request: ChatRequest, stop_at: int | None = None) -> Turn:
     """Generate a reply; `stop_at` raises its abort flag at the n-th event."""
     job = Job(wire.Generate(1, request))
-    reply = Reply(model, request, job)
+    reply = ReplyGenerator(model, request, job)
     end = None
     for number, event in enumerate(reply.events()):
         end = event
         if number == stop_at:
-            job.abort.hoist()
+            job.abort.set()
     assert isinstance(end, TurnFinished)
     return Turn(request, reply.message(), end.stop_reason, end.usage)
 
 
-def rest(model: Model, turn: Turn, abort: AbortFlag | None = None) -> None:
+def use_idle_time(model: LlamaModel, turn: Turn, abort: AbortFlag | None = None) -> None:
     """Spend the idle time after a turn."""
-    evaluate_ahead(model, turn.request, turn.message, turn.stop_reason, abort or AbortFlag())
+    prefetch_next_prompt(model, turn.request, turn.message, turn.stop_reason, abort or AbortFlag())
 
 
 def then(turn: Turn, question: ChatMessage, **changes: object) -> ChatRequest:

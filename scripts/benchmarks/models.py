@@ -18,10 +18,10 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from qwen3_chat.gguf import read_file
-from qwen3_chat.hub import HubFile, WantedModel, pull
-from qwen3_chat.hub.progress import DownloadProgressed, PullEvent
-from qwen3_chat.hub.sources import HuggingFace
+from qwen3_chat.models.gguf import read_file
+from qwen3_chat.models.hub import HubFile, PullTarget, pull_target
+from qwen3_chat.models.hub.pull_progress import DownloadProgressed, PullEvent
+from qwen3_chat.models.hub.sources import HuggingFace
 
 MIB = 1 << 20
 TOKENS = 151_936
@@ -73,8 +73,8 @@ def timed(work: Callable[[], object]) -> float:
 
 def fetch(file: HubFile, endpoint: str, folder: Path) -> None:
     """Download with the app's own code, checksum included."""
-    wanted = WantedModel("8B", "Q4_K_M", (file,))
-    asyncio.run(pull(wanted, (HuggingFace(endpoint),), folder, lambda event: None, reserve_bytes=0))
+    wanted = PullTarget("8B", "Q4_K_M", (file,))
+    asyncio.run(pull_target(wanted, (HuggingFace(endpoint),), folder, lambda event: None, reserve_bytes=0))
 
 
 async def cancel_s(file: HubFile, endpoint: str, folder: Path) -> float:
@@ -85,8 +85,8 @@ async def cancel_s(file: HubFile, endpoint: str, folder: Path) -> float:
         if isinstance(event, DownloadProgressed) and event.done_bytes > 8 * MIB:
             is_running.set()
 
-    wanted = WantedModel("8B", "Q4_K_M", (file,))
-    task = asyncio.create_task(pull(wanted, (HuggingFace(endpoint),), folder, report, reserve_bytes=0))
+    wanted = PullTarget("8B", "Q4_K_M", (file,))
+    task = asyncio.create_task(pull_target(wanted, (HuggingFace(endpoint),), folder, report, reserve_bytes=0))
     await is_running.wait()
     began = perf_counter()
     task.cancel()
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
         path, file = made_file(folder / "hub", options.mib * MIB)
         sides: dict[str, list[float]] = {"curl": [], "sha256sum": [], "ours": []}
         with served(folder / "hub") as endpoint:
-            address = HuggingFace(endpoint).address(file)
+            address = HuggingFace(endpoint).file_url(file)
             curl = ("curl", "-s", "-o", os.devnull if os.name == "nt" else str(folder / "curl"), address)
             summed = ("sha256sum", str(path))
             for _ in range(options.rounds):  # in turn, so that all share what else the machine does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from qwen3_chat.transcript import Entry
+from qwen3_chat.transcript import MessageEntry
 
 TEXT = (
     "the model reads every token once and keeps keys and values in a cache so that the next step is cheap "
@@ -64,16 +64,16 @@ def reasoning(number: int) -> str:
     return "\n".join(lines).replace("*", "").replace("`", "")
 
 
-def chat(turns: int) -> list[Entry]:
+def chat(turns: int) -> list[MessageEntry]:
     """Write a chat of that many questions, each with its answer."""
-    entries: list[Entry] = []
+    entries: list[MessageEntry] = []
     for number in range(turns):
         question = (
             f"Question {number}: why is the cache {WORDS[number % len(WORDS)]} faster?\nExplain in steps."
         )
-        entries.append(Entry("user", question, header="You"))
+        entries.append(MessageEntry("user", question, header="You"))
         entries.append(
-            Entry(
+            MessageEntry(
                 "assistant",
                 answer(number),
                 reasoning(number),

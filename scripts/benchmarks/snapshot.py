@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.random_model import SHAPES, write_model
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
-from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
+from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 
 CHAT = 1
 WORD = "a "  # one token
@@ -68,8 +68,8 @@ async def measure(
     kept_s: list[float] = []
     n_ctx = n_prompt + 1024
     for number in range(rounds):
-        keeping = Keeping(str(folder / str(number)), snapshots_bytes=1 << 36, worth_s=0)
-        engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", keeping=keeping)
+        keeping = PersistenceOptions(str(folder / str(number)), snapshots_bytes=1 << 36, worth_s=0)
+        engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=keeping)
         of_chat = replace(request, chat_id=CHAT)
         reply = ChatMessage(
             Role.ASSISTANT, "a", token_ids=(await first_token(engine, of_chat)).token_ids
@@ -81,7 +81,9 @@ async def measure(
         for side, keeps in (
             ((anew, None), (resumed, keeping)) if number % 2 else ((resumed, keeping), (anew, None))
         ):
-            engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", keeping=keeps)
+            engine = LocalEngine(
+                LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=keeps
+            )
             side.append(await first_token(engine, upcoming))
             await engine.close()
     return anew, resumed, kept_s

@@ -15,9 +15,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Markdown
 
-from qwen3_chat.transcript import Entry
-from qwen3_chat.ui.widgets.transcript import Transcript
-from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
+from qwen3_chat.transcript import MessageEntry
+from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
 class SilentDriver(HeadlessDriver):
@@ -37,7 +36,7 @@ class MeasuredApp(App[None]):
 
     CSS = "Input { dock: bottom; }"
 
-    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, entries: Sequence[MessageEntry] = ()) -> None:
         super().__init__(driver_class=SilentDriver)
         self.entries = entries
         self.frame_at_s = 0.0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta
 
 CHATS = 1000
@@ -82,7 +82,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
 
 async def fill(file: Path) -> None:
     """Store many chats."""
-    store = await Store.open(file)
+    store = await ChatStore.open(file)
     try:
         for number in range(CHATS):
             chat = await store.create_chat()

@@ -15,7 +15,7 @@ from textual.widgets import Input
 from benchmarks.sample_chat import CODE, answer, chat, sentence
 from benchmarks.ui_apps import BareApp, TranscriptApp
 from benchmarks.ui_measures import SIZE, press, quiet
-from qwen3_chat.transcript import Entry
+from qwen3_chat.transcript import MessageEntry
 
 TOKENS_PER_S = 150
 CHARACTERS_PER_TOKEN = 4
@@ -124,7 +124,7 @@ async def _stream(kind: str, answers: int, tokens: int) -> Stream:
         marks = [begun_cpu_s]
         text = "" if is_bare else TEXTS[kind](tokens * CHARACTERS_PER_TOKEN)
         if isinstance(app, TranscriptApp):
-            app.transcript.begin(Entry("assistant", header="Qwen3"))
+            app.transcript.begin(MessageEntry("assistant", header="Qwen3"))
         written = 0
         while written < tokens:
             due = min(tokens, int((time.perf_counter() - begun_s) * TOKENS_PER_S))

@@ -10,8 +10,8 @@ from conformance.replies import Heard, React, hear
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
-from qwen3_chat.engine.remote.reply import ReplyFacts
-from qwen3_chat.engine.remote.requests import BUDGET_MESSAGE
+from qwen3_chat.engine.remote.reply_reader import ReplyFacts
+from qwen3_chat.engine.remote.request_bodies import BUDGET_MESSAGE
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
 
@@ -67,7 +67,7 @@ class Bench:
         """Tell how the latest reply was told; an engine on this machine tells everything."""
         if isinstance(engine, RemoteEngine):
             return engine.last_reply
-        return ReplyFacts(told_usage=True, told_reused=True)
+        return ReplyFacts(reports_usage=True, reports_reused_tokens=True)
 
     def note(self, feature: Feature, cell: Cell) -> None:
         """Note how a feature is there; the same conversation, held again, may not find it otherwise."""

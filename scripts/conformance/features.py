@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from qwen3_chat.engine.remote.kinds import Lack
+from qwen3_chat.engine.remote.server_features import MissingFeature
 
 
 class Feature(StrEnum):
@@ -37,16 +37,16 @@ class Cell(StrEnum):
 
 
 LACKS = {
-    Feature.CONTEXT: Lack.CONTEXT,
-    Feature.COUNTS: Lack.COUNTS,
-    Feature.SWITCH: Lack.SWITCH,
-    Feature.BUDGET: Lack.BUDGET,
-    Feature.ANSWER_NOW: Lack.ANSWER_NOW,
-    Feature.GOING_ON: Lack.GOING_ON,
-    Feature.USAGE: Lack.USAGE,
-    Feature.REUSED: Lack.REUSED,
-    Feature.PROGRESS: Lack.PROGRESS,
-    Feature.TOO_LONG: Lack.TOO_LONG,
+    Feature.CONTEXT: MissingFeature.CONTEXT,
+    Feature.COUNTS: MissingFeature.COUNTS,
+    Feature.SWITCH: MissingFeature.SWITCH,
+    Feature.BUDGET: MissingFeature.BUDGET,
+    Feature.ANSWER_NOW: MissingFeature.ANSWER_NOW,
+    Feature.GOING_ON: MissingFeature.CONTINUATION,
+    Feature.USAGE: MissingFeature.USAGE,
+    Feature.REUSED: MissingFeature.REUSED,
+    Feature.PROGRESS: MissingFeature.PROGRESS,
+    Feature.TOO_LONG: MissingFeature.TOO_LONG,
 }
 """The sentence that is shown where a feature is not offered."""
 

@@ -129,7 +129,7 @@ async def the_same_seed_gives_the_same_reply(bench: Bench) -> None:
 async def what_was_read_is_not_read_again(bench: Bench) -> None:
     await Talk(bench, bench.talker).say(QUESTION)
     again = await Talk(bench, bench.talker).say(QUESTION)
-    is_told = bench.facts(bench.talker).told_reused
+    is_told = bench.facts(bench.talker).reports_reused_tokens
     require(not is_told or (again.end and again.end.usage.reused_tokens), "the prompt was there already")
     bench.note_offered(Feature.REUSED, is_told)
 

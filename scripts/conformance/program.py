@@ -11,9 +11,9 @@ from pathlib import Path
 from conformance.bench import Bench
 from conformance.column import column, held
 from conformance.features import LACKS, Cell
-from qwen3_chat.cli.build import make_engine
-from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.config import load_settings, paths_from
+from qwen3_chat.cli.composition import make_engine
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import Qwen3ChatError
 
@@ -34,9 +34,9 @@ def run(argv: Sequence[str]) -> int:
         endpoint=options.endpoint,
         server=options.server,
     )
-    paths = paths_from()
+    paths = find_paths()
     try:
-        engine = make_engine(choice, load_settings(paths.settings_file).settings, paths)
+        engine = make_engine(choice, read_settings(paths.settings_file).settings, paths)
     except Qwen3ChatError as error:
         print(error, file=sys.stderr)
         return 1

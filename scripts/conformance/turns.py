@@ -23,7 +23,7 @@ async def it_thinks_then_answers(bench: Bench) -> None:
     require(stopped_for(heard, StopReason.END_OF_TURN), "the reply comes to its end")
     facts = bench.facts(bench.talker)
     bench.note(Feature.THINKING, Cell.OURS if facts.thinking_from_tags else Cell.WORKS)
-    bench.note_offered(Feature.USAGE, facts.told_usage)
+    bench.note_offered(Feature.USAGE, facts.reports_usage)
 
 
 async def it_answers_without_thinking(bench: Bench) -> None:
@@ -74,7 +74,7 @@ async def it_is_spoken_to_in_chinese(bench: Bench) -> None:
 
 async def tokens_are_counted_before_they_are_sent(bench: Bench) -> None:
     request = Talk(bench, bench.talker).request(QUESTION)
-    measure = await bench.talker.measure(request)
+    measure = await bench.talker.count_tokens(request)
     require(len(measure.per_message) == 1, "each message has its share")
     heard = await bench.hear(bench.talker, request)
     usage = heard.end.usage.prompt_tokens if heard.end else 0
@@ -123,7 +123,7 @@ async def a_long_chat_is_read(bench: Bench) -> None:
     turn = "strawberry " * WORDS_A_TURN
     pair = (ChatMessage(Role.USER, turn), ChatMessage(Role.ASSISTANT, "Yes."))
     talk = Talk(bench, bench.talker)
-    while (await bench.talker.measure(talk.request(QUESTION))).total < min(
+    while (await bench.talker.count_tokens(talk.request(QUESTION))).total < min(
         LONG_TOKENS, bench.model.n_ctx // 2
     ):
         talk.messages += pair

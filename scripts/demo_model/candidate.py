@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from demo_model.exam_questions import Question
 from demo_model.render import Message
-from qwen3_chat.catalog.sampling import QWEN3_SAMPLING, sampling_for
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode, ToolCall
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta, ToolCallRequested, TurnFinished
+from qwen3_chat.models.catalog.sampling_presets import QWEN3_SAMPLING, sampling_for
 from qwen3_chat.request import ChatRequest, ToolSpec
 
 MAX_TOKENS = 1024

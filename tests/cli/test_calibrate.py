@@ -6,25 +6,27 @@ import msgspec
 import pytest
 
 from benchmarks.random_model import Shape, write_model
-from qwen3_chat.cli.calibrate import CalibrationFacts, measure, show
-from qwen3_chat.cli.engine_notices import EngineNotices
-from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.tuning import Aim, Trial, choose
+from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
+from qwen3_chat.cli.run_tui import EngineNotices
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.tuning import Trial, TuningParameter, choose_tuning
 from qwen3_chat.events import Notice
 from qwen3_chat.request import KvType, LoadSettings
-from qwen3_chat.texts import Language, speak
+from qwen3_chat.texts import Language, set_language
 from tests.fakes import FakeEngine
 
-DEFAULTS = Trial(Aim.ATTENTION, False, KvType.F16, 128, 1)
+DEFAULTS = Trial(TuningParameter.ATTENTION, False, KvType.F16, 128, 1)
 TRIALS = [
     msgspec.structs.replace(DEFAULTS, reply_tokens_per_s=34.4, prompt_tokens_per_s=1620),
     msgspec.structs.replace(
         DEFAULTS, flash_attention=True, reply_tokens_per_s=18.2, prompt_tokens_per_s=1390
     ),
-    msgspec.structs.replace(DEFAULTS, aim=Aim.UBATCH, n_ubatch=256, prompt_tokens_per_s=1700),
+    msgspec.structs.replace(DEFAULTS, aim=TuningParameter.UBATCH, n_ubatch=256, prompt_tokens_per_s=1700),
 ]
-FACTS = CalibrationFacts("Qwen3 0.6B", "Q8_0", "CPU", choose(DEFAULTS, 2, TRIALS, 2048, is_complete=False))
+FACTS = CalibrationReport(
+    "Qwen3 0.6B", "Q8_0", "CPU", choose_tuning(DEFAULTS, 2, TRIALS, 2048, is_complete=False)
+)
 
 SHOWN = """\
 Qwen3 0.6B Q8_0 on CPU
@@ -38,8 +40,8 @@ off                   f16        1      256    1,700        –
 
 
 def test_what_was_measured_is_a_table_with_the_choice_below(capsys: pytest.CaptureFixture[str]) -> None:
-    speak(Language.EN)
-    show(FACTS)
+    set_language(Language.EN)
+    print_calibration(FACTS)
     shown = capsys.readouterr().out
     assert shown.startswith(SHOWN)
     assert "flash attention off, 128 tokens at once" in shown
@@ -47,11 +49,11 @@ def test_what_was_measured_is_a_table_with_the_choice_below(capsys: pytest.Captu
 
 
 def test_the_table_lines_up_in_chinese_too(capsys: pytest.CaptureFixture[str]) -> None:
-    speak(Language.ZH)
+    set_language(Language.ZH)
     try:
-        show(FACTS)
+        print_calibration(FACTS)
     finally:
-        speak(Language.EN)
+        set_language(Language.EN)
     lines = capsys.readouterr().out.splitlines()
     assert lines[3].split() == ["flash", "attention", "KV", "缓存", "线程数", "每批", "读取", "生成"]
     assert lines[4].endswith(" 34.4")
@@ -62,7 +64,7 @@ def test_a_model_is_measured_with_progress_and_remembered(
 ) -> None:
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
     write_model(tmp_path / "model.gguf", Shape(1, 64, 64, 2, 1, 32))
-    facts = measure(ModelChoice(gguf=tmp_path / "model.gguf"))
+    facts = run_calibration(ModelChoice(gguf=tmp_path / "model.gguf"))
     progress = capsys.readouterr().err.splitlines()
     assert len(progress) == 1 + len(facts.tuning.trials)
     assert (tmp_path / "data" / "calibration.json").exists()
@@ -71,9 +73,9 @@ def test_a_model_is_measured_with_progress_and_remembered(
 def test_what_an_engine_tells_is_shown_once_there_is_a_place_for_it(tmp_path: Path) -> None:
     notices = EngineNotices()
     engine = LocalEngine(LoadSettings("model.gguf"), tmp_path / "engine.log")
-    assert notices.of(engine) is engine
+    assert notices.subscribe(engine) is engine
     other = FakeEngine()
-    assert notices.of(other) is other
+    assert notices.subscribe(other) is other
     shown: list[str] = []
     engine.on_notice(Notice("engine.calibrating"))
     notices.show = shown.append

@@ -6,29 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.cli.build import open_runtime
-from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.config import Paths, Settings, paths_from
-from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
+from qwen3_chat.cli.composition import open_runtime
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import Paths, Settings, find_paths
+from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return paths_from({"QWEN3_CHAT_HOME": str(tmp_path)})
+    return find_paths({"QWEN3_CHAT_HOME": str(tmp_path)})
 
 
 @pytest.fixture
-def cabinet(paths: Paths) -> SnapshotCabinet:
-    return SnapshotCabinet(paths.data / "snapshots", 1 << 20)
+def cabinet(paths: Paths) -> KVSnapshotStore:
+    return KVSnapshotStore(paths.data / "snapshots", 1 << 20)
 
 
-def keep(cabinet: SnapshotCabinet, chat_id: int) -> None:
-    draft = cabinet.draft(chat_id)
+def keep(cabinet: KVSnapshotStore, chat_id: int) -> None:
+    draft = cabinet.create_partial_file(chat_id)
     draft.write_bytes(b"cells")
-    cabinet.file(chat_id, draft, "origin", [1])
+    cabinet.commit(chat_id, draft, "origin", [1])
 
 
-async def test_a_deleted_chat_takes_its_snapshot_along(paths: Paths, cabinet: SnapshotCabinet) -> None:
+async def test_a_deleted_chat_takes_its_snapshot_along(paths: Paths, cabinet: KVSnapshotStore) -> None:
     async with open_runtime(ModelChoice(demo=True), Settings(), paths, None) as runtime:
         chats = [await runtime.store.create_chat() for _ in range(2)]
         for chat in chats:
@@ -39,7 +39,7 @@ async def test_a_deleted_chat_takes_its_snapshot_along(paths: Paths, cabinet: Sn
 
 
 async def test_snapshots_of_chats_that_were_deleted_elsewhere_go_at_the_end(
-    paths: Paths, cabinet: SnapshotCabinet
+    paths: Paths, cabinet: KVSnapshotStore
 ) -> None:
     async with open_runtime(ModelChoice(demo=True), Settings(), paths, None) as runtime:
         chat = await runtime.store.create_chat()
@@ -49,7 +49,7 @@ async def test_snapshots_of_chats_that_were_deleted_elsewhere_go_at_the_end(
 
 
 def test_the_app_starts_without_what_only_later_work_needs() -> None:
-    program = "import sys, qwen3_chat.cli.commands, qwen3_chat.cli.tui; print(*sys.modules)"
+    program = "import sys, qwen3_chat.cli.commands, qwen3_chat.cli.run_tui; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     late = {"filelock", "httpx2", "huggingface_hub", "llama_cpp", "markdown_it", "pygments", "pynvml"}
     assert not late & set(loaded.stdout.split())

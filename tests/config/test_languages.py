@@ -6,13 +6,13 @@ import pytest
 
 from qwen3_chat.cli.language import choose_language
 from qwen3_chat.errors import ModelError, UsageError
-from qwen3_chat.texts import Language, language_of_locale, speak, t
+from qwen3_chat.texts import Language, language_from_locale, set_language, t
 
 
 @pytest.fixture(autouse=True)
 def english_again() -> Iterator[None]:
     yield
-    speak(Language.EN)
+    set_language(Language.EN)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def english_again() -> Iterator[None]:
     ],
 )
 def test_the_language_follows_the_locale(environ: dict[str, str], expected: Language) -> None:
-    assert language_of_locale(environ) is expected
+    assert language_from_locale(environ) is expected
 
 
 @pytest.mark.parametrize("arguments", [["--lang", "zh"], ["ask", "--lang=zh", "Hi"]])
@@ -44,6 +44,6 @@ def test_a_language_nobody_taught_is_refused(arguments: list[str]) -> None:
 def test_an_error_speaks_the_language_in_use() -> None:
     error = ModelError("library.not_installed", name="8B", folder="/m")
     assert "not installed" in str(error)
-    speak(Language.ZH)
+    set_language(Language.ZH)
     assert "尚未安装" in str(error)
     assert t("wording.role.user") == "你"

@@ -6,23 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.config import Settings, load_settings, paths_from, save_setting
-from qwen3_chat.config.key_lines import key_lines
-from qwen3_chat.config.kinds import known_settings
-from qwen3_chat.config.writing import with_setting
+from qwen3_chat.config import Settings, find_paths, read_settings, save_setting
+from qwen3_chat.config.setting_types import known_settings
+from qwen3_chat.config.settings_file import find_key_lines, set_in_toml
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import Language
 
 
 def test_one_variable_moves_everything_under_one_folder(tmp_path: Path) -> None:
-    paths = paths_from({"QWEN3_CHAT_HOME": str(tmp_path)})
+    paths = find_paths({"QWEN3_CHAT_HOME": str(tmp_path)})
     folders = (paths.config, paths.data, paths.models, paths.logs, paths.exports)
     assert all(folder.is_relative_to(tmp_path) for folder in folders)
     assert len(set(folders)) == len(folders)
 
 
 def test_no_file_means_defaults_and_no_complaint(tmp_path: Path) -> None:
-    loaded = load_settings(tmp_path / "config.toml")
+    loaded = read_settings(tmp_path / "config.toml")
     assert (loaded.settings, loaded.problems) == (Settings(), ())
 
 
@@ -33,7 +32,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         'system_prompt = "请简短"\npresence_penalty = 1.5\nexport_folder = "~/x"\n',
         encoding="utf-8",
     )
-    assert load_settings(file).settings == Settings(
+    assert read_settings(file).settings == Settings(
         language=Language.ZH,
         theme="qwen-light",
         thinking_display="open",
@@ -63,7 +62,7 @@ def test_a_mistake_is_told_with_its_line_and_the_rest_still_counts(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(f'# mine\nsystem_prompt = "kept"\n{text}\n', encoding="utf-8")
-    loaded = load_settings(file)
+    loaded = read_settings(file)
     (problem,) = loaded.problems
     assert f"{file}, {sentence}" in str(problem)
     assert loaded.settings == Settings(system_prompt="kept")
@@ -77,7 +76,7 @@ def test_a_file_that_is_no_toml_is_told_with_the_line_where_it_stops(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text, encoding="utf-8")
-    loaded = load_settings(file)
+    loaded = read_settings(file)
     assert loaded.settings == Settings()
     assert f"{file}, line {line}: this is no TOML from here on" in str(loaded.problems[0])
 
@@ -85,7 +84,7 @@ def test_a_file_that_is_no_toml_is_told_with_the_line_where_it_stops(
 def test_the_line_of_every_key_is_known_whatever_stands_around_it() -> None:
     text = '# c\na = 1\n\nb = """\n[no]\nx = 1\n"""\n'
     text += '[t]\nx = [\n  1,\n]\ny.z = 2\n[t.u]  # c\n"q r" = { v = 1 }\n'
-    assert key_lines(text) == {
+    assert find_key_lines(text) == {
         ("a",): 2,
         ("b",): 4,
         ("t",): 8,
@@ -101,13 +100,13 @@ def test_the_line_of_every_key_is_known_whatever_stands_around_it() -> None:
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b"\xff\xfe\x00")
-    assert "can't be read" in str(load_settings(file).problems[0])
+    assert "can't be read" in str(read_settings(file).problems[0])
 
 
 def test_a_changed_setting_leaves_the_users_comments_alone(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "config.toml"
     save_setting(file, "theme", "qwen-light")
-    assert load_settings(file).settings.theme == "qwen-light"
+    assert read_settings(file).settings.theme == "qwen-light"
     file.write_text('# mine\ntheme = "a"  # best\nmodel = "4B"\n', encoding="utf-8")
     save_setting(file, "theme", "b")
     assert file.read_text(encoding="utf-8") == '# mine\ntheme = "b"  # best\nmodel = "4B"\n'
@@ -146,9 +145,9 @@ def test_a_new_setting_stands_before_the_tables(tmp_path: Path) -> None:
 )
 def test_a_new_setting_goes_into_any_file_and_nothing_else_changes(text: str) -> None:
     before = tomllib.loads(text)
-    after = with_setting(text, "theme", "b")
+    after = set_in_toml(text, "theme", "b")
     assert tomllib.loads(after) == {**before, "theme": "b"}
-    assert with_setting(after, "theme", "c") == after.replace('"b"', '"c"')
+    assert set_in_toml(after, "theme", "c") == after.replace('"b"', '"c"')
 
 
 @pytest.mark.parametrize(
@@ -164,15 +163,15 @@ def test_a_new_setting_goes_into_any_file_and_nothing_else_changes(text: str) ->
 )
 def test_what_is_typed_becomes_a_value_and_back(name: str, typed: str, value: object) -> None:
     setting = known_settings()[name]
-    assert setting.read(typed) == value
-    assert setting.read(setting.written(value)) == value
+    assert setting.parse(typed) == value
+    assert setting.parse(setting.format_for_input(value)) == value
 
 
 @pytest.mark.parametrize(("name", "typed"), [("thinking_budget", "1.5"), ("language", "fr")])
 def test_what_does_not_fit_is_refused_with_what_does(name: str, typed: str) -> None:
     setting = known_settings()[name]
     with pytest.raises(ConfigError, match=re.escape(setting.allowed)):
-        setting.read(typed)
+        setting.parse(typed)
 
 
 @pytest.mark.parametrize("name", known_settings())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE_S, REPOSITORY
+from tests.conftest import REPOSITORY, WAIT_LIMIT_S
 from tests.engine.conftest import demo_vocab, tireless_gguf
 
 __all__ = ["demo_vocab", "tireless_gguf"]
@@ -45,7 +45,7 @@ class Program:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=WAIT_LIMIT_S,
             check=False,
         )
 

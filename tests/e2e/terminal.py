@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import PATIENCE_S
+from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program
 
 POLL_S = 0.05
@@ -88,7 +88,7 @@ class Terminal:
 
     def until(self, holds: Callable[[str], bool]) -> str:
         """Wait until something holds of the screen; return it."""
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + WAIT_LIMIT_S
         while not holds(screen := self.screen()):
             if time.monotonic() > deadline_s:
                 pytest.fail(screen)

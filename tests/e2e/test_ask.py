@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE_S
+from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program
 
 ENGLISH = (
@@ -163,7 +163,7 @@ def test_a_full_disk_behind_stdout_is_one_sentence(program: Program) -> None:
             env=program.environment,
             text=True,
             check=False,
-            timeout=PATIENCE_S,
+            timeout=WAIT_LIMIT_S,
         )
     assert done.returncode == 1
     assert "The output can't be written (No space left on device)" in done.stderr

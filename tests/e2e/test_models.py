@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from qwen3_chat.catalog import find
-from qwen3_chat.cli.doctor import ask_source, in_words
-from qwen3_chat.texts import Language, speak, t
+from qwen3_chat.cli.doctor_command import describe_failure, probe_source
+from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.texts import Language, set_language, t
 from tests.e2e.conftest import Program
-from tests.fit import hollow_gguf
+from tests.models.fit import hollow_gguf
 
 
 def test_the_family_is_shown_for_another_machine(program: Program) -> None:
@@ -62,7 +62,7 @@ def test_a_model_on_the_disk_is_marked(program: Program) -> None:
 
 
 def test_files_that_nobody_lists_are_assessed_by_what_they_say(program: Program) -> None:
-    model = find("4B")
+    model = find_family_model("4B")
     assert model
     folder = program.home / "models"
     folder.mkdir(parents=True)
@@ -105,13 +105,15 @@ def test_the_doctor_speaks_to_people(program: Program) -> None:
 
 @pytest.mark.parametrize("language", Language)
 def test_a_source_that_is_not_there_is_told_in_words(language: Language) -> None:
-    speak(language)
+    set_language(language)
     try:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
-            source = ask_source(f"http://127.0.0.1:{unused.getsockname()[1]}")
+            source = probe_source(f"http://127.0.0.1:{unused.getsockname()[1]}")
         assert (source.failure, source.answer_ms) == (t("doctor.why.refused"), None)
-        assert in_words(socket.gaierror(-2, "Name or service not known")) == t("doctor.why.unknown_host")
-        assert in_words(TimeoutError()) == t("doctor.why.silent", seconds=5)
+        assert describe_failure(socket.gaierror(-2, "Name or service not known")) == t(
+            "doctor.why.unknown_host"
+        )
+        assert describe_failure(TimeoutError()) == t("doctor.why.silent", seconds=5)
     finally:
-        speak(Language.EN)
+        set_language(Language.EN)

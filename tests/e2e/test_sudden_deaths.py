@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.request import LoadSettings
-from qwen3_chat.ui.turn_view import Phase
-from tests.conftest import PATIENCE_S
+from qwen3_chat.ui.turn_view import TurnPhase
+from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program
 from tests.e2e.terminal import opened
 from tests.harness import Harness, open_app
@@ -31,7 +31,7 @@ async def engine(tireless_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngi
 
 
 def is_writing(app: Harness) -> bool:
-    return app.screen.turn.phase in (Phase.THINKING, Phase.ANSWERING)
+    return app.screen.turn.phase in (TurnPhase.THINKING, TurnPhase.ANSWERING)
 
 
 async def test_a_killed_engine_leaves_the_app_the_partial_answer_and_a_sentence(
@@ -91,7 +91,7 @@ def test_a_killed_app_keeps_what_it_saved_meanwhile_and_leaves_no_engine(
     app.wait()
     app.stdout.close()
     assert engines
-    assert not psutil.wait_procs(engines, timeout=PATIENCE_S)[1]
+    assert not psutil.wait_procs(engines, timeout=WAIT_LIMIT_S)[1]
     reply = json.loads(program.run("export", "last", "--format", "json").stdout)["messages"][-1]
     kept = len(reply.get("reasoning", "")) + len(reply.get("content", ""))
     assert kept >= stored >= seen > 0
@@ -110,5 +110,5 @@ def test_a_terminal_that_is_closed_leaves_no_process_behind(
             terminal.wait_for("Esc")
         processes = psutil.Process(terminal.process_id()).children(recursive=True)
         assert len(processes) >= 2
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_S)
+    _, alive = psutil.wait_procs(processes, timeout=WAIT_LIMIT_S)
     assert alive == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from benchmarks.in_process import Turn, forget
-from qwen3_chat.engine.worker.model import Model
+from benchmarks.in_process import Turn, clear_context
+from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 
 NOISE_LOGITS = 0.5
@@ -15,7 +15,7 @@ NOISE_LOGITS = 0.5
 """
 
 
-def check_agree(model: Model, first: Turn, second: Turn) -> bool:
+def check_agree(model: LlamaModel, first: Turn, second: Turn) -> bool:
     """See that two greedy replies to one request are equal, but for a choice between equally good tokens.
 
     Tells whether they are equal to the last token.
@@ -26,7 +26,7 @@ def check_agree(model: Model, first: Turn, second: Turn) -> bool:
     ids = (first.message.token_ids, second.message.token_ids)
     same = next(i for i, (one, other) in enumerate(zip(*ids, strict=False)) if one != other)
     prompt = tokenise(model.template.render_request(first.request), model.vocab, first.request)
-    forget(model)
+    clear_context(model)
     list(model.context.evaluate([*prompt, *ids[0][:same]]))
     logits = L.llama_get_logits_ith(model.context.pointer, -1)
     assert abs(logits[ids[0][same]] - logits[ids[1][same]]) < NOISE_LOGITS

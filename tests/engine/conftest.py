@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.request import LoadSettings
 from tests.engine import model_files

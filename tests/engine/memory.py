@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.exchange import ask
-from qwen3_chat.engine.process import WorkerProcess
-from qwen3_chat.sizes import MIB
+from qwen3_chat.engine.worker_process import WorkerProcess, send_request
+from qwen3_chat.texts.formatting import MIB
 
 _ACCOUNT = re.compile(r"(?P<place>\w+ (?:model|KV|compute)) buffer size =\s+(?P<mib>[\d.]+) MiB")
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
@@ -31,7 +30,7 @@ sys.addaudithook(shorten)
 """
 
 
-def shorten_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int) -> None:
+def limit_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int) -> None:
     """Let every worker from now on have so much more memory than it has when it opens a model."""
     (folder / "sitecustomize.py").write_text(SHORT_OF_MEMORY.replace("SPARE_MIB", str(spare_mib)))
     monkeypatch.syspath_prepend(folder)
@@ -46,13 +45,13 @@ def peak_bytes(pid: int) -> int:
 async def peak_bytes_without_a_model(log_path: Path) -> int:
     """The same of a worker that was only asked for its devices."""
     worker = await WorkerProcess.start(sys.executable, log_path)
-    await ask(worker, wire.ListDevices)
+    await send_request(worker, wire.ListDevices)
     peak = peak_bytes(worker.pid)
     await worker.end()
     return peak
 
 
-def told_bytes(log: str, place: str = "") -> float:
+def logged_bytes(log: str, place: str = "") -> float:
     """What llama.cpp accounts for, all of it or what is in one place."""
     buffers = _ACCOUNT.findall(log)
     return sum(float(mib) for where, mib in buffers if where.startswith(place)) * MIB

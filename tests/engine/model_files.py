@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from qwen3_chat import gguf
 from qwen3_chat.engine.worker.vocab import Vocab
+from qwen3_chat.models import gguf
 
 LONG_N_CTX = 32768
 ALIGNMENT = 32

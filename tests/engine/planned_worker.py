@@ -9,10 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.exchange import CommandOf, exchange
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.process import WorkerProcess
-from qwen3_chat.engine.running import Running
+from qwen3_chat.engine.worker_process import CommandFactory, Operation, WorkerProcess, stream_events
 from qwen3_chat.events import EngineEvent
 from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings
 
@@ -28,7 +26,7 @@ class PlannedWorker:
 
     async def reply(self, request: ChatRequest) -> list[EngineEvent]:
         """Generate a reply and return all events of it."""
-        happenings = await everything_of(self._worker, partial(wire.Generate, request=request))
+        happenings = await collect_worker_events(self._worker, partial(wire.Generate, request=request))
         return [happening for happening in happenings if not isinstance(happening, LoadedModel)]
 
 
@@ -38,13 +36,15 @@ async def worker_with(path: Path, plan: LoadPlan, log_path: Path) -> AsyncIterat
     worker = await WorkerProcess.start(sys.executable, log_path)
     try:
         command = partial(wire.Load, settings=LoadSettings(str(path)), plan=plan)
-        *_, model = await everything_of(worker, command)
+        *_, model = await collect_worker_events(worker, command)
         assert isinstance(model, LoadedModel)
         yield PlannedWorker(worker, model, log_path)
     finally:
         await worker.end()
 
 
-async def everything_of(worker: WorkerProcess, command_of: CommandOf) -> list[EngineEvent | LoadedModel]:
-    async with aclosing(exchange(worker, Running(set()), command_of)) as happenings:
+async def collect_worker_events(
+    worker: WorkerProcess, command_of: CommandFactory
+) -> list[EngineEvent | LoadedModel]:
+    async with aclosing(stream_events(worker, Operation(set()), command_of)) as happenings:
         return [happening async for happening in happenings]

@@ -15,21 +15,21 @@ GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 THINKING = SamplingParams(temperature=0.6, top_p=0.95, top_k=20)
 
 
-def said(text: str) -> ChatMessage:
+def user_message(text: str) -> ChatMessage:
     return ChatMessage(Role.USER, text)
 
 
-def answered(text: str) -> ChatMessage:
+def assistant_message(text: str) -> ChatMessage:
     return ChatMessage(Role.ASSISTANT, text)
 
 
-def ask(*messages: ChatMessage, **changes: Any) -> ChatRequest:
+def chat_request(*messages: ChatMessage, **changes: Any) -> ChatRequest:
     """A greedy request in no-think mode unless told otherwise."""
     plain = ChatRequest(messages, ThinkingMode.NO_THINK, GREEDY, seed=1)
     return replace(plain, **changes)
 
 
-async def everything(events: AsyncGenerator[EngineEvent, None]) -> list[EngineEvent]:
+async def collect_events(events: AsyncGenerator[EngineEvent, None]) -> list[EngineEvent]:
     async with aclosing(events):
         return [event async for event in events]
 

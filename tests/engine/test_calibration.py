@@ -11,16 +11,15 @@ import msgspec
 import psutil
 import pytest
 
-from benchmarks.in_process import opened
+from benchmarks.in_process import open_model
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.calibrating import calibrate
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.tuning import Aim, Trial, Tuning, TuningFile, choose, tuned
-from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
-from qwen3_chat.engine.worker.calibration import Calibration, Course, Subject
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.local_engine import LocalEngine, calibrate
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningFile, TuningParameter, apply_tuning, choose_tuning
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.calibration import Calibration, CalibrationProfile, CalibrationTarget
+from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.engine.worker.tuner import (
     CPU_UBATCHES,
@@ -29,25 +28,25 @@ from qwen3_chat.engine.worker.tuner import (
     GPU_UBATCHES,
 )
 from qwen3_chat.events import Notice
-from qwen3_chat.fit.placement import CPU_UBATCH, GPU_UBATCH, ROOMY_CPU_UBATCH
-from qwen3_chat.request import Keeping, KvType, LoadSettings
-from tests.engine.requests import ask, everything, said
+from qwen3_chat.models.fit.placement import CPU_UBATCH, GPU_UBATCH, LARGE_CPU_UBATCH
+from qwen3_chat.request import KvType, LoadSettings, PersistenceOptions
+from tests.engine.requests import chat_request, collect_events, user_message
 
-DEFAULTS = Trial(Aim.ATTENTION, False, KvType.F16, 128, 1)
+DEFAULTS = Trial(TuningParameter.ATTENTION, False, KvType.F16, 128, 1)
 PROMPT_THREADS = 2
-COURSE = Course(depth=64, prompt_tokens=16, budget_s=60.0)
+COURSE = CalibrationProfile(depth=64, prompt_tokens=16, budget_s=60.0)
 
 
-def measured(aim: Aim, reply: float, prompt: float, **changes: object) -> Trial:
+def measured(aim: TuningParameter, reply: float, prompt: float, **changes: object) -> Trial:
     values = {"flash_attention": False, "kv_type": KvType.F16, "n_ubatch": 128, "n_threads": 1, **changes}
     return Trial(aim, reply_tokens_per_s=reply, prompt_tokens_per_s=prompt, **values)  # type: ignore[arg-type]
 
 
-WITHOUT = measured(Aim.ATTENTION, 34, 162)
-WITH = measured(Aim.ATTENTION, 18, 139, flash_attention=True)
-MUCH_BETTER_WITH = measured(Aim.ATTENTION, 79, 475, flash_attention=True)
-A_LITTLE_BETTER_WITH = measured(Aim.ATTENTION, 35, 170, flash_attention=True)
-QUANTISED = measured(Aim.ATTENTION, 90, 500, flash_attention=True, kv_type=KvType.Q8_0)
+WITHOUT = measured(TuningParameter.ATTENTION, 34, 162)
+WITH = measured(TuningParameter.ATTENTION, 18, 139, flash_attention=True)
+MUCH_BETTER_WITH = measured(TuningParameter.ATTENTION, 79, 475, flash_attention=True)
+A_LITTLE_BETTER_WITH = measured(TuningParameter.ATTENTION, 35, 170, flash_attention=True)
+QUANTISED = measured(TuningParameter.ATTENTION, 90, 500, flash_attention=True, kv_type=KvType.Q8_0)
 
 
 @pytest.mark.parametrize(
@@ -60,28 +59,28 @@ QUANTISED = measured(Aim.ATTENTION, 90, 500, flash_attention=True, kv_type=KvTyp
         ([WITHOUT, A_LITTLE_BETTER_WITH], False, 1, None, 128),
         ([WITHOUT, WITH, QUANTISED], False, 1, None, 128),  # it would cost quality
         (
-            [WITHOUT, WITH, measured(Aim.THREADS, 34, 160), measured(Aim.THREADS, 20, 300, n_threads=2)],
+            [WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160), measured(TuningParameter.THREADS, 20, 300, n_threads=2)],
             False, 1, 2, 128,
         ),
         (
-            [WITHOUT, WITH, measured(Aim.THREADS, 30, 160), measured(Aim.THREADS, 50, 165, n_threads=2)],
+            [WITHOUT, WITH, measured(TuningParameter.THREADS, 30, 160), measured(TuningParameter.THREADS, 50, 165, n_threads=2)],
             False, 2, 2, 128,
         ),
         (
-            [WITHOUT, WITH, measured(Aim.THREADS, 34, 160), measured(Aim.THREADS, 20, 90, n_threads=2)],
+            [WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160), measured(TuningParameter.THREADS, 20, 90, n_threads=2)],
             False, 1, 1, 128,
         ),
-        ([WITHOUT, WITH, measured(Aim.THREADS, 34, 160)], False, 1, None, 128),  # no time for the other
+        ([WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160)], False, 1, None, 128),  # no time for the other
         (
-            [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 200, n_ubatch=256)],
+            [WITHOUT, WITH, measured(TuningParameter.UBATCH, 0, 160), measured(TuningParameter.UBATCH, 0, 200, n_ubatch=256)],
             False, 1, None, 256,
         ),
         (
-            [WITHOUT, WITH, measured(Aim.UBATCH, 0, 160), measured(Aim.UBATCH, 0, 170, n_ubatch=256)],
+            [WITHOUT, WITH, measured(TuningParameter.UBATCH, 0, 160), measured(TuningParameter.UBATCH, 0, 170, n_ubatch=256)],
             False, 1, None, 128,
         ),
         (  # measured with another attention than the one that was chosen
-            [WITHOUT, MUCH_BETTER_WITH, measured(Aim.UBATCH, 0, 900, n_ubatch=256)],
+            [WITHOUT, MUCH_BETTER_WITH, measured(TuningParameter.UBATCH, 0, 900, n_ubatch=256)],
             True, 1, None, 128,
         ),
     ],
@@ -89,7 +88,7 @@ QUANTISED = measured(Aim.ATTENTION, 90, 500, flash_attention=True, kv_type=KvTyp
 def test_what_is_much_faster_than_the_defaults_is_chosen(
     trials: list[Trial], flash_attention: bool, n_threads: int, n_prompt_threads: int | None, n_ubatch: int
 ) -> None:
-    found = choose(DEFAULTS, PROMPT_THREADS, trials, 1024, is_complete=True)
+    found = choose_tuning(DEFAULTS, PROMPT_THREADS, trials, 1024, is_complete=True)
     assert (found.flash_attention, found.n_threads, found.n_prompt_threads, found.n_ubatch) == (
         flash_attention,
         n_threads,
@@ -99,39 +98,41 @@ def test_what_is_much_faster_than_the_defaults_is_chosen(
     assert found.kv_type is KvType.F16
 
 
-TUNING = choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH], 1024, is_complete=True)
+TUNING = choose_tuning(DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH], 1024, is_complete=True)
 
 
 def test_a_plan_follows_what_was_measured_unless_memory_decided() -> None:
     plan = LoadPlan(n_layers=4, n_ctx=1024)
-    assert tuned(plan, None, 128) == plan
-    wide = tuned(plan, replace_ubatch(256), 128)
+    assert apply_tuning(plan, None, 128) == plan
+    wide = apply_tuning(plan, replace_ubatch(256), 128)
     assert (wide.flash_attention, wide.n_ubatch, wide.n_threads) == (True, 256, 1)
-    assert tuned(replace(plan, n_ubatch=32), replace_ubatch(256), 128).n_ubatch == 32
-    without = choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, WITH], 1024, is_complete=True)
+    assert apply_tuning(replace(plan, n_ubatch=32), replace_ubatch(256), 128).n_ubatch == 32
+    without = choose_tuning(DEFAULTS, PROMPT_THREADS, [WITHOUT, WITH], 1024, is_complete=True)
     quantised = replace(plan, kv_type=KvType.Q8_0, flash_attention=True)
-    assert tuned(quantised, without, 128).flash_attention is True
+    assert apply_tuning(quantised, without, 128).flash_attention is True
 
 
 def test_the_defaults_are_those_that_memory_is_planned_with() -> None:
-    assert (DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH) == (ROOMY_CPU_UBATCH, GPU_UBATCH)
-    assert {CPU_UBATCH, ROOMY_CPU_UBATCH} < set(CPU_UBATCHES)
+    assert (DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH) == (LARGE_CPU_UBATCH, GPU_UBATCH)
+    assert {CPU_UBATCH, LARGE_CPU_UBATCH} < set(CPU_UBATCHES)
     assert GPU_UBATCH in GPU_UBATCHES
 
 
 def replace_ubatch(n_ubatch: int) -> Tuning:
-    trials = [measured(Aim.UBATCH, 0, 1, flash_attention=True)]
-    trials.append(measured(Aim.UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
-    return choose(DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True)
+    trials = [measured(TuningParameter.UBATCH, 0, 1, flash_attention=True)]
+    trials.append(measured(TuningParameter.UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
+    return choose_tuning(
+        DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True
+    )
 
 
 def test_what_was_measured_is_remembered_by_model_and_machine(tmp_path: Path) -> None:
     file = TuningFile(tmp_path / "new" / "calibration.json")
     assert file.find("a") is None
-    file.remember("a", TUNING)
+    file.save("a", TUNING)
     for number in range(40):
-        file.remember(str(number), TUNING)
-    file.remember("b", replace_ubatch(256))
+        file.save(str(number), TUNING)
+    file.save("b", replace_ubatch(256))
     assert file.find("b") == replace_ubatch(256)
     assert file.find("a") is None  # a long time ago
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["calibration.json"]
@@ -143,7 +144,7 @@ def test_a_file_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     file = TuningFile(path)
     assert file.find("a") is None
-    file.remember("a", TUNING)
+    file.save("a", TUNING)
     assert file.find("a") == TUNING
 
 
@@ -155,13 +156,15 @@ def made_up_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    yield from opened(made_up_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=512)
+def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(made_up_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=512)
 
 
 @pytest.fixture
-def subject(made_up: Model) -> Subject:
-    return Subject(made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128))
+def subject(made_up: LlamaModel) -> CalibrationTarget:
+    return CalibrationTarget(
+        made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128)
+    )
 
 
 @pytest.fixture
@@ -170,32 +173,36 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_calibration_tries_every_way_once(subject: Subject) -> None:
+def test_a_calibration_tries_every_way_once(subject: CalibrationTarget) -> None:
     told: list[Trial] = []
     calibration = Calibration(subject, COURSE)
     found = calibration.run(AbortFlag(), told.append)
     assert found is not None
     assert found.is_complete
-    assert calibration.is_over
+    assert calibration.is_finished
     assert len(told) == calibration.n_trials == 6
-    assert [trial.aim for trial in told] == [*[Aim.ATTENTION] * 2, *[Aim.THREADS] * 2, *[Aim.UBATCH] * 2]
+    assert [trial.aim for trial in told] == [
+        *[TuningParameter.ATTENTION] * 2,
+        *[TuningParameter.THREADS] * 2,
+        *[TuningParameter.UBATCH] * 2,
+    ]
     assert found.trials == told
     again = Calibration(subject, COURSE, found)
-    assert again.is_over
+    assert again.is_finished
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_interrupted_calibration_goes_on_where_it_was(subject: Subject) -> None:
+def test_an_interrupted_calibration_goes_on_where_it_was(subject: CalibrationTarget) -> None:
     calibration = Calibration(subject, COURSE)
     told: list[Trial] = []
     found = None
-    while not calibration.is_over:
+    while not calibration.is_finished:
         abort = AbortFlag()
 
         def tell_and_interrupt(trial: Trial, abort: AbortFlag = abort) -> None:
             told.append(trial)
             if len(told) < 6:
-                abort.hoist()
+                abort.set()
 
         try:
             found = calibration.run(abort, tell_and_interrupt)
@@ -205,42 +212,44 @@ def test_an_interrupted_calibration_goes_on_where_it_was(subject: Subject) -> No
     assert found == calibration.result(is_complete=True)
 
 
-def test_a_busy_machine_does_not_decide_on_threads(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_machine_does_not_decide_on_threads(
+    subject: CalibrationTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda: 90.0)
     found = Calibration(subject, COURSE).run(AbortFlag(), lambda trial: None)
     assert found is not None
     assert not found.is_complete
-    assert all(trial.aim is not Aim.THREADS for trial in found.trials)
+    assert all(trial.aim is not TuningParameter.THREADS for trial in found.trials)
 
 
-def test_the_end_of_the_time_ends_a_calibration(subject: Subject) -> None:
+def test_the_end_of_the_time_ends_a_calibration(subject: CalibrationTarget) -> None:
     calibration = Calibration(subject, replace(COURSE, budget_s=0.0))
     assert calibration.run(AbortFlag(), lambda trial: None) is None
-    assert calibration.is_over
+    assert calibration.is_finished
 
 
-def test_without_memory_nothing_is_tried(subject: Subject) -> None:
+def test_without_memory_nothing_is_tried(subject: CalibrationTarget) -> None:
     calibration = Calibration(replace(subject, free_bytes=lambda: 1 << 20), COURSE)
     assert calibration.run(AbortFlag(), lambda trial: None) is None
-    assert calibration.is_over
+    assert calibration.is_finished
 
 
 @pytest.mark.parametrize("flash_attention", [False, True])
 @pytest.mark.parametrize("kv_type", KvType)
-def test_a_trial_is_as_deep_as_it_says(made_up: Model, flash_attention: bool, kv_type: KvType) -> None:
+def test_a_trial_is_as_deep_as_it_says(made_up: LlamaModel, flash_attention: bool, kv_type: KvType) -> None:
     plan = TrialPlan(flash_attention or kv_type is not KvType.F16, kv_type, 32, 256)
     context = TrialContext(made_up.pointer, plan, 1, AbortFlag())
     context.fill()
     assert context.n_tokens == 256
     assert context.time_token_s(1) > 0
-    assert context.time_prompt_token_s(1, 32, of_cpu=True) > 0
+    assert context.time_prompt_token_s(1, 32, uses_cpu_time=True) > 0
     assert context.n_tokens == 256
     context.close()
 
 
-def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Model) -> None:
+def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: LlamaModel) -> None:
     abort = AbortFlag()
-    abort.hoist()
+    abort.set()
     plan = TrialPlan(False, KvType.F16, 32, 4096)
     try:
         context = TrialContext(made_up.pointer, plan, 1, abort)
@@ -256,8 +265,10 @@ def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Model
 
 @pytest.fixture
 async def engine(made_up_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngine]:
-    keeping = Keeping(str(tmp_path), calibrates=True)
-    engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", keeping=keeping)
+    keeping = PersistenceOptions(str(tmp_path), calibrates=True)
+    engine = LocalEngine(
+        LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", persistence=keeping
+    )
     yield engine
     await engine.close()
 
@@ -266,8 +277,8 @@ async def test_the_engine_calibrates_after_its_first_answer(engine: LocalEngine,
     notices: list[Notice] = []
     engine.on_notice = notices.append
     for _ in range(2):
-        await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
-        await engine.rest()
+        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
+        await engine.wait_idle()
     assert [notice.key.partition("_")[0] for notice in notices] == ["engine.calibrating", "engine.calibrated"]
     assert (tmp_path / "calibration.json").exists()
 
@@ -275,21 +286,23 @@ async def test_the_engine_calibrates_after_its_first_answer(engine: LocalEngine,
 async def test_a_full_calibration_tells_each_trial_and_is_remembered(
     engine: LocalEngine, tmp_path: Path
 ) -> None:
-    await everything(engine.load())
+    await collect_events(engine.load())
     async with aclosing(calibrate(engine)) as replies:
         *tried, last = [reply async for reply in replies]
     assert isinstance(last, wire.Calibrated)
     assert last.tuning is not None
-    assert [reply.done for reply in tried if isinstance(reply, wire.Tried)] == [*range(1, len(tried) + 1)]
+    assert [reply.done for reply in tried if isinstance(reply, wire.TrialFinished)] == [
+        *range(1, len(tried) + 1)
+    ]
     keys = TuningFile(tmp_path / "calibration.json").read()
     assert list(keys.values()) == [last.tuning]
 
 
 async def test_a_calibration_that_is_given_up_leaves_the_engine_free(engine: LocalEngine) -> None:
-    await everything(engine.load())
+    await collect_events(engine.load())
     async with aclosing(calibrate(engine)) as replies:
         await anext(replies)
-    assert await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
+    assert await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
 
 
 def last_told(log_path: Path, name: str) -> str:
@@ -303,14 +316,12 @@ async def test_the_next_load_follows_what_was_measured(made_up_gguf: Path, tmp_p
     told = []
     for flash_attention, n_ubatch in ((False, 128), (True, 64)):
         for key, found in file.read().items():
-            file.remember(
-                key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch)
-            )
-        keeping = Keeping(str(tmp_path), calibrates=True)
-        engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, keeping=keeping)
-        await everything(engine.load())
+            file.save(key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch))
+        keeping = PersistenceOptions(str(tmp_path), calibrates=True)
+        engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, persistence=keeping)
+        await collect_events(engine.load())
         told.append((last_told(log_path, "flash_attn"), last_told(log_path, "n_ubatch")))
-        await everything(engine.generate(ask(said("Hi"), max_tokens=4)))
-        await engine.rest()
+        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
+        await engine.wait_idle()
         await engine.close()
     assert told == [("disabled", "128"), ("enabled", "64")]

@@ -8,12 +8,12 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from qwen3_chat.chat import SamplingParams
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
-from qwen3_chat.engine.worker.context import Context
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.llama_context import Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
-from qwen3_chat.engine.worker.log import Log
-from qwen3_chat.engine.worker.model import Model, load
+from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import LoadSettings
 from tests.engine.requests import GREEDY, THINKING
@@ -22,19 +22,19 @@ N_CTX = 512
 
 
 @pytest.fixture(scope="module")
-def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    log = Log(tmp_path_factory.mktemp("log") / "engine.log")
+def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    log = WorkerLog(tmp_path_factory.mktemp("log") / "engine.log")
     settings, plan = LoadSettings(str(endless_gguf)), LoadPlan(n_layers=4, n_ctx=N_CTX)
-    loaded = load(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log))
+    loaded = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log))
     yield loaded
     L.llama_free(loaded.context.pointer)
     L.llama_model_free(loaded.pointer)
 
 
 @pytest.fixture
-def context(model: Model) -> Context:
-    model.context.forget_all()
-    model.context.watch(AbortFlag())
+def context(model: LlamaModel) -> Context:
+    model.context.clear()
+    model.context.set_abort_flag(AbortFlag())
     return model.context
 
 
@@ -43,7 +43,9 @@ def cells_of(context: Context) -> int:
     return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), 0)) + 1
 
 
-def drawn(model: Model, context: Context, params: SamplingParams, seed: int, count: int = 12) -> list[int]:
+def drawn(
+    model: LlamaModel, context: Context, params: SamplingParams, seed: int, count: int = 12
+) -> list[int]:
     """Draw tokens after the same prompt."""
     prompt = model.vocab.encode("Hello, who are you?")
     list(context.evaluate(prompt[context.keep_prefix(prompt) :]))
@@ -84,16 +86,16 @@ def test_the_longest_common_prefix_is_kept_but_for_one_token(
 def test_a_flag_stops_llama_cpp_itself(context: Context) -> None:
     list(context.evaluate([1, 2, 3]))
     abort = AbortFlag()
-    context.watch(abort)
+    context.set_abort_flag(abort)
     context.append(4)
-    abort.hoist()
+    abort.set()
     with pytest.raises(AbortedError):
         context.append(5)
     with pytest.raises(AbortedError):
         list(context.evaluate([5, 6]))
     assert context.tokens == [1, 2, 3, 4]
     assert cells_of(context) == 4
-    context.watch(AbortFlag())
+    context.set_abort_flag(AbortFlag())
     context.append(5)
     assert cells_of(context) == 5
 
@@ -104,23 +106,23 @@ def test_what_does_not_fit_is_refused_and_the_rest_stays(context: Context) -> No
     assert len(context.tokens) == cells_of(context) == N_CTX
 
 
-def test_the_same_seed_draws_the_same_tokens(model: Model, context: Context) -> None:
+def test_the_same_seed_draws_the_same_tokens(model: LlamaModel, context: Context) -> None:
     assert drawn(model, context, THINKING, 7) == drawn(model, context, THINKING, 7)
 
 
-def test_no_seed_means_chance(model: Model, context: Context) -> None:
+def test_no_seed_means_chance(model: LlamaModel, context: Context) -> None:
     for seed in (0, 0xFFFFFFFF, 1 << 40):
         assert drawn(model, context, THINKING, seed) == drawn(model, context, THINKING, seed)
 
 
 @pytest.mark.parametrize("params", [GREEDY, SamplingParams(temperature=5, top_p=1, top_k=1)])
 def test_the_most_probable_token_needs_no_seed(
-    model: Model, context: Context, params: SamplingParams
+    model: LlamaModel, context: Context, params: SamplingParams
 ) -> None:
     assert drawn(model, context, params, 1) == drawn(model, context, params, 2)
 
 
-def test_a_penalty_against_repetition_draws_other_tokens(model: Model, context: Context) -> None:
+def test_a_penalty_against_repetition_draws_other_tokens(model: LlamaModel, context: Context) -> None:
     penalised = SamplingParams(temperature=0, top_p=1, top_k=0, presence_penalty=50)
     tokens = drawn(model, context, penalised, 1)
     assert len(set(tokens)) == len(tokens)

@@ -4,10 +4,10 @@ from itertools import count
 
 import pytest
 
-from qwen3_chat.engine.worker.deltas import Deltas
+from qwen3_chat.engine.reply_splitter import ReplyPart
+from qwen3_chat.engine.worker.deltas import DeltaBuilder
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
-from qwen3_chat.reasoning import ReplyPart
 
 
 def reply_ids(vocab: Vocab, *parts: str) -> list[int]:
@@ -21,7 +21,7 @@ def reply_ids(vocab: Vocab, *parts: str) -> list[int]:
 
 def fed_one_by_one(vocab: Vocab, ids: list[int]) -> list[ReplyPart]:
     ticks = count()
-    deltas = Deltas(vocab, opened_by_prompt=False, clock=lambda: float(next(ticks)))
+    deltas = DeltaBuilder(vocab, opened_by_prompt=False, clock=lambda: float(next(ticks)))
     return [part for token in ids for part in deltas.feed(token)] + deltas.flush()
 
 
@@ -48,7 +48,7 @@ def test_thinking_and_answer_are_counted_apart(demo_vocab: Vocab) -> None:
     assert "".join(part.text for part in reasoning) == "ab"
     assert "".join(part.text for part in answer) == "cd"
     assert answer[-1].tokens == n_answer
-    deltas = Deltas(demo_vocab, opened_by_prompt=False)
+    deltas = DeltaBuilder(demo_vocab, opened_by_prompt=False)
     for token in ids:
         deltas.feed(token)
     deltas.flush()
@@ -64,7 +64,7 @@ def test_a_mark_that_is_only_spelled_is_text(demo_vocab: Vocab) -> None:
 
 def test_the_first_delta_comes_at_once_and_the_next_are_joined(demo_vocab: Vocab) -> None:
     now_s = 10.0
-    deltas = Deltas(demo_vocab, opened_by_prompt=False, clock=lambda: now_s)
+    deltas = DeltaBuilder(demo_vocab, opened_by_prompt=False, clock=lambda: now_s)
     first, second, third, fourth = (demo_vocab.encode(letter)[0] for letter in "abcd")
     assert deltas.feed(first) == [AnswerDelta("a", 1)]
     assert deltas.feed(second) == []

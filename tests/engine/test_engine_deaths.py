@@ -10,17 +10,17 @@ from select import select
 
 import pytest
 
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
 from tests.conftest import REPOSITORY
-from tests.engine.requests import ask, end_of, everything, said, text_of
+from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 
 APP_THAT_CHATS = """
 import asyncio, sys
 from pathlib import Path
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.request import LoadSettings
 from tests.engine.requests import ask, said
@@ -67,7 +67,7 @@ async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
     endless_engine: LocalEngine, cause: signal.Signals
 ) -> None:
     events = []
-    async with aclosing(endless_engine.generate(ask(said("Hi")))) as reply:
+    async with aclosing(endless_engine.generate(chat_request(user_message("Hi")))) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, AnswerDelta) and endless_engine.pid:
@@ -78,29 +78,33 @@ async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
     with pytest.raises(EngineError, match=DEATHS[cause]):
         raise EngineError(failure.key, **failure.values)
     assert endless_engine.model is None
-    assert end_of(await everything(endless_engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    assert end_of(
+        await collect_events(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+    ).token_ids
 
 
 async def test_a_death_between_turns_goes_unnoticed(endless_engine: LocalEngine) -> None:
-    await everything(endless_engine.load())
+    await collect_events(endless_engine.load())
     first = pid_of(endless_engine)
     os.kill(first, signal.SIGKILL)
     with suppress(EngineDied):  # as long as the system has not told it
-        await endless_engine.measure(ask(said("Hi")))
-    assert end_of(await everything(endless_engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+        await endless_engine.count_tokens(chat_request(user_message("Hi")))
+    assert end_of(
+        await collect_events(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+    ).token_ids
     assert pid_of(endless_engine) != first
 
 
 async def test_an_interpreter_that_is_not_there_is_named(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/nowhere/python")
-    events = await everything(engine.load())
+    events = await collect_events(engine.load())
     assert events[-1] == EngineFailed("engine.not_started", {"reason": "No such file or directory"})
     await engine.close()
 
 
 async def test_a_worker_that_ends_by_itself_is_told(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/bin/false")
-    events = await everything(engine.load())
+    events = await collect_events(engine.load())
     assert events[-1] == EngineFailed("engine.ended", {"status": 1})
     await engine.close()
 
@@ -124,7 +128,7 @@ async def test_the_last_words_of_llama_cpp_are_told(
     (tmp_path / "sitecustomize.py").write_text(ABORT_WHEN_A_MODEL_IS_OPENED.replace("MESSAGE", message))
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
-    events = await everything(engine.load())
+    events = await collect_events(engine.load())
     assert events[-1] == EngineFailed(key, {"reason": reason})
     await engine.close()
 

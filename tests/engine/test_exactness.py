@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
+from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import SamplingParams, ThinkingMode
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.worker.llama_model import LlamaModel
 from tests.engine.agreement import check_agree
-from tests.engine.requests import GREEDY, THINKING, ask, said
+from tests.engine.requests import GREEDY, THINKING, chat_request, user_message
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 QUESTIONS = (
@@ -31,14 +31,14 @@ QUICK, TENS = range(4), range(10, 60, 10)
 class Case:
     """A model, how its first replies are drawn, how long they are."""
 
-    model: Model
+    model: LlamaModel
     sampling: SamplingParams
     max_tokens: int
 
 
 @pytest.fixture(scope="module")
 def demo(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    for model in opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log"):
+    for model in open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log"):
         yield Case(model, GREEDY, 200)
 
 
@@ -47,7 +47,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     """A model that says what tokenises differently when it is read back."""
     folder = tmp_path_factory.mktemp("made_up")
     write_model(folder / "model.gguf", Shape(2, 64, 64, 2, 1, 32))
-    for model in opened(folder / "model.gguf", folder / "engine.log", n_ctx=2048):
+    for model in open_model(folder / "model.gguf", folder / "engine.log", n_ctx=2048):
         yield Case(model, THINKING, 40)
 
 
@@ -61,30 +61,36 @@ def conversation(case: Case, number: int) -> Iterator[Turn]:
     """Hold a conversation of greedy turns after a first one; leave it, come back, answer again."""
     model = case.model
     modes = [(THINK, NO_THINK)[number >> bit & 1] for bit in range(3)]
-    questions = [said(f"{QUESTIONS[(number + index) % len(QUESTIONS)]} {number}") for index in range(3)]
-    first = ask(questions[0], mode=modes[0], sampling=case.sampling, seed=number, max_tokens=case.max_tokens)
+    questions = [
+        user_message(f"{QUESTIONS[(number + index) % len(QUESTIONS)]} {number}") for index in range(3)
+    ]
+    first = chat_request(
+        questions[0], mode=modes[0], sampling=case.sampling, seed=number, max_tokens=case.max_tokens
+    )
     turn = reply_to(model, first)
-    rest(model, turn)
+    use_idle_time(model, turn)
     second = reply_to(model, then(turn, questions[1], mode=modes[1], sampling=GREEDY))
     yield second
     yield reply_to(model, second.request)
-    rest(model, second)
-    other = reply_to(model, ask(said(f"Something else {number}"), mode=modes[2], max_tokens=20))
-    rest(model, other)
+    use_idle_time(model, second)
+    other = reply_to(
+        model, chat_request(user_message(f"Something else {number}"), mode=modes[2], max_tokens=20)
+    )
+    use_idle_time(model, other)
     third = reply_to(model, then(second, questions[2], mode=modes[2]))
     yield third
-    rest(model, third)
+    use_idle_time(model, third)
     yield reply_to(model, third.request, None)
 
 
 def differing(case: Case, number: int) -> int:
     """See that each turn is what a fresh evaluation gives, but for ties; return how many had one."""
     model = case.model
-    forget(model)
+    clear_context(model)
     turns = list(conversation(case, number))
     count = 0
     for turn in turns:
-        forget(model)
+        clear_context(model)
         fresh = reply_to(model, turn.request)
         assert fresh.usage.reused_tokens == 0
         count += not check_agree(model, fresh, turn)
@@ -107,7 +113,7 @@ def test_many_answers_equal_those_without_anything_evaluated_before(case: Case, 
 
 
 def test_the_made_up_model_says_what_is_read_back_otherwise(made_up: Case) -> None:
-    forget(made_up.model)
-    turn = reply_to(made_up.model, ask(said("Hi"), sampling=THINKING, max_tokens=40))
+    clear_context(made_up.model)
+    turn = reply_to(made_up.model, chat_request(user_message("Hi"), sampling=THINKING, max_tokens=40))
     assert made_up.model.vocab.encode(turn.message.content) != list(turn.message.token_ids)
     assert replace(turn.message, token_ids=()) != turn.message

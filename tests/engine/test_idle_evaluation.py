@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from benchmarks.in_process import Turn, forget, opened, reply_to, rest, then
+from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.ahead import next_beginning
-from qwen3_chat.engine.worker.context import Context
-from qwen3_chat.engine.worker.model import Model
-from qwen3_chat.engine.worker.prompt_ids import count_messages
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.worker.abort_flag import AbortFlag
+from qwen3_chat.engine.worker.llama_context import Context
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prefetch import next_prompt_prefix
+from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.events import AnswerDelta
 from tests.engine.agreement import check_agree
-from tests.engine.requests import GREEDY, THINKING, ask, end_of, everything, said
+from tests.engine.requests import GREEDY, THINKING, chat_request, collect_events, end_of, user_message
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 QUESTIONS = (
@@ -33,25 +33,27 @@ SMALL_CTX = 512
 
 
 @pytest.fixture(scope="module")
-def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
 
 
 @pytest.fixture
-def small_endless(endless_gguf: Path, tmp_path: Path) -> Iterator[Model]:
-    yield from opened(endless_gguf, tmp_path / "engine.log", n_ctx=SMALL_CTX)
+def small_endless(endless_gguf: Path, tmp_path: Path) -> Iterator[LlamaModel]:
+    yield from open_model(endless_gguf, tmp_path / "engine.log", n_ctx=SMALL_CTX)
 
 
-def conversation(model: Model, number: int, *modes: ThinkingMode) -> Iterator[Turn]:
+def conversation(model: LlamaModel, number: int, *modes: ThinkingMode) -> Iterator[Turn]:
     """Hold a conversation with idle time after each turn."""
     turn = None
     for index, mode in enumerate(modes):
         tag = mode if index and mode is not modes[index - 1] else None
         question = ChatMessage(Role.USER, QUESTIONS[(number + index) % len(QUESTIONS)], mode_tag=tag)
-        request = then(turn, question, mode=mode) if turn else ask(question, mode=mode, max_tokens=300)
+        request = (
+            then(turn, question, mode=mode) if turn else chat_request(question, mode=mode, max_tokens=300)
+        )
         turn = reply_to(model, request)
         yield turn
-        rest(model, turn)
+        use_idle_time(model, turn)
 
 
 def cells_of(context: Context, sequence: int) -> int:
@@ -63,159 +65,163 @@ def cells_of(context: Context, sequence: int) -> int:
     [(THINK,) * 4, (NO_THINK,) * 4, (THINK, NO_THINK, THINK, THINK, NO_THINK)],
     ids=["think", "no_think", "toggled"],
 )
-def test_a_later_turn_evaluates_the_new_message_only(model: Model, modes: tuple[ThinkingMode, ...]) -> None:
-    forget(model)
+def test_a_later_turn_evaluates_the_new_message_only(
+    model: LlamaModel, modes: tuple[ThinkingMode, ...]
+) -> None:
+    clear_context(model)
     for _, turn in pairwise(conversation(model, 0, *modes)):
-        measure = count_messages(model.template, model.vocab, turn.request)
+        measure = count_prompt_tokens(model.template, model.vocab, turn.request)
         template = measure.total - sum(measure.per_message)
         evaluated = turn.usage.prompt_tokens - turn.usage.reused_tokens
         assert evaluated <= measure.per_message[-1] + template + 2
 
 
 @pytest.mark.parametrize("mode", ThinkingMode)
-def test_answering_again_evaluates_next_to_nothing(model: Model, mode: ThinkingMode) -> None:
-    forget(model)
+def test_answering_again_evaluates_next_to_nothing(model: LlamaModel, mode: ThinkingMode) -> None:
+    clear_context(model)
     *_, turn = conversation(model, 0, mode, mode)
     again = reply_to(model, turn.request)
     assert again.usage.prompt_tokens - again.usage.reused_tokens <= 8
     check_agree(model, again, turn)
 
 
-def test_the_reply_stays_beside_what_is_evaluated_ahead(model: Model) -> None:
-    forget(model)
+def test_the_reply_stays_beside_what_is_evaluated_ahead(model: LlamaModel) -> None:
+    clear_context(model)
     (turn,) = conversation(model, 0, THINK)
     context = model.context
     replied = list(context.tokens)
-    rest(model, turn)
+    use_idle_time(model, turn)
     assert context.tokens == replied
-    assert context.ahead == next_beginning(model, turn.request, turn.message)
-    assert [cells_of(context, 0), cells_of(context, 1)] == [len(context.tokens), len(context.ahead)]
-    reply_to(model, then(turn, said("Really?")))
-    assert context.ahead == []
+    assert context.prefetched == next_prompt_prefix(model, turn.request, turn.message)
+    assert [cells_of(context, 0), cells_of(context, 1)] == [len(context.tokens), len(context.prefetched)]
+    reply_to(model, then(turn, user_message("Really?")))
+    assert context.prefetched == []
     assert cells_of(context, 1) == 0
 
 
-def test_a_chat_that_was_left_is_gone_on_with_at_once(model: Model) -> None:
-    forget(model)
+def test_a_chat_that_was_left_is_gone_on_with_at_once(model: LlamaModel) -> None:
+    clear_context(model)
     *_, first = conversation(model, 0, THINK, THINK)
-    rest(model, first)
-    other = reply_to(model, ask(said(QUESTIONS[3]), mode=THINK, max_tokens=300))
-    rest(model, other)
-    assert model.context.left == next_beginning(model, first.request, first.message)
+    use_idle_time(model, first)
+    other = reply_to(model, chat_request(user_message(QUESTIONS[3]), mode=THINK, max_tokens=300))
+    use_idle_time(model, other)
+    assert model.context.previous_chat == next_prompt_prefix(model, first.request, first.message)
     for turn in (first, other, first):
-        back = reply_to(model, then(turn, said("Really?"), max_tokens=4))
-        measure = count_messages(model.template, model.vocab, back.request)
+        back = reply_to(model, then(turn, user_message("Really?"), max_tokens=4))
+        measure = count_prompt_tokens(model.template, model.vocab, back.request)
         template = measure.total - sum(measure.per_message)
         assert measure.total - back.usage.reused_tokens <= measure.per_message[-1] + template + 2
-        rest(model, back)
+        use_idle_time(model, back)
 
 
-def test_a_chat_that_may_go_keeps_no_cells_when_another_one_begins(model: Model) -> None:
-    forget(model)
+def test_a_chat_that_may_go_keeps_no_cells_when_another_one_begins(model: LlamaModel) -> None:
+    clear_context(model)
     context = model.context
     (first,) = conversation(model, 0, THINK)
-    rest(model, first)
-    context.may_go = True  # as when it is on disk
-    back = reply_to(model, then(first, said("Really?"), max_tokens=4))
-    assert back.usage.reused_tokens >= len(next_beginning(model, first.request, first.message))
-    context.may_go = True
-    other = reply_to(model, ask(said(QUESTIONS[3]), max_tokens=20))
-    assert (context.left, context.may_go) == ([], False)
+    use_idle_time(model, first)
+    context.may_discard_chat = True  # as when it is on disk
+    back = reply_to(model, then(first, user_message("Really?"), max_tokens=4))
+    assert back.usage.reused_tokens >= len(next_prompt_prefix(model, first.request, first.message))
+    context.may_discard_chat = True
+    other = reply_to(model, chat_request(user_message(QUESTIONS[3]), max_tokens=20))
+    assert (context.previous_chat, context.may_discard_chat) == ([], False)
     assert sum(cells_of(context, sequence) for sequence in range(4)) == len(context.tokens)
     check_agree(model, other, reply_to(model, other.request))
-    third = reply_to(model, ask(said(QUESTIONS[5]), max_tokens=4))
-    assert context.left  # this one was not to go
+    third = reply_to(model, chat_request(user_message(QUESTIONS[5]), max_tokens=4))
+    assert context.previous_chat  # this one was not to go
     assert third.usage.reused_tokens < 8
 
 
-def test_a_chat_that_was_left_makes_room_for_the_one_that_is_on(small_endless: Model) -> None:
+def test_a_chat_that_was_left_makes_room_for_the_one_that_is_on(small_endless: LlamaModel) -> None:
     context = small_endless.context
-    rest(small_endless, reply_to(small_endless, ask(said("Hi"), max_tokens=200)))
-    request = ask(said("Something else entirely"))
+    use_idle_time(small_endless, reply_to(small_endless, chat_request(user_message("Hi"), max_tokens=200)))
+    request = chat_request(user_message("Something else entirely"))
     turn = reply_to(small_endless, request)
     assert turn.stop_reason is StopReason.CONTEXT_FULL
-    assert context.left == []
+    assert context.previous_chat == []
     assert len(context.tokens) == SMALL_CTX
-    forget(small_endless)
+    clear_context(small_endless)
     check_agree(small_endless, reply_to(small_endless, request), turn)
 
 
-def test_without_room_for_both_a_finished_reply_is_cut_back(small_endless: Model) -> None:
-    request = ask(said("Hi"), max_tokens=350)
+def test_without_room_for_both_a_finished_reply_is_cut_back(small_endless: LlamaModel) -> None:
+    request = chat_request(user_message("Hi"), max_tokens=350)
     stopped = reply_to(small_endless, request)
     context = small_endless.context
-    rest(small_endless, stopped)
+    use_idle_time(small_endless, stopped)
     assert stopped.stop_reason is StopReason.MAX_TOKENS
     assert len(context.tokens) > 350
-    assert context.ahead == []
-    rest(small_endless, Turn(request, stopped.message, StopReason.END_OF_TURN, stopped.usage))
-    assert context.tokens == next_beginning(small_endless, request, stopped.message)
-    assert context.ahead == []
+    assert context.prefetched == []
+    use_idle_time(small_endless, Turn(request, stopped.message, StopReason.END_OF_TURN, stopped.usage))
+    assert context.tokens == next_prompt_prefix(small_endless, request, stopped.message)
+    assert context.prefetched == []
 
 
-def test_an_interrupted_evaluation_is_worth_what_was_done(model: Model) -> None:
-    forget(model)
+def test_an_interrupted_evaluation_is_worth_what_was_done(model: LlamaModel) -> None:
+    clear_context(model)
     (turn,) = conversation(model, 0, THINK)
     abort = AbortFlag()
-    abort.hoist()
-    rest(model, turn, abort)
+    abort.set()
+    use_idle_time(model, turn, abort)
     context = model.context
-    beginning = next_beginning(model, turn.request, turn.message)
-    assert context.ahead == beginning[: len(context.ahead)]
-    again = reply_to(model, then(turn, said("Really?")))
-    forget(model)
+    beginning = next_prompt_prefix(model, turn.request, turn.message)
+    assert context.prefetched == beginning[: len(context.prefetched)]
+    again = reply_to(model, then(turn, user_message("Really?")))
+    clear_context(model)
     check_agree(model, reply_to(model, again.request), again)
 
 
-def test_after_a_tool_call_the_turn_goes_on_where_it_was(model: Model) -> None:
-    forget(model)
+def test_after_a_tool_call_the_turn_goes_on_where_it_was(model: LlamaModel) -> None:
+    clear_context(model)
     (turn,) = conversation(model, 0, THINK)
-    forget(model)
-    rest(model, Turn(turn.request, turn.message, StopReason.TOOL_CALLS, turn.usage))
-    assert model.context.tokens == model.context.ahead == []
+    clear_context(model)
+    use_idle_time(model, Turn(turn.request, turn.message, StopReason.TOOL_CALLS, turn.usage))
+    assert model.context.tokens == model.context.prefetched == []
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     folder = tmp_path_factory.mktemp("made_up")
     write_model(folder / "model.gguf", Shape(2, 64, 64, 2, 1, 32))
-    yield from opened(folder / "model.gguf", folder / "engine.log", n_ctx=2048)
+    yield from open_model(folder / "model.gguf", folder / "engine.log", n_ctx=2048)
 
 
-def test_tokens_that_no_text_gives_are_in_the_cache_as_they_were_sampled(made_up: Model) -> None:
+def test_tokens_that_no_text_gives_are_in_the_cache_as_they_were_sampled(made_up: LlamaModel) -> None:
     for seed in range(4):
-        forget(made_up)
-        turn = reply_to(made_up, ask(said(f"Hi {seed}"), sampling=THINKING, seed=seed, max_tokens=60))
+        clear_context(made_up)
+        turn = reply_to(
+            made_up, chat_request(user_message(f"Hi {seed}"), sampling=THINKING, seed=seed, max_tokens=60)
+        )
         newlines = made_up.vocab.encode("\n\n")  # before the answer, they are not part of it
         ids = [token for token in turn.message.token_ids if token not in newlines]
         assert made_up.vocab.encode(turn.message.content) != ids
-        rest(made_up, turn)
-        ahead = list(made_up.context.ahead)
+        use_idle_time(made_up, turn)
+        ahead = list(made_up.context.prefetched)
         header = len(ahead) - len(ids)
         assert any(ahead[start : start + len(ids)] == ids for start in range(header + 1))
-        second = reply_to(made_up, then(turn, said("Really?"), sampling=GREEDY, max_tokens=20))
+        second = reply_to(made_up, then(turn, user_message("Really?"), sampling=GREEDY, max_tokens=20))
         assert second.usage.reused_tokens == len(ahead)
-        forget(made_up)
+        clear_context(made_up)
         check_agree(made_up, reply_to(made_up, second.request), second)
 
 
 async def test_the_engine_uses_its_idle_time(demo_engine: LocalEngine) -> None:
-    await demo_engine.rest()
-    first = ask(said(QUESTIONS[0]), mode=THINK)
-    events = await everything(demo_engine.generate(first))
+    await demo_engine.wait_idle()
+    first = chat_request(user_message(QUESTIONS[0]), mode=THINK)
+    events = await collect_events(demo_engine.generate(first))
     content = "".join(event.text for event in events if isinstance(event, AnswerDelta))
     answer = ChatMessage(Role.ASSISTANT, content, token_ids=end_of(events).token_ids)
-    await demo_engine.rest()
-    second = ask(*first.messages, answer, said("Really?"), mode=THINK, max_tokens=4)
-    measure = await demo_engine.measure(second)
-    usage = end_of(await everything(demo_engine.generate(second))).usage
+    await demo_engine.wait_idle()
+    second = chat_request(*first.messages, answer, user_message("Really?"), mode=THINK, max_tokens=4)
+    measure = await demo_engine.count_tokens(second)
+    usage = end_of(await collect_events(demo_engine.generate(second))).usage
     assert usage.prompt_tokens == measure.total
     template = measure.total - sum(measure.per_message)
     assert measure.total - usage.reused_tokens <= measure.per_message[-1] + template + 2
 
 
 async def test_idle_time_ends_with_the_engine(demo_engine: LocalEngine) -> None:
-    await everything(demo_engine.generate(ask(said(QUESTIONS[0]), mode=THINK)))
+    await collect_events(demo_engine.generate(chat_request(user_message(QUESTIONS[0]), mode=THINK)))
     await demo_engine.close()
-    await demo_engine.rest()
+    await demo_engine.wait_idle()
     assert demo_engine.pid is None

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3_chat.catalog import Shape, find
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.planning import longest_n_ctx, make_plan
+from qwen3_chat.engine.load_planner import make_plan, max_n_ctx_from_header
 from qwen3_chat.events import Notice
-from qwen3_chat.fit import Gpu, Machine
-from qwen3_chat.gguf import GgufHeader, Value
+from qwen3_chat.models.catalog import Shape, find_family_model
+from qwen3_chat.models.fit import Gpu, Machine
+from qwen3_chat.models.gguf import GgufHeader, MetadataValue
 from qwen3_chat.request import KvType, LoadSettings
-from qwen3_chat.sizes import GIB
-from tests.fit.machines import apple, cpu, with_gpus
+from qwen3_chat.texts.formatting import GIB
+from tests.models.fit.machines import apple, cpu, with_gpus
 
 _Q4_K_M = 15
 _2507_CONTEXT = 262_144
@@ -30,7 +30,7 @@ def header_of(shape: Shape, n_ctx_train: int = 40_960) -> GgufHeader:
         "expert_used_count": shape.n_experts_used,
         "expert_feed_forward_length": shape.n_expert_ff,
     }
-    metadata: dict[str, Value] = {f"{name}.{key}": number for key, number in numbers.items()}
+    metadata: dict[str, MetadataValue] = {f"{name}.{key}": number for key, number in numbers.items()}
     metadata |= {"general.architecture": name, "general.file_type": _Q4_K_M}
     return GgufHeader(3, metadata, 0, shape.parameters, 0, None)
 
@@ -38,7 +38,7 @@ def header_of(shape: Shape, n_ctx_train: int = 40_960) -> GgufHeader:
 def planned(
     name: str, machine: Machine | None, n_ctx_train: int = 40_960, **wishes: object
 ) -> tuple[LoadPlan, list[Notice]]:
-    model = find(name)
+    model = find_family_model(name)
     assert model
     wanted = LoadSettings("model.gguf", **wishes)  # type: ignore[arg-type]
     size_bytes = model.size_bytes("Q4_K_M")
@@ -169,12 +169,12 @@ def test_models_made_for_long_contexts_need_no_yarn() -> None:
 
 
 def test_the_longest_context_of_a_file_is_known_before_it_is_loaded() -> None:
-    small, large = find("0.6B"), find("8B")
+    small, large = find_family_model("0.6B"), find_family_model("8B")
     assert small
     assert large
-    assert longest_n_ctx(header_of(small.shape)) == 40_960
-    assert longest_n_ctx(header_of(large.shape)) == 131_072
-    assert longest_n_ctx(header_of(large.shape, _2507_CONTEXT)) == _2507_CONTEXT
+    assert max_n_ctx_from_header(header_of(small.shape)) == 40_960
+    assert max_n_ctx_from_header(header_of(large.shape)) == 131_072
+    assert max_n_ctx_from_header(header_of(large.shape, _2507_CONTEXT)) == _2507_CONTEXT
 
 
 def test_of_another_architecture_nothing_is_computed() -> None:

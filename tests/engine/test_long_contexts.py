@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.fit.context_limit import YARN_BASE_N_CTX
+from qwen3_chat.models.fit.loading import YARN_BASE_N_CTX
 from tests.engine.planned_worker import worker_with
-from tests.engine.requests import ask, end_of, said
+from tests.engine.requests import chat_request, end_of, user_message
 
 TINY = Shape(1, 64, 64, 2, 1, 32)
 LONG_TEXT = "the answer is yes and " * 2_500
@@ -53,6 +53,6 @@ async def test_a_usual_context_is_not_scaled(tiny_gguf: Path, log_path: Path) ->
 @pytest.mark.full
 async def test_a_prompt_of_forty_thousand_tokens_is_answered(tiny_gguf: Path, log_path: Path) -> None:
     async with worker_with(tiny_gguf, stretched(65_536), log_path) as worker:
-        end = end_of(await worker.reply(ask(said(LONG_TEXT), max_tokens=8)))
+        end = end_of(await worker.reply(chat_request(user_message(LONG_TEXT), max_tokens=8)))
         assert end.usage.prompt_tokens > 40_000
         assert end.usage.answer_tokens == 8

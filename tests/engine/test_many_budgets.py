@@ -7,15 +7,15 @@ from random import Random
 
 import pytest
 
-from benchmarks.in_process import opened
+from benchmarks.in_process import open_model
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.worker.inbox import Job
-from qwen3_chat.engine.worker.model import Model
-from qwen3_chat.engine.worker.reply import EARLY_END, Reply
+from qwen3_chat.engine.worker.client_channel import Job
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.reply_generator import EARLY_STOPPING_TEXT, ReplyGenerator
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
-from tests.engine.requests import THINKING, ask, said
+from tests.engine.requests import THINKING, chat_request, user_message
 
 WORDS = ("strawberries", "banana", "mississippi", "bookkeeper", "committee", "level", "tomorrow", "coffee")
 CHINESE = ("你好！", "法国的首都是哪里？", "你是谁？", "十七加二十五等于多少？", "从三数到九。")
@@ -40,19 +40,19 @@ class Came:
 
 
 @pytest.fixture(scope="module")
-def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=2048)
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=2048)
 
 
-def what_comes(model: Model, request: ChatRequest, hurry_at: int | None = None) -> Came:
+def what_comes(model: LlamaModel, request: ChatRequest, hurry_at: int | None = None) -> Came:
     """Have a reply generated; from the n-th piece of thinking on, the answer is wanted."""
     job = Job(wire.Generate(1, request))
     thinking, answer = list[str](), list[str]()
-    for event in Reply(model, request, job).events():
+    for event in ReplyGenerator(model, request, job).events():
         match event:
             case ReasoningDelta(text=text):
                 thinking.append(text)
-                job.ends_thinking = hurry_at is not None and len(thinking) > hurry_at
+                job.must_end_thinking = hurry_at is not None and len(thinking) > hurry_at
             case AnswerDelta(text=text):
                 answer.append(text)
             case TurnFinished(usage=usage, stop_reason=reason):
@@ -61,14 +61,14 @@ def what_comes(model: Model, request: ChatRequest, hurry_at: int | None = None) 
 
 
 def request_of(number: int) -> ChatRequest:
-    question = said(QUESTIONS[number])
-    return ask(question, mode=ThinkingMode.THINK, sampling=THINKING, seed=number, max_tokens=500)
+    question = user_message(QUESTIONS[number])
+    return chat_request(question, mode=ThinkingMode.THINK, sampling=THINKING, seed=number, max_tokens=500)
 
 
-def check(model: Model, came: list[Came], most_tokens: int | None) -> None:
+def check(model: LlamaModel, came: list[Came], most_tokens: int | None) -> None:
     """See that an answer followed, that no character is broken, that the thinking kept to its limit."""
     vocab = model.vocab
-    forced = len(vocab.encode(EARLY_END)) + 2  # with the marks around the thinking
+    forced = len(vocab.encode(EARLY_STOPPING_TEXT)) + 2  # with the marks around the thinking
     assert not [one for one in came if "\ufffd" in one.thinking + one.answer]
     assert sum(bool(one.answer.strip()) for one in came) >= 0.99 * len(came)
     if most_tokens is not None:
@@ -76,7 +76,7 @@ def check(model: Model, came: list[Came], most_tokens: int | None) -> None:
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_some_replies_keep_to_their_budget(model: Model, budget: int) -> None:
+def test_some_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> None:
     numbers = range(0, len(QUESTIONS), 20)
     came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
     check(model, came, budget)
@@ -84,7 +84,7 @@ def test_some_replies_keep_to_their_budget(model: Model, budget: int) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_a_hundred_replies_keep_to_their_budget(model: Model, budget: int) -> None:
+def test_a_hundred_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> None:
     assert len(QUESTIONS) >= 100
     numbers = range(len(QUESTIONS))
     came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
@@ -94,8 +94,8 @@ def test_a_hundred_replies_keep_to_their_budget(model: Model, budget: int) -> No
 
 
 @pytest.mark.full
-def test_a_hundred_replies_answer_when_they_are_asked_to(model: Model) -> None:
+def test_a_hundred_replies_answer_when_they_are_asked_to(model: LlamaModel) -> None:
     random = Random(0)
     came = [what_comes(model, request_of(number), random.randrange(2)) for number in range(len(QUESTIONS))]
     check(model, came, None)
-    assert sum(EARLY_END.strip() in one.thinking for one in came) > len(came) // 4
+    assert sum(EARLY_STOPPING_TEXT.strip() in one.thinking for one in came) > len(came) // 4

@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadSettings
-from tests.engine.requests import THINKING, ask, end_of, everything, said, text_of
+from tests.engine.requests import THINKING, chat_request, collect_events, end_of, text_of, user_message
 
 QUICK, ALL = 12, 200
 LONG = "a " * 900
-CHECK = ask(said("And now?"), max_tokens=6)
+CHECK = chat_request(user_message("And now?"), max_tokens=6)
 
 
 @pytest.fixture
@@ -42,28 +42,30 @@ async def stop(engine: LocalEngine, request: ChatRequest, kind: type, at: int) -
 
 async def interrupt_idle_time(engine: LocalEngine, request: ChatRequest) -> None:
     """Ask the next question at once, while the answer before is evaluated without its thinking."""
-    events = await everything(engine.generate(request))
+    events = await collect_events(engine.generate(request))
     answer = ChatMessage(Role.ASSISTANT, text_of(events), token_ids=end_of(events).token_ids)
-    following = ask(*request.messages, answer, said("Really?"), max_tokens=4)
-    assert end_of(await everything(engine.generate(following))).stop_reason is StopReason.MAX_TOKENS
+    following = chat_request(*request.messages, answer, user_message("Really?"), max_tokens=4)
+    assert end_of(await collect_events(engine.generate(following))).stop_reason is StopReason.MAX_TOKENS
 
 
 async def check_stops(engine: LocalEngine, count: int) -> None:
     """Stop at random moments; each time, the next turn says what it says undisturbed."""
     random = Random(1)
-    expected = end_of(await everything(engine.generate(CHECK))).token_ids
+    expected = end_of(await collect_events(engine.generate(CHECK))).token_ids
     ways = ["prompt evaluation", "decoding", "idle evaluation"]
     for number in range(count):
         match random.choice(ways):
             case "prompt evaluation":
-                request = ask(said(f"{number} {LONG}"), max_tokens=4)
+                request = chat_request(user_message(f"{number} {LONG}"), max_tokens=4)
                 await stop(engine, request, PrefillProgressed, random.randrange(8))
             case "decoding":
-                request = ask(said(f"{number}"), sampling=THINKING, seed=number, max_tokens=200)
+                request = chat_request(
+                    user_message(f"{number}"), sampling=THINKING, seed=number, max_tokens=200
+                )
                 await stop(engine, request, AnswerDelta, random.randrange(5))
             case _:
-                await interrupt_idle_time(engine, ask(said(f"{number}"), max_tokens=30))
-        assert end_of(await everything(engine.generate(CHECK))).token_ids == expected
+                await interrupt_idle_time(engine, chat_request(user_message(f"{number}"), max_tokens=30))
+        assert end_of(await collect_events(engine.generate(CHECK))).token_ids == expected
 
 
 async def test_after_some_stops_the_next_turn_is_right(made_up_engine: LocalEngine) -> None:

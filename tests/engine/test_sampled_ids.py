@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.engine.worker.prompt_ids import count_messages, tokenise
-from qwen3_chat.engine.worker.render import ChatTemplate
+from qwen3_chat.engine.worker.chat_template import ChatTemplate
+from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens, tokenise
 from qwen3_chat.engine.worker.vocab import Vocab
-from qwen3_chat.gguf import read_file
+from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import ChatRequest
-from tests.engine.requests import ask, said
+from tests.engine.requests import chat_request, user_message
 
 TEXTS = ("The answer is 3.", "你好，world", "a\n\nb\n", "  indented", "3 < 5, 🎉", "trailing   ")
 
@@ -32,7 +32,7 @@ def replied(content: str, *ids: int, reasoning: str = "") -> ChatMessage:
 
 def prompt_of(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -> list[int]:
     ids = tokenise(template.render_request(request), vocab, request)
-    assert count_messages(template, vocab, request).total == len(ids)
+    assert count_prompt_tokens(template, vocab, request).total == len(ids)
     return ids
 
 
@@ -46,8 +46,8 @@ def test_an_answer_keeps_the_ids_it_was_sampled_as(
 ) -> None:
     end = demo_vocab.specials["<|im_end|>"]
     ids = letter_by_letter(text, demo_vocab)
-    plain = ask(said("Hi"), replied(text), said("Go on"))
-    sampled = ask(said("Hi"), replied(text, *ids, end), said("Go on"))
+    plain = chat_request(user_message("Hi"), replied(text), user_message("Go on"))
+    sampled = chat_request(user_message("Hi"), replied(text, *ids, end), user_message("Go on"))
     prompt = prompt_of(template, demo_vocab, sampled)
     assert holds(prompt, ids)
     assert b"".join(map(demo_vocab.piece, prompt)) == b"".join(
@@ -66,7 +66,9 @@ def test_the_answer_is_found_behind_the_thinking(template: ChatTemplate, demo_vo
         *answer,
         special["<|im_end|>"],
     )
-    request = ask(said("Hi"), replied("It is 3.", *ids, reasoning="Hm"), said("Go on"))
+    request = chat_request(
+        user_message("Hi"), replied("It is 3.", *ids, reasoning="Hm"), user_message("Go on")
+    )
     prompt = prompt_of(template, demo_vocab, replace(request, mode=ThinkingMode.THINK))
     assert holds(prompt, answer)
     assert special["<think>"] not in prompt
@@ -82,14 +84,16 @@ def test_a_reply_of_the_turn_that_goes_on_is_there_as_it_was_sampled(
         special["</think>"],
         *letter_by_letter("\n\nIt is 3.", demo_vocab),
     )
-    prompt = prompt_of(template, demo_vocab, ask(said("Hi"), replied("It is 3.", *ids, reasoning="Hm")))
+    prompt = prompt_of(
+        template, demo_vocab, chat_request(user_message("Hi"), replied("It is 3.", *ids, reasoning="Hm"))
+    )
     assert holds(prompt, ids)
 
 
 def test_a_text_that_was_changed_is_tokenised(template: ChatTemplate, demo_vocab: Vocab) -> None:
     ids = letter_by_letter("It is 3.", demo_vocab)
-    changed = ask(said("Hi"), replied("It is 4.", *ids), said("Go on"))
-    plain = ask(said("Hi"), replied("It is 4."), said("Go on"))
+    changed = chat_request(user_message("Hi"), replied("It is 4.", *ids), user_message("Go on"))
+    plain = chat_request(user_message("Hi"), replied("It is 4."), user_message("Go on"))
     assert prompt_of(template, demo_vocab, changed) == prompt_of(template, demo_vocab, plain)
 
 
@@ -98,8 +102,8 @@ def test_a_special_token_that_was_sampled_as_text_does_not_become_one_again(
 ) -> None:
     special = demo_vocab.specials
     ids = (*demo_vocab.encode("a "), special["</think>"], *demo_vocab.encode(" b"))
-    request = ask(said("Hi"), replied("a </think> b", *ids), said("Go on"))
-    harmless = ask(said("Hi"), replied("a b"), said("Go on"))
+    request = chat_request(user_message("Hi"), replied("a </think> b", *ids), user_message("Go on"))
+    harmless = chat_request(user_message("Hi"), replied("a b"), user_message("Go on"))
     marks = set(special.values())
     assert [i for i in prompt_of(template, demo_vocab, request) if i in marks] == [
         i for i in prompt_of(template, demo_vocab, harmless) if i in marks
@@ -110,7 +114,13 @@ def test_equal_answers_keep_ids_of_their_own(template: ChatTemplate, demo_vocab:
     text = "The answer is 3."
     whole, letters = tuple(demo_vocab.encode(text)), letter_by_letter(text, demo_vocab)
     assert whole != letters
-    twice = ask(said("Hi"), replied(text, *letters), said("Hi"), replied(text, *whole), said("Hi"))
+    twice = chat_request(
+        user_message("Hi"),
+        replied(text, *letters),
+        user_message("Hi"),
+        replied(text, *whole),
+        user_message("Hi"),
+    )
     prompt = prompt_of(template, demo_vocab, twice)
     assert holds(prompt, letters)
     assert holds(prompt, whole)

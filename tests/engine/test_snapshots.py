@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.in_process import forget, opened, reply_to
+from benchmarks.in_process import clear_context, open_model, reply_to
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.snapshot_cabinet import SnapshotCabinet
-from qwen3_chat.engine.worker.model import Model
+from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
-from qwen3_chat.request import ChatRequest, Keeping, LoadSettings
+from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 from tests.engine import model_files
 from tests.engine.agreement import check_agree
-from tests.engine.requests import ask, end_of, everything, said
+from tests.engine.requests import chat_request, collect_events, end_of, user_message
 
 NO_THINK = ThinkingMode.NO_THINK
 CHAT = 7
@@ -38,8 +38,8 @@ async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngi
     engines: list[LocalEngine] = []
 
     def open_one(worth_s: float = 0.0) -> LocalEngine:
-        keeping = Keeping(str(tmp_path), worth_s=worth_s)
-        engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", keeping=keeping)
+        keeping = PersistenceOptions(str(tmp_path), worth_s=worth_s)
+        engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", persistence=keeping)
         engines.append(engine)
         return engine
 
@@ -49,8 +49,8 @@ async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngi
 
 
 @pytest.fixture
-def cabinet(tmp_path: Path) -> SnapshotCabinet:
-    return SnapshotCabinet(tmp_path / "snapshots", 1 << 30)
+def cabinet(tmp_path: Path) -> KVSnapshotStore:
+    return KVSnapshotStore(tmp_path / "snapshots", 1 << 30)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def snapshot_path(tmp_path: Path) -> Path:
 
 async def answer(engine: LocalEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
     """Have a request answered; return the reply and how many tokens of the prompt were evaluated."""
-    events = await everything(engine.generate(request))
+    events = await collect_events(engine.generate(request))
     end = end_of(events)
     reply = ChatMessage(
         Role.ASSISTANT,
@@ -75,12 +75,12 @@ async def hold(
     engine: LocalEngine, number: int, turns: int = 1, mode: ThinkingMode = NO_THINK, chat_id: int = CHAT
 ) -> ChatRequest:
     """Hold a conversation; return the request that would be the next."""
-    request = ask(said(QUESTIONS[number % 6]), mode=mode, max_tokens=400, chat_id=chat_id)
+    request = chat_request(user_message(QUESTIONS[number % 6]), mode=mode, max_tokens=400, chat_id=chat_id)
     for step in range(1, turns + 1):
         reply, _ = await answer(engine, request)
-        question = said(QUESTIONS[(number + step) % 6])
+        question = user_message(QUESTIONS[(number + step) % 6])
         request = replace(request, messages=(*request.messages, reply, question))
-    await engine.rest()
+    await engine.wait_idle()
     return request
 
 
@@ -93,22 +93,22 @@ def change(path: Path, how: Callable[[bytes], bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    yield from opened(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
 
 
-async def check_resumes(open_engine: OpenEngine, model: Model, number: int) -> None:
+async def check_resumes(open_engine: OpenEngine, model: LlamaModel, number: int) -> None:
     mode = list(ThinkingMode)[number % 2]
     first = open_engine()
     upcoming = await hold(first, number, turns=2, mode=mode)
     await first.close()
     second = open_engine()
     resumed, evaluated = await answer(second, upcoming)
-    measure = await second.measure(upcoming)
+    measure = await second.count_tokens(upcoming)
     await second.close()
     template = measure.total - sum(measure.per_message)
     assert evaluated <= measure.per_message[-1] + template + 2
-    forget(model)
+    clear_context(model)
     fresh = reply_to(model, upcoming)
     assert fresh.usage.prompt_tokens == measure.total
     check_agree(model, fresh, replace(fresh, message=resumed))
@@ -116,7 +116,7 @@ async def check_resumes(open_engine: OpenEngine, model: Model, number: int) -> N
 
 @pytest.mark.parametrize("number", range(2))
 async def test_a_new_process_goes_on_where_the_last_one_was(
-    open_engine: OpenEngine, model: Model, number: int
+    open_engine: OpenEngine, model: LlamaModel, number: int
 ) -> None:
     await check_resumes(open_engine, model, number)
 
@@ -124,7 +124,7 @@ async def test_a_new_process_goes_on_where_the_last_one_was(
 @pytest.mark.full
 @pytest.mark.parametrize("number", range(2, 24))
 async def test_many_chats_go_on_as_if_evaluated_anew(
-    open_engine: OpenEngine, model: Model, number: int
+    open_engine: OpenEngine, model: LlamaModel, number: int
 ) -> None:
     await check_resumes(open_engine, model, number)
 
@@ -137,7 +137,7 @@ async def test_only_its_owner_may_read_a_snapshot(open_engine: OpenEngine, snaps
 
 
 async def test_what_is_quickly_evaluated_again_is_not_kept(
-    open_engine: OpenEngine, cabinet: SnapshotCabinet
+    open_engine: OpenEngine, cabinet: KVSnapshotStore
 ) -> None:
     engine = open_engine(worth_s=3600.0)
     await hold(engine, 0)
@@ -146,12 +146,12 @@ async def test_what_is_quickly_evaluated_again_is_not_kept(
 
 
 async def test_a_chat_that_is_left_is_kept_while_the_engine_runs(
-    open_engine: OpenEngine, cabinet: SnapshotCabinet
+    open_engine: OpenEngine, cabinet: KVSnapshotStore
 ) -> None:
     engine = open_engine()
     await hold(engine, 0)
     engine.leave_chat()
-    await engine.rest()
+    await engine.wait_idle()
     assert cabinet.chat_ids() == {CHAT}
 
 
@@ -162,7 +162,7 @@ async def test_of_three_chats_each_goes_on_at_once(open_engine: OpenEngine) -> N
         upcoming.append(await hold(engine, 2 * number, chat_id=number))
         engine.leave_chat()
     for request in upcoming:
-        measure = await engine.measure(request)
+        measure = await engine.count_tokens(request)
         _, evaluated = await answer(engine, request)
         template = measure.total - sum(measure.per_message)
         assert evaluated <= measure.per_message[-1] + template + 2
@@ -187,7 +187,7 @@ async def test_a_damaged_snapshot_is_evaluated_anew(
     change(snapshot_path, damage)
     second = open_engine()
     _, evaluated = await answer(second, upcoming)
-    assert evaluated == (await second.measure(upcoming)).total
+    assert evaluated == (await second.count_tokens(upcoming)).total
 
 
 async def test_a_snapshot_of_another_model_is_not_loaded(
@@ -197,10 +197,10 @@ async def test_a_snapshot_of_another_model_is_not_loaded(
     upcoming = await hold(first, 1)
     await first.close()
     copy = model_files.make(tmp_path / "copy.gguf", demo_gguf)
-    keeping = Keeping(str(tmp_path), worth_s=0)
-    other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", keeping=keeping)
+    keeping = PersistenceOptions(str(tmp_path), worth_s=0)
+    other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", persistence=keeping)
     _, evaluated = await answer(other, upcoming)
-    assert evaluated == (await other.measure(upcoming)).total
+    assert evaluated == (await other.count_tokens(upcoming)).total
     await other.close()
 
 
@@ -214,19 +214,19 @@ async def test_a_snapshot_that_ended_a_process_is_never_tried_again(
     snapshot_path.with_suffix(".loading").write_text(str(pid))
     second = open_engine()
     _, evaluated = await answer(second, upcoming)
-    assert evaluated == (await second.measure(upcoming)).total
+    assert evaluated == (await second.count_tokens(upcoming)).total
     assert modes_in(snapshot_path.parent) == {}
 
 
-async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, cabinet: SnapshotCabinet) -> None:
+async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, cabinet: KVSnapshotStore) -> None:
     engine = open_engine()
     await hold(engine, 0)
     engine.leave_chat()
-    await engine.rest()
-    engine.forget_chat(CHAT)
+    await engine.wait_idle()
+    engine.remove_snapshot(CHAT)
     assert cabinet.chat_ids() == set()
     engine.leave_chat()
-    await engine.rest()
+    await engine.wait_idle()
     await engine.close()
     assert cabinet.chat_ids() == set()
 
@@ -235,19 +235,19 @@ async def test_a_title_asked_for_in_between_does_not_matter(open_engine: OpenEng
     first = open_engine()
     upcoming = await hold(first, 0)
     await answer(first, replace(upcoming, chat_id=None, max_tokens=10))
-    await first.rest()
-    await answer(first, ask(said("Something else entirely, at some length"), max_tokens=10))
+    await first.wait_idle()
+    await answer(first, chat_request(user_message("Something else entirely, at some length"), max_tokens=10))
     await first.close()
     second = open_engine()
     _, evaluated = await answer(second, upcoming)
-    measure = await second.measure(upcoming)
+    measure = await second.count_tokens(upcoming)
     template = measure.total - sum(measure.per_message)
     assert evaluated <= measure.per_message[-1] + template + 2
 
 
 async def test_a_stopped_reply_goes_on_in_a_new_process(open_engine: OpenEngine) -> None:
     first = open_engine()
-    request = ask(said(QUESTIONS[2]), mode=ThinkingMode.THINK, max_tokens=12, chat_id=CHAT)
+    request = chat_request(user_message(QUESTIONS[2]), mode=ThinkingMode.THINK, max_tokens=12, chat_id=CHAT)
     whole, _ = await answer(first, replace(request, max_tokens=200))
     stopped, _ = await answer(first, request)
     await first.close()

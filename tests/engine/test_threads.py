@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.in_process import forget, opened, reply_to, rest
-from qwen3_chat.engine.worker import cores
-from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
-from qwen3_chat.engine.worker.model import Model
-from qwen3_chat.engine.worker.thread_choice import ThreadChoice
-from qwen3_chat.engine.worker.thread_guard import ThreadGuard
-from qwen3_chat.engine.worker.thread_trial import try_threads
+from benchmarks.in_process import clear_context, open_model, reply_to, use_idle_time
+from qwen3_chat.engine import cpu_cores
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.threads import ThreadChoice, ThreadGuard, measure_threads
 from tests.engine.agreement import check_agree
-from tests.engine.requests import ask, said
+from tests.engine.requests import chat_request, user_message
 
 
 @pytest.fixture(scope="module")
-def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    yield from opened(endless_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=256)
+def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(endless_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=256)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +34,7 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_the_fastest_of_late_is_chosen(noted: list[tuple[int, float]], best: int) -> None:
     choice = ThreadChoice((2, 3, 4), 3, 4)
     for n_threads, token_s in noted:
-        choice.note(n_threads, token_s)
+        choice.record(n_threads, token_s)
     assert choice.best == best
 
 
@@ -44,7 +42,7 @@ def played(guard: ThreadGuard, times_s: Callable[[int], float], first: int, n_to
     """Write a reply; return the numbers of threads that it went through."""
     threads = [first]
     for _ in range(n_tokens):
-        if (other := guard.note(times_s(threads[-1]))) is not None:
+        if (other := guard.record(times_s(threads[-1]))) is not None:
             threads.append(other)
     return threads
 
@@ -86,46 +84,46 @@ def test_what_is_tried_holds_the_default_and_every_core(monkeypatch: pytest.Monk
     for physical, expected in ((1, (1,)), (2, (1, 2)), (4, (2, 3, 4)), (16, (8, 15, 16))):
         monkeypatch.setattr("psutil.cpu_count", lambda logical, n=physical: n)
         monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
-        assert cores.threads_to_try() == expected
-        assert cores.default_threads() in expected
-        assert cores.default_prompt_threads() == expected[-1]
+        assert cpu_cores.threads_to_try() == expected
+        assert cpu_cores.default_threads() in expected
+        assert cpu_cores.default_prompt_threads() == expected[-1]
 
 
-def test_measuring_leaves_everything_as_it_was(model: Model) -> None:
+def test_measuring_leaves_everything_as_it_was(model: LlamaModel) -> None:
     choice = ThreadChoice((1, 2), 1, 2)
-    forget(model)
-    turn = reply_to(model, ask(said("Hi"), max_tokens=20))
-    rest(model, turn)
-    before = [list(model.context.tokens), list(model.context.ahead)]
-    try_threads(model.context, choice, AbortFlag())
-    assert [model.context.tokens, model.context.ahead] == before
+    clear_context(model)
+    turn = reply_to(model, chat_request(user_message("Hi"), max_tokens=20))
+    use_idle_time(model, turn)
+    before = [list(model.context.tokens), list(model.context.prefetched)]
+    measure_threads(model.context, choice, AbortFlag())
+    assert [model.context.tokens, model.context.prefetched] == before
     assert choice.best in (1, 2)
     check_agree(model, reply_to(model, turn.request), turn)
 
 
-def test_measuring_ends_when_there_is_something_to_do(model: Model) -> None:
-    forget(model)
-    reply_to(model, ask(said("Hi"), max_tokens=20))
+def test_measuring_ends_when_there_is_something_to_do(model: LlamaModel) -> None:
+    clear_context(model)
+    reply_to(model, chat_request(user_message("Hi"), max_tokens=20))
     tokens = list(model.context.tokens)
     abort = AbortFlag()
-    abort.hoist()
-    try_threads(model.context, ThreadChoice((1, 2), 1, 2), abort)
+    abort.set()
+    measure_threads(model.context, ThreadChoice((1, 2), 1, 2), abort)
     with pytest.raises(AbortedError):
         model.context.time_token_s()
-    model.context.watch(AbortFlag())
+    model.context.set_abort_flag(AbortFlag())
     assert model.context.tokens == tokens
     assert model.context.time_token_s() is not None
     assert model.context.time_token_s(limit_s=1e-9) is not None
 
 
-def test_nothing_is_measured_without_room_or_without_a_chat(model: Model) -> None:
-    forget(model)
-    model.context.watch(AbortFlag())
+def test_nothing_is_measured_without_room_or_without_a_chat(model: LlamaModel) -> None:
+    clear_context(model)
+    model.context.set_abort_flag(AbortFlag())
     assert model.context.time_token_s() is None
-    reply_to(model, ask(said("Hi")))
+    reply_to(model, chat_request(user_message("Hi")))
     assert model.context.time_token_s() is None
 
 
 def test_threads_that_the_user_chose_are_kept(demo_gguf: Path, log_path: Path) -> None:
-    for model in opened(demo_gguf, log_path, n_threads=1):
+    for model in open_model(demo_gguf, log_path, n_threads=1):
         assert model.threads is None

@@ -13,13 +13,13 @@ import pytest
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.worker import bindings
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.worker import llama_bindings
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
 from tests.conftest import REPOSITORY
-from tests.engine.requests import ask, end_of, everything, said, text_of
+from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 
 # Python runs it in every process that finds it: it prints in three ways when llama.cpp is imported.
 NOISE = """
@@ -49,7 +49,7 @@ sys.addaudithook(refuse)
 WRITE_A_LOT = """
 import sys
 from pathlib import Path
-from qwen3_chat.engine.worker.log import Log
+from qwen3_chat.engine.worker.worker_log import Log
 
 log = Log(Path(sys.argv[1]), largest_bytes=1000)
 log.take_over_output()
@@ -81,7 +81,7 @@ def test_the_worker_ends_when_its_input_ends(log_path: Path) -> None:
         worker_command(log_path), input=b"", capture_output=True, cwd=REPOSITORY, check=False
     )
     assert (worker.returncode, worker.stderr) == (0, b"")
-    (ready,) = (wire.decode_reply(line) for line in worker.stdout.splitlines())
+    (ready,) = (wire.decode_message(line) for line in worker.stdout.splitlines())
     assert isinstance(ready, wire.Ready)
     assert set(ready.versions) == {"python", "llama_cpp"}
 
@@ -91,7 +91,7 @@ def test_the_worker_answers_before_it_sees_the_end(log_path: Path) -> None:
     worker = subprocess.run(
         worker_command(log_path), input=question, capture_output=True, cwd=REPOSITORY, check=False
     )
-    _, answer = (wire.decode_reply(line) for line in worker.stdout.splitlines())
+    _, answer = (wire.decode_message(line) for line in worker.stdout.splitlines())
     assert isinstance(answer, wire.DevicesListed)
     assert answer.call_id == 5
 
@@ -102,7 +102,9 @@ async def test_what_is_printed_goes_to_the_log(
     (tmp_path / "sitecustomize.py").write_text(NOISE)
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
-    assert end_of(await everything(engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    assert end_of(
+        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+    ).token_ids
     await engine.close()
     log = content(log_path)
     for noise in ("of Python", "of the system", "of C", "llama_model_loader"):
@@ -115,24 +117,24 @@ async def test_an_installation_without_llama_cpp_is_told(
     (tmp_path / "sitecustomize.py").write_text(NO_LLAMA_CPP)
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
-    events = await everything(engine.load())
+    events = await collect_events(engine.load())
     assert events[-1] == EngineFailed("engine.llama_cpp_broken", {"reason": "libllama.so is missing"})
     await engine.close()
 
 
 def test_another_version_of_the_bindings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    bindings.check()
-    monkeypatch.setattr(bindings, "_CONTEXT_PARAMS_BYTES", 168)
+    llama_bindings.check_bindings()
+    monkeypatch.setattr(llama_bindings, "_CONTEXT_PARAMS_BYTES", 168)
     with pytest.raises(EngineError, match=r"this program needs 0\.3\.36"):
-        bindings.check()
+        llama_bindings.check_bindings()
 
 
 async def test_the_log_is_private_and_tells_nothing_of_the_chat(
     demo_engine: LocalEngine, log_path: Path
 ) -> None:
     secret = "Zwetschgenröster"
-    events = await everything(demo_engine.generate(ask(said(secret * 3), max_tokens=30)))
-    await everything(demo_engine.generate(ask(said("\ud800" + secret))))
+    events = await collect_events(demo_engine.generate(chat_request(user_message(secret * 3), max_tokens=30)))
+    await collect_events(demo_engine.generate(chat_request(user_message("\ud800" + secret))))
     await demo_engine.close()
     log = content(log_path)
     assert mode(log_path) == 0o600
@@ -144,7 +146,7 @@ async def test_the_log_is_private_and_tells_nothing_of_the_chat(
 async def test_a_full_log_is_put_aside_at_the_start(demo_engine: LocalEngine, log_path: Path) -> None:
     old = "old\n" * 300_000
     write_for_all(log_path, old)
-    await everything(demo_engine.load())
+    await collect_events(demo_engine.load())
     await demo_engine.close()
     assert content(log_path.with_name("engine.log.1")) == old
     assert "old" not in content(log_path)
@@ -162,13 +164,15 @@ def test_a_log_that_fills_up_is_put_aside(log_path: Path) -> None:
 async def test_a_log_that_cannot_be_written_stops_no_chat(demo_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "file" / "engine.log")
-    assert end_of(await everything(engine.generate(ask(said("Hi"), max_tokens=3)))).token_ids
+    assert end_of(
+        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+    ).token_ids
     await engine.close()
 
 
 async def test_ctrl_c_does_not_reach_the_worker(endless_engine: LocalEngine) -> None:
     events = []
-    async with aclosing(endless_engine.generate(ask(said("Hi"), max_tokens=60))) as reply:
+    async with aclosing(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=60))) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, AnswerDelta) and endless_engine.pid:
@@ -181,12 +185,12 @@ async def test_ctrl_c_does_not_reach_the_worker(endless_engine: LocalEngine) -> 
     "message",
     [
         wire.Load(1, LoadSettings("模型.gguf", n_ctx=5), LoadPlan(n_layers=2, n_ctx=5)),
-        wire.Generate(2, ask(said("a\nb\u2028c\0d</think>😀"), thinking_budget=3)),
-        wire.CountTokens(3, ask(said("天气"))),
+        wire.Generate(2, chat_request(user_message("a\nb\u2028c\0d</think>😀"), thinking_budget=3)),
+        wire.CountTokens(3, chat_request(user_message("天气"))),
         wire.Cancel(4),
     ],
 )
-def test_a_command_travels_as_one_line(message: wire.AnyCommand) -> None:
+def test_a_command_travels_as_one_line(message: wire.AnyWorkerCommand) -> None:
     line = wire.encode(message)
     assert line.count(b"\n") == 1
     assert wire.decode_command(line) == message

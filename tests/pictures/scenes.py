@@ -11,11 +11,11 @@ from textual.widgets import Input
 
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
-from qwen3_chat.texts import Language, language
+from qwen3_chat.texts import Language, current_language
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness
 
-LOOK_EVERY_S, STILL_LOOKS, MOST_LOOKS = 0.15, 3, 30
+POLL_INTERVAL_S, STILL_POLLS, MAX_POLLS = 0.15, 3, 30
 
 CODE = '''```python
 def quicksort(items: list[int]) -> list[int]:
@@ -52,7 +52,7 @@ CHINESE = f"""**快速排序。**先选一个基准，平均复杂度是 `O(n lo
 
 def say(english: str, chinese: str) -> str:
     """Choose by the language in use."""
-    return chinese if language() is Language.ZH else english
+    return chinese if current_language() is Language.ZH else english
 
 
 def question() -> str:
@@ -89,19 +89,19 @@ class Scene:
     tokens_per_message: int = 10
 
 
-async def rest(app: Harness) -> None:
+async def wait_until_still(app: Harness) -> None:
     """Let everything that was caused be drawn: nothing changes any more."""
     app.screen.input.cursor_blink = False
     for box in app.app.screen.query(Input):
         box.cursor_blink = False
     before = ""
     still = 0
-    for _ in range(MOST_LOOKS):
-        await app.pilot.pause(LOOK_EVERY_S)
+    for _ in range(MAX_POLLS):
+        await app.pilot.pause(POLL_INTERVAL_S)
         now = app.app.export_screenshot()
         still = still + 1 if now == before else 0
         before = now
-        if still == STILL_LOOKS:
+        if still == STILL_POLLS:
             return
 
 
@@ -128,7 +128,7 @@ def press(*keys: str) -> Act:
 
 async def welcome(app: Harness) -> None:
     """Do nothing yet."""
-    await rest(app)
+    await wait_until_still(app)
 
 
 async def thinking(app: Harness) -> None:
@@ -212,7 +212,7 @@ async def scrolled_up(app: Harness) -> None:
     await app.pilot.press("ctrl+home")
     app.screen.transcript.following = False
     app.screen.transcript.unseen = True
-    await rest(app)
+    await wait_until_still(app)
 
 
 async def typing(app: Harness) -> None:
@@ -285,6 +285,6 @@ SCENES: dict[str, Scene] = {
 }
 
 
-def engine_of(scene: Scene) -> FakeEngine:
+def engine_for(scene: Scene) -> FakeEngine:
     """Make the engine that plays a scene."""
     return FakeEngine(*scene.parts(), loading=scene.loading(), tokens_per_message=scene.tokens_per_message)

@@ -8,9 +8,9 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from qwen3_chat.texts import Language, speak
+from qwen3_chat.texts import Language, set_language
 from tests.harness import open_app
-from tests.pictures.scenes import SCENES, engine_of, rest
+from tests.pictures.scenes import SCENES, engine_for, wait_until_still
 
 SMALL, WIDE, TINY = (80, 24), (200, 60), (40, 12)
 PICTURES = [
@@ -34,7 +34,7 @@ class Svg(SingleFileSnapshotExtension):
 @pytest.fixture
 def tongue() -> Iterator[None]:
     yield
-    speak(Language.EN)
+    set_language(Language.EN)
 
 
 def write_settings(theme: str) -> None:
@@ -57,14 +57,14 @@ async def test_it_looks_as_pictured(
     tongue: None,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # paths on the screen are relative: the same everywhere
-    monkeypatch.setattr("qwen3_chat.ui.screens.conversation.monotonic", lambda: 0.0)
+    monkeypatch.setattr("qwen3_chat.ui.screens.conversation_screen.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
-    speak(Language(language))
+    set_language(Language(language))
     write_settings(theme)
     scene = SCENES[name]
-    async with open_app(Path(), engine_of(scene), size) as app:
+    async with open_app(Path(), engine_for(scene), size) as app:
         await scene.act(app)
-        await rest(app)
+        await wait_until_still(app)
         picture = app.app.export_screenshot()
     # The id of the drawing counts its bytes, and times of day differ from run to run.
     picture = re.sub(r"\d\d:\d\d", "12:34", re.sub(r"terminal-\d+", "terminal", picture))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.texts import Language, catalogue
+from qwen3_chat.texts import Language, load_catalogue
 from tests.conftest import REPOSITORY
 
 LONGEST_LINES = 600
@@ -85,7 +85,7 @@ def places(text: str) -> set[str]:
 
 @pytest.mark.parametrize("language", [language for language in Language if language is not Language.EN])
 def test_each_language_has_the_same_texts_with_the_same_places(language: Language) -> None:
-    english, other = catalogue(Language.EN), catalogue(language)
+    english, other = load_catalogue(Language.EN), load_catalogue(language)
     assert sorted(other) == sorted(english)
     assert {key: places(other[key]) for key in english} == {key: places(english[key]) for key in english}
 
@@ -128,7 +128,7 @@ def texts_of(expression: ast.expr) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_every_text_that_is_asked_for_exists(path: Path) -> None:
-    known = catalogue(Language.EN)
+    known = load_catalogue(Language.EN)
     groups = {key.partition(".")[0] for key in known}
     asked = {text for argument in keyed_arguments(tree_of(path)) for text in texts_of(argument)}
     keys = {text for text in asked if text.partition(".")[0] in groups and " " not in text}
@@ -148,7 +148,9 @@ def test_no_text_is_left_over() -> None:
                 case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) if "." in text:
                     beginnings.add(text)
     unused = {
-        key for key in catalogue(Language.EN) if key not in spelled and not key.startswith(tuple(beginnings))
+        key
+        for key in load_catalogue(Language.EN)
+        if key not in spelled and not key.startswith(tuple(beginnings))
     }
     assert sorted(unused) == []
 

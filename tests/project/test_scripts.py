@@ -16,13 +16,13 @@ import old_python
 import pip_progress
 import pip_run
 import toolchain
-from pip_progress import ProgressLine, Step, step_of
+from pip_progress import ProgressLine, Step, parse_step
 from tests.conftest import REPOSITORY
 
 SCRIPTS = REPOSITORY / "scripts"
 
 
-def on_path(*names: str) -> toolchain.Which:
+def on_path(*names: str) -> toolchain.FindProgram:
     return lambda name: f"/usr/bin/{name}" if name in names else None
 
 
@@ -111,7 +111,7 @@ def test_the_missing_compiler_is_named(
     ],
 )
 def test_a_line_of_pip_or_cmake_tells_the_step(line: str, step: Step | None) -> None:
-    assert step_of(line) == step
+    assert parse_step(line) == step
 
 
 class Clock:
@@ -152,13 +152,13 @@ def test_on_a_terminal_one_line_is_rewritten_and_never_wraps(monkeypatch: pytest
 
 
 def test_chinese_characters_count_as_two_cells() -> None:
-    assert pip_progress.clipped("正在编译 llama.cpp", 9) == "正在编译 "
-    assert pip_progress.clipped("正在编译", 5) == "正在"
+    assert pip_progress.clip_to_cells("正在编译 llama.cpp", 9) == "正在编译 "
+    assert pip_progress.clip_to_cells("正在编译", 5) == "正在"
 
 
 @pytest.mark.parametrize(("seconds", "clock"), [(7.9, "0:07"), (252, "4:12"), (3603, "1:00:03")])
 def test_durations_read_like_a_clock(seconds: float, clock: str) -> None:
-    assert pip_progress.duration(seconds) == clock
+    assert pip_progress.format_clock_time(seconds) == clock
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_a_failure_is_told_by_its_cause(line: str, key: str) -> None:
 
 def test_the_lines_that_speak_of_the_error_are_shown_once_each() -> None:
     lines = ["-- ok\n", "CMake Error: no toolkit\n", "\n", "CMake Error: no toolkit\n", "ninja: stopped\n"]
-    assert pip_run.telling_lines(lines) == ["CMake Error: no toolkit"]
-    assert pip_run.telling_lines(["one\n", "two\n", "three\n"], count=2) == ["two", "three"]
+    assert pip_run.error_lines(lines) == ["CMake Error: no toolkit"]
+    assert pip_run.error_lines(["one\n", "two\n", "three\n"], count=2) == ["two", "three"]
 
 
 def test_pip_keeps_the_users_settings_but_those_that_break_a_virtual_environment() -> None:
@@ -212,7 +212,7 @@ def checkout(tmp_path: Path) -> environment.Environment:
 
 
 def write_stamp(here: environment.Environment, *, dev: bool) -> None:
-    (here.folder / "qwen3-chat.json").write_text(json.dumps(here.wanted({}, dev=dev)))
+    (here.folder / "qwen3-chat.json").write_text(json.dumps(here.expected_stamp({}, dev=dev)))
 
 
 def test_an_installed_environment_is_ready(checkout: environment.Environment) -> None:
@@ -255,8 +255,8 @@ def test_options_for_the_compiler_ask_for_another_build_and_stay(
 
 
 def test_full_runs_select_every_test_and_pytest_comes_last() -> None:
-    assert checks.checks(["-x"], full=True)[-1].command == ("pytest", "-m", "", "-x")
-    assert checks.checks(["-x"], full=False)[-1].command == ("pytest", "-x")
+    assert checks.list_checks(["-x"], full=True)[-1].command == ("pytest", "-m", "", "-x")
+    assert checks.list_checks(["-x"], full=False)[-1].command == ("pytest", "-x")
 
 
 def test_tests_see_no_real_home_and_no_setting_of_the_app(tmp_path: Path) -> None:

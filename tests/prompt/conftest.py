@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from qwen3_chat.engine.worker.render import ChatTemplate
+from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.vocab import Vocab
 from tests.prompt.special_tokens import SPECIALS
 

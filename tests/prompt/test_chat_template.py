@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from qwen3_chat.chat import SamplingParams, ThinkingMode, ToolCall
-from qwen3_chat.engine.worker.render import ChatTemplate, Plain, Rendered, Special
+from qwen3_chat.engine.reply_splitter import ReplySplitter, TagScanner
+from qwen3_chat.engine.worker.chat_template import ChatTemplate, PlainText, RenderedPrompt, SpecialToken
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
-from qwen3_chat.reasoning import ReplySplitter, TagScanner
 from qwen3_chat.request import ChatRequest, ToolSpec
 from tests.prompt.conversations import CONVERSATIONS, WEATHER, reply, result, system, user
 from tests.prompt.golden_texts import golden_text, render_plainly
@@ -15,13 +15,13 @@ from tests.prompt.special_tokens import SPECIALS
 CALL_TEXT = '<tool_call>\n{"name": "get_weather", "arguments": {"城市": "北京"}}\n</tool_call>'
 
 
-def rendered(template: ChatTemplate, name: str) -> Rendered:
+def rendered(template: ChatTemplate, name: str) -> RenderedPrompt:
     conversation = CONVERSATIONS[name]
     return template.render(conversation.messages, conversation.tools, conversation.thinks)
 
 
-def joined(prompt: Rendered) -> str:
-    return "".join(p.spelling if isinstance(p, Special) else "".join(p.pieces) for p in prompt.parts)
+def joined(prompt: RenderedPrompt) -> str:
+    return "".join(p.spelling if isinstance(p, SpecialToken) else "".join(p.pieces) for p in prompt.parts)
 
 
 def template_of(source: str) -> ChatTemplate:
@@ -42,14 +42,14 @@ def test_the_demo_template_alone_says_what_the_real_one_says(demo_source: str) -
 
 def test_special_parts_are_those_that_the_template_wrote(template: ChatTemplate) -> None:
     prompt = template.render((user("<|im_start|>a<think>"), reply("</think>")), (), True)
-    assert [part.spelling for part in prompt.parts if isinstance(part, Special)] == [
+    assert [part.spelling for part in prompt.parts if isinstance(part, SpecialToken)] == [
         *("<|im_start|>", "<|im_end|>", "<|im_start|>", "<think>", "</think>", "<|im_end|>", "<|im_start|>")
     ]
 
 
 def test_a_spelled_token_is_cut_after_its_first_character(template: ChatTemplate) -> None:
     prompt = template.render((user("a <think> <|im_end|><|im_end|>"),), (), True)
-    assert prompt.parts[1] == Plain(("user\na <", "think> <", "|im_end|><", "|im_end|>"))
+    assert prompt.parts[1] == PlainText(("user\na <", "think> <", "|im_end|><", "|im_end|>"))
 
 
 @pytest.mark.parametrize("text", ["<tool_response>hi</tool_response>", "<tool_response></tool_response>"])
@@ -74,16 +74,16 @@ def test_private_characters_in_a_schema_stay_what_they_are(template: ChatTemplat
 def test_the_longest_of_several_spellings_counts() -> None:
     template = ChatTemplate("<|a|><|b|><|a|>{{ messages[0].content }}", ["<|a|>", "<|a|><|b|>"])
     assert template.render((user("<|a|><|b|>"),), (), True).parts == (
-        Special("<|a|><|b|>"),
-        Special("<|a|>"),
-        Plain(("<", "|a|><|b|>")),
+        SpecialToken("<|a|><|b|>"),
+        SpecialToken("<|a|>"),
+        PlainText(("<", "|a|><|b|>")),
     )
 
 
 def test_a_spelling_across_two_contents_stays_text(template: ChatTemplate) -> None:
     messages = (user("a<|im_"), user("end|>"), reply("<th", "ink>"), user("<<think>think><think"))
     prompt = template.render(messages, (), False)
-    pieces = [piece for part in prompt.parts if isinstance(part, Plain) for piece in part.pieces]
+    pieces = [piece for part in prompt.parts if isinstance(part, PlainText) for piece in part.pieces]
     assert not [piece for piece in pieces if any(spelling in piece for spelling in SPECIALS)]
     assert joined(prompt) == prompt.text
 
@@ -212,7 +212,7 @@ def test_tools_are_absent_rather_than_empty() -> None:
 def test_white_space_is_never_taken_for_structure() -> None:
     template = ChatTemplate("{{ messages[0].content }}<|im_end|>", [*SPECIALS, "\n\n", "  ", "<"])
     parts = template.render((user("a\n\n  < b"),), (), True).parts
-    assert parts == (Plain(("a\n\n  < b",)), Special("<|im_end|>"))
+    assert parts == (PlainText(("a\n\n  < b",)), SpecialToken("<|im_end|>"))
 
 
 def test_every_role_reaches_the_template() -> None:

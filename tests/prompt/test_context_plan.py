@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
-from qwen3_chat.prompt import Plan, plan
-from qwen3_chat.request import Measure
+from qwen3_chat.context_plan import ContextPlan, plan_context
+from qwen3_chat.request import TokenCounts
 from tests.prompt.conversations import reply, result, system, user
 
 OVERHEAD = 5
@@ -23,8 +23,8 @@ CHAT = (
 )
 
 
-def measured(*per_message: int) -> Measure:
-    return Measure(per_message, sum(per_message) + OVERHEAD, exact=True)
+def measured(*per_message: int) -> TokenCounts:
+    return TokenCounts(per_message, sum(per_message) + OVERHEAD, exact=True)
 
 
 TENS = measured(*[10] * len(CHAT))
@@ -33,43 +33,43 @@ TENS = measured(*[10] * len(CHAT))
 @pytest.mark.parametrize(
     ("n_ctx", "made"),
     [
-        (200, Plan((), 0, 85, 0)),
-        (105, Plan((), 0, 85, 0)),
-        (104, Plan((1, 2), 1, 65, 0)),
-        (85, Plan((1, 2), 1, 65, 0)),
-        (84, Plan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
-        (45, Plan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
-        (44, Plan((1, 2, 3, 4, 5, 6), 2, 25, 1)),
-        (10, Plan((1, 2, 3, 4, 5, 6), 2, 25, 35)),
+        (200, ContextPlan((), 0, 85, 0)),
+        (105, ContextPlan((), 0, 85, 0)),
+        (104, ContextPlan((1, 2), 1, 65, 0)),
+        (85, ContextPlan((1, 2), 1, 65, 0)),
+        (84, ContextPlan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
+        (45, ContextPlan((1, 2, 3, 4, 5, 6), 2, 25, 0)),
+        (44, ContextPlan((1, 2, 3, 4, 5, 6), 2, 25, 1)),
+        (10, ContextPlan((1, 2, 3, 4, 5, 6), 2, 25, 35)),
     ],
 )
-def test_the_oldest_turns_go_first_with_all_their_replies(n_ctx: int, made: Plan) -> None:
-    assert plan(CHAT, TENS, n_ctx, reserve_tokens=20) == made
+def test_the_oldest_turns_go_first_with_all_their_replies(n_ctx: int, made: ContextPlan) -> None:
+    assert plan_context(CHAT, TENS, n_ctx, reserve_tokens=20) == made
 
 
 def test_what_fits_is_left_alone() -> None:
-    assert plan(CHAT, TENS, 200, reserve_tokens=20).fits
-    assert not plan(CHAT, TENS, 104, reserve_tokens=20).fits
-    assert not plan(CHAT[:2], measured(10, 90), 50, reserve_tokens=20).fits
+    assert plan_context(CHAT, TENS, 200, reserve_tokens=20).fits
+    assert not plan_context(CHAT, TENS, 104, reserve_tokens=20).fits
+    assert not plan_context(CHAT[:2], measured(10, 90), 50, reserve_tokens=20).fits
 
 
 def test_the_replies_to_the_newest_question_stay_with_it() -> None:
     messages = (user("1"), reply("a"), user("2"), reply("", calls=(CALL,)), result("r"))
-    assert plan(messages, measured(*[10] * 5), 45, reserve_tokens=0) == Plan((0, 1), 1, 35, 0)
+    assert plan_context(messages, measured(*[10] * 5), 45, reserve_tokens=0) == ContextPlan((0, 1), 1, 35, 0)
 
 
 def test_a_greeting_before_the_first_question_is_a_turn_of_its_own() -> None:
     messages = (reply("Welcome"), user("1"), reply("a"), user("2"))
-    assert plan(messages, measured(*[10] * 4), 35, reserve_tokens=0) == Plan((0,), 1, 35, 0)
+    assert plan_context(messages, measured(*[10] * 4), 35, reserve_tokens=0) == ContextPlan((0,), 1, 35, 0)
 
 
 def test_system_messages_stay_wherever_they_are() -> None:
     messages = (system("s"), user("1"), system("t"), reply("a"), user("2"))
-    assert plan(messages, measured(*[10] * 5), 40, reserve_tokens=0) == Plan((1, 3), 1, 35, 0)
+    assert plan_context(messages, measured(*[10] * 5), 40, reserve_tokens=0) == ContextPlan((1, 3), 1, 35, 0)
 
 
 def test_nothing_is_left_out_of_an_empty_chat() -> None:
-    assert plan((), Measure((), 0, exact=True), 10, reserve_tokens=0) == Plan((), 0, 0, 0)
+    assert plan_context((), TokenCounts((), 0, exact=True), 10, reserve_tokens=0) == ContextPlan((), 0, 0, 0)
 
 
 ROLES = st.sampled_from(list(Role))
@@ -79,9 +79,9 @@ ROLES = st.sampled_from(list(Role))
 def test_no_more_goes_than_must(described: list[tuple[Role, int]], n_ctx: int, reserve_tokens: int) -> None:
     messages = [ChatMessage(role, "x") for role, _ in described]
     measure = measured(*(size for _, size in described))
-    made = plan(messages, measure, n_ctx, reserve_tokens)
+    made = plan_context(messages, measure, n_ctx, reserve_tokens)
     budget = n_ctx - reserve_tokens
-    left_out = set(made.left_out)
+    left_out = set(made.dropped_messages)
     assert made.prompt_tokens == measure.total - sum(measure.per_message[i] for i in left_out)
     assert made.missing_tokens == max(0, made.prompt_tokens - budget)
     assert not [i for i in left_out if messages[i].role is Role.SYSTEM]

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode, ToolCall
-from qwen3_chat.engine.worker.prompt_ids import count_messages, tokenise
-from qwen3_chat.engine.worker.render import ChatTemplate
+from qwen3_chat.context_plan import plan_context
+from qwen3_chat.engine.worker.chat_template import ChatTemplate
+from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens, tokenise
 from qwen3_chat.engine.worker.vocab import Vocab
-from qwen3_chat.prompt import plan
 from qwen3_chat.request import ChatRequest, ToolSpec
 from tests.prompt.conftest import OpenVocab
 from tests.prompt.conversations import CONVERSATIONS, WEATHER, Conversation, reply, result, system, user
@@ -190,7 +190,7 @@ def test_the_shares_and_the_overhead_make_up_the_total(
     vocab: Vocab, template: ChatTemplate, name: str
 ) -> None:
     request = request_of(CONVERSATIONS[name])
-    measure = count_messages(template, vocab, request)
+    measure = count_prompt_tokens(template, vocab, request)
     assert measure.exact
     assert measure.total == len(tokenise(template.render_request(request), vocab))
     overhead = measure.total - sum(measure.per_message)
@@ -205,19 +205,19 @@ def test_the_shares_and_the_overhead_make_up_the_total(
 @pytest.mark.parametrize("name", ["documented_three_turns", "many_turns", "tool_conversation_is_over"])
 def test_a_plan_is_right_about_what_is_left(vocab: Vocab, template: ChatTemplate, name: str) -> None:
     request = request_of(CONVERSATIONS[name])
-    measure = count_messages(template, vocab, request)
+    measure = count_prompt_tokens(template, vocab, request)
     questions = [i for i, message in enumerate(request.messages) if message.role is Role.USER]
     for n_ctx in range(measure.total, 0, -max(1, measure.total // 20)):
-        made = plan(request.messages, measure, n_ctx, reserve_tokens=0)
-        left = tuple(m for i, m in enumerate(request.messages) if i not in made.left_out)
+        made = plan_context(request.messages, measure, n_ctx, reserve_tokens=0)
+        left = tuple(m for i, m in enumerate(request.messages) if i not in made.dropped_messages)
         shorter = ChatRequest(left, request.mode, request.sampling, request.seed, request.tools)
         assert len(tokenise(template.render_request(shorter), vocab)) == made.prompt_tokens
-        assert questions[-1] not in made.left_out
+        assert questions[-1] not in made.dropped_messages
 
 
 def test_results_in_one_turn_are_counted_apart(vocab: Vocab, template: ChatTemplate) -> None:
     messages: tuple[ChatMessage, ...] = (user("Hi"), reply("", calls=(ToolCall("f", "{}"),)))
-    measure = count_messages(
+    measure = count_prompt_tokens(
         template, vocab, request_of(Conversation((*messages, result("a"), result("a" * 7), result("a"))))
     )
     first, second, third = measure.per_message[2:]
@@ -230,7 +230,7 @@ def test_a_template_that_is_not_chatml_is_counted_by_its_contents(vocab: Vocab) 
         "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}", vocab.specials
     )
     request = request_of(Conversation((user("Hello"), reply("Hi there"))))
-    measure = count_messages(template, vocab, request)
+    measure = count_prompt_tokens(template, vocab, request)
     assert measure.per_message == (len(vocab.encode("Hello")), len(vocab.encode("Hi there")))
     assert measure.total == len(tokenise(template.render_request(request), vocab))
     assert not measure.exact

@@ -5,7 +5,13 @@ from itertools import product
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.prompt import ModeDecision, decide_mode, mode_in_force, only_a_tag, typed_mode
+from qwen3_chat.session.thinking_mode import (
+    ModeDecision,
+    decide_mode,
+    is_only_mode_tag,
+    mode_in_force,
+    typed_mode,
+)
 from tests.prompt.conversations import reply, result, system, user
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
@@ -104,7 +110,7 @@ def test_finding_a_tag_takes_no_longer_for_odd_texts() -> None:
     ],
 )
 def test_a_text_may_be_nothing_but_a_tag(text: str, is_only_a_tag: bool) -> None:
-    assert only_a_tag(text) is is_only_a_tag
+    assert is_only_mode_tag(text) is is_only_a_tag
 
 
 IN_FORCE: list[tuple[tuple[ChatMessage, ...], ThinkingMode | None]] = [
@@ -193,7 +199,7 @@ def test_a_tag_is_appended_once_and_not_again_while_it_is_in_force() -> None:
 
 def test_a_typed_tag_moves_the_toggle_and_holds_for_the_turns_after_it() -> None:
     first = decide_mode("Hi /no_think", THINK, ())
-    second = decide_mode("And now?", first.toggle, (user("Hi /no_think"), reply("Hello")))
+    second = decide_mode("And now?", first.mode_override, (user("Hi /no_think"), reply("Hello")))
     assert second == ModeDecision(NO_THINK, None, NO_THINK)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.engine.reply_splitter import ReplyPart
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
-from qwen3_chat.reasoning import ReplyPart
 
 
 @dataclass(frozen=True, slots=True)

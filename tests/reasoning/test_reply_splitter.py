@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen3_chat.engine.reply_splitter import ReplyPart, ReplySplitter, ReplyTag, TagScanner
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
-from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter, TagScanner
 from tests.reasoning.replies import NOW, REPLIES, Reply, answer, call, thinking
 
 
@@ -35,12 +35,12 @@ def split_raw(pieces: Iterable[str], opened_by_prompt: bool) -> Iterator[ReplyPa
     yield from splitter.flush()
 
 
-def split_marked(parts: Iterable[str | Mark], opened_by_prompt: bool = False) -> tuple[ReplyPart, ...]:
+def split_marked(parts: Iterable[str | ReplyTag], opened_by_prompt: bool = False) -> tuple[ReplyPart, ...]:
     splitter = ReplySplitter(opened_by_prompt)
     return joined([*chain.from_iterable(map(splitter.feed, parts)), *splitter.flush()])
 
 
-def marked(text: str) -> list[str | Mark]:
+def marked(text: str) -> list[str | ReplyTag]:
     scanner = TagScanner()
     return scanner.feed(text) + scanner.flush()
 
@@ -73,14 +73,14 @@ def test_the_split_is_the_same_character_by_character(reply: Reply) -> None:
 @every_reply
 def test_the_split_is_the_same_with_marks_from_token_ids(reply: Reply) -> None:
     parts = marked(reply.text)
-    letters = [letter for part in parts for letter in ([part] if isinstance(part, Mark) else part)]
+    letters = [letter for part in parts for letter in ([part] if isinstance(part, ReplyTag) else part)]
     assert split_marked(parts, reply.opened_by_prompt) == reply.parts
     assert split_marked(letters, reply.opened_by_prompt) == reply.parts
 
 
 def test_text_that_spells_a_mark_is_text() -> None:
     assert split_marked(["<think>", "a", "</think>", NOW]) == (answer(f"<think>a</think>{NOW}"),)
-    assert split_marked([Mark.THINK_OPEN, "a", "</think>", Mark.THINK_CLOSE, "b"]) == (
+    assert split_marked([ReplyTag.THINK_OPEN, "a", "</think>", ReplyTag.THINK_CLOSE, "b"]) == (
         thinking("a</think>"),
         answer("b"),
     )
@@ -90,7 +90,7 @@ def test_certain_text_is_not_held_back() -> None:
     splitter = ReplySplitter()
     seen = [
         splitter.feed(part)
-        for part in (Mark.THINK_OPEN, "\n", "a ", "b\n", "c", Mark.THINK_CLOSE, "\n\n", "d")
+        for part in (ReplyTag.THINK_OPEN, "\n", "a ", "b\n", "c", ReplyTag.THINK_CLOSE, "\n\n", "d")
     ]
     assert seen == [
         *([], [], [thinking("a ")], [thinking("b")], [thinking("\nc")], [], [], [answer("d")]),
@@ -102,14 +102,14 @@ def test_text_before_a_possible_tag_is_not_held_back() -> None:
     assert scanner.feed("a < b <thi") == ["a < b "]
     assert scanner.feed("ng") == ["<thing"]
     assert scanner.feed("</") == []
-    assert scanner.feed("think><") == [Mark.THINK_CLOSE]
+    assert scanner.feed("think><") == [ReplyTag.THINK_CLOSE]
     assert scanner.flush() == ["<"]
     assert scanner.flush() == []
 
 
 def test_the_scanner_tells_marks_from_text() -> None:
     parts = marked("a<think></think>b<tool_call></tool_call>")
-    assert [isinstance(part, Mark) for part in parts] == [False, True, True, False, True, True]
+    assert [isinstance(part, ReplyTag) for part in parts] == [False, True, True, False, True, True]
 
 
 def test_it_is_known_when_the_model_thinks() -> None:
@@ -117,12 +117,12 @@ def test_it_is_known_when_the_model_thinks() -> None:
     states = []
     for part in (
         "\n",
-        Mark.THINK_OPEN,
+        ReplyTag.THINK_OPEN,
         "a",
-        Mark.TOOL_CALL_OPEN,
-        Mark.THINK_CLOSE,
+        ReplyTag.TOOL_CALL_OPEN,
+        ReplyTag.THINK_CLOSE,
         "b",
-        Mark.THINK_OPEN,
+        ReplyTag.THINK_OPEN,
         "c",
     ):
         splitter.feed(part)
@@ -145,7 +145,9 @@ def test_a_hostile_call_stays_text(body: str) -> None:
 
 
 FRAGMENTS = st.lists(
-    st.sampled_from([*Mark, NOW, *"<>/\n\n\n {}", "</", "think", "ok", '"', '{"name": "f"', "好", "👩‍👧"]),
+    st.sampled_from(
+        [*ReplyTag, NOW, *"<>/\n\n\n {}", "</", "think", "ok", '"', '{"name": "f"', "好", "👩‍👧"]
+    ),
     max_size=14,
 )
 
@@ -171,7 +173,7 @@ def test_only_white_space_and_the_tags_of_the_thinking_are_left_out(
 
 
 def bare(text: str) -> str:
-    return "".join(text.replace(Mark.THINK_OPEN, "").replace(Mark.THINK_CLOSE, "").split())
+    return "".join(text.replace(ReplyTag.THINK_OPEN, "").replace(ReplyTag.THINK_CLOSE, "").split())
 
 
 @given(st.lists(st.text("a \n", max_size=4), max_size=5), st.lists(st.text("b \n", max_size=4), max_size=5))
@@ -179,4 +181,4 @@ def test_newlines_are_trimmed_as_the_template_trims_them(thoughts: list[str], an
     written, said = "".join(thoughts), "".join(answers)
     kept: list[ReplyPart] = [thinking(written.strip("\n"))] if written.strip() else []
     kept += [answer(said.lstrip("\n"))] if said.strip() else []
-    assert split_marked([Mark.THINK_OPEN, *thoughts, Mark.THINK_CLOSE, *answers]) == tuple(kept)
+    assert split_marked([ReplyTag.THINK_OPEN, *thoughts, ReplyTag.THINK_CLOSE, *answers]) == tuple(kept)

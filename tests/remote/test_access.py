@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import trustme
 
-from qwen3_chat.engine.remote import Access, ApiKey, FallbackEngine, RemoteEngine, RemoteSettings
+from conformance.replies import hear
+from qwen3_chat.engine.remote import ApiKey, FallbackEngine, RemoteEngine, RemoteSettings, ServerAccess
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.servers import Endpoint, ServerKind
 from tests.remote.imitations import ANSWERED, Imitation
-from tests.remote.talking import QUICK, ask, hear, talking_to
+from tests.remote.remote_engines import QUICK_RETRIES, chat_request, remote_engine_at
 from tests.remote.wire_server import Reply, Request, json_reply, running
 
 
@@ -35,27 +36,27 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return file
 
 
-async def failure_of(url: str, access: Access) -> EngineFailed | None:
-    async with talking_to(url, access=access) as engine:
-        return (await hear(engine, ask("hi"))).failure
+async def failure_of(url: str, access: ServerAccess) -> EngineFailed | None:
+    async with remote_engine_at(url, access=access) as engine:
+        return (await hear(engine, chat_request("hi"))).failure
 
 
 async def test_a_certificate_of_the_teams_own_authority_is_trusted_where_the_profile_names_it(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
     async with running(Imitation(ServerKind.VLLM), server_tls) as wire:
-        stranger = await failure_of(wire.url, Access())
+        stranger = await failure_of(wire.url, ServerAccess())
         assert stranger is not None
         assert stranger.key == "remote.untrusted"
-        async with talking_to(wire.url, access=Access(ca_file=ca_file)) as engine:
+        async with remote_engine_at(wire.url, access=ServerAccess(ca_file=ca_file)) as engine:
             assert [event async for event in engine.load()] == []
-            assert (await hear(engine, ask("How many?"))).answer == ANSWERED
+            assert (await hear(engine, chat_request("How many?"))).answer == ANSWERED
 
 
 async def test_an_unchecked_certificate_is_warned_of_once(server_tls: ssl.SSLContext) -> None:
     async with (
         running(Imitation(ServerKind.VLLM), server_tls) as wire,
-        talking_to(wire.url, access=Access(verifies=False)) as engine,
+        remote_engine_at(wire.url, access=ServerAccess(verifies_certificate=False)) as engine,
     ):
         told = [event async for event in engine.load()]
         assert [event.key for event in told if isinstance(event, Notice)] == ["remote.unverified"]
@@ -72,8 +73,8 @@ async def test_a_client_shows_its_certificate_to_a_server_that_wants_one(
     mine = tmp_path / "me.pem"
     authority.issue_cert("me@team").private_key_and_cert_chain_pem.write_to_path(str(mine))
     async with running(Imitation(ServerKind.VLLM), wants) as wire:
-        assert await failure_of(wire.url, Access(ca_file=ca_file)) is not None
-        assert await failure_of(wire.url, Access(ca_file=ca_file, client_certificate=mine)) is None
+        assert await failure_of(wire.url, ServerAccess(ca_file=ca_file)) is not None
+        assert await failure_of(wire.url, ServerAccess(ca_file=ca_file, client_certificate=mine)) is None
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -81,19 +82,19 @@ async def test_a_certificate_file_that_cannot_be_used_is_named(tmp_path: Path, c
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
-    for access in (Access(ca_file=file), Access(client_certificate=file)):
+    for access in (ServerAccess(ca_file=file), ServerAccess(client_certificate=file)):
         failure = await failure_of("https://127.0.0.1:9", access)
         assert failure is not None
         assert (failure.key, failure.values["file"]) == ("remote.bad_certificate", str(file))
 
 
 async def test_headers_go_along_with_every_request() -> None:
-    headers: dict[str, str | ApiKey] = {"X-Team": "blue", "X-Pass": ApiKey("open sesame", spaced=True)}
+    headers: dict[str, str | ApiKey] = {"X-Team": "blue", "X-Pass": ApiKey("open sesame", allows_spaces=True)}
     async with (
         running(Imitation(ServerKind.VLLM)) as wire,
-        talking_to(wire.url, access=Access(headers=headers)) as engine,
+        remote_engine_at(wire.url, access=ServerAccess(headers=headers)) as engine,
     ):
-        await hear(engine, ask("How many?"))
+        await hear(engine, chat_request("How many?"))
     assert {(request.headers["x-team"], request.headers["x-pass"]) for request in wire.requests} == {
         ("blue", "open sesame")
     }
@@ -108,15 +109,15 @@ async def test_requests_go_through_the_proxy_that_the_profile_names() -> None:
 
     async with (
         running(proxied) as proxy,
-        talking_to("http://model.example", access=Access(proxy=proxy.url)) as engine,
+        remote_engine_at("http://model.example", access=ServerAccess(proxy=proxy.url)) as engine,
     ):
-        heard = await hear(engine, ask("How many?"))
+        heard = await hear(engine, chat_request("How many?"))
     assert heard.answer == ANSWERED
     assert {request.path.partition("/v1")[0] for request in proxy.requests} == {"http://model.example"}
 
 
 async def test_a_proxy_that_is_no_address_is_told() -> None:
-    failure = await failure_of("http://model.example", Access(proxy="gopher://sk-secret@proxy"))
+    failure = await failure_of("http://model.example", ServerAccess(proxy="gopher://sk-secret@proxy"))
     assert failure is not None
     assert failure.key == "remote.bad_proxy"
     assert "sk-secret" not in repr(failure)
@@ -124,13 +125,13 @@ async def test_a_proxy_that_is_no_address_is_told() -> None:
 
 async def test_a_server_that_wants_a_key_names_the_place_where_the_profile_has_it() -> None:
     async with running(lambda _: json_reply({}, 401)) as wire:
-        failure = await failure_of(wire.url, Access(place="keyring:box"))
+        failure = await failure_of(wire.url, ServerAccess(key_location="keyring:box"))
     assert failure is not None
     assert failure.values["variable"] == "keyring:box"
 
 
 def named(url: str, name: str) -> RemoteEngine:
-    return RemoteEngine(RemoteSettings(Endpoint.parse(url), patience=QUICK, name=name))
+    return RemoteEngine(RemoteSettings(Endpoint.parse(url), patience=QUICK_RETRIES, name=name))
 
 
 async def loaded(engine: FallbackEngine) -> list[EngineEvent]:

@@ -6,12 +6,12 @@ from conformance.bench import Bench
 from conformance.column import column, held
 from conformance.conversations import CONVERSATIONS
 from conformance.features import LACKS, Cell, Column, Feature, documented
-from qwen3_chat.engine.remote.kinds import TRAITS
+from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.servers import ServerKind
 from tests.conftest import REPOSITORY
 from tests.remote.imitations import Imitation
-from tests.remote.talking import talking_to
+from tests.remote.remote_engines import remote_engine_at
 from tests.remote.wire_server import running
 
 README = REPOSITORY / "docs" / "serving" / "README.md"
@@ -43,28 +43,28 @@ def test_nothing_is_missing_on_this_machine_and_on_llama_server(engine: str) -> 
 @pytest.mark.parametrize("kind", list(ServerKind))
 def test_what_a_server_does_not_offer_has_a_sentence_that_is_shown(kind: ServerKind) -> None:
     missing = {feature for feature, cell in documented(README)[kind].items() if cell is Cell.NOT_OFFERED}
-    assert {LACKS[feature] for feature in missing} == set(TRAITS[kind].lacks)
-    assert all(lack.sentence.endswith(".") for lack in TRAITS[kind].lacks)
+    assert {LACKS[feature] for feature in missing} == set(SERVER_FEATURES[kind].missing_features)
+    assert all(lack.sentence.endswith(".") for lack in SERVER_FEATURES[kind].missing_features)
 
 
 @pytest.mark.parametrize("kind", REPLAYED)
 async def test_thirty_conversations_with_an_imitated_server_find_its_column(kind: ServerKind) -> None:
     hidden = kind if kind is ServerKind.DASHSCOPE else None  # told by its domain, which loopback isn't
-    async with running(Imitation(kind)) as wire, talking_to(wire.url, hidden) as engine:
+    async with running(Imitation(kind)) as wire, remote_engine_at(wire.url, hidden) as engine:
 
         async def stopped() -> None:
             await wire.left.wait()
             wire.left.clear()
 
         cells = await found(Bench.of(engine, stopped))
-        assert engine.lacks == TRAITS[kind].lacks
+        assert engine.missing_features == SERVER_FEATURES[kind].missing_features
     assert cells == documented(README)[kind]
 
 
 @pytest.mark.parametrize("kind", REPLAYED)
 async def test_a_server_is_recognised_and_its_model_described(kind: ServerKind) -> None:
     imitation = Imitation(kind)
-    async with running(imitation) as wire, talking_to(wire.url, None) as engine:
+    async with running(imitation) as wire, remote_engine_at(wire.url, None) as engine:
         assert [event async for event in engine.load() if isinstance(event, EngineFailed)] == []
         model = engine.model
         assert model is not None

@@ -11,14 +11,15 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from conformance.replies import Heard, hear
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine.remote import Access, Patience, RemoteEngine
-from qwen3_chat.engine.remote.failures import unreachable
+from qwen3_chat.engine.remote import RemoteEngine, ServerAccess, TimeoutPolicy
+from qwen3_chat.engine.remote.http_errors import connection_error
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts import t
-from tests.remote.talking import QUICK, Heard, ask, hear, talking_to
+from tests.remote.remote_engines import QUICK_RETRIES, chat_request, remote_engine_at
 from tests.remote.wire_server import (
     DONE,
     Fault,
@@ -48,13 +49,13 @@ async def server_of(*replies: Reply) -> AsyncIterator[tuple[WireServer, RemoteEn
             return MODELS
         return left.pop(0) if len(left) > 1 else left[0]
 
-    async with running(answer) as wire, talking_to(wire.url) as engine:
+    async with running(answer) as wire, remote_engine_at(wire.url) as engine:
         yield wire, engine
 
 
 async def heard_from(*replies: Reply) -> Heard:
     async with server_of(*replies) as (_, engine):
-        return await hear(engine, ask("hi"))
+        return await hear(engine, chat_request("hi"))
 
 
 COMPLETE: dict[str, Sequence[Piece]] = {
@@ -155,7 +156,7 @@ async def test_a_servers_own_words_are_shortened_and_steer_no_terminal() -> None
 async def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int) -> None:
     busy = json_reply({"error": {"message": "slow down"}}, status, {"Retry-After": "0"})
     async with server_of(busy, WHOLE) as (wire, engine):
-        heard = await hear(engine, ask("hi"))
+        heard = await hear(engine, chat_request("hi"))
         assert [request.method for request in wire.requests] == ["GET", "POST", "POST"]
     assert (heard.answer, heard.notices) == ("Hello.", ["remote.waiting"])
 
@@ -173,39 +174,39 @@ async def test_a_connection_that_is_dropped_before_anything_came_is_made_again()
 
 async def test_once_something_came_nothing_is_asked_twice() -> None:
     async with server_of(Reply([HELLO[0], Fault.CUT]), WHOLE) as (wire, engine):
-        heard = await hear(engine, ask("hi"))
+        heard = await hear(engine, chat_request("hi"))
         assert len(wire.requests) == 2
     assert heard.answer == "Hel"
 
 
-async def heard_with(patience: Patience, reply: Reply) -> Heard:
+async def heard_with(patience: TimeoutPolicy, reply: Reply) -> Heard:
     async with (
         running(lambda request: MODELS if request.method == "GET" else reply) as wire,
-        talking_to(wire.url, patience=patience) as engine,
+        remote_engine_at(wire.url, patience=patience) as engine,
     ):
-        return await hear(engine, ask("hi"))
+        return await hear(engine, chat_request("hi"))
 
 
 @pytest.mark.parametrize("fault", [Fault.MUTE, Fault.SILENCE])
 async def test_a_first_byte_that_does_not_come_ends_with_a_sentence(fault: Fault) -> None:
-    heard = await heard_with(replace(QUICK, first_byte_s=0.05), Reply([fault]))
+    heard = await heard_with(replace(QUICK_RETRIES, first_byte_s=0.05), Reply([fault]))
     assert heard.failure is not None
     assert heard.failure.key == "remote.slow"
 
 
 async def test_silence_within_a_reply_ends_it_and_keeps_what_came() -> None:
-    heard = await heard_with(replace(QUICK, between_s=0.05), Reply([HELLO[0], Fault.SILENCE]))
+    heard = await heard_with(replace(QUICK_RETRIES, between_pieces_s=0.05), Reply([HELLO[0], Fault.SILENCE]))
     assert heard.answer == "Hel"
     assert heard.failure is not None
     assert heard.failure.key == "remote.stalled"
 
 
 async def test_silence_after_the_model_had_ended_is_not_waited_for() -> None:
-    heard = await heard_with(replace(QUICK, figures_s=0.05), Reply([*HELLO, END[0], Fault.SILENCE]))
+    heard = await heard_with(replace(QUICK_RETRIES, usage_s=0.05), Reply([*HELLO, END[0], Fault.SILENCE]))
     assert (heard.answer, heard.failure) == ("Hello.", None)
 
 
-LONG_GATHERING = replace(QUICK, gather_s=1e6)
+LONG_GATHERING = replace(QUICK_RETRIES, batch_s=1e6)
 
 
 async def test_the_first_text_comes_at_once_and_a_stop_ends_the_gathering_of_more() -> None:
@@ -213,9 +214,9 @@ async def test_the_first_text_comes_at_once_and_a_stop_ends_the_gathering_of_mor
     silent = Reply([HELLO[0], Fault.SILENCE])
     async with (
         running(lambda request: MODELS if request.method == "GET" else silent) as wire,
-        talking_to(wire.url, patience=LONG_GATHERING) as engine,
+        remote_engine_at(wire.url, patience=LONG_GATHERING) as engine,
     ):
-        async for happened in engine.generate(ask("hi")):
+        async for happened in engine.generate(chat_request("hi")):
             heard.take(happened)
             await engine.cancel()
         await wire.left.wait()
@@ -229,9 +230,9 @@ async def test_no_text_is_gathered_once_the_model_has_ended() -> None:
     reply = Reply([b"".join([*HELLO, END[0]]), gate, DONE])
     async with (
         running(lambda request: MODELS if request.method == "GET" else reply) as wire,
-        talking_to(wire.url, patience=LONG_GATHERING) as engine,
+        remote_engine_at(wire.url, patience=LONG_GATHERING) as engine,
     ):
-        turn = asyncio.ensure_future(hear(engine, ask("hi")))
+        turn = asyncio.ensure_future(hear(engine, chat_request("hi")))
         assert [(await wire.arrivals.get()).method for _ in range(2)] == ["GET", "POST"]
         gate.set()
         assert (await turn).answer == "Hello."
@@ -240,7 +241,7 @@ async def test_no_text_is_gathered_once_the_model_has_ended() -> None:
 async def test_a_slow_first_byte_is_waited_for() -> None:
     gate = asyncio.Event()
     async with server_of(Reply([gate, *HELLO, *END])) as (wire, engine):
-        turn = asyncio.ensure_future(hear(engine, ask("hi")))
+        turn = asyncio.ensure_future(hear(engine, chat_request("hi")))
         assert [(await wire.arrivals.get()).method for _ in range(2)] == ["GET", "POST"]
         gate.set()
         assert (await turn).answer == "Hello."
@@ -285,16 +286,16 @@ async def test_a_reply_whose_template_opened_the_thinking_is_split_at_its_end() 
     pieces = [event(chunk(content="hm")), event(chunk(content="\n</think>\n\nYes.")), *END]
     async with (
         running(lambda request: models if request.method == "GET" else Reply(pieces)) as wire,
-        talking_to(wire.url) as engine,
+        remote_engine_at(wire.url) as engine,
     ):
-        heard = await hear(engine, ask("hi"))
+        heard = await hear(engine, chat_request("hi"))
     assert (heard.reasoning, heard.answer) == ("hm", "Yes.")
 
 
 async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
     heard = Heard()
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
-        async for happened in engine.generate(ask("hi")):
+        async for happened in engine.generate(chat_request("hi")):
             heard.take(happened)
             if isinstance(happened, AnswerDelta) and happened.text == "lo.":
                 await engine.cancel()
@@ -306,14 +307,14 @@ async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
 
 async def test_leaving_a_reply_early_closes_the_connection() -> None:
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
-        events = engine.generate(ask("hi"))
+        events = engine.generate(chat_request("hi"))
         await anext(events)
         await events.aclose()
         await wire.left.wait()
 
 
 async def test_stopping_while_the_server_is_still_asked_what_it_serves_ends_the_load() -> None:
-    async with running(lambda _: Reply([Fault.SILENCE])) as wire, talking_to(wire.url) as engine:
+    async with running(lambda _: Reply([Fault.SILENCE])) as wire, remote_engine_at(wire.url) as engine:
         loading = asyncio.ensure_future(anext(engine.load()))
         await wire.arrivals.get()
         await engine.cancel()
@@ -322,10 +323,10 @@ async def test_stopping_while_the_server_is_still_asked_what_it_serves_ends_the_
 
 async def test_a_second_reply_at_the_same_time_is_refused() -> None:
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (_, engine):
-        events = engine.generate(ask("hi"))
+        events = engine.generate(chat_request("hi"))
         await anext(events)
         with pytest.raises(EngineError) as caught:
-            await anext(engine.generate(ask("hi")))
+            await anext(engine.generate(chat_request("hi")))
         assert caught.value.key == "engine.busy"
         await events.aclose()
 
@@ -342,7 +343,7 @@ LISTS = [
 
 @pytest.mark.parametrize(("reply", "key"), LISTS)
 async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(reply: Reply, key: str) -> None:
-    async with running(lambda _: reply) as wire, talking_to(wire.url) as engine:
+    async with running(lambda _: reply) as wire, remote_engine_at(wire.url) as engine:
         events = [event async for event in engine.load()]
     assert [event.key for event in events if isinstance(event, EngineFailed)] == [key]
 
@@ -350,7 +351,7 @@ async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(reply: R
 async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
     async with running(lambda _: MODELS) as wire:
         url = wire.url
-    async with talking_to(url) as engine:
+    async with remote_engine_at(url) as engine:
         (failed,) = [event async for event in engine.load()]
         assert engine.model is None
     assert isinstance(failed, EngineFailed)
@@ -382,20 +383,20 @@ UNREACHABLE = [
 
 @pytest.mark.parametrize(("error", "key"), UNREACHABLE)
 def test_why_no_connection_was_made_is_told(error: Exception, key: str) -> None:
-    found = unreachable(error, Endpoint.parse("https://host"), Access(), 10)
+    found = connection_error(error, Endpoint.parse("https://host"), ServerAccess(), 10)
     assert found.key == key
     assert "host" in str(found)
 
 
 async def test_the_context_that_the_user_names_is_the_one_in_use() -> None:
-    async with running(lambda _: MODELS) as wire, talking_to(wire.url, n_ctx=5000) as engine:
+    async with running(lambda _: MODELS) as wire, remote_engine_at(wire.url, n_ctx=5000) as engine:
         assert [event async for event in engine.load()] == []
         assert engine.model is not None
         assert engine.model.n_ctx == 5000
 
 
 async def test_the_kind_that_the_user_names_is_the_one_in_use() -> None:
-    async with running(lambda _: MODELS) as wire, talking_to(wire.url, ServerKind.SGLANG) as engine:
+    async with running(lambda _: MODELS) as wire, remote_engine_at(wire.url, ServerKind.SGLANG) as engine:
         assert [event async for event in engine.load()] != []  # the context is assumed
         assert engine.capabilities.hard_switch
 
@@ -410,8 +411,8 @@ async def test_a_reply_that_ends_for_its_length_tells_which_limit_it_met(
     pieces = [*HELLO, event(chunk(finish="length")), event(usage), DONE]
     async with (
         running(lambda request: MODELS if request.method == "GET" else Reply(pieces)) as wire,
-        talking_to(wire.url, n_ctx=5000) as engine,
+        remote_engine_at(wire.url, n_ctx=5000) as engine,
     ):
-        heard = await hear(engine, ask("hi"))
+        heard = await hear(engine, chat_request("hi"))
     assert heard.end is not None
     assert heard.end.stop_reason is reason

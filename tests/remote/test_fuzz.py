@@ -5,9 +5,10 @@ import random
 
 import pytest
 
+from conformance.replies import Heard
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.texts import t
-from tests.remote.talking import Heard, ask, talking_to
+from tests.remote.remote_engines import chat_request, remote_engine_at
 from tests.remote.wire_server import DONE, Fault, Piece, Reply, Request, chunk, event, json_reply, running
 
 MODELS = json_reply({"data": [{"id": "Qwen3-8B", "owned_by": "vllm", "max_model_len": 4096}]})
@@ -107,11 +108,11 @@ async def check(n_cases: int) -> None:
     def answer(request: Request) -> Reply:
         return Reply(case.pieces) if request.path == "/v1/chat/completions" else MODELS
 
-    async with running(answer) as wire, talking_to(wire.url) as engine:
+    async with running(answer) as wire, remote_engine_at(wire.url) as engine:
         for seed in range(n_cases):
             case = Case(seed)
             heard = Heard()
-            async for happened in engine.generate(ask("hi", ThinkingMode.THINK)):
+            async for happened in engine.generate(chat_request("hi", ThinkingMode.THINK)):
                 heard.take(happened)
             assert (heard.failure is None) != (heard.end is None), seed
             assert len(set(heard.notices)) == len(heard.notices), seed

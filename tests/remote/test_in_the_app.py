@@ -8,14 +8,14 @@ from qwen3_chat.servers import ServerKind
 from tests.e2e.conftest import Program
 from tests.harness import open_app
 from tests.remote.imitations import Imitation
-from tests.remote.talking import talking_to
+from tests.remote.remote_engines import remote_engine_at
 from tests.remote.wire_server import running
 
 
 async def test_a_reply_names_its_server_and_estimated_counts_are_marked(tmp_path: Path) -> None:
     async with (
         running(Imitation(ServerKind.OLLAMA)) as wire,
-        talking_to(wire.url) as engine,
+        remote_engine_at(wire.url) as engine,
         open_app(tmp_path, engine, size=(120, 30)) as app,
     ):
         await app.turn("How many r's in strawberries?")
@@ -27,7 +27,7 @@ async def test_a_reply_names_its_server_and_estimated_counts_are_marked(tmp_path
 async def test_exact_counts_are_not_marked(tmp_path: Path) -> None:
     async with (
         running(Imitation(ServerKind.VLLM)) as wire,
-        talking_to(wire.url) as engine,
+        remote_engine_at(wire.url) as engine,
         open_app(tmp_path, engine, size=(120, 30)) as app,
     ):
         await app.turn("How many r's in strawberries?")
@@ -37,7 +37,7 @@ async def test_exact_counts_are_not_marked(tmp_path: Path) -> None:
 async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_it(tmp_path: Path) -> None:
     async with (
         running(Imitation(ServerKind.SGLANG)) as wire,
-        talking_to(wire.url) as engine,
+        remote_engine_at(wire.url) as engine,
         open_app(tmp_path, engine, size=(120, 30)) as app,
     ):
         await app.say("go on and on")
@@ -52,7 +52,7 @@ async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_
 async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_path: Path) -> None:
     async with running(Imitation(ServerKind.VLLM)) as wire:
         url = wire.url
-    async with talking_to(url) as engine, open_app(tmp_path, engine, size=(120, 30)) as app:
+    async with remote_engine_at(url) as engine, open_app(tmp_path, engine, size=(120, 30)) as app:
         await app.sees("Nothing answers at")
 
 

@@ -10,9 +10,9 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
-from qwen3_chat.engine.remote import ApiKey, access_to, key_at, key_for
+from qwen3_chat.engine.remote import ApiKey, key_from_environment, resolve_access, resolve_secret
 from qwen3_chat.errors import UsageError
-from qwen3_chat.servers import Endpoint, Secret, ServerProfile
+from qwen3_chat.servers import Endpoint, SecretReference, ServerProfile
 
 OWN, DASHSCOPE, OPENAI = "QWEN3_CHAT_API_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY"
 KEYS = {OWN: "own", DASHSCOPE: "dash", OPENAI: "open"}
@@ -33,14 +33,14 @@ CHOICES = [
 
 @pytest.mark.parametrize(("url", "environ", "expected"), CHOICES)
 def test_a_key_goes_only_where_it_belongs(url: str, environ: dict[str, str], expected: str | None) -> None:
-    key = key_for(Endpoint.parse(url), environ)
+    key = key_from_environment(Endpoint.parse(url), environ)
     assert (key.headers["Authorization"] if key else None) == (f"Bearer {expected}" if expected else None)
 
 
 @pytest.mark.parametrize("value", ["two words", "schlüssel", "line\nline"])
 def test_what_no_header_can_carry_is_no_key(value: str) -> None:
     with pytest.raises(UsageError) as caught:
-        key_for(Endpoint.parse("http://gpu"), {OWN: value})
+        key_from_environment(Endpoint.parse("http://gpu"), {OWN: value})
     assert caught.value.key == "remote.bad_key"
     assert value not in str(caught.value)
 
@@ -50,7 +50,9 @@ def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, key: str
     file = tmp_path / "key"
     file.write_text("sk-file\n")
     file.chmod(mode)
-    found = partial(key_for, Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(file)})
+    found = partial(
+        key_from_environment, Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(file)}
+    )
     if key is None:
         loaded = found()
         assert loaded is not None
@@ -64,14 +66,16 @@ def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, key: str
 
 def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        key_for(Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(tmp_path / "none")})
+        key_from_environment(
+            Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(tmp_path / "none")}
+        )
     assert caught.value.key == "remote.key_file_unreadable"
 
 
 def test_a_key_does_not_show_itself() -> None:
     key = ApiKey("sk-secret")
     assert "sk-secret" not in f"{key} {key!r} {[key]}"
-    assert key.removed_from("Incorrect API key: sk-secret") == "Incorrect API key: •••"
+    assert key.redact("Incorrect API key: sk-secret") == "Incorrect API key: •••"
 
 
 class MemoryKeyring(KeyringBackend):
@@ -99,8 +103,8 @@ def a_keyring() -> Iterator[None]:
     keyring.set_keyring(before)
 
 
-def secret(text: str) -> Secret:
-    found = Secret.parse(text)
+def secret(text: str) -> SecretReference:
+    found = SecretReference.parse(text)
     assert found is not None
     return found
 
@@ -112,7 +116,7 @@ def test_a_key_comes_from_where_the_profile_says(tmp_path: Path) -> None:
     file.chmod(0o600)
     environ = {"TEAM_KEY": "sk-env", OWN: "sk-own"}
     found = {
-        place: key_at(secret(place), environ).headers["Authorization"]
+        place: resolve_secret(secret(place), environ).headers["Authorization"]
         for place in ("env:TEAM_KEY", f"file:{file}", "keyring:box")
     }
     assert list(found.values()) == ["Bearer sk-env", "Bearer sk-file", "Bearer sk-ring"]
@@ -131,7 +135,7 @@ NOT_THERE = [
 @pytest.mark.parametrize(("place", "key"), NOT_THERE)
 def test_a_key_that_is_not_where_it_should_be_is_told(place: str, key: str) -> None:
     with pytest.raises(UsageError) as caught:
-        key_at(secret(place), {})
+        resolve_secret(secret(place), {})
     assert caught.value.key == key
     assert "\n" not in str(caught.value)
 
@@ -141,7 +145,7 @@ def test_a_system_without_a_keyring_is_told_in_one_sentence() -> None:
     keyring.set_keyring(NoKeyring())  # type: ignore[no-untyped-call]
     try:
         with pytest.raises(UsageError, match="keyring can't be used") as caught:
-            key_at(secret("keyring:box"), {})
+            resolve_secret(secret("keyring:box"), {})
     finally:
         keyring.set_keyring(before)
     assert "\n" not in str(caught.value)
@@ -156,8 +160,8 @@ def test_a_profile_opens_its_server_with_key_headers_and_proxy() -> None:
         proxy=secret("env:PROXY"),
     )
     environ = {"TEAM_KEY": "sk-env", "PASS": "open sesame", "PROXY": "http://me:pw@proxy:1"}
-    access = access_to(profile, environ)
-    assert access.sent_headers == {
+    access = resolve_access(profile, environ)
+    assert access.request_headers == {
         "User-Agent": "qwen3-chat",
         "Authorization": "Bearer sk-env",
         "X-Team": "blue",
@@ -166,10 +170,10 @@ def test_a_profile_opens_its_server_with_key_headers_and_proxy() -> None:
     assert access.proxy_address == "http://me:pw@proxy:1"
     assert not any(value in repr(access) for value in environ.values())
     quoted = "sk-env, open sesame and http://me:pw@proxy:1 of blue"
-    assert access.removed_from(quoted) == "•••, ••• and ••• of blue"
+    assert access.redact(quoted) == "•••, ••• and ••• of blue"
 
 
 def test_a_profile_without_a_key_gets_the_one_that_the_environment_has_for_its_address() -> None:
     profile = ServerProfile("ali", Endpoint.parse(ALIYUN))
-    assert access_to(profile, {DASHSCOPE: "dash"}).sends_secrets
-    assert not access_to(profile, {OPENAI: "open"}).sends_secrets
+    assert resolve_access(profile, {DASHSCOPE: "dash"}).sends_secrets
+    assert not resolve_access(profile, {OPENAI: "open"}).sends_secrets

@@ -11,10 +11,10 @@ import pytest
 
 from conformance.bench import Bench
 from conformance.features import Cell, Feature, documented
-from qwen3_chat.engine.remote import Patience
+from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.servers import ServerKind
 from tests.remote.imitations import Imitation
-from tests.remote.talking import talking_to
+from tests.remote.remote_engines import remote_engine_at
 from tests.remote.test_conformance import README, found
 from tests.remote.wire_server import Handler, Piece, Reply, Request, running
 
@@ -79,7 +79,7 @@ def paced(handler: Handler, pace: Callable[[Reply], Reply]) -> Handler:
 async def table(kind: ServerKind, pace: Callable[[Reply], Reply]) -> dict[Feature, Cell]:
     async with (
         running(paced(Imitation(kind), pace)) as wire,
-        talking_to(wire.url, kind, patience=Patience()) as engine,
+        remote_engine_at(wire.url, kind, patience=TimeoutPolicy()) as engine,
     ):
 
         async def stopped() -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from conformance.bench import Bench
 from conformance.features import documented
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.engine.remote import Patience
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.servers import ServerKind
 from tests.engine.model_files import LONG_N_CTX
 from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server
-from tests.remote.talking import talking_to
+from tests.remote.remote_engines import remote_engine_at
 from tests.remote.test_conformance import LOCAL, README, found
 
 IDLE_LOOKS = 20
@@ -71,7 +71,7 @@ async def check_column(
     async with AsyncExitStack() as stack:
         urls = [stack.enter_context(server) for server in servers]
         talker, caller, brooder = [
-            await stack.enter_async_context(talking_to(url, patience=Patience())) for url in urls
+            await stack.enter_async_context(remote_engine_at(url, patience=TimeoutPolicy())) for url in urls
         ]
         cells = await found(Bench(talker, caller, brooder, lambda: stopped(urls[-1])))
         assert brooder.model is not None

@@ -9,17 +9,18 @@ from time import monotonic
 import httpx2
 import pytest
 
+from conformance.replies import Heard, hear
 from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import ChatSession
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from tests.e2e.conftest import Program
 from tests.engine.model_files import LONG_N_CTX
 from tests.remote.conftest import llama_server
-from tests.remote.talking import Heard, ask, hear, talking_to
+from tests.remote.remote_engines import chat_request, remote_engine_at
 
 QUESTION = "How many r's in strawberries?"
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
@@ -27,15 +28,15 @@ EARLY_TOKENS = 3
 
 
 def sure(text: str = QUESTION, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
-    return replace(ask(text, mode, **options), sampling=SURE)
+    return replace(chat_request(text, mode, **options), sampling=SURE)
 
 
 async def test_a_chat_goes_from_this_machine_to_a_server_and_back(
     llama_cpp_python: str, demo_gguf: Path, tmp_path: Path
 ) -> None:
     local = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log")
-    store = await Store.open(tmp_path / "chats.db")
-    async with talking_to(llama_cpp_python) as remote:
+    store = await ChatStore.open(tmp_path / "chats.db")
+    async with remote_engine_at(llama_cpp_python) as remote:
         engines: tuple[Engine, ...] = (local, remote, local)
         chat_id = None
         for engine in engines:
@@ -77,9 +78,9 @@ def served_demo(demo_gguf: Path) -> Iterator[str]:
 async def test_llama_server_counts_exactly_and_tells_its_progress_and_what_it_reused(
     served_demo: str,
 ) -> None:
-    async with talking_to(served_demo) as engine:
+    async with remote_engine_at(served_demo) as engine:
         request = sure("Spell the word strawberries, please.")
-        measure = await engine.measure(request)
+        measure = await engine.count_tokens(request)
         first, second = await hear(engine, request), await hear(engine, request)
         assert first.end is not None
         assert second.end is not None
@@ -92,7 +93,7 @@ async def test_llama_server_counts_exactly_and_tells_its_progress_and_what_it_re
 @pytest.mark.full
 @pytest.mark.parametrize("is_early", [True, False])
 async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: str, is_early: bool) -> None:
-    async with talking_to(served_demo) as engine:
+    async with remote_engine_at(served_demo) as engine:
         whole = await hear(engine, sure())
         assert whole.end is not None
         usage = whole.end.usage
@@ -102,7 +103,7 @@ async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: s
         assert (stopped.reasoning, stopped.answer) != (whole.reasoning, whole.answer)
         prefix = ChatMessage(Role.ASSISTANT, stopped.answer, stopped.reasoning)
         rest = await hear(engine, sure(prefix=prefix))
-        measure = await engine.measure(sure(prefix=prefix))
+        measure = await engine.count_tokens(sure(prefix=prefix))
     assert (rest.reasoning, rest.answer) == (whole.reasoning, whole.answer)
     assert rest.end is not None
     assert measure.exact
@@ -112,7 +113,7 @@ async def test_llama_server_goes_on_with_a_reply_that_was_stopped(served_demo: s
 @pytest.mark.full
 async def test_llama_server_is_idle_once_a_reply_is_stopped(musing_gguf: Path) -> None:
     with llama_server(musing_gguf, LONG_N_CTX) as url:
-        async with talking_to(url) as engine, httpx2.AsyncClient(trust_env=False) as client:
+        async with remote_engine_at(url) as engine, httpx2.AsyncClient(trust_env=False) as client:
             stopped = Heard()
             async for event in engine.generate(sure()):
                 stopped.take(event)
@@ -127,7 +128,7 @@ async def test_llama_server_is_idle_once_a_reply_is_stopped(musing_gguf: Path) -
 @pytest.mark.full
 async def test_llama_server_ends_the_thinking_on_demand_and_by_its_budget(musing_gguf: Path) -> None:
     with llama_server(musing_gguf, LONG_N_CTX) as url:
-        async with talking_to(url) as engine:
+        async with remote_engine_at(url) as engine:
             limited = await hear(engine, sure(thinking_budget=10, max_tokens=300))
             assert "Considering the limited time" in limited.reasoning
             assert limited.answer

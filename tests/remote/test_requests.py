@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
-from qwen3_chat.engine.remote.requests import chat_body, wire_messages
-from qwen3_chat.engine.remote.served_model import ServedModel
+from qwen3_chat.engine.remote.remote_model import RemoteModel
+from qwen3_chat.engine.remote.request_bodies import chat_body, encode_messages
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.servers import ServerKind
-from tests.remote.talking import ask
+from tests.remote.remote_engines import chat_request
 
 NO_THINK = ThinkingMode.NO_THINK
 SWITCHES = {
@@ -25,36 +25,36 @@ SWITCHES = {
 }
 
 
-def served(kind: ServerKind, **facts: object) -> ServedModel:
-    return replace(ServedModel(kind, "qwen3", 4096), **facts)  # type: ignore[arg-type]
+def served(kind: ServerKind, **facts: object) -> RemoteModel:
+    return replace(RemoteModel(kind, "qwen3", 4096), **facts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("kind", "switch"), SWITCHES.items())
 def test_each_server_is_told_in_its_own_way_not_to_think(kind: ServerKind, switch: dict[str, object]) -> None:
-    body = chat_body(ask("hi", NO_THINK), served(kind))
+    body = chat_body(chat_request("hi", NO_THINK), served(kind))
     fields = ("chat_template_kwargs", "think", "enable_thinking")
     assert {name: body[name] for name in fields if name in body} == switch
     assert body["messages"][-1]["content"] == "hi /no_think"
 
 
 def test_a_typed_tag_that_lifts_the_hard_switch_lifts_it_on_the_server() -> None:
-    request = replace(ask("hi", NO_THINK), hard_switch=False)
+    request = replace(chat_request("hi", NO_THINK), hard_switch=False)
     assert chat_body(request, served(ServerKind.OLLAMA))["think"] is True
 
 
 def test_a_model_that_cannot_think_is_not_told_to() -> None:
-    assert "think" not in chat_body(ask("hi"), served(ServerKind.OLLAMA, thinks_on_demand=False))
+    assert "think" not in chat_body(chat_request("hi"), served(ServerKind.OLLAMA, thinks_on_demand=False))
 
 
 @pytest.mark.parametrize("kind", [kind for kind, switch in SWITCHES.items() if switch])
 @pytest.mark.parametrize("model_id", ["Qwen3-4B-Thinking-2507", "qwen3-235b-a22b-instruct-2507"])
 def test_a_model_of_one_mode_is_not_told_which(kind: ServerKind, model_id: str) -> None:
-    body = chat_body(ask("hi", NO_THINK), served(kind, model_id=model_id))
+    body = chat_body(chat_request("hi", NO_THINK), served(kind, model_id=model_id))
     assert not body.keys() & {"chat_template_kwargs", "think", "enable_thinking"}
 
 
 def test_ollama_is_told_how_large_a_context_it_needs() -> None:
-    assert chat_body(ask("hi", max_tokens=7), served(ServerKind.OLLAMA))["options"] == {
+    assert chat_body(chat_request("hi", max_tokens=7), served(ServerKind.OLLAMA))["options"] == {
         "num_ctx": 4096,
         "num_predict": 7,
         "temperature": 0.6,
@@ -71,12 +71,12 @@ def test_ollama_is_told_how_large_a_context_it_needs() -> None:
     [(ServerKind.LLAMA_SERVER, "reasoning_budget_tokens"), (ServerKind.DASHSCOPE, "thinking_budget")],
 )
 def test_a_budget_is_given_where_it_can_be(kind: ServerKind, field: str) -> None:
-    assert chat_body(ask("hi", thinking_budget=0), served(kind))[field] == 0
-    assert field not in chat_body(ask("hi", NO_THINK, thinking_budget=0), served(kind))
+    assert chat_body(chat_request("hi", thinking_budget=0), served(kind))[field] == 0
+    assert field not in chat_body(chat_request("hi", NO_THINK, thinking_budget=0), served(kind))
 
 
 def test_an_unknown_server_gets_nothing_but_the_openai_protocol() -> None:
-    body = chat_body(ask("hi", thinking_budget=5), served(ServerKind.OPENAI))
+    body = chat_body(chat_request("hi", thinking_budget=5), served(ServerKind.OPENAI))
     assert set(body) == {
         *("model", "messages", "stream", "stream_options", "temperature", "top_p", "presence_penalty", "seed")
     }
@@ -95,36 +95,36 @@ TURNS = (
 
 
 def test_results_go_to_the_calls_they_answer() -> None:
-    messages = wire_messages(TURNS, ServerKind.VLLM)
+    messages = encode_messages(TURNS, ServerKind.VLLM)
     assert [call["id"] for call in messages[4]["tool_calls"]] == ["call_4_0", "call_4_1"]
     assert [message["tool_call_id"] for message in messages[5:]] == ["call_4_0", "call_4_1"]
     assert messages[4]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "杭州"}'}
 
 
 def test_ollama_reads_calls_as_objects_and_results_by_name() -> None:
-    messages = wire_messages(TURNS, ServerKind.OLLAMA)
+    messages = encode_messages(TURNS, ServerKind.OLLAMA)
     assert messages[4]["tool_calls"][0] == {"function": {"name": "weather", "arguments": {"city": "杭州"}}}
     assert [message["tool_name"] for message in messages[5:]] == ["weather", "time"]
 
 
 def test_only_the_thinking_of_the_newest_turn_goes_along_and_only_where_it_is_read() -> None:
     for kind, field in ((ServerKind.SGLANG, "reasoning_content"), (ServerKind.OLLAMA, "thinking")):
-        assert [message.get(field) for message in wire_messages(TURNS, kind)] == [
+        assert [message.get(field) for message in encode_messages(TURNS, kind)] == [
             *(None, None, None, None, "new thoughts", None, None)
         ]
-    assert not any("reasoning_content" in message for message in wire_messages(TURNS, ServerKind.DASHSCOPE))
+    assert not any("reasoning_content" in message for message in encode_messages(TURNS, ServerKind.DASHSCOPE))
 
 
 @pytest.mark.parametrize("schema", ["{", "[]", "[" * 100_000])
 def test_a_tool_that_cannot_be_described_is_an_error_with_a_sentence(schema: str) -> None:
     with pytest.raises(EngineError) as caught:
-        chat_body(ask("hi", tools=(ToolSpec(schema),)), served(ServerKind.VLLM))
+        chat_body(chat_request("hi", tools=(ToolSpec(schema),)), served(ServerKind.VLLM))
     assert caught.value.key == "prompt.tool_schema_broken"
 
 
 def test_half_a_character_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(EngineError) as caught:
-        chat_body(ask("\ud83d"), served(ServerKind.VLLM))
+        chat_body(chat_request("\ud83d"), served(ServerKind.VLLM))
     assert caught.value.key == "engine.text_not_unicode"
 
 

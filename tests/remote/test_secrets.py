@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from conformance.replies import hear
+from qwen3_chat.documents.export import render
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.engine.remote import ApiKey
 from qwen3_chat.events import EngineFailed
-from qwen3_chat.export import ExportFormat, ThinkingStyle, render
 from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ChatSession
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
 from tests.e2e.conftest import Program
 from tests.remote.imitations import Imitation
-from tests.remote.talking import ask, hear, talking_to
+from tests.remote.remote_engines import chat_request, remote_engine_at
 from tests.remote.wire_server import Fault, Reply, Request, json_reply, running
 
 SECRET = "sk-3f9c0d7a51"
@@ -30,10 +32,10 @@ async def test_a_key_reaches_the_server_and_nothing_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     shown = []
-    store = await Store.open(tmp_path / "chats.db")
+    store = await ChatStore.open(tmp_path / "chats.db")
     async with (
         running(Imitation(ServerKind.VLLM)) as wire,
-        talking_to(wire.url, key=ApiKey(SECRET)) as engine,
+        remote_engine_at(wire.url, key=ApiKey(SECRET)) as engine,
     ):
         session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
         shown += [repr(event) async for event in session.send("How many?")]
@@ -118,7 +120,7 @@ async def test_a_servers_complaint_is_shown_without_the_key_that_it_quotes(failu
     def answer(request: Request) -> Reply:
         return json_reply({"data": [{"id": "Qwen3-8B"}]}) if request.method == "GET" else failure
 
-    async with running(answer) as wire, talking_to(wire.url, key=ApiKey(SECRET)) as engine:
-        heard = await hear(engine, ask("hi"))
+    async with running(answer) as wire, remote_engine_at(wire.url, key=ApiKey(SECRET)) as engine:
+        heard = await hear(engine, chat_request("hi"))
     assert isinstance(heard.failure, EngineFailed)
     assert SECRET not in t(heard.failure.key, **heard.failure.values)

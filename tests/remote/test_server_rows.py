@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.cli.options import ModelChoice
-from qwen3_chat.cli.server_rows import server_rows
+from qwen3_chat.cli.named_servers import server_rows
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.models.picker import ServerRow
 from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ServedModel
-from qwen3_chat.shelf import ServerRow
 from tests.remote.imitations import Imitation
 from tests.remote.wire_server import Request, json_reply, running
 
@@ -39,11 +39,15 @@ async def test_servers_are_listed_at_once_and_their_states_follow(tmp_path: Path
         ("wrong", "can't be used"),
     ]
     box, down, keyless, wrong = last
-    assert (box.is_up, box.choice, box.root) == (True, ServedModel("box", "Qwen/Qwen3-8B"), wire.url)
+    assert (box.is_reachable, box.choice, box.endpoint_root) == (
+        True,
+        ServedModel("box", "Qwen/Qwen3-8B"),
+        wire.url,
+    )
     assert re.fullmatch(r"up · \d+ ms · Qwen3-8B · SGLang", box.detail)
     assert box.about[0] == "box serves Qwen/Qwen3-8B."
     assert "It has no limit for the thinking, which ends when the model ends it." in box.about
-    assert (down.is_up, down.detail) == (False, "down")
+    assert (down.is_reachable, down.detail) == (False, "down")
     assert "Nothing answers at" in down.about[0]
     assert "The environment has no NONE_HERE" in keyless.about[0]
     assert "line 9: “servers.wrong.ulr” is unknown" in wrong.about[0]

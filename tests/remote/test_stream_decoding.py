@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3_chat.engine.remote.characters import WholeCharacters
-from qwen3_chat.engine.remote.stream_decoding import DONE, BodyDecoder, SseReader
+from qwen3_chat.engine.remote.reply_reader import SurrogateJoiner
+from qwen3_chat.engine.remote.stream_decoding import DONE_MARKER, BodyDecoder, SseDecoder
 
 EVENTS = {
     "one event": ("data: a\n\n", ["a"]),
@@ -29,7 +29,7 @@ EVENTS = {
 @pytest.mark.parametrize(("text", "expected"), EVENTS.values(), ids=EVENTS)
 def test_events_come_out_the_same_however_they_are_cut(text: str, expected: list[str]) -> None:
     for size in range(1, len(text) + 1):
-        reader = SseReader()
+        reader = SseDecoder()
         found = [data for at in range(0, len(text), size) for data in reader.feed(text[at : at + size])]
         assert found + reader.flush() == expected
 
@@ -37,7 +37,7 @@ def test_events_come_out_the_same_however_they_are_cut(text: str, expected: list
 A, B = {"a": "草莓"}, {"b": 1}
 LINE_A, LINE_B = json.dumps(A, ensure_ascii=False), json.dumps(B)
 BODIES = {
-    "events": (f"data: {LINE_A}\n\ndata: {LINE_B}\n\ndata: [DONE]\n\n", [A, B, DONE]),
+    "events": (f"data: {LINE_A}\n\ndata: {LINE_B}\n\ndata: [DONE]\n\n", [A, B, DONE_MARKER]),
     "events that begin with a comment": (f": hello\n\ndata: {LINE_A}\n\n", [A]),
     "events after a byte order mark": (f"\ufeff\ndata: {LINE_A}\n\n", [A]),
     "events without empty lines between them": (f"data: {LINE_A}\ndata: {LINE_B}\n\n", [A, B]),
@@ -63,14 +63,14 @@ def test_a_body_is_told_by_how_it_begins_however_it_is_cut(text: str, expected: 
 def test_a_body_that_is_no_reply_is_kept_for_the_sentence(page: str) -> None:
     decoder = BodyDecoder()
     assert decoder.feed(page.encode()) + decoder.flush() == []
-    assert decoder.strange == page
+    assert decoder.unrecognised_start == page
 
 
 def test_a_broken_event_is_counted_and_the_others_stay() -> None:
     decoder = BodyDecoder()
     values = decoder.feed(b'data: {"a"\n\ndata: {"b": 1}\n\ndata: ' + b"[" * 100_000 + b"\n\n")
     assert values + decoder.flush() == [{"b": 1}]
-    assert decoder.damaged == 2
+    assert decoder.n_damaged == 2
 
 
 def test_bytes_that_are_no_utf_8_cost_only_themselves() -> None:
@@ -89,11 +89,11 @@ def test_no_bytes_are_too_odd(data: bytes, size: int) -> None:
 @given(st.text(st.characters(codec="utf-16-le") | st.sampled_from("🍓草")), st.integers(1, 3))
 def test_characters_in_halves_are_joined(text: str, size: int) -> None:
     halves = "".join(chr(unit) for unit in memoryview(text.encode("utf-16-le")).cast("H"))
-    characters = WholeCharacters()
+    characters = SurrogateJoiner()
     pieces = [characters.feed(halves[at : at + size]) for at in range(0, len(halves), size)]
     assert "".join(pieces) + characters.flush() == text
 
 
 def test_half_a_character_alone_becomes_a_replacement_character() -> None:
-    characters = WholeCharacters()
+    characters = SurrogateJoiner()
     assert characters.feed("a\ude00b\ud83d") + characters.flush() == "a\ufffdb\ufffd"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.config import load_settings
+from qwen3_chat.config import read_settings
 from qwen3_chat.errors import ConfigError
-from qwen3_chat.servers import KeySource, Profiles, Secret, ServerKind, read_profiles
+from qwen3_chat.servers import SecretReference, SecretSource, ServerKind, ServerProfiles, read_profiles
 
 EVERYTHING = """\
 theme = "qwen-light"
@@ -32,12 +32,12 @@ url = "localhost:8080"
 """
 
 
-def profiles_of(folder: Path, text: str) -> Profiles:
+def profiles_of(folder: Path, text: str) -> ServerProfiles:
     file = folder / "config.toml"
     file.write_text(text, encoding="utf-8")
-    loaded = load_settings(file)
+    loaded = read_settings(file)
     assert loaded.problems == ()
-    return read_profiles(loaded.settings.servers, loaded.problem)
+    return read_profiles(loaded.settings.servers, loaded.make_error)
 
 
 def test_every_entry_of_a_server_is_read(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_every_entry_of_a_server_is_read(tmp_path: Path) -> None:
         "Qwen3-235B-A22B",
         ServerKind.VLLM,
     )
-    assert box.key == Secret(KeySource.KEYRING, "gpu-box")
+    assert box.key == SecretReference(SecretSource.KEYRING, "gpu-box")
     assert str(box.key) == "keyring:gpu-box"
-    assert box.headers == {"X-Team": "blue", "X-Api-Key": Secret(KeySource.ENV, "TEAM_KEY")}
-    assert (box.n_ctx, box.verifies, box.fallback) == (131072, False, "laptop")
+    assert box.headers == {"X-Team": "blue", "X-Api-Key": SecretReference(SecretSource.ENV, "TEAM_KEY")}
+    assert (box.n_ctx, box.verifies_certificate, box.fallback) == (131072, False, "laptop")
     assert (box.ca_file, box.client_certificate) == (Path("/etc/ssl/team.pem"), Path("/etc/ssl/me.pem"))
     assert profiles.get("elsewhere") is None
 
@@ -108,7 +108,7 @@ def test_fallbacks_that_go_round_in_a_ring_are_refused(tmp_path: Path) -> None:
 def test_a_server_that_is_no_table_is_told(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[servers]\nbox = "http://box"\n', encoding="utf-8")
-    (problem,) = load_settings(file).problems
+    (problem,) = read_settings(file).problems
     assert "line 2: “servers.box” does not fit" in str(problem)
 
 
@@ -124,5 +124,5 @@ def test_a_server_that_is_no_table_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_reference_says_where_a_secret_is(text: str, expected: str | None) -> None:
-    secret = Secret.parse(text)
+    secret = SecretReference.parse(text)
     assert (None if secret is None else str(secret)) == expected

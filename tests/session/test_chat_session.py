@@ -11,23 +11,23 @@ from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, ReasoningDelta
 from qwen3_chat.session import ChatSession, ReplyStarted, ReplyStored, SessionEvent, TurnOptions, UserStored
 from qwen3_chat.session.chat_tree import ChatTree
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import ChatOptions
-from tests.conftest import PATIENCE_S
+from tests.conftest import WAIT_LIMIT_S
 from tests.fakes import REPLY, FakeEngine, finished
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "chats.db")
+async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
+    store = await ChatStore.open(tmp_path / "chats.db")
     yield store
     await store.close()
 
 
 def session_with(
-    store: Store, engine: FakeEngine, system: str = "", options: TurnOptions | None = None
+    store: ChatStore, engine: FakeEngine, system: str = "", options: TurnOptions | None = None
 ) -> ChatSession:
     return ChatSession(engine, store, draw_seed=lambda: 42, clock=lambda: 0.0, system=system, options=options)
 
@@ -37,7 +37,7 @@ async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEven
         return [event async for event in events]
 
 
-async def test_the_users_message_is_stored_before_anything_else_happens(store: Store) -> None:
+async def test_the_users_message_is_stored_before_anything_else_happens(store: ChatStore) -> None:
     session = session_with(store, FakeEngine())
     async with aclosing(session.send("Hello")) as events:
         first = await anext(events)
@@ -45,7 +45,7 @@ async def test_the_users_message_is_stored_before_anything_else_happens(store: S
         assert [m.message.content for m in await store.branch(first.message.chat_id)] == ["Hello"]
 
 
-async def test_a_turn_stores_question_reply_and_how_it_came_about(store: Store) -> None:
+async def test_a_turn_stores_question_reply_and_how_it_came_about(store: ChatStore) -> None:
     session = session_with(store, FakeEngine())
     events = await all_of(session.send("How many?"))
     assert [type(event) for event in events][:2] == [UserStored, ReplyStarted]
@@ -60,7 +60,7 @@ async def test_a_turn_stores_question_reply_and_how_it_came_about(store: Store) 
     assert session.chat.title == "How many?"
 
 
-async def test_the_next_turn_remembers_the_last_one(store: Store) -> None:
+async def test_the_next_turn_remembers_the_last_one(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine, system="Be brief.")
     await all_of(session.send("First"))
@@ -74,10 +74,10 @@ async def test_the_next_turn_remembers_the_last_one(store: Store) -> None:
     ]
 
 
-async def test_a_chat_is_resumed_with_its_toggle(store: Store) -> None:
+async def test_a_chat_is_resumed_with_its_toggle(store: ChatStore) -> None:
     first = session_with(store, FakeEngine())
     await all_of(first.send("One"))
-    await first.set_toggle(NO_THINK)
+    await first.set_mode_override(NO_THINK)
     assert first.chat is not None
     engine = FakeEngine()
     second = session_with(store, engine)
@@ -88,7 +88,7 @@ async def test_a_chat_is_resumed_with_its_toggle(store: Store) -> None:
     assert engine.requests[0].messages[-1].mode_tag is NO_THINK
 
 
-async def test_a_typed_tag_moves_the_toggle_and_is_not_appended_again(store: Store) -> None:
+async def test_a_typed_tag_moves_the_toggle_and_is_not_appended_again(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("One /no_think"))
@@ -100,7 +100,7 @@ async def test_a_typed_tag_moves_the_toggle_and_is_not_appended_again(store: Sto
     assert engine.requests[1].messages[-1].mode_tag is None
 
 
-async def test_a_reply_that_is_abandoned_is_stored_as_far_as_it_came(store: Store) -> None:
+async def test_a_reply_that_is_abandoned_is_stored_as_far_as_it_came(store: ChatStore) -> None:
     never = asyncio.Event()
     session = session_with(store, FakeEngine([ReasoningDelta("Hm"), AnswerDelta("Half"), never]))
     async with aclosing(session.send("Go")) as events:
@@ -113,7 +113,7 @@ async def test_a_reply_that_is_abandoned_is_stored_as_far_as_it_came(store: Stor
     assert reply.meta.stop_reason is StopReason.CANCELLED
 
 
-async def test_a_cancelled_task_still_stores_what_arrived(store: Store) -> None:
+async def test_a_cancelled_task_still_stores_what_arrived(store: ChatStore) -> None:
     never = asyncio.Event()
     arrived = asyncio.Event()
     session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
@@ -133,11 +133,11 @@ async def test_a_cancelled_task_still_stores_what_arrived(store: Store) -> None:
     assert (await store.branch(session.chat.id))[-1].message.content == "Half"
 
 
-async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store: Store) -> None:
+async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store: ChatStore) -> None:
     never = asyncio.Event()
     session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
     other = asyncio.create_task(all_of(session.send("Go")))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_LIMIT_S):
         while session.chat is None or not any(  # noqa: ASYNC110 - the store tells nobody
             m.message.content == "Half" for m in await store.branch(session.chat.id)
         ):
@@ -147,7 +147,7 @@ async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store:
         await other
 
 
-async def test_an_engine_that_fails_keeps_what_arrived_and_the_next_turn_works(store: Store) -> None:
+async def test_an_engine_that_fails_keeps_what_arrived_and_the_next_turn_works(store: ChatStore) -> None:
     died = EngineFailed("engine.killed")
     engine = FakeEngine([AnswerDelta("Half"), died], REPLY)
     session = session_with(store, engine)
@@ -159,7 +159,7 @@ async def test_an_engine_that_fails_keeps_what_arrived_and_the_next_turn_works(s
     assert session.messages[-1].message.content == "It is 3."
 
 
-async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(store: Store) -> None:
+async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(store: ChatStore) -> None:
     engine = FakeEngine(loading=[EngineFailed("engine.killed")])
     session = session_with(store, engine)
     events = await all_of(session.send("Go"))
@@ -168,18 +168,18 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(s
     assert [m.message.content for m in await store.branch(session.messages[0].chat_id)] == ["Go"]
 
 
-async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: Store) -> None:
+async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: ChatStore) -> None:
     engine = FakeEngine(REPLY, [AnswerDelta("Other"), finished()])
     session = session_with(store, engine)
     await all_of(session.send("Go"))
     first = session.messages[-1]
-    await all_of(session.answer_again())
+    await all_of(session.regenerate())
     second = session.messages[-1]
     assert (first.parent_id, second.message.content) == (second.parent_id, "Other")
     assert [m.id for m in await store.siblings(second.id)] == [first.id, second.id]
 
 
-async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_kept(store: Store) -> None:
+async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_kept(store: ChatStore) -> None:
     session = session_with(store, FakeEngine(tokens_per_message=2000))
     events = await all_of(session.send("Long"))
     assert isinstance(events[-1], EngineFailed)
@@ -188,17 +188,17 @@ async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_k
 
 
 @pytest.mark.parametrize("mode", [THINK, NO_THINK])
-async def test_each_mode_is_sampled_as_qwen_recommends(store: Store, mode: ThinkingMode) -> None:
+async def test_each_mode_is_sampled_as_qwen_recommends(store: ChatStore, mode: ThinkingMode) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
-    await session.set_toggle(mode)
+    await session.set_mode_override(mode)
     await all_of(session.send("Go"))
     sampling = engine.requests[0].sampling
     expected = (0.6, 0.95, 20, 0.0) if mode is THINK else (0.7, 0.8, 20, 0.0)
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == expected
 
 
-async def test_options_of_the_turn_win_over_the_presets(store: Store) -> None:
+async def test_options_of_the_turn_win_over_the_presets(store: ChatStore) -> None:
     engine = FakeEngine()
     options = TurnOptions(temperature=0.1, presence_penalty=1.5, seed=9, max_tokens=5, thinking_budget=0)
     await all_of(session_with(store, engine, options=options).send("Go"))
@@ -207,19 +207,19 @@ async def test_options_of_the_turn_win_over_the_presets(store: Store) -> None:
     assert (request.seed, request.max_tokens, request.thinking_budget) == (9, 5, 0)
 
 
-async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(store: Store) -> None:
+async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("Go"))
     asked = session.messages[0]
-    await session.set_toggle(NO_THINK)
-    await all_of(session.answer_again())
+    await session.set_mode_override(NO_THINK)
+    await all_of(session.regenerate())
     assert engine.requests[1].mode is NO_THINK
     assert engine.requests[1].messages[-1].sent_content == "Go /no_think"
     assert [m.message.mode_tag for m in await store.siblings(asked.id)] == [None, NO_THINK]
 
 
-async def test_replies_are_sent_with_the_ids_they_were_sampled_as(store: Store) -> None:
+async def test_replies_are_sent_with_the_ids_they_were_sampled_as(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine, system="Be brief.")
     await all_of(session.send("First"))
@@ -231,7 +231,7 @@ async def test_replies_are_sent_with_the_ids_they_were_sampled_as(store: Store) 
 STOPPED: list[EngineEvent] = [ReasoningDelta("Let me", 3), finished(StopReason.CANCELLED)]
 
 
-async def test_a_stopped_reply_is_continued_in_its_place(store: Store) -> None:
+async def test_a_stopped_reply_is_continued_in_its_place(store: ChatStore) -> None:
     engine = FakeEngine(STOPPED, REPLY)
     session = session_with(store, engine, system="Be brief.")
     await all_of(session.send("Go"))
@@ -260,7 +260,7 @@ async def test_a_stopped_reply_is_continued_in_its_place(store: Store) -> None:
 
 
 @pytest.mark.parametrize("reason", StopReason)
-async def test_only_what_was_stopped_is_continued(store: Store, reason: StopReason) -> None:
+async def test_only_what_was_stopped_is_continued(store: ChatStore, reason: StopReason) -> None:
     session = session_with(store, FakeEngine([AnswerDelta("Half"), finished(reason)]))
     assert not session.can_continue
     assert await all_of(session.continue_reply()) == []
@@ -273,7 +273,9 @@ async def test_only_what_was_stopped_is_continued(store: Store, reason: StopReas
     [[EngineFailed("engine.killed")], [AnswerDelta("Ha"), EngineFailed("engine.killed")]],
     ids=["at once", "while the beginning came again"],
 )
-async def test_a_continued_reply_never_loses_what_was_there(store: Store, second: list[EngineEvent]) -> None:
+async def test_a_continued_reply_never_loses_what_was_there(
+    store: ChatStore, second: list[EngineEvent]
+) -> None:
     session = session_with(store, FakeEngine([AnswerDelta("Half"), finished(StopReason.MAX_TOKENS)], second))
     await all_of(session.send("Go"))
     before = session.messages[-1]
@@ -283,7 +285,7 @@ async def test_a_continued_reply_never_loses_what_was_there(store: Store, second
     assert session.can_continue
 
 
-async def test_a_continued_reply_that_is_abandoned_keeps_what_came_on_top(store: Store) -> None:
+async def test_a_continued_reply_that_is_abandoned_keeps_what_came_on_top(store: ChatStore) -> None:
     never = asyncio.Event()
     session = session_with(
         store,
@@ -298,24 +300,28 @@ async def test_a_continued_reply_that_is_abandoned_keeps_what_came_on_top(store:
     assert session.messages[-1].stop_reason is StopReason.CANCELLED
 
 
-async def test_what_is_chosen_while_the_chat_is_being_stored_is_stored_with_it(store: Store) -> None:
+async def test_what_is_chosen_while_the_chat_is_being_stored_is_stored_with_it(store: ChatStore) -> None:
     session = session_with(store, FakeEngine())
     turn = asyncio.create_task(all_of(session.send("Go")))
     await asyncio.sleep(0)  # the turn waits for the store
     assert session.chat is None
     await asyncio.gather(
-        session.set_toggle(NO_THINK),
+        session.set_mode_override(NO_THINK),
         session.set_system("Be brief."),
         session.set_chat_options(ChatOptions(temperature=0.5)),
     )
     await turn
     assert session.chat_id is not None
     chat = await store.chat(session.chat_id)
-    assert (chat.toggle, chat.system, chat.options.temperature) == (NO_THINK, "Be brief.", 0.5)
-    assert (session.toggle, session.system, session.chat_options) == (NO_THINK, "Be brief.", chat.options)
+    assert (chat.mode_override, chat.system, chat.options.temperature) == (NO_THINK, "Be brief.", 0.5)
+    assert (session.mode_override, session.system, session.chat_options) == (
+        NO_THINK,
+        "Be brief.",
+        chat.options,
+    )
 
 
-async def test_a_chat_that_is_left_while_it_is_read_anew_stays_left(store: Store) -> None:
+async def test_a_chat_that_is_left_while_it_is_read_anew_stays_left(store: ChatStore) -> None:
     session = session_with(store, FakeEngine())
     await all_of(session.send("Go"))
     reading = asyncio.create_task(session.reread_chat())
@@ -326,15 +332,15 @@ async def test_a_chat_that_is_left_while_it_is_read_anew_stays_left(store: Store
     assert (session.chat, session.messages, session.system) == (None, (), "")
 
 
-async def test_a_toggle_during_an_answer_in_another_mode_stays(store: Store) -> None:
+async def test_a_toggle_during_an_answer_in_another_mode_stays(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("Go"))
     asked = session.messages[0]
-    async with aclosing(ChatTree(session, store).answer_instead(asked.id, NO_THINK)) as events:
+    async with aclosing(ChatTree(session, store).regenerate_at(asked.id, NO_THINK)) as events:
         async for event in events:
             if isinstance(event, ReplyStarted):
-                await session.set_toggle(THINK)
+                await session.set_mode_override(THINK)
     assert engine.requests[1].mode is NO_THINK
-    assert session.toggle is THINK
-    assert (await store.chat(asked.chat_id)).toggle is THINK
+    assert session.mode_override is THINK
+    assert (await store.chat(asked.chat_id)).mode_override is THINK

@@ -10,20 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.context_plan import ContextPolicy, turn_reserve_tokens
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice
-from qwen3_chat.prompt import ContextPolicy, turn_reserve_tokens
-from qwen3_chat.request import ChatRequest, Measure
+from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
-    LeftOut,
+    MessagesDropped,
     ReplyStarted,
     SessionEvent,
     Summarising,
     TurnOptions,
 )
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from tests.fakes import MODEL, FakeEngine, finished
 
 ASK, DROP, SUMMARISE, ENLARGE = ContextPolicy
@@ -36,10 +36,10 @@ SUMMARY = "They spoke of 99 things."
 class CharacterEngine(FakeEngine):
     """Counts a token for each character, as many for each header; answers in 40, sums up in a sentence."""
 
-    async def measure(self, request: ChatRequest) -> Measure:
+    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         counts = tuple(len(message.sent_content) + HEADER_TOKENS for message in request.messages)
         prefix = len(request.prefix.content) if request.prefix else 0
-        return Measure(counts, sum(counts) + REPLY_HEADER_TOKENS + prefix, exact=True)
+        return TokenCounts(counts, sum(counts) + REPLY_HEADER_TOKENS + prefix, exact=True)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         self.requests.append(request)
@@ -49,13 +49,15 @@ class CharacterEngine(FakeEngine):
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "chats.db")
+async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
+    store = await ChatStore.open(tmp_path / "chats.db")
     yield store
     await store.close()
 
 
-def session_of(store: Store, engine: Engine, policy: ContextPolicy, system: str = "Be brief.") -> ChatSession:
+def session_of(
+    store: ChatStore, engine: Engine, policy: ContextPolicy, system: str = "Be brief."
+) -> ChatSession:
     options = TurnOptions(context_policy=policy)
     return ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0, system=system, options=options)
 
@@ -121,12 +123,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: Store, case: Case) -> None:
+async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: ChatStore, case: Case) -> None:
     engine = CharacterEngine()
-    engine.most_n_ctx = 2000
+    engine.max_n_ctx = 2000
     session = session_of(store, engine, case.policy)
     events = await asked(session, *LONG_CHAT)
-    told = [event for event in events if isinstance(event, LeftOut)]
+    told = [event for event in events if isinstance(event, MessagesDropped)]
     if case.sent is None:
         assert len(engine.requests) == 4
         assert events[-1] == ContextExceeded(WHOLE, RESERVE, N_CTX, to_leave_out=4, larger_n_ctx=2000)
@@ -136,31 +138,31 @@ async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: Store, cas
         return
     sent = engine.requests[-1]
     assert contents(sent.messages) == case.sent
-    assert (await engine.measure(sent)).total == case.prompt_tokens <= case.n_ctx - RESERVE
+    assert (await engine.count_tokens(sent)).total == case.prompt_tokens <= case.n_ctx - RESERVE
     assert engine.model is not None
     assert engine.model.n_ctx == case.n_ctx
     assert (session.messages[-1].meta.left_out or 0) == case.left_out
     if case.left_out:
         ids = tuple(message.id for message in session.messages[: case.left_out])
-        assert told == [LeftOut(ids, case.prompt_tokens, RESERVE, N_CTX, case.summary, is_new=True)]
+        assert told == [MessagesDropped(ids, case.prompt_tokens, RESERVE, N_CTX, case.summary, is_new=True)]
     else:
         assert told == []
         assert Notice("session.enlarged", {"n_ctx": case.n_ctx}) in events
 
 
-async def test_what_was_left_out_stays_so_until_more_has_to_go(store: Store) -> None:
+async def test_what_was_left_out_stays_so_until_more_has_to_go(store: ChatStore) -> None:
     engine = CharacterEngine()
     session = session_of(store, engine, DROP)
     await asked(session, *LONG_CHAT)
     events = await asked(session, "Short.")
-    told = next(event for event in events if isinstance(event, LeftOut))
+    told = next(event for event in events if isinstance(event, MessagesDropped))
     assert (len(told.ids), told.is_new) == (4, False)
     events = await asked(session, "c" * 300)
-    told = next(event for event in events if isinstance(event, LeftOut))
+    told = next(event for event in events if isinstance(event, MessagesDropped))
     assert (len(told.ids) > 4, told.is_new) == (True, True)
 
 
-async def test_a_summary_is_kept_with_the_chat_and_used_again(store: Store) -> None:
+async def test_a_summary_is_kept_with_the_chat_and_used_again(store: ChatStore) -> None:
     engine = CharacterEngine()
     session = session_of(store, engine, SUMMARISE)
     events = await asked(session, *LONG_CHAT)
@@ -172,11 +174,11 @@ async def test_a_summary_is_kept_with_the_chat_and_used_again(store: Store) -> N
     events = await asked(again, "Short.")
     assert len(later.requests) == 1
     assert SUMMARY in later.requests[0].messages[0].content
-    told = next(event for event in events if isinstance(event, LeftOut))
+    told = next(event for event in events if isinstance(event, MessagesDropped))
     assert (len(told.ids), told.summary, told.is_new) == (4, SUMMARY, False)
 
 
-async def test_a_second_summary_tells_of_the_first(store: Store) -> None:
+async def test_a_second_summary_tells_of_the_first(store: ChatStore) -> None:
     engine = CharacterEngine()
     session = session_of(store, engine, SUMMARISE)
     await asked(session, *LONG_CHAT, *LONG_CHAT)
@@ -186,7 +188,7 @@ async def test_a_second_summary_tells_of_the_first(store: Store) -> None:
     assert engine.requests[-1].messages[0].content.count(SUMMARY) == 1
 
 
-async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: Store) -> None:
+async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: ChatStore) -> None:
     class Stopped(CharacterEngine):
         async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
             if "Summarise" in request.messages[-1].content:
@@ -202,12 +204,12 @@ async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: Stor
     assert session.messages[-1].message.role is Role.USER
 
 
-async def test_what_was_chosen_when_asked_holds_in_the_chat(store: Store) -> None:
+async def test_what_was_chosen_when_asked_holds_in_the_chat(store: ChatStore) -> None:
     engine = CharacterEngine()
     session = session_of(store, engine, ASK)
     assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
     assert session.messages[-1].message.role is Role.USER
-    await all_of(session.answer_again(DROP))
+    await all_of(session.regenerate(DROP))
     assert session.messages[-1].meta.left_out == 4
     await asked(session, "Short.")
     assert session.messages[-1].meta.left_out == 4
@@ -215,7 +217,7 @@ async def test_what_was_chosen_when_asked_holds_in_the_chat(store: Store) -> Non
     assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
 
 
-async def test_where_the_context_can_not_grow_the_user_is_asked(store: Store) -> None:
+async def test_where_the_context_can_not_grow_the_user_is_asked(store: ChatStore) -> None:
     engine = CharacterEngine()
     events = await asked(session_of(store, engine, ENLARGE), *LONG_CHAT)
     assert Notice("session.not_enlarged", {"n_ctx": N_CTX}) in events
@@ -223,13 +225,13 @@ async def test_where_the_context_can_not_grow_the_user_is_asked(store: Store) ->
     assert events[-1].policies == (DROP, SUMMARISE)
 
 
-async def test_a_larger_context_takes_back_what_was_left_out(store: Store) -> None:
+async def test_a_larger_context_takes_back_what_was_left_out(store: ChatStore) -> None:
     engine = CharacterEngine()
     session = session_of(store, engine, DROP)
     await asked(session, *LONG_CHAT)
     engine.model = replace(MODEL, n_ctx=4000)
     events = await asked(session, "Short.")
-    told = next(event for event in events if isinstance(event, LeftOut))
+    told = next(event for event in events if isinstance(event, MessagesDropped))
     assert (told.ids, told.is_new) == ((), True)
     assert session.messages[-1].meta.left_out is None
 
@@ -240,10 +242,10 @@ sizes = st.lists(st.integers(1, 400), min_size=1, max_size=8)
 @given(sizes=sizes, policy=st.sampled_from(ContextPolicy), most=st.sampled_from([None, 1500, 9000]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
-    store: Store, sizes: list[int], policy: ContextPolicy, most: int | None
+    store: ChatStore, sizes: list[int], policy: ContextPolicy, most: int | None
 ) -> None:
     engine = CharacterEngine()
-    engine.most_n_ctx = most
+    engine.max_n_ctx = most
     session = session_of(store, engine, policy)
     for size in sizes:
         before = len(engine.requests)
@@ -251,14 +253,14 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
         assert engine.model is not None
         n_ctx = engine.model.n_ctx
         for request in engine.requests[before:]:
-            assert (await engine.measure(request)).total <= n_ctx
+            assert (await engine.count_tokens(request)).total <= n_ctx
         started = any(isinstance(event, ReplyStarted) for event in events)
         assert started is not any(isinstance(event, ContextExceeded | EngineFailed) for event in events)
         if not started:
             return
         sent = engine.requests[-1]
-        assert (await engine.measure(sent)).total + turn_reserve_tokens(n_ctx, sent.mode) <= n_ctx
-        told = [event for event in events if isinstance(event, LeftOut)]
+        assert (await engine.count_tokens(sent)).total + turn_reserve_tokens(n_ctx, sent.mode) <= n_ctx
+        told = [event for event in events if isinstance(event, MessagesDropped)]
         not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
         assert not_sent == (len(told[-1].ids) if told else 0)
         assert not_sent == 0 or policy in (DROP, SUMMARISE)
@@ -268,6 +270,6 @@ def test_an_estimate_is_shown_as_one() -> None:
     exact, estimate = (ContextExceeded(12_345, 500, 8192, is_exact=exact) for exact in (True, False))
     assert " 12,345 " in exact.text
     assert " ≈12,345 " in estimate.text
-    told = LeftOut((1, 2), 700, 100, 1000, summary=SUMMARY, is_exact=False)
+    told = MessagesDropped((1, 2), 700, 100, 1000, summary=SUMMARY, is_exact=False)
     assert "≈700" in told.text
     assert told.text.endswith(f"\n\n{SUMMARY}")

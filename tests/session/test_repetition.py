@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
-from qwen3_chat.session.repetition import RepetitionWatch
+from qwen3_chat.session.repetition import RepetitionDetector
 
 LOOP = "Wait, let me check that again: the user wants the sum, so I have to add both numbers first. "
 CHINESE_LOOP = "等等，让我再检查一遍：用户想要的是总和，所以我得先把两个数相加。"
@@ -32,11 +32,11 @@ CASES = {
 
 def first_notice(pieces: Sequence[str]) -> int | None:
     """After how many characters it is told, if ever."""
-    watch, length = RepetitionWatch(), 0
+    watch, length = RepetitionDetector(), 0
     told = []
     for piece in pieces:
         length += len(piece)
-        if watch.notices(ReasoningDelta(piece)):
+        if watch.feed(ReasoningDelta(piece)):
             told.append(length)
     assert len(told) <= 1
     return told[0] if told else None
@@ -56,8 +56,8 @@ def test_a_loop_is_told_within_a_few_rounds() -> None:
 
 
 def test_an_answer_that_repeats_itself_is_left_alone() -> None:
-    watch = RepetitionWatch()
-    assert not any(watch.notices(AnswerDelta(LOOP)) for _ in range(20))
+    watch = RepetitionDetector()
+    assert not any(watch.feed(AnswerDelta(LOOP)) for _ in range(20))
 
 
 @given(cuts=st.lists(st.integers(1, 40), min_size=1, max_size=30))

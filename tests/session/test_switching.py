@@ -8,25 +8,25 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qwen3_chat.catalog import Thinking, thinking_of
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine import Engine
-from qwen3_chat.engine.local import LocalEngine
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import EngineFailed, LoadProgressed, Notice
+from qwen3_chat.models.catalog import ThinkingSupport, thinking_support
 from qwen3_chat.request import LoadSettings
-from qwen3_chat.session import ChatSession, SessionEvent, use_engine
-from qwen3_chat.store import Store
+from qwen3_chat.session import ChatSession, SessionEvent, switch_engine
+from qwen3_chat.store import ChatStore
 from tests.fakes import MODEL, FakeEngine
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "chats.db")
+async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
+    store = await ChatStore.open(tmp_path / "chats.db")
     yield store
     await store.close()
 
 
-def session_with(store: Store, engine: Engine) -> ChatSession:
+def session_with(store: ChatStore, engine: Engine) -> ChatSession:
     return ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
 
 
@@ -42,7 +42,7 @@ def named(name: str) -> FakeEngine:
 
 
 async def test_the_old_process_is_gone_before_the_new_model_loads(
-    store: Store, demo_gguf: Path, tmp_path: Path
+    store: ChatStore, demo_gguf: Path, tmp_path: Path
 ) -> None:
     settings = LoadSettings(str(demo_gguf), n_ctx=2048)
     old, new = (LocalEngine(settings, tmp_path / f"{name}.log") for name in ("old", "new"))
@@ -52,7 +52,7 @@ async def test_the_old_process_is_gone_before_the_new_model_loads(
         old_pid = old.pid
         assert old_pid is not None
         alive_while_loading = []
-        async with aclosing(use_engine(session, new)) as events:
+        async with aclosing(switch_engine(session, new)) as events:
             async for event in events:
                 if isinstance(event, LoadProgressed):
                     alive_while_loading.append(psutil.pid_exists(old_pid))
@@ -68,32 +68,32 @@ async def test_the_old_process_is_gone_before_the_new_model_loads(
         await new.close()
 
 
-async def test_each_reply_remembers_its_model(store: Store) -> None:
+async def test_each_reply_remembers_its_model(store: ChatStore) -> None:
     session = session_with(store, named("8B"))
     await all_of(session.send("One"))
-    await all_of(use_engine(session, named("4B")))
+    await all_of(switch_engine(session, named("4B")))
     await all_of(session.send("Two"))
     assert session.chat is not None
     replies = (await store.branch(session.chat.id))[1::2]
     assert [reply.meta.model for reply in replies] == ["8B", "4B"]
 
 
-async def test_ids_go_only_to_the_model_that_sampled_them(store: Store) -> None:
+async def test_ids_go_only_to_the_model_that_sampled_them(store: ChatStore) -> None:
     session = session_with(store, named("8B"))
     await all_of(session.send("One"))
     other = named("4B")
-    await all_of(use_engine(session, other))
+    await all_of(switch_engine(session, other))
     await all_of(session.send("Two"))
     await all_of(session.send("Three"))
     of_8b, of_4b = other.requests[1].messages[1], other.requests[1].messages[3]
     assert (of_8b.token_ids, of_4b.token_ids) == ((), (3,))
 
 
-async def test_a_model_that_can_not_be_loaded_leaves_the_earlier_one_in_use(store: Store) -> None:
+async def test_a_model_that_can_not_be_loaded_leaves_the_earlier_one_in_use(store: ChatStore) -> None:
     earlier = named("8B")
     session = session_with(store, earlier)
     broken = FakeEngine(loading=[EngineFailed("engine.no_model")])
-    events = await all_of(use_engine(session, broken))
+    events = await all_of(switch_engine(session, broken))
     assert session.engine is earlier
     assert [event.key for event in events if isinstance(event, Notice)] == [
         "engine.no_model",
@@ -104,14 +104,14 @@ async def test_a_model_that_can_not_be_loaded_leaves_the_earlier_one_in_use(stor
 @pytest.mark.parametrize(
     ("name", "thinking"),
     [
-        ("Qwen3 4B Instruct 2507", Thinking.NEVER),
-        ("30B-A3B-Thinking-2507", Thinking.ALWAYS),
-        ("My-Qwen3-4b-thinking-2507-tuned", Thinking.ALWAYS),
-        ("Qwen3-8B", Thinking.SWITCHABLE),
+        ("Qwen3 4B Instruct 2507", ThinkingSupport.NEVER),
+        ("30B-A3B-Thinking-2507", ThinkingSupport.ALWAYS),
+        ("My-Qwen3-4b-thinking-2507-tuned", ThinkingSupport.ALWAYS),
+        ("Qwen3-8B", ThinkingSupport.SWITCHABLE),
     ],
 )
-def test_a_name_tells_whether_thinking_can_be_switched(name: str, thinking: Thinking) -> None:
-    assert thinking_of(name) is thinking
+def test_a_name_tells_whether_thinking_can_be_switched(name: str, thinking: ThinkingSupport) -> None:
+    assert thinking_support(name) is thinking
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_a_name_tells_whether_thinking_can_be_switched(name: str, thinking: Thin
     [("4B-Thinking-2507", ThinkingMode.THINK), ("4B-Instruct-2507", ThinkingMode.NO_THINK)],
 )
 async def test_a_model_whose_thinking_is_fixed_gets_no_tags(
-    store: Store, name: str, mode: ThinkingMode
+    store: ChatStore, name: str, mode: ThinkingMode
 ) -> None:
     engine = named(name)
     session = session_with(store, engine)
-    await session.set_toggle(mode.other)
+    await session.set_mode_override(mode.other)
     await all_of(session.send("One"))
     assert engine.requests[0].mode is mode
     assert engine.requests[0].messages[0].mode_tag is None
-    await all_of(use_engine(session, named("8B")))
+    await all_of(switch_engine(session, named("8B")))
     assert session.mode is mode.other  # what was chosen by key holds again

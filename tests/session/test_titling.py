@@ -8,8 +8,8 @@ from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.session import ChatSession
-from qwen3_chat.session.titling import needs_title, sound_title, title_by_model
-from qwen3_chat.store import Store
+from qwen3_chat.session.title_generation import generate_title, needs_title, parse_title
+from qwen3_chat.store import ChatStore
 from tests.fakes import REPLY, FakeEngine, Step, finished
 
 
@@ -39,18 +39,18 @@ from tests.fakes import REPLY, FakeEngine, Step, finished
     ],
 )
 def test_a_title_is_one_short_line_without_markup(answer: str, title: str | None) -> None:
-    assert sound_title(answer) == title
+    assert parse_title(answer) == title
 
 
 async def asked(folder: Path, text: str, *naming: Step) -> tuple[FakeEngine, str | None, bool]:
     """Take a turn, then have the chat named."""
-    store = await Store.open(folder / "chats.db")
+    store = await ChatStore.open(folder / "chats.db")
     engine = FakeEngine(REPLY, naming)
     session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
     async for _ in session.send(text):
         pass
     needs = needs_title(session)
-    title = await title_by_model(session)
+    title = await generate_title(session)
     assert len(await store.branch(1)) == 2
     await store.close()
     return engine, title, needs

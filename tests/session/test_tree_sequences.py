@@ -12,7 +12,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.chat_tree import ChatTree
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import Deletion
 from tests.fakes import FakeEngine, Step, finished
 
@@ -95,8 +95,8 @@ SEQUENCES = [
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "chats.db")
+async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
+    store = await ChatStore.open(tmp_path / "chats.db")
     yield store
     await store.close()
 
@@ -122,7 +122,7 @@ class Teller(FakeEngine):
 class Actor:
     """Takes the steps of a sequence."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ChatStore) -> None:
         self.store, self.engine = store, Teller()
         self.deletions: list[Deletion] = []
         self.begin()
@@ -147,12 +147,12 @@ class Actor:
                 await drained(self.session.continue_reply())
             case "again":
                 self.engine.next()
-                await drained(self.tree.answer_instead(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(place)]))
             case "other":
                 self.engine.next()
                 modes = [m.meta.mode for m in self.session.messages[int(place) :] if m.meta.mode]
                 other = (modes or [ThinkingMode.THINK])[0].other
-                await drained(self.tree.answer_instead(ids[int(place)], other))
+                await drained(self.tree.regenerate_at(ids[int(place)], other))
             case "fail":
                 self.engine.replies += 1
                 script: list[Step] = [
@@ -160,18 +160,18 @@ class Actor:
                     EngineFailed("engine.killed"),
                 ]
                 self.engine.plays(script)
-                await drained(self.tree.answer_instead(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(place)]))
             case "refuse":
                 self.engine._loading = [EngineFailed("engine.killed")]
-                await drained(self.tree.answer_instead(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(place)]))
                 self.engine._loading = ()
             case "edit":
                 self.engine.next()
-                await drained(self.tree.ask_instead(ids[int(place)], text))
+                await drained(self.tree.edit_question(ids[int(place)], text))
             case "step":
-                other_id = (await self.tree.versions()).of(ids[int(place)]).beside(int(text))
+                other_id = (await self.tree.versions()).for_message(ids[int(place)]).id_at_step(int(text))
                 assert other_id is not None
-                await self.session.show_variant(other_id)
+                await self.session.show_version(other_id)
             case "delete":
                 self.deletions.append(await self.tree.delete(ids[int(place)]))
             case "undo":
@@ -189,14 +189,18 @@ class Actor:
         chat = await self.store.chat(self.session.chat.id)
         last = self.session.messages[-1].id if self.session.messages else None
         branch = await self.store.branch(chat.id)
-        return chat.head_id == last and branch == self.session.messages and chat.toggle == self.session.toggle
+        return (
+            chat.head_id == last
+            and branch == self.session.messages
+            and chat.mode_override == self.session.mode_override
+        )
 
     async def shown(self) -> str:
         versions = await self.tree.versions()
         parts = []
         for stored in self.session.messages:
-            of = versions.of(stored.id)
-            count = f":{of.shown + 1}/{of.count}" if of.count else ""
+            of = versions.for_message(stored.id)
+            count = f":{of.shown_index + 1}/{of.count}" if of.count else ""
             parts.append(stored.message.content.replace(" ", "_") + count)
         return " ".join(parts)
 
@@ -209,7 +213,7 @@ async def drained(events: object) -> None:
 
 @pytest.mark.parametrize(("steps", "expected"), SEQUENCES, ids=[steps or "nothing" for steps, _ in SEQUENCES])
 async def test_after_each_step_the_session_is_what_the_store_holds(
-    store: Store, steps: str, expected: str
+    store: ChatStore, steps: str, expected: str
 ) -> None:
     actor = Actor(store)
     for step in filter(None, steps.split("; ")):

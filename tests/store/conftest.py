@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from tests.store.clock import Clock
 
 
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(path, clock=clock)
+async def store(path: Path, clock: Clock) -> AsyncIterator[ChatStore]:
+    store = await ChatStore.open(path, clock=clock)
     yield store
     await store.close()

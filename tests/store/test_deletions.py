@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.store import MessageMeta, Store
+from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.store.records import ChatOptions, TitledBy
 from tests.store.clock import Clock
 
@@ -15,7 +15,7 @@ USER, ASSISTANT = Role.USER, Role.ASSISTANT
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 
 
-async def grow(store: Store, *nodes: tuple[int | None, Role, str]) -> int:
+async def grow(store: ChatStore, *nodes: tuple[int | None, Role, str]) -> int:
     """Make a chat of messages 1, 2, 3 …, each with its parent's number."""
     chat = await store.create_chat()
     for parent_id, role, content in nodes:
@@ -23,7 +23,7 @@ async def grow(store: Store, *nodes: tuple[int | None, Role, str]) -> int:
     return chat.id
 
 
-async def branch_of(store: Store, chat_id: int) -> list[int]:
+async def branch_of(store: ChatStore, chat_id: int) -> list[int]:
     return [stored.id for stored in await store.branch(chat_id)]
 
 
@@ -36,7 +36,7 @@ TREE: tuple[tuple[int | None, Role, str], ...] = (
 )
 
 
-async def test_a_deleted_message_takes_what_follows_it_along_and_comes_back_with_it(store: Store) -> None:
+async def test_a_deleted_message_takes_what_follows_it_along_and_comes_back_with_it(store: ChatStore) -> None:
     chat_id = await grow(store, *TREE)
     deletion = await store.delete_messages(chat_id, [3], 2)
     assert await branch_of(store, chat_id) == [1, 2]
@@ -48,7 +48,7 @@ async def test_a_deleted_message_takes_what_follows_it_along_and_comes_back_with
     assert [hit.message_id for hit in await store.find("pears")] == [5, 3, 2]
 
 
-async def test_bringing_back_leaves_what_was_deleted_before(store: Store) -> None:
+async def test_bringing_back_leaves_what_was_deleted_before(store: ChatStore) -> None:
     chat_id = await grow(store, *TREE)
     inner = await store.delete_messages(chat_id, [5], 4)
     outer = await store.delete_messages(chat_id, [3], 2)
@@ -58,14 +58,14 @@ async def test_bringing_back_leaves_what_was_deleted_before(store: Store) -> Non
     assert await branch_of(store, chat_id) == [1, 3, 4, 5]
 
 
-async def test_a_message_added_below_a_deleted_one_brings_it_back(store: Store) -> None:
+async def test_a_message_added_below_a_deleted_one_brings_it_back(store: ChatStore) -> None:
     chat_id = await grow(store, *TREE)
     await store.delete_messages(chat_id, [3], 2)
     added = await store.add_message(chat_id, 5, ChatMessage(USER, "from another window"))
     assert await branch_of(store, chat_id) == [1, 3, 4, 5, added.id]
 
 
-async def test_what_was_deleted_long_ago_is_removed_for_good(store: Store, clock: Clock) -> None:
+async def test_what_was_deleted_long_ago_is_removed_for_good(store: ChatStore, clock: Clock) -> None:
     chat_id = await grow(store, *TREE)
     await store.delete_messages(chat_id, [4], 3)
     await store.delete_messages(chat_id, [3], 2)
@@ -86,13 +86,13 @@ async def test_what_was_deleted_long_ago_is_removed_for_good(store: Store, clock
     ids=["a line", "two answers", "two first questions", "two questions"],
 )
 async def test_the_forks_of_a_tree(
-    store: Store, nodes: tuple[tuple[int | None, Role, str], ...], expected: list[int]
+    store: ChatStore, nodes: tuple[tuple[int | None, Role, str], ...], expected: list[int]
 ) -> None:
     chat_id = await grow(store, *nodes)
     assert [fork.id for fork in await store.forks(chat_id)] == expected
 
 
-async def test_the_model_never_renames_what_the_user_named(store: Store) -> None:
+async def test_the_model_never_renames_what_the_user_named(store: ChatStore) -> None:
     chat_id = await grow(store, *TREE)
     assert (await store.chat(chat_id)).titled_by is TitledBy.WORDS
     assert await store.set_title(chat_id, "Fruit", TitledBy.MODEL)
@@ -102,7 +102,7 @@ async def test_the_model_never_renames_what_the_user_named(store: Store) -> None
     assert (chat.title, chat.titled_by) == ("My pears", TitledBy.USER)
 
 
-async def test_the_options_of_a_chat_are_kept(store: Store) -> None:
+async def test_the_options_of_a_chat_are_kept(store: ChatStore) -> None:
     first = await store.create_chat(options=ChatOptions(temperature=0.2))
     assert (await store.chat(first.id)).options == ChatOptions(temperature=0.2)
     await store.set_options(first.id, ChatOptions(top_k=5, max_tokens=100))

@@ -18,7 +18,7 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import Store
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.migrations import MIGRATIONS
 from tests.store.clock import Clock
 
@@ -74,7 +74,7 @@ def open_folder() -> Iterator[Path]:
 
 @posix
 async def test_only_the_owner_can_read_the_chats(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     await store.create_chat()
     files = names(path.parent)
     assert files == ["chats.db", "chats.db-shm", "chats.db-wal"]
@@ -86,23 +86,27 @@ async def test_only_the_owner_can_read_the_chats(path: Path) -> None:
 @posix
 async def test_a_file_that_others_could_read_becomes_private(version_1: Path) -> None:
     share(version_1)
-    await (await Store.open(version_1)).close()
+    await (await ChatStore.open(version_1)).close()
     assert mode(version_1) == 0o600
 
 
 async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     path = tmp_path / "chats.db"
     path.touch()
-    await (await Store.open(path)).close()
+    await (await ChatStore.open(path)).close()
     assert version_of(path) == len(MIGRATIONS)
     assert names(tmp_path) == ["chats.db"]
 
 
 async def test_a_database_of_version_1_is_read_and_searched(version_1: Path, clock: Clock) -> None:
-    store = await Store.open(version_1, clock=clock)
+    store = await ChatStore.open(version_1, clock=clock)
     chat = await store.chat(4)
     question, answer = await store.branch(4)
-    assert (chat.title, chat.system, chat.toggle) == ("草莓 strawberries", "Be brief.", ThinkingMode.NO_THINK)
+    assert (chat.title, chat.system, chat.mode_override) == (
+        "草莓 strawberries",
+        "Be brief.",
+        ThinkingMode.NO_THINK,
+    )
     assert question.message == ChatMessage(
         Role.USER, "How many r's in strawberries?", mode_tag=ThinkingMode.THINK
     )
@@ -118,14 +122,14 @@ async def test_a_database_of_version_1_is_read_and_searched(version_1: Path, clo
 
 
 async def test_an_upgrade_leaves_a_private_copy_of_the_file_as_it_was(version_1: Path, clock: Clock) -> None:
-    await (await Store.open(version_1, clock=clock)).close()
+    await (await ChatStore.open(version_1, clock=clock)).close()
     (copy,) = set(version_1.parent.iterdir()) - {version_1}
     assert copy.name == f"chats-v1-{clock.now:%Y%m%dT%H%M%S}.db"
     assert mode(copy) == 0o600
     assert version_of(copy) == 1
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM messages").fetchone() == (3,)
-    await (await Store.open(version_1, clock=clock)).close()
+    await (await ChatStore.open(version_1, clock=clock)).close()
     assert len(names(version_1.parent)) == 2
 
 
@@ -135,10 +139,10 @@ async def test_a_migration_that_fails_changes_nothing(version_1: Path) -> None:
         connection.execute("nonsense")
 
     with pytest.raises(StoreError):
-        await Store.open(version_1, migrations=(*MIGRATIONS, breaks))
+        await ChatStore.open(version_1, migrations=(*MIGRATIONS, breaks))
     assert version_of(version_1) == 1
     assert names(version_1.parent) == ["chats.db"]
-    store = await Store.open(version_1)
+    store = await ChatStore.open(version_1)
     assert len(await store.branch(4)) == 2
     await store.close()
 
@@ -146,14 +150,14 @@ async def test_a_migration_that_fails_changes_nothing(version_1: Path) -> None:
 async def test_without_a_copy_there_is_no_upgrade(version_1: Path, clock: Clock) -> None:
     path = rename(version_1, "c" * 240 + ".db")  # no name is left for a copy of it
     with pytest.raises(StoreError) as caught:
-        await Store.open(path, clock=clock)
+        await ChatStore.open(path, clock=clock)
     assert caught.value.key == "store.no_backup"
     assert version_of(path) == 1
     assert names(path.parent) == [path.name]
 
 
 async def test_apps_that_start_together_upgrade_once(version_1: Path, clock: Clock) -> None:
-    stores = await asyncio.gather(*(Store.open(version_1, clock=clock) for _ in range(5)))
+    stores = await asyncio.gather(*(ChatStore.open(version_1, clock=clock) for _ in range(5)))
     for store in stores:
         assert len(await store.branch(4)) == 2
         await store.close()
@@ -161,7 +165,7 @@ async def test_apps_that_start_together_upgrade_once(version_1: Path, clock: Clo
 
 
 async def test_apps_that_start_together_on_nothing_make_one_database(path: Path) -> None:
-    stores = await asyncio.gather(*(Store.open(path) for _ in range(8)))
+    stores = await asyncio.gather(*(ChatStore.open(path) for _ in range(8)))
     for store in stores:
         await store.create_chat()
     assert len(await stores[0].chats()) == 8
@@ -195,7 +199,7 @@ async def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(
     make(path)
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
-        await Store.open(path)
+        await ChatStore.open(path)
     assert caught.value.key == key
     assert str(path) in str(caught.value)
     assert path.read_bytes() == before
@@ -203,27 +207,27 @@ async def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(
 
 
 async def test_a_damaged_database_is_told_in_a_sentence(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     chat = await store.create_chat()
     for _ in range(50):
         await store.add_message(chat.id, None, ChatMessage(Role.USER, "x" * 4000))
     await store.close()
     damage(path)
     with pytest.raises(StoreError) as caught:
-        await Store.open(path)
+        await ChatStore.open(path)
     assert caught.value.key == "store.damaged"
 
 
 async def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
-        await Store.open(tmp_path)
+        await ChatStore.open(tmp_path)
     assert caught.value.key == "store.not_writable"
 
 
 async def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(StoreError) as caught:
-        await Store.open(tmp_path / "data" / "chats.db")
+        await ChatStore.open(tmp_path / "data" / "chats.db")
     assert caught.value.key == "store.not_writable"
 
 
@@ -259,7 +263,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(open_folder: Path
 
 
 async def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_older(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     chat = await store.create_chat()
     kept = await store.add_message(chat.id, None, ChatMessage(Role.USER, "kept"))
     connection = store._database._connection
@@ -273,7 +277,7 @@ async def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_older(path: P
 
 
 async def test_a_closed_store_says_so(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     await store.close()
     await store.close()
     with pytest.raises(StoreError) as caught:

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3_chat.store.excerpts import excerpt
-from qwen3_chat.store.search_terms import composed, index_text, match_expression, phrases, terms
+from qwen3_chat.store.search_terms import (
+    index_text,
+    match_expression,
+    query_phrases,
+    search_excerpt,
+    terms,
+    to_nfc,
+)
 
 CUT = [
     ("", ""),
@@ -75,7 +81,7 @@ def test_a_term_holds_nothing_that_sqlite_would_split_or_read_as_syntax(text: st
 
 @given(mixed)
 def test_spans_are_in_order_and_inside_the_text(text: str) -> None:
-    length = len(composed(text))
+    length = len(to_nfc(text))
     last_start = 0
     for term in terms(text):
         assert last_start <= term.start < term.end <= length
@@ -85,7 +91,7 @@ def test_spans_are_in_order_and_inside_the_text(text: str) -> None:
 def is_found(text: str, query: str) -> bool:
     """Search as SQLite does: all phrases, the last term by its beginning."""
     found = [term.text for term in terms(text)]
-    for phrase in phrases(query):
+    for phrase in query_phrases(query):
         places = range(len(found) - len(phrase) + 2)
         if not any(
             found[place : place + len(phrase) - 1] == list(phrase[:-1])
@@ -101,7 +107,7 @@ def test_every_piece_of_a_chinese_sentence_finds_it(text: str, data: st.DataObje
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     assert is_found(text, text[start:end])
-    shown = excerpt(text, text[start:end])
+    shown = search_excerpt(text, text[start:end])
     assert shown is not None
     assert any(shown.text[first:last].startswith(text[start:end]) for first, last in shown.marks)
 
@@ -148,7 +154,7 @@ EXCERPTS = [
 def test_an_excerpt_shows_the_match_in_one_line(
     text: str, query: str, expected: str | None, marked: list[str]
 ) -> None:
-    shown = excerpt(text, query)
+    shown = search_excerpt(text, query)
     if shown is None:
         assert not marked
         return
@@ -160,7 +166,7 @@ def test_an_excerpt_shows_the_match_in_one_line(
 
 @given(mixed, mixed)
 def test_marks_are_inside_the_excerpt(text: str, query: str) -> None:
-    shown = excerpt(text, query)
+    shown = search_excerpt(text, query)
     if shown is not None:
         assert all(0 <= start < end <= len(shown.text) for start, end in shown.marks)
         assert shown.marks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.store import MessageMeta, SearchOrder, Store
+from qwen3_chat.store import ChatStore, MessageMeta, SearchOrder
 
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 CORPUS = [
@@ -94,7 +94,7 @@ FOUND = [
 
 
 @pytest.fixture
-async def filled(store: Store) -> Store:
+async def filled(store: ChatStore) -> ChatStore:
     """A store where each message of the corpus is a chat of its own, so that ids are the same."""
     for number, content, reasoning in CORPUS:
         chat = await store.create_chat()
@@ -104,7 +104,7 @@ async def filled(store: Store) -> Store:
     return store
 
 
-async def test_searches_find_what_they_should_newest_first(filled: Store) -> None:
+async def test_searches_find_what_they_should_newest_first(filled: ChatStore) -> None:
     for query, expected in FOUND:
         hits = await filled.find(query)
         assert [hit.message_id for hit in hits] == expected, query
@@ -112,17 +112,17 @@ async def test_searches_find_what_they_should_newest_first(filled: Store) -> Non
             assert hit.marks, query
 
 
-async def test_chats_are_found_by_their_messages(filled: Store) -> None:
+async def test_chats_are_found_by_their_messages(filled: ChatStore) -> None:
     for query, expected in FOUND:
         if query.strip():
             assert [summary.id for summary in await filled.chats(query)] == expected, query
 
 
-async def test_a_blank_search_lists_all_chats(filled: Store) -> None:
+async def test_a_blank_search_lists_all_chats(filled: ChatStore) -> None:
     assert len(await filled.chats("  ")) == len(CORPUS)
 
 
-async def test_chats_are_found_by_their_title(filled: Store) -> None:
+async def test_chats_are_found_by_their_title(filled: ChatStore) -> None:
     await filled.set_title(8, "采购 list")
     assert [summary.id for summary in await filled.chats("采购")] == [8]
     await filled.set_title(8, "Shopping")
@@ -130,7 +130,7 @@ async def test_chats_are_found_by_their_title(filled: Store) -> None:
     assert [summary.id for summary in await filled.chats("shop")] == [8]
 
 
-async def test_relevance_puts_first_what_is_about_the_word(filled: Store) -> None:
+async def test_relevance_puts_first_what_is_about_the_word(filled: ChatStore) -> None:
     hits = await filled.find("straw", order=SearchOrder.RELEVANCE)
     assert [hit.message_id for hit in hits] == [11, 1]
     # Two of the thinking against one of the answer: the answer says more.
@@ -138,11 +138,11 @@ async def test_relevance_puts_first_what_is_about_the_word(filled: Store) -> Non
     assert [hit.message_id for hit in hits] == [13, 3, 4]
 
 
-async def test_the_number_of_hits_can_be_limited(filled: Store) -> None:
+async def test_the_number_of_hits_can_be_limited(filled: ChatStore) -> None:
     assert [hit.message_id for hit in await filled.find("天", limit=2)] == [13, 12]
 
 
-async def test_a_hit_shows_where_it_matched(filled: Store) -> None:
+async def test_a_hit_shows_where_it_matched(filled: ChatStore) -> None:
     (hit,) = await filled.find("温度")
     assert hit.in_reasoning
     assert (hit.chat_id, hit.role) == (4, Role.ASSISTANT)
@@ -154,7 +154,7 @@ async def test_a_hit_shows_where_it_matched(filled: Store) -> None:
     assert hit.chat_title == "今天天气怎么样？适合去公园吗"
 
 
-async def test_a_message_is_found_by_what_it_says_now(store: Store) -> None:
+async def test_a_message_is_found_by_what_it_says_now(store: ChatStore) -> None:
     chat = await store.create_chat()
     reply = await store.add_message(chat.id, None, ChatMessage(Role.ASSISTANT, ""))
     await store.save_partial(reply.id, "perhaps apples", "")

@@ -9,27 +9,27 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import Chat, MessageMeta, Store
+from qwen3_chat.store import Chat, ChatStore, MessageMeta
 from tests.store.clock import START, Clock
 
 
-async def ask(store: Store, question: str) -> Chat:
+async def ask(store: ChatStore, question: str) -> Chat:
     chat = await store.create_chat()
     await store.add_message(chat.id, None, ChatMessage(Role.USER, question))
     return await store.chat(chat.id)
 
 
-async def titles(store: Store, search: str | None = None) -> list[str]:
+async def titles(store: ChatStore, search: str | None = None) -> list[str]:
     return [summary.title for summary in await store.chats(search)]
 
 
-async def test_a_new_chat_is_empty_and_knows_when_it_was_made(store: Store) -> None:
-    chat = await store.create_chat(system="Be brief.", toggle=ThinkingMode.NO_THINK)
+async def test_a_new_chat_is_empty_and_knows_when_it_was_made(store: ChatStore) -> None:
+    chat = await store.create_chat(system="Be brief.", mode_override=ThinkingMode.NO_THINK)
     assert chat == Chat(
         id=1,
         title="",
         system="Be brief.",
-        toggle=ThinkingMode.NO_THINK,
+        mode_override=ThinkingMode.NO_THINK,
         head_id=None,
         created_at=START + timedelta(seconds=2),
         updated_at=START + timedelta(seconds=2),
@@ -37,7 +37,7 @@ async def test_a_new_chat_is_empty_and_knows_when_it_was_made(store: Store) -> N
     assert await store.branch(chat.id) == ()
 
 
-async def test_chats_are_listed_newest_first_and_pinned_ones_before_them(store: Store) -> None:
+async def test_chats_are_listed_newest_first_and_pinned_ones_before_them(store: ChatStore) -> None:
     first, second, third = [await ask(store, question) for question in ("one", "two", "three")]
     assert await titles(store) == ["three", "two", "one"]
     await store.add_message(second.id, second.head_id, ChatMessage(Role.USER, "again"))
@@ -50,7 +50,7 @@ async def test_chats_are_listed_newest_first_and_pinned_ones_before_them(store: 
     assert third.id == 3
 
 
-async def test_a_summary_counts_messages_and_names_the_last_replys_model(store: Store) -> None:
+async def test_a_summary_counts_messages_and_names_the_last_replys_model(store: ChatStore) -> None:
     chat = await ask(store, "Which one are you?")
     head_id = chat.head_id
     for model in ("Qwen3-0.6B", "Qwen3-4B"):
@@ -66,7 +66,7 @@ async def test_a_summary_counts_messages_and_names_the_last_replys_model(store: 
     assert (summary.message_count, summary.model) == (4, "Qwen3-4B")
 
 
-async def test_the_latest_chat_is_the_one_last_written_to(store: Store) -> None:
+async def test_the_latest_chat_is_the_one_last_written_to(store: ChatStore) -> None:
     assert await store.latest_chat() is None
     first, second = await ask(store, "one"), await ask(store, "two")
     assert await store.latest_chat() == second
@@ -76,7 +76,7 @@ async def test_the_latest_chat_is_the_one_last_written_to(store: Store) -> None:
     assert latest.id == first.id
 
 
-async def test_a_reply_counts_as_writing_when_it_ends(store: Store, clock: Clock) -> None:
+async def test_a_reply_counts_as_writing_when_it_ends(store: ChatStore, clock: Clock) -> None:
     chat = await ask(store, "one")
     reply = await store.add_message(chat.id, chat.head_id, ChatMessage(Role.ASSISTANT, ""))
     await ask(store, "two")
@@ -88,27 +88,27 @@ async def test_a_reply_counts_as_writing_when_it_ends(store: Store, clock: Clock
 
 
 async def test_what_is_set_on_a_chat_is_there_after_a_restart(path: Path, clock: Clock) -> None:
-    store = await Store.open(path, clock=clock)
+    store = await ChatStore.open(path, clock=clock)
     chat = await ask(store, "one")
     await store.set_title(chat.id, "草莓")
     await store.set_system(chat.id, "Answer in French.")
-    await store.set_toggle(chat.id, ThinkingMode.NO_THINK)
+    await store.set_mode_override(chat.id, ThinkingMode.NO_THINK)
     await store.set_draft(chat.id, "Half a quest")
     await store.set_pinned(chat.id, True)
     before = await store.chat(chat.id)
     await store.close()
-    store = await Store.open(path, clock=clock)
+    store = await ChatStore.open(path, clock=clock)
     try:
         assert await store.chat(chat.id) == before
         assert (before.title, before.system, before.draft) == ("草莓", "Answer in French.", "Half a quest")
-        assert (before.toggle, before.pinned) == (ThinkingMode.NO_THINK, True)
-        await store.set_toggle(chat.id, None)
-        assert (await store.chat(chat.id)).toggle is None
+        assert (before.mode_override, before.pinned) == (ThinkingMode.NO_THINK, True)
+        await store.set_mode_override(chat.id, None)
+        assert (await store.chat(chat.id)).mode_override is None
     finally:
         await store.close()
 
 
-async def test_a_deleted_chat_is_out_of_sight_until_it_is_restored(store: Store) -> None:
+async def test_a_deleted_chat_is_out_of_sight_until_it_is_restored(store: ChatStore) -> None:
     chat = await ask(store, "strawberries")
     await store.delete_chat(chat.id)
     assert await store.chats() == ()
@@ -121,14 +121,16 @@ async def test_a_deleted_chat_is_out_of_sight_until_it_is_restored(store: Store)
     assert len(await store.find("strawberries")) == 1
 
 
-async def test_a_chat_written_to_after_it_was_deleted_elsewhere_is_there_again(store: Store) -> None:
+async def test_a_chat_written_to_after_it_was_deleted_elsewhere_is_there_again(store: ChatStore) -> None:
     chat = await ask(store, "one")
     await store.delete_chat(chat.id)
     await store.add_message(chat.id, chat.head_id, ChatMessage(Role.USER, "two"))
     assert await titles(store) == ["one"]
 
 
-async def test_purging_removes_what_was_deleted_long_ago_and_nothing_else(store: Store, clock: Clock) -> None:
+async def test_purging_removes_what_was_deleted_long_ago_and_nothing_else(
+    store: ChatStore, clock: Clock
+) -> None:
     old, recent, kept = [await ask(store, f"berries {number}") for number in range(3)]
     await store.delete_chat(old.id)
     clock.now += timedelta(days=30)
@@ -141,7 +143,7 @@ async def test_purging_removes_what_was_deleted_long_ago_and_nothing_else(store:
     assert len(await store.branch(recent.id)) == 1
 
 
-async def test_a_chat_deeper_than_sqlites_recursion_limit_can_be_purged(store: Store) -> None:
+async def test_a_chat_deeper_than_sqlites_recursion_limit_can_be_purged(store: ChatStore) -> None:
     chat = await store.create_chat()
     parent_id = None
     for number in range(1100):
@@ -153,7 +155,7 @@ async def test_a_chat_deeper_than_sqlites_recursion_limit_can_be_purged(store: S
     assert await store.find("1099") == ()
 
 
-async def test_an_id_is_never_used_again(store: Store) -> None:
+async def test_an_id_is_never_used_again(store: ChatStore) -> None:
     chat = await ask(store, "one")
     await store.delete_chat(chat.id)
     await store.purge_deleted(timedelta(0))
@@ -161,13 +163,13 @@ async def test_an_id_is_never_used_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("chat_id", [0, 7, -1, 10**30])
-async def test_an_unknown_chat_is_told_in_a_sentence(store: Store, chat_id: int) -> None:
+async def test_an_unknown_chat_is_told_in_a_sentence(store: ChatStore, chat_id: int) -> None:
     with pytest.raises(StoreError) as caught:
         await store.chat(chat_id)
     assert str(caught.value) == f"There is no chat {chat_id}."
 
 
-async def test_changing_an_unknown_chat_is_refused(store: Store) -> None:
+async def test_changing_an_unknown_chat_is_refused(store: ChatStore) -> None:
     changes = [
         store.set_title(9, "x"),
         store.set_draft(9, "x"),
@@ -196,12 +198,12 @@ TITLES = [
 
 @pytest.mark.parametrize(("question", "title"), TITLES)
 async def test_a_chat_is_titled_after_the_first_line_of_its_first_question(
-    store: Store, question: str, title: str
+    store: ChatStore, question: str, title: str
 ) -> None:
     assert (await ask(store, question)).title == title
 
 
-async def test_a_title_that_was_given_stays(store: Store) -> None:
+async def test_a_title_that_was_given_stays(store: ChatStore) -> None:
     chat = await store.create_chat()
     await store.set_title(chat.id, "Mine")
     await store.add_message(chat.id, None, ChatMessage(Role.USER, "one"))

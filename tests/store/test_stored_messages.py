@@ -20,9 +20,9 @@ from qwen3_chat.chat import (
     Usage,
 )
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import MessageMeta, Store
+from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.store.records import pack_token_ids, unpack_token_ids
-from qwen3_chat.store.rows import storable
+from qwen3_chat.store.row_mapping import storable
 from tests.store.clock import Clock
 
 META = MessageMeta(
@@ -56,7 +56,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("message", "meta"), MESSAGES)
 async def test_a_message_comes_back_as_it_was_given(
-    store: Store, message: ChatMessage, meta: MessageMeta
+    store: ChatStore, message: ChatMessage, meta: MessageMeta
 ) -> None:
     chat = await store.create_chat()
     added = await store.add_message(chat.id, None, message, meta)
@@ -65,7 +65,7 @@ async def test_a_message_comes_back_as_it_was_given(
     assert await store.message(added.id) == added
 
 
-async def test_lone_surrogates_of_a_paste_are_replaced(store: Store) -> None:
+async def test_lone_surrogates_of_a_paste_are_replaced(store: ChatStore) -> None:
     chat = await store.create_chat()
     call = ToolCall("x", '{"a": "\udc80"}')
     added = await store.add_message(
@@ -89,7 +89,7 @@ def test_packed_token_ids_unpack(token_ids: tuple[int, ...]) -> None:
     assert unpack_token_ids(pack_token_ids(token_ids)) == token_ids
 
 
-async def test_a_reply_is_kept_while_it_grows_and_as_it_ended(store: Store) -> None:
+async def test_a_reply_is_kept_while_it_grows_and_as_it_ended(store: ChatStore) -> None:
     chat = await store.create_chat()
     question = await store.add_message(chat.id, None, ChatMessage(Role.USER, "How many r's?"))
     reply = await store.add_message(chat.id, question.id, ChatMessage(Role.ASSISTANT, ""))
@@ -108,11 +108,11 @@ async def test_a_reply_is_kept_while_it_grows_and_as_it_ended(store: Store) -> N
 
 
 async def test_a_reply_that_was_cut_off_by_a_crash_is_there_as_stopped(path: Path, clock: Clock) -> None:
-    crashed = await Store.open(path, clock=clock)
+    crashed = await ChatStore.open(path, clock=clock)
     chat = await crashed.create_chat()
     reply = await crashed.add_message(chat.id, None, ChatMessage(Role.ASSISTANT, ""))
     await crashed.save_partial(reply.id, "Half an ans", "Strawberries")
-    store = await Store.open(path, clock=clock)
+    store = await ChatStore.open(path, clock=clock)
     (message,) = await store.branch(chat.id)
     assert message.message == ChatMessage(Role.ASSISTANT, "Half an ans", "Strawberries")
     assert message.meta.stop_reason is None
@@ -122,7 +122,7 @@ async def test_a_reply_that_was_cut_off_by_a_crash_is_there_as_stopped(path: Pat
     await crashed.close()
 
 
-async def test_a_cancelled_task_leaves_its_transaction_to_finish(store: Store) -> None:
+async def test_a_cancelled_task_leaves_its_transaction_to_finish(store: ChatStore) -> None:
     chat = await store.create_chat()
     tasks = [
         asyncio.create_task(store.add_message(chat.id, None, ChatMessage(Role.USER, str(number))))
@@ -135,7 +135,7 @@ async def test_a_cancelled_task_leaves_its_transaction_to_finish(store: Store) -
     assert len(await store.children(chat.id, None)) == 20
 
 
-async def test_variants_are_siblings_and_the_head_says_which_one_is_shown(store: Store) -> None:
+async def test_variants_are_siblings_and_the_head_says_which_one_is_shown(store: ChatStore) -> None:
     chat = await store.create_chat()
     question = await store.add_message(chat.id, None, ChatMessage(Role.USER, "One?"))
     first = await store.add_message(chat.id, question.id, ChatMessage(Role.ASSISTANT, "a"), META)
@@ -154,7 +154,7 @@ async def test_variants_are_siblings_and_the_head_says_which_one_is_shown(store:
     assert await store.branch(chat.id) == ()
 
 
-async def test_a_message_of_another_chat_is_no_parent_and_no_head(store: Store) -> None:
+async def test_a_message_of_another_chat_is_no_parent_and_no_head(store: ChatStore) -> None:
     mine, other = await store.create_chat(), await store.create_chat()
     message = await store.add_message(other.id, None, ChatMessage(Role.USER, "x"))
     refused = [
@@ -178,7 +178,7 @@ async def test_a_message_of_another_chat_is_no_parent_and_no_head(store: Store) 
 async def test_a_branch_is_the_way_from_a_first_message_to_its_head(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    store = await Store.open(tmp_path_factory.mktemp("tree") / "chats.db")
+    store = await ChatStore.open(tmp_path_factory.mktemp("tree") / "chats.db")
     chat = await store.create_chat()
     paths: dict[int | None, list[int]] = {None: []}
     for _ in range(data.draw(st.integers(1, 12))):

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.store import MessageMeta, Store
+from qwen3_chat.store import ChatStore, MessageMeta
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
@@ -30,7 +30,7 @@ async def start_app(path: Path, chat_id: int, name: str, count: int) -> Process:
 
 
 async def test_turns_of_two_windows_become_branches(path: Path) -> None:
-    one, two = await Store.open(path), await Store.open(path)
+    one, two = await ChatStore.open(path), await ChatStore.open(path)
     chat = await one.create_chat()
     shared = await one.add_message(chat.id, None, ChatMessage(Role.USER, "shared"))
     first = await one.add_message(chat.id, shared.id, ChatMessage(Role.ASSISTANT, "one"))
@@ -49,7 +49,7 @@ async def test_turns_of_two_windows_become_branches(path: Path) -> None:
 
 
 async def test_two_processes_that_write_one_chat_at_once_keep_every_turn(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     chat = await store.create_chat()
     apps = {name: await start_app(path, chat.id, name, 25) for name in ("red", "blue")}
     for name, app in apps.items():
@@ -64,7 +64,7 @@ async def test_two_processes_that_write_one_chat_at_once_keep_every_turn(path: P
 
 
 async def test_what_arrived_before_an_app_was_killed_is_kept(path: Path) -> None:
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     chat = await store.create_chat()
     app = await start_app(path, chat.id, "killed", 0)
     assert app.stdout is not None
@@ -76,6 +76,6 @@ async def test_what_arrived_before_an_app_was_killed_is_kept(path: Path) -> None
     assert reply.message == ChatMessage(Role.ASSISTANT, "half an answer", "the thinking")
     assert reply.stop_reason is StopReason.CANCELLED
     await store.close()
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     assert [hit.message_id for hit in await store.find("thinking")] == [reply_id]
     await store.close()

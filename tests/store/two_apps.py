@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason
-from qwen3_chat.store import MessageMeta, Store
+from qwen3_chat.store import ChatStore, MessageMeta
 
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 
 
 async def write_turns(path: Path, chat_id: int, name: str, count: int) -> None:
     """Ask and answer under one's own head."""
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     head_id = None
     for number in range(count):
         question = await store.add_message(chat_id, head_id, ChatMessage(Role.USER, f"{name} {number}"))
@@ -28,7 +28,7 @@ async def write_turns(path: Path, chat_id: int, name: str, count: int) -> None:
 
 async def be_killed(path: Path, chat_id: int) -> None:
     """Keep half a reply and wait for the end."""
-    store = await Store.open(path)
+    store = await ChatStore.open(path)
     reply = await store.add_message(chat_id, None, ChatMessage(Role.ASSISTANT, ""))
     await store.save_partial(reply.id, "half an answer", "the thinking")
     print(reply.id, flush=True)

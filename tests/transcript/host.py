@@ -9,9 +9,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from qwen3_chat.transcript import Entry
-from qwen3_chat.ui.widgets.transcript import Transcript
-from qwen3_chat.ui.widgets.transcript_selection import TranscriptScreen
+from qwen3_chat.transcript import MessageEntry
+from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
 class Host(App[None]):
@@ -19,10 +18,10 @@ class Host(App[None]):
 
     CSS = "Input { dock: bottom; border: none; height: 1; }"
 
-    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, entries: Sequence[MessageEntry] = ()) -> None:
         super().__init__()
         self.transcript = Transcript(entries, copy_label="copy")
-        self.told: list[Message] = []
+        self.received: list[Message] = []
 
     def get_default_screen(self) -> Screen[None]:
         return TranscriptScreen()
@@ -35,13 +34,13 @@ class Host(App[None]):
         self.transcript.focus()
 
     def on_transcript_link_clicked(self, message: Transcript.LinkClicked) -> None:
-        self.told.append(message)
+        self.received.append(message)
 
     def on_transcript_copy_requested(self, message: Transcript.CopyRequested) -> None:
-        self.told.append(message)
+        self.received.append(message)
 
     def on_transcript_view_follow_changed(self, message: Transcript.FollowChanged) -> None:
-        self.told.append(message)
+        self.received.append(message)
 
 
 def shown(transcript: Transcript) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen3_chat.transcript.cells import cells, clusters, end_column, fold, wrap
+from qwen3_chat.transcript.cells import cell_width, end_column, grapheme_clusters, hard_wrap, wrap
 
 FAMILY, FLAG, THUMB, ACCENT = "👨‍👩‍👧", "🇨🇳", "👍🏽", "e\u0301"
 
@@ -38,7 +38,7 @@ def test_rows_break_at_spaces_and_between_chinese_characters(text: str, width: i
 @pytest.mark.parametrize("cluster", [FAMILY, FLAG, THUMB, ACCENT, "❤\ufe0f", "か\u3099"])
 def test_what_a_reader_sees_as_one_character_is_not_cut(cluster: str) -> None:
     text = cluster * 9
-    for start, end in (*fold(text, 0, len(text), 5), *wrap(text, 5)):
+    for start, end in (*hard_wrap(text, 0, len(text), 5), *wrap(text, 5)):
         assert start % len(cluster) == end % len(cluster) == 0
 
 
@@ -56,7 +56,7 @@ TEXTS = st.text(
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS, width=st.integers(8, 30))
 def test_rows_cover_the_text_and_fit(text: str, width: int) -> None:
-    for spans in (wrap(text, width), fold(text, 0, len(text), width)):
+    for spans in (wrap(text, width), hard_wrap(text, 0, len(text), width)):
         assert "".join(text[start:end] for start, end in spans) == text
         assert all(end_column(text[start:end].rstrip()) <= width for start, end in spans)
 
@@ -69,8 +69,8 @@ def test_an_accent_with_nothing_to_stand_on_is_not_lost() -> None:
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS)
 def test_clusters_cover_the_text(text: str) -> None:
-    found = list(clusters(text, 0, len(text)))
+    found = list(grapheme_clusters(text, 0, len(text)))
     assert "".join(text[start:end] for start, end, _ in found) == text
     if "\t" not in text:
         text = text.lstrip("\u200d")  # joins nothing there, and rich does not count what follows
-        assert sum(size for _, _, size in clusters(text, 0, len(text))) == cells(text)
+        assert sum(size for _, _, size in grapheme_clusters(text, 0, len(text))) == cell_width(text)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.transcript.code_blocks import CodeBlock, code_blocks
-from qwen3_chat.ui.code_files import code_ending, opens_in_browser, save_code
-from qwen3_chat.ui.quoting import quoted
+from qwen3_chat.transcript.code_extraction import CodeBlock, find_code_blocks
+from qwen3_chat.ui.actions.message_actions import quoted
+from qwen3_chat.ui.code_files import file_extension, opens_in_browser, save_code
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from qwen3_chat.ui.quoting import quoted
     ],
 )
 def test_code_blocks_are_found_byte_for_byte(markdown: str, blocks: list[tuple[str, str]]) -> None:
-    assert [(block.language, block.text) for block in code_blocks(markdown)] == blocks
+    assert [(block.language, block.text) for block in find_code_blocks(markdown)] == blocks
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_code_blocks_are_found_byte_for_byte(markdown: str, blocks: list[tuple[s
 )
 def test_a_file_is_named_by_the_language(language: str, text: str, ending: str, opens: bool) -> None:
     block = CodeBlock(language, text)
-    assert (code_ending(block), opens_in_browser(block)) == (ending, opens)
+    assert (file_extension(block), opens_in_browser(block)) == (ending, opens)
 
 
 def test_saving_never_writes_over_a_file(tmp_path: Path) -> None:

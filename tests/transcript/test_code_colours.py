@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.sample_chat import CODE
-from qwen3_chat.transcript.code import Code
+from qwen3_chat.transcript.code_highlighting import HighlightedCode
 
 
-def grown(language: str, text: str, closed: bool = True, look_each_row: bool = False) -> Code:
-    code = Code(language)
+def grown(language: str, text: str, closed: bool = True, look_each_row: bool = False) -> HighlightedCode:
+    code = HighlightedCode(language)
     for number, row in enumerate(text.split("\n")):
         code.rows.append(row)
         if look_each_row:
-            code.coloured(number)
-    code.closed = closed
+            code.row_spans(number)
+    code.is_complete = closed
     return code
 
 
-def named(code: Code) -> list[list[tuple[str, str]]]:
-    rows = [code.coloured(number) for number in range(len(code.rows))]
+def named(code: HighlightedCode) -> list[list[tuple[str, str]]]:
+    rows = [code.row_spans(number) for number in range(len(code.rows))]
     return [
         [(text[start:end], name) for start, end, name in spans or ()]
         for text, spans in zip(code.rows, rows, strict=True)
@@ -53,16 +53,16 @@ def test_code_that_grows_has_the_colours_of_the_whole(language: str, text: str) 
 def test_a_language_that_cannot_resume_gets_its_colours_at_the_end(language: str) -> None:
     text = '{"a": [1, true]}' if language == "json" else "a: 1" if language == "yaml" else "$ ls\n"
     code = grown(language, text, closed=False)
-    assert code.coloured(0) is None
-    code.closed = True
-    assert code.coloured(0)
+    assert code.row_spans(0) is None
+    code.is_complete = True
+    assert code.row_spans(0)
 
 
 @pytest.mark.parametrize("language", ["", "no-such-language", "text", "../../etc/passwd", "Python", "\ufffd"])
 def test_any_language_name_is_survived(language: str) -> None:
-    assert grown(language, "a = 1").coloured(0) is not None
+    assert grown(language, "a = 1").row_spans(0) is not None
 
 
 def test_an_unfinished_row_has_no_colours_yet() -> None:
     code = grown("python", "x = 1", closed=False)
-    assert code.coloured(1) is None
+    assert code.row_spans(1) is None

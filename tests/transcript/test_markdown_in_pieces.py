@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sample_chat import answer
-from qwen3_chat.transcript.document import Document
+from qwen3_chat.transcript.markdown_section import MarkdownSection
 
-# Not here: what only the layout of the finished message gets right, see `Document`.
+# Not here: what only the layout of the finished message gets right, see `MarkdownSection`.
 LINES = [
     *("para text **bold** and `code`", "text  ", "trail\\", "lazy", "***bold it***", "[ref] text", "![i](u)"),
     *(
@@ -46,13 +46,13 @@ LINES = [
 ]
 
 
-def drawn(document: Document) -> list[Any]:
+def drawn(document: MarkdownSection) -> list[Any]:
     rows = [(row.logical, row.runs, row.code_row) for row in document.rows]
-    return [rows, document.texts, [code.language for code in document.codes]]
+    return [rows, document.logical_texts, [code.language for code in document.code_blocks]]
 
 
 def whole(source: str, width: int = 60) -> list[Any]:
-    document = Document(width, 0)
+    document = MarkdownSection(width, 0)
     document.feed(source)
     return drawn(document)
 
@@ -66,7 +66,7 @@ def whole(source: str, width: int = 60) -> list[Any]:
 @example(["- item", "***bold it***"], False, [1])
 def test_any_pieces_give_the_rows_of_the_whole(lines: list[str], newline: bool, sizes: list[int]) -> None:
     source = "\n".join(lines) + "\n" * newline
-    document, at, step = Document(60, 0), 0, 0
+    document, at, step = MarkdownSection(60, 0), 0, 0
     while at < len(source):
         size = sizes[step % len(sizes)]
         document.feed(source[at : at + size])
@@ -75,19 +75,21 @@ def test_any_pieces_give_the_rows_of_the_whole(lines: list[str], newline: bool, 
 
 
 def test_rows_before_the_settled_one_stay_the_same_objects() -> None:
-    document, source = Document(60, 0), answer(1)
+    document, source = MarkdownSection(60, 0), answer(1)
     for at in range(0, len(source), 7):
         before = [row.runs for row in document.rows]
         document.feed(source[at : at + 7])
-        assert [row.runs for row in document.rows[: document.settled]] == before[: document.settled]
+        assert [row.runs for row in document.rows[: document.first_changed_row]] == before[
+            : document.first_changed_row
+        ]
 
 
 def test_a_long_answer_is_settled_but_for_its_last_block() -> None:
-    document, source = Document(60, 0), answer(1)
+    document, source = MarkdownSection(60, 0), answer(1)
     document.feed(source + "\n\n" + source)
     document.feed("\n\nlast\nwords")
     document.feed(" more")
-    assert len(document.rows) - document.settled == 3  # with the blank row above
+    assert len(document.rows) - document.first_changed_row == 3  # with the blank row above
 
 
 @pytest.mark.full
@@ -95,7 +97,7 @@ def test_thousands_of_hostile_documents_in_pieces_look_like_the_whole() -> None:
     for seed in range(4000):
         source = random.Random(seed)
         text = "\n".join(source.choice(LINES) for _ in range(source.choice([3, 6, 10, 20, 40])))
-        document, at = Document(60, 0), 0
+        document, at = MarkdownSection(60, 0), 0
         while at < len(text):
             size = source.choice([1, 1, 2, 3, 7, 25])
             document.feed(text[at : at + size])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3_chat.transcript.cells import cells
-from qwen3_chat.transcript.document import Document
-from qwen3_chat.transcript.rows import OpenLink, Placed
+from qwen3_chat.transcript.cells import cell_width
+from qwen3_chat.transcript.markdown_section import MarkdownSection
+from qwen3_chat.transcript.styled_rows import OpenLink, PositionedRun
 
 
-def document(source: str, width: int = 40) -> Document:
-    page = Document(width, 0, copy_label="copy")
+def document(source: str, width: int = 40) -> MarkdownSection:
+    page = MarkdownSection(width, 0, copy_label="copy")
     page.feed(source)
     return page
 
@@ -19,7 +19,7 @@ def lines(source: str, width: int = 40) -> list[str]:
     return ["".join(run[0] for run in row.runs).rstrip() for row in document(source, width).rows]
 
 
-def runs(source: str) -> list[Placed]:
+def runs(source: str) -> list[PositionedRun]:
     return [run for row in document(source).rows for run in row.runs]
 
 
@@ -142,13 +142,13 @@ def test_code_has_a_head_with_language_and_copy_button() -> None:
 def test_code_rows_fold_and_their_text_does_not() -> None:
     page = document("```\n" + "x" * 50 + "\n```", 30)
     assert [row.logical for row in page.rows] == [0, 1, 1]
-    assert page.texts == ["", "x" * 50]
+    assert page.logical_texts == ["", "x" * 50]
 
 
 def test_tabs_in_code_reach_the_next_stop_on_screen_and_stay_tabs_in_the_text() -> None:
     page = document("```\n\ta\nbc\td\n```")
     assert ["".join(run[0] for run in row.runs) for row in page.rows[1:]] == ["     a", " bc  d"]
-    assert page.codes[0].rows == page.texts[1:] == ["\ta", "bc\td"]
+    assert page.code_blocks[0].rows == page.logical_texts[1:] == ["\ta", "bc\td"]
 
 
 def test_nested_code_keeps_its_indent() -> None:
@@ -164,7 +164,7 @@ def test_no_row_is_wider_than_the_page(width: int) -> None:
         "| 列 | b |\n|:-:|--:|\n| 单元格里的文字 | some words |\n\n> 引用 quoted text\n\n$$\nx_1\n$$\n\n---\n"
     )
     for row in document(source, width).rows:
-        assert sum(cells(run[0]) for run in row.runs) <= width
+        assert sum(cell_width(run[0]) for run in row.runs) <= width
 
 
 def test_depth_without_end_is_survived() -> None:
@@ -191,7 +191,7 @@ def test_depth_without_end_is_survived() -> None:
 )
 def test_nothing_a_terminal_would_obey_is_drawn(source: str) -> None:
     page = document(source)
-    drawn = "".join(run[0] for row in page.rows for run in row.runs) + "".join(page.texts)
+    drawn = "".join(run[0] for row in page.rows for run in row.runs) + "".join(page.logical_texts)
     assert drawn
     assert all(character.isprintable() or character == "\ufffd" for character in drawn)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3_chat.transcript.cells import cells
-from qwen3_chat.transcript.document import Document
+from qwen3_chat.transcript.cells import cell_width
+from qwen3_chat.transcript.markdown_section import MarkdownSection
 
 
 def table(source: str, width: int) -> list[str]:
-    page = Document(width, 0)
+    page = MarkdownSection(width, 0)
     page.feed(source)
     return ["".join(run[0] for run in row.runs).rstrip() for row in page.rows]
 
@@ -47,10 +47,10 @@ def test_a_table_of_too_many_columns_becomes_a_list() -> None:
 def test_tables_never_leave_the_page(width: int) -> None:
     head = "| 名称 | quantisation | tokens |\n|:--|:-:|--:|\n"
     source = head + "| 很长的中文名称 | Q4_K_M_some_long_word | 12345678901234 |"
-    assert all(cells(line) <= width for line in table(source, width))
+    assert all(cell_width(line) <= width for line in table(source, width))
 
 
 def test_a_table_is_copied_as_cells_divided_by_tabs() -> None:
-    page = Document(40, 0)
+    page = MarkdownSection(40, 0)
     page.feed("| a | b |\n|--|--|\n| **1** | 2 |")
-    assert page.texts == ["a\tb", "1\t2"]
+    assert page.logical_texts == ["a\tb", "1\t2"]

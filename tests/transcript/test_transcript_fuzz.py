@@ -9,9 +9,9 @@ import pytest
 from textual.pilot import Pilot
 
 from benchmarks.sample_chat import answer, chat
-from qwen3_chat.transcript import Entry
-from qwen3_chat.transcript.column import Anchor
-from qwen3_chat.transcript.turn import REASONING, Turn
+from qwen3_chat.transcript import MessageEntry
+from qwen3_chat.transcript.message_view import REASONING, MessageView
+from qwen3_chat.transcript.transcript_layout import Anchor
 from qwen3_chat.ui.widgets.transcript import Transcript
 from tests.transcript.host import Host, shown
 
@@ -23,23 +23,29 @@ OPERATIONS = [
     *("stream",) * 3,
 ]
 
-ODD_ENTRIES = [Entry("assistant"), Entry("notice", "Two messages were not sent."), Entry("user", "\t短\n\n")]
+ODD_ENTRIES = [
+    MessageEntry("assistant"),
+    MessageEntry("notice", "Two messages were not sent."),
+    MessageEntry("user", "\t短\n\n"),
+]
 
 
 @lru_cache(maxsize=1000)
-def rows_of(entry: Entry, is_open: bool, width: int) -> list[str]:
-    turn = Turn(entry, "copy")
-    turn.chosen = is_open
-    turn.lay(width)
+def rows_of(entry: MessageEntry, is_open: bool, width: int) -> list[str]:
+    turn = MessageView(entry, "copy")
+    turn.open_override = is_open
+    turn.layout(width)
     assert turn.rows is not None
     return ["".join(run[0] for run in row.runs).rstrip() for row in turn.rows] + [""]
 
 
 def everything(transcript: Transcript) -> list[str]:
     rows: list[str] = []
-    for turn in transcript.column.turns:
+    for turn in transcript.transcript_layout.message_views:
         texts = (turn.answer, turn.reasoning, turn.header, turn.reasoning_header, turn.note)
-        rows += rows_of(Entry(turn.entry.role, *texts), turn.is_open, transcript.column.width)
+        rows += rows_of(
+            MessageEntry(turn.entry.role, *texts), turn.is_open, transcript.transcript_layout.width
+        )
     return rows
 
 
@@ -96,7 +102,7 @@ class Use:
         now, transcript = self.transcript._anchor, self.transcript
         if transcript._top >= transcript.max_scroll_y:
             return
-        assert now.turn == anchor.turn
+        assert now.message_index == anchor.message_index
         assert now.logical in (anchor.logical, REASONING)
 
     async def apply(self, operation: str) -> None:
@@ -127,7 +133,7 @@ class Use:
         transcript = self.transcript
         if self.source is None:
             self.source = answer(self.seed)
-            transcript.begin(Entry("assistant", header="Qwen3", reasoning_header="Thinking…"))
+            transcript.begin(MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking…"))
         part, self.source = self.source[: (cut := self.random.choice([5, 40, 200]))], self.source[cut:]
         if len(self.source) > 1500:
             transcript.write_reasoning(part)
@@ -136,9 +142,11 @@ class Use:
             transcript.write_answer(part)
         transcript.flush(now=True)
         if not self.source:
-            turn = transcript.column.turns[-1]
+            turn = transcript.transcript_layout.message_views[-1]
             header = "Thought 3 s"
-            transcript.finish(Entry("assistant", turn.answer, turn.reasoning, "Qwen3", header, "stopped"))
+            transcript.finish(
+                MessageEntry("assistant", turn.answer, turn.reasoning, "Qwen3", header, "stopped")
+            )
             self.source = None
 
 

@@ -11,12 +11,12 @@ from textual.theme import Theme
 from textual.widgets import Input
 
 from benchmarks.sample_chat import answer, chat
-from qwen3_chat.transcript import Entry, ThinkingDisplay
+from qwen3_chat.transcript import MessageEntry, ThinkingDisplay
 from qwen3_chat.ui.widgets.transcript import Transcript
 from tests.transcript.host import Host, shown
 
-LIVE = Entry("assistant", header="Qwen3", reasoning_header="Thinking…")
-THOUGHT = Entry("assistant", "The answer.", "why\n" * 5, "Qwen3", "Thought 2 s")
+LIVE = MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking…")
+THOUGHT = MessageEntry("assistant", "The answer.", "why\n" * 5, "Qwen3", "Thought 2 s")
 LONG = "\n\n".join(f"Paragraph {number}." for number in range(60))
 
 
@@ -37,7 +37,7 @@ def flushed(transcript: Transcript, *, reasoning: str = "", text: str = "") -> N
 
 
 async def test_a_chat_opens_at_its_end() -> None:
-    host = Host([Entry("user", LONG, header="You")])
+    host = Host([MessageEntry("user", LONG, header="You")])
     async with host.run_test(size=(60, 20)):
         assert shown(host.transcript)[-2:] == ["▌ Paragraph 59.", ""]
         assert host.transcript.following
@@ -47,7 +47,7 @@ async def test_another_chat_replaces_the_first() -> None:
     host = Host(chat(3))
     async with host.run_test(size=(60, 20)):
         host.transcript.scroll_home()
-        host.transcript.show([Entry("user", "Hi", header="You")])
+        host.transcript.show([MessageEntry("user", "Hi", header="You")])
         assert [row for row in shown(host.transcript) if row][1:] == ["▌ Hi"]
         assert host.transcript.following
 
@@ -68,7 +68,7 @@ async def test_an_empty_chat_is_blank_and_harmless() -> None:
 
 
 async def test_keys_move_by_rows_and_pages() -> None:
-    host = Host([Entry("user", "\n".join(map(str, range(100))))])
+    host = Host([MessageEntry("user", "\n".join(map(str, range(100))))])
     async with host.run_test(size=(60, 21)) as pilot:
 
         async def first_after(key: str) -> str:
@@ -85,17 +85,19 @@ async def test_keys_move_by_rows_and_pages() -> None:
 
 
 # Guessed as 12 rows at a width of 37 cells, but it takes 24.
-LOW = Entry("user", "\n".join(f"{number:02} {'a' * 34}" for number in range(12)))
-TALL = Entry("user", "\n".join(f"line {number}" for number in range(100)))
+LOW = MessageEntry("user", "\n".join(f"{number:02} {'a' * 34}" for number in range(12)))
+TALL = MessageEntry("user", "\n".join(f"line {number}" for number in range(100)))
 # Guessed as 30 rows, but it takes one.
-HIGH = Entry("assistant", "The end.\n\n" + "\n".join(f"[{number}]: http://a.b" for number in range(28)))
+HIGH = MessageEntry(
+    "assistant", "The end.\n\n" + "\n".join(f"[{number}]: http://a.b" for number in range(28))
+)
 
 
 def jump(transcript: Transcript, turn: int, row: int) -> None:
     """Go to a row of a turn as if nothing else of the chat was ever seen."""
     transcript.following = False
-    transcript.column.resize(transcript.column.width)
-    transcript.place(turn, row)
+    transcript.transcript_layout.resize(transcript.transcript_layout.width)
+    transcript.scroll_to_row(turn, row)
 
 
 async def test_a_page_back_is_a_page_also_where_the_beginning_is_higher_than_guessed() -> None:
@@ -159,10 +161,10 @@ async def test_the_reader_elsewhere_stays_and_is_told() -> None:
         flushed(host.transcript, text=LONG)
         await pilot.pause()
         assert shown(host.transcript) == before
-        assert host.told[-1] == Transcript.FollowChanged(following=False, unseen=True)
+        assert host.received[-1] == Transcript.FollowChanged(following=False, unseen=True)
         await pilot.press("end")
         await pilot.pause()
-        assert host.told[-1] == Transcript.FollowChanged(following=True, unseen=False)
+        assert host.received[-1] == Transcript.FollowChanged(following=True, unseen=False)
 
 
 async def test_moving_back_to_the_end_follows_again() -> None:
@@ -191,8 +193,8 @@ async def test_resizing_keeps_the_text_on_top(size: tuple[int, int]) -> None:
         anchor = host.transcript._anchor
         await pilot.resize_terminal(*size)
         await pilot.pause()
-        assert (host.transcript._anchor.turn, host.transcript._anchor.logical) == (
-            anchor.turn,
+        assert (host.transcript._anchor.message_index, host.transcript._anchor.logical) == (
+            anchor.message_index,
             anchor.logical,
         )
 
@@ -222,7 +224,7 @@ async def test_what_the_reader_chose_outlives_the_start_of_the_answer(toggles: i
             host.transcript.toggle_thinking()
         flushed(host.transcript, text="Yes")
         assert ("  │ Hm" in shown(host.transcript)) is is_open
-        host.transcript.finish(Entry("assistant", "Yes", "Hm", "Qwen3", "Thought 1 s"))
+        host.transcript.finish(MessageEntry("assistant", "Yes", "Hm", "Qwen3", "Thought 1 s"))
         assert ("  │ Hm" in shown(host.transcript)) is is_open
 
 
@@ -242,28 +244,28 @@ async def test_thinking_without_an_answer_stays_open() -> None:
     async with host.run_test(size=(60, 20)):
         host.transcript.begin(LIVE)
         flushed(host.transcript, reasoning="Hm")
-        host.transcript.finish(Entry("assistant", "", "Hm", "Qwen3", "Thought 1 s", "stopped"))
+        host.transcript.finish(MessageEntry("assistant", "", "Hm", "Qwen3", "Thought 1 s", "stopped"))
         rows = [row for row in shown(host.transcript) if row][1:]
         assert rows == ["  ▾ Thought 1 s", "  │ Hm", "  stopped"]
 
 
 async def test_no_thinking_draws_no_pane() -> None:
-    host = Host([Entry("assistant", "Yes", "\n\n", "Qwen3", "Thought 0 s")])
+    host = Host([MessageEntry("assistant", "Yes", "\n\n", "Qwen3", "Thought 0 s")])
     async with host.run_test(size=(60, 20)):
         assert not any("Thought" in row for row in shown(host.transcript))
 
 
 async def test_a_key_folds_the_pane_nearest_to_the_reader() -> None:
-    host = Host([THOUGHT, Entry("user", "Ok"), THOUGHT, Entry("user", LONG)])
+    host = Host([THOUGHT, MessageEntry("user", "Ok"), THOUGHT, MessageEntry("user", LONG)])
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.press("home")
         host.transcript.toggle_thinking()
-        opened = [turn.is_open for turn in host.transcript.column.turns]
+        opened = [turn.is_open for turn in host.transcript.transcript_layout.message_views]
         assert opened == [False, False, True, False]
 
 
 async def test_unfolding_a_pane_above_the_screen_shows_its_beginning() -> None:
-    host = Host([Entry("assistant", LONG, "first thought\n" * 30, "Qwen3", "Thought 2 s")])
+    host = Host([MessageEntry("assistant", LONG, "first thought\n" * 30, "Qwen3", "Thought 2 s")])
     async with host.run_test(size=(60, 20)):
         host.transcript.toggle_thinking()
         assert shown(host.transcript)[:2] == ["  ▾ Thought 2 s", "  │ first thought"]
@@ -274,8 +276,8 @@ async def test_unfolding_a_pane_above_the_screen_shows_its_beginning() -> None:
 async def test_all_panes_fold_and_unfold_together() -> None:
     host = Host(chat(3))
     async with host.run_test(size=(60, 20)):
-        panes = [turn for turn in host.transcript.column.turns if turn.has_thinking]
-        panes[1].chosen = True
+        panes = [turn for turn in host.transcript.transcript_layout.message_views if turn.has_thinking]
+        panes[1].open_override = True
         for expected in (False, True, False):
             host.transcript.toggle_all_thinking()
             assert {turn.is_open for turn in panes} == {expected}
@@ -289,11 +291,11 @@ async def test_the_setting_decides_until_the_reader_does(display: ThinkingDispla
     host = Host([THOUGHT, THOUGHT])
     async with host.run_test(size=(60, 40)):
         host.transcript.toggle_thinking()
-        chosen = host.transcript.column.turns[1].is_open
+        chosen = host.transcript.transcript_layout.message_views[1].is_open
         host.transcript.thinking_display = display
-        assert [turn.is_open for turn in host.transcript.column.turns] == [is_open, chosen]
+        assert [turn.is_open for turn in host.transcript.transcript_layout.message_views] == [is_open, chosen]
         host.transcript.append(THOUGHT)
-        assert host.transcript.column.turns[2].is_open is is_open
+        assert host.transcript.transcript_layout.message_views[2].is_open is is_open
 
 
 async def test_a_click_on_the_header_folds() -> None:
@@ -311,7 +313,7 @@ async def test_a_click_on_the_header_folds() -> None:
 async def test_a_streamed_answer_looks_like_a_complete_one() -> None:
     text, whole = answer(1), Host()
     async with whole.run_test(size=(80, 100)):
-        whole.transcript.append(Entry("assistant", text, "why", "Qwen3", "Thought 1 s"))
+        whole.transcript.append(MessageEntry("assistant", text, "why", "Qwen3", "Thought 1 s"))
         expected = shown(whole.transcript)
     host = Host()
     async with host.run_test(size=(80, 100)):
@@ -322,7 +324,7 @@ async def test_a_streamed_answer_looks_like_a_complete_one() -> None:
         host.transcript.set_reasoning_header("Thought 1 s")
         host.transcript.flush(now=True)
         assert shown(host.transcript) == expected
-        host.transcript.finish(Entry("assistant", text, "why", "Qwen3", "Thought 1 s"))
+        host.transcript.finish(MessageEntry("assistant", text, "why", "Qwen3", "Thought 1 s"))
         assert shown(host.transcript) == expected
 
 
@@ -343,7 +345,7 @@ async def test_notes_and_headers_change_while_the_entry_lives_and_after() -> Non
         transcript.set_note("waiting")
         transcript.flush(now=True)
         assert "  waiting" in shown(transcript)
-        transcript.finish(Entry("assistant", "Yes", header="Qwen3"))
+        transcript.finish(MessageEntry("assistant", "Yes", header="Qwen3"))
         transcript.set_note("stopped")
         transcript.set_header("Qwen3-4B")
         rows = [row for row in shown(transcript) if row]
@@ -356,7 +358,7 @@ async def test_an_entry_added_while_another_lives_stays_below_it() -> None:
     async with host.run_test(size=(60, 20)):
         host.transcript.begin(LIVE)
         flushed(host.transcript, text="One")
-        host.transcript.append(Entry("notice", "Slow disk."))
+        host.transcript.append(MessageEntry("notice", "Slow disk."))
         flushed(host.transcript, text=" two")
         rows = [row for row in shown(host.transcript) if row][1:]
         assert rows == ["  One two", "· Slow disk."]
@@ -366,7 +368,7 @@ async def test_pieces_that_come_too_late_are_dropped() -> None:
     host = Host()
     async with host.run_test(size=(60, 20)):
         host.transcript.begin(LIVE)
-        host.transcript.show([Entry("user", "Another chat")])
+        host.transcript.show([MessageEntry("user", "Another chat")])
         host.transcript.write_answer("late")
         host.transcript.flush(now=True)
         host.transcript.begin(LIVE)
@@ -378,40 +380,40 @@ async def test_pieces_that_come_too_late_are_dropped() -> None:
 
 
 async def test_a_click_asks_for_a_link_and_never_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    host = Host([MessageEntry("assistant", "See [docs](https://e.org/a?b=1).")])
     monkeypatch.setattr(host, "open_url", lambda *_, **__: pytest.fail("opened"))
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.click(Transcript, offset=cell_of(host.transcript, "docs"))
-        assert Transcript.LinkClicked("https://e.org/a?b=1") in host.told
+        assert Transcript.LinkClicked("https://e.org/a?b=1") in host.received
 
 
 async def test_a_selection_that_ends_on_a_link_does_not_follow_it() -> None:
-    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    host = Host([MessageEntry("assistant", "See [docs](https://e.org/a?b=1).")])
     async with host.run_test(size=(60, 20)) as pilot:
         await _drag(pilot, cell_of(host.transcript, "See"), cell_of(host.transcript, "docs"))
         await pilot.pause()
-        assert not host.told
+        assert not host.received
         assert host.screen.get_selected_text() == "See d"
 
 
 async def test_two_quick_clicks_follow_a_link_once() -> None:
-    host = Host([Entry("assistant", "See [docs](https://e.org/a?b=1).")])
+    host = Host([MessageEntry("assistant", "See [docs](https://e.org/a?b=1).")])
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.click(Transcript, offset=cell_of(host.transcript, "docs"), times=2)
-        assert host.told == [Transcript.LinkClicked("https://e.org/a?b=1")]
+        assert host.received == [Transcript.LinkClicked("https://e.org/a?b=1")]
 
 
 async def test_buttons_ask_for_copies_of_the_source() -> None:
     source = "**Yes**\n\n```sh\nls\t-l\n```"
-    host = Host([Entry("assistant", source, header="Qwen3")])
+    host = Host([MessageEntry("assistant", source, header="Qwen3")])
     async with host.run_test(size=(60, 20)) as pilot:
         heads = [y for y, row in enumerate(shown(host.transcript)) if row.endswith("copy")]
-        x = host.transcript.column.width - 2
+        x = host.transcript.transcript_layout.width - 2
         for y in heads:
             await pilot.click(Transcript, offset=(x, y))
         host.transcript.copy_answer()
         await pilot.pause()
-        copies = [message.text for message in host.told if isinstance(message, Transcript.CopyRequested)]
+        copies = [message.text for message in host.received if isinstance(message, Transcript.CopyRequested)]
         assert copies == [source, "ls\t-l", source]
 
 
@@ -423,14 +425,14 @@ async def _drag(pilot: Pilot[None], start: Offset, end: Offset) -> None:
 
 
 async def test_dragging_selects_characters_and_copies_their_source() -> None:
-    host = Host([Entry("assistant", "Some **bold** 中文 text.\n\n- item one")])
+    host = Host([MessageEntry("assistant", "Some **bold** 中文 text.\n\n- item one")])
     async with host.run_test(size=(60, 20)) as pilot:
         await _drag(pilot, cell_of(host.transcript, "bold"), cell_of(host.transcript, "one"))
         assert host.screen.get_selected_text() == "bold 中文 text.\n\nitem o"
 
 
 async def test_a_selection_survives_scrolling_and_resizing() -> None:
-    host = Host([Entry("assistant", "Some bold text.\n\n" + LONG)])
+    host = Host([MessageEntry("assistant", "Some bold text.\n\n" + LONG)])
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.press("home")
         await _drag(pilot, cell_of(host.transcript, "bold"), cell_of(host.transcript, "text"))
@@ -440,7 +442,7 @@ async def test_a_selection_survives_scrolling_and_resizing() -> None:
 
 
 async def test_what_is_selected_is_marked() -> None:
-    host = Host([Entry("assistant", "Some `bold` text.")])
+    host = Host([MessageEntry("assistant", "Some `bold` text.")])
     async with host.run_test(size=(60, 20)) as pilot:
         at = cell_of(host.transcript, "bold")
         await _drag(pilot, at, at + Offset(2, 0))
@@ -450,14 +452,14 @@ async def test_what_is_selected_is_marked() -> None:
 
 
 async def test_a_double_click_selects_one_logical_row() -> None:
-    host = Host([Entry("assistant", "word " * 30 + "\n\nother")])
+    host = Host([MessageEntry("assistant", "word " * 30 + "\n\nother")])
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.click(Transcript, offset=(10, 1), times=2)
         assert host.screen.get_selected_text() == ("word " * 30).strip()
 
 
 async def test_everything_selected_is_the_source_of_every_message() -> None:
-    host = Host([Entry("user", "Why?"), Entry("assistant", "**So**", "hm")])
+    host = Host([MessageEntry("user", "Why?"), MessageEntry("assistant", "**So**", "hm")])
     async with host.run_test(size=(60, 20)):
         host.screen.selections = {host.transcript: SELECT_ALL}
         assert host.screen.get_selected_text() == "Why?\n\n**So**"
@@ -479,17 +481,19 @@ async def test_a_theme_changes_the_colours_and_not_the_layout() -> None:
 
 
 async def test_every_row_fills_the_width_in_the_colours_of_the_theme() -> None:
-    host = Host([*chat(1), Entry("notice", "n"), Entry("user", "中文\tx " * 40)])
+    host = Host([*chat(1), MessageEntry("notice", "n"), MessageEntry("user", "中文\tx " * 40)])
     async with host.run_test(size=(61, 80)):
         for y in range(80 - 1):
             strip = host.transcript.render_line(y)
-            assert strip.cell_length == host.transcript.column.width
+            assert strip.cell_length == host.transcript.transcript_layout.width
             assert all(part.style is not None and part.style.bgcolor is not None for part in strip)
 
 
 async def test_text_cannot_emit_escapes_or_markup() -> None:
     evil = "\x1b[31m[red]x[/red]\x07\x9b2J\u202eabc\r\n[@click=app.quit]y[/]"
-    host = Host([Entry(role, evil, evil, evil, evil, evil) for role in ("user", "assistant", "notice")])
+    host = Host(
+        [MessageEntry(role, evil, evil, evil, evil, evil) for role in ("user", "assistant", "notice")]
+    )
     async with host.run_test(size=(60, 60)):
         host.transcript.toggle_all_thinking()
         rows = shown(host.transcript)
@@ -500,7 +504,7 @@ async def test_text_cannot_emit_escapes_or_markup() -> None:
 async def test_many_rows_are_laid_out_and_few_are_kept() -> None:
     host = Host(chat(150))
     async with host.run_test(size=(80, 40)):
-        turns = host.transcript.column.turns
+        turns = host.transcript.transcript_layout.message_views
         assert sum(turn.rows is not None for turn in turns) <= 3
         for _ in range(100):
             host.transcript.scroll_page_up()

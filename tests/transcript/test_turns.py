@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sample_chat import chat
-from qwen3_chat.transcript import Entry, ThinkingDisplay
-from qwen3_chat.transcript.turn import Turn
+from qwen3_chat.transcript import MessageEntry, ThinkingDisplay
+from qwen3_chat.transcript.message_view import MessageView
 
-REPLY = Entry("assistant", "Three.", "\nCount.\n\nAgain.\n", "Qwen3", "Thought 2 s", "stopped")
+REPLY = MessageEntry("assistant", "Three.", "\nCount.\n\nAgain.\n", "Qwen3", "Thought 2 s", "stopped")
 
 
-def lines(entry: Entry, width: int = 24, **state: bool | ThinkingDisplay | None) -> list[str]:
-    turn = Turn(entry, "copy")
+def lines(entry: MessageEntry, width: int = 24, **state: bool | ThinkingDisplay | None) -> list[str]:
+    turn = MessageView(entry, "copy")
     for name, value in state.items():
         setattr(turn, name, value)
-    turn.lay(width)
+    turn.layout(width)
     assert turn.rows is not None
     assert turn.height == len(turn.rows) + 1
     return ["".join(run[0] for run in row.runs).rstrip() for row in turn.rows]
@@ -26,18 +26,18 @@ def lines(entry: Entry, width: int = 24, **state: bool | ThinkingDisplay | None)
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        (Entry("user", "a\n\nb\n", header="You"), ["▌ You               copy", "▌ a", "▌", "▌ b"]),
-        (Entry("notice", "Not sent."), ["· Not sent."]),
-        (Entry("system", "Be brief.", header="System"), ["· System", "· Be brief."]),
-        (Entry("assistant", "**a**"), ["  a"]),
-        (Entry("user", "**a** <b> [x]"), ["▌ **a** <b> [x]"]),
-        (Entry("assistant", "", header="Qwen3"), ["  Qwen3             copy"]),
-        (Entry("assistant", "", header="A model with a long name"), ["  A model with a l… copy"]),
-        (Entry("assistant", "a", " \n "), ["  a"]),
-        (Entry("assistant", "", note="stopped"), ["  stopped"]),
+        (MessageEntry("user", "a\n\nb\n", header="You"), ["▌ You               copy", "▌ a", "▌", "▌ b"]),
+        (MessageEntry("notice", "Not sent."), ["· Not sent."]),
+        (MessageEntry("system", "Be brief.", header="System"), ["· System", "· Be brief."]),
+        (MessageEntry("assistant", "**a**"), ["  a"]),
+        (MessageEntry("user", "**a** <b> [x]"), ["▌ **a** <b> [x]"]),
+        (MessageEntry("assistant", "", header="Qwen3"), ["  Qwen3             copy"]),
+        (MessageEntry("assistant", "", header="A model with a long name"), ["  A model with a l… copy"]),
+        (MessageEntry("assistant", "a", " \n "), ["  a"]),
+        (MessageEntry("assistant", "", note="stopped"), ["  stopped"]),
     ],
 )
-def test_each_role_has_its_look(entry: Entry, expected: list[str]) -> None:
+def test_each_role_has_its_look(entry: MessageEntry, expected: list[str]) -> None:
     assert lines(entry) == expected
 
 
@@ -65,8 +65,8 @@ def test_thinking_folds_to_its_header() -> None:
 def test_the_readers_choice_wins_over_the_setting(
     display: ThinkingDisplay, answer: str, chosen: bool | None, is_open: bool
 ) -> None:
-    turn = Turn(Entry("assistant", answer, "why"))
-    turn.display, turn.chosen = display, chosen
+    turn = MessageView(MessageEntry("assistant", answer, "why"))
+    turn.thinking_display, turn.open_override = display, chosen
     assert turn.is_open is is_open
 
 
@@ -84,36 +84,36 @@ PIECES = st.lists(
 def test_a_live_turn_has_the_rows_of_a_complete_one(
     pieces: list[tuple[str, str]], chosen: bool | None
 ) -> None:
-    turn = Turn(Entry("assistant", header="Qwen3", reasoning_header="Thinking"), "copy")
-    turn.chosen = chosen
-    turn.lay(30)
+    turn = MessageView(MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking"), "copy")
+    turn.open_override = chosen
+    turn.layout(30)
     for reasoning, answer in pieces:
         before = [row.runs for row in turn.rows or ()]
-        changed = turn.write(reasoning, answer)
-        turn.lay(30)
+        changed = turn.append(reasoning, answer)
+        turn.layout(30)
         assert turn.rows is not None
         if changed is not None:
             assert [row.runs for row in turn.rows[:changed]] == before[:changed]
     texts = "".join(answer for _, answer in pieces), "".join(reasoning for reasoning, _ in pieces)
-    assert lines(Entry("assistant", *texts, "Qwen3", "Thinking"), 30, chosen=chosen) == [
+    assert lines(MessageEntry("assistant", *texts, "Qwen3", "Thinking"), 30, chosen=chosen) == [
         "".join(run[0] for run in row.runs).rstrip() for row in turn.rows or ()
     ]
 
 
 def test_titles_change_without_a_layout() -> None:
-    turn = Turn(REPLY, "copy")
-    turn.lay(30)
+    turn = MessageView(REPLY, "copy")
+    turn.layout(30)
     turn.reasoning_header = "Thought 3 s"
-    assert turn.retitle(30) == [1]
+    assert turn.update_titles(30) == [1]
     turn.note = ""
-    assert turn.retitle(30) is None
+    assert turn.update_titles(30) is None
 
 
 @pytest.mark.parametrize("width", [40, 76, 116])
 def test_estimates_are_close(width: int) -> None:
     for entry in chat(5):
-        turn = Turn(entry, "copy")
-        turn.estimate(width)
+        turn = MessageView(entry, "copy")
+        turn.estimate_height(width)
         guess = turn.height
-        turn.lay(width)
+        turn.layout(width)
         assert abs(guess - turn.height) <= max(2, 0.15 * turn.height)

@@ -8,13 +8,13 @@ import pytest
 from textual.widgets import Input
 
 from qwen3_chat.chat import Role
+from qwen3_chat.config.prompt_library import load_prompts
 from qwen3_chat.errors import UsageError
-from qwen3_chat.prompt_library import load_prompts
-from qwen3_chat.session.option_fields import FIELDS
+from qwen3_chat.session.turn_options import OPTION_FIELDS
 from qwen3_chat.store.records import ChatOptions
 from qwen3_chat.texts import Language
-from qwen3_chat.ui.screens.chat_options import ChatOptionsScreen
-from qwen3_chat.ui.screens.prompts import PromptsScreen
+from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen
+from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
 from tests.fakes import FakeEngine
 from tests.harness import Harness, Start
 
@@ -128,9 +128,9 @@ def test_a_bad_file_of_prompts_is_told_and_leaves_the_shipped_ones(tmp_path: Pat
     ],
 )
 def test_numbers_are_read_within_their_ranges(name: str, text: str, value: float | str | None) -> None:
-    field = next(field for field in FIELDS if field.name == name)
+    field = next(field for field in OPTION_FIELDS if field.name == name)
     if isinstance(value, str):
         with pytest.raises(UsageError, match=value.replace("+", "\\+")):
-            field.read(text)
+            field.parse(text)
     else:
-        assert field.read(text) == value
+        assert field.parse(text) == value

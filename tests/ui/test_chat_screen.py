@@ -14,9 +14,9 @@ from qwen3_chat.events import (
     PrefillProgressed,
     ReasoningDelta,
 )
-from qwen3_chat.ui.screens.chats import ChatsScreen
-from qwen3_chat.ui.screens.help import HelpScreen
-from qwen3_chat.ui.turn_view import Phase
+from qwen3_chat.ui.screens.chats_screen import ChatsScreen
+from qwen3_chat.ui.screens.help_screen import HelpScreen
+from qwen3_chat.ui.turn_view import TurnPhase
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Start
 
@@ -80,7 +80,7 @@ async def test_loading_reading_and_thinking_each_tell_what_goes_on(start: Start)
         gates[0].set()
         await app.until(lambda: app.shows("Reading the prompt 60/120"))
         gates[1].set()
-        await app.until(lambda: app.screen.turn.phase is Phase.THINKING)
+        await app.until(lambda: app.screen.turn.phase is TurnPhase.THINKING)
         await app.until(lambda: app.shows("Hm"))
         gates[2].set()
         await app.until(lambda: not app.screen.is_answering)
@@ -92,7 +92,7 @@ async def test_answer_now_is_offered_only_while_it_thinks(start: Start) -> None:
     async with start(engine) as app:
         assert not app.shows("Answer now")
         await app.say("Go")
-        await app.until(lambda: app.screen.turn.phase is Phase.THINKING)
+        await app.until(lambda: app.screen.turn.phase is TurnPhase.THINKING)
         await app.pilot.press("ctrl+g")
         assert engine.ends_of_thinking == 1
         gate.set()
@@ -115,7 +115,7 @@ async def test_a_message_sent_while_a_reply_is_written_stays_in_the_box(start: S
     gate = asyncio.Event()
     async with start(FakeEngine([AnswerDelta("…"), gate, finished()])) as app:
         await app.say("First")
-        await app.until(lambda: app.screen.turn.phase is Phase.ANSWERING)
+        await app.until(lambda: app.screen.turn.phase is TurnPhase.ANSWERING)
         await app.say("Second")
         assert app.screen.input.text == "Second"
         gate.set()
@@ -240,7 +240,7 @@ async def test_a_message_may_be_sent_while_the_model_is_still_loading(start: Sta
         await app.until(lambda: app.shows("Early") and app.shows("Loading the model"))
         gate.set()
         await app.until(lambda: app.shows("It is 3.") and not app.screen.is_answering)
-        assert app.screen.turn.phase is Phase.IDLE
+        assert app.screen.turn.phase is TurnPhase.IDLE
 
 
 async def test_a_notice_shows_markup_and_escapes_as_text(start: Start) -> None:

@@ -5,9 +5,9 @@ import asyncio
 from textual.widgets import OptionList
 
 from qwen3_chat.events import AnswerDelta
-from qwen3_chat.ui.screens.chat import ChatScreen
-from qwen3_chat.ui.screens.chats import ChatsScreen
-from qwen3_chat.ui.screens.help import HelpScreen
+from qwen3_chat.ui.screens.chat_screen import ChatScreen
+from qwen3_chat.ui.screens.chats_screen import ChatsScreen
+from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, Start

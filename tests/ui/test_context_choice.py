@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qwen3_chat.chat import StopReason
+from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.events import AnswerDelta, EngineEvent
-from qwen3_chat.prompt import ContextPolicy
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import t
-from qwen3_chat.ui.screens.context_choice import ContextChoiceScreen
+from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
 from tests.fakes import MODEL, REPLY, FakeEngine, finished
 from tests.harness import Harness, Start
 
@@ -17,7 +17,7 @@ QUESTIONS = ("One", "Two", "Three")
 def cramped() -> FakeEngine:
     """An engine whose context holds four messages and a reserve."""
     engine = FakeEngine(tokens_per_message=180)
-    engine.most_n_ctx = 4000
+    engine.max_n_ctx = 4000
     return engine
 
 
@@ -36,7 +36,9 @@ async def test_the_user_chooses_what_becomes_of_a_chat_that_does_not_fit(start: 
             assert harness.shows(t(f"ui.context.{policy}"))
         await harness.pilot.press("enter")
         await harness.until(lambda: len(harness.session.messages) == 6 and not harness.screen.is_answering)
-        left_out = [turn.entry.left_out for turn in harness.screen.transcript.column.turns]
+        left_out = [
+            turn.entry.dropped_note for turn in harness.screen.transcript.transcript_layout.message_views
+        ]
         assert left_out.count(t("ui.note.not_sent")) == harness.session.messages[-1].meta.left_out == 2
         assert len(engine.requests[-1].messages) == 3
         harness.screen.transcript.scroll_home(animate=False)
@@ -74,8 +76,8 @@ async def test_what_is_not_sent_stays_greyed_when_the_chat_is_opened_again(start
         chat = harness.session.chat
         assert chat is not None
     async with start(cramped(), resume=chat.id) as harness:
-        entries = [turn.entry for turn in harness.screen.transcript.column.turns]
-        assert [bool(entry.left_out) for entry in entries].count(True) == 2
+        entries = [turn.entry for turn in harness.screen.transcript.transcript_layout.message_views]
+        assert [bool(entry.dropped_note) for entry in entries].count(True) == 2
         assert entries[2].role == "notice"
         assert "It is 3." in entries[2].answer
 
@@ -92,7 +94,7 @@ async def test_a_reply_goes_on_in_its_place_with_what_was_said_since_below_it(st
         await harness.pilot.press("f6")
         await harness.until(lambda: harness.session.messages[-1].message.content == "It is 3.")
         await harness.until(lambda: not harness.screen.is_answering)
-        entries = [turn.entry for turn in harness.screen.transcript.column.turns]
+        entries = [turn.entry for turn in harness.screen.transcript.transcript_layout.message_views]
         assert [entry.role for entry in entries[-3:]] == ["user", "assistant", "notice"]
         assert entries[-2].answer == "It is 3."
-        assert sum(bool(entry.left_out) for entry in entries) == 2
+        assert sum(bool(entry.dropped_note) for entry in entries) == 2

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.attachments import Attachment
+from qwen3_chat.documents import Attachment
 from qwen3_chat.events import AnswerDelta
-from qwen3_chat.session.drafts import NO_DRAFT, Draft, Drafts
-from qwen3_chat.store import Store
+from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
+from qwen3_chat.store import ChatStore
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, Start
 
@@ -27,7 +27,7 @@ async def kept(app: Harness, folder: Path, text: str) -> None:
 async def test_a_draft_of_a_new_chat_is_there_after_a_restart(start: Start, text: str) -> None:
     async with start() as app:
         app.screen.input.text = text
-        await app.screen.settle()
+        await app.screen.shutdown()
     async with start() as app:
         await app.until(lambda: app.screen.input.text == text)
 
@@ -55,7 +55,7 @@ async def test_each_chat_has_its_own_draft(start: Start) -> None:
         await app.until(lambda: app.screen.input.text == "for the first")
         await app.pilot.press("ctrl+n")
         await app.until(lambda: app.screen.input.text == "for the new one")
-        await app.screen.settle()
+        await app.screen.shutdown()
     async with start(resume=first.id) as app:
         await app.until(lambda: app.screen.input.text == "for the first")
 
@@ -66,14 +66,14 @@ async def test_a_draft_that_is_slow_to_come_is_not_written_over(start: Start) ->
         chat = app.session.chat
         assert chat is not None
         app.screen.input.text = "kept "
-        await app.screen.settle()
-        gate, of = asyncio.Event(), app.screen.drafts.of
+        await app.screen.shutdown()
+        gate, of = asyncio.Event(), app.screen.drafts.load
 
         async def slow(chat_id: int | None) -> Draft:
             await gate.wait()
             return await of(chat_id)
 
-        app.screen.drafts.of = slow  # type: ignore[method-assign]
+        app.screen.drafts.load = slow  # type: ignore[method-assign]
         await app.pilot.press("ctrl+n")
         await app.until(lambda: app.session.chat is None)
         await app.session.resume(chat.id)
@@ -91,7 +91,7 @@ async def test_what_was_sent_is_no_draft_any_more(start: Start, tmp_path: Path) 
         await kept(app, tmp_path, "Hello")
         await app.turn("Hello")
         await app.until(lambda: not (tmp_path / "draft.json").exists())
-        await app.screen.settle()
+        await app.screen.shutdown()
         assert app.session.chat is not None
         assert (await app.store.chat(app.session.chat.id)).draft == ""
 
@@ -126,25 +126,25 @@ async def test_a_draft_that_can_not_be_kept_is_told_once(start: Start, tmp_path:
         await app.sees("can't be kept for later")
         told = len(app.app._notifications)
         app.screen.input.text = "ab"
-        await app.screen.settle()
+        await app.screen.shutdown()
         assert len(app.app._notifications) == told
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"text": 1}', '["x"]'])
 async def test_a_damaged_file_is_an_empty_draft(tmp_path: Path, text: str) -> None:
-    store = await Store.open(tmp_path / "chats.db")
+    store = await ChatStore.open(tmp_path / "chats.db")
     (tmp_path / "draft.json").write_text(text)
-    assert await Drafts(store, tmp_path / "draft.json").of(None) == NO_DRAFT
+    assert await DraftStore(store, tmp_path / "draft.json").load(None) == NO_DRAFT
     await store.close()
 
 
 async def test_attachments_belong_to_the_draft(tmp_path: Path) -> None:
-    store = await Store.open(tmp_path / "chats.db")
-    drafts = Drafts(store, tmp_path / "draft.json")
+    store = await ChatStore.open(tmp_path / "chats.db")
+    drafts = DraftStore(store, tmp_path / "draft.json")
     draft = Draft("Look", (Attachment("a.txt", "1\r\n2\n"),))
-    await drafts.keep(None, draft)
-    assert await drafts.of(None) == draft
+    await drafts.save(None, draft)
+    assert await drafts.load(None) == draft
     chat = await store.create_chat()
-    await drafts.keep(chat.id, draft)
-    assert await drafts.of(chat.id) == draft
+    await drafts.save(chat.id, draft)
+    assert await drafts.load(chat.id) == draft
     await store.close()

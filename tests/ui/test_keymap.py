@@ -7,11 +7,11 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.config import load_settings
-from qwen3_chat.ui.keymap import DECLARED, REBINDABLE, Keymap, keymap_of, textual_key
-from qwen3_chat.ui.screens.chats import ChatsScreen
-from qwen3_chat.ui.screens.help import HelpScreen
-from qwen3_chat.ui.screens.settings import SettingsScreen
+from qwen3_chat.config import read_settings
+from qwen3_chat.ui.keymap import DEFAULT_KEYMAP, REBINDABLE, Keymap, keymap_from_settings, parse_key
+from qwen3_chat.ui.screens.chats_screen import ChatsScreen
+from qwen3_chat.ui.screens.help_screen import HelpScreen
+from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from tests.harness import Start
 
 
@@ -19,7 +19,7 @@ def keymap(folder: Path, entries: str) -> Keymap:
     """Read the keys of a settings file."""
     file = folder / "config.toml"
     file.write_text(f"# mine\n[keys]\n{entries}\n", encoding="utf-8")
-    return keymap_of(load_settings(file))
+    return keymap_from_settings(read_settings(file))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def keymap(folder: Path, entries: str) -> Keymap:
     ],
 )
 def test_a_key_is_read_as_people_write_it(written: str, key: str | None) -> None:
-    assert textual_key(written) == key
+    assert parse_key(written) == key
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_an_action_gets_other_keys(tmp_path: Path, entries: str, name: str, keys
 def test_what_can_not_be_is_told_and_the_key_stays(tmp_path: Path, entry: str, sentence: str) -> None:
     file = tmp_path / "config.toml"
     changed = keymap(tmp_path, entry)
-    (problem,) = (*load_settings(file).problems, *changed.problems)
+    (problem,) = (*read_settings(file).problems, *changed.problems)
     assert f"{file}, {sentence}" in str(problem)
-    assert changed.keys == DECLARED.keys
+    assert changed.keys == DEFAULT_KEYMAP.keys
 
 
 def test_of_two_that_want_one_key_the_first_gets_it(tmp_path: Path) -> None:
     changed = keymap(tmp_path, 'chats = "F20"\nexport = "F20"')
-    assert (changed.keys["chats"], changed.keys["export"]) == ("f20", DECLARED.keys["export"])
+    assert (changed.keys["chats"], changed.keys["export"]) == ("f20", DEFAULT_KEYMAP.keys["export"])
     (problem,) = changed.problems
     assert "line 4: F20 belongs to “chats” already" in str(problem)
 

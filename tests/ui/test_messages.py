@@ -11,10 +11,10 @@ import pytest
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.events import AnswerDelta
+from qwen3_chat.store.chat_store import utc_now
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.store.store import utc_now
-from qwen3_chat.ui.screens.code_blocks import CodeBlocksScreen
-from qwen3_chat.ui.turn_view import Phase
+from qwen3_chat.ui.screens.code_blocks_screen import CodeBlocksScreen
+from qwen3_chat.ui.turn_view import TurnPhase
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness, Start
 
@@ -153,8 +153,8 @@ async def test_an_answer_in_the_other_mode_is_a_version_of_the_answer(start: Sta
         await app.pilot.press("m")
         await app.until(lambda: contents(app) == ["One", "Quick"] and not app.screen.is_answering)
         assert engine.requests[-1].mode is ThinkingMode.NO_THINK
-        assert [app.screen.versions.of(one.id).count for one in app.session.messages] == [0, 2]
-        assert app.session.toggle is None
+        assert [app.screen.versions.for_message(one.id).count for one in app.session.messages] == [0, 2]
+        assert app.session.mode_override is None
         await mark(app, "Quick")
         await app.pilot.press("left")
         await app.until(lambda: contents(app) == ["One", "Thought over"])
@@ -206,7 +206,7 @@ async def test_a_deleted_version_gives_way_to_the_one_before(start: Start) -> No
         await mark(app, "Answer 2")
         await app.pilot.press("d")
         await app.until(lambda: contents(app) == ["One", "Answer 1"])
-        assert not app.screen.versions.at_end.count
+        assert not app.screen.versions.for_latest.count
 
 
 async def test_a_question_asked_in_two_modes_is_deleted_as_one(start: Start) -> None:
@@ -296,7 +296,7 @@ async def test_while_an_answer_is_written_a_message_can_be_copied_but_not_change
     engine = FakeEngine([AnswerDelta("Half"), gate, AnswerDelta(" and whole"), finished()])
     async with start(engine) as app:
         await app.say("One")
-        await app.until(lambda: app.screen.turn.phase is Phase.ANSWERING and app.shows("Half"))
+        await app.until(lambda: app.screen.turn.phase is TurnPhase.ANSWERING and app.shows("Half"))
         await app.pilot.press("ctrl+up", "c")
         await app.until(lambda: app.app.clipboard == "Half")
         await app.pilot.press("d")

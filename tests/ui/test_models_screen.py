@@ -11,21 +11,21 @@ import pytest
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine import Engine
-from qwen3_chat.engine.local import LocalEngine
-from qwen3_chat.fit import Machine
-from qwen3_chat.hardware import SystemGpu, Vendor
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.models.fit import Machine
+from qwen3_chat.models.hardware import SystemGpu, Vendor
+from qwen3_chat.models.picker import DownloadPhase, ServerRow
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
-from qwen3_chat.shelf import Phase, ServerRow
-from qwen3_chat.sizes import GIB
-from qwen3_chat.texts import Language, speak
-from qwen3_chat.ui.screens.models import ModelsScreen
+from qwen3_chat.texts import Language, set_language
+from qwen3_chat.texts.formatting import GIB
+from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.widgets.banner import Banner
 from tests.fakes import MODEL, FakeEngine
-from tests.fit.machines import cpu, with_gpus
 from tests.harness import Harness, open_app
-from tests.hub.fake_hub import Cut, FakeHub, Held, Stall, sha256
-from tests.shelf.desks import FILE, REPOSITORY, SMALL, Desk, installed
+from tests.models.fit.machines import cpu, with_gpus
+from tests.models.hub.fake_hub import Cut, FakeHub, Held, Stall, sha256
+from tests.models.picker.picker_fixture import FILE, REPOSITORY, SMALL, PickerFixture, install_files
 
 
 def content(path: Path) -> bytes:
@@ -46,20 +46,20 @@ def hub(demo_gguf: Path) -> Iterator[FakeHub]:
 
 @asynccontextmanager
 async def opened(
-    desk: Desk, engine: Engine | None = None, size: tuple[int, int] = (80, 24)
+    desk: PickerFixture, engine: Engine | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[Harness]:
     """Open the app, then the model screen."""
     engine = engine or engine_of("Demo", is_demo=True)
-    async with open_app(desk.folder, engine, size, desk=desk.desk()) as app:
+    async with open_app(desk.folder, engine, size, model_picker=desk.model_picker()) as app:
         await on_the_screen(app)
         yield app
 
 
-async def on_the_screen(app: Harness) -> ModelsScreen:
+async def on_the_screen(app: Harness) -> ModelPickerScreen:
     await app.pilot.press("f7")
-    await app.until(lambda: isinstance(app.app.screen, ModelsScreen) and app.app.screen.lines)
+    await app.until(lambda: isinstance(app.app.screen, ModelPickerScreen) and app.app.screen.lines)
     screen = app.app.screen
-    assert isinstance(screen, ModelsScreen)
+    assert isinstance(screen, ModelPickerScreen)
     return screen
 
 
@@ -78,14 +78,14 @@ async def back_in_the_chat(app: Harness) -> None:
 async def test_one_screen_says_which_model_fits_and_why(
     tmp_path: Path, machine: Machine, texts: tuple[str, ...]
 ) -> None:
-    async with opened(Desk(tmp_path, machine)) as app:
+    async with opened(PickerFixture(tmp_path, machine)) as app:
         for text in texts:
             await app.sees(text)
         await app.sees("Enter downloads")
 
 
 async def test_a_narrow_terminal_cuts_rows_instead_of_folding_them(tmp_path: Path) -> None:
-    async with opened(Desk(tmp_path, with_gpus(32, 8)), size=(60, 18)) as app:
+    async with opened(PickerFixture(tmp_path, with_gpus(32, 8)), size=(60, 18)) as app:
         await app.sees("★ 30B-A3B")
         rows = app.rows()
         at = next(number for number, row in enumerate(rows) if "★ 30B-A3B" in row)
@@ -94,27 +94,29 @@ async def test_a_narrow_terminal_cuts_rows_instead_of_folding_them(tmp_path: Pat
 
 
 async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:
-    speak(Language.ZH)
+    set_language(Language.ZH)
     try:
-        async with opened(Desk(tmp_path, with_gpus(32, 8))) as app:
+        async with opened(PickerFixture(tmp_path, with_gpus(32, 8))) as app:
             for text in ("推荐本机使用", "专家放在内存", "上下文", "显存"):
                 await app.sees(text)
     finally:
-        speak(Language.EN)
+        set_language(Language.EN)
 
 
 async def test_a_download_goes_on_behind_the_chat_and_the_first_model_is_used_at_once(
     tmp_path: Path, hub: FakeHub, demo_gguf: Path
 ) -> None:
     hub.faults += [Cut(100_000), Cut(200_000)]
-    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf), made=lambda choice: engine_of("0.6B"))
+    desk = PickerFixture(
+        tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
+    )
     async with opened(desk) as app:
         await app.pilot.press("enter")
         await app.pilot.press("escape")
         await back_in_the_chat(app)
-        await app.until(lambda: desk.chosen)  # even if it arrives before the screen is left
+        await app.until(lambda: desk.choices)  # even if it arrives before the screen is left
         path = tmp_path / "models" / REPOSITORY / FILE
-        assert desk.chosen == [LocalModel(path)]
+        assert desk.choices == [LocalModel(path)]
         assert content(path) == content(demo_gguf)
         await app.sees("0.6B Q8_0 is ready")
 
@@ -123,18 +125,20 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
     tmp_path: Path, hub: FakeHub, demo_gguf: Path
 ) -> None:
     hub.faults.append(Held(100_000))
-    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf), made=lambda choice: engine_of("0.6B"))
-    async with open_app(tmp_path, engine_of("Demo", is_demo=True), desk=desk.desk()) as app:
+    desk = PickerFixture(
+        tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
+    )
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), model_picker=desk.model_picker()) as app:
         await app.turn("One")
         await on_the_screen(app)
         await app.pilot.press("enter", "escape")
         await back_in_the_chat(app)
         hub.let_go.set()
         await app.sees("F7, then Enter uses it")
-        assert desk.chosen == []
+        assert desk.choices == []
         await on_the_screen(app)
         await app.pilot.press("enter")
-        await app.until(lambda: desk.chosen)
+        await app.until(lambda: desk.choices)
         await back_in_the_chat(app)
         await app.turn("Two")
         assert [m.meta.model for m in app.session.messages[1::2]] == ["Demo", "0.6B"]
@@ -143,11 +147,11 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
 
 async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, demo_gguf: Path) -> None:
     hub.faults.append(Stall(1_300_000))
-    desk = Desk(tmp_path, cpu(3), hub, content(demo_gguf))
+    desk = PickerFixture(tmp_path, cpu(3), hub, content(demo_gguf))
     async with opened(desk) as app:
         screen = app.app.screen
-        assert isinstance(screen, ModelsScreen)
-        states = screen.desk.downloads.states
+        assert isinstance(screen, ModelPickerScreen)
+        states = screen.model_picker.downloads.states
         await app.pilot.press("enter")
         await app.until(lambda: SMALL in states and states[SMALL].done_bytes)
         await app.pilot.press("f3")
@@ -157,20 +161,20 @@ async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, de
         await app.pilot.press("escape")
         await app.until(lambda: not app.shows("Give 0.6B Q8_0 up"))
         await app.pilot.press("enter")
-        await app.until(lambda: states[SMALL].phase is Phase.DONE)
+        await app.until(lambda: states[SMALL].phase is DownloadPhase.DONE)
         await app.sees("On this disk")
 
 
 async def test_without_a_network_the_row_and_a_notice_say_so(tmp_path: Path) -> None:
-    async with opened(Desk(tmp_path, cpu(3), payload=b"x")) as app:
+    async with opened(PickerFixture(tmp_path, cpu(3), payload=b"x")) as app:
         await app.pilot.press("enter")
         await app.sees("can't be reached")
         await app.sees("here, failed")
 
 
 async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(tmp_path: Path) -> None:
-    installed(tmp_path, "Qwen3-32B-Q4_K_M.gguf")
-    desk = Desk(tmp_path, cpu(8))
+    install_files(tmp_path, "Qwen3-32B-Q4_K_M.gguf")
+    desk = PickerFixture(tmp_path, cpu(8))
     async with opened(desk) as app:
         await app.pilot.press(*"32b")
         await app.sees("Installed (qwen3-chat)")
@@ -179,13 +183,13 @@ async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(t
         await app.pilot.press("escape")
         await app.until(lambda: not app.shows("anyway"))
         await app.pilot.press("enter", "enter")
-        await app.until(lambda: desk.chosen)
+        await app.until(lambda: desk.choices)
 
 
 async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
-    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
     file = tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf"
-    async with opened(Desk(tmp_path)) as app:
+    async with opened(PickerFixture(tmp_path)) as app:
         await app.pilot.press(*"4b q4", "ctrl+d")
         await app.sees("Delete 4B Q4_K_M")
         assert file.exists()
@@ -195,7 +199,7 @@ async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
 
 
 async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, with_gpus(32, 24))
+    desk = PickerFixture(tmp_path, with_gpus(32, 24))
     async with opened(desk) as app:
         await app.pilot.press(*"14b")
         needs = [gpu_need(app)]
@@ -215,35 +219,35 @@ def gpu_need(app: Harness) -> float:
 
 
 async def test_the_chosen_context_goes_along(tmp_path: Path) -> None:
-    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
-    desk = Desk(tmp_path)
+    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    desk = PickerFixture(tmp_path)
     async with opened(desk) as app:
         await app.pilot.press(*"4b q4", "right", "right", "enter")
-        await app.until(lambda: desk.chosen)
-        assert desk.chosen == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
+        await app.until(lambda: desk.choices)
+        assert desk.choices == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
 
 
 async def test_servers_have_their_place_in_the_list(tmp_path: Path) -> None:
     served = ServedModel("http://localhost:8000")
-    desk = Desk(tmp_path, servers=(ServerRow("Workstation", "vLLM", served),))
+    desk = PickerFixture(tmp_path, servers=(ServerRow("Workstation", "vLLM", served),))
     async with opened(desk) as app:
         await app.pilot.press(*"vllm")
         await app.sees("Servers")
         await app.pilot.press("enter")
-        await app.until(lambda: desk.chosen)
-        assert desk.chosen == [served]
+        await app.until(lambda: desk.choices)
+        assert desk.choices == [served]
 
 
 async def test_the_old_process_is_gone_when_the_new_model_talks(tmp_path: Path, demo_gguf: Path) -> None:
     settings = LoadSettings(str(demo_gguf), n_ctx=2048)
     old, new = (LocalEngine(settings, tmp_path / f"{name}.log") for name in ("old", "new"))
-    installed(tmp_path, "Qwen3-0.6B-Q8_0.gguf")
+    install_files(tmp_path, "Qwen3-0.6B-Q8_0.gguf")
 
     def made(choice: EngineChoice) -> Engine:
         return new
 
     try:
-        async with opened(Desk(tmp_path, made=made), old) as app:
+        async with opened(PickerFixture(tmp_path, engine_factory=made), old) as app:
             await app.pilot.press(*"0.6b q8", "enter")
             await app.until(lambda: app.session.engine is new and new.model)
             assert old.pid is None
@@ -255,11 +259,11 @@ async def test_the_old_process_is_gone_when_the_new_model_talks(tmp_path: Path, 
 
 
 async def test_what_is_sent_during_a_switch_waits_for_the_new_model(tmp_path: Path) -> None:
-    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
     loading = asyncio.Event()
     slow = FakeEngine(loading=[loading])
     slow.model = replace(MODEL, name="4B")
-    async with opened(Desk(tmp_path, made=lambda choice: slow)) as app:
+    async with opened(PickerFixture(tmp_path, engine_factory=lambda choice: slow)) as app:
         await app.pilot.press(*"4b q4", "enter")
         await back_in_the_chat(app)
         await app.until(lambda: app.session.engine is slow)
@@ -287,12 +291,14 @@ async def test_a_fixed_mode_is_shown_and_explained(
         await app.pilot.press("ctrl+t")
         await app.sees(sentence)
         assert app.session.mode is before
-        assert app.session.toggle in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
+        assert app.session.mode_override in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
 
 
 async def test_a_newcomer_is_told_what_suits_the_machine_and_can_type_at_once(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, with_gpus(32, 24))
-    async with open_app(tmp_path, engine_of("Demo", is_demo=True), (100, 40), desk=desk.desk()) as app:
+    desk = PickerFixture(tmp_path, with_gpus(32, 24))
+    async with open_app(
+        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=desk.model_picker()
+    ) as app:
         for text in (
             "This machine: 32.0 GiB RAM free",
             "Recommended for it: Qwen3-32B Q4_K_M",
@@ -304,9 +310,11 @@ async def test_a_newcomer_is_told_what_suits_the_machine_and_can_type_at_once(tm
 
 
 async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
-    installed(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
-    desk = Desk(tmp_path)
-    async with open_app(tmp_path, engine_of("Demo", is_demo=True), (100, 40), desk=desk.desk()) as app:
+    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    desk = PickerFixture(tmp_path)
+    async with open_app(
+        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=desk.model_picker()
+    ) as app:
         await app.sees("F7 shows which real Qwen3 fits")
         await app.until(lambda: not any(worker.group == "machine" for worker in app.screen.workers))
         assert not app.shows("Recommended for it")
@@ -314,8 +322,8 @@ async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
 
 async def test_a_gpu_that_lies_idle_is_told_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:
     gpu = SystemGpu(Vendor.NVIDIA, "NVIDIA RTX 4070", 12 * GIB, 11 * GIB, cuda_version=(12, 4))
-    desk = Desk(tmp_path, gpus=(gpu,))
-    async with open_app(tmp_path, engine_of("8B"), desk=desk.desk()) as app:
+    desk = PickerFixture(tmp_path, gpus=(gpu,))
+    async with open_app(tmp_path, engine_of("8B"), model_picker=desk.model_picker()) as app:
         await app.sees("NVIDIA RTX 4070 lies idle")
         await app.sees("doctor --fix")
         await app.pilot.click(Banner)
@@ -327,9 +335,9 @@ async def test_what_an_earlier_run_left_is_shown_and_gone_on_with(
 ) -> None:
     data = content(demo_gguf)
     part = f"{REPOSITORY}/{FILE}.{sha256(data)[:16]}.part"
-    installed(tmp_path, part)
+    install_files(tmp_path, part)
     (tmp_path / "models" / part).write_bytes(data[:1_000_000])
-    async with opened(Desk(tmp_path, cpu(3), hub, data)) as app:
+    async with opened(PickerFixture(tmp_path, cpu(3), hub, data)) as app:
         await app.sees("% here, paused")
         await app.pilot.press("enter")
         await app.sees("On this disk")

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from textual.command import CommandPalette
 
-from qwen3_chat.texts import Language, speak
+from qwen3_chat.texts import Language, set_language
 from tests.harness import Start
 
 
 async def test_a_search_in_vain_is_told_in_the_users_language(start: Start) -> None:
-    speak(Language.ZH)
+    set_language(Language.ZH)
     try:
         async with start() as app:
             await app.pilot.press("ctrl+p")
@@ -15,7 +15,7 @@ async def test_a_search_in_vain_is_told_in_the_users_language(start: Start) -> N
             await app.pilot.press(*"zzzz")
             await app.sees("没有这样的命令")
     finally:
-        speak(Language.EN)
+        set_language(Language.EN)
 
 
 async def test_the_palette_offers_what_can_be_done_to_the_marked_message(start: Start) -> None:

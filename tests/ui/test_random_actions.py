@@ -14,8 +14,8 @@ from textual import events
 from qwen3_chat.chat import StopReason
 from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest
-from qwen3_chat.ui.entries import entry_of
-from qwen3_chat.ui.screens.chat import ChatScreen
+from qwen3_chat.ui.message_entries import entry_from_message
+from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
 
@@ -161,10 +161,14 @@ async def settled(app: Harness) -> None:
 async def agree(app: Harness) -> None:
     """Compare what is shown with the session, and the session with the store."""
     session = app.session
-    shown = {turn.entry.key: turn for turn in app.screen.transcript.column.turns if turn.entry.key}
+    shown = {
+        turn.entry.key: turn
+        for turn in app.screen.transcript.transcript_layout.message_views
+        if turn.entry.key
+    }
     assert list(shown) == [stored.id for stored in session.messages]
     for stored in session.messages:
-        entry, turn = entry_of(stored), shown[stored.id]
+        entry, turn = entry_from_message(stored), shown[stored.id]
         assert (turn.answer, turn.reasoning, turn.note) == (entry.answer, entry.reasoning, entry.note)
     if session.chat is None:
         assert session.messages == ()
@@ -172,7 +176,11 @@ async def agree(app: Harness) -> None:
     chat = await app.store.chat(session.chat.id)
     assert chat.head_id == (session.messages[-1].id if session.messages else None)
     assert await app.store.branch(chat.id) == session.messages
-    assert (chat.toggle, chat.system, chat.title) == (session.toggle, session.system, session.chat.title)
+    assert (chat.mode_override, chat.system, chat.title) == (
+        session.mode_override,
+        session.system,
+        session.chat.title,
+    )
 
 
 async def test_200_random_actions_leave_screen_session_and_store_in_agreement(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.config.kinds import known_settings
-from qwen3_chat.transcript.entry import ThinkingDisplay
-from qwen3_chat.ui.screens.settings import SettingsScreen
+from qwen3_chat.config.setting_types import known_settings
+from qwen3_chat.transcript.message_entry import ThinkingDisplay
+from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from tests.harness import Harness, Start
 
 
@@ -120,7 +120,7 @@ async def test_less_movement_stills_the_caret_and_slows_growing_replies(start: S
     async with start() as app:
         assert not app.screen.input.cursor_blink
         assert app.app.animation_level == "none"
-        assert app.screen.transcript.update_every_s == 1
+        assert app.screen.transcript.update_interval_s == 1
         await app.turn("Hello")
         await app.sees("It is 3.")
 

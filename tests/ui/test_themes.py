@@ -7,7 +7,7 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
-from qwen3_chat.ui.themes import SHIPPED, load_themes, read_theme
+from qwen3_chat.ui.themes import SHIPPED_THEME_FOLDERS, load_themes, read_theme
 
 THEMES = load_themes(Path("/nowhere")).themes
 FAINTEST = 0.68
@@ -56,7 +56,7 @@ def test_no_text_is_fainter_than_what_was_checked_unless_it_says_nothing() -> No
 
 
 def test_the_file_name_is_the_name() -> None:
-    folder = next(path for path in SHIPPED if path.is_dir())
+    folder = next(path for path in SHIPPED_THEME_FOLDERS if path.is_dir())
     assert {file.stem for file in folder.glob("*.toml")} == {
         read_theme(file).name for file in folder.glob("*.toml")
     }

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from textual.events import Key, Paste
 
-from qwen3_chat.attachments import Attachment, parted
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.ui.completing import (
-    Trigger,
-    Wanted,
-    command_typed,
+from qwen3_chat.documents import Attachment, split_attachments
+from qwen3_chat.ui.attachable_files import list_attachable_files
+from qwen3_chat.ui.completion import (
+    CompletionKind,
+    CompletionTrigger,
+    find_trigger,
     matching_files,
-    trigger,
+    typed_command,
     unescaped,
 )
-from qwen3_chat.ui.file_list import files_below
 from qwen3_chat.ui.input_history import InputHistory
-from qwen3_chat.ui.screens.help import HelpScreen
+from qwen3_chat.ui.screens.help_screen import HelpScreen
 from tests.fakes import FakeEngine
 from tests.harness import Harness, Start
 
@@ -28,25 +28,25 @@ LONG = "".join(f"line {number}\twith “quotes”, 中文 and ``` fences\n" for 
 @pytest.mark.parametrize(
     ("before", "row", "expected"),
     [
-        ("/", 0, Trigger(Wanted.COMMAND, "", 0)),
-        ("/exp", 0, Trigger(Wanted.COMMAND, "exp", 0)),
-        ("/no_th", 0, Trigger(Wanted.COMMAND, "no_th", 0)),
+        ("/", 0, CompletionTrigger(CompletionKind.COMMAND, "", 0)),
+        ("/exp", 0, CompletionTrigger(CompletionKind.COMMAND, "exp", 0)),
+        ("/no_th", 0, CompletionTrigger(CompletionKind.COMMAND, "no_th", 0)),
         ("/exp", 1, None),
         ("//", 0, None),
         ("/usr/bin", 0, None),
         ("/export now", 0, None),
         (" /exp", 0, None),
-        ("@", 3, Trigger(Wanted.FILE, "", 0)),
-        ("look at @src/ma", 0, Trigger(Wanted.FILE, "src/ma", 8)),
-        ("看 @文件", 0, Trigger(Wanted.FILE, "文件", 2)),
+        ("@", 3, CompletionTrigger(CompletionKind.FILE, "", 0)),
+        ("look at @src/ma", 0, CompletionTrigger(CompletionKind.FILE, "src/ma", 8)),
+        ("看 @文件", 0, CompletionTrigger(CompletionKind.FILE, "文件", 2)),
         ("me@example", 0, None),
         ("@a b", 0, None),
     ],
 )
 def test_what_is_typed_asks_for_a_command_a_file_or_nothing(
-    before: str, row: int, expected: Trigger | None
+    before: str, row: int, expected: CompletionTrigger | None
 ) -> None:
-    assert trigger(before, row) == expected
+    assert find_trigger(before, row) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_typed_asks_for_a_command_a_file_or_nothing(
     ],
 )
 def test_a_path_or_a_second_slash_is_text(text: str, name: str | None, sent: str) -> None:
-    assert (command_typed(text), unescaped(text)) == (name, sent)
+    assert (typed_command(text), unescaped(text)) == (name, sent)
 
 
 def test_files_that_fit_best_come_first() -> None:
@@ -87,12 +87,12 @@ def test_hidden_and_ignored_files_are_left_out(tmp_path: Path, is_repository: bo
         subprocess.run(["git", "init", "-q", tmp_path], check=True)
         (tmp_path / ".gitignore").write_text("node_modules\n*.log\n")
         (tmp_path / "x.log").write_text("x")
-    assert files_below(tmp_path) == ["a.txt", "b/c.txt"]
+    assert list_attachable_files(tmp_path) == ["a.txt", "b/c.txt"]
 
 
 def test_the_history_keeps_edits_and_what_was_begun() -> None:
     history = InputHistory()
-    history.take_over(["one", "two"])
+    history.reset(["one", "two"])
     assert [history.walk(-1, "begun"), history.walk(-1, "two!"), history.walk(-1, "one")] == [
         "two",
         "one",
@@ -110,9 +110,9 @@ def test_the_history_keeps_edits_and_what_was_begun() -> None:
 
 def test_a_walk_through_the_history_goes_on_when_older_texts_come_in() -> None:
     history = InputHistory()
-    history.take_over(["three", "four"])
+    history.reset(["three", "four"])
     assert history.walk(-1, "begun") == "four"
-    history.put_before(["one", "three", "two"])
+    history.prepend(["one", "three", "two"])
     assert [history.walk(-1, "four"), history.walk(-1, "three!"), history.walk(-1, "two")] == [
         "three",
         "two",
@@ -140,7 +140,7 @@ async def test_a_paste_of_ten_thousand_lines_is_one_line_above_the_input(start: 
         await app.turn("What is this?")
         content = app.session.messages[0].message.content
         assert LONG in content
-        assert parted(content) == ("What is this?", (Attachment("Pasted text 1", LONG),))
+        assert split_attachments(content) == ("What is this?", (Attachment("Pasted text 1", LONG),))
         assert (await app.store.branch(app.session.messages[0].chat_id))[0].message.content == content
         assert not app.screen.input.attachments
         await app.sees("▤ Pasted text 1 · 10,000 lines")
@@ -209,7 +209,7 @@ async def test_attachments_survive_a_restart(start: Start) -> None:
     async with start() as app:
         await paste(app, LONG)
         await app.pilot.press(*"why")
-        await app.screen.settle()
+        await app.screen.shutdown()
     async with start() as app:
         await app.sees("▤ Pasted text 1 · 10,000 lines")
         await app.until(lambda: app.screen.input.text == "why")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from qwen3_chat.engine.remote.access import Access, ApiKey
-from qwen3_chat.engine.remote.engine import RemoteEngine
-from qwen3_chat.engine.remote.fallback import FallbackEngine
-from qwen3_chat.engine.remote.keys import access_to, key_at, key_for
-from qwen3_chat.engine.remote.state import RemoteSettings
-from qwen3_chat.engine.remote.transport import Patience
+from qwen3_chat.engine.remote.fallback_engine import FallbackEngine
+from qwen3_chat.engine.remote.http_transport import TimeoutPolicy
+from qwen3_chat.engine.remote.remote_engine import RemoteEngine
+from qwen3_chat.engine.remote.server_access import (
+    ApiKey,
+    ServerAccess,
+    key_from_environment,
+    resolve_access,
+    resolve_secret,
+)
+from qwen3_chat.engine.remote.server_probe import RemoteSettings
 
 __all__ = [
-    "Access",
     "ApiKey",
     "FallbackEngine",
-    "Patience",
     "RemoteEngine",
     "RemoteSettings",
-    "access_to",
-    "key_at",
-    "key_for",
+    "ServerAccess",
+    "TimeoutPolicy",
+    "key_from_environment",
+    "resolve_access",
+    "resolve_secret",
 ]

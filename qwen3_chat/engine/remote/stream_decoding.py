@@ -1,4 +1,4 @@
-"""The bytes of a streamed answer into JSON values, however they are cut or labelled."""
+"""The decoding of a streamed body into JSON values, however its bytes are cut or labelled."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from enum import StrEnum
 from typing import Final
 
-DONE: Final = "[DONE]"
+DONE_MARKER: Final = "[DONE]"
 """What ends a stream of events in the OpenAI protocol; it comes out as it is."""
 
-SHOWN_CHARACTERS = 300
+MAX_EXCERPT_CHARACTERS = 300
 _SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry|error)\s*$")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-class SseReader:
+class SseDecoder:
     """Server-sent events: `feed` text, get the data of each event that is complete.
 
     A field `error`, which old llama-servers send, counts as data.
@@ -63,7 +63,7 @@ class SseReader:
         return data
 
 
-class _Form(StrEnum):
+class _BodyFormat(StrEnum):
     UNKNOWN = "unknown"
     EVENTS = "events"
     JSON = "json"
@@ -73,28 +73,28 @@ class _Form(StrEnum):
 class BodyDecoder:
     """An answer's body into values: events, JSON lines or one JSON text, told apart by how it begins.
 
-    The content type is not asked: proxies and servers get it wrong. `damaged` counts what was meant to be
-    JSON and is none; `strange` is how a body begins that is neither.
+    The content type is not asked: proxies and servers get it wrong. `n_damaged` counts what was meant to be
+    JSON and is none; `unrecognised_start` is how a body begins that is neither.
     """
 
     def __init__(self) -> None:
-        self.damaged = 0
-        self.strange = ""
+        self.n_damaged = 0
+        self.unrecognised_start = ""
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._form = _Form.UNKNOWN
+        self._format = _BodyFormat.UNKNOWN
         self._held = ""
-        self._events = SseReader()
+        self._events = SseDecoder()
         self._whole: list[str] = []
 
     def feed(self, data: bytes) -> list[object]:
-        """Take bytes, return the values that they complete; `DONE` is one of them."""
+        """Take bytes, return the values that they complete; `DONE_MARKER` is one of them."""
         return self._feed(self._utf8.decode(data))
 
     def flush(self) -> list[object]:
         """Return what is left: the stream is over."""
         values = self._feed(self._utf8.decode(b"", final=True))
-        if self._form is _Form.UNKNOWN and self._held.strip():
-            self._form = _Form.EVENTS if _SSE_START.match(self._held.lstrip()) else _Form.OTHER
+        if self._format is _BodyFormat.UNKNOWN and self._held.strip():
+            self._format = _BodyFormat.EVENTS if _SSE_START.match(self._held.lstrip()) else _BodyFormat.OTHER
             held, self._held = self._held, ""
             values += self._feed(held)
         for data in self._events.flush():
@@ -104,19 +104,19 @@ class BodyDecoder:
         return values + (self._parsed(rest) if rest.strip() else [])
 
     def _feed(self, text: str) -> list[object]:
-        if self._form is _Form.UNKNOWN:
+        if self._format is _BodyFormat.UNKNOWN:
             text = (self._held + text).lstrip("\ufeff \t\r\n")
-            self._form, self._held = _form_of(text), ""
-        match self._form:
-            case _Form.UNKNOWN:
+            self._format, self._held = _detect_format(text), ""
+        match self._format:
+            case _BodyFormat.UNKNOWN:
                 self._held = text
                 return []
-            case _Form.EVENTS:
+            case _BodyFormat.EVENTS:
                 return [value for data in self._events.feed(text) for value in self._parsed(data)]
-            case _Form.JSON:
+            case _BodyFormat.JSON:
                 return self._feed_json(text)
-            case _Form.OTHER:
-                self.strange = (self.strange + text)[:SHOWN_CHARACTERS]
+            case _BodyFormat.OTHER:
+                self.unrecognised_start = (self.unrecognised_start + text)[:MAX_EXCERPT_CHARACTERS]
                 return []
 
     def _feed_json(self, text: str) -> list[object]:
@@ -138,8 +138,8 @@ class BodyDecoder:
         return values
 
     def _parsed(self, data: str) -> list[object]:
-        if data.strip() == DONE:
-            return [DONE]
+        if data.strip() == DONE_MARKER:
+            return [DONE_MARKER]
         try:
             return [json.loads(data)]
         except (ValueError, RecursionError):
@@ -147,15 +147,15 @@ class BodyDecoder:
         lines = data.split("\n")
         if len(lines) > 1:  # events without the empty line between them
             return [value for line in lines for value in self._parsed(line)]
-        self.damaged += bool(data.strip())
+        self.n_damaged += bool(data.strip())
         return []
 
 
-def _form_of(beginning: str) -> _Form:
+def _detect_format(beginning: str) -> _BodyFormat:
     if beginning.startswith(("{", "[")):
-        return _Form.JSON
+        return _BodyFormat.JSON
     if _SSE_START.match(beginning) and ":" in beginning:
-        return _Form.EVENTS
+        return _BodyFormat.EVENTS
     if len(beginning) < len("event:") and not beginning.startswith("<"):
-        return _Form.UNKNOWN
-    return _Form.OTHER
+        return _BodyFormat.UNKNOWN
+    return _BodyFormat.OTHER

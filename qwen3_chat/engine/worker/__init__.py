@@ -1,1 +1,1 @@
-"""The engine's process: the only importer of llama.cpp."""
+"""The worker process of the local engine: the only importer of llama.cpp."""

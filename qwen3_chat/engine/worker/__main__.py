@@ -1,4 +1,6 @@
-"""Run the engine's process, `python -m qwen3_chat.engine.worker LOG_FILE`: commands in, replies out."""
+"""The entry point of the worker process, `python -m qwen3_chat.engine.worker LOG_FILE`: commands in,
+messages out.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.worker.inbox import Inbox, Job
-from qwen3_chat.engine.worker.log import Log
-from qwen3_chat.engine.worker.outbox import Outbox
+from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
+from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.errors import EngineError
 
 _STDIN, _STDOUT = 0, 1
@@ -31,8 +32,8 @@ def main(log_path: Path) -> None:
     """Work until the client closes stdin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal is the interface's business
     source, target = _take_streams()
-    log = Log(log_path)
-    log.take_over_output()
+    log = WorkerLog(log_path)
+    log.redirect_output()
     inbox, outbox = Inbox(source), Outbox(target)
     inbox.start()
     os.environ.update(ENVIRONMENT)
@@ -53,26 +54,26 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
     return source, target
 
 
-def _work(inbox: Inbox, outbox: Outbox, log: Log) -> None:
+def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     # Only now: llama.cpp and OpenMP read the environment and may print when they are loaded.
     import llama_cpp
 
-    from qwen3_chat.engine.worker import bindings, ggml
-    from qwen3_chat.engine.worker.desk import Desk
+    from qwen3_chat.engine.worker import llama_bindings
+    from qwen3_chat.engine.worker.command_loop import CommandLoop
     from qwen3_chat.engine.worker.llama_log import LlamaLog
 
-    bindings.check()
+    llama_bindings.check_bindings()
     llama_log = LlamaLog(log)
     llama_log.install()
 
     def say_last_words(message: str) -> None:
         log.write(f"E {message}")
-        outbox.send_last_words(llama_log.reason() or message)
+        outbox.send_abort_reason(llama_log.first_error() or message)
 
-    kept_alive = ggml.on_abort(say_last_words)
+    kept_alive = llama_bindings.set_abort_listener(say_last_words)
     llama_cpp.llama_backend_init()
     outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": llama_cpp.__version__}))
-    Desk(inbox, outbox, log, llama_log).work()
+    CommandLoop(inbox, outbox, log, llama_log).run()
     del kept_alive
 
 
@@ -83,7 +84,7 @@ def _refuse_all(inbox: Inbox, outbox: Outbox, error: Exception) -> None:
     )
     while (task := inbox.take()) is not None:
         call_id = task.command.call_id if isinstance(task, Job) else task.call_id
-        outbox.send(wire.CommandFailed.because(call_id, failure))
+        outbox.send(wire.CommandFailed.from_error(call_id, failure))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The measurement of how a model runs fastest on this machine: attention, threads, tokens at once."""
+"""The calibration of a model on this machine: attention, threads and chunk sizes, measured in small steps."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import psutil
 from msgspec.structs import replace
 
-from qwen3_chat.engine.tuning import Aim, Trial, Tuning, best_attention, choose
-from qwen3_chat.engine.worker.abort import AbortedError, AbortFlag
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter, best_attention, choose_tuning
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.request import KvType
 
 _SPARE_BYTES = 1 << 30
 _BUSY_PERCENT = 25.0
-_LOOK_S, _LOOKS = 0.02, 10
+_CPU_CHECK_S, _N_CPU_CHECKS = 0.02, 10
 _TIMED_TOKENS = 5
-_SLOWEST_SHARE = 0.25  # of the time there is, for one number of threads
+_MAX_SHARE_PER_TRIAL = 0.25  # of the time there is, for one number of threads
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class CalibrationProfile:
     """What is tried: `depth` tokens deep, prompts in chunks of `prompt_tokens`, for `budget_s` in all."""
 
     depth: int
@@ -33,16 +33,16 @@ class Course:
     with_q8_0: bool = False
 
 
-IN_IDLE_TIME = Course(depth=1024, prompt_tokens=32, budget_s=10.0)
-IN_FULL = Course(depth=2048, prompt_tokens=128, budget_s=600.0, with_q8_0=True)
+IDLE_PROFILE = CalibrationProfile(depth=1024, prompt_tokens=32, budget_s=10.0)
+FULL_PROFILE = CalibrationProfile(depth=2048, prompt_tokens=128, budget_s=600.0, with_q8_0=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CalibrationTarget:
     """What is calibrated: a model as it is loaded, `defaults` being what it would run with otherwise.
 
     By default prompts are evaluated with `n_prompt_threads`.
-    Where a GPU does it all, there are no `threads` to try, and time is what passes.
+    Where a GPU does it all, there are no `thread_counts` to try, and time is what passes.
     """
 
     pointer: Any
@@ -50,8 +50,8 @@ class Subject:
     kv_bytes_per_token: int
     free_bytes: Callable[[], int]
     n_prompt_threads: int
-    threads: tuple[int, ...]
-    ubatches: tuple[int, ...]
+    thread_counts: tuple[int, ...]
+    ubatch_sizes: tuple[int, ...]
 
 
 class Calibration:
@@ -61,30 +61,34 @@ class Calibration:
     the machine does not decide. How many threads are best can be told only while there is little of that.
     """
 
-    def __init__(self, subject: Subject, course: Course, known: Tuning | None = None) -> None:
-        self._subject = subject
-        self._course = course
-        self._known = known if known and known.depth >= course.depth else None
+    def __init__(
+        self, target: CalibrationTarget, profile: CalibrationProfile, known: Tuning | None = None
+    ) -> None:
+        self._target = target
+        self._profile = profile
+        self._known = known if known and known.depth >= profile.depth else None
         self._trials = list(self._known.trials) if self._known else []
-        self._left_s = course.budget_s
+        self._remaining_s = profile.budget_s
         self._end_s = 0.0
         self._is_busy: bool | None = None
         self._context: TrialContext | None = None
-        self._kind: tuple[bool, KvType] | None = None  # of the context
-        self.is_over = bool(self._known and self._known.is_complete)
+        self._context_key: tuple[bool, KvType] | None = None  # of the context
+        self.is_finished = bool(self._known and self._known.is_complete)
         """Whether nothing is left that can be measured now."""
 
     @property
-    def n_done(self) -> int:
+    def n_trials_done(self) -> int:
         """How many trials are done."""
         return len(self._trials)
 
     @property
     def n_trials(self) -> int:
         """How many trials there will be."""
-        return len(self._attention()) + len(self._subject.threads) + len(self._subject.ubatches)
+        return (
+            len(self._attention_trials()) + len(self._target.thread_counts) + len(self._target.ubatch_sizes)
+        )
 
-    def run(self, abort: AbortFlag, tell: Callable[[Trial], None]) -> Tuning | None:
+    def run(self, abort: AbortFlag, on_trial: Callable[[Trial], None]) -> Tuning | None:
         """Measure until all is known or the time is used up; None where there was no memory for it.
 
         The flag goes up with the end of the time, too.
@@ -94,16 +98,16 @@ class Calibration:
             EngineError: llama.cpp could not do it.
         """
         missing: Trial | None = None
-        self._end_s = time.perf_counter() + self._left_s
-        timer = Timer(self._left_s, abort.hoist)
+        self._end_s = time.perf_counter() + self._remaining_s
+        timer = Timer(self._remaining_s, abort.set)
         timer.start()
         try:
-            for missing in self._missing(abort):
+            for missing in self._missing_trials(abort):
                 measured = self._measure(missing, abort) if self._has_time(missing) else None
                 if measured is None:
                     break
                 self._trials.append(measured)
-                tell(measured)
+                on_trial(measured)
             else:
                 missing = None
         except AbortedError:
@@ -111,64 +115,69 @@ class Calibration:
                 raise
         finally:
             timer.cancel()
-            self._left_s = max(0.0, self._end_s - time.perf_counter())
+            self._remaining_s = max(0.0, self._end_s - time.perf_counter())
             self._close()
-        self.is_over = True
+        self.is_finished = True
         is_complete = missing is None and not self._is_busy
         return self.result(is_complete) if self._trials else None
 
     def result(self, is_complete: bool = False) -> Tuning:
         """Choose by what is known."""
-        subject = self._subject
-        return choose(
-            subject.defaults, subject.n_prompt_threads, self._trials, self._course.depth, is_complete
+        subject = self._target
+        return choose_tuning(
+            subject.defaults, subject.n_prompt_threads, self._trials, self._profile.depth, is_complete
         )
 
-    def _missing(self, abort: AbortFlag) -> Iterator[Trial]:
+    def _missing_trials(self, abort: AbortFlag) -> Iterator[Trial]:
         """Walk over what is not measured yet; what comes later depends on what came out."""
-        yield from filter(self._is_new, self._attention())
-        best = replace(best_attention(self._subject.defaults, self._trials), **_NO_SPEEDS)
-        threads = [replace(best, aim=Aim.THREADS, n_threads=count) for count in self._subject.threads]
+        yield from filter(self._is_new, self._attention_trials())
+        best = replace(best_attention(self._target.defaults, self._trials), **_NO_SPEEDS)
+        threads = [
+            replace(best, aim=TuningParameter.THREADS, n_threads=count)
+            for count in self._target.thread_counts
+        ]
         new = list(filter(self._is_new, threads))
         if new:
             self._is_busy = _is_busy(abort)
             yield from () if self._is_busy else new
-        chunks = (replace(best, aim=Aim.UBATCH, n_ubatch=count) for count in self._subject.ubatches)
+        chunks = (
+            replace(best, aim=TuningParameter.UBATCH, n_ubatch=count) for count in self._target.ubatch_sizes
+        )
         yield from filter(self._is_new, chunks)
 
-    def _attention(self) -> list[Trial]:
-        first = self._subject.defaults
+    def _attention_trials(self) -> list[Trial]:
+        first = self._target.defaults
         if first.kv_type is not KvType.F16:
             return [first]  # which needs flash attention
         second = replace(first, flash_attention=not first.flash_attention)
         quantised = replace(first, flash_attention=True, kv_type=KvType.Q8_0)
-        return [first, second, quantised] if self._course.with_q8_0 else [first, second]
+        return [first, second, quantised] if self._profile.with_q8_0 else [first, second]
 
     def _is_new(self, trial: Trial) -> bool:
-        return not any(trial.is_like(known) for known in self._trials)
+        return not any(trial.has_same_settings(known) for known in self._trials)
 
     def _has_time(self, trial: Trial) -> bool:
         """Guess from what is known whether a trial can be done in the time that is left."""
-        known = next((known for known in self._trials if known.aim is Aim.ATTENTION), None)
+        known = next((known for known in self._trials if known.aim is TuningParameter.ATTENTION), None)
         if known is None:
             return True
         guess_s = self._prompt_tokens(trial) / known.prompt_tokens_per_s
-        if trial.aim is not Aim.UBATCH:
+        if trial.aim is not TuningParameter.UBATCH:
             guess_s += _TIMED_TOKENS / known.reply_tokens_per_s
         return time.perf_counter() + guess_s <= self._end_s
 
     def _prompt_tokens(self, trial: Trial) -> int:
-        return trial.n_ubatch if trial.aim is Aim.UBATCH else self._course.prompt_tokens
+        return trial.n_ubatch if trial.aim is TuningParameter.UBATCH else self._profile.prompt_tokens
 
     def _measure(self, trial: Trial, abort: AbortFlag) -> Trial | None:
         """Do one trial; None where there is no memory for it."""
         context = self._context_for(trial, abort)
         if context is None:
             return None
-        of_cpu = bool(self._subject.threads) and trial.aim is not Aim.THREADS
+        of_cpu = bool(self._target.thread_counts) and trial.aim is not TuningParameter.THREADS
         token_s = 0.0
-        if trial.aim is not Aim.UBATCH:
-            limit_s = _SLOWEST_SHARE * self._course.budget_s
+        if trial.aim is not TuningParameter.UBATCH:
+            limit_s = _MAX_SHARE_PER_TRIAL * self._profile.budget_s
             token_s = context.time_token_s(trial.n_threads, limit_s, of_cpu)
         prompt_s = context.time_prompt_token_s(trial.n_threads, self._prompt_tokens(trial), of_cpu)
         return replace(
@@ -177,22 +186,22 @@ class Calibration:
 
     def _context_for(self, trial: Trial, abort: AbortFlag) -> TrialContext | None:
         kind = (trial.flash_attention, trial.kv_type)
-        if self._kind == kind:
+        if self._context_key == kind:
             return self._context
         self._close()
-        n_ubatch = max(self._course.prompt_tokens, *self._subject.ubatches)
-        plan = TrialPlan(trial.flash_attention, trial.kv_type, n_ubatch, self._course.depth)
-        if plan.n_ctx * self._subject.kv_bytes_per_token + _SPARE_BYTES > self._subject.free_bytes():
+        n_ubatch = max(self._profile.prompt_tokens, *self._target.ubatch_sizes)
+        plan = TrialPlan(trial.flash_attention, trial.kv_type, n_ubatch, self._profile.depth)
+        if plan.n_ctx * self._target.kv_bytes_per_token + _SPARE_BYTES > self._target.free_bytes():
             return None
-        self._context = TrialContext(self._subject.pointer, plan, trial.n_threads, abort)
-        self._kind = kind
+        self._context = TrialContext(self._target.pointer, plan, trial.n_threads, abort)
+        self._context_key = kind
         self._context.fill()
         return self._context
 
     def _close(self) -> None:
         if self._context:
             self._context.close()
-        self._context = self._kind = None
+        self._context = self._context_key = None
 
 
 _NO_SPEEDS: dict[str, Any] = {"reply_tokens_per_s": 0.0, "prompt_tokens_per_s": 0.0}
@@ -205,8 +214,8 @@ def _is_busy(abort: AbortFlag) -> bool:
         AbortedError: the flag went up.
     """
     psutil.cpu_percent()
-    for _ in range(_LOOKS):
-        if abort.is_up():
+    for _ in range(_N_CPU_CHECKS):
+        if abort.is_set():
             raise AbortedError
-        time.sleep(_LOOK_S)
+        time.sleep(_CPU_CHECK_S)
     return psutil.cpu_percent() > _BUSY_PERCENT

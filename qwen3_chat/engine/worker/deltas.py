@@ -1,4 +1,6 @@
-"""Sampled tokens as deltas of thinking and answer, joined so that few of them travel."""
+"""The deltas of a reply: sampled tokens as pieces of thinking and answer, joined so that few of them
+travel.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
+from qwen3_chat.engine.reply_splitter import ReplyPart, ReplySplitter, ReplyTag
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
-from qwen3_chat.reasoning import Mark, ReplyPart, ReplySplitter
 
-_JOINED_S = 0.03
+_JOIN_INTERVAL_S = 0.03
 
 
-class Deltas:
+class DeltaBuilder:
     """Turns tokens into deltas: the first at once, then what came within 30 ms as one.
 
     A character that is cut across tokens is held back until it is whole, and dropped if it never is.
@@ -28,17 +30,17 @@ class Deltas:
         self.reasoning_tokens = 0
         self.answer_tokens = 0
         self.reasoning_s = 0.0
-        self.told: list[ReplyPart] = []
+        self.emitted: list[ReplyPart] = []
         """All deltas so far."""
         self._vocab = vocab
         self._clock = clock
-        self._marks = {id_: mark for mark in Mark if (id_ := vocab.token(mark)) is not None}
+        self._tags = {id_: mark for mark in ReplyTag if (id_ := vocab.token(mark)) is not None}
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._splitter = ReplySplitter(opened_by_prompt)
         self._texts: list[str] = []
         self._parts: list[ReplyPart] = []
         self._due_s = 0.0
-        self._thinks_since_s = clock() if opened_by_prompt else None
+        self._thinking_since_s = clock() if opened_by_prompt else None
 
     @property
     def in_reasoning(self) -> bool:
@@ -51,33 +53,33 @@ class Deltas:
         return not self._decoder.getstate()[0]
 
     @property
-    def calls(self) -> tuple[ToolCall, ...]:
+    def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls so far."""
-        return tuple(part.call for part in self.told if isinstance(part, ToolCallRequested))
+        return tuple(part.call for part in self.emitted if isinstance(part, ToolCallRequested))
 
     def message(self, token_ids: Sequence[int] = ()) -> ChatMessage:
         """Return what was told as the message that it makes."""
-        answer = [part.text for part in self.told if isinstance(part, AnswerDelta)]
-        reasoning = [part.text for part in self.told if isinstance(part, ReasoningDelta)]
+        answer = [part.text for part in self.emitted if isinstance(part, AnswerDelta)]
+        reasoning = [part.text for part in self.emitted if isinstance(part, ReasoningDelta)]
         return ChatMessage(
-            Role.ASSISTANT, "".join(answer), "".join(reasoning), self.calls, token_ids=tuple(token_ids)
+            Role.ASSISTANT, "".join(answer), "".join(reasoning), self.tool_calls, token_ids=tuple(token_ids)
         )
 
     def feed(self, token: int) -> list[ReplyPart]:
         """Take a token; return the deltas that are due."""
-        self._take(token)
+        self._add_token(token)
         now_s = self._clock()
         if now_s < self._due_s:
             return []
         self._split_text()
         if self._parts:
-            self._due_s = now_s + _JOINED_S
+            self._due_s = now_s + _JOIN_INTERVAL_S
         return self._release()
 
     def replay(self, tokens: Sequence[int]) -> list[ReplyPart]:
         """Take the beginning of a reply that is to be continued; return its deltas at once."""
         for token in tokens:
-            self._take(token)
+            self._add_token(token)
         self._split_text()
         return self._release()
 
@@ -85,24 +87,24 @@ class Deltas:
         """Return what was held back: the reply is over."""
         self._split_text()
         self._parts += self._splitter.flush()
-        self._note_time(False)
+        self._update_reasoning_time(False)
         return self._release()
 
-    def _take(self, token: int) -> None:
-        mark = self._marks.get(token)
+    def _add_token(self, token: int) -> None:
+        mark = self._tags.get(token)
         if mark is None:
             self._count(self._splitter.in_reasoning)
             self._texts.append(self._decoder.decode(self._vocab.piece(token)))
         else:
-            self._feed_mark(mark)
+            self._feed_tag(mark)
 
-    def _feed_mark(self, mark: Mark) -> None:
+    def _feed_tag(self, mark: ReplyTag) -> None:
         self._split_text()
         self._decoder.reset()
         was_thinking = self._splitter.in_reasoning
         self._parts += self._splitter.feed(mark)
         self._count(was_thinking or self._splitter.in_reasoning)
-        self._note_time(self._splitter.in_reasoning)
+        self._update_reasoning_time(self._splitter.in_reasoning)
 
     def _split_text(self) -> None:
         if self._texts:
@@ -110,11 +112,11 @@ class Deltas:
             self._texts.clear()
 
     def _release(self) -> list[ReplyPart]:
-        parts, self._parts = [self._counted(part) for part in self._parts], []
-        self.told += parts
+        parts, self._parts = [self._with_token_count(part) for part in self._parts], []
+        self.emitted += parts
         return parts
 
-    def _counted(self, part: ReplyPart) -> ReplyPart:
+    def _with_token_count(self, part: ReplyPart) -> ReplyPart:
         match part:
             case ReasoningDelta():
                 return msgspec.structs.replace(part, tokens=self.reasoning_tokens)
@@ -129,9 +131,9 @@ class Deltas:
         else:
             self.answer_tokens += 1
 
-    def _note_time(self, thinks: bool) -> None:
-        if thinks and self._thinks_since_s is None:
-            self._thinks_since_s = self._clock()
-        elif not thinks and self._thinks_since_s is not None:
-            self.reasoning_s += self._clock() - self._thinks_since_s
-            self._thinks_since_s = None
+    def _update_reasoning_time(self, thinks: bool) -> None:
+        if thinks and self._thinking_since_s is None:
+            self._thinking_since_s = self._clock()
+        elif not thinks and self._thinking_since_s is not None:
+            self.reasoning_s += self._clock() - self._thinking_since_s
+            self._thinking_since_s = None

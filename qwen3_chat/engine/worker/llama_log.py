@@ -1,4 +1,4 @@
-"""What llama.cpp says while it works: all of it to the log, its errors to be told to the user."""
+"""The log of llama.cpp: all of it goes to the worker's log, its errors are kept for the user."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import deque
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
-from qwen3_chat.engine.worker.log import Log
+from qwen3_chat.engine.worker.worker_log import WorkerLog
 
 _DEBUG, _ERROR, _CONTINUED = 1, 4, 5  # ggml_log_level in ggml.h; the names in the package are off by one
-_LETTERS = {2: "I", 3: "W", 4: "E"}
+_LEVEL_LETTERS = {2: "I", 3: "W", 4: "E"}
 _KEPT_ERRORS = 8
 _PREFIX = re.compile(r"^(?:[\w:~]+: |error loading model[^:]*: )+")
-_MORE_IS_SAID_BEFORE = ("failed to load model", "failed to initialize the context")
+_UNINFORMATIVE_ERRORS = ("failed to load model", "failed to initialize the context")
 
 
 class LlamaLog:
     """Takes over llama.cpp's log; must live as long as llama.cpp is used."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: WorkerLog) -> None:
         self._log = log
         self._errors: deque[str] = deque(maxlen=_KEPT_ERRORS)
         self._level = _DEBUG
@@ -30,15 +30,15 @@ class LlamaLog:
         """Begin to listen; after the import of llama_cpp, which installs a callback of its own."""
         L.llama_log_set(self._callback, None)
 
-    def forget_errors(self) -> None:
+    def clear_errors(self) -> None:
         """Begin a new list of errors."""
         self._errors.clear()
 
-    def reason(self) -> str:
+    def first_error(self) -> str:
         """Return the first error that says something, empty where there is none; others follow from it."""
         for error in self._errors:
             reason = _PREFIX.sub("", error)
-            if reason and not reason.startswith(_MORE_IS_SAID_BEFORE):
+            if reason and not reason.startswith(_UNINFORMATIVE_ERRORS):
                 return reason
         return self._errors[0] if self._errors else ""
 
@@ -49,6 +49,6 @@ class LlamaLog:
         *lines, self._line = self._line.split("\n")
         for line in lines:
             if self._level > _DEBUG and line.strip():
-                self._log.write(f"{_LETTERS.get(self._level, '-')} {line}")
+                self._log.write(f"{_LEVEL_LETTERS.get(self._level, '-')} {line}")
             if self._level == _ERROR and line.strip():
                 self._errors.append(line.strip())

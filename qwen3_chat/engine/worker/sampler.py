@@ -1,4 +1,4 @@
-"""The chain that draws the next token, in C."""
+"""The chain of samplers that draws the next token, in C."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Sampler:
     ) -> None:
         L.llama_sampler_free(self._chain)
 
-    def sample(self, context: Any, output: int = -1) -> int:
+    def sample(self, context: Any, output_index: int = -1) -> int:
         """Draw a token from an output of the context's last batch, and take note of it."""
-        token: int = L.llama_sampler_sample(self._chain, context, output)
+        token: int = L.llama_sampler_sample(self._chain, context, output_index)
         return token
 
     def accept(self, token: int) -> None:

@@ -1,4 +1,6 @@
-"""What was measured of a model on this machine: applied when it is loaded, completed while nobody waits."""
+"""The tuning of the loaded model: applied when it is loaded, completed by calibration while nobody waits,
+remembered in a file.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,17 @@ from pathlib import Path
 
 import psutil
 
+from qwen3_chat.engine import cpu_cores
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.tuning import Aim, Trial, Tuning, TuningFile, tuned
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningFile, TuningParameter, apply_tuning
 from qwen3_chat.engine.wire import DeviceKind
-from qwen3_chat.engine.worker import cores
-from qwen3_chat.engine.worker.abort import AbortFlag
-from qwen3_chat.engine.worker.calibration import IN_FULL, IN_IDLE_TIME, Calibration, Subject
-from qwen3_chat.engine.worker.ggml import list_devices
-from qwen3_chat.engine.worker.model import Model
-from qwen3_chat.engine.worker.origin import origin_of
+from qwen3_chat.engine.worker.abort_flag import AbortFlag
+from qwen3_chat.engine.worker.calibration import FULL_PROFILE, IDLE_PROFILE, Calibration, CalibrationTarget
+from qwen3_chat.engine.worker.fingerprint import model_fingerprint
+from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
+from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.events import Notice
-from qwen3_chat.request import Keeping, LoadSettings
+from qwen3_chat.request import LoadSettings, PersistenceOptions
 
 CPU_UBATCHES, GPU_UBATCHES = (64, 128, 256), (256, 512, 1024)
 """What may be tried."""
@@ -31,96 +33,106 @@ class Tuner:
     What the user wants wins over what was measured.
     """
 
-    def __init__(self, settings: LoadSettings, plan: LoadPlan, keeping: Keeping | None) -> None:
+    def __init__(
+        self, settings: LoadSettings, plan: LoadPlan, persistence: PersistenceOptions | None
+    ) -> None:
         self._settings = settings
         self._uses_gpu = bool(plan.n_gpu_layers)
         self._ubatches = GPU_UBATCHES if self._uses_gpu else CPU_UBATCHES
         self._default_n_ubatch = DEFAULT_GPU_UBATCH if self._uses_gpu else DEFAULT_CPU_UBATCH
         self._default_plan = plan
-        self._file = TuningFile.of(keeping) if keeping else None
-        self._key = _key(settings, plan) if self._file else ""
-        self._calibrates = keeping is not None and keeping.calibrates
-        self._idle: Calibration | None = None
+        self._file = TuningFile.from_options(persistence) if persistence else None
+        self._key = _tuning_key(settings, plan) if self._file else ""
+        self._may_calibrate = persistence is not None and persistence.calibrates
+        self._idle_calibration: Calibration | None = None
         self.tuning = self._file.find(self._key) if self._file else None
         """What is known."""
 
     @property
     def plan(self) -> LoadPlan:
         """Return how to load the model."""
-        return tuned(self._default_plan, self.tuning, self._default_n_ubatch)
+        return apply_tuning(self._default_plan, self.tuning, self._default_n_ubatch)
 
-    def wants_idle_time(self, model: Model) -> bool:
+    def has_idle_work(self, model: LlamaModel) -> bool:
         """Tell whether something is left to be measured; of the toy, nothing is worth it."""
-        return self._calibrates and not model.description.is_demo and not self._in_idle_time(model).is_over
+        return (
+            self._may_calibrate
+            and not model.description.is_demo
+            and not self._get_idle_calibration(model).is_finished
+        )
 
-    def use_idle_time(self, model: Model, abort: AbortFlag, tell: Callable[[Notice], None]) -> None:
+    def calibrate_in_idle_time(
+        self, model: LlamaModel, abort: AbortFlag, on_notice: Callable[[Notice], None]
+    ) -> None:
         """Measure for a few seconds at most; tell of it where it is new to the user.
 
         Raises:
             AbortedError: the flag went up.
             EngineError: llama.cpp could not do it.
         """
-        calibration = self._in_idle_time(model)
+        calibration = self._get_idle_calibration(model)
         before = self.tuning
         if before is None:
-            tell(Notice("engine.calibrating"))
+            on_notice(Notice("engine.calibrating"))
         found: Tuning | None = None
-        self._remember(calibration.result(is_complete=True))  # not tried again if it ends this process
+        self._save(calibration.result(is_complete=True))  # not tried again if it ends this process
         try:
             found = calibration.run(abort, lambda trial: None)
         finally:
-            self._remember(found or calibration.result())
-        if found and (before is None or found.choice != before.choice):
-            tell(_in_words(found))
+            self._save(found or calibration.result())
+        if found and (before is None or found.chosen_settings != before.chosen_settings):
+            on_notice(_calibrated_notice(found))
 
     def calibrate(
-        self, model: Model, abort: AbortFlag, tell: Callable[[Trial, int, int], None]
+        self, model: LlamaModel, abort: AbortFlag, on_trial: Callable[[Trial, int, int], None]
     ) -> Tuning | None:
         """Measure everything anew; raises as above. None where there is no memory for it."""
-        calibration = Calibration(self._subject(model), IN_FULL)
-        found = calibration.run(abort, lambda trial: tell(trial, calibration.n_done, calibration.n_trials))
+        calibration = Calibration(self._make_target(model), FULL_PROFILE)
+        found = calibration.run(
+            abort, lambda trial: on_trial(trial, calibration.n_trials_done, calibration.n_trials)
+        )
         if found:
-            self._remember(found)
+            self._save(found)
         return found
 
-    def _in_idle_time(self, model: Model) -> Calibration:
-        if self._idle is None:
-            self._idle = Calibration(self._subject(model), IN_IDLE_TIME, self.tuning)
-        return self._idle
+    def _get_idle_calibration(self, model: LlamaModel) -> Calibration:
+        if self._idle_calibration is None:
+            self._idle_calibration = Calibration(self._make_target(model), IDLE_PROFILE, self.tuning)
+        return self._idle_calibration
 
-    def _remember(self, tuning: Tuning) -> None:
+    def _save(self, tuning: Tuning) -> None:
         self.tuning = tuning
         if self._file:
-            self._file.remember(self._key, tuning)
+            self._file.save(self._key, tuning)
 
-    def _subject(self, model: Model) -> Subject:
+    def _make_target(self, model: LlamaModel) -> CalibrationTarget:
         plan = self._default_plan
         all_on_gpu = plan.n_gpu_layers == plan.n_layers and not plan.n_cpu_moe
         wanted = self._settings.n_threads
-        return Subject(
+        return CalibrationTarget(
             pointer=model.pointer,
             defaults=Trial(
-                Aim.ATTENTION,
+                TuningParameter.ATTENTION,
                 plan.flash_attention is not False,
                 plan.kv_type,
                 self._default_n_ubatch,
-                wanted or cores.default_threads(),
+                wanted or cpu_cores.default_threads(),
             ),
             kv_bytes_per_token=model.kv_bytes_per_token,
             free_bytes=self._free_bytes,
-            n_prompt_threads=wanted or cores.default_prompt_threads(),
-            threads=() if all_on_gpu else (wanted,) if wanted else cores.threads_to_try(),
-            ubatches=self._ubatches,
+            n_prompt_threads=wanted or cpu_cores.default_prompt_threads(),
+            thread_counts=() if all_on_gpu else (wanted,) if wanted else cpu_cores.threads_to_try(),
+            ubatch_sizes=self._ubatches,
         )
 
     def _free_bytes(self) -> int:
         ram = psutil.virtual_memory().available
         if not self._uses_gpu:
             return ram
-        return sum(device.free_bytes for device in list_devices() if device.kind is not DeviceKind.CPU)
+        return sum(device.free_bytes for device in list_ggml_devices() if device.kind is not DeviceKind.CPU)
 
 
-def _in_words(tuning: Tuning) -> Notice:
+def _calibrated_notice(tuning: Tuning) -> Notice:
     key = "engine.calibrated_with" if tuning.flash_attention else "engine.calibrated_without"
     return Notice(
         key,
@@ -132,8 +144,8 @@ def _in_words(tuning: Tuning) -> Notice:
     )
 
 
-def _key(settings: LoadSettings, plan: LoadPlan) -> str:
+def _tuning_key(settings: LoadSettings, plan: LoadPlan) -> str:
     """Name the machine, the model with its place on it, and the build of llama.cpp, as a hash."""
-    machine = [(d.backend, d.description, d.total_bytes) for d in list_devices()]
+    machine = [(d.backend, d.description, d.total_bytes) for d in list_ggml_devices()]
     place = (plan.n_gpu_layers, plan.n_cpu_moe, plan.kv_type)
-    return origin_of(Path(settings.path), f"{machine},{cores.threads_to_try()},{place}")[:32]
+    return model_fingerprint(Path(settings.path), f"{machine},{cpu_cores.threads_to_try()},{place}")[:32]

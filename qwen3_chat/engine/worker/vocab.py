@@ -1,19 +1,20 @@
-"""The vocabulary of a loaded model: text to token ids, token ids to bytes."""
+"""The vocabulary of a loaded model: text to token ids, token ids to bytes, and the ids that the text of a
+reply was sampled as.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from threading import Lock
 from types import MappingProxyType
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as there is a call in every other line
 
-from qwen3_chat.engine.worker.sampled_text import SampledTexts
-
 _PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
-_CACHED_TOKENS = 1 << 18
+_MAX_CACHED_TOKENS = 1 << 18
 
 
 class Vocab:
@@ -33,8 +34,8 @@ class Vocab:
         self.end_ids = frozenset(token for token in ids if L.llama_vocab_is_eog(pointer, token))
         """The tokens that end a reply."""
         self._pieces: dict[int, bytes] = {}
-        self._segments = _SegmentCache(_CACHED_TOKENS)
-        self.sampled = SampledTexts(self)
+        self._segments = _SegmentCache(_MAX_CACHED_TOKENS)
+        self.sampled_texts = SampledTextCache(self)
         """The texts of sampled replies."""
 
     def token(self, spelling: str) -> int | None:
@@ -103,3 +104,53 @@ class _SegmentCache:
             while self._tokens > self._max_tokens:
                 _, oldest = self._entries.popitem(last=False)
                 self._tokens -= len(oldest)
+
+
+_MAX_CACHED_REPLIES = 256
+
+
+class SampledTextCache:
+    """The replies that were looked up last: each prompt of a chat holds all of them again."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        self._vocab = vocab
+        self._texts: OrderedDict[tuple[int, ...], SampledText] = OrderedDict()
+        self._lock = Lock()  # counting goes on in another thread while a reply is generated
+
+    def get(self, ids: tuple[int, ...]) -> SampledText:
+        """Return what was sampled as these ids."""
+        with self._lock:
+            text = self._texts.pop(ids, None) or SampledText(ids, self._vocab)
+            self._texts[ids] = text
+            if len(self._texts) > _MAX_CACHED_REPLIES:
+                self._texts.popitem(last=False)
+            return text
+
+
+class SampledText:
+    """What was sampled for one reply, cut at its special tokens; those themselves are not to be found."""
+
+    def __init__(self, ids: Sequence[int], vocab: Vocab) -> None:
+        specials = frozenset(vocab.specials.values())
+        self._ids_of: dict[str, list[int]] = {}
+        for is_special, group in groupby(ids, specials.__contains__):
+            if not is_special:
+                self._add(list(group), vocab)
+
+    def find_ids(self, text: str) -> list[int] | None:
+        """Return the ids that a text was read from; None where it was not sampled like that."""
+        ids = self._ids_of.get(text)
+        return None if ids is None else list(ids)
+
+    def _add(self, ids: list[int], vocab: Vocab) -> None:
+        """Note a text with and without the newlines before it, which a template may leave out."""
+        pieces = [vocab.piece(token) for token in ids]
+        first = next((i for i, piece in enumerate(pieces) if piece.strip(b"\n")), len(ids))
+        self._ids_of[_decode_pieces(pieces)] = ids
+        if first < len(ids):
+            self._ids_of[_decode_pieces(pieces[first:])] = ids[first:]
+
+
+def _decode_pieces(pieces: Sequence[bytes]) -> str:
+    """Read bytes as a reply is read: what is no UTF-8, which a model may well sample, shows as U+FFFD."""
+    return b"".join(pieces).decode(errors="replace")

@@ -1,1 +1,1 @@
-"""What the chat screen can do, in groups; each is a part of the screen."""
+"""The actions of the chat screen in groups; each is a part of the screen."""

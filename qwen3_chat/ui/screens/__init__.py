@@ -1,1 +1,1 @@
-"""What fills the terminal: the chat, the list of chats, the help."""
+"""The screens: the chat and the dialogs over it."""

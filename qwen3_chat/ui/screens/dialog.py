@@ -1,4 +1,4 @@
-"""What all screens that lie over another one have in common: they open once and close once."""
+"""The base of all dialogs: screens over another one that open once and close once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Dialog(ModalScreen[ResultT]):
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
-async def ask(screen: Screen[Any], dialog: Dialog[ResultT]) -> ResultT | None:
+async def show_dialog(screen: Screen[Any], dialog: Dialog[ResultT]) -> ResultT | None:
     """Show a dialog over a screen for its result; none where something else has covered the screen before."""
     if screen.app.screen is not screen:
         return None

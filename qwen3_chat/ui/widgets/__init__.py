@@ -1,1 +1,1 @@
-"""Widgets: state in by attribute, events out by message."""
+"""The widgets: state in by attribute, events out by message."""

@@ -1,4 +1,4 @@
-"""The line above the input that tells what is going on."""
+"""The line above the input with what the engine is doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes along with the message: one line for each attachment, above the input."""
+"""The attachments of the message: one line for each, above the input."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from qwen3_chat import wording
-from qwen3_chat.attachments import Attachment
-from qwen3_chat.plain import plain
-from qwen3_chat.texts import t
+from qwen3_chat.documents import Attachment
+from qwen3_chat.texts import formatting, t
+from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class AttachmentTokens:
     """The tokens of an attachment, exact or an estimate."""
 
     tokens: int
@@ -35,13 +34,13 @@ class AttachmentLine(Static):
 
         attachment: Attachment
 
-    def __init__(self, attachment: Attachment, count: Count | None) -> None:
+    def __init__(self, attachment: Attachment, count: AttachmentTokens | None) -> None:
         tokens = []
         if count is not None:
             sign = "" if count.is_exact else "≈"
-            tokens = [sign + wording.tokens(count.tokens)]
-        words = wording.SEPARATOR.join(
-            [plain(attachment.name), wording.lines(attachment.line_count), *tokens]
+            tokens = [sign + formatting.format_token_count(count.tokens)]
+        words = formatting.SEPARATOR.join(
+            [terminal_safe(attachment.name), formatting.format_line_count(attachment.line_count), *tokens]
         )
         super().__init__(
             Content.assemble(("▤ ", "$primary"), words, ("  ×", "$foreground 68%")), markup=False
@@ -79,7 +78,7 @@ class AttachmentBar(VerticalScroll, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self._attachments: Sequence[Attachment] = ()
-        self._counts: Mapping[Attachment, Count] = {}
+        self._counts: Mapping[Attachment, AttachmentTokens] = {}
         self._n_ctx = 0
 
     def compose(self) -> ComposeResult:
@@ -90,7 +89,9 @@ class AttachmentBar(VerticalScroll, can_focus=False):
         if 0 < self._n_ctx <= total:
             yield Static(t("attach.too_long", total=total, n_ctx=self._n_ctx), markup=False, id="too-long")
 
-    def show(self, attachments: Sequence[Attachment], counts: Mapping[Attachment, Count], n_ctx: int) -> None:
+    def show(
+        self, attachments: Sequence[Attachment], counts: Mapping[Attachment, AttachmentTokens], n_ctx: int
+    ) -> None:
         """Show what is attached, with the tokens as far as they are counted; say where it can't fit.
 
         `n_ctx` is 0 while it is not known.

@@ -1,10 +1,10 @@
-"""A line below the title for what the user should know and do something about."""
+"""A line below the title for what the user should know and can do something about."""
 
 from __future__ import annotations
 
 from textual.widgets import Static
 
-from qwen3_chat.plain import plain
+from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 class Banner(Static):
@@ -25,11 +25,11 @@ class Banner(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
 
-    def say(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Show a sentence; an empty one takes the line away."""
-        self.update(plain(text))
+        self.update(terminal_safe(text))
         self.set_class(bool(text), "-said")
 
     def on_click(self) -> None:
         """Take the line away."""
-        self.say("")
+        self.set_text("")

@@ -12,12 +12,12 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import TextArea
 
-from qwen3_chat.attachments import Attachment, joined, parted
-from qwen3_chat.attachments.files import TEXT_LIMIT_BYTES
-from qwen3_chat.prompt import only_a_tag
-from qwen3_chat.sizes import write_size
+from qwen3_chat.documents import Attachment, join_attachments, split_attachments
+from qwen3_chat.documents.file_text import MAX_TEXT_BYTES
+from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.texts import t
-from qwen3_chat.ui.completing import Trigger, Wanted, command_typed, trigger, unescaped
+from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.ui.completion import CompletionKind, CompletionTrigger, find_trigger, typed_command, unescaped
 from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.widgets.completion_list import CompletionList
 
@@ -61,16 +61,16 @@ class ChatInput(TextArea):
         text: str
 
     @dataclass
-    class CommandGiven(Message):
+    class CommandEntered(Message):
         """The user gives a command by its name."""
 
         name: str
 
     @dataclass
-    class CompletionWanted(Message):
+    class CompletionRequested(Message):
         """The word at the cursor can be completed; None where it can't, or no longer."""
 
-        trigger: Trigger | None
+        trigger: CompletionTrigger | None
 
     @dataclass
     class FileChosen(Message):
@@ -115,20 +115,20 @@ class ChatInput(TextArea):
     @property
     def content(self) -> str:
         """The text with what is attached."""
-        return joined(unescaped(self.text), self.attachments)
+        return join_attachments(unescaped(self.text), self.attachments)
 
     @content.setter
     def content(self, content: str) -> None:
-        self.text, self.attachments = parted(content)
+        self.text, self.attachments = split_attachments(content)
         self.move_cursor(self.document.end)
 
     def remember(self, contents: Iterable[str]) -> None:
         """Take over what was sent before, oldest first."""
-        self._history.take_over(parted(content)[0] for content in contents)
+        self._history.reset(split_attachments(content)[0] for content in contents)
 
     def remember_older(self, contents: Iterable[str]) -> None:
         """Have what was sent in other chats, oldest first, before that."""
-        self._history.put_before(parted(content)[0] for content in contents)
+        self._history.prepend(split_attachments(content)[0] for content in contents)
 
     def clear_sent(self, text: str) -> None:
         """Empty the box after its content was taken over; what was typed since stays."""
@@ -139,7 +139,7 @@ class ChatInput(TextArea):
         self.clear()
         self.insert(since)
 
-    def put_back(self, text: str) -> None:
+    def restore_unsent(self, text: str) -> None:
         """Return what could not be sent, unless the user has begun another message."""
         if not self.text and not self.attachments:
             if text == self._sent[0]:
@@ -151,8 +151,8 @@ class ChatInput(TextArea):
     def _submit(self) -> None:
         self._submitted = self.text
         self.move_cursor(self.document.end)  # what is typed before the box is emptied is the next message's
-        if (name := command_typed(self.text)) and not self.attachments and not only_a_tag(self.text):
-            self.post_message(self.CommandGiven(name))
+        if (name := typed_command(self.text)) and not self.attachments and not is_only_mode_tag(self.text):
+            self.post_message(self.CommandEntered(name))
         elif self.content.strip():
             self.post_message(self.Submitted(self.content))
 
@@ -169,8 +169,8 @@ class ChatInput(TextArea):
     def paste(self, text: str) -> None:
         """Insert a text; a long one is attached, for in the box nobody could read it."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
-        if len(text) > TEXT_LIMIT_BYTES:
-            limit = write_size(TEXT_LIMIT_BYTES)
+        if len(text) > MAX_TEXT_BYTES:
+            limit = format_size(MAX_TEXT_BYTES)
             self.notify(t("attach.paste_too_large", limit=limit), severity="warning")
         elif text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
             pasted = sum(one.name.startswith(t("attach.pasted", number="")) for one in self.attachments)
@@ -193,7 +193,7 @@ class ChatInput(TextArea):
         return super().scroll_cursor_visible(center, animate)
 
     async def _on_key(self, event: events.Key) -> None:
-        if self._completions.offered_for == self.wanted is not None and self._choose(event.key):
+        if self._completions.offered_for == self.completion_trigger is not None and self._choose(event.key):
             event.prevent_default().stop()
         elif event.key == "enter" or event.key in self.OTHER_KEYS:
             event.prevent_default().stop()
@@ -228,13 +228,13 @@ class ChatInput(TextArea):
         return False
 
     def _on_text_area_changed(self) -> None:
-        self.post_message(self.CompletionWanted(self.wanted))
+        self.post_message(self.CompletionRequested(self.completion_trigger))
 
     @property
-    def wanted(self) -> Trigger | None:
+    def completion_trigger(self) -> CompletionTrigger | None:
         """What the text before the cursor asks to complete."""
         row, column = self.cursor_location
-        return trigger(self.document[row][:column], row)
+        return find_trigger(self.document[row][:column], row)
 
     def _choose(self, key: str) -> bool:
         """Move through the completions, take one or none; tell whether the key was for them."""
@@ -245,18 +245,18 @@ class ChatInput(TextArea):
                 self._completions.action_cursor_down()
             case "escape":
                 self._completions.close()
-            case "tab" | "enter" if (wanted := self.wanted) is not None:
-                return self._take(wanted, self._completions.chosen, is_final=key == "enter")
+            case "tab" | "enter" if (wanted := self.completion_trigger) is not None:
+                return self._accept_completion(wanted, self._completions.chosen, is_final=key == "enter")
             case _:
                 return False
         return True
 
-    def _take(self, wanted: Trigger, chosen: str, is_final: bool) -> bool:
+    def _accept_completion(self, trigger: CompletionTrigger, chosen: str, is_final: bool) -> bool:
         """Put what was chosen in place of what was typed of it; Enter gives a command at once."""
         self._completions.close()
         end = self.cursor_location
-        begin = (end[0], wanted.column)
-        if wanted.wanted is Wanted.FILE:
+        begin = (end[0], trigger.column)
+        if trigger.kind is CompletionKind.FILE:
             self.replace(chosen.rpartition("/")[2], begin, end)
             self.post_message(self.FileChosen(chosen))
             return True

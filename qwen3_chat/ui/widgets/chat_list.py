@@ -1,4 +1,4 @@
-"""The stored chats as a list: found by their words, put in order, chosen."""
+"""The stored chats as a list: searched, renamed, pinned, deleted, chosen."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from textual.reactive import var
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from qwen3_chat.plain import plain
-from qwen3_chat.store import SearchHit, Store
+from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
-from qwen3_chat.ui.figures import day
-from qwen3_chat.ui.keys import key
-from qwen3_chat.ui.telling import telling
+from qwen3_chat.texts.formatting import format_day
+from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.key_bindings import key_binding
 
-MOST_HITS = 500
+MAX_HITS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class ChatList(Vertical):
     """Pinned ones first, then the newest; typing searches titles, messages and thinking."""
 
     BINDINGS = [
-        key("resume", "enter", "resume", priority=True),
-        key("rename", "f2", "rename"),
-        key("pin", "f3", "pin"),
-        key("delete", "ctrl+d", "delete", priority=True),
-        key("undo", "ctrl+z", "undo", priority=True),
-        key("close", "escape", "close"),
+        key_binding("resume", "enter", "resume", priority=True),
+        key_binding("rename", "f2", "rename"),
+        key_binding("pin", "f3", "pin"),
+        key_binding("delete", "ctrl+d", "delete", priority=True),
+        key_binding("undo", "ctrl+z", "undo", priority=True),
+        key_binding("close", "escape", "close"),
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
         Binding("pageup", "move(-10)", show=False, priority=True),
@@ -95,10 +95,10 @@ class ChatList(Vertical):
     class Closed(Message):
         """The user is done with the list."""
 
-    def __init__(self, store: Store, id: str | None = None) -> None:
+    def __init__(self, store: ChatStore, id: str | None = None) -> None:
         super().__init__(id=id)
         # Attributes, not queries: a search may be over when the list is being left and its children are gone.
-        self.line = Input(placeholder=t("ui.chats.search"))
+        self.search_input = Input(placeholder=t("ui.chats.search"))
         self.options = OptionList()
         self.empty = Static(classes="chat-list--empty", markup=False)
         self._store = store
@@ -109,7 +109,7 @@ class ChatList(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the search above the list."""
-        yield self.line
+        yield self.search_input
         yield self.options
         yield self.empty
 
@@ -119,14 +119,14 @@ class ChatList(Vertical):
 
     def begin(self) -> None:
         """List all chats, ready for a search."""
-        self.line.focus()
-        self.find(self.open_chat)
+        self.search_input.focus()
+        self.fill(self.open_chat)
 
     def watch_renaming(self, chat_id: int | None) -> None:
         """Turn the search line into one for the title, or back."""
         title = self._summaries[chat_id].title if chat_id is not None else None
         with self.prevent(Input.Changed):
-            self.line.value = self._search if title is None else plain(title)
+            self.search_input.value = self._search if title is None else terminal_safe(title)
         self.border_title = t("ui.chats.title" if title is None else "ui.chats.renaming")
 
     @on(Input.Changed)
@@ -135,17 +135,17 @@ class ChatList(Vertical):
         message.stop()
         if self.renaming is None:
             self._search = message.value
-            self.find()
+            self.fill()
 
     @work(exclusive=True, group="find")
-    async def find(self, chosen: int | None = None) -> None:
+    async def fill(self, chosen: int | None = None) -> None:
         """Fill the list; highlight the chosen chat, or the first."""
         text = self._search.strip()
         found: tuple[ChatSummary, ...] = ()
         hits: Iterable[SearchHit] = ()
-        with telling(self):
+        with notify_errors(self):
             found = await self._store.chats(search=text or None)
-            hits = await self._store.find(text, limit=MOST_HITS) if text else ()
+            hits = await self._store.find(text, limit=MAX_HITS) if text else ()
         if not self.options.is_attached:
             return  # the list was left meanwhile
         self._hits = {}
@@ -161,11 +161,11 @@ class ChatList(Vertical):
         self.refresh_bindings()
 
     def _option(self, summary: ChatSummary) -> Option:
-        when = day(summary.updated_at.astimezone(), datetime.now().astimezone())
+        when = format_day(summary.updated_at.astimezone(), datetime.now().astimezone())
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
         pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
         is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
-        title = plain(summary.title) or t("ui.untitled")
+        title = terminal_safe(summary.title) or t("ui.untitled")
         content = Content.assemble(is_open, title, "\n", (pin + detail, "$foreground 68%"))
         if hits := self._hits.get(summary.id):
             content = Content.assemble(content, "\n", self._excerpt(hits[0]))
@@ -205,12 +205,12 @@ class ChatList(Vertical):
     async def action_resume(self) -> None:
         """Go on with the highlighted chat, or take over the title that was typed."""
         if (chat_id := self.renaming) is not None:
-            with telling(self):
-                if title := self.line.value.strip():
+            with notify_errors(self):
+                if title := self.search_input.value.strip():
                     await self._store.set_title(chat_id, title)
                     self.post_message(self.Renamed(chat_id))
             self.renaming = None
-            self.find(chat_id)
+            self.fill(chat_id)
         elif summary := self.highlighted:
             self._choose(summary.id)
 
@@ -227,16 +227,16 @@ class ChatList(Vertical):
     def action_rename(self) -> None:
         """Type another title."""
         if summary := self.highlighted:
-            self.line.focus()
+            self.search_input.focus()
             self.renaming = summary.id
             self.refresh_bindings()
 
     async def action_pin(self) -> None:
         """Keep the chat at the top, or no longer."""
         if summary := self.highlighted:
-            with telling(self):
+            with notify_errors(self):
                 await self._store.set_pinned(summary.id, not summary.pinned)
-            self.find(summary.id)
+            self.fill(summary.id)
 
     async def action_delete(self) -> None:
         """Take the chat off the list; it can be brought back."""
@@ -245,19 +245,19 @@ class ChatList(Vertical):
         if summary.id == self.busy_chat:
             self.notify(t("ui.notice.busy"))
             return
-        with telling(self):
+        with notify_errors(self):
             await self._store.delete_chat(summary.id)
             self._deleted.append(summary.id)
             self.post_message(self.Deleted(summary.id))
             self.notify(t("ui.chats.deleted", title=summary.title or t("ui.untitled")))
-        self.find()
+        self.fill()
 
     async def action_undo(self) -> None:
         """Bring back the chat deleted last."""
         if self._deleted:
-            with telling(self):
+            with notify_errors(self):
                 await self._store.restore_chat(self._deleted[-1])
-                self.find(self._deleted.pop())
+                self.fill(self._deleted.pop())
 
     def action_close(self) -> None:
         """Leave the title as it was, or the list."""

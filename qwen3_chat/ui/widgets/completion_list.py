@@ -1,4 +1,4 @@
-"""The choices above the input that complete what is being typed."""
+"""The choices above the input that complete the word at the cursor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from qwen3_chat.ui.completing import Trigger
+from qwen3_chat.ui.completion import CompletionTrigger
 
 
 class CompletionList(OptionList, can_focus=False):
@@ -30,7 +30,7 @@ class CompletionList(OptionList, can_focus=False):
     }
     """
 
-    offered_for: Trigger | None = None
+    offered_for: CompletionTrigger | None = None
     """What the choices complete; None while there are none."""
 
     @property
@@ -39,7 +39,7 @@ class CompletionList(OptionList, can_focus=False):
         option = self.highlighted_option
         return (option.id or "") if option is not None else ""
 
-    def offer(self, trigger: Trigger | None, choices: Sequence[tuple[str, str]]) -> None:
+    def offer(self, trigger: CompletionTrigger | None, choices: Sequence[tuple[str, str]]) -> None:
         """Show choices, each with a word on it; none close the list."""
         self.offered_for = trigger if choices else None
         self.set_class(bool(choices), "-open")

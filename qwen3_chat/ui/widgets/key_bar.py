@@ -9,7 +9,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.keys import LABEL, short_key_name
+from qwen3_chat.ui.key_bindings import LABEL_PREFIX, short_key_name
 
 
 class KeyBar(Widget):
@@ -55,6 +55,6 @@ class KeyBar(Widget):
         declared = {name: place for place, name in reversed([*enumerate(ids)])}
         first: dict[str | None, Binding] = {}
         for active in self.screen.active_bindings.values():
-            if active.enabled and active.binding.show and active.binding.description.startswith(LABEL):
+            if active.enabled and active.binding.show and active.binding.description.startswith(LABEL_PREFIX):
                 first.setdefault(active.binding.id, active.binding)
         return sorted(first.values(), key=lambda binding: declared[binding.id])

@@ -1,4 +1,4 @@
-"""A transcript in which one message can be marked, and what was searched for is highlighted."""
+"""A transcript in which one message can be marked and the matches of a search are highlighted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from textual.message import Message
 from textual.reactive import var
 from textual.strip import Strip
 
-from qwen3_chat.store.excerpts import matches
-from qwen3_chat.transcript.cells import cells
-from qwen3_chat.transcript.entry import Entry
-from qwen3_chat.transcript.excerpt import hit
-from qwen3_chat.transcript.rows import Row
-from qwen3_chat.transcript.turn import ANSWER, HEADER, REASONING, TURN
+from qwen3_chat.store.search_terms import match_spans
+from qwen3_chat.transcript.cells import cell_width
+from qwen3_chat.transcript.message_entry import MessageEntry
+from qwen3_chat.transcript.message_view import ANSWER, HEADER, MESSAGE_STRIDE, REASONING
+from qwen3_chat.transcript.styled_rows import Row
+from qwen3_chat.transcript.text_positions import target_at
 from qwen3_chat.ui.widgets.transcript import Transcript
 
 ROWS_ABOVE_HIT = 3
@@ -41,14 +41,14 @@ class MarkedTranscript(Transcript):
 
     marked: var[int | None] = var(None, init=False)
     """The key of the marked entry."""
-    searched: var[str] = var("", init=False)
+    search_text: var[str] = var("", init=False)
     """What was searched for."""
 
     @dataclass
     class Marked(Message):
         """Another entry is marked, or none any more."""
 
-    def show(self, entries: Sequence[Entry]) -> None:
+    def show(self, entries: Sequence[MessageEntry]) -> None:
         """Show these entries instead; the mark stays on its entry if that is still there."""
         super().show(entries)
         if self.marked not in (entry.key for entry in entries):
@@ -59,23 +59,23 @@ class MarkedTranscript(Transcript):
 
         def change() -> list[int]:
             changed = []
-            for number, turn in enumerate(self.column.turns):
+            for number, turn in enumerate(self.transcript_layout.message_views):
                 header = headers.get(turn.entry.key or 0)
                 if header is not None and header != turn.header:
                     turn.header = header
-                    turn.drop()
+                    turn.discard_rows()
                     changed.append(number)
             return changed
 
-        self.keep(change)
+        self.apply_change(change)
 
     def mark_beside(self, step: int) -> None:
         """Mark the entry before or after the marked one; without a mark, the last one on the screen."""
-        keys = [turn.entry.key for turn in self.column.turns]
+        keys = [turn.entry.key for turn in self.transcript_layout.message_views]
         if self.marked in keys and self.marked is not None:
             places = range(keys.index(self.marked) + step, len(keys) if step > 0 else -1, step)
         else:
-            places = range(min(self.shown_turns.stop, len(keys)) - 1, -1, -1)
+            places = range(min(self.visible_views.stop, len(keys)) - 1, -1, -1)
         place = next((place for place in places if keys[place] is not None), None)
         if place is not None:
             self.marked = keys[place]
@@ -83,41 +83,43 @@ class MarkedTranscript(Transcript):
 
     def mark(self, key: int) -> None:
         """Mark an entry and show it."""
-        for number, turn in enumerate(self.column.turns):
+        for number, turn in enumerate(self.transcript_layout.message_views):
             if turn.entry.key == key:
                 self.marked = key
                 self.reveal(number)
 
     def reveal(self, number: int) -> None:
         """Scroll as little as it takes to show an entry, its beginning at least."""
-        turn = self.column.lay(number)
-        top, height = self.column.top(number), turn.height - 1
+        turn = self.transcript_layout.layout(number)
+        top, height = self.transcript_layout.top_row(number), turn.height - 1
         if self._top <= top and top + height <= self._top + self.screen_rows:
             return
         is_below = top > self._top and height < self.screen_rows
         self.following = False
-        self.place(number, height - self.screen_rows if is_below else 0)
-        self.following = self._top + self.screen_rows >= self.column.height
+        self.scroll_to_row(number, height - self.screen_rows if is_below else 0)
+        self.following = self._top + self.screen_rows >= self.transcript_layout.height
 
     def show_hit(self, key: int, query: str, in_thinking: bool) -> None:
         """Go to where an entry holds what was searched for; thinking that holds it is unfolded."""
-        number = next((n for n, turn in enumerate(self.column.turns) if turn.entry.key == key), None)
-        self.searched = query
-        if number is None or self.column.width <= 0:
+        number = next(
+            (n for n, turn in enumerate(self.transcript_layout.message_views) if turn.entry.key == key), None
+        )
+        self.search_text = query
+        if number is None or self.transcript_layout.width <= 0:
             return
-        turn = self.column.turns[number]
+        turn = self.transcript_layout.message_views[number]
         if in_thinking and not turn.is_open:
-            turn.chosen = True
-            self.keep(lambda: (number,))
-        page = self.column.lay(number).pages[REASONING if in_thinking else ANSWER]
+            turn.open_override = True
+            self.apply_change(lambda: (number,))
+        page = self.transcript_layout.layout(number).sections[REASONING if in_thinking else ANSWER]
         row = 0
-        for logical, text in enumerate(page.texts, page.first):
-            if logical != REASONING and (spans := matches(text, query)):
-                row = turn.find(logical, spans[0][0])
+        for logical, text in enumerate(page.logical_texts, page.first_logical):
+            if logical != REASONING and (spans := match_spans(text, query)):
+                row = turn.row_index(logical, spans[0][0])
                 break
         self.following = False
-        self.place(number, row - ROWS_ABOVE_HIT)
-        self.following = self._top + self.screen_rows >= self.column.height
+        self.scroll_to_row(number, row - ROWS_ABOVE_HIT)
+        self.following = self._top + self.screen_rows >= self.transcript_layout.height
         self.marked = key
 
     def watch_marked(self) -> None:
@@ -125,28 +127,30 @@ class MarkedTranscript(Transcript):
         self.refresh()
         self.post_message(self.Marked())
 
-    def watch_searched(self) -> None:
+    def watch_search_text(self) -> None:
         """Draw the highlights."""
         self.refresh()
 
     def on_click(self, event: Click) -> None:
         """Mark the entry whose header was clicked."""
-        if not self.column.turns or event.screen_offset != self._pressed_at:
+        if not self.transcript_layout.message_views or event.screen_offset != self._pressed_at:
             return
-        found = hit(self.column, event.x - self.gutter.left, self._top + event.y - self.gutter.top)
-        is_header = found.place.logical % TURN < REASONING
-        key = self.column.turns[found.turn].entry.key
+        found = target_at(
+            self.transcript_layout, event.x - self.gutter.left, self._top + event.y - self.gutter.top
+        )
+        is_header = found.position.logical % MESSAGE_STRIDE < REASONING
+        key = self.transcript_layout.message_views[found.message_index].entry.key
         if found.action is None and is_header and key is not None:
             self.marked = None if key == self.marked else key
 
     def render_line(self, y: int) -> Strip:
         """Draw one row, with its highlights, with the bar of the mark in its first cell."""
         strip = super().render_line(y)
-        number, row = self.column.row(self._top + y)
+        number, row = self.transcript_layout.row_at(self._top + y)
         if row is None:
             return strip
-        turn = self.column.turns[number]
-        if self.searched and (cuts := self._cuts(number, row)):
+        turn = self.transcript_layout.message_views[number]
+        if self.search_text and (cuts := self._highlighted_cells(number, row)):
             style = self.get_component_rich_style("transcript--hit")
             for start, end in cuts:
                 lit = strip.crop(start, end).apply_style(style)
@@ -157,23 +161,23 @@ class MarkedTranscript(Transcript):
             strip = Strip.join([Strip([mark], 1), strip.crop(1)])
         return strip
 
-    def _cuts(self, number: int, row: Row) -> list[tuple[int, int]]:
+    def _highlighted_cells(self, number: int, row: Row) -> list[tuple[int, int]]:
         """Return the cells of a row that are to be highlighted."""
         text = next(
             (
-                page.texts[row.logical - page.first]
-                for page in self.column.turns[number].pages.values()
-                if 0 <= row.logical - page.first < len(page.texts)
+                page.logical_texts[row.logical - page.first_logical]
+                for page in self.transcript_layout.message_views[number].sections.values()
+                if 0 <= row.logical - page.first_logical < len(page.logical_texts)
             ),
             "",
         )
-        spans = matches(text, self.searched) if text and row.logical > REASONING else []
+        spans = match_spans(text, self.search_text) if text and row.logical > REASONING else []
         cuts: list[tuple[int, int]] = []
         at = 0
         for run, _, _, offset in row.runs if spans else ():
             for start, end in spans if offset >= 0 else ():
                 first, last = max(start - offset, 0), min(end - offset, len(run))
                 if first < last:
-                    cuts.append((at + cells(run[:first]), at + cells(run[:last])))
-            at += cells(run)
+                    cuts.append((at + cell_width(run[:first]), at + cell_width(run[:last])))
+            at += cell_width(run)
         return cuts

@@ -1,4 +1,4 @@
-"""The line that tells the state: mode, model, context, speed."""
+"""The status line: mode, model, context, speed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from qwen3_chat.chat import ThinkingMode, Timings, Usage
-from qwen3_chat.plain import plain
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.texts import t
-from qwen3_chat.wording import SEPARATOR, speed
+from qwen3_chat.texts.formatting import SEPARATOR, format_speed
+from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Status:
     usage: Usage | None = None
     timings: Timings | None = None
     counts_exactly: bool = True
-    variants: tuple[int, int] = (1, 1)
+    versions: tuple[int, int] = (1, 1)
     """Which version of the end of the chat is shown, of how many."""
     mode_is_fixed: bool = False
     """Whether the model has this one mode only."""
@@ -38,7 +38,7 @@ def status_parts(status: Status) -> list[str]:
     parts = []
     model, usage, timings = status.model, status.usage, status.timings
     if model is not None:
-        parts.append(plain(" ".join(filter(None, (model.name, model.quant)))))
+        parts.append(terminal_safe(" ".join(filter(None, (model.name, model.quant)))))
         # The last token was sampled, but there may have been no cell left to evaluate it in.
         used = min(usage.context_tokens, model.n_ctx) if usage else 0
         shown = f"{used}" if status.counts_exactly else f"≈{used}"
@@ -46,11 +46,11 @@ def status_parts(status: Status) -> list[str]:
             t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
     if status.download:
-        parts.insert(0, plain(status.download))
-    if status.variants[1] > 1:
-        parts.append(t("ui.status.variant", shown=status.variants[0], count=status.variants[1]))
+        parts.insert(0, terminal_safe(status.download))
+    if status.versions[1] > 1:
+        parts.append(t("ui.status.variant", shown=status.versions[0], count=status.versions[1]))
     if timings is not None and timings.tokens_per_s:
-        parts.append(speed(timings.tokens_per_s))
+        parts.append(format_speed(timings.tokens_per_s))
     if usage is not None and usage.reused_tokens:
         parts.append(t("ui.status.reused", reused=usage.reused_tokens, prompt=usage.prompt_tokens))
     if model is not None:

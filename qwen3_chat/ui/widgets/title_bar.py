@@ -1,4 +1,4 @@
-"""The top line: the chat's title, what is chosen for it, the app's name."""
+"""The top line: the chat's title, its options, the app's name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from qwen3_chat.plain import plain
+from qwen3_chat.texts.terminal_safe import terminal_safe
 
 NAME = "qwen3-chat"
 
@@ -33,7 +33,7 @@ class TitleBar(Widget):
     def render(self) -> RenderResult:
         """Draw the title on the left, the name on the right, the note beside the title."""
         room = max(1, self.content_size.width - len(NAME) - 2)
-        title = Content(plain(self.title)).truncate(room, ellipsis=True)
+        title = Content(terminal_safe(self.title)).truncate(room, ellipsis=True)
         style = self.get_visual_style("title-bar--name")
         if self.note and (left := room - title.cell_length - 3) > 8:
             title = Content.assemble(title, "   ", (self.note, style)).truncate(

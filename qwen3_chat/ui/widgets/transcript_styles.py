@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-PREFIX = "transcript--"
+COMPONENT_PREFIX = "transcript--"
 
-STYLES = """
+TRANSCRIPT_CSS = """
 TranscriptView {
     height: 1fr;
     overflow-x: hidden;
@@ -68,4 +68,6 @@ TranscriptView {
 }
 """
 
-COMPONENT_NAMES = frozenset(part.partition(" ")[0] for part in STYLES.split(f"& > .{PREFIX}")[1:])
+COMPONENT_NAMES = frozenset(
+    part.partition(" ")[0] for part in TRANSCRIPT_CSS.split(f"& > .{COMPONENT_PREFIX}")[1:]
+)

@@ -1,0 +1,224 @@
+"""`qwen3-chat ask`: one question, its answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.cli.composition import open_runtime, parse_think_option
+from qwen3_chat.cli.interrupts import stop_on_interrupt
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.documents import join_attachments, read_attachment
+from qwen3_chat.errors import Cancelled, UsageError
+from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.session import (
+    ChatSession,
+    ContextExceeded,
+    MessagesDropped,
+    ReplyStored,
+    SessionEvent,
+    TurnOptions,
+)
+from qwen3_chat.session.thinking_mode import is_only_mode_tag
+from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+
+def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
+    """Join the prompt, each file under its name in a fence, and what was piped in.
+
+    Raises:
+        UsageError: a file can't be read, or is no text.
+    """
+    asked = join_attachments(prompt, [read_attachment(file) for file in files])
+    return (
+        "\n\n".join(part for part in (asked.rstrip("\n"), piped.rstrip("\n")) if part.strip())
+        if piped
+        else asked
+    )
+
+
+CANCELLATION_KEYS = ("engine.load_cancelled", "session.summary_stopped")
+
+
+class OutputFormat(StrEnum):
+    """What stdout carries."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How the question is asked."""
+
+    chat: str | None = None
+    system: str | None = None
+    think: bool | None = None
+    output: OutputFormat = OutputFormat.TEXT
+    hide_thinking: bool = False
+    turn: TurnOptions = field(default_factory=TurnOptions)
+
+
+class AskResult(msgspec.Struct, frozen=True):
+    """What `ask --json` prints."""
+
+    reasoning: str
+    answer: str
+    stop_reason: StopReason
+    mode: ThinkingMode
+    model: str
+    usage: Usage
+    timings: Timings
+    chat_id: int
+    seed: int | None = None
+    error: str | None = None
+
+
+class TurnPrinter:
+    """Writes a turn as it happens; nothing that a model says is a terminal escape."""
+
+    def __init__(self, options: AskOptions) -> None:
+        self._output = options.output
+        self._shows_thinking = not options.hide_thinking and options.output is OutputFormat.TEXT
+        self._dims = sys.stderr.isatty()
+        self._is_thinking = False
+        self._answered = False
+        self.failure: str | None = None
+        self.is_cancelled = False
+
+    def show(self, event: SessionEvent) -> None:
+        """Print one event where it belongs."""
+        if self._output is OutputFormat.JSONL:
+            print(msgspec.json.encode(event).decode(), flush=True)
+        match event:
+            case LoadProgressed(fraction=fraction) if self._dims and self._output is OutputFormat.TEXT:
+                end = "\r\x1b[K" if fraction >= 1 else ""
+                self._print_error(f"\r\x1b[K{t('ui.activity.loading')} {fraction:.0%}{end}", end="")
+            case ReasoningDelta(text=text) if self._shows_thinking:
+                if not self._is_thinking:
+                    self._print_error("\x1b[2m" if self._dims else "<think>\n", end="")
+                    self._is_thinking = True
+                self._print_error(terminal_safe(text), end="")
+            case AnswerDelta(text=text) if self._output is OutputFormat.TEXT:
+                self._end_thinking()
+                self._answered = True
+                sys.stdout.write(terminal_safe(text))
+                sys.stdout.flush()
+            case Notice(key=key, values=values):
+                self._print_error(terminal_safe(t(key, **values)))
+            case MessagesDropped(ids=ids) if ids:
+                self._print_error(terminal_safe(event.text))
+            case ContextExceeded(policies=policies):
+                self.failure = f"{event.text} {t('cli.choose_policy', policies='|'.join(policies))}"
+            case EngineFailed(key=key, values=values):
+                self.failure = terminal_safe(t(key, **values))
+                self.is_cancelled = key in CANCELLATION_KEYS
+            case _:
+                pass
+
+    def close(self) -> None:
+        """End the line that is open."""
+        self._end_thinking()
+        if self._answered:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+
+    def _end_thinking(self) -> None:
+        if self._is_thinking:
+            self._print_error("\x1b[0m\n" if self._dims else "\n</think>\n", end="\n")
+            self._is_thinking = False
+
+    @staticmethod
+    def _print_error(text: str, end: str = "\n") -> None:
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
+    """Ask and print; return the exit status.
+
+    Raises:
+        Qwen3ChatError: the question could not be asked.
+    """
+    piped = (
+        "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
+    )
+    text = assemble_prompt(prompt, piped, files)
+    if not text.strip():
+        raise UsageError("cli.no_prompt")
+    if is_only_mode_tag(text):
+        raise UsageError("cli.only_a_tag")
+    return asyncio.run(_ask(text, choice, options))
+
+
+async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
+    paths = find_paths()
+    loaded = read_settings(paths.settings_file)
+    for problem in loaded.problems:
+        print(terminal_safe(str(problem)), file=sys.stderr)
+    settings = loaded.settings
+    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
+        session = runtime.session
+        if (toggle := parse_think_option(options.think)) is not None:
+            await session.set_mode_override(toggle)
+        printer = TurnPrinter(options)
+        with stop_on_interrupt(session.stop):
+            reply = await _run_turn(session, text, printer)
+        printer.close()
+        if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
+            print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
+        if options.output is OutputFormat.JSON:
+            print(msgspec.json.encode(_ask_result(session, reply, printer)).decode())
+        if printer.is_cancelled:
+            raise Cancelled("cli.interrupted")
+        if printer.failure is not None:
+            print(printer.failure, file=sys.stderr)
+            return 1
+        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
+            raise Cancelled("cli.cancelled")
+        return 0
+
+
+async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> StoredMessage | None:
+    reply = None
+    async with aclosing(session.prepare()) as events:
+        async for event in events:
+            printer.show(event)
+    if printer.failure is not None:
+        return None  # a question that no model can answer makes no chat
+    async with aclosing(session.send(text)) as turn:
+        async for happened in turn:
+            printer.show(happened)
+            if isinstance(happened, ReplyStored):
+                reply = happened.message
+    return reply
+
+
+def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: TurnPrinter) -> AskResult:
+    message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
+    meta = reply.meta if reply else None
+    model = session.engine.model
+    return AskResult(
+        reasoning=message.reasoning,
+        answer=message.content,
+        stop_reason=(meta.stop_reason if meta else None)
+        or (StopReason.CANCELLED if printer.is_cancelled else StopReason.ERROR),
+        mode=(meta.mode if meta else None) or session.mode,
+        model=" ".join(filter(None, (model.name, model.quant))) if model else "",
+        usage=(meta.usage if meta else None) or Usage(),
+        timings=(meta.timings if meta else None) or Timings(),
+        chat_id=session.chat_id or 0,
+        seed=meta.seed if meta else None,
+        error=printer.failure,
+    )

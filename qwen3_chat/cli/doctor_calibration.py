@@ -1,0 +1,160 @@
+"""`qwen3-chat doctor --calibrate`: the fastest settings for a model on this machine, measured and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import msgspec
+from rich.cells import cell_len, set_cell_size
+
+from qwen3_chat.cli.composition import make_local_engine, model_load_settings, resolve_model_file
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.local_engine import calibrate
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineFailed, LoadProgressed, Notice
+from qwen3_chat.request import LoadedModel
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+COLUMN_GAP = "  "
+NO_VALUE = "–"
+
+
+class CalibrationReport(msgspec.Struct, frozen=True):
+    """What was measured of which model."""
+
+    model: str
+    quant: str
+    device: str
+    tuning: Tuning
+
+
+def run_calibration(choice: ModelChoice) -> CalibrationReport:
+    """Load the model of the choice and measure, with progress on stderr.
+
+    Raises:
+        ModelError: the model is not installed.
+        EngineError: it can't be loaded, or there is too little memory beside it.
+    """
+    return asyncio.run(_run_calibration(choice))
+
+
+async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
+    paths = find_paths()
+    settings = read_settings(paths.settings_file).settings
+    file = resolve_model_file(choice, settings, paths.models)
+    engine = make_local_engine(model_load_settings(choice, file), settings, paths)
+    try:
+        async with aclosing(engine.load()) as events:
+            async for event in events:
+                match event:
+                    case EngineFailed(key=key, values=values):
+                        raise EngineError(key, **values)
+                    case Notice(key=key, values=values):
+                        _print_progress(t(key, **values))
+                    case LoadProgressed():
+                        pass
+        model = engine.model
+        assert model is not None
+        _print_progress(t("calibrate.begins", model=_model_name(model)))
+        async with aclosing(calibrate(engine)) as replies:
+            async for reply in replies:
+                match reply:
+                    case wire.TrialFinished(_, trial, done, total):
+                        _print_progress(
+                            t("calibrate.progress", done=done, total=total, what=_describe_trial(trial))
+                        )
+                    case wire.Calibrated(_, tuning) if tuning:
+                        return CalibrationReport(model.name, model.quant, model.device, tuning)
+                    case wire.Calibrated():
+                        break
+    finally:
+        await engine.close()
+    raise EngineError("calibrate.no_memory")
+
+
+def print_calibration(facts: CalibrationReport) -> None:
+    """Print what was measured as a table, then what was chosen."""
+    tuning = facts.tuning
+    print(
+        t(
+            "calibrate.title",
+            model=terminal_safe(f"{facts.model} {facts.quant}"),
+            device=terminal_safe(facts.device),
+        )
+    )
+    print(t("calibrate.depth", depth=tuning.depth), end="\n\n")
+    for line in align_columns([_headings(), *map(_row, tuning.trials)]):
+        print(line)
+    print()
+    attention = "calibrate.on" if tuning.flash_attention else "calibrate.off"
+    print(
+        t(
+            "calibrate.chosen",
+            attention=t(attention),
+            threads=tuning.n_threads,
+            prompt_threads=tuning.n_prompt_threads or NO_VALUE,
+            tokens=tuning.n_ubatch,
+        )
+    )
+    if not tuning.is_complete:
+        print(t("calibrate.busy"))
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out rows of equally many cells, the first column to the left, the others to the right."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [
+        COLUMN_GAP.join(
+            " " * (width - cell_len(cell)) + cell if index else set_cell_size(cell, width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _headings() -> list[str]:
+    names = ("attention", "kv", "threads", "ubatch", "reading", "writing")
+    return [t(f"calibrate.column.{name}") for name in names]
+
+
+def _row(trial: Trial) -> list[str]:
+    return [
+        t("calibrate.on") if trial.flash_attention else t("calibrate.off"),
+        trial.kv_type,
+        str(trial.n_threads),
+        str(trial.n_ubatch) if trial.aim is TuningParameter.UBATCH else NO_VALUE,
+        _speed(trial.prompt_tokens_per_s),
+        _speed(trial.reply_tokens_per_s),
+    ]
+
+
+def _speed(tokens_per_s: float) -> str:
+    return (
+        f"{tokens_per_s:,.0f}" if tokens_per_s >= 100 else f"{tokens_per_s:.1f}" if tokens_per_s else NO_VALUE
+    )
+
+
+def _describe_trial(trial: Trial) -> str:
+    match trial.aim:
+        case TuningParameter.ATTENTION:
+            attention = t("calibrate.on") if trial.flash_attention else t("calibrate.off")
+            return t("calibrate.tried.attention", attention=attention, kv=trial.kv_type)
+        case TuningParameter.THREADS:
+            return t("calibrate.tried.threads", threads=trial.n_threads)
+        case TuningParameter.UBATCH:
+            return t("calibrate.tried.ubatch", tokens=trial.n_ubatch)
+
+
+def _model_name(model: LoadedModel) -> str:
+    return f"{model.name} {model.quant}"
+
+
+def _print_progress(text: str) -> None:
+    print(terminal_safe(text), file=sys.stderr, flush=True)

@@ -1,0 +1,308 @@
+"""`qwen3-chat doctor`: the state of everything a model needs, and a remedy for what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
+from rich.cells import set_cell_size
+
+from qwen3_chat import __version__
+from qwen3_chat.cli.composition import probe_hardware_sync
+from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
+from qwen3_chat.cli.named_servers import probe_named_servers
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import find_paths
+from qwen3_chat.engine.wire import Device
+from qwen3_chat.errors import ConfigError, EngineError
+from qwen3_chat.models.hardware import BuildAdvice, Hardware, SystemGpu, SystemRam, advise_build
+from qwen3_chat.models.hub.sources import endpoints_from
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import GIB, format_size
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+
+class ServerFacts(msgspec.Struct, frozen=True):
+    """A server's state; `failure` is empty where it is up, `lacks` are sentences."""
+
+    name: str
+    server: str = ""
+    models: tuple[str, ...] = ()
+    answer_ms: int | None = None
+    failure: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+def probe_servers(settings_file: Path) -> list[ServerFacts]:
+    """Ask all of them at once."""
+    found = []
+    for name, state in asyncio.run(probe_named_servers(settings_file)).items():
+        if isinstance(state, ConfigError):
+            found.append(ServerFacts(name, failure=str(state)))
+        elif state.failure:
+            found.append(ServerFacts(name, failure=state.failure))
+        else:
+            lacks = tuple(lack.sentence for lack in state.missing_features)
+            answer_ms = round(state.latency_s * 1000)
+            found.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
+    return found
+
+
+def format_servers(servers: list[ServerFacts]) -> list[str]:
+    """Write a line for each, then what it lacks."""
+    lines = []
+    for server in servers:
+        if server.failure:
+            lines.append(t("doctor.server_down", name=server.name, reason=server.failure))
+            continue
+        models = ", ".join(server.models)
+        lines.append(
+            t(
+                "doctor.server_up",
+                name=server.name,
+                server=server.server,
+                milliseconds=server.answer_ms,
+                models=models,
+            )
+        )
+        lines += [f"  · {lack}" for lack in server.lacks]
+    return lines
+
+
+CHECKED_PACKAGES = ("llama-cpp-python", "textual", "huggingface_hub")
+MIN_DISK_BYTES = 2 * GIB
+NETWORK_TIMEOUT_S = 5
+ROW_LABEL_CELLS = 10
+
+
+class SourceFacts(msgspec.Struct, frozen=True):
+    """Whether a source of models answers; `failure` is empty where it does."""
+
+    url: str
+    answer_ms: int | None
+    failure: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong, with the command that helps where there is one."""
+
+    text: str
+    command: str = ""
+
+
+class DoctorFacts(msgspec.Struct, frozen=True):
+    """What `doctor --json` prints."""
+
+    versions: dict[str, str]
+    backends: list[str]
+    devices: tuple[Device, ...]
+    gpus: tuple[SystemGpu, ...]
+    cpu: str
+    n_cores: int
+    ram: SystemRam
+    usable_bytes: int
+    models_folder: str
+    disk_free_bytes: int | None
+    sources: list[SourceFacts]
+    problems: list[Problem]
+    calibration: CalibrationReport | None = None
+    servers: list[ServerFacts] = []
+
+
+def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice | None = None) -> None:
+    """Print the state of everything, what is wrong last; then do what is wanted about it.
+
+    That is to install what is advised, or to measure how a model runs fastest.
+
+    Raises:
+        EngineError: the installation failed, or the measurement.
+        ModelError: the model to be measured is not installed.
+    """
+    paths = find_paths()
+    sources = asyncio.run(_probe_sources(os.environ))
+    hardware = probe_hardware_sync(paths.engine_log_file)
+    facts = _facts(hardware, paths.models, sources)
+    facts = msgspec.structs.replace(facts, servers=probe_servers(paths.settings_file))
+    if as_json:
+        if calibrated_model:
+            facts = replace(facts, calibration=run_calibration(calibrated_model))
+        print(msgspec.json.encode(facts).decode())
+    else:
+        _print(facts)
+        if calibrated_model:
+            print()
+            print_calibration(run_calibration(calibrated_model))
+    if fix:
+        install_advised(advise_build(hardware), lambda: probe_hardware_sync(paths.engine_log_file))
+
+
+def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Hardware]) -> None:
+    """Run the command that is advised, then see whether llama.cpp has the GPU now.
+
+    Raises:
+        EngineError: it failed, or was in vain.
+    """
+    if advice is None:
+        print(t("doctor.nothing_to_fix"), file=sys.stderr)
+        return
+    name = terminal_safe(advice.gpu.name)
+    print(t("doctor.fixing", name=name), file=sys.stderr, flush=True)
+    status = subprocess.run(advice.command, stdout=sys.stderr, check=False).returncode
+    if status:
+        raise EngineError("doctor.fix_failed", status=status)
+    if not probe_hardware().offload_devices:
+        raise EngineError("doctor.fix_in_vain", name=name)
+    print(t("doctor.fixed", name=name), file=sys.stderr)
+
+
+def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts]) -> DoctorFacts:
+    free_bytes = disk_free_bytes(models)
+    return DoctorFacts(
+        versions=_versions(),
+        backends=sorted({device.backend for device in hardware.devices}),
+        devices=hardware.devices,
+        gpus=hardware.gpus,
+        cpu=hardware.cpu_name,
+        n_cores=hardware.n_cores,
+        ram=hardware.ram,
+        usable_bytes=hardware.machine.usable_bytes,
+        models_folder=str(models),
+        disk_free_bytes=free_bytes,
+        sources=sources,
+        problems=find_problems(hardware, advise_build(hardware), models, free_bytes, sources),
+    )
+
+
+def find_problems(
+    hardware: Hardware,
+    advice: BuildAdvice | None,
+    models: Path,
+    free_bytes: int | None,
+    sources: list[SourceFacts],
+) -> list[Problem]:
+    """Say what is wrong, the worst first."""
+    problems = []
+    if hardware.engine_failure:
+        problems.append(Problem(t("doctor.engine_failed", reason=hardware.engine_failure)))
+    if advice:
+        backends = ", ".join(sorted({device.backend for device in hardware.devices}))
+        text = t("doctor.idle_gpu", name=advice.gpu.name, backends=backends)
+        problems.append(Problem(text, shlex.join(advice.command)))
+    if free_bytes is not None and free_bytes < MIN_DISK_BYTES:
+        text = t("doctor.disk_full", need=format_size(MIN_DISK_BYTES), folder=models)
+        problems.append(Problem(text))
+    if sources and all(source.failure for source in sources):
+        problems.append(Problem(t("doctor.no_network")))
+    return problems
+
+
+def _versions() -> dict[str, str]:
+    versions = {
+        "qwen3-chat": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    for name in CHECKED_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = ""
+    return versions
+
+
+def disk_free_bytes(folder: Path) -> int | None:
+    """Return what is free where a folder is or will be; None where that can't be told."""
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    try:
+        return shutil.disk_usage(existing).free if existing else None
+    except OSError:
+        return None
+
+
+async def _probe_sources(environ: Mapping[str, str]) -> list[SourceFacts]:
+    asked = (asyncio.to_thread(probe_source, url) for url in endpoints_from(environ))
+    return list(await asyncio.gather(*asked))
+
+
+def probe_source(url: str) -> SourceFacts:
+    """See whether a server answers, whatever it answers."""
+    begin_s = time.monotonic()
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError as error:
+        error.close()  # an answer, if not a friendly one
+    except (OSError, ValueError) as error:
+        return SourceFacts(url, None, describe_failure(getattr(error, "reason", error)))
+    return SourceFacts(url, round((time.monotonic() - begin_s) * 1000))
+
+
+def describe_failure(reason: object) -> str:
+    """Say why a server was not reached."""
+    match reason:
+        case socket.gaierror():
+            return t("doctor.why.unknown_host")
+        case ConnectionRefusedError():
+            return t("doctor.why.refused")
+        case TimeoutError():
+            return t("doctor.why.silent", seconds=NETWORK_TIMEOUT_S)
+        case OSError(strerror=str() as said) if said:
+            return said
+        case _:
+            return str(reason)
+
+
+def _print(facts: DoctorFacts) -> None:
+    _row("doctor.versions", [" ".join(pair) for pair in facts.versions.items()])
+    _row("doctor.build", [", ".join(facts.backends) or "–"])
+    devices = [f"{device.name}: {device.description}" for device in facts.devices]
+    _row("doctor.devices", devices or ["–"])
+    gpus = [f"{gpu.name} {format_size(gpu.total_bytes) if gpu.total_bytes else ''}" for gpu in facts.gpus]
+    _row("doctor.gpus", gpus or [t("doctor.no_gpus")])
+    memory = t(
+        "doctor.memory_line",
+        free=format_size(facts.ram.available_bytes),
+        total=format_size(facts.ram.limit_bytes or facts.ram.total_bytes),
+        usable=format_size(facts.usable_bytes),
+    )
+    _row("doctor.memory", [memory])
+    free = "?" if facts.disk_free_bytes is None else format_size(facts.disk_free_bytes)
+    _row("doctor.disk", [t("doctor.disk_line", free=free, folder=facts.models_folder)])
+    _row("doctor.network", [_source_line(source) for source in facts.sources])
+    if facts.servers:
+        _row("doctor.servers", format_servers(facts.servers))
+    print()
+    if not facts.problems:
+        print(t("doctor.all_well"))
+    for problem in facts.problems:
+        print(f"! {terminal_safe(problem.text)}")
+        if problem.command:
+            print(f"    {terminal_safe(problem.command)}")
+
+
+def _row(label: str, lines: list[str]) -> None:
+    for index, line in enumerate(lines):
+        print(f"{set_cell_size('' if index else t(label), ROW_LABEL_CELLS)} {terminal_safe(line)}".rstrip())
+
+
+def _source_line(source: SourceFacts) -> str:
+    host = urlsplit(source.url).netloc or source.url
+    if source.failure:
+        return t("doctor.not_reached", host=host, reason=source.failure)
+    return t("doctor.reached", host=host, milliseconds=source.answer_ms)

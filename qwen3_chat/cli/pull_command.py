@@ -1,0 +1,238 @@
+"""`qwen3-chat pull`: a model downloaded, with a progress bar or JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from qwen3_chat.cli.composition import model_places, probed
+from qwen3_chat.config import Paths, find_paths
+from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.fit import best_quant
+from qwen3_chat.models.hub import (
+    CopyUsed,
+    DownloadDelayed,
+    DownloadProgressed,
+    FileChecked,
+    Hub,
+    HubFile,
+    ModelPulled,
+    PullEvent,
+    PullTarget,
+    Source,
+    SourceAsked,
+    hubs_from,
+    pull_target,
+    resolve_target,
+)
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
+from qwen3_chat.models.library import ModelDirs, find_local_copies, list_installed_models, matches_reference
+from qwen3_chat.models.picker.repository_variants import assess_variants, fetch_metadata
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import SEPARATOR, format_duration, format_size, format_throughput
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+ANY_SOURCE = "auto"
+LOG_STEP_PERCENT = 10
+FIT_TIMEOUT_S = 10
+"""A download does not wait longer for what is only good to know."""
+
+
+class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed"):
+    """The last line of `pull --json` where no model came."""
+
+    message: str
+
+
+def pull_model(name: str, source_name: str, as_json: bool) -> int:
+    """Download a model; return the exit status.
+
+    Raises:
+        Qwen3ChatError: it could not be downloaded.
+    """
+    try:
+        source = None if source_name == ANY_SOURCE else Source(source_name)
+    except ValueError as error:
+        raise UsageError("pull.unknown_source", name=source_name) from error
+    try:
+        pulled = asyncio.run(_pull(name, source, as_json))
+    except Qwen3ChatError as error:
+        if as_json:
+            _print_json(PullFailed(str(error)))
+        raise
+    except KeyboardInterrupt:
+        print(t("pull.kept"), file=sys.stderr)
+        raise
+    if not as_json:
+        _print_result(pulled)
+    return 0
+
+
+async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
+    paths = find_paths()
+    places = model_places()
+    hubs = hubs_from(os.environ, source)
+    with _lookup_status(text, as_json):
+        exact = await _choose_quant(text, paths)
+        wanted = await resolve_target(exact, hubs, DEFAULT_RETRY_POLICY)
+    if not as_json and exact != text:
+        print(terminal_safe(t("pull.chosen", quant=wanted.quant, model=wanted.model)), file=sys.stderr)
+    if not as_json and "/" in text:
+        await _print_fit(wanted, hubs, paths)
+    with _report_json() if as_json else _report_progress(wanted) as report:
+        return await pull_target(wanted, hubs, paths.models, report, partial(_copies, places))
+
+
+async def _choose_quant(text: str, paths: Paths) -> str:
+    """Add the quant that suits this machine where the family's model is named without one."""
+    model = find_family_model(text)
+    if model is None:
+        return text
+    machine = (await probed(paths.engine_log_file)).machine
+    return f"{text}:{best_quant(model, machine).quant}"
+
+
+async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> None:
+    """Say how a model will run here; one that the catalogue doesn't know, by its header at a source."""
+    with suppress(Qwen3ChatError, TimeoutError):  # the download itself will tell what is wrong
+        async with asyncio.timeout(FIT_TIMEOUT_S):
+            model = find_family_model(target.model)
+            if model is None and not any(_copies(model_places(), target.files[0])):
+                model = await fetch_metadata(target, hubs, DEFAULT_RETRY_POLICY)
+        if model is not None:
+            machine = (await probed(paths.engine_log_file)).machine
+            (offer,) = assess_variants(model, (target,), machine, None)
+            print(terminal_safe(t("pull.fit", reason=offer.assessment.reason)), file=sys.stderr)
+
+
+def _copies(model_dirs: ModelDirs, file: HubFile) -> Iterator[Path]:
+    return find_local_copies(file.name, file.size_bytes, file.sha256, model_dirs)
+
+
+def _lookup_status(text: str, as_json: bool) -> AbstractContextManager[object]:
+    console = Console(stderr=True)
+    if as_json or not console.is_terminal:
+        return nullcontext()
+    return console.status(Text(terminal_safe(t("pull.looking_up", wanted=text))))
+
+
+@contextmanager
+def _report_json() -> Iterator[Callable[[PullEvent], None]]:
+    yield _print_json
+
+
+def _print_json(event: msgspec.Struct) -> None:
+    print(msgspec.json.encode(event).decode(), flush=True)
+
+
+class _ProgressView(Protocol):
+    def show(self, percent: float, facts: str) -> None: ...
+
+    def show_text(self, text: str) -> None: ...
+
+    def show_waiting(self, text: str) -> None: ...
+
+
+@contextmanager
+def _report_progress(target: PullTarget) -> Iterator[Callable[[PullEvent], None]]:
+    console = Console(stderr=True)
+    title = terminal_safe(" ".join((target.model, target.quant)))
+    if not console.is_terminal:
+        yield partial(_show, _ProgressLog(title))
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield partial(_show, _ProgressBar(progress, progress.add_task(title, total=100, facts="")))
+
+
+class _ProgressBar:
+    """A progress bar for a terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def show(self, percent: float, facts: str) -> None:
+        self._progress.update(self._task, completed=percent, facts=facts)
+
+    def show_text(self, text: str) -> None:
+        self._progress.update(self._task, facts=text)
+
+    def show_waiting(self, text: str) -> None:
+        self.show_text(text)
+
+
+class _ProgressLog:
+    """A line now and then, for a log."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._next_percent = 0.0
+        self._last_text = ""
+
+    def show(self, percent: float, facts: str) -> None:
+        if percent >= self._next_percent:
+            self._next_percent = percent - percent % LOG_STEP_PERCENT + LOG_STEP_PERCENT
+            self.show_text(f"{self._title}  {facts}")
+
+    def show_text(self, text: str) -> None:
+        if text != self._last_text:
+            self._last_text = text
+            print(text, file=sys.stderr, flush=True)
+
+    def show_waiting(self, text: str) -> None:
+        pass
+
+
+def _show(view: _ProgressView, event: PullEvent) -> None:
+    match event:
+        case FileChecked(file=file, done_bytes=done, total_bytes=total):
+            view.show(100 * done / total, terminal_safe(t("pull.checking", file=file)))
+        case SourceAsked(source=source):
+            view.show_waiting(terminal_safe(t("pull.asking", host=source)))
+        case DownloadProgressed(done_bytes=done, total_bytes=total):
+            view.show(100 * done / total, _progress_text(event))
+        case DownloadDelayed(reason=reason, wait_s=wait_s):
+            view.show_text(
+                terminal_safe(
+                    t("pull.again", reason=reason, wait=format_duration(wait_s)) if wait_s else reason
+                )
+            )
+        case CopyUsed(path=path):
+            view.show_text(terminal_safe(t("pull.copy", path=path)))
+        case ModelPulled():
+            pass
+
+
+def _progress_text(event: DownloadProgressed) -> str:
+    facts = [f"{format_size(event.done_bytes)} / {format_size(event.total_bytes)}"]
+    if event.bytes_per_s >= 1:
+        facts.append(format_throughput(event.bytes_per_s))
+    if event.left_s is not None and event.done_bytes < event.total_bytes:
+        facts.append(t("pull.left", time=format_duration(event.left_s)))
+    return SEPARATOR.join((*facts, event.source))
+
+
+def _print_result(pulled: ModelPulled) -> None:
+    print(terminal_safe(t("pull.here", name=pulled.model, quant=pulled.quant, path=pulled.path)))
+    wanted = f"{pulled.model}:{pulled.quant}"
+    if any(matches_reference(model, wanted) for model in list_installed_models(find_paths().models)):
+        print(terminal_safe(t("pull.start", model=wanted)))
+    else:
+        print(terminal_safe(t("pull.start_file", path=pulled.path)))

@@ -1,0 +1,37 @@
+"""`qwen3-chat rm`: a downloaded model deleted, after a question where there is a terminal.
+
+Commands are imported one by one, and this one needs nothing of what downloads and engines bring along.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from qwen3_chat.cli.composition import model_places
+from qwen3_chat.config import find_paths
+from qwen3_chat.models.library import apply_removal, list_external_models, plan_removal
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+YES_ANSWERS = ("y", "yes", "是", "好")
+
+
+def remove_model(name: str) -> int:
+    """Remove a model; return the exit status.
+
+    Raises:
+        Qwen3ChatError: it is not installed, not the app's, or can't be removed.
+    """
+    folder = find_paths().models
+    removal = plan_removal(folder, name, list_external_models(model_places()))
+    names = terminal_safe(", ".join(path.name for path in removal.paths))
+    size = format_size(removal.freed_bytes)
+    if sys.stdin.isatty() and input(t("rm.sure", names=names, size=size)).strip().lower() not in YES_ANSWERS:
+        print(t("rm.kept_all"), file=sys.stderr)
+        return 1
+    apply_removal(removal, folder)
+    print(t("rm.done", names=names, size=size))
+    for path in removal.external_paths:
+        print(terminal_safe(t("rm.stays", path=path)))
+    return 0

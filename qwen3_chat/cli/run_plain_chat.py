@@ -1,0 +1,76 @@
+"""The plain chat, wired up and run until the user leaves: `ACCESSIBLE=1`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from qwen3_chat.cli.composition import open_runtime
+from qwen3_chat.cli.interrupts import stop_on_interrupt
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.plain_chat.chat_loop import PlainChat
+from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+OFF_VALUES = ("", "0", "false", "no")
+
+
+def wants_plain_chat(environ: Mapping[str, str]) -> bool:
+    """Tell whether the user asked for plain lines, by the variable that other tools heed as well."""
+    return environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
+
+
+def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
+    """Talk in lines until the user leaves; return the exit status.
+
+    Raises:
+        Qwen3ChatError: the conversation could not begin.
+    """
+    return asyncio.run(_run(choice, chat))
+
+
+async def _run(choice: ModelChoice, chat: str | None) -> int:
+    from qwen3_chat.documents.export import export_to_folder
+    from qwen3_chat.documents.export_options import ThinkingStyle
+
+    paths = find_paths()
+    loaded = read_settings(paths.settings_file)
+    settings = loaded.settings
+    narrator = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
+    for problem in loaded.problems:
+        narrator.write_line(terminal_safe(str(problem)))
+    async with open_runtime(choice, settings, paths, chat) as runtime:
+        session = runtime.session
+        folder = settings.export_dir or paths.exports
+        thinking = ThinkingStyle(settings.export_thinking)
+
+        def export() -> Path | None:
+            if session.chat is None:
+                return None
+            return export_to_folder(session.chat, session.messages, folder, thinking)
+
+        await PlainChat(session, runtime.store, narrator, _read_line, stop_on_interrupt, export).run()
+    return 0
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _read_line(prompt: str) -> str | None:
+    """Read a line in the foreground: no other line may come between prompt and answer."""
+    # asyncio's own handler would only cancel a task, which can't run while a line is read.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        _write("\n")
+        return None
+    finally:
+        signal.signal(signal.SIGINT, earlier)

@@ -1,0 +1,59 @@
+"""The options that several commands share, and the model choice they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qwen3_chat.context_plan import ContextPolicy
+from qwen3_chat.request import KvType
+
+DemoOption = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
+GgufOption = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help="cli.option.gguf")]
+EndpointOption = Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="cli.option.endpoint")]
+ServerOption = Annotated[str | None, typer.Option("--server", metavar="KIND", help="cli.option.server")]
+ChatIdOption = Annotated[str | None, typer.Option("--chat", metavar="ID|last", help="cli.option.chat")]
+LanguageOption = Annotated[str | None, typer.Option("--lang", metavar="en|zh", help="cli.option.lang")]
+ContextOption = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.ctx")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")
+]
+GpuLayersOption = Annotated[
+    int | None, typer.Option("--gpu-layers", metavar="N", min=0, help="cli.option.gpu_layers")
+]
+CpuMoeOption = Annotated[int | None, typer.Option("--cpu-moe", metavar="N", min=0, help="cli.option.cpu_moe")]
+KvTypeOption = Annotated[
+    KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
+]
+VramOption = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")]
+RamOption = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
+ContextPolicyOption = Annotated[
+    ContextPolicy | None,
+    typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model is to run, and how; with nothing chosen the setting, the newest model, the demo.
+
+    `vram` and `ram` describe another machine for the model screen.
+    """
+
+    demo: bool = False
+    model: str | None = None
+    gguf: Path | None = None
+    ctx: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+    endpoint: str | None = None
+    server: str | None = None
+    context_policy: ContextPolicy | None = None
+    cpu_moe: int | None = None
+    kv_type: KvType | None = None
+    vram: str | None = None
+    ram: str | None = None

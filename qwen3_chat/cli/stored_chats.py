@@ -1,0 +1,89 @@
+"""`qwen3-chat chats` and `qwen3-chat export`: the stored chats, listed or written to a file."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.cells import cell_len, set_cell_size
+
+from qwen3_chat.cli.composition import resolve_chat_id
+from qwen3_chat.config import find_paths
+from qwen3_chat.documents.export import render
+from qwen3_chat.documents.export_file_name import default_file_name
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
+from qwen3_chat.documents.new_file import write_new_file
+from qwen3_chat.errors import UsageError
+from qwen3_chat.store import Chat, ChatStore, ChatSummary, StoredMessage
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+TITLE_CELLS = 48
+
+
+def list_chats(search: str | None, as_json: bool) -> None:
+    """Print the chats, newest first."""
+    summaries = asyncio.run(_load_chats(search))
+    if as_json:
+        print(msgspec.json.encode(summaries).decode())
+        return
+    if not summaries:
+        print(t("cli.no_chats_found") if search else t("cli.no_chats"), file=sys.stderr)
+        return
+    width = max(len(str(summary.id)) for summary in summaries)
+    for summary in summaries:
+        print(_row(summary, width))
+
+
+def _row(summary: ChatSummary, id_width: int) -> str:
+    title = terminal_safe(summary.title) or t("ui.untitled")
+    if cell_len(title) > TITLE_CELLS:
+        title = set_cell_size(title, TITLE_CELLS - 1) + "…"
+    when = datetime.fromtimestamp(summary.updated_at.timestamp()).strftime("%Y-%m-%d %H:%M")
+    count = t("cli.message_count", count=summary.message_count)
+    return f"{summary.id:>{id_width}}  {set_cell_size(title, TITLE_CELLS)}  {when}  {count}".rstrip()
+
+
+async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:
+    store = await ChatStore.open(find_paths().chats_file)
+    try:
+        return await store.chats(search=search)
+    finally:
+        await store.close()
+
+
+def export_chat(reference: str, format_name: str, thinking_name: str, output: Path | None) -> None:
+    """Write a chat to stdout, or to a file that is never an existing one.
+
+    Raises:
+        UsageError: the format or the choice of thinking is unknown.
+        StoreError: there is no such chat.
+        ExportError: the file can't be written.
+    """
+    try:
+        form = ExportFormat(format_name)
+    except ValueError as error:
+        raise UsageError("cli.unknown_choice", value=format_name, known=", ".join(ExportFormat)) from error
+    try:
+        thinking = ThinkingStyle(thinking_name)
+    except ValueError as error:
+        raise UsageError("cli.unknown_choice", value=thinking_name, known=", ".join(ThinkingStyle)) from error
+    chat, messages = asyncio.run(_load_chat(reference))
+    text = render(chat, messages, form, thinking)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    path = write_new_file(output, text, default_file_name(chat, form))
+    print(t("cli.exported", path=path), file=sys.stderr)
+
+
+async def _load_chat(reference: str) -> tuple[Chat, tuple[StoredMessage, ...]]:
+    store = await ChatStore.open(find_paths().chats_file)
+    try:
+        number = await resolve_chat_id(store, reference)
+        return await store.chat(number), await store.branch(number)
+    finally:
+        await store.close()

@@ -1,0 +1,57 @@
+"""The system prompts on offer: those that ship with the app, those of the user."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from qwen3_chat.errors import ConfigError
+from qwen3_chat.texts import Language
+
+SHIPPED_PROMPTS_FILE: Final = Path(__file__).parent / "prompts.toml"
+
+
+class SystemPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A system prompt under a title."""
+
+    title: str
+    text: str
+
+
+class _ShippedPrompts(msgspec.Struct, frozen=True):
+    prompts: tuple[dict[Language, SystemPrompt], ...]
+
+
+class _UserPrompts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    prompts: tuple[SystemPrompt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLibrary:
+    """The prompts, the user's first, with what was wrong with the user's file."""
+
+    prompts: tuple[SystemPrompt, ...]
+    problem: ConfigError | None = None
+
+
+def load_prompts(user_file: Path | None, language: Language) -> PromptLibrary:
+    """Read the shipped prompts in a language, and the user's file of `[[prompts]]` where there is one."""
+    shipped = msgspec.toml.decode(SHIPPED_PROMPTS_FILE.read_bytes(), type=_ShippedPrompts)
+    in_language = tuple(prompt[language] for prompt in shipped.prompts)
+    try:
+        mine = () if user_file is None else _read_user_prompts(user_file)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return PromptLibrary(in_language, ConfigError("config.unreadable", file=user_file, reason=error))
+    return PromptLibrary((*mine, *in_language))
+
+
+def _read_user_prompts(file: Path) -> tuple[SystemPrompt, ...]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    return msgspec.convert(tomllib.loads(text), _UserPrompts).prompts

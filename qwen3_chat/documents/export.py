@@ -1,0 +1,64 @@
+"""A chat written to a file in one of the export formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import tzinfo
+from pathlib import Path
+
+from qwen3_chat.documents.export_file_name import default_file_name
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
+from qwen3_chat.documents.new_file import write_new_file
+from qwen3_chat.store.records import Chat, StoredMessage
+
+__all__ = [
+    "ExportFormat",
+    "ThinkingStyle",
+    "default_file_name",
+    "export_to_folder",
+    "render",
+    "write_new_file",
+]
+
+
+def render(
+    chat: Chat,
+    messages: Sequence[StoredMessage],
+    format: ExportFormat,
+    thinking: ThinkingStyle = ThinkingStyle.FOLDED,
+    zone: tzinfo | None = None,
+) -> str:
+    """Return a branch of a chat as one text; dates are given in `zone`, by default the machine's own."""
+    # Imported here: HTML brings a Markdown parser and a highlighter along, which nobody needs at the start.
+    match format:
+        case ExportFormat.MARKDOWN:
+            from qwen3_chat.documents.markdown_export import render_markdown as render_markdown
+
+            return render_markdown(chat, messages, thinking, zone)
+        case ExportFormat.HTML:
+            from qwen3_chat.documents.html_export import render_html as render_html
+
+            return render_html(chat, messages, thinking, zone)
+        case ExportFormat.JSON:
+            from qwen3_chat.documents.json_export import render_json as render_json
+
+            return render_json(chat, messages, thinking, zone)
+        case ExportFormat.TEXT:
+            from qwen3_chat.documents.text_export import render_text as render_text
+
+            return render_text(chat, messages, thinking, zone)
+
+
+def export_to_folder(
+    chat: Chat, messages: Sequence[StoredMessage], folder: Path, thinking: ThinkingStyle
+) -> Path:
+    """Write a chat as Markdown to a new file in a folder; return where it is.
+
+    Raises:
+        ExportError: the file can't be written.
+    """
+    with suppress(OSError):  # the export itself says where it can't be written
+        folder.mkdir(parents=True, exist_ok=True)
+    text = render(chat, messages, ExportFormat.MARKDOWN, thinking)
+    return write_new_file(folder, text, default_file_name(chat, ExportFormat.MARKDOWN))

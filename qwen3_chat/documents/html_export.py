@@ -1,0 +1,186 @@
+"""A chat as one HTML file that needs nothing else and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import tzinfo
+from html import escape
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+
+from qwen3_chat.chat import Role
+from qwen3_chat.documents import message_facts
+from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.store.records import Chat, StoredMessage
+from qwen3_chat.texts import Language, current_language, t
+from qwen3_chat.texts.formatting import role_name, stop_note
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+_LIGHT_CODE: Final = "default"
+_DARK_CODE: Final = "github-dark"
+
+_STYLE: Final = """\
+:root {
+  color-scheme: light dark;
+  --text: #1f2328; --quiet: #59636e; --page: #ffffff; --card: #f6f8fa; --line: #d1d9e0; --accent: #6341e0;
+}
+body {
+  margin: 0; background: var(--page); color: var(--text);
+  font: 16px/1.6 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
+}
+main { max-width: 46rem; margin: 0 auto; padding: 2rem 1rem 4rem; overflow-wrap: break-word; }
+h1 { font-size: 1.5rem; line-height: 1.3; margin: 0; }
+article { margin-top: 2rem; }
+article > h2.speaker { font-size: 0.9rem; color: var(--accent); margin: 0 0 0.25rem; }
+article.user, article.system { background: var(--card); border-radius: 0.75rem; padding: 0.75rem 1rem; }
+article h1, article h2, article h3 { font-size: 1.2rem; margin: 1.2em 0 0.6em; }
+article > :last-child { margin-bottom: 0; }
+pre, code { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; font-size: 0.875em; }
+pre {
+  background: var(--card); border-radius: 0.5rem; padding: 0.75rem 1rem; overflow-x: auto; line-height: 1.45;
+}
+pre code { font-size: 1em; }
+details { border-left: 3px solid var(--line); padding-left: 0.75rem; margin: 0.5rem 0; color: var(--quiet); }
+summary { cursor: pointer; }
+.thinking { white-space: pre-wrap; }
+.facts { color: var(--quiet); font-size: 0.8rem; margin: 0.5rem 0 0; }
+.note { font-style: italic; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { border: 1px solid var(--line); padding: 0.25rem 0.75rem; }
+blockquote { margin: 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--quiet); }
+a { color: var(--accent); }
+img { max-width: 100%; }"""
+_DARK: Final = """\
+:root {
+  --text: #e6edf3; --quiet: #9198a1; --page: #0d1117; --card: #161b22; --line: #3d444d; --accent: #ab9df2;
+}"""
+
+
+def stylesheet() -> str:
+    """Return the whole style sheet."""
+    light, dark = _code_rules(_LIGHT_CODE), _code_rules(_DARK_CODE)
+    return f"{_STYLE}\n{light}\n@media (prefers-color-scheme: dark) {{\n{_DARK}\n{dark}\n}}"
+
+
+def _code_rules(style: str) -> str:
+    rules: list[str] = HtmlFormatter(style=style).get_token_style_defs("pre code")  # type: ignore[no-untyped-call]
+    return "\n".join(rules)
+
+
+_MAX_HIGHLIGHTED_CHARACTERS: Final = 100_000  # some lexers are slow, and nobody reads more in a page
+
+
+def convert_markdown_to_html(markdown: str, *, keep_line_breaks: bool = False) -> str:
+    """Render Markdown; raw HTML in it is shown as it is written."""
+    parser = MarkdownIt(
+        "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": _highlighted}
+    ).enable(["table", "strikethrough"])
+    parser.add_render_rule("image", _image)
+    parser.add_render_rule("link_open", _link_open)
+    return str(parser.render(markdown)).rstrip("\n")
+
+
+def _highlighted(code: str, language: str, attributes: str) -> str:
+    """Colour code; empty where the language is not known, then the code is only escaped."""
+    del attributes
+    if not language or len(code) > _MAX_HIGHLIGHTED_CHARACTERS:
+        return ""
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return ""
+    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+
+
+def _image(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
+) -> str:
+    """Show an image that the text carries; link to any other, as a transcript must not call anyone."""
+    token = tokens[index]
+    source = str(token.attrGet("src") or "")
+    alternative = renderer.renderInlineAsText(token.children, options, environment)
+    if source.startswith("data:"):
+        return f'<img src="{escape(source)}" alt="{escape(alternative)}">'
+    return f'<a href="{escape(source)}" rel="noopener noreferrer">{escape(alternative or source)}</a>'
+
+
+def _link_open(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
+) -> str:
+    tokens[index].attrSet("rel", "noopener noreferrer")
+    return renderer.renderToken(tokens, index, options, environment)
+
+
+_LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
+# Nothing in the file may run or be fetched, whatever a model wrote.
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def render_html(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the page, which follows the reader's choice of light or dark."""
+    title = escape(message_facts.chat_title(chat))
+    parts = [f"<h1>{title}</h1>\n<p class=facts>{message_facts.local_date(chat.created_at, zone)}</p>"]
+    if chat.system:
+        parts.append(_article(Role.SYSTEM, [_content(Role.SYSTEM, chat.system)]))
+    parts += [_article(stored.message.role, _message(stored, thinking)) for stored in messages]
+    body = "\n".join(parts)
+    return f"""<!DOCTYPE html>
+<html lang="{_LANGUAGE_TAGS[current_language()]}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{stylesheet()}
+</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _article(role: Role, parts: Iterable[str]) -> str:
+    heading = f"<h2 class=speaker>{escape(role_name(role))}</h2>"
+    return "\n".join([f"<article class={role.value}>", heading, *parts, "</article>"])
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        is_open = " open" if thinking is ThinkingStyle.FULL else ""
+        summary = f"<summary>{escape(message_facts.thinking_line(stored))}</summary>"
+        yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
+    if message.content.strip():
+        yield _content(message.role, message.content)
+    for call in message.tool_calls:
+        yield f"<p>{escape(t('export.call', name=terminal_safe(call.name)))}</p>\n<pre>{_text(call.arguments)}</pre>"
+    if note := stop_note(stored.stop_reason):
+        yield f"<p class=note>{escape(note)}</p>"
+    if details := message_facts.generation_line(stored):
+        yield f"<p class=facts>{escape(details)}</p>"
+
+
+def _content(role: Role, content: str) -> str:
+    if role is Role.TOOL:
+        return f"<pre>{_text(content)}</pre>"
+    # What a person typed keeps its line breaks, as on screen.
+    return convert_markdown_to_html(terminal_safe(content), keep_line_breaks=role is not Role.ASSISTANT)
+
+
+def _text(text: str) -> str:
+    return escape(terminal_safe(text).strip("\n"))

@@ -1,0 +1,131 @@
+"""A chat as Markdown, each message contained so that it cannot reach beyond its own end."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from qwen3_chat.chat import Role
+from qwen3_chat.documents import message_facts
+from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.store.records import Chat, StoredMessage
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import role_name, stop_note
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+_ESCAPED_BRACKET: Final = "&lt;"
+
+
+def fence_block(text: str, language: str = "text") -> str:
+    """Put a text into a code block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip(chr(10))}\n{fence}"
+
+
+def contain_markdown(markdown: str) -> str:
+    """Escape raw HTML and close an open code block, so that what follows is read as if it stood alone.
+
+    A reply that was stopped in its code would take the rest of the transcript into the block, and one that
+    shows `<!--` or `</details>` would hide it or break out of a fold.
+    """
+    parser = MarkdownIt("commonmark").enable("table")
+    # Text that was inside HTML can hold more of it once that is escaped. Each round escapes at least one `<`.
+    while markdown != (escaped := _escape_html(markdown, parser.parse(markdown))):
+        markdown = escaped
+    return _close_fence(markdown, parser.parse(markdown))
+
+
+def _escape_html(markdown: str, tokens: list[Token]) -> str:
+    lines = markdown.split("\n")
+    for token in tokens:
+        if token.map is None:
+            continue
+        start, end = token.map
+        block = "\n".join(lines[start:end])
+        if token.type == "html_block":
+            block = block.replace("<", _ESCAPED_BRACKET)
+        elif token.type == "inline" and any(child.type == "html_inline" for child in token.children or ()):
+            block = _escape_inline_html(block, token.children or [])
+        else:
+            continue
+        lines[start:end] = block.split("\n")
+    return "\n".join(lines)
+
+
+def _escape_inline_html(block: str, children: list[Token]) -> str:
+    """Escape the tags among a paragraph's pieces, found by going through its source along with them."""
+    done, rest = "", block
+    for child in children:
+        if child.type not in ("html_inline", "code_inline"):
+            continue
+        before, found, after = rest.partition(child.content)
+        if found:
+            done += before + (found.replace("<", _ESCAPED_BRACKET) if child.type == "html_inline" else found)
+            rest = after
+        elif child.type == "html_inline":  # it goes over lines that begin with a quote's or a list's mark
+            rest = rest.replace("<", _ESCAPED_BRACKET)
+    return done + rest
+
+
+def _close_fence(markdown: str, tokens: list[Token]) -> str:
+    last = next((token for token in reversed(tokens) if token.level == 0), None)
+    if last is None or last.type != "fence" or last.map is None:
+        return markdown
+    start, end = last.map
+    lines = markdown.split("\n")[start:end]
+    closing = re.compile(rf" {{0,3}}{re.escape(last.markup[0])}{{{len(last.markup)},}}[ \t]*")
+    if len(lines) > 1 and closing.fullmatch(lines[-1]):
+        return markdown
+    return f"{markdown.rstrip(chr(10))}\n{last.markup}"
+
+
+def render_markdown(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the chat with a heading per message, its text as it was written, and how it came about."""
+    blocks = [
+        f"# {escape_inline(message_facts.chat_title(chat))}",
+        _small(message_facts.local_date(chat.created_at, zone)),
+    ]
+    if chat.system:
+        blocks += [f"## {role_name(Role.SYSTEM)}", contain_markdown(terminal_safe(chat.system))]
+    for stored in messages:
+        blocks += _message(stored, thinking)
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape_inline(text: str) -> str:
+    """Escape what Markdown would read as syntax inside a line."""
+    return re.sub(r"([\\`*_\[\]<>#&~|!])", r"\\\1", text)
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    yield f"## {role_name(message.role)}"
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        header = message_facts.thinking_line(stored)
+        block = fence_block(terminal_safe(message.reasoning))
+        if thinking is ThinkingStyle.FOLDED:
+            yield f"<details>\n<summary>{html.escape(header)}</summary>\n\n{block}\n\n</details>"
+        else:
+            yield f"**{escape_inline(header)}**\n\n{block}"
+    content = terminal_safe(message.content).strip("\n")
+    if content.strip():
+        yield fence_block(content) if message.role is Role.TOOL else contain_markdown(content)
+    for call in message.tool_calls:
+        yield f"{t('export.call', name=escape_inline(terminal_safe(call.name)))}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
+    if note := stop_note(stored.stop_reason):
+        yield f"*{note}*"
+    if details := message_facts.generation_line(stored):
+        yield _small(details)
+
+
+def _small(text: str) -> str:
+    return f"<sub>{escape_inline(text)}</sub>"

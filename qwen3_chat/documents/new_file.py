@@ -1,0 +1,87 @@
+"""A new file that never replaces another one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from qwen3_chat.errors import ExportError
+
+_KEYS: Final = {
+    errno.ENOSPC: "export.disk_full",
+    errno.EDQUOT: "export.disk_full",
+    errno.EACCES: "export.no_permission",
+    errno.EPERM: "export.no_permission",
+    errno.EROFS: "export.no_permission",
+    errno.ENOENT: "export.no_folder",
+    errno.ENOTDIR: "export.no_folder",
+}
+# What file systems without links answer, such as exFAT and some network shares.
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def write_new_file(target: Path, text: str, default_name: str) -> Path:
+    """Write a text to `target`, or into it as `default_name` where it is a folder; returns the file's path.
+
+    A name that is taken gets ` (2)`, ` (3)` and so on. The file appears whole, under a name that was free at
+    that moment, so two exports at once cannot meet either.
+
+    Raises:
+        ExportError: the folder is missing, or can't be written, or the disk is full.
+    """
+    path = target
+    try:
+        if target.is_dir():
+            path = target / default_name
+        return _write(path, text.encode())
+    except OSError as error:
+        key = _KEYS.get(error.errno or 0, "export.failed")
+        raise ExportError(key, path=path, folder=path.parent, reason=error.strerror or error) from error
+
+
+def _write(path: Path, content: bytes) -> Path:
+    part = path.with_name(f".qwen3-chat-{secrets.token_hex(8)}.part")
+    try:
+        _create(part, content)
+        return _give_free_name(part, path, content)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def _give_free_name(part: Path, path: Path, content: bytes) -> Path:
+    for number in itertools.count(1):
+        name = path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
+        try:
+            _link(part, name, content)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("the numbers never end")
+
+
+def _link(part: Path, name: Path, content: bytes) -> None:
+    """Let a file appear under a name, which fails where the name is taken, unlike a rename."""
+    try:
+        os.link(part, name)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _create(name, content)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a new file, with the mode that the umask leaves."""
+    with open(path, "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise

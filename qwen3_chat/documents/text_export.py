@@ -1,0 +1,56 @@
+"""A chat as plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+
+from qwen3_chat.chat import Role
+from qwen3_chat.documents import message_facts
+from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.store.records import Chat, StoredMessage
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import role_name, stop_note
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+
+def render_text(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the chat as blocks of text, each message under who said it."""
+    blocks = [f"{message_facts.chat_title(chat)}\n{message_facts.local_date(chat.created_at, zone)}"]
+    if chat.system:
+        blocks.append(f"{_heading(Role.SYSTEM)}\n{_body(chat.system)}")
+    for stored in messages:
+        first, *rest = _message(stored, thinking)
+        blocks += [f"{_heading(stored.message.role)}\n{first}", *rest]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> list[str]:
+    return list(_blocks(stored, thinking)) or [""]
+
+
+def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        header = f"({message_facts.thinking_line(stored)})"
+        full = thinking is ThinkingStyle.FULL
+        yield f"{header}\n{textwrap.indent(_body(message.reasoning), '    ')}" if full else header
+    if message.content.strip():
+        yield _body(message.content)
+    for call in message.tool_calls:
+        yield f"{t('export.call', name=terminal_safe(call.name))} {terminal_safe(call.arguments)}"
+    if note := stop_note(stored.stop_reason):
+        yield f"({note})"
+    if details := message_facts.generation_line(stored):
+        yield f"({details})"
+
+
+def _heading(role: Role) -> str:
+    return f"[{role_name(role)}]"
+
+
+def _body(text: str) -> str:
+    return terminal_safe(text).strip("\n")

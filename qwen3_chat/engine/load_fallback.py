@@ -1,0 +1,121 @@
+"""The fallback of a load: what kind of failure an error is, and the next smaller plan to be tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
+
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import Notice
+from qwen3_chat.models.fit.placement import CPU_UBATCH
+from qwen3_chat.request import KvType, LoadSettings
+
+_OUT_OF_MEMORY_PHRASES = (
+    "out of memory",
+    "insufficient memory",
+    "failed to allocate",
+    "unable to allocate",
+    "cannot allocate",
+    "bad_alloc",
+)
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Tell whether memory ran out, by what llama.cpp, ggml or a GPU's driver said."""
+    return any(words in reason.lower() for words in _OUT_OF_MEMORY_PHRASES)
+
+
+PREFERRED_MIN_N_CTX, MIN_N_CTX = 8_192, 2_048
+_MIN_UBATCH = 32
+_PORTIONS = 4
+"""In so many portions the layers leave the GPU."""
+_STATUS_NO_MEMORY = -2  # of llama_decode
+
+
+class LoadFailure(StrEnum):
+    """What was in the way."""
+
+    WEIGHTS = "weights"
+    """Not enough memory for the model itself."""
+    MEMORY = "memory"
+    """Not enough memory for whatever it was."""
+    GPU = "gpu"
+    """Something else than memory, which may be the GPU's driver."""
+
+
+def classify_failure(error: EngineError) -> LoadFailure | None:
+    """Tell what was in the way of a load or a first token; None where another try would be of no use."""
+    match error.key:
+        case "engine.load_refused":
+            return LoadFailure.WEIGHTS if is_out_of_memory(str(error.values["reason"])) else None
+        case "engine.out_of_memory" | "engine.context_refused" | "engine.killed":
+            return LoadFailure.MEMORY
+        case "engine.signalled":  # C++ ends like this where `new` fails
+            return LoadFailure.MEMORY if error.values["name"] == "SIGABRT" else LoadFailure.GPU
+        case "engine.bug":
+            return LoadFailure.MEMORY if error.values["error"] == "MemoryError" else None
+        case "engine.aborted":
+            return LoadFailure.GPU
+        case "engine.evaluation_failed":
+            return LoadFailure.MEMORY if error.values["status"] == _STATUS_NO_MEMORY else LoadFailure.GPU
+        case _:
+            return None
+
+
+def next_plan(plan: LoadPlan, failure: LoadFailure, settings: LoadSettings) -> tuple[LoadPlan, Notice] | None:
+    """Return the next smaller plan, with what to tell the user of it; None where there is none."""
+    if failure is LoadFailure.GPU:
+        is_free = plan.n_gpu_layers and settings.n_gpu_layers is None
+        return (_on_cpu(plan), Notice("engine.gpu_given_up")) if is_free else None
+    steps = (
+        _smaller_gpu_plans(plan, settings)
+        if failure is LoadFailure.WEIGHTS
+        else _smaller_plans(plan, settings)
+    )
+    return next(steps, None)
+
+
+def _smaller_plans(plan: LoadPlan, settings: LoadSettings) -> Iterator[tuple[LoadPlan, Notice]]:
+    """Yield what may be given up, what is missed least first."""
+    half = plan.n_ctx // 2
+    if settings.n_ctx is None and half >= PREFERRED_MIN_N_CTX:
+        yield _with_context(plan, half)
+    if settings.kv_type is None and plan.kv_type is KvType.F16:
+        yield (
+            replace(plan, kv_type=KvType.Q8_0, flash_attention=True),
+            Notice("engine.kv_quantised"),
+        )
+    if plan.n_ubatch > _MIN_UBATCH:
+        smaller = max(_MIN_UBATCH, plan.n_ubatch // 4)
+        yield replace(plan, n_ubatch=smaller), Notice("engine.smaller_chunks", {"tokens": smaller})
+    yield from _smaller_gpu_plans(plan, settings)
+    if settings.n_ctx is None and half >= MIN_N_CTX:
+        yield _with_context(plan, half)
+
+
+def _smaller_gpu_plans(plan: LoadPlan, settings: LoadSettings) -> Iterator[tuple[LoadPlan, Notice]]:
+    """Yield what leaves room on the GPU."""
+    portion = -(-plan.n_layers // _PORTIONS)
+    if plan.n_gpu_layers == 0:
+        return
+    if plan.n_cpu_moe and settings.n_cpu_moe is None and plan.n_cpu_moe < plan.n_layers:
+        more = min(plan.n_layers, plan.n_cpu_moe + portion)
+        told = Notice("engine.experts_in_ram", {"layers": more, "total": plan.n_layers})
+        yield plan.with_placement(plan.n_gpu_layers, more), told
+    if settings.n_gpu_layers is not None:
+        return
+    fewer = plan.n_gpu_layers - portion
+    if fewer > 0:
+        told = Notice("engine.partly_on_gpu", {"layers": fewer, "total": plan.n_layers})
+        yield plan.with_placement(fewer, plan.n_cpu_moe), told
+    yield _on_cpu(plan), Notice("engine.not_on_gpu")
+
+
+def _with_context(plan: LoadPlan, n_ctx: int) -> tuple[LoadPlan, Notice]:
+    return replace(plan, n_ctx=n_ctx), Notice("engine.context_reduced", {"n_ctx": n_ctx})
+
+
+def _on_cpu(plan: LoadPlan) -> LoadPlan:
+    return replace(plan.with_placement(0, 0), n_ubatch=min(plan.n_ubatch, CPU_UBATCH))

@@ -1,0 +1,116 @@
+"""The `Engine` protocol over several servers, one of which answers where those before it are down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from qwen3_chat.engine.remote.remote_engine import RemoteEngine
+from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
+from qwen3_chat.texts import t
+
+SERVER_DOWN_KEYS = frozenset(
+    {
+        "remote.nobody_listens",
+        "remote.unknown_host",
+        "remote.unreachable",
+        "remote.slow",
+        "remote.cut",
+        "remote.busy",
+        "remote.loading",
+        "remote.failed",
+        "remote.no_models",
+    }
+)
+"""Failures that another server may make up for; a refused key or a wrong address is for the user to mend."""
+
+RemoteEngineFactory = Callable[[], RemoteEngine]
+
+
+class FallbackEngine:
+    """Talks to the first server that is up, asked anew before each turn, and stays with the one it came to.
+
+    A reply that has begun is never begun again elsewhere. `others` are made only when their turn comes: their
+    keys are not looked for before.
+    """
+
+    def __init__(self, first: RemoteEngine, others: Sequence[tuple[str, RemoteEngineFactory]]) -> None:
+        self._current = first
+        self._others = list(others)
+        self._abandoned: list[RemoteEngine] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server in use offers."""
+        return self._current.capabilities
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """The model in use; None before `load` is done."""
+        return self._current.model
+
+    async def load(self) -> AsyncGenerator[EngineEvent, None]:
+        """Ask whether the server is up, go on to the next where it is not, and say so."""
+        while True:
+            self._current.reset()
+            failed: EngineFailed | None = None
+            async with aclosing(self._current.load()) as events:
+                async for event in events:
+                    if isinstance(event, EngineFailed) and event.key in SERVER_DOWN_KEYS and self._others:
+                        failed = event
+                    else:
+                        yield event
+            if failed is None:
+                return
+            name, make = self._others.pop(0)
+            reason = t(failed.key, **failed.values)
+            yield Notice("remote.fell_back", {"reason": reason, "name": name})
+            try:
+                following = make()
+            except Qwen3ChatError as error:
+                yield EngineFailed.from_error(error)
+                return
+            self._abandoned.append(self._current)
+            self._current = following
+
+    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
+        """Count the tokens of a request.
+
+        Raises:
+            EngineError: the server can't be reached or the request can't be written down.
+        """
+        return await self._current.count_tokens(request)
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Have the server in use reply; the last event is `TurnFinished` or `EngineFailed`."""
+        async with aclosing(self._current.generate(request)) as events:
+            async for event in events:
+                yield event
+
+    async def larger_n_ctx(self, tokens: int) -> int | None:
+        """Find a larger context; the server decides on it, so there is none."""
+        return await self._current.larger_n_ctx(tokens)
+
+    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+        """Change nothing: the server decides on its context."""
+        async with aclosing(self._current.enlarge(n_ctx)) as events:
+            async for event in events:
+                yield event
+
+    async def end_thinking(self) -> None:
+        """Have the running reply stop thinking and answer now."""
+        await self._current.end_thinking()
+
+    async def cancel(self) -> None:
+        """Stop the running reply or load."""
+        await self._current.cancel()
+
+    def leave_chat(self) -> None:
+        """Leave it to the server what it keeps."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for engine in (*self._abandoned, self._current):
+            await engine.close()

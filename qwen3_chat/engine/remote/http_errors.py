@@ -1,0 +1,103 @@
+"""The failures between here and a server as errors with a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx2
+
+from qwen3_chat.engine.remote.response_chunks import find_error_message
+from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.errors import EngineError
+from qwen3_chat.servers import Endpoint
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+MAX_MESSAGE_CHARACTERS = 300
+_TOO_LONG = re.compile(r"context|maximum.{0,20}(?:length|tokens)|too (?:long|many tokens)", re.IGNORECASE)
+_LOADING = re.compile(r"loading model|model is loading|starting", re.IGNORECASE)
+
+
+def displayable_message(text: str, access: ServerAccess) -> str:
+    """Return a server's own words fit to be shown: one line, not endless, without secrets."""
+    line = terminal_safe(" ".join(access.redact(text).split()))
+    return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+
+
+def error_from_response(
+    status: int, body: bytes, location: str, endpoint: Endpoint, access: ServerAccess
+) -> EngineError:
+    """Return the error that an answer other than 200 stands for."""
+    host = endpoint.host
+    reason = displayable_message(_message_in_body(body), access) or str(status)
+    match status:
+        case 300 | 301 | 302 | 303 | 307 | 308:
+            return EngineError(
+                "remote.moved", host=host, url=displayable_message(location.partition("?")[0], access)
+            )
+        case 401 | 403:
+            return EngineError("remote.unauthorised", host=host, variable=access.key_location)
+        case 404 | 405:
+            return EngineError("remote.not_found", host=host, reason=reason)
+        case 429:
+            return EngineError("remote.busy", host=host, reason=reason)
+        case 503 if _LOADING.search(reason):
+            return EngineError("remote.loading", host=host)
+        case _ if status < 500 and _TOO_LONG.search(reason):
+            return EngineError("remote.too_long", host=host, reason=reason)
+        case _ if status < 500:
+            return EngineError("remote.refused", host=host, status=status, reason=reason)
+        case _:
+            return EngineError("remote.failed", host=host, status=status, reason=reason)
+
+
+def connection_error(
+    error: Exception, endpoint: Endpoint, access: ServerAccess, connect_s: float
+) -> EngineError:
+    """Return the error for a connection that was not made, within `connect_s` or at all, or that broke."""
+    host = endpoint.host
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                reason = getattr(cause, "verify_message", "") or str(cause)
+                return EngineError("remote.untrusted", host=host, reason=reason)
+            case ssl.SSLError():
+                return EngineError("remote.no_https", host=host)
+            case socket.gaierror():
+                return EngineError("remote.unknown_host", host=host)
+            case ConnectionRefusedError():
+                return EngineError("remote.nobody_listens", host=host)
+    match error:
+        case httpx2.ConnectTimeout():
+            return EngineError("remote.slow", host=host, seconds=round(connect_s))
+        case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol():
+            return EngineError(
+                "remote.unreachable",
+                host=host,
+                reason=displayable_message(str(error), access) or type(error).__name__,
+            )
+        case _:
+            return EngineError("remote.cut", host=host)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk from an error to what it came from, through groups: one host may have several addresses."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
+        error = error.__cause__ or error.__context__
+
+
+def _message_in_body(body: bytes) -> str:
+    """Find the server's own words in the body of a refusal; a web page has none."""
+    text = body.decode(errors="replace").strip()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return "" if text.startswith("<") else text
+    return find_error_message(value) or text

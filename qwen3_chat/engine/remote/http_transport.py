@@ -1,0 +1,270 @@
+"""The HTTP connections to one server: time limits for each phase, retries where nothing was received, and
+reads that take much at a time.
+
+To wake up for each token is most of what a token costs, so pieces of a stream are taken in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx2
+
+from qwen3_chat.engine.remote.http_errors import connection_error, error_from_response
+from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import Notice
+from qwen3_chat.servers import Endpoint
+
+
+class BatchedReader:
+    """Walks over the pieces of a stream, with rests in which more of them come together.
+
+    What came in a rest is taken without another one, so that rests never hold up a fast stream.
+    """
+
+    def __init__(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+        self._n_waits = 0  # since the last rest: one for what came meanwhile, one for what came later
+
+    async def next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        """Return the next piece, None at the end."""
+        waited: list[bool] = []
+        others = asyncio.get_running_loop().call_soon(
+            waited.append, True
+        )  # runs only if the piece is not here
+        piece = await anext(pieces, None)
+        others.cancel()
+        self._n_waits += len(waited)
+        return piece
+
+    async def pause(self) -> None:
+        """Rest, unless something may be here already."""
+        if self._n_waits > 1:
+            self._n_waits = 0
+            await asyncio.sleep(self._pause_s)
+
+
+# A client library of 0.1 s at start, not the `openai` SDK of 1.1 s: pyproject.toml has the measurement.
+
+MAX_ERROR_BODY_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutPolicy:
+    """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte.
+
+    Once a reply has text, what follows is gathered for as long as a screen shows one picture.
+    """
+
+    connect_s: float = 10
+    first_byte_s: float = 900
+    between_pieces_s: float = 180
+    batch_s: float = 0.05
+    usage_s: float = 2
+    query_s: float = 15
+    max_attempts: int = 3
+    retry_delay_s: float = 1
+    max_retry_delay_s: float = 60
+
+
+class ReplyProgress(Protocol):
+    """How far a reply is."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of the reply itself has arrived."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model has said all; figures may still follow."""
+        ...
+
+
+class HttpTransport:
+    """A pool of connections to one server; made when first needed, it costs 0.1 s."""
+
+    def __init__(self, endpoint: Endpoint, access: ServerAccess, timeouts: TimeoutPolicy) -> None:
+        self.endpoint = endpoint
+        self.access = access
+        self.timeouts = timeouts
+        self._client: httpx2.AsyncClient | None = None
+
+    async def request_json(
+        self, method: str, url: str, body: Mapping[str, object] | None = None
+    ) -> JsonResponse:
+        """Ask for one JSON text; any status is an answer, and what is no JSON counts as None.
+
+        Raises:
+            EngineError: the server can't be reached.
+        """
+        wait_s = self.timeouts.query_s
+        try:
+            async with asyncio.timeout(wait_s), self._open_response(method, url, body) as response:
+                data = await _read_up_to(response, MAX_RESPONSE_BYTES)
+                return JsonResponse(response.status_code, dict(response.headers), _parse_json(data), data)
+        except TimeoutError as error:
+            raise self._timeout_error(wait_s) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
+
+    async def stream(
+        self, url: str, body: Mapping[str, object], progress: ReplyProgress
+    ) -> AsyncGenerator[bytes | Notice, None]:
+        """Walk over the bytes of a reply; its `progress` is what was made of them so far.
+
+        Raises:
+            EngineError: the server can't be reached, refuses, breaks off or falls silent.
+        """
+        for attempt in range(1, self.timeouts.max_attempts + 1):
+            is_last = attempt == self.timeouts.max_attempts
+            try:
+                async with aclosing(self._attempt(url, body, progress, is_last)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except _Retry as again:
+                yield Notice("remote.waiting", {"host": self.endpoint.host, "seconds": round(again.delay_s)})
+                await asyncio.sleep(again.delay_s)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _attempt(
+        self, url: str, body: Mapping[str, object], progress: ReplyProgress, is_last: bool
+    ) -> AsyncGenerator[bytes, None]:
+        received = False
+        patience = self.timeouts
+        try:
+            async with AsyncExitStack() as opened:
+                async with asyncio.timeout(patience.first_byte_s):  # many servers send no header before it
+                    response = await opened.enter_async_context(self._open_response("POST", url, body))
+                if response.status_code != 200:
+                    await self._raise_for_response(response, is_last)
+                pieces, gathering = response.aiter_bytes(), BatchedReader(patience.batch_s)
+                while True:
+                    wait_s = patience.between_pieces_s if received else patience.first_byte_s
+                    async with asyncio.timeout(patience.usage_s if progress.is_finished else wait_s):
+                        piece = await gathering.next(pieces)
+                    if piece is None:
+                        return
+                    received = True
+                    yield piece
+                    if progress.has_text and not progress.is_finished:
+                        await gathering.pause()
+        except TimeoutError as error:
+            if not progress.is_finished:
+                raise self._stalled_error(received) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            if progress.is_finished:
+                return
+            if not received and not is_last and isinstance(error, httpx2.TransportError):
+                raise _Retry(patience.retry_delay_s) from error
+            raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
+
+    @asynccontextmanager
+    async def _open_response(
+        self, method: str, url: str, body: Mapping[str, object] | None
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        """Send a request; leaving early closes the connection, by which a server knows to stop."""
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        async with self._http_client().stream(method, url, content=content, headers=headers) as response:
+            yield response
+
+    async def _raise_for_response(self, response: httpx2.Response, is_last: bool) -> None:
+        async with asyncio.timeout(self.timeouts.query_s):
+            body = await _read_up_to(response, MAX_ERROR_BODY_BYTES)
+        pause_s = _retry_delay(response.headers.get("retry-after"), self.timeouts.retry_delay_s)
+        if (
+            response.status_code in RETRIED_STATUSES
+            and not is_last
+            and pause_s <= self.timeouts.max_retry_delay_s
+        ):
+            raise _Retry(pause_s)
+        location = response.headers.get("location", "")
+        raise error_from_response(response.status_code, body, location, self.endpoint, self.access)
+
+    def _http_client(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            try:
+                self._client = httpx2.AsyncClient(
+                    headers=self.access.request_headers,
+                    timeout=httpx2.Timeout(None, connect=self.timeouts.connect_s),
+                    verify=self.access.tls_context() if self.endpoint.is_encrypted else False,
+                    proxy=self.access.proxy_address,
+                    trust_env=not self.endpoint.is_loopback,  # no proxy leads back to this machine
+                )
+            except (ValueError, httpx2.InvalidURL) as error:
+                raise EngineError("remote.bad_proxy", host=self.endpoint.host) from error
+        return self._client
+
+    def _stalled_error(self, received: bool) -> EngineError:
+        if received:
+            return EngineError(
+                "remote.stalled", host=self.endpoint.host, seconds=round(self.timeouts.between_pieces_s)
+            )
+        return self._timeout_error(self.timeouts.first_byte_s)
+
+    def _timeout_error(self, seconds: float) -> EngineError:
+        return EngineError("remote.slow", host=self.endpoint.host, seconds=round(seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonResponse:
+    """What a server said to one question."""
+
+    status: int
+    headers: Mapping[str, str]
+    value: object
+    body: bytes
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The JSON object; empty where the answer is none or a refusal."""
+        return self.value if self.status == 200 and isinstance(self.value, dict) else {}
+
+
+class _Retry(Exception):
+    """Nothing was received, and another attempt may do."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(delay_s)
+        self.delay_s = delay_s
+
+
+async def _read_up_to(response: httpx2.Response, max_bytes: int) -> bytes:
+    data = bytearray()
+    async for piece in response.aiter_bytes():
+        data += piece
+        if len(data) >= max_bytes:
+            break
+    return bytes(data[:max_bytes])
+
+
+def _parse_json(data: bytes) -> object:
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _retry_delay(retry_after: str | None, default_s: float) -> float:
+    """Read Retry-After in seconds; a date, which no such server sends, counts as not said."""
+    try:
+        seconds = float(retry_after or "")
+    except ValueError:
+        return default_s
+    return max(default_s, seconds) if seconds == seconds else default_s

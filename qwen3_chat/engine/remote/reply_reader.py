@@ -1,0 +1,292 @@
+"""A server's reply, chunk by chunk, as the events of a turn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, ToolCall, Usage
+from qwen3_chat.engine.remote.response_chunks import ToolCallPiece, UsageReport, parse_chunk
+from qwen3_chat.engine.remote.stream_decoding import DONE_MARKER
+from qwen3_chat.engine.reply_splitter import ReplyPart, ReplySplitter, ReplyTag, TagScanner
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineEvent,
+    Notice,
+    PrefillProgressed,
+    ReasoningDelta,
+    ToolCallRequested,
+    TurnFinished,
+)
+
+
+class SurrogateJoiner:
+    """Joins the two halves of a character that JSON spelled as `\\ud83d` and `\\ude00`, in pieces or not.
+
+    A half without its other one becomes U+FFFD: nothing could print or store it.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        """Take text, return what is whole."""
+        if not self._half and text.isascii():
+            return text
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return _join_surrogates(text[: len(text) - len(self._half)])
+
+    def flush(self) -> str:
+        """Return what was held back."""
+        half, self._half = self._half, ""
+        return _join_surrogates(half)
+
+
+def _join_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+FULL_CONTEXT_MARGIN_TOKENS = 4
+"""Tokens that servers may leave of a context that they call full."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFacts:
+    """How the server told what it said: figures, and parts that it left to be found in the text."""
+
+    reports_usage: bool = False
+    reports_reused_tokens: bool = False
+    thinking_from_tags: bool = False
+    calls_from_tags: bool = False
+
+
+THINK_TAGS = (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE)
+
+
+class ReplyReader:
+    """Reads thinking from its own field or from tags in the text, tool calls from either as well.
+
+    Once a server has sent thinking in a field, tags in the text are text; where no tools were on offer, so
+    are those of tool calls. `opened_by_prompt` says that the template itself opens the think block.
+    """
+
+    def __init__(
+        self, mode: ThinkingMode, clock: Callable[[], float], offers_tools: bool, opened_by_prompt: bool
+    ) -> None:
+        self.reply_id = ""
+        self.error: str | None = None
+        self.is_done = False
+        self._mode = mode
+        self._clock = clock
+        self._offers_tools = offers_tools
+        self._opened_by_prompt = opened_by_prompt
+        self._reasoning_characters = SurrogateJoiner()
+        self._answer_characters = SurrogateJoiner()
+        self._scanner = TagScanner()
+        self._splitter: ReplySplitter | None = None
+        self._thinking = ReplySplitter(opened_by_prompt=True)  # of text alone: nothing ends it
+        self._has_reasoning_field = False
+        self._calls: dict[int, list[ToolCallPiece]] = {}
+        self._n_calls = 0
+        self._meant_tags: set[ReplyTag] = set()
+        self._finish = ""
+        self._report = UsageReport()
+        self._n_reasoning = 0  # pieces, each of a token or a few
+        self._n_answer = 0
+        self._began_s = clock()
+        self._first_s: float | None = None
+        self._last_reasoning_s: float | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of the reply itself has arrived."""
+        return self._first_s is not None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model has said all; figures may still follow."""
+        return self.is_done or bool(self._finish)
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """How it was told, as far as it has arrived."""
+        return ReplyFacts(
+            reports_usage=self._report.prompt_tokens is not None,
+            reports_reused_tokens=self._report.cached_tokens is not None,
+            thinking_from_tags=not self._meant_tags.isdisjoint(THINK_TAGS),
+            calls_from_tags=not self._meant_tags.issubset(THINK_TAGS),
+        )
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether the model is thinking, as far as it can be told."""
+        return self._n_answer == 0 and not self.is_finished
+
+    def begin(self, prefix: ChatMessage) -> list[EngineEvent]:
+        """Take the beginning of a reply that goes on; the server sends only the rest."""
+        events: list[EngineEvent] = []
+        if prefix.reasoning:
+            self._has_reasoning_field = True
+            events += self._read_reasoning(prefix.reasoning)
+        return events + self._split(prefix.content) if prefix.content else events
+
+    def feed(self, value: object) -> list[EngineEvent]:
+        """Take a value of the stream, return what it means."""
+        if value == DONE_MARKER:
+            self.is_done = True
+            return []
+        chunk = parse_chunk(value)
+        if chunk.error is not None:
+            self.error = chunk.error
+            return []
+        self.reply_id = self.reply_id or chunk.reply_id
+        self._finish = self._finish or chunk.finish_reason
+        if chunk.usage is not None:
+            self._report = chunk.usage
+        events: list[EngineEvent] = []
+        if chunk.progress is not None:
+            events.append(PrefillProgressed(*chunk.progress))
+        if chunk.reasoning or chunk.content or chunk.tool_calls:
+            self._first_s = self._first_s or self._clock()
+        if chunk.reasoning:
+            self._has_reasoning_field = True
+            events += self._read_reasoning(self._reasoning_characters.feed(chunk.reasoning))
+        if chunk.content:
+            events += self._read_content(self._answer_characters.feed(chunk.content))
+        for piece in chunk.tool_calls:
+            self._take_call(piece)
+        return events
+
+    def flush(self) -> list[EngineEvent]:
+        """Return what was held back, tool calls included: the reply is over."""
+        events = self._read_reasoning(self._reasoning_characters.flush())
+        events += self._read_content(self._answer_characters.flush())
+        for part in self._scanner.flush():
+            events += self._split(part)
+        if self._splitter is not None:
+            events += self._count_deltas(self._splitter.flush())
+        for _, pieces in sorted(self._calls.items()):
+            events += self._count_deltas([_join_tool_call(pieces)])
+        self._calls = {}
+        if self._finish == "content_filter":
+            events.append(Notice("remote.filtered"))
+        return events
+
+    def finish_event(
+        self, seed: int, prompt_estimate: int, n_ctx: int, stop_reason: StopReason | None = None
+    ) -> TurnFinished:
+        """Make the event that ends the turn; what the server did not count is estimated."""
+        report = self._report
+        completion = report.completion_tokens
+        if completion is None:
+            completion = self._n_reasoning + self._n_answer
+        usage = Usage(
+            prompt_tokens=prompt_estimate if report.prompt_tokens is None else report.prompt_tokens,
+            reused_tokens=report.cached_tokens or 0,
+            reasoning_tokens=(reasoning := self._reasoning_share(completion)),
+            answer_tokens=completion - reasoning,
+        )
+        reason = stop_reason or self._stop_reason(
+            is_full=usage.context_tokens >= n_ctx - FULL_CONTEXT_MARGIN_TOKENS
+        )
+        return TurnFinished(reason, self._mode, usage, self._timings(completion), seed)
+
+    def _stop_reason(self, is_full: bool) -> StopReason:
+        match self._finish:
+            case "length":
+                return StopReason.CONTEXT_FULL if is_full else StopReason.MAX_TOKENS
+            case _ if self._n_calls:
+                return StopReason.TOOL_CALLS
+            case _:
+                return StopReason.END_OF_TURN
+
+    def _reasoning_share(self, completion: int) -> int:
+        if self._report.reasoning_tokens is not None:
+            return min(completion, self._report.reasoning_tokens)
+        pieces = self._n_reasoning + self._n_answer
+        return round(completion * self._n_reasoning / pieces) if pieces else 0
+
+    def _timings(self, completion: int) -> Timings:
+        now_s = self._clock()
+        first_s = now_s if self._first_s is None else self._first_s
+        reported = self._report.decode_s
+        decode_s = now_s - first_s if reported is None else reported
+        waited_s = first_s - self._began_s
+        return Timings(
+            prefill_s=waited_s if self._report.prefill_s is None else self._report.prefill_s,
+            first_token_s=waited_s,
+            reasoning_s=max(0.0, (self._last_reasoning_s or first_s) - first_s),
+            decode_s=decode_s,
+            tokens_per_s=completion / decode_s if decode_s > 0 else 0.0,
+        )
+
+    def _read_reasoning(self, text: str) -> list[EngineEvent]:
+        return self._count_deltas(self._thinking.feed(text)) if text else []
+
+    def _read_content(self, text: str) -> list[EngineEvent]:
+        events: list[EngineEvent] = []
+        for part in self._scanner.feed(text) if text else ():
+            events += self._split(part)
+        return events
+
+    def _split(self, part: str | ReplyTag) -> list[EngineEvent]:
+        if self._splitter is None:
+            self._splitter = ReplySplitter(self._opened_by_prompt and not self._has_reasoning_field)
+        if isinstance(part, ReplyTag):
+            if self._is_meant(part):
+                self._meant_tags.add(part)
+            else:
+                part = str(part)
+        return self._count_deltas(self._splitter.feed(part))
+
+    def _is_meant(self, tag: ReplyTag) -> bool:
+        return not self._has_reasoning_field if tag in THINK_TAGS else self._offers_tools
+
+    def _take_call(self, piece: ToolCallPiece) -> None:
+        pieces = self._calls.setdefault(piece.index, [])
+        if piece.name and any(earlier.name for earlier in pieces):  # a call of its own, all numbered alike
+            pieces = self._calls.setdefault(max(self._calls) + 1, [])
+        pieces.append(piece)
+
+    def _count_deltas(self, parts: list[ReplyPart]) -> list[EngineEvent]:
+        events: list[EngineEvent] = []
+        for part in parts:
+            match part:
+                case ReasoningDelta(text=text):
+                    self._n_reasoning += 1
+                    self._last_reasoning_s = self._clock()
+                    events.append(ReasoningDelta(text, self._n_reasoning))
+                case AnswerDelta(text=text):
+                    self._n_answer += 1
+                    events.append(AnswerDelta(text, self._n_answer))
+                case ToolCallRequested():
+                    self._n_calls += 1
+                    events.append(part)
+        return events
+
+
+def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
+    """Put a call together; one whose arguments are no JSON object becomes text, so that nothing is lost."""
+    name = "".join(piece.name for piece in pieces)
+    source = "".join(piece.arguments for piece in pieces)
+    characters = SurrogateJoiner()
+    try:
+        arguments = json.loads(source or "{}", strict=False)
+    except (ValueError, RecursionError):
+        arguments = None
+    if name and isinstance(arguments, dict):
+        text = json.dumps(arguments, ensure_ascii=False)
+        return ToolCallRequested(ToolCall(characters.feed(name) + characters.flush(), _storable_json(text)))
+    text = f"<tool_call>\n{name}({source})\n</tool_call>"
+    return AnswerDelta(characters.feed(text) + characters.flush())
+
+
+def _storable_json(text: str) -> str:
+    """Return JSON that can be stored: half a character stays spelled as JSON does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text))
+    return text

@@ -1,0 +1,214 @@
+"""A streamed reply split into its thinking, its answer and its tool calls.
+
+The result never depends on how the stream was cut: white space that may turn out to be padding, and the
+source of a tool call, are held back until it is known what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+
+from qwen3_chat.chat import ToolCall
+from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
+
+ReplyPart = ReasoningDelta | AnswerDelta | ToolCallRequested
+
+
+class ReplyTag(StrEnum):
+    """A tag that structures a reply; the value is its spelling, but text that spells it is no mark."""
+
+    THINK_OPEN = "<think>"
+    THINK_CLOSE = "</think>"
+    TOOL_CALL_OPEN = "<tool_call>"
+    TOOL_CALL_CLOSE = "</tool_call>"
+
+
+class TagScanner:
+    """Finds the marks in raw text, for engines whose tokens are out of sight."""
+
+    _tag = re.compile("|".join(map(re.escape, ReplyTag)))
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> list[str | ReplyTag]:
+        """Return the text in order with its marks; what may be the start of one is held back."""
+        text = self._held + text
+        parts: list[str | ReplyTag] = []
+        end = 0
+        for match in self._tag.finditer(text):
+            parts += [text[end : match.start()], ReplyTag(match[0])]
+            end = match.end()
+        held_from = self._start_of_tag(text, end)
+        self._held = text[held_from:]
+        return [part for part in [*parts, text[end:held_from]] if part]
+
+    def flush(self) -> list[str | ReplyTag]:
+        """Return what was held back: the stream is over, so it is text."""
+        held, self._held = self._held, ""
+        return [held] if held else []
+
+    def _start_of_tag(self, text: str, start: int) -> int:
+        found = text.rfind("<", start)
+        begins_mark = found >= 0 and any(mark.startswith(text[found:]) for mark in ReplyTag)
+        return found if begins_mark else len(text)
+
+
+class _Stage(StrEnum):
+    START = "start"
+    REASONING = "reasoning"
+    ANSWER = "answer"
+    TOOL_CALL = "tool_call"
+
+
+class ReplySplitter:
+    """Sorts text and marks into deltas.
+
+    A think block opens at the start of the reply only, or was opened by the prompt already; without its end,
+    everything is thinking. A mark anywhere else is text: an answer may quote `</think>`. Thinking loses the
+    newlines around it and the answer those before it, as in Qwen3's chat template. A tool call that is no
+    JSON, or is never closed, stays in the answer as it was written.
+    """
+
+    def __init__(self, opened_by_prompt: bool = False) -> None:
+        self._stage = _Stage.REASONING if opened_by_prompt else _Stage.START
+        self._reasoning = _Passage()
+        self._answer = _Passage()
+        self._call = ""  # the source of the tool call that is open
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether the text to come belongs to the thinking."""
+        return self._stage is _Stage.REASONING
+
+    def feed(self, part: str | ReplyTag) -> list[ReplyPart]:
+        """Take text or a mark; return what is certain by now."""
+        match self._stage:
+            case _Stage.START:
+                return self._feed_start(part)
+            case _Stage.REASONING:
+                return self._feed_reasoning(part)
+            case _Stage.ANSWER:
+                return self._feed_answer(part)
+            case _Stage.TOOL_CALL:
+                return self._feed_call(part)
+
+    def flush(self) -> list[ReplyPart]:
+        """Return what was held back: the reply is over."""
+        if self._stage is _Stage.REASONING:
+            return []  # only newlines after the thinking can be left
+        unclosed = self._answer.feed(self._call)
+        self._call = ""
+        return _answer_deltas(unclosed + self._answer.end())
+
+    def _feed_start(self, part: str | ReplyTag) -> list[ReplyPart]:
+        if isinstance(part, ReplyTag) and part in (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE):
+            # An end without a start: the prompt had opened the block after all, and nothing was thought.
+            self._stage = _Stage.REASONING if part is ReplyTag.THINK_OPEN else _Stage.ANSWER
+            self._answer = _Passage()
+            return []
+        if isinstance(part, ReplyTag) or part.strip():
+            self._stage = _Stage.ANSWER
+        return self._feed_answer(part)
+
+    def _feed_reasoning(self, part: str | ReplyTag) -> list[ReplyPart]:
+        if isinstance(part, ReplyTag):
+            if part is ReplyTag.THINK_CLOSE:
+                self._stage = _Stage.ANSWER
+                return []
+            if part is ReplyTag.THINK_OPEN and not self._reasoning.has_begun:
+                return []  # said twice, by the prompt as well as by the model
+        text = self._reasoning.feed(str(part))
+        return [ReasoningDelta(text)] if text else []
+
+    def _feed_answer(self, part: str | ReplyTag) -> list[ReplyPart]:
+        if isinstance(part, ReplyTag) and part is ReplyTag.TOOL_CALL_OPEN:
+            self._stage, self._call = _Stage.TOOL_CALL, str(part)
+            return []
+        return _answer_deltas(self._answer.feed(str(part)))
+
+    def _feed_call(self, part: str | ReplyTag) -> list[ReplyPart]:
+        if not isinstance(part, ReplyTag) or part in (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE):
+            self._call += part
+            return []
+        source = self._call
+        call = (
+            _parse_tool_call(source.removeprefix(ReplyTag.TOOL_CALL_OPEN))
+            if part is ReplyTag.TOOL_CALL_CLOSE
+            else None
+        )
+        if call is None and _is_inside_string(source):
+            self._call += part
+            return []
+        self._stage, self._call = _Stage.ANSWER, ""
+        if call is not None:
+            return [*_answer_deltas(self._answer.interrupt()), ToolCallRequested(call)]
+        if part is ReplyTag.TOOL_CALL_OPEN:
+            return _answer_deltas(self._answer.feed(source)) + self._feed_answer(part)
+        return _answer_deltas(self._answer.feed(source + part))
+
+
+class _Passage:
+    """Text that loses the newlines before it; those at its end are held until it goes on.
+
+    White space before the first text, or after an interruption, counts only if text follows.
+    """
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self._waits = True
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        text = self._held + text
+        if self._waits and not text.strip():
+            self._held = text
+            return ""
+        if not self.has_begun:
+            text = text.lstrip("\n")
+        self.has_begun, self._waits = True, False
+        certain = text.rstrip("\n")
+        self._held = text[len(certain) :]
+        return certain
+
+    def interrupt(self) -> str:
+        """Return what is due before a tool call: the template writes one newline of its own there."""
+        due = self.end().removesuffix("\n")
+        self._waits = True
+        return due
+
+    def end(self) -> str:
+        due = "" if self._waits else self._held
+        self._held = ""
+        return due
+
+
+def _answer_deltas(text: str) -> list[ReplyPart]:
+    return [AnswerDelta(text)] if text else []
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
+_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+
+
+def _is_inside_string(source: str) -> bool:
+    """Tell whether JSON ends within a string, which may quote a mark; strings don't span lines."""
+    return '"' in _WHOLE_STRING.sub("", source).rpartition("\n")[2]
+
+
+def _parse_tool_call(source: str) -> ToolCall | None:
+    try:
+        call = json.loads(source, strict=False)  # models do leave raw newlines in strings
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(call, dict):
+        return None
+    name, arguments = call.get("name"), call.get("arguments", {})
+    if not (isinstance(name, str) and name and isinstance(arguments, dict)):
+        return None
+    if _LONE_SURROGATE.search(name):
+        return None
+    text = json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(name, json.dumps(arguments) if _LONE_SURROGATE.search(text) else text)

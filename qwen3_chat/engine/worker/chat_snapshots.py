@@ -1,0 +1,107 @@
+"""The snapshots of evaluated chats, from which a chat goes on after another one or in another process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from qwen3_chat.chat import StopReason
+from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.worker.fingerprint import model_fingerprint
+from qwen3_chat.engine.worker.llama_context import common_length
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prefetch import next_prompt_prefix
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
+from qwen3_chat.events import EngineEvent, PrefillProgressed
+from qwen3_chat.request import PersistenceOptions
+
+_LOAD_SPEEDUP = 8
+"""Loading is about so many times quicker than evaluating, its checks included."""
+_MIN_TIMED_TOKENS = 32
+
+
+class ChatSnapshots:
+    """Keeps chats that took long to evaluate; what has no good snapshot is evaluated again."""
+
+    def __init__(self, model: LlamaModel, persistence: PersistenceOptions) -> None:
+        self._model = model
+        self._min_evaluation_s = persistence.worth_s
+        self._store = KVSnapshotStore.from_options(persistence)
+        self._store.remove_abandoned_files()
+        self._fingerprint = model_fingerprint(Path(model.description.path), model.context.kv_layout)
+        self._token_s = 0.0
+
+    def time_evaluation(self, events: Iterable[EngineEvent]) -> Iterator[EngineEvent]:
+        """Pass on the events of a reply; learn from them how long evaluating takes, of few tokens little."""
+        begun_s, evaluated = time.perf_counter(), 0
+        for event in events:
+            if isinstance(event, PrefillProgressed):
+                if not (evaluated := event.done - event.reused):
+                    begun_s = time.perf_counter()
+                elif evaluated >= _MIN_TIMED_TOKENS or not self._token_s:
+                    self._token_s = (time.perf_counter() - begun_s) / evaluated
+            yield event
+
+    def load(self, chat_id: int, prompt: Sequence[int]) -> None:
+        """Load the snapshot of a chat where much of the prompt is in it that is not in the KV cache.
+
+        Raises:
+            OSError: the cabinet can't be written to.
+        """
+        context = self._model.context
+        snapshot = self._store.find(chat_id, self._fingerprint)
+        if snapshot is None:
+            return
+        tokens = snapshot.metadata.tokens
+        gain = common_length(tokens, prompt) - context.common_length(prompt)
+        if gain * _LOAD_SPEEDUP < len(tokens) or len(tokens) > context.n_ctx:
+            return
+        if not snapshot.is_intact():
+            self._store.remove(chat_id)
+            return
+        self._store.mark_loading(chat_id)
+        is_loaded = context.load(snapshot.path, len(tokens)) and context.previous_chat == tokens
+        self._store.mark_loaded(chat_id)
+        if not is_loaded:
+            self._store.remove(chat_id)
+
+    def save(self, reply: ReplyGenerator, on_start: Callable[[], None]) -> None:
+        """Save what is evaluated of a chat after its latest reply, where it is worth it; tell that it begins.
+
+        What is on disk needs no place in the KV cache when another chat begins.
+
+        Raises:
+            EngineError: the chat can't be rendered.
+            OSError: the disk is full, or worse.
+        """
+        chat_id = reply.request.chat_id
+        if chat_id is None:
+            return
+        tokens = self._tokens_to_save(reply)
+        there = self._store.find(chat_id, self._fingerprint)
+        n_there = common_length(there.metadata.tokens, tokens) if there else 0
+        if (len(tokens) - n_there) * self._token_s <= self._min_evaluation_s:
+            self._model.context.may_discard_chat = n_there > len(tokens) // 2
+            return
+        if not self._store.has_room_for(self._model.context.max_saved_bytes):
+            return
+        on_start()
+        draft = self._store.create_partial_file(chat_id)
+        if self._model.context.save(draft, tokens):
+            self._store.commit(chat_id, draft, self._fingerprint, tokens)
+            self._model.context.may_discard_chat = True
+        else:
+            draft.unlink()
+
+    def remove(self, chat_id: int) -> None:
+        """Drop the snapshot of a chat."""
+        self._store.remove(chat_id)
+
+    def _tokens_to_save(self, reply: ReplyGenerator) -> list[int]:
+        """Return what the chat goes on from: the next prompt's beginning, or a reply that was stopped."""
+        if reply.stop_reason is StopReason.END_OF_TURN:
+            upcoming = next_prompt_prefix(self._model, reply.request, reply.message())
+        else:
+            upcoming = reply.known_ids
+        return upcoming[: self._model.context.common_length(upcoming)]

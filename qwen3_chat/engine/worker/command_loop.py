@@ -1,0 +1,184 @@
+"""The main loop of the worker: commands carried out one after the other, idle time used in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.tuning import Trial
+from qwen3_chat.engine.worker import llama_model
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
+from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox, ShortCommand
+from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
+from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
+from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_thinking_budget
+from qwen3_chat.engine.worker.threads import ThreadGuard, measure_threads
+from qwen3_chat.engine.worker.tuner import Tuner
+from qwen3_chat.engine.worker.worker_log import WorkerLog
+from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.events import EngineEvent
+from qwen3_chat.request import ChatRequest
+
+
+class CommandLoop:
+    """Works on commands: loads and replies in the main thread, one after the other."""
+
+    def __init__(self, inbox: Inbox, outbox: Outbox, log: WorkerLog, llama_log: LlamaLog) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._log = log
+        self._llama_log = llama_log
+        self._model: llama_model.LlamaModel | None = None
+        self._unreported_load_s = 0.0  # of a load that no reply has been charged with yet
+        self._tuner: Tuner | None = None
+        self._snapshots: ChatSnapshots | None = None
+        self._chat_reply: ReplyGenerator | None = (
+            None  # the latest one in a stored chat, as long as that is there
+        )
+        self._last_reply: ReplyGenerator | None = None  # whose successor can be prepared for
+
+    def run(self) -> None:
+        """Do what comes in until the client is gone."""
+        self._inbox.on_short_command = self.answer
+        while (task := self._inbox.take()) is not None:
+            if isinstance(task, Job):
+                self._run_job(task)
+                self._use_idle_time()
+            else:
+                self.answer(task)
+
+    def answer(self, command: ShortCommand) -> None:
+        """Answer a short question; any thread may ask, but only its turn in the queue is a sign of rest."""
+        try:
+            match command:
+                case wire.CountTokens(call_id, request):
+                    loaded = self._require_model()
+                    measure = count_prompt_tokens(
+                        loaded.template, loaded.vocab, apply_thinking_budget(request)
+                    )
+                    self._outbox.send(wire.TokensCounted(call_id, measure))
+                case wire.ListDevices(call_id):
+                    self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
+                case wire.WaitIdle(call_id):
+                    self._outbox.send(wire.Idle(call_id))
+                case wire.RemoveSnapshot(_, chat_id):
+                    self._remove_snapshot(chat_id)
+        except Exception as error:  # whatever it is, the client waits for an answer
+            self._send_failure(command.call_id, error)
+
+    def _run_job(self, job: Job) -> None:
+        call_id = job.command.call_id
+        self._llama_log.clear_errors()
+        try:
+            match job.command:
+                case wire.Load(_, settings, plan, keeping):
+                    if self._model is None:
+                        self._tuner = tuner = Tuner(settings, plan, keeping)
+                        self._model = llama_model.load_model(
+                            settings,
+                            tuner.plan,
+                            job.abort,
+                            lambda event: self._outbox.send(wire.EventEmitted(call_id, event)),
+                            self._llama_log,
+                        )
+                        self._unreported_load_s = self._model.load_s
+                        if keeping and keeping.snapshots_bytes:
+                            self._snapshots = ChatSnapshots(self._model, keeping)
+                    self._outbox.send(wire.Loaded(call_id, self._model.description))
+                case wire.Generate(_, request):
+                    for event in self._reply(request, job):
+                        self._outbox.send(wire.EventEmitted(call_id, event))
+                case wire.SaveSnapshot(call_id):
+                    self._save_snapshot(call_id)
+                    self._outbox.send(wire.SnapshotSaved(call_id))
+                case wire.Calibrate(call_id):
+                    self._calibrate(call_id, job)
+        except Exception as error:  # whatever it is, the client waits for the end of the call
+            self._send_failure(call_id, error)
+        finally:
+            self._inbox.finish(job)
+
+    def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
+        load_s, self._unreported_load_s = self._unreported_load_s, 0.0
+        loaded = self._require_model()
+        loaded.context.adjust_threads = ThreadGuard(loaded.threads).record if loaded.threads else None
+        reply = ReplyGenerator(loaded, request, job, load_s)
+        if request.chat_id is None:
+            yield from reply.events()
+        else:
+            self._chat_reply = None
+            if self._snapshots is None:
+                yield from reply.events()
+            else:
+                with suppress(OSError):  # then it is evaluated
+                    self._snapshots.load(request.chat_id, reply.known_ids)
+                yield from self._snapshots.time_evaluation(reply.events())
+            self._chat_reply = reply
+        self._last_reply = reply
+
+    def _save_snapshot(self, call_id: int) -> None:
+        """Keep the chat, which may take a while; where that fails, it is evaluated again."""
+        if self._snapshots is not None and self._chat_reply is not None:
+            with suppress(OSError):
+                self._snapshots.save(
+                    self._chat_reply, lambda: self._outbox.send(wire.SavingSnapshot(call_id))
+                )
+
+    def _remove_snapshot(self, chat_id: int) -> None:
+        if self._chat_reply and self._chat_reply.request.chat_id == chat_id:
+            self._chat_reply = None
+            self._require_model().context.may_discard_chat = True
+        if self._snapshots is not None:
+            self._snapshots.remove(chat_id)
+
+    def _use_idle_time(self) -> None:
+        """Evaluate what the next prompt will begin with and measure, until there is something else to do."""
+        reply, self._last_reply = self._last_reply, None
+        if reply is None:
+            return
+        with self._inbox.idle() as abort:
+            try:
+                loaded = self._require_model()
+                prefetch_next_prompt(loaded, reply.request, reply.message(), reply.stop_reason, abort)
+                if loaded.threads is not None:
+                    measure_threads(loaded.context, loaded.threads, abort)
+                self._calibrate_in_idle_time(abort)
+            except AbortedError:
+                return
+            except Exception as error:  # the next turn does without
+                self._log.write_failure(error)
+
+    def _calibrate_in_idle_time(self, abort: AbortFlag) -> None:
+        loaded, tuner = self._require_model(), self._tuner
+        if abort.is_set() or tuner is None or not tuner.has_idle_work(loaded):
+            return
+        tuner.calibrate_in_idle_time(
+            loaded, abort, lambda notice: self._outbox.send(wire.NoticeEmitted(notice))
+        )
+
+    def _calibrate(self, call_id: int, job: Job) -> None:
+        assert self._tuner is not None
+
+        def tell(trial: Trial, done: int, total: int) -> None:
+            self._outbox.send(wire.TrialFinished(call_id, trial, done, total))
+
+        tuning = None
+        with suppress(AbortedError):
+            tuning = self._tuner.calibrate(self._require_model(), job.abort, tell)
+        self._outbox.send(wire.Calibrated(call_id, tuning))
+
+    def _require_model(self) -> llama_model.LlamaModel:
+        if self._model is None:
+            raise EngineError("engine.no_model")
+        return self._model
+
+    def _send_failure(self, call_id: int, error: Exception) -> None:
+        if isinstance(error, Qwen3ChatError):
+            self._outbox.send(wire.CommandFailed.from_error(call_id, error))
+        else:
+            self._log.write_failure(error)
+            self._outbox.send(wire.CommandFailed(call_id, "engine.bug", {"error": type(error).__name__}))

@@ -1,0 +1,105 @@
+"""The bindings of llama.cpp: a check that they fit the library, and the functions of ggml that they lack."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
+from llama_cpp._ggml import libggml
+
+from qwen3_chat.engine.wire import Device, DeviceKind
+from qwen3_chat.errors import EngineError
+
+_MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES = 80, 160  # in llama.h of the llama.cpp that 0.3.36 vendors
+_DEFAULT_N_CTX, _DEFAULT_N_BATCH = 512, 2048
+
+
+def check_bindings() -> None:
+    """See that the structs and where the library puts its defaults are what this code was written for.
+
+    Raises:
+        EngineError: another version of llama-cpp-python is installed.
+    """
+    sizes = (ctypes.sizeof(L.llama_model_params), ctypes.sizeof(L.llama_context_params))
+    defaults = L.llama_context_default_params()
+    fits = (
+        sizes == (_MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES)
+        and (defaults.n_ctx, defaults.n_batch) == (_DEFAULT_N_CTX, _DEFAULT_N_BATCH)
+        and defaults.offload_kqv
+        and not defaults.embeddings
+        and L.llama_model_default_params().n_gpu_layers == -1
+    )
+    if not fits:
+        raise EngineError("engine.bindings_differ", version=llama_cpp.__version__)
+
+
+_DEVICE_KINDS = (
+    DeviceKind.CPU,
+    DeviceKind.GPU,
+    DeviceKind.INTEGRATED_GPU,
+    DeviceKind.ACCELERATOR,
+    DeviceKind.META,
+)  # ggml_backend_dev_type in ggml-backend.h
+_SOURCE_FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+:\d+: )")
+_ABORT_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+
+
+def list_ggml_devices() -> tuple[Device, ...]:
+    """List what this build of llama.cpp can compute on, with the memory that is free there now."""
+    pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+    count = _function("ggml_backend_dev_count", size)
+    get = _function("ggml_backend_dev_get", pointer, size)
+    name = _function("ggml_backend_dev_name", text, pointer)
+    description = _function("ggml_backend_dev_description", text, pointer)
+    kind = _function("ggml_backend_dev_type", ctypes.c_int, pointer)
+    memory = _function("ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size))
+    registry = _function("ggml_backend_dev_backend_reg", pointer, pointer)
+    registry_name = _function("ggml_backend_reg_name", text, pointer)
+    devices = []
+    for index in range(count()):
+        device, free, total = get(index), size(), size()
+        memory(device, ctypes.byref(free), ctypes.byref(total))
+        devices.append(
+            Device(
+                name=name(device).decode(errors="replace"),
+                description=description(device).decode(errors="replace").strip(),
+                backend=registry_name(registry(device)).decode(errors="replace"),
+                kind=_DEVICE_KINDS[kind(device)],
+                free_bytes=free.value,
+                total_bytes=total.value,
+            )
+        )
+    return tuple(devices)
+
+
+def cpu_buffer_type() -> int | None:
+    """Return the kind of buffer that weights in RAM are in."""
+    buffer_type: int | None = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
+    return buffer_type
+
+
+def set_abort_listener(listener: Callable[[str], None]) -> object:
+    """Call `listener` with the reason just before ggml aborts the process; keep what is returned alive."""
+    callback = _ABORT_CALLBACK(
+        lambda message: listener(_SOURCE_FOLDER.sub("", message.decode(errors="replace")))
+    )
+    _function("ggml_set_abort_callback", ctypes.c_void_p, _ABORT_CALLBACK)(callback)
+    return callback
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(libggml, name, None) or getattr(_base_library(), name)
+    function.restype, function.argtypes = result, list(arguments)
+    return function
+
+
+def _base_library() -> ctypes.CDLL:
+    """Open the library below ggml's: on Windows a look-up does not follow to it."""
+    name = "ggml-base.dll" if sys.platform == "win32" else "libggml-base.so"
+    return ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / name))

@@ -1,0 +1,57 @@
+"""The prefetch of the next prompt: what it will begin with is evaluated while nobody waits.
+
+Qwen3's template drops the thinking of earlier turns, and the empty think block of those without. So the KV
+cache is of no use from the last reply on, and the next turn would begin with all of its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.llama_context import common_length
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.request import ChatRequest
+
+_PLACEHOLDER_QUESTIONS = ("a", "1")
+"""Two questions with nothing in common: what their prompts share, every next prompt has."""
+
+
+def prefetch_next_prompt(
+    model: LlamaModel, request: ChatRequest, reply: ChatMessage, stop_reason: StopReason, abort: AbortFlag
+) -> None:
+    """Evaluate as much of the next prompt as is known, until the flag goes up.
+
+    A reply that was stopped stays in the KV cache in any case: it may be continued. After a tool call, the
+    turn goes on with all of its thinking.
+
+    Raises:
+        EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it.
+    """
+    if stop_reason is StopReason.TOOL_CALLS or abort.is_set():
+        return
+    beginning = next_prompt_prefix(model, request, reply)
+    model.context.set_abort_flag(abort)
+    try:
+        for _ in model.context.prefetch(beginning, stop_reason is StopReason.END_OF_TURN):
+            pass
+    except AbortedError:
+        return
+
+
+def next_prompt_prefix(model: LlamaModel, request: ChatRequest, reply: ChatMessage) -> list[int]:
+    """Return the tokens that the next prompt begins with, whatever is asked in it."""
+    first, second = (
+        _prompt_with_question(model, request, reply, question) for question in _PLACEHOLDER_QUESTIONS
+    )
+    return first[: common_length(first, second)]
+
+
+def _prompt_with_question(
+    model: LlamaModel, request: ChatRequest, reply: ChatMessage, question: str
+) -> list[int]:
+    messages = (*request.messages, reply, ChatMessage(Role.USER, question))
+    upcoming = replace(request, messages=messages, prefix=None)
+    return tokenise(model.template.render_request(upcoming), model.vocab, upcoming)

@@ -1,0 +1,184 @@
+"""The generation of one reply: its prompt, the decoding loop, the end of its thinking, its usage and
+timings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.context_plan import answer_reserve_tokens
+from qwen3_chat.engine.reply_splitter import ReplyTag
+from qwen3_chat.engine.worker.abort_flag import AbortedError
+from qwen3_chat.engine.worker.client_channel import Job
+from qwen3_chat.engine.worker.deltas import DeltaBuilder
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prompt_ids import prefix_ids, tokenise
+from qwen3_chat.engine.worker.prompt_lookup import PromptLookup
+from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
+from qwen3_chat.request import ChatRequest
+
+# Qwen's own words for ending the thinking early, without the mark that follows them.
+EARLY_STOPPING_TEXT = (
+    "\n\nConsidering the limited time by the user, "
+    "I have to give the solution based on the thinking directly now.\n"
+)
+_AFTER_THINK_CLOSE = "\n\n"
+_MAX_CHARACTER_TOKENS = 4
+
+
+def apply_thinking_budget(request: ChatRequest) -> ChatRequest:
+    """Return a request in which a thinking budget of 0 is what it means: the hard switch."""
+    if request.thinking_budget == 0:
+        return replace(request, mode=ThinkingMode.NO_THINK, hard_switch=True)
+    return request
+
+
+class ReplyGenerator:
+    """Generates one reply: prompt evaluation with progress, then a lean loop until something ends it."""
+
+    def __init__(self, model: LlamaModel, request: ChatRequest, job: Job, load_s: float = 0.0) -> None:
+        self._model = model
+        self._context = model.context
+        self.request = apply_thinking_budget(request)
+        self.stop_reason = StopReason.ERROR
+        """Why it ended; an error until it did."""
+        self._job = job
+        self._load_s = load_s
+        self._started_s = time.perf_counter()
+        self._prefilled_s = self._first_token_s = 0.0
+        rendered = model.template.render_request(self.request)
+        self._prompt = tokenise(rendered, model.vocab, self.request)
+        self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
+        prefix = self.request.prefix
+        self._ids = prefix_ids(model.template, model.vocab, rendered, prefix) if prefix else []
+        self._n_prefix = len(self._ids)
+        self._early_stopping_ids = self._encode_early_stopping()
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Generate; the last event is `TurnFinished`. A reply that is continued comes from its beginning.
+
+        Raises:
+            EngineError: the prompt doesn't fit, or llama.cpp could not go on.
+        """
+        known = self.known_ids
+        n_known, n_ctx = len(known), self._context.n_ctx
+        yield from self._deltas.replay(self._ids)
+        if n_known >= n_ctx:
+            raise EngineError("engine.prompt_too_long", tokens=n_known, n_ctx=n_ctx)
+        self._context.set_abort_flag(self._job.abort)
+        n_reused = self._context.keep_prefix(known)
+        yield PrefillProgressed(n_reused, n_known, n_reused)
+        try:
+            for n_done in self._context.evaluate(known[n_reused:]):
+                yield PrefillProgressed(n_reused + n_done, n_known, n_reused)
+            self._prefilled_s = self._elapsed_s()
+            with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
+                for token in self._ids:
+                    sampler.accept(token)
+                with PromptLookup(self._context, known, is_enabled=self.request.guesses) as guessing:
+                    self.stop_reason = yield from self._decode(sampler, guessing)
+        except AbortedError:
+            self.stop_reason = StopReason.CANCELLED
+        except EngineError:
+            yield from self._deltas.flush()
+            raise
+        yield from self._deltas.flush()
+        if self.stop_reason is StopReason.END_OF_TURN and self._deltas.tool_calls:
+            self.stop_reason = StopReason.TOOL_CALLS
+        yield self._finish_event(n_reused)
+
+    @property
+    def known_ids(self) -> list[int]:
+        """The prompt, and what there is of a reply that is continued."""
+        return self._prompt + self._ids
+
+    def message(self) -> ChatMessage:
+        """Return the reply as far as it came."""
+        return self._deltas.message(self._ids)
+
+    def _decode(self, sampler: Sampler, guessing: PromptLookup) -> Generator[EngineEvent, None, StopReason]:
+        context, deltas, ids = self._context, self._deltas, self._ids
+        end_ids, abort = self._model.vocab.end_ids, self._job.abort
+        most_tokens = self._n_prefix + (self.request.max_tokens or context.n_ctx)
+        while True:
+            token = sampler.sample(context.pointer, guessing.output_index)
+            ids.append(token)
+            if not self._first_token_s:
+                self._first_token_s = self._elapsed_s()
+            if token in end_ids:
+                return StopReason.END_OF_TURN
+            yield from deltas.feed(token)
+            if len(ids) >= most_tokens:
+                return StopReason.MAX_TOKENS
+            if abort.is_set():
+                return StopReason.CANCELLED
+            if context.free_tokens < 1:
+                return StopReason.CONTEXT_FULL
+            guessing.append(token)
+            if deltas.in_reasoning and self._must_end_thinking() and deltas.is_between_characters:
+                yield from self._end_thinking(sampler, guessing)
+
+    def _must_end_thinking(self) -> bool:
+        """Tell whether the thinking has to end: asked for, at its budget, or near the end of the context."""
+        if not self._early_stopping_ids:
+            return False
+        budget = self.request.thinking_budget
+        reserve = answer_reserve_tokens(self._context.n_ctx)
+        return (
+            self._job.must_end_thinking
+            # A character that begins now might need that many tokens, and would go over the budget.
+            or (budget is not None and self._deltas.reasoning_tokens > budget - _MAX_CHARACTER_TOKENS)
+            or self._context.free_tokens <= reserve + len(self._early_stopping_ids)
+        )
+
+    def _end_thinking(self, sampler: Sampler, guessing: PromptLookup) -> Iterator[EngineEvent]:
+        """Write the end of the thinking in the model's place, as one batch."""
+        forced, self._early_stopping_ids = self._early_stopping_ids, []
+        if self._context.free_tokens <= len(forced):
+            return
+        for token in forced:
+            sampler.accept(token)
+            self._ids.append(token)
+            yield from self._deltas.feed(token)
+        guessing.extend(forced)
+
+    def _encode_early_stopping(self) -> list[int]:
+        vocab = self._model.vocab
+        mark = vocab.token(ReplyTag.THINK_CLOSE)
+        return (
+            []
+            if mark is None
+            else [*vocab.encode(EARLY_STOPPING_TEXT), mark, *vocab.encode(_AFTER_THINK_CLOSE)]
+        )
+
+    def _finish_event(self, n_reused: int) -> TurnFinished:
+        n_sampled = len(self._ids) - self._n_prefix
+        decode_s = self._elapsed_s() - self._prefilled_s if n_sampled else 0.0
+        return TurnFinished(
+            stop_reason=self.stop_reason,
+            mode=self.request.mode,
+            usage=Usage(
+                prompt_tokens=len(self._prompt),
+                reused_tokens=min(n_reused, len(self._prompt)),
+                reasoning_tokens=self._deltas.reasoning_tokens,
+                answer_tokens=self._deltas.answer_tokens,
+            ),
+            timings=Timings(
+                load_s=self._load_s,
+                prefill_s=self._prefilled_s,
+                first_token_s=self._first_token_s,
+                reasoning_s=self._deltas.reasoning_s,
+                decode_s=decode_s,
+                tokens_per_s=n_sampled / decode_s if decode_s else 0.0,
+            ),
+            seed=self.request.seed,
+            token_ids=tuple(self._ids),
+        )
+
+    def _elapsed_s(self) -> float:
+        return time.perf_counter() - self._started_s

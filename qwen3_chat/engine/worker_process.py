@@ -1,0 +1,297 @@
+"""The worker process as its client sees it: starting and ending it, pending requests with their messages,
+cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.load_fallback import is_out_of_memory
+from qwen3_chat.errors import Cancelled, EngineDied, EngineError
+from qwen3_chat.events import EngineEvent, Notice, TurnFinished
+from qwen3_chat.request import LoadedModel
+
+_MODULE = "qwen3_chat.engine.worker"
+_READ_BYTES = 1 << 18
+_GRACE_S = 2.0
+_SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
+
+
+class PendingRequest:
+    """One command with the replies to it, in order; they stop where the process ends."""
+
+    def __init__(self, call_id: int) -> None:
+        self.call_id = call_id
+        self.messages: asyncio.Queue[wire.AnyWorkerMessage | EngineDied] = asyncio.Queue()
+
+    async def next_message(self) -> wire.AnyWorkerMessage:
+        """Wait for a reply.
+
+        Raises:
+            EngineDied: the process ended before the call did.
+        """
+        reply = await self.messages.get()
+        if isinstance(reply, EngineDied):
+            raise reply
+        return reply
+
+
+class WorkerProcess:
+    """A running worker."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._ids = count(1)
+        self._pending: dict[int, PendingRequest] = {}
+        self._abort_reason = ""
+        self.exit_error: EngineDied | None = None
+        """Why the process is no more; None while it runs."""
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
+        """Called with what the process tells of its own accord."""
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, python: str, log_path: Path) -> WorkerProcess:
+        """Start a worker.
+
+        Raises:
+            EngineError: the system could not start a process.
+        """
+        errors = _open_log(log_path)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(python, "-P", "-m", _MODULE, str(log_path)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(),
+                **_own_process_group(),
+            )
+        except OSError as error:
+            raise EngineError("engine.not_started", reason=error.strerror or str(error)) from error
+        finally:
+            if errors >= 0:
+                os.close(errors)
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @contextlib.contextmanager
+    def open_request(self) -> Iterator[PendingRequest]:
+        """Make room for the replies to one command; what still arrives afterwards is dropped."""
+        call = PendingRequest(next(self._ids))
+        self._pending[call.call_id] = call
+        if self.exit_error:
+            call.messages.put_nowait(self.exit_error)
+        try:
+            yield call
+        finally:
+            del self._pending[call.call_id]
+
+    def send(self, command: wire.AnyWorkerCommand) -> None:
+        """Send a command; where the process is gone, its calls hear of it anyway.
+
+        Raises:
+            EngineError: the command can't be written as UTF-8.
+        """
+        line = wire.encode(command)
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(line)
+
+    async def end(self) -> None:
+        """End the process: ask it first, kill it after 2 s."""
+        stdin = self._process.stdin
+        if stdin is not None:
+            stdin.close()
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                await asyncio.shield(self._reading)
+        except TimeoutError:
+            self._kill()
+            await self._reading
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _read(self) -> None:
+        stdout = self._process.stdout
+        rest = b""
+        try:
+            while stdout is not None and (data := await stdout.read(_READ_BYTES)):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._receive(wire.decode_message(line))
+        except msgspec.MsgspecError as error:
+            self._abort_reason = str(error)
+            self._kill()
+        status = await self._process.wait()
+        self.exit_error = _error_from_exit(status, self._abort_reason)
+        for call in self._pending.values():
+            call.messages.put_nowait(self.exit_error)
+        stdin = self._process.stdin
+        if stdin is not None:
+            stdin.close()
+            with contextlib.suppress(OSError):  # what was not read any more
+                await stdin.wait_closed()
+
+    def _receive(self, message: wire.AnyWorkerMessage) -> None:
+        match message:
+            case wire.Ready():
+                pass
+            case wire.NoticeEmitted(notice):
+                self.on_notice(notice)
+            case wire.Aborting(reason):
+                self._abort_reason = reason
+            case _:
+                call = self._pending.get(message.call_id)
+                if call is not None:
+                    call.messages.put_nowait(message)
+
+
+def _open_log(path: Path) -> int:
+    """Open the log for what the process prints before it takes over; a missing log must not stop a chat."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        return subprocess.DEVNULL
+
+
+def _environment() -> dict[str, str]:
+    """Let the worker import from where this process does, and never from the folder it happens to be in."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
+def _own_process_group() -> dict[str, Any]:
+    """Keep Ctrl+C in the terminal away from the worker."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
+    """Say how a process ended: by llama.cpp, by a signal or by itself."""
+    if abort_reason:
+        key = "engine.out_of_memory" if is_out_of_memory(abort_reason) else "engine.aborted"
+        return EngineDied(key, reason=abort_reason)
+    if status >= 0:
+        return EngineDied("engine.ended", status=status)
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = str(-status)
+    return EngineDied(_SIGNAL_KEYS.get(name, "engine.signalled"), number=-status, name=name)
+
+
+class Operation:
+    """Something that goes on and may be cancelled, also while its command is yet to be sent."""
+
+    def __init__(self, operations: set[Operation]) -> None:
+        self.is_cancelled = False
+        self._operations = operations
+        self._worker: WorkerProcess | None = None
+        self._request: PendingRequest | None = None
+
+    def __enter__(self) -> Operation:
+        self._operations.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._operations.discard(self)
+
+    def attach(self, worker: WorkerProcess, request: PendingRequest) -> None:
+        """Note the call that it consists of now."""
+        self._worker, self._request = worker, request
+        if self.is_cancelled:
+            self.cancel()
+
+    def detach(self) -> None:
+        """Note that the call is over."""
+        self._worker = self._request = None
+
+    def cancel(self) -> None:
+        """Stop it, now or as soon as it has begun."""
+        self.is_cancelled = True
+        if self._worker and self._request:
+            self._worker.send(wire.Cancel(self._request.call_id))
+
+    def end_thinking(self) -> None:
+        """Have the reply stop thinking and answer now."""
+        if self._worker and self._request:
+            self._worker.send(wire.EndThinking(self._request.call_id))
+
+
+CommandFactory = Callable[[int], wire.AnyWorkerCommand]
+"""Makes the command of a call's id."""
+
+
+async def send_request(worker: WorkerProcess, make_command: CommandFactory) -> wire.AnyWorkerMessage:
+    """Send a command that has one reply.
+
+    Raises:
+        EngineDied: the process ended before it came.
+    """
+    with worker.open_request() as call:
+        worker.send(make_command(call.call_id))
+        return await call.next_message()
+
+
+async def stream_events(
+    worker: WorkerProcess, operation: Operation, make_command: CommandFactory
+) -> AsyncGenerator[EngineEvent | LoadedModel, None]:
+    """Send a command and walk over what happens until it is done; given up early, it is cancelled.
+
+    Raises:
+        EngineError: it could not be done; `Cancelled` where a load was stopped.
+    """
+    with worker.open_request() as call:
+        worker.send(make_command(call.call_id))
+        operation.attach(worker, call)
+        is_over = False
+        try:
+            while not is_over:
+                match await call.next_message():
+                    case wire.EventEmitted(_, event):
+                        is_over = isinstance(event, TurnFinished)
+                        yield event
+                    case wire.Loaded(_, model):
+                        is_over = True
+                        yield model
+                    case reply:
+                        is_over = True
+                        raise error_from_message(reply)
+        except EngineDied:
+            is_over = True
+            raise
+        finally:
+            if not is_over:
+                operation.cancel()
+            operation.detach()
+
+
+def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:
+    """Return the error that a reply stands for."""
+    match message:
+        case wire.CommandFailed(_, "engine.load_cancelled"):
+            return Cancelled("engine.load_cancelled")
+        case wire.CommandFailed(_, key, values):
+            return EngineError(key, **values)
+        case _:
+            return EngineError("engine.bug", error=type(message).__name__)

@@ -1,1 +1,0 @@
-"""A chat as plain lines, one after the other: for screen readers, for terminals that can do no more."""

@@ -1,0 +1,45 @@
+"""The Qwen3 family: its models, their published files, how each is sampled; data without any I/O."""
+
+from __future__ import annotations
+
+from qwen3_chat.models.catalog.family import (
+    FAMILY,
+    QUALITY_ORDER,
+    FamilyModel,
+    MachineClass,
+    ThinkingSupport,
+    derived_model,
+    find_family_model,
+    thinking_support,
+)
+from qwen3_chat.models.catalog.published_files import ModelFile, Publisher
+from qwen3_chat.models.catalog.quants import Weights, file_bytes
+from qwen3_chat.models.catalog.sampling_presets import (
+    DEMO_REFERENCE,
+    DEMO_SAMPLING,
+    QWEN3_SAMPLING,
+    REPETITION_PENALTY,
+    sampling_for,
+)
+from qwen3_chat.models.catalog.shape import Shape
+
+__all__ = [
+    "DEMO_REFERENCE",
+    "DEMO_SAMPLING",
+    "FAMILY",
+    "QUALITY_ORDER",
+    "QWEN3_SAMPLING",
+    "REPETITION_PENALTY",
+    "FamilyModel",
+    "MachineClass",
+    "ModelFile",
+    "Publisher",
+    "Shape",
+    "ThinkingSupport",
+    "Weights",
+    "derived_model",
+    "file_bytes",
+    "find_family_model",
+    "sampling_for",
+    "thinking_support",
+]

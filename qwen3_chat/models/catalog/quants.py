@@ -1,0 +1,140 @@
+"""The bytes that a model's tensors take in each quant.
+
+Which tensor gets which type follows `llama_tensor_get_type_impl` of llama.cpp's src/llama-quant.cpp,
+without what depends on an importance matrix (which changes Q4_0, Q5_0 and the IQ types only).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from qwen3_chat.models.catalog.shape import Shape, Tensor, TensorRole
+
+TENSOR_TYPE_BLOCKS = {
+    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q5_0": (32, 22), "Q4_0": (32, 18),
+    "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
+}  # fmt: skip
+"""A type's block: how many weights in how many bytes."""
+
+BASE_TENSOR_TYPES = {
+    "Q2_K": "Q2_K", "Q3_K_S": "Q3_K", "Q3_K_M": "Q3_K", "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K", "Q5_0": "Q5_0",
+    "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "Q8_0": "Q8_0", "BF16": "BF16", "F16": "F16",
+}  # fmt: skip
+"""The quants whose sizes are known by formula, with the type of most tensors."""
+
+ALIGNMENT_BYTES = 32
+HEADER_BYTES = 5_933_400
+"""Metadata, vocabulary and template of Qwen3's files; published files differ from it by 0.7 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Bytes of a model's tensors by where they can be placed; layers from first to last, experts apart.
+
+    A tied embedding is the output too: on a GPU it takes its bytes there as well as in RAM.
+    """
+
+    embedding_bytes: int
+    output_bytes: int
+    layer_bytes: tuple[int, ...]
+    expert_bytes: tuple[int, ...]
+    is_tied: bool
+
+    @property
+    def total_bytes(self) -> int:
+        """All tensors as the file holds them."""
+        output = 0 if self.is_tied else self.output_bytes
+        return self.embedding_bytes + output + sum(self.layer_bytes) + sum(self.expert_bytes)
+
+    def scaled_to(self, total_bytes: int) -> Weights:
+        """Stretch every part alike: an estimate for a file whose mix of types is not known."""
+        factor = total_bytes / self.total_bytes
+        return Weights(
+            round(self.embedding_bytes * factor),
+            round(self.output_bytes * factor),
+            tuple(round(size * factor) for size in self.layer_bytes),
+            tuple(round(size * factor) for size in self.expert_bytes),
+            self.is_tied,
+        )
+
+
+@cache
+def weights(shape: Shape, quant: str) -> Weights:
+    """Add up a model's tensors; `quant` is one of `BASE_TENSOR_TYPES`."""
+    layers, experts = [0] * shape.n_layers, [0] * shape.n_layers
+    embedding = output = 0
+    for tensor in shape.tensors():
+        size = tensor_bytes(tensor, tensor_type(tensor, shape, quant))
+        if tensor.layer is None:
+            if tensor.role is TensorRole.EMBEDDING:
+                embedding = size
+            else:
+                output += size  # the last norm goes where the output goes
+        elif tensor.is_expert:
+            experts[tensor.layer] += size
+        else:
+            layers[tensor.layer] += size
+    return Weights(
+        embedding_bytes=embedding + (output if shape.is_tied else 0),
+        output_bytes=output + (embedding if shape.is_tied else 0),
+        layer_bytes=tuple(layers),
+        expert_bytes=tuple(experts) if shape.n_experts else (),
+        is_tied=shape.is_tied,
+    )
+
+
+@cache
+def file_bytes(shape: Shape, quant: str) -> int:
+    """Predict the size of a file; `quant` is one of `BASE_TENSOR_TYPES`."""
+    table = sum(
+        8 + len(tensor.name) + 4 + 8 * len(tensor.dimensions) + 4 + 8  # gguf.md, `gguf_tensor_info_t`
+        for tensor in shape.tensors()
+    )
+    return weights(shape, quant).total_bytes + HEADER_BYTES + table
+
+
+def tensor_bytes(tensor: Tensor, type_name: str) -> int:
+    """Return the bytes of a tensor, with what aligns the next one."""
+    block_weights, block_bytes = TENSOR_TYPE_BLOCKS[type_name]
+    size = tensor.n_weights // block_weights * block_bytes
+    return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def tensor_type(tensor: Tensor, shape: Shape, quant: str) -> str:
+    """Return the type that llama.cpp quantises a tensor to."""
+    base = BASE_TENSOR_TYPES[quant]
+    if tensor.role is TensorRole.UNQUANTISED:
+        return "F32"
+    if quant in ("F16", "BF16", "Q8_0"):
+        return base
+    if tensor.role is TensorRole.OUTPUT or (tensor.role is TensorRole.EMBEDDING and shape.is_tied):
+        return "Q6_K"
+    if tensor.layer is None:
+        return base
+    layer, n_layers = tensor.layer, shape.n_layers
+    shared_widely = shape.n_heads // shape.n_kv_heads >= 4
+    match quant, tensor.role:
+        case "Q2_K", TensorRole.VALUE:
+            return "Q4_K" if shared_widely else "Q3_K"
+        case "Q2_K", TensorRole.DOWN | TensorRole.ATTENTION_OUTPUT:
+            return "Q3_K"
+        case "Q3_K_M", TensorRole.VALUE:
+            return "Q5_K" if layer < 2 else "Q4_K"
+        case "Q3_K_M", TensorRole.DOWN:
+            return "Q5_K" if layer < n_layers // 16 else "Q4_K"
+        case "Q3_K_M", TensorRole.ATTENTION_OUTPUT:
+            return "Q4_K"
+        case "Q4_K_S", TensorRole.VALUE:
+            return "Q5_K" if layer < 4 else base
+        case "Q4_K_S", TensorRole.DOWN:
+            return "Q5_K" if layer < n_layers // 8 else base
+        case "Q4_K_M" | "Q5_K_M", TensorRole.VALUE | TensorRole.DOWN:
+            return "Q6_K" if _gets_more_bits(layer, n_layers) else base
+    return base
+
+
+def _gets_more_bits(layer: int, n_layers: int) -> bool:
+    """Tell whether `use_more_bits` of llama.cpp holds: the first and last eighth, and every third between."""
+    eighth = n_layers // 8
+    return layer < eighth or layer >= 7 * n_layers // 8 or (layer - eighth) % 3 == 2

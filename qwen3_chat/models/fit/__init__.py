@@ -1,0 +1,21 @@
+"""The fit of models to a machine: where their parts go, how fast they will be, which one to choose; pure."""
+
+from __future__ import annotations
+
+from qwen3_chat.models.fit.assessment import Assessment, Fit, assess
+from qwen3_chat.models.fit.machine import Gpu, Machine
+from qwen3_chat.models.fit.placement import Placement, PlacementPlan
+from qwen3_chat.models.fit.recommendation import Recommendation, best_quant, recommend
+
+__all__ = [
+    "Assessment",
+    "Fit",
+    "Gpu",
+    "Machine",
+    "Placement",
+    "PlacementPlan",
+    "Recommendation",
+    "assess",
+    "best_quant",
+    "recommend",
+]

@@ -1,0 +1,168 @@
+"""The assessment of one model in one quant on a machine, with the reason as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from qwen3_chat.models.catalog import FamilyModel, Shape, Weights
+from qwen3_chat.models.fit.context_memory import ContextSpec
+from qwen3_chat.models.fit.machine import Machine
+from qwen3_chat.models.fit.placement import Placement, PlacementPlan, cpu_plan, plans
+from qwen3_chat.request import KvType
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import format_size
+
+ReasonValues = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A sentence for people: a key of the text catalogue with its values."""
+
+    key: str
+    values: ReasonValues = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return t(self.key, **self.values)
+
+
+def plan_values(plan: PlacementPlan) -> ReasonValues:
+    """Return the numbers of a plan as they are written in a sentence."""
+    return {
+        "context": write_context(plan.context),
+        "need": format_size(plan.need_bytes),
+        "gpu": format_size(plan.gpu_bytes),
+        "ram": format_size(plan.ram_bytes),
+        "speed": write_speed(plan.tokens_per_s),
+        "layers": plan.n_gpu_layers,
+    }
+
+
+def write_context(context: ContextSpec) -> str:
+    """Write a context: `16K`, `8K with q8_0 KV`, or all digits of its length."""
+    n_ctx = context.n_ctx
+    length = f"{n_ctx // 1024}K" if n_ctx % 1024 == 0 else str(n_ctx)
+    if context.kv_type is KvType.F16:
+        return length
+    return t("fit.quantised_kv", length=length, kv=context.kv_type.value)
+
+
+def write_speed(tokens_per_s: float) -> str:
+    """Write a speed without pretending to know it: `1.4`, `12`, `140`."""
+    return f"{tokens_per_s:.1f}" if tokens_per_s < 9.95 else f"{tokens_per_s:.0f}"
+
+
+TARGET_N_CTX, MIN_N_CTX = 16_384, 8_192
+CONTEXTS = (TARGET_N_CTX, 12_288, MIN_N_CTX)
+MIN_TOKENS_PER_S = 5.0
+FAST_TOKENS_PER_S = 20.0
+
+
+class Fit(StrEnum):
+    """How well it fits, the best first."""
+
+    GOOD = "good"
+    TIGHT = "tight"
+    SLOW = "slow"
+    TOO_LARGE = "too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a model would be like here; without room for it, `plan` says what it needs at least."""
+
+    model: FamilyModel
+    quant: str
+    fit: Fit
+    plan: PlacementPlan
+    reason: Reason
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it holds a conversation at a bearable speed."""
+        return self.fit in (Fit.GOOD, Fit.TIGHT)
+
+
+def assess(
+    model: FamilyModel,
+    quant: str,
+    machine: Machine,
+    n_ctx: int | None = None,
+    size_bytes: int | None = None,
+) -> Assessment:
+    """Find the best way to run a model; `n_ctx` is the context that it must have, else 16K down to 8K.
+
+    `size_bytes` is the size of a file that isn't one of the catalogue's.
+    """
+    weights = model.weights(quant) if size_bytes is None else model.estimated_weights(size_bytes)
+    most_n_ctx = max(model.n_ctx_train, model.n_ctx_yarn or 0)
+    if n_ctx and n_ctx > most_n_ctx:
+        least = cpu_plan(model.shape, weights, machine, most_n_ctx, KvType.F16)
+        reason = Reason("fit.short_context", {"n_ctx": most_n_ctx})
+        return Assessment(model, quant, Fit.TOO_LARGE, least, reason)
+    plan = best_plan(model.shape, weights, machine, n_ctx)
+    if plan is None:
+        return _too_large(model, quant, weights, machine, n_ctx)
+    values = plan_values(plan)
+    if plan.tokens_per_s < MIN_TOKENS_PER_S:
+        reason = Reason(f"fit.slow.{plan.placement.value}", values)
+        return Assessment(model, quant, Fit.SLOW, plan, reason)
+    reason = Reason(f"fit.good.{plan.placement.value}", values)
+    is_short = n_ctx is None and plan.context.n_ctx < TARGET_N_CTX
+    return Assessment(model, quant, Fit.TIGHT if is_short else Fit.GOOD, plan, reason)
+
+
+@lru_cache(maxsize=4096)
+def best_plan(
+    shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None = None
+) -> PlacementPlan | None:
+    """Choose the plan: a fast one before a slow one, then the faster placement, then the longer context.
+
+    Returns:
+        The plan, None where nothing fits.
+    """
+    return choose_plan(list(_possible_plans(shape, weights, machine, n_ctx)))
+
+
+def choose_plan(candidates: Sequence[PlacementPlan]) -> PlacementPlan | None:
+    """Choose among plans as `best_plan` does."""
+    if not candidates:
+        return None
+    bearable = [plan for plan in candidates if plan.tokens_per_s >= MIN_TOKENS_PER_S]
+    if not bearable:
+        return max(candidates, key=lambda plan: plan.tokens_per_s)
+    return min(bearable, key=_rank)
+
+
+def _rank(plan: PlacementPlan) -> tuple[int, bool, int, bool]:
+    """Rank by placement, then by context; a processor is slow with a quantised cache, so that comes last."""
+    is_quantised = plan.context.kv_type is not KvType.F16
+    is_last_resort = is_quantised and plan.placement is Placement.CPU
+    return list(Placement).index(plan.placement), is_last_resort, -plan.context.n_ctx, is_quantised
+
+
+def _possible_plans(
+    shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None
+) -> Iterator[PlacementPlan]:
+    for wanted in (n_ctx,) if n_ctx else CONTEXTS:
+        for kv_type in KvType:
+            yield from plans(shape, weights, machine, wanted, kv_type)
+
+
+def _too_large(
+    model: FamilyModel, quant: str, weights: Weights, machine: Machine, n_ctx: int | None
+) -> Assessment:
+    least = cpu_plan(model.shape, weights, machine, n_ctx or MIN_N_CTX, KvType.Q8_0)
+    # What is free may be enough, but not in one piece: each part of the model needs its memory beside it.
+    key = "fit.split" if least.need_bytes <= machine.usable_bytes else "fit.too_large"
+    shorter = best_plan(model.shape, weights, machine) if n_ctx and n_ctx > MIN_N_CTX else None
+    need, free = format_size(least.need_bytes), format_size(machine.usable_bytes)
+    if need == free:  # a digit more shows the difference
+        need, free = format_size(least.need_bytes, digits=2), format_size(machine.usable_bytes, digits=2)
+    values: ReasonValues = {"need": need, "free": free}
+    if shorter:
+        key, values["context"] = "fit.too_long", write_context(shorter.context)
+    return Assessment(model, quant, Fit.TOO_LARGE, least, Reason(key, values))

@@ -1,0 +1,66 @@
+"""The memory that a machine has free for a model, and the speed at which it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen3_chat.texts.formatting import GIB, MIB
+
+DISPLAY_SHARE = 0.08
+"""What a screen and other programs may come to need of a GPU's memory; llama.cpp leaves 1 GiB too."""
+RAM_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU; with `shares_ram` its memory is the RAM, and what it holds counts once."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+    bandwidth_bytes_per_s: float
+    shares_ram: bool = False
+    drives_display: bool = True
+
+    @property
+    def usable_bytes(self) -> int:
+        """What a model may take."""
+        if self.shares_ram or not self.drives_display:
+            margin_bytes = 512 * MIB
+        else:
+            margin_bytes = max(GIB, round(self.total_bytes * DISPLAY_SHARE))
+        return max(0, self.free_bytes - margin_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as a model sees it."""
+
+    ram_free_bytes: int
+    ram_bandwidth_bytes_per_s: float
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def usable_ram_bytes(self) -> int:
+        """What a model may take of the RAM."""
+        return max(0, self.ram_free_bytes - max(GIB, round(self.ram_free_bytes * RAM_SHARE)))
+
+    @property
+    def is_unified(self) -> bool:
+        """Whether GPU and processor share one memory."""
+        return any(gpu.shares_ram for gpu in self.gpus)
+
+    @property
+    def n_usable_gpus(self) -> int:
+        """How many GPUs have room for a part of a model."""
+        return sum(gpu.usable_bytes > 0 for gpu in self.gpus)
+
+    @property
+    def usable_gpu_bytes(self) -> int:
+        """What a model may take of all GPUs."""
+        return sum(gpu.usable_bytes for gpu in self.gpus)
+
+    @property
+    def usable_bytes(self) -> int:
+        """What a model may take in all."""
+        return self.usable_ram_bytes if self.is_unified else self.usable_ram_bytes + self.usable_gpu_bytes

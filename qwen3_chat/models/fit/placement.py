@@ -1,0 +1,241 @@
+"""The placement of a model's parts in GPU memory and RAM, with the memory it takes and the speed it gives.
+
+Speeds are the bytes that a token has to read, over the bandwidth. Calibrated on published runs of Qwen3: 8B
+on an RTX 3090 and 5090, 14B and 30B-A3B on an M1 Max, 30B-A3B on an RTX 3080 with experts in RAM, 8B on a
+desktop processor. Good to a third or so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qwen3_chat.models.catalog import Shape, Weights
+from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes
+from qwen3_chat.models.fit.machine import Machine
+from qwen3_chat.request import KvType
+from qwen3_chat.texts.formatting import MIB
+
+CHAT_TOKENS = 2_048
+"""The length of chat that a speed is predicted for."""
+_GPU_SHARE, _UNIFIED_SHARE, _RAM_SHARE = 0.7, 0.55, 0.6
+_UNIFIED_RAM_SHARE = 0.4  # the processor of a chip with one wide memory can't take all that it offers
+_EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts serve them less well
+_CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache keeps a processor busy computing
+_LAYER_S = 50e-6
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTraffic:
+    """The bytes of weights that one token reads from one memory, with the share of layers that are there."""
+
+    dense_bytes: int
+    expert_bytes: int
+    layer_share: float
+
+
+def tokens_per_s(
+    shape: Shape, machine: Machine, context: ContextSpec, on_gpu: MemoryTraffic, on_cpu: MemoryTraffic
+) -> float:
+    """Predict the speed of writing in a chat of `CHAT_TOKENS`."""
+    depth = ContextSpec(
+        min(CHAT_TOKENS, context.n_ctx), context.kv_type, context.n_ubatch, context.flash_attention
+    )
+    kv = kv_bytes(shape, depth)
+    seconds = shape.n_layers * _LAYER_S
+    if machine.gpus:
+        share = _UNIFIED_SHARE if machine.is_unified else _GPU_SHARE
+        capacity = sum(gpu.usable_bytes for gpu in machine.gpus) or 1
+        seconds_per_byte = sum(  # layers are spread by free memory; each token passes through all GPUs
+            gpu.usable_bytes / capacity / (gpu.bandwidth_bytes_per_s * share) for gpu in machine.gpus
+        )
+        read = on_gpu.dense_bytes + on_gpu.expert_bytes / _EXPERT_SHARE + kv * on_gpu.layer_share
+        seconds += read * seconds_per_byte
+    bandwidth = machine.ram_bandwidth_bytes_per_s
+    ram_share = _UNIFIED_RAM_SHARE if machine.is_unified else _RAM_SHARE
+    seconds += (on_cpu.dense_bytes + on_cpu.expert_bytes / _EXPERT_SHARE) / (bandwidth * ram_share)
+    kv_share = ram_share if context.kv_type is KvType.F16 else _CPU_QUANTISED_KV_SHARE
+    seconds += kv * on_cpu.layer_share / (bandwidth * kv_share)
+    return 1 / seconds
+
+
+PROGRAM_BYTES = 300 * MIB
+"""The two processes without a model."""
+CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, 256, 512
+"""The chunks that the worker evaluates a prompt in; on a CPU the larger ones where memory is plenty."""
+_STREAMED_TENSORS = 1.5
+"""Weights in RAM pass through the GPU for long prompts: its buffer grows by so many large tensors."""
+
+
+class Placement(StrEnum):
+    """Where the weights are, the fastest first."""
+
+    GPU = "gpu"
+    EXPERTS_IN_RAM = "experts_in_ram"
+    PARTIAL = "partial"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPlan:
+    """A way to load a model that the machine has room for, or would need room for.
+
+    `n_gpu_layers` counts the layers on the GPU, the last ones; `n_cpu_moe` those layers whose experts stay in
+    RAM, from the first on.
+    """
+
+    placement: Placement
+    context: ContextSpec
+    n_gpu_layers: int
+    n_cpu_moe: int
+    gpu_bytes: int
+    ram_bytes: int
+    tokens_per_s: float
+
+    @property
+    def need_bytes(self) -> int:
+        """All the memory it takes."""
+        return self.gpu_bytes + self.ram_bytes
+
+
+def plans(
+    shape: Shape, weights: Weights, machine: Machine, n_ctx: int, kv_type: KvType
+) -> Iterator[PlacementPlan]:
+    """Yield the plans that fit, at most one for each placement, in the order of `Placement`."""
+    if machine.usable_gpu_bytes:
+        yield from _gpu_plans(shape, weights, machine, gpu_context(n_ctx, kv_type))
+    plan = cpu_plan(shape, weights, machine, n_ctx, kv_type)
+    if plan.ram_bytes <= machine.usable_ram_bytes:
+        yield plan
+
+
+def cpu_plan(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    n_ctx: int,
+    kv_type: KvType,
+    n_ubatch: int = CPU_UBATCH,
+) -> PlacementPlan:
+    """Plan without any GPU, whether it fits or not."""
+    context = ContextSpec(n_ctx, kv_type, n_ubatch, flash_attention=kv_type is not KvType.F16)
+    return _plan(shape, weights, machine, context, Placement.CPU, 0, 0)
+
+
+def pinned_plan(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    context: ContextSpec,
+    n_gpu_layers: int | None,
+    n_cpu_moe: int | None,
+) -> PlacementPlan:
+    """Plan with so many layers on the GPU, all for None, and the experts of so many in RAM.
+
+    Where the latter is None, as few experts as possible stay in RAM.
+    """
+    layers = shape.n_layers if n_gpu_layers is None else min(n_gpu_layers, shape.n_layers)
+
+    def with_experts_in_ram(n_moved: int) -> PlacementPlan:
+        placement = Placement.GPU if layers == shape.n_layers else Placement.PARTIAL
+        if n_moved:
+            placement = Placement.EXPERTS_IN_RAM
+        return _plan(shape, weights, machine, context, placement, layers, n_moved)
+
+    if not shape.n_experts:
+        return with_experts_in_ram(0)
+    if n_cpu_moe is not None:
+        return with_experts_in_ram(min(n_cpu_moe, shape.n_layers))
+    found = map(with_experts_in_ram, range(shape.n_layers + 1))
+    return next(
+        (plan for plan in found if _fits_gpus(plan, weights, machine)), with_experts_in_ram(shape.n_layers)
+    )
+
+
+def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:
+    """Say how a context on a GPU is made."""
+    return ContextSpec(n_ctx, kv_type, GPU_UBATCH, flash_attention=True)
+
+
+def _gpu_plans(
+    shape: Shape, weights: Weights, machine: Machine, context: ContextSpec
+) -> Iterator[PlacementPlan]:
+    """Yield the plan with all on the GPU if it fits, else the one with as much there as it holds."""
+    everything = _plan(shape, weights, machine, context, Placement.GPU, shape.n_layers, 0)
+    if has_room(everything, weights, machine):
+        yield everything
+        return
+    if machine.is_unified:  # nothing is gained by dividing one memory
+        return
+
+    def divided(n_moved: int) -> PlacementPlan:
+        if shape.n_experts:
+            return _plan(shape, weights, machine, context, Placement.EXPERTS_IN_RAM, shape.n_layers, n_moved)
+        return _plan(shape, weights, machine, context, Placement.PARTIAL, shape.n_layers - n_moved, 0)
+
+    # The fewest layers (or their experts) to move to RAM: each one takes less of the GPU, more of the RAM.
+    most = shape.n_layers if shape.n_experts else shape.n_layers - 1
+    moves = range(1, most + 1)
+    at = bisect_left(moves, True, key=lambda n_moved: _fits_gpus(divided(n_moved), weights, machine))
+    if at < len(moves) and has_room(plan := divided(moves[at]), weights, machine):
+        yield plan
+
+
+def _fits_gpus(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
+    # Several GPUs take whole layers each: the last part of one may stay empty.
+    largest_layer_bytes = max(weights.layer_bytes) + max(weights.expert_bytes, default=0)
+    lost_bytes = (machine.n_usable_gpus - 1) * largest_layer_bytes
+    return plan.gpu_bytes + lost_bytes <= machine.usable_gpu_bytes
+
+
+def has_room(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
+    """Tell whether the machine holds a plan."""
+    in_ram = plan.need_bytes if machine.is_unified else plan.ram_bytes
+    return in_ram <= machine.usable_ram_bytes and _fits_gpus(plan, weights, machine)
+
+
+def _plan(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    context: ContextSpec,
+    placement: Placement,
+    n_gpu_layers: int,
+    n_cpu_moe: int,
+) -> PlacementPlan:
+    """Add up one way to place a model; llama.cpp puts the last layers and the output on the GPU first."""
+    first = shape.n_layers - n_gpu_layers
+    gpu_dense, cpu_dense = sum(weights.layer_bytes[first:]), sum(weights.layer_bytes[:first])
+    gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
+    cpu_experts = sum(weights.expert_bytes) - gpu_experts
+    share = n_gpu_layers / shape.n_layers
+    kv, compute = kv_bytes(shape, context), compute_bytes(shape, context)
+    if n_gpu_layers:
+        gpu_dense += weights.output_bytes
+        streamed = _streamed_bytes(shape, weights) if cpu_dense or cpu_experts else 0
+        gpu = gpu_dense + gpu_experts + round(kv * share) + machine.n_usable_gpus * (compute + streamed)
+        is_second_copy = weights.is_tied and machine.is_unified  # mapped once, used by both
+        ram = cpu_dense + cpu_experts + (0 if is_second_copy else weights.embedding_bytes)
+        ram += kv - round(kv * share) + (compute if cpu_dense else 0)
+    else:
+        output = 0 if weights.is_tied else weights.output_bytes
+        gpu, ram = 0, weights.embedding_bytes + output + cpu_dense + cpu_experts + kv + compute
+        cpu_dense += weights.output_bytes
+    used = shape.n_experts_used / shape.n_experts if shape.n_experts else 0
+    speed = tokens_per_s(
+        shape,
+        machine,
+        context,
+        on_gpu=MemoryTraffic(gpu_dense, round(gpu_experts * used), share),
+        on_cpu=MemoryTraffic(cpu_dense, round(cpu_experts * used), 1 - share),
+    )
+    return PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
+
+
+def _streamed_bytes(shape: Shape, weights: Weights) -> int:
+    """Estimate what the GPU's buffer grows by where it borrows weights from RAM."""
+    if shape.n_experts:
+        return round(_STREAMED_TENSORS * max(weights.expert_bytes) / 3)  # gate, up, down
+    return round(_STREAMED_TENSORS * max(weights.layer_bytes) / 3)

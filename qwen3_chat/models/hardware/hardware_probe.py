@@ -1,0 +1,69 @@
+"""The probe of this machine's hardware; whatever can't be found out is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from qwen3_chat.engine.wire import Device
+from qwen3_chat.errors import EngineError
+from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
+from qwen3_chat.models.hardware.ram import read_ram
+from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus
+from qwen3_chat.texts import t
+
+DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]
+_LLAMA_CPP_TIMEOUT_S = 20
+_log = logging.getLogger(__name__)
+
+
+async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_CPP_TIMEOUT_S) -> Hardware:
+    """Ask llama.cpp, which runs in a process of its own, and at the same time the system."""
+    system = asyncio.create_task(asyncio.to_thread(_system_hardware))
+    devices: tuple[Device, ...] = ()
+    failure = ""
+    try:
+        async with asyncio.timeout(timeout_s):
+            devices = await list_devices()
+    except EngineError as error:
+        failure = str(error)
+    except TimeoutError:  # a GPU's driver can hang
+        failure = t("hardware.no_answer", seconds=round(timeout_s))
+    found = await system
+    return Hardware(found.cpu_name, found.n_cores, found.ram, devices, found.gpus, failure)
+
+
+def _system_hardware() -> Hardware:
+    return Hardware(_cpu_name(), _cores(), read_ram(), gpus=_system_gpus())
+
+
+def _system_gpus() -> tuple[SystemGpu, ...]:
+    gpus: list[SystemGpu] = []
+    for look in (nvidia_gpus, sysfs_gpus, apple_gpus):
+        try:
+            gpus += look()
+        except Exception:  # drivers fail in ways that nobody can list, and no GPU is worth a crash
+            _log.warning("GPUs could not be listed", exc_info=True)
+    return tuple(gpus)
+
+
+def _cpu_name() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model"):
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
+    return min(physical, allowed)

@@ -1,0 +1,164 @@
+"""The GPUs that the system knows of: NVIDIA's by the driver's library, AMD's and Intel's by /sys, Apple's
+by sysctl.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from qwen3_chat.models.hardware.inventory import SystemGpu, Vendor
+from qwen3_chat.texts.formatting import GIB, MIB
+
+
+def nvidia_gpus(environ: Mapping[str, str] = os.environ) -> tuple[SystemGpu, ...]:
+    """List the GPUs; none where there is no driver, or where the user hides them from CUDA."""
+    if environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return ()
+    if sys.platform == "linux" and not _is_loadable("libnvidia-ml.so.1"):
+        return ()
+    import pynvml  # here: it takes longer than all other probing together
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        version = pynvml.nvmlSystemGetCudaDriverVersion()
+        cuda_version = (version // 1000, version % 1000 // 10)
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return tuple(_nvidia_gpu(handle, cuda_version) for handle in handles)
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _is_loadable(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
+    """Describe one GPU; some don't tell their memory, because it is the RAM."""
+    import pynvml
+
+    name = pynvml.nvmlDeviceGetName(handle)
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        total_bytes, free_bytes = int(memory.total), int(memory.free)
+    except pynvml.NVMLError:
+        total_bytes = free_bytes = 0
+    try:
+        drives_display = bool(pynvml.nvmlDeviceGetDisplayActive(handle))
+    except pynvml.NVMLError:
+        drives_display = False
+    return SystemGpu(
+        Vendor.NVIDIA,
+        name if isinstance(name, str) else name.decode(errors="replace"),
+        total_bytes,
+        free_bytes,
+        drives_display,
+        cuda_version=cuda_version,
+    )
+
+
+_AMD_ID, _INTEL_ID = "0x1002", "0x8086"
+_MIN_CARD_BYTES = 2 * GIB
+"""What a processor's own graphics sets aside is seldom more; a card has more."""
+
+
+def sysfs_gpus(root: Path = Path("/")) -> tuple[SystemGpu, ...]:
+    """List the GPUs; none on another system."""
+    gpus = []
+    for card in sorted((root / "sys/class/drm").glob("card[0-9]")):
+        device = card / "device"
+        match _read_text(device / "vendor"):
+            case vendor if vendor == _AMD_ID:
+                gpus.append(_amd_gpu(card, device))
+            case vendor if vendor == _INTEL_ID:
+                gpus.append(_intel_gpu(card, device))
+    return tuple(gpus)
+
+
+def _amd_gpu(card: Path, device: Path) -> SystemGpu:
+    total_bytes, used_bytes = (
+        _read_number(device / "mem_info_vram_total"),
+        _read_number(device / "mem_info_vram_used"),
+    )
+    name = _read_text(device / "product_name") or f"AMD {_read_text(device / 'device')}"
+    return SystemGpu(
+        Vendor.AMD,
+        name,
+        total_bytes,
+        max(0, total_bytes - used_bytes),
+        _drives_display(card),
+        is_integrated=total_bytes <= _MIN_CARD_BYTES,
+    )
+
+
+def _intel_gpu(card: Path, device: Path) -> SystemGpu:
+    tiles = sum(_read_number(file) for file in device.glob("tile*/physical_vram_size_bytes"))  # the xe driver
+    total_bytes = tiles or _read_number(card / "lmem_total_bytes")  # i915
+    free_bytes = _read_number(card / "lmem_avail_bytes") or total_bytes
+    name = f"Intel {_read_text(device / 'device')}"
+    return SystemGpu(
+        Vendor.INTEL, name, total_bytes, free_bytes, _drives_display(card), is_integrated=total_bytes == 0
+    )
+
+
+def _drives_display(card: Path) -> bool:
+    return any(_read_text(status) == "connected" for status in card.glob(f"{card.name}-*/status"))
+
+
+def _read_text(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text(errors="replace").strip()
+    return ""
+
+
+def _read_number(file: Path) -> int:
+    with suppress(ValueError):
+        return int(_read_text(file))
+    return 0
+
+
+_SMALL_RAM_BYTES = 36 * GIB
+_SYSCTL_TIMEOUT_S = 5
+
+
+def apple_gpus() -> tuple[SystemGpu, ...]:
+    """List the chip's GPU; none elsewhere."""
+    if sys.platform != "darwin" or platform.machine() != "arm64":
+        return ()
+    memory = psutil.virtual_memory()
+    limit_mib = _sysctl("iogpu.wired_limit_mb")
+    set_bytes = working_set_bytes(memory.total, int(limit_mib) if limit_mib.isdigit() else 0)
+    name = _sysctl("machdep.cpu.brand_string") or "Apple"
+    return (SystemGpu(Vendor.APPLE, name, set_bytes, min(set_bytes, memory.available)),)
+
+
+def working_set_bytes(ram_bytes: int, wired_limit_mib: int = 0) -> int:
+    """Return what Metal may take: the limit that was set, else 2/3 of a small RAM, 3/4 of a large one."""
+    if wired_limit_mib:
+        return wired_limit_mib * MIB
+    return ram_bytes * 2 // 3 if ram_bytes <= _SMALL_RAM_BYTES else ram_bytes * 3 // 4
+
+
+def _sysctl(name: str) -> str:
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(
+            ["sysctl", "-n", name], capture_output=True, text=True, timeout=_SYSCTL_TIMEOUT_S, check=False
+        ).stdout.strip()
+    return ""

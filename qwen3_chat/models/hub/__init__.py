@@ -1,0 +1,37 @@
+"""Models from the network: found at Hugging Face or ModelScope, downloaded and verified."""
+
+from __future__ import annotations
+
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.model_pull import pull_target
+from qwen3_chat.models.hub.pull_progress import (
+    CopyUsed,
+    DownloadDelayed,
+    DownloadProgressed,
+    FileChecked,
+    ModelPulled,
+    PullEvent,
+    SourceAsked,
+)
+from qwen3_chat.models.hub.retry_policy import RetryPolicy
+from qwen3_chat.models.hub.sources import Hub, Source, hubs_from
+from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_repository, resolve_target
+
+__all__ = [
+    "CopyUsed",
+    "DownloadDelayed",
+    "DownloadProgressed",
+    "FileChecked",
+    "Hub",
+    "HubFile",
+    "ModelPulled",
+    "PullEvent",
+    "PullTarget",
+    "RetryPolicy",
+    "Source",
+    "SourceAsked",
+    "hubs_from",
+    "pull_target",
+    "resolve_repository",
+    "resolve_target",
+]

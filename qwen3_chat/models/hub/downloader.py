@@ -1,0 +1,263 @@
+"""The download of one file: it resumes, changes sources, and never takes a wrong byte for the file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3_chat.errors import HubError
+from qwen3_chat.models.hub.blocking_calls import run_to_end
+from qwen3_chat.models.hub.download_errors import DamagedError, SourceFailedError, SourceRefusedError
+from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
+from qwen3_chat.models.hub.sources import Hub, network_error
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import join_sentences
+
+if TYPE_CHECKING:
+    import httpx2
+    from filelock import BaseFileLock
+
+BATCH_BYTES = 512 << 10
+"""Bytes that are hashed and written at once, while the next ones arrive."""
+
+BATCH_S = 0.25
+SPACE_CHECK_BYTES = 32 << 20
+"""How often the free space is looked at again."""
+
+MAX_DAMAGED_DOWNLOADS = 2
+"""How many times wrong bytes are thrown away before the file is given up."""
+
+
+class DownloadObserver:
+    """What a download tells while it runs; each method does nothing unless overridden."""
+
+    def on_checked(self, file: HubFile, done_bytes: int) -> None:
+        """Tell how much of what an earlier run left is checked."""
+
+    def on_source_asked(self, file: HubFile, host: str) -> None:
+        """Tell which source is asked."""
+
+    def on_received(self, file: HubFile, host: str, done_bytes: int) -> None:
+        """Tell how much of the file is there."""
+
+    def on_delayed(self, file: HubFile, reason: str, wait_s: float) -> None:
+        """Tell what is in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloader:
+    """Fetches files from the same sources; cancel the task to pause, call again to go on."""
+
+    client: httpx2.AsyncClient
+    hubs: Sequence[Hub]
+    observer: DownloadObserver
+    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY
+    reserve_bytes: int = RESERVE_BYTES
+    clock: Callable[[], float] = time.monotonic
+
+    async def fetch(self, file: HubFile, target: Path) -> None:
+        """Bring a file to its place, where it appears only when it is whole and checked.
+
+        Raises:
+            HubError: no source delivers it, or it can't be stored; what arrived is kept for the next call.
+        """
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HubError("hub.unwritable", path=target.parent, reason=error.strerror or error) from error
+        async with self._lock(file, target):
+            if _exists(target):  # another process was faster
+                return
+            with PartFile(target, file) as part:
+                while await run_to_end(part.hash_next_step):
+                    self.observer.on_checked(file, part.size_bytes)
+                part.check_space(self.reserve_bytes)
+                await self._complete(file, part)
+
+    @asynccontextmanager
+    async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[None]:
+        """Be the only process that writes this part; the system frees the lock of one that dies."""
+        from filelock import FileLock, Timeout  # here: only a download needs it
+
+        lock = FileLock(f"{part_path(target, file)}.lock", thread_local=False)
+        while True:
+            try:
+                lock.acquire(blocking=False)
+                break
+            except Timeout:
+                self.observer.on_delayed(file, t("hub.locked", name=file.name), 0)
+                await asyncio.sleep(self.retry_policy.lock_poll_interval_s)
+            except OSError as error:
+                raise HubError(
+                    "hub.unwritable", path=target.parent, reason=error.strerror or error
+                ) from error
+        try:
+            yield
+        finally:
+            _release(lock, target)
+
+    async def _complete(self, file: HubFile, part: PartFile) -> None:
+        hubs = list(self.hubs)
+        damaged = 0
+        while True:
+            await self._fill(file, part, hubs)
+            try:
+                await run_to_end(part.finish)
+                return
+            except DamagedError as error:
+                damaged += 1
+                if damaged == MAX_DAMAGED_DOWNLOADS:
+                    raise
+                hubs = [*hubs[1:], hubs[0]]
+                self.observer.on_delayed(file, str(error), 0)
+
+    async def _fill(self, file: HubFile, part: PartFile, hubs: list[Hub]) -> None:
+        """Ask the sources in turn until every byte is there; the one that delivers stays first."""
+        failures: dict[Hub, HubError] = {}
+        refused: set[Hub] = set()
+        rests_until_s: dict[Hub, float] = {}
+        fruitless = 0
+        while part.size_bytes < file.size_bytes:
+            before_bytes = part.size_bytes
+            for hub in [hub for hub in hubs if hub not in refused]:
+                if rests_until_s.get(hub, 0) > self.clock():
+                    continue
+                try:
+                    await self._receive(file, part, hub)
+                except SourceRefusedError as error:
+                    failures[hub] = error
+                    refused.add(hub)
+                except SourceFailedError as error:
+                    failures[hub] = error
+                    rests_until_s[hub] = self.clock() + (error.wait_s or 0)
+                if part.size_bytes > before_bytes:
+                    hubs.remove(hub)
+                    hubs.insert(0, hub)
+                    break
+            if part.size_bytes == file.size_bytes:
+                return
+            fruitless = 0 if part.size_bytes > before_bytes else fruitless + 1
+            asking = [hub for hub in hubs if hub not in refused]
+            if not asking or fruitless == self.retry_policy.max_attempts:
+                raise _no_source(file, list(failures.values()))
+            rest_s = min(rests_until_s.get(hub, 0) for hub in asking) - self.clock()
+            if rest_s > self.retry_policy.max_wait_s:
+                raise _no_source(file, list(failures.values()))
+            wait_s = max(self.retry_policy.wait_s(fruitless), rest_s)
+            self.observer.on_delayed(
+                file, join_sentences(failures[hub] for hub in hubs if hub in failures), wait_s
+            )
+            await asyncio.sleep(wait_s)
+
+    async def _receive(self, file: HubFile, part: PartFile, hub: Hub) -> None:
+        """Ask one source once for what is missing; keep what it sends, however it ends."""
+        import httpx2
+
+        self.observer.on_source_asked(file, hub.host)
+        offset = part.size_bytes
+        headers = {**hub.headers(), "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        try:
+            async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
+                asked = RangeRequest(hub.host, file.repository, file.name, offset, file.size_bytes)
+                begin = body_offset_bytes(response.status_code, response.headers, asked)
+                writer = _BatchWriter(self, file, part, hub.host)
+                try:
+                    # a source that ignores ranges sends again what is here; it is let pass, not written
+                    passing = offset - begin
+                    async for data in response.aiter_raw():
+                        fresh, passing = data[passing:], max(0, passing - len(data))
+                        await writer.take(fresh)
+                finally:
+                    await writer.close()
+        except httpx2.TooManyRedirects as error:
+            raise SourceRefusedError("hub.odd_status", host=hub.host, status="3xx") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise network_error(hub.host, error) from error
+        if part.size_bytes < file.size_bytes:
+            raise SourceFailedError("hub.cut", host=hub.host)
+
+
+class _BatchWriter:
+    """Gathers what arrives into batches; one is written in a thread while the next one fills."""
+
+    def __init__(self, download: Downloader, file: HubFile, part: PartFile, host: str) -> None:
+        self._download = download
+        self._file = file
+        self._part = part
+        self._host = host
+        self._missing = file.size_bytes - part.size_bytes
+        self._batch = bytearray()
+        self._batch_begun_s = 0.0
+        self._writing: asyncio.Task[None] | None = None
+        self._unlooked_bytes = 0
+
+    async def take(self, data: bytes) -> None:
+        """Add bytes; more than the file has are dropped.
+
+        Raises:
+            HubError: the disk does not take them.
+        """
+        data = data[: self._missing]
+        if not data:
+            return
+        self._missing -= len(data)
+        if not self._batch:
+            self._batch_begun_s = self._download.clock()
+        self._batch += data
+        if len(self._batch) >= BATCH_BYTES or self._download.clock() - self._batch_begun_s >= BATCH_S:
+            await self._written()
+            self._write()
+
+    async def close(self) -> None:
+        """Write what is left, also when the connection broke or the download was cancelled."""
+        await self._written()
+        if self._batch:
+            self._write()
+            await self._written()
+
+    def _write(self) -> None:
+        batch = bytes(self._batch)
+        self._batch.clear()
+        self._writing = asyncio.create_task(asyncio.to_thread(self._append, batch))
+
+    def _append(self, batch: bytes) -> None:
+        self._part.append(batch)
+        self._unlooked_bytes += len(batch)
+        if self._unlooked_bytes >= SPACE_CHECK_BYTES:
+            self._unlooked_bytes = 0
+            self._part.check_space()
+
+    async def _written(self) -> None:
+        """Wait for the batch that is being written; a cancellation leaves it to `close`."""
+        if (writing := self._writing) is not None:
+            await asyncio.wait({writing})
+            self._writing = None
+            self._download.observer.on_received(self._file, self._host, self._part.size_bytes)
+            writing.result()
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+def _release(lock: BaseFileLock, target: Path) -> None:
+    lock.release()
+    if target.exists():  # whoever waits for the lock finds the file there
+        with suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _no_source(file: HubFile, failures: list[HubError]) -> HubError:
+    if len(failures) == 1:
+        return failures[0]
+    return HubError("hub.no_source", name=file.name, reasons=join_sentences(failures))

@@ -1,0 +1,107 @@
+"""The meaning of a source's HTTP response: where its bytes begin, or why there are none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
+from qwen3_chat.texts.formatting import format_duration
+
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
+_PAGES = ("text/html", "application/json", "application/xml", "text/xml")
+"""What no model file is sent as: a login page, or an error that came with status 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRequest:
+    """What was asked of whom; the names are for sentences."""
+
+    host: str
+    repository: str
+    name: str
+    offset_bytes: int
+    size_bytes: int
+
+
+def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeRequest) -> int:
+    """Return at which byte of the file the body begins: where it was asked to, or 0.
+
+    `Content-Range` decides, not the status: ModelScope has been seen to answer a range with 200.
+    The names in `headers` are in lower case.
+
+    Raises:
+        SourceFailedError: asking again may help.
+        SourceRefusedError: it won't.
+    """
+    check_status(status, headers, request.host, request.repository, request.name)
+    if headers.get("content-type", "").partition(";")[0].strip().lower() in _PAGES:
+        raise SourceRefusedError("hub.sent_a_page", host=request.host, name=request.name)
+    begin, size = 0, None
+    if match := _CONTENT_RANGE.match(headers.get("content-range", "")):
+        begin, size = int(match[1]), None if match[3] == "*" else int(match[3])
+    elif status == 206:
+        raise SourceFailedError("hub.wrong_range", host=request.host)
+    elif (length := headers.get("content-length", "")).isdecimal():
+        size = int(length)
+    if size not in (None, request.size_bytes):
+        raise SourceRefusedError("hub.other_file", host=request.host, name=request.name)
+    if begin not in (0, request.offset_bytes):
+        raise SourceFailedError("hub.wrong_range", host=request.host)
+    return begin
+
+
+def check_status(status: int, headers: Mapping[str, str], host: str, repository: str, name: str) -> None:
+    """Let a success pass.
+
+    Raises:
+        SourceFailedError: asking again may help.
+        SourceRefusedError: it won't.
+    """
+    code = headers.get("x-error-code", "")
+    match status:
+        case 200 | 206:
+            return
+        case 401 | 403 if code == "GatedRepo":
+            raise SourceRefusedError("hub.gated", host=host, repository=repository)
+        case 401 | 403:
+            raise SourceRefusedError("hub.forbidden", host=host, repository=repository)
+        case 404 | 410 if code == "RepoNotFound":
+            raise SourceRefusedError("hub.no_repository", host=host, repository=repository)
+        case 404 | 410:
+            raise SourceRefusedError("hub.no_file", host=host, repository=repository, name=name)
+        case 416:
+            raise SourceRefusedError("hub.other_file", host=host, name=name)
+        case 429:
+            if (wait_s := retry_after_s(headers)) is None:
+                raise SourceFailedError("hub.rate_limited", host=host)
+            raise SourceFailedError(
+                "hub.rate_limited_for", wait_s=wait_s, host=host, time=format_duration(wait_s)
+            )
+        case _ if status >= 500 or status in (408, 425):
+            raise SourceFailedError(
+                "hub.server_error", wait_s=retry_after_s(headers), host=host, status=status
+            )
+        case _:
+            raise SourceRefusedError("hub.odd_status", host=host, status=status)
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Return how long the source asks to be left alone; None where neither Retry-After nor RateLimit says."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    if value:
+        try:
+            until = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=UTC)
+        return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+    match = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    return float(match[1]) if match else None

@@ -1,0 +1,224 @@
+"""The pull of a model, split or not: copies that are here already are linked, the rest is downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from qwen3_chat.errors import HubError
+from qwen3_chat.models.hub.blocking_calls import run_to_end
+from qwen3_chat.models.hub.downloader import Downloader, DownloadObserver
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.part_file import RESERVE_BYTES, part_path
+from qwen3_chat.models.hub.pull_progress import (
+    CopyUsed,
+    DownloadDelayed,
+    DownloadProgressed,
+    FileChecked,
+    ModelPulled,
+    PullEvent,
+    SourceAsked,
+    Throughput,
+)
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
+from qwen3_chat.models.hub.sources import Hub, new_http_client
+from qwen3_chat.models.hub.target_resolution import PullTarget
+
+_CHECK_STEP_BYTES = 4 << 20
+
+
+class FileCheck:
+    """Compares size and checksum, a few milliseconds at a time; a file that can't be read isn't the one."""
+
+    def __init__(self, path: Path, file: HubFile) -> None:
+        self._path = path
+        self._file = file
+        self._stream: BinaryIO | None = None
+        self._sum = hashlib.sha256()
+        self.done_bytes = 0
+        self.matches = False
+
+    def step(self) -> bool:
+        """Check some more; tell whether there is more to check."""
+        try:
+            if self._stream is None:
+                if self._path.stat().st_size != self._file.size_bytes:
+                    return False
+                self._stream = self._path.open("rb")
+            data = self._stream.read(_CHECK_STEP_BYTES)
+        except OSError:
+            return False
+        self._sum.update(data)
+        self.done_bytes += len(data)
+        if not data:
+            self.matches = self._sum.hexdigest() == self._file.sha256
+        return bool(data)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+def link_copy(copy: Path, target: Path) -> bool:
+    """Give a copy a second name; tell whether the file system can do that."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.symlink_to(copy.absolute())
+        except OSError:  # Windows lets only some users make them
+            target.hardlink_to(copy)
+    except OSError:
+        return False
+    return True
+
+
+def clear_target(target: Path) -> None:
+    """Remove what has a name without being the file: a damaged one, a link that leads nowhere.
+
+    Raises:
+        HubError: it can't be removed.
+    """
+    try:
+        target.unlink(missing_ok=True)
+    except OSError as error:
+        raise HubError("hub.unwritable", path=target, reason=error.strerror or error) from error
+
+
+REPORT_INTERVAL_S = 0.1
+"""Progress is told this often at most."""
+
+PullEventSink = Callable[[PullEvent], None]
+FindCopies = Callable[[HubFile], Iterable[Path]]
+
+
+def no_copies(file: HubFile) -> Iterable[Path]:
+    """Find nothing."""
+    return ()
+
+
+async def pull_target(
+    resolved_target: PullTarget,
+    hubs: Sequence[Hub],
+    folder: Path,
+    on_event: PullEventSink,
+    find_copies: FindCopies = no_copies,
+    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    reserve_bytes: int = RESERVE_BYTES,
+) -> ModelPulled:
+    """Bring a model into the models folder; `find_copies` names files that may be the ones wanted.
+
+    Cancelling keeps what arrived; the same call goes on with it.
+
+    Raises:
+        HubError: a file could not be fetched or stored.
+    """
+    targets = [folder / file.repository / file.path for file in resolved_target.files]
+    progress = _Progress(resolved_target, targets, on_event)
+    async with new_http_client(retry_policy) as client:
+        download = Downloader(client, hubs, progress, retry_policy, reserve_bytes)
+        for file, target in zip(resolved_target.files, targets, strict=True):
+            if not (
+                await _is_in_place(file, target, progress)
+                or await _use_copy(file, target, find_copies, progress)
+            ):
+                await download.fetch(file, target)
+            progress.finished(file)
+    pulled = ModelPulled(
+        resolved_target.model, resolved_target.quant, str(targets[0]), resolved_target.size_bytes
+    )
+    on_event(pulled)
+    return pulled
+
+
+async def _is_in_place(file: HubFile, target: Path, progress: _Progress) -> bool:
+    """Check a file that has the name already; one that is not whole makes way."""
+    if await _is_the_file(file, target, progress):
+        return True
+    clear_target(target)
+    return False
+
+
+async def _use_copy(file: HubFile, target: Path, find_copies: FindCopies, progress: _Progress) -> bool:
+    """Use a copy that another program keeps where it is, by a link to it."""
+    for copy in find_copies(file):
+        if await _is_the_file(file, copy, progress) and link_copy(copy, target):
+            progress.on_event(CopyUsed(file.name, str(copy)))
+            return True
+    return False
+
+
+async def _is_the_file(file: HubFile, path: Path, progress: _Progress) -> bool:
+    check = FileCheck(path, file)
+    try:
+        while await run_to_end(check.step):
+            progress.on_checked(file, check.done_bytes)
+    finally:
+        check.close()
+    return check.matches
+
+
+class _Progress(DownloadObserver):
+    """Adds the parts up, smooths the speed, and reports ten times a second at most."""
+
+    def __init__(self, resolved_target: PullTarget, targets: Sequence[Path], on_event: PullEventSink) -> None:
+        self.on_event = on_event
+        self._total_bytes = resolved_target.size_bytes
+        self._done_bytes = {
+            file.path: _size_of(part_path(target, file))
+            for file, target in zip(resolved_target.files, targets, strict=True)
+        }
+        self._throughput = Throughput()
+        self._reported_s = -REPORT_INTERVAL_S
+
+    def on_checked(self, file: HubFile, done_bytes: int) -> None:
+        """Report what is checked."""
+        if self._is_due():
+            self.on_event(FileChecked(file.name, done_bytes, file.size_bytes))
+
+    def on_source_asked(self, file: HubFile, host: str) -> None:
+        """Report which source is asked."""
+        self.on_event(SourceAsked(file.name, host))
+        self._reported_s = -REPORT_INTERVAL_S  # what arrives first is told at once
+
+    def on_received(self, file: HubFile, host: str, done_bytes: int) -> None:
+        """Add up what arrived."""
+        arrived_bytes = done_bytes - self._done_bytes[file.path]
+        self._done_bytes[file.path] = done_bytes
+        self._throughput.feed(max(0, arrived_bytes), time.monotonic())
+        if self._is_due() or done_bytes == file.size_bytes:
+            self._report_progress(file, host)
+
+    def on_delayed(self, file: HubFile, reason: str, wait_s: float) -> None:
+        """Report what is in the way."""
+        self.on_event(DownloadDelayed(file.name, reason, wait_s))
+
+    def finished(self, file: HubFile) -> None:
+        """Count a file as whole."""
+        self._done_bytes[file.path] = file.size_bytes
+
+    def _report_progress(self, file: HubFile, host: str) -> None:
+        done_bytes = sum(self._done_bytes.values())
+        left_s = self._throughput.remaining_s(self._total_bytes - done_bytes)
+        self.on_event(
+            DownloadProgressed(
+                file.name, host, done_bytes, self._total_bytes, self._throughput.bytes_per_s, left_s
+            )
+        )
+
+    def _is_due(self) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._reported_s < REPORT_INTERVAL_S:
+            return False
+        self._reported_s = now_s
+        return True
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

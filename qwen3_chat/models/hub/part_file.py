@@ -1,0 +1,131 @@
+"""The part of a file that has arrived; it outlives runs, and any source continues it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from qwen3_chat.errors import HubError
+from qwen3_chat.models.hub.download_errors import DamagedError
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.texts.formatting import format_size
+
+RESERVE_BYTES = 256 << 20
+"""What is left free on the disk, for everything else that runs."""
+
+_STEP_BYTES = 4 << 20
+
+
+def part_path(target: Path, file: HubFile) -> Path:
+    """Name the part: what it is a part of is in its name, so another version can't be mixed in."""
+    return target.with_name(f"{target.name}.{file.sha256[:16]}.part")
+
+
+class PartFile:
+    """The part, open for appending; whoever opens it holds the lock beside it. Every method may block.
+
+    Methods that write raise HubError where the disk is full or can't be written.
+    """
+
+    def __init__(self, target: Path, file: HubFile) -> None:
+        self._target = target
+        self._file = file
+        self.path = part_path(target, file)
+        self.size_bytes = 0
+        """How many bytes are there and in the checksum."""
+        try:
+            self._stream = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
+        except OSError as error:
+            raise HubError("hub.unwritable", path=self.path, reason=error.strerror or error) from error
+        self._sum = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def hash_next_step(self) -> bool:
+        """Add a step of what an earlier run left to the checksum; tell whether there is more."""
+        step = self._stream.read(min(_STEP_BYTES, self._file.size_bytes - self.size_bytes))
+        self._sum.update(step)
+        self.size_bytes += len(step)
+        if step and self.size_bytes < self._file.size_bytes:
+            return True
+        self._cut(self.size_bytes)
+        return False
+
+    def append(self, data: bytes) -> None:
+        """Write what arrived; what does not fit on the disk is not counted."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                written = self._stream.write(rest) or 0
+            except OSError as error:
+                self._cut(self.size_bytes)
+                raise self._write_error(error) from error
+            self._sum.update(rest[:written])
+            self.size_bytes += written
+            rest = rest[written:]
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self._cut(0)
+        self._sum = hashlib.sha256()
+        self.size_bytes = 0
+
+    def check_space(self, reserve_bytes: int = 0) -> None:
+        """See that the rest fits on the disk.
+
+        Raises:
+            HubError: it doesn't.
+        """
+        free_bytes = shutil.disk_usage(self.path.parent).free
+        missing_bytes = self._file.size_bytes - self.size_bytes
+        if free_bytes < missing_bytes + reserve_bytes:
+            raise HubError(
+                "hub.disk_too_small",
+                need=format_size(missing_bytes + reserve_bytes),
+                free=format_size(free_bytes),
+                folder=self.path.parent,
+            )
+
+    def finish(self) -> None:
+        """Give the whole file its name.
+
+        Raises:
+            DamagedError: the bytes aren't those of the file; they are thrown away.
+        """
+        if self._sum.hexdigest() != self._file.sha256:
+            self.discard()
+            raise DamagedError("hub.damaged", name=self._file.name)
+        try:
+            os.fsync(self._stream.fileno())
+            self._stream.close()  # Windows renames no open file
+            self.path.replace(self._target)
+        except OSError as error:
+            raise self._write_error(error) from error
+
+    def _cut(self, length: int) -> None:
+        self._stream.seek(length)
+        self._stream.truncate()
+
+    def _write_error(self, error: OSError) -> HubError:
+        if is_disk_full(error):
+            free_bytes = shutil.disk_usage(self.path.parent).free
+            return HubError(
+                "hub.disk_full", folder=self.path.parent, free=format_size(free_bytes), part=self.path.name
+            )
+        return HubError("hub.unwritable", path=self.path, reason=error.strerror or error)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Tell whether a write failed for lack of space: of the disk, of a quota, of a file's allowed size."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or getattr(error, "winerror", 0) == 112

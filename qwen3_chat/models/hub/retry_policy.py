@@ -1,0 +1,26 @@
+"""The retry policy of requests and downloads: timeouts, waits, attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Limits of waiting; `max_attempts` counts rounds over all sources in which no byte arrived."""
+
+    connect_timeout_s: float = 10
+    stall_timeout_s: float = 30
+    listing_timeout_s: float = 20
+    next_source_after_s: float = 3
+    max_attempts: int = 6
+    first_wait_s: float = 0.5
+    max_wait_s: float = 60
+    lock_poll_interval_s: float = 0.5
+
+    def wait_s(self, attempt: int) -> float:
+        """Return the pause after a fruitless round, twice as long each time."""
+        return min(self.first_wait_s * 2.0**attempt, self.max_wait_s)
+
+
+DEFAULT_RETRY_POLICY = RetryPolicy()

@@ -1,0 +1,255 @@
+"""The sources of files: Hugging Face or a mirror of it, ModelScope."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from qwen3_chat import __version__
+from qwen3_chat.models.hub.blocking_calls import run_detached
+from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
+from qwen3_chat.models.hub.http_responses import check_status, retry_after_s
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.retry_policy import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx2
+
+HUGGING_FACE_ENDPOINT = "https://huggingface.co"
+MODELSCOPE_ENDPOINT = "https://modelscope.cn"
+
+
+class Source(StrEnum):
+    """A kind of source; the value is what `--source` takes."""
+
+    HF = "hf"
+    MODELSCOPE = "modelscope"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file in a listing; not every listing knows every checksum."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+
+
+class Hub(Protocol):
+    """A place that lists repositories and delivers their files over plain HTTP."""
+
+    @property
+    def source(self) -> Source:
+        """What kind it is."""
+
+    @property
+    def host(self) -> str:
+        """Its name for people."""
+
+    def file_url(self, file: HubFile) -> str:
+        """Return the URL of a file."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what each request carries."""
+
+    async def list_files(
+        self, repository: str, revision: str | None, retry_policy: RetryPolicy
+    ) -> tuple[RemoteFile, ...]:
+        """List a repository.
+
+        Raises:
+            SourceFailedError: asking again may help.
+            SourceRefusedError: it won't.
+        """
+
+
+def new_http_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
+    """Make the HTTP client; it follows redirects and keeps tokens from the hosts they lead to.
+
+    httpx2 is what huggingface_hub brings along: async, so that a download is cancelled within milliseconds
+    even while its server is silent, and it knows proxies and the system's certificates.
+    """
+    import httpx2  # here: a third of a second that only downloads need
+
+    return httpx2.AsyncClient(**http_client_options(retry_policy))
+
+
+def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
+    """Return what every client is made with."""
+    import httpx2
+
+    return {
+        "follow_redirects": True,
+        "timeout": httpx2.Timeout(retry_policy.stall_timeout_s, connect=retry_policy.connect_timeout_s),
+        "headers": {"User-Agent": f"qwen3-chat/{__version__}"},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace:
+    """Hugging Face, or a mirror that speaks its protocol; listings go through huggingface_hub."""
+
+    endpoint: str = HUGGING_FACE_ENDPOINT
+    token: Callable[[], str | None] = field(default=lambda: None)
+    source: Source = Source.HF
+
+    @property
+    def host(self) -> str:
+        """Its name for people."""
+        return _host(self.endpoint)
+
+    def file_url(self, file: HubFile) -> str:
+        """Return the URL of a file."""
+        revision = quote(file.revision or "main", safe="")
+        return f"{self.endpoint}/{file.repository}/resolve/{revision}/{quote(file.path)}"
+
+    def headers(self) -> Mapping[str, str]:
+        """Send the user's token."""
+        token = self.token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def list_files(
+        self, repository: str, revision: str | None, retry_policy: RetryPolicy
+    ) -> tuple[RemoteFile, ...]:
+        """List a repository."""
+        try:
+            return await asyncio.wait_for(
+                run_detached(lambda: self._listing(repository, revision, retry_policy)),
+                retry_policy.listing_timeout_s,
+            )
+        except TimeoutError as error:
+            raise SourceFailedError("hub.silent", host=self.host) from error
+
+    def _listing(
+        self, repository: str, revision: str | None, retry_policy: RetryPolicy
+    ) -> tuple[RemoteFile, ...]:
+        import httpx2
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
+
+        api = HfApi(endpoint=self.endpoint, token=self.token() or False)
+        try:
+            # not the listing of its tree, which tries for half a minute to reach a host that is not there
+            found = api.model_info(
+                repository, revision=revision, files_metadata=True, timeout=retry_policy.listing_timeout_s
+            )
+            return tuple(
+                RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
+                for file in found.siblings or ()
+            )
+        except OfflineModeIsEnabled as error:
+            raise SourceRefusedError("hub.offline", host=self.host) from error
+        except HfHubHTTPError as error:
+            if isinstance(error, GatedRepoError):
+                raise SourceRefusedError("hub.gated", host=self.host, repository=repository) from error
+            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            check_status(error.response.status_code, headers, self.host, repository, repository)
+            raise SourceFailedError("hub.unreadable_list", host=self.host) from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise network_error(self.host, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SourceFailedError("hub.unreadable_list", host=self.host) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScope:
+    """ModelScope: the same repositories under the same names, without commits to pin."""
+
+    endpoint: str = MODELSCOPE_ENDPOINT
+    source: Source = Source.MODELSCOPE
+
+    @property
+    def host(self) -> str:
+        """Its name for people."""
+        return _host(self.endpoint)
+
+    def file_url(self, file: HubFile) -> str:
+        """Return the URL of a file."""
+        query = f"Revision=master&FilePath={quote(file.path, safe='')}"
+        return f"{self.endpoint}/api/v1/models/{file.repository}/repo?{query}"
+
+    def headers(self) -> Mapping[str, str]:
+        """Send nothing special."""
+        return {}
+
+    async def list_files(
+        self, repository: str, revision: str | None, retry_policy: RetryPolicy
+    ) -> tuple[RemoteFile, ...]:
+        """List a repository; whatever the revision, it is the newest."""
+        import httpx2
+
+        # `Recursive` must be capitalised; in lower case it has been seen to be ignored
+        address = f"{self.endpoint}/api/v1/models/{repository}/repo/files?Revision=master&Recursive=True"
+        try:
+            async with (
+                new_http_client(retry_policy) as client,
+                asyncio.timeout(retry_policy.listing_timeout_s),
+            ):
+                response = await client.get(address)
+        except TimeoutError as error:
+            raise SourceFailedError("hub.silent", host=self.host) from error
+        except httpx2.HTTPError as error:
+            raise network_error(self.host, error) from error
+        if response.status_code == 404:
+            raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
+        check_status(response.status_code, response.headers, self.host, repository, repository)
+        try:
+            answer: Any = response.json()
+            if answer["Code"] != 200:  # an error that came with status 200
+                raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
+            return tuple(
+                RemoteFile(entry["Path"], int(entry["Size"]), entry.get("Sha256") or None)
+                for entry in answer["Data"]["Files"]
+                if entry["Type"] == "blob"
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            wait_s = retry_after_s(response.headers)
+            raise SourceFailedError("hub.unreadable_list", wait_s=wait_s, host=self.host) from error
+
+
+def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return where Hugging Face and ModelScope are; HF_ENDPOINT and MODELSCOPE_ENDPOINT move them."""
+    return (
+        _endpoint(environ.get("HF_ENDPOINT"), HUGGING_FACE_ENDPOINT),
+        _endpoint(environ.get("MODELSCOPE_ENDPOINT"), MODELSCOPE_ENDPOINT),
+    )
+
+
+def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
+    """Return the sources to try in turn."""
+    hugging_face, modelscope = endpoints_from(environ)
+    hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
+    return tuple(hub for hub in hubs if source in (None, hub.source))
+
+
+def network_error(host: str, error: Exception) -> SourceFailedError:
+    """Say in one sentence what a network did."""
+    import httpx2
+
+    match error:
+        case httpx2.ConnectTimeout() | httpx2.ConnectError() | ConnectionError():
+            return SourceFailedError("hub.unreachable", host=host)
+        case httpx2.TimeoutException():
+            return SourceFailedError("hub.silent", host=host)
+        case _:
+            return SourceFailedError("hub.cut", host=host)
+
+
+def _token() -> str | None:
+    from huggingface_hub import get_token  # HF_TOKEN, or what `hf auth login` stored
+
+    return get_token()
+
+
+def _endpoint(value: str | None, default: str) -> str:
+    if not value:
+        return default
+    return (value if "://" in value else f"https://{value}").rstrip("/")
+
+
+def _host(endpoint: str) -> str:
+    return urlsplit(endpoint).netloc or endpoint

@@ -1,0 +1,171 @@
+"""The resolution of a model's reference to the files that it means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from qwen3_chat.errors import HubError, UsageError
+from qwen3_chat.models.catalog import FAMILY, ModelFile, find_family_model
+from qwen3_chat.models.gguf_file_name import parse_gguf_file_name, split_part_names
+from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
+from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
+from qwen3_chat.models.hub.retry_policy import RetryPolicy
+from qwen3_chat.models.hub.sources import Hub, RemoteFile
+from qwen3_chat.texts.formatting import join_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class PullTarget:
+    """A model to fetch: one file, or the parts of a split one in order."""
+
+    model: str
+    quant: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """All parts together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+async def resolve_target(reference: str, hubs: Sequence[Hub], retry_policy: RetryPolicy) -> PullTarget:
+    """Find the files of `NAME[:QUANT]` or `REPOSITORY:FILE-OR-QUANT`.
+
+    What the catalogue knows the checksum of needs no network; anything else is looked up at the sources.
+
+    Raises:
+        UsageError: there is no such model, repository, file or quant.
+        HubError: no source could be asked.
+    """
+    name, _, rest = reference.partition(":")
+    if "/" in name:
+        return await _from_listing(checked_repository(name), rest, None, hubs, retry_policy)
+    model = find_family_model(name)
+    if model is None:
+        raise UsageError("hub.unknown_model", name=name, known=", ".join(model.name for model in FAMILY))
+    quant = rest or model.default_quant
+    known = model.preferred_file(quant)
+    if known is not None and known.sha256 is not None:
+        return PullTarget(model.name, known.quant, (_hub_file(known, known.sha256),))
+    if known is not None:
+        return await _from_listing(known.repo, quant, known.revision, hubs, retry_policy)
+    problems: list[UsageError | SourceRefusedError] = []
+    for repository in model.repositories:
+        try:
+            return await _from_listing(repository, quant, None, hubs, retry_policy)
+        except (UsageError, SourceRefusedError) as error:
+            problems.append(error)
+    # that a quant is missing says more than that one of the repositories is
+    raise min(problems, key=lambda problem: not isinstance(problem, UsageError))
+
+
+async def resolve_repository(
+    repository: str, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> tuple[PullTarget, ...]:
+    """Find every model of a repository, one for each quant.
+
+    Raises:
+        UsageError: the name is none of a repository, or a part is missing.
+        HubError: no source could be asked.
+    """
+    listing = await _listing(checked_repository(repository), None, hubs, retry_policy)
+    files = _gguf_files(listing)
+    return tuple(
+        _target_from_listing(repository, _with_parts(file, files), None)
+        for file in _by_quant(files).values()
+        if file.sha256
+    )
+
+
+async def _from_listing(
+    repository: str, selector: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> PullTarget:
+    files = _select_files(await _listing(repository, revision, hubs, retry_policy), selector, repository)
+    return _target_from_listing(repository, files, revision)
+
+
+def _target_from_listing(repository: str, files: tuple[RemoteFile, ...], revision: str | None) -> PullTarget:
+    first = parse_gguf_file_name(PurePosixPath(files[0].path).name)
+    title = repository.partition("/")[2].removesuffix("-GGUF")
+    return PullTarget(
+        first.model if first else title,
+        first.quant if first else "",
+        tuple(HubFile(repository, file.path, file.size_bytes, file.sha256 or "", revision) for file in files),
+    )
+
+
+async def _listing(
+    repository: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> tuple[RemoteFile, ...]:
+    """List a repository; a source that is silent for a while does not keep the next one from being asked."""
+    failures: list[HubError] = []
+    waiting = list(hubs)
+    asked: set[asyncio.Task[tuple[RemoteFile, ...]]] = set()
+    try:
+        while waiting or asked:
+            if waiting:
+                asked.add(asyncio.create_task(waiting.pop(0).list_files(repository, revision, retry_policy)))
+            limit_s = retry_policy.next_source_after_s if waiting else None
+            done, asked = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    return task.result()
+                except (SourceFailedError, SourceRefusedError) as error:
+                    failures.append(error)
+    finally:
+        for task in asked:
+            task.cancel()
+    if len(failures) == 1:
+        raise failures[0]
+    reasons = join_sentences(failures)
+    if all(isinstance(failure, SourceRefusedError) for failure in failures):
+        raise SourceRefusedError("hub.no_source", name=repository, reasons=reasons)
+    raise HubError("hub.no_source", name=repository, reasons=reasons)
+
+
+def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str) -> tuple[RemoteFile, ...]:
+    """Pick a file by its path, name or quant, with every part of a split one.
+
+    Raises:
+        UsageError: there is no such file, or a part is missing.
+    """
+    files = _gguf_files(listing)
+    for path in sorted(files):
+        if selector.lower() in (path.lower(), PurePosixPath(path).name.lower()):
+            return _with_parts(files[path], files)
+    quants = _by_quant(files)
+    if selector.upper() in quants:
+        return _with_parts(quants[selector.upper()], files)
+    known = ", ".join(quants) or "–"
+    if not selector:
+        raise UsageError("hub.which_file", repository=repository, known=known)
+    raise UsageError("hub.no_such_quant", wanted=selector, repository=repository, known=known)
+
+
+def _gguf_files(listing: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
+    return {file.path: file for file in listing if file.path.lower().endswith(".gguf")}
+
+
+def _by_quant(files: dict[str, RemoteFile]) -> dict[str, RemoteFile]:
+    """Return the file of each quant, the first part of a split one."""
+    quants: dict[str, RemoteFile] = {}
+    for path in sorted(files):
+        name = parse_gguf_file_name(PurePosixPath(path).name)
+        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
+            quants.setdefault(name.quant, files[path])
+    return quants
+
+
+def _with_parts(file: RemoteFile, files: dict[str, RemoteFile]) -> tuple[RemoteFile, ...]:
+    path = PurePosixPath(file.path)
+    paths = [str(path.with_name(name)) for name in split_part_names(path.name)]
+    if missing := [path for path in paths if path not in files]:
+        raise UsageError("hub.part_missing", name=missing[0])
+    return tuple(files[path] for path in paths)
+
+
+def _hub_file(file: ModelFile, sha256: str) -> HubFile:
+    return HubFile(file.repo, file.filename, file.size_bytes, sha256, file.revision)

@@ -1,0 +1,39 @@
+"""The model files on this disk: the app's own, and those of other programs."""
+
+from __future__ import annotations
+
+from qwen3_chat.models.library.external_models import (
+    ModelDirs,
+    find_local_copies,
+    find_model_dirs,
+    list_external_models,
+)
+from qwen3_chat.models.library.installed_models import (
+    DEMO_FILE,
+    InstalledModel,
+    Origin,
+    PartialDownload,
+    find_model_file,
+    list_installed_models,
+    list_partial_downloads,
+    matches_reference,
+)
+from qwen3_chat.models.library.model_removal import Removal, apply_removal, plan_removal
+
+__all__ = [
+    "DEMO_FILE",
+    "InstalledModel",
+    "ModelDirs",
+    "Origin",
+    "PartialDownload",
+    "Removal",
+    "apply_removal",
+    "find_local_copies",
+    "find_model_dirs",
+    "find_model_file",
+    "list_external_models",
+    "list_installed_models",
+    "list_partial_downloads",
+    "matches_reference",
+    "plan_removal",
+]

@@ -1,0 +1,77 @@
+"""The removal of a model from the app's folder; files of other programs stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.models.library.installed_models import (
+    InstalledModel,
+    Origin,
+    list_installed_models,
+    list_partial_downloads,
+    matches_reference,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What would be removed: files with the bytes that get free, and files elsewhere that stay."""
+
+    paths: tuple[Path, ...]
+    freed_bytes: int
+    external_paths: tuple[Path, ...] = ()
+
+
+def plan_removal(folder: Path, reference: str, external: Iterable[InstalledModel] = ()) -> Removal:
+    """Find what belongs to `NAME` or `NAME:QUANT`, parts of a download that was broken off included.
+
+    Raises:
+        UsageError: it is installed in several quants, so one must be named.
+        ModelError: it is not in the app's folder.
+    """
+    models = [model for model in list_installed_models(folder) if matches_reference(model, reference)]
+    unfinished = [model for model in _partial_as_models(folder) if matches_reference(model, reference)]
+    quants = sorted({model.quant for model in (*models, *unfinished)})
+    if len(quants) > 1:
+        names = ", ".join(f"{models[0].name if models else unfinished[0].name}:{quant}" for quant in quants)
+        raise UsageError("rm.which", wanted=reference, names=names)
+    paths = [path for model in (*models, *unfinished) for path in model.parts if _is_there(path)]
+    if not paths:
+        for model in external:
+            if matches_reference(model, reference):
+                raise ModelError("rm.elsewhere", name=reference, origin=model.origin, path=model.path)
+        raise ModelError("rm.not_installed", name=reference)
+    links = [path for path in paths if path.is_symlink()]
+    freed = sum(path.stat().st_size for path in paths if not path.is_symlink())
+    return Removal(tuple(paths), freed, tuple(link.resolve() for link in links))
+
+
+def apply_removal(removal: Removal, folder: Path) -> None:
+    """Remove the files, then the folders that they leave empty.
+
+    Raises:
+        ModelError: a file can't be removed.
+    """
+    for path in removal.paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ModelError("rm.failed", path=path, reason=error.strerror or error) from error
+        for parent in path.parents:
+            if parent == folder or folder not in parent.parents:
+                break
+            with suppress(OSError):  # not empty
+                parent.rmdir()
+
+
+def _partial_as_models(folder: Path) -> Iterable[InstalledModel]:
+    for part in list_partial_downloads(folder):
+        yield InstalledModel(part.name, part.quant, part.path, 0, 0, Origin.APP)
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()

@@ -1,0 +1,1 @@
+"""A chat as plain lines, for screen readers and simple terminals."""

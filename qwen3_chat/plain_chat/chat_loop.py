@@ -1,0 +1,165 @@
+"""The loop of the plain chat: a line is read, a message sent or a slash command run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from qwen3_chat.context_plan import ContextPolicy
+from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.session import ChatSession, SessionEvent
+from qwen3_chat.session.thinking_mode import is_only_mode_tag, typed_mode
+from qwen3_chat.store import ChatStore
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+
+class SlashCommand(StrEnum):
+    """A command by its name."""
+
+    HELP = "help"
+    NEW = "new"
+    CHATS = "chats"
+    OPEN = "open"
+    AGAIN = "again"
+    CONTINUE = "continue"
+    EXPORT = "export"
+    QUIT = "quit"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedCommand:
+    """A command with what follows it; None where there is none of that name."""
+
+    command: SlashCommand | None
+    argument: str
+
+
+def parse_slash_command(line: str) -> TypedCommand | None:
+    """Read a line as a command; None where it is a message: a path or `//` at its beginning is text."""
+    word, _, argument = line.strip().partition(" ")
+    if not word.startswith("/") or not word[1:].isalpha():
+        return None
+    name = word[1:].lower()
+    return TypedCommand(SlashCommand(name) if name in set(SlashCommand) else None, argument.strip())
+
+
+MAX_LISTED_CHATS = 20
+
+ReadLine = Callable[[str], str | None]
+"""Shows a prompt and returns the line typed, None at the end of the input."""
+
+
+class PlainChat:
+    """One session in lines; everything it needs is given to it."""
+
+    def __init__(
+        self,
+        session: ChatSession,
+        store: ChatStore,
+        renderer: LineRenderer,
+        read_line: ReadLine,
+        stop_on_interrupt: Callable[[Callable[[], Awaitable[None]]], AbstractContextManager[None]],
+        export: Callable[[], Path | None],
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._renderer = renderer
+        self._read_line = read_line
+        self._stop_on_interrupt = stop_on_interrupt
+        self._export = export
+
+    async def run(self) -> None:
+        """Talk until the input ends or the user leaves."""
+        self._renderer.write_line(t("linear.welcome"))
+        await self._turn(self._session.prepare())
+        if model := self._session.engine.model:
+            self._renderer.write_line(terminal_safe(" ".join(filter(None, (model.name, model.quant)))))
+        self._renderer.write_history(self._session.messages)
+        while (text := self._read_message()) is not None:
+            try:
+                if not await self._handle_input(text):
+                    return
+            except Qwen3ChatError as error:
+                self._renderer.write_line(terminal_safe(str(error)))
+
+    def _read_message(self) -> str | None:
+        """Read a message; a line that ends with a backslash goes on in the next."""
+        lines: list[str] = []
+        while (line := self._read_line(t("linear.more") if lines else self._prompt_text)) is not None:
+            if not line.endswith("\\"):
+                return "\n".join([*lines, line])
+            lines.append(line[:-1])
+        return "\n".join(lines) or None
+
+    @property
+    def _prompt_text(self) -> str:
+        return t(f"linear.prompt.{self._session.mode.value}")
+
+    async def _handle_input(self, text: str) -> bool:
+        """Do what was typed; return whether to go on."""
+        order = parse_slash_command(text)
+        if not text.strip():
+            return True
+        if is_only_mode_tag(text) and (mode := typed_mode(text)):
+            await self._session.set_mode_override(mode)
+        elif order is None or typed_mode(text):
+            await self._turn(self._session.send(text))
+        elif order.command is SlashCommand.QUIT:
+            return False
+        else:
+            await self._run_command(order)
+        return True
+
+    async def _run_command(self, typed: TypedCommand) -> None:
+        session, say = self._session, self._renderer.write_line
+        match typed.command:
+            case SlashCommand.NEW:
+                session.start_new()
+                say(t("linear.new"))
+            case SlashCommand.CHATS:
+                await self._list_chats(typed.argument)
+            case SlashCommand.OPEN if typed.argument.isdecimal():
+                await session.resume(int(typed.argument))
+                self._renderer.write_history(session.messages)
+            case SlashCommand.OPEN:
+                say(t("linear.open_what"))
+            case SlashCommand.AGAIN:
+                await self._turn(session.regenerate())
+            case SlashCommand.CONTINUE if session.can_continue:
+                await self._turn(session.continue_reply())
+            case SlashCommand.CONTINUE:
+                say(t("linear.nothing_to_continue"))
+            case SlashCommand.EXPORT:
+                path = self._export()
+                say(terminal_safe(t("cli.exported", path=path)) if path else t("linear.nothing_to_export"))
+            case SlashCommand.HELP:
+                say(t("linear.help"))
+            case _:
+                say(t("linear.no_command"))
+
+    async def _list_chats(self, words: str) -> None:
+        chats = await self._store.chats(search=words or None)
+        for chat in chats[:MAX_LISTED_CHATS]:
+            self._renderer.write_line(f"{chat.id}: {terminal_safe(chat.title) or t('ui.untitled')}")
+        if not chats:
+            self._renderer.write_line(t("cli.no_chats_found") if words else t("cli.no_chats"))
+
+    async def _turn(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        """Tell a turn; where the chat no longer fits, ask what is to be done and go on."""
+        self._renderer.start_turn()
+        with self._stop_on_interrupt(self._session.stop):
+            async with aclosing(events) as stream:
+                async for event in stream:
+                    self._renderer.render(event)
+        if (exceeded := self._renderer.exceeded) is not None and exceeded.policies:
+            choice = self._read_line(t("linear.policy", policies=", ".join(exceeded.policies)))
+            if choice and choice.strip() in exceeded.policies:
+                policy = ContextPolicy(choice.strip())
+                session = self._session
+                again = session.continue_reply if exceeded.continues else session.regenerate
+                await self._turn(again(policy))

@@ -1,0 +1,155 @@
+"""A turn as lines that can be read out: progress, thinking, answer; nothing is drawn over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from qwen3_chat.chat import Role, Timings, Usage
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineFailed,
+    LoadProgressed,
+    Notice,
+    PrefillProgressed,
+    ReasoningDelta,
+    ToolCallRequested,
+)
+from qwen3_chat.session import (
+    ContextExceeded,
+    MessagesDropped,
+    ReplyStarted,
+    ReplyStored,
+    SessionEvent,
+    Summarising,
+)
+from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.texts import formatting, t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+_END = re.compile(r"\n|[.!?…][\"')\]”’]*\s|[。！？][”’」』）]*")
+
+
+class PhraseBuffer:
+    """Holds back what is no complete phrase yet; the phrases joined are the text."""
+
+    def __init__(self) -> None:
+        self._pending = ""
+
+    def feed(self, text: str) -> str:
+        """Take a piece; return what is complete now."""
+        self._pending += text
+        end = max((found.end() for found in _END.finditer(self._pending)), default=0)
+        complete, self._pending = self._pending[:end], self._pending[end:]
+        return complete
+
+    def flush(self) -> str:
+        """Return the rest."""
+        rest, self._pending = self._pending, ""
+        return rest
+
+
+PROGRESS_INTERVAL_S = 5.0
+
+
+class LineRenderer:
+    """Writes events through a function that adds no line breaks of its own."""
+
+    def __init__(
+        self, write: Callable[[str], None], clock: Callable[[], float], shows_thinking: bool
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._shows_thinking = shows_thinking
+        self._phrases = PhraseBuffer()
+        self._is_at_line_start = True
+        self._section = ""
+        self._progress_written_s = 0.0
+        self.exceeded: ContextExceeded | None = None
+        """What the user has to choose about before the turn can go on."""
+
+    def start_turn(self) -> None:
+        """Forget the turn before."""
+        self._section = ""
+        self._progress_written_s = self._clock()
+        self.exceeded = None
+
+    def render(self, event: SessionEvent) -> None:
+        """Tell what happened."""
+        match event:
+            case LoadProgressed(fraction=fraction):
+                self._progress("linear.loading", fraction, at_once=self._section != "loading")
+                self._section = "loading"
+            case PrefillProgressed(done=done, total=total):
+                self._progress("linear.reading", done / max(1, total))
+            case Summarising(messages=messages) if self._section != "summary":
+                self._section = "summary"
+                self.write_line(t("linear.summarising", count=messages))
+            case ReplyStarted():
+                self._section = ""
+            case ReasoningDelta(text=text):
+                self._start_section("thinking", t("linear.thinking"))
+                if self._shows_thinking:
+                    self._write_text(self._phrases.feed(terminal_safe(text)))
+            case AnswerDelta(text=text):
+                self._start_section("answer", t("linear.answer"))
+                self._write_text(self._phrases.feed(terminal_safe(text)))
+            case ToolCallRequested(call=call):
+                self.write_line(terminal_safe(f"{call.name}({call.arguments})"))
+            case Notice(key=key, values=values):
+                self.write_line(terminal_safe(t(key, **values)))
+            case MessagesDropped(ids=ids) if ids:
+                self.write_line(terminal_safe(event.text))
+            case ContextExceeded():
+                self.exceeded = event
+                self.write_line(event.text)
+            case EngineFailed(key=key, values=values):
+                self.write_line(terminal_safe(t(key, **values)))
+            case ReplyStored(message=message):
+                self._write_summary(message)
+            case _:
+                pass
+
+    def write_line(self, text: str) -> None:
+        """Write a line of the app's own."""
+        self._end_section()
+        self._write_text(text.rstrip("\n") + "\n")
+
+    def write_history(self, messages: tuple[StoredMessage, ...]) -> None:
+        """Read out a stored chat, without its thinking."""
+        for stored in messages:
+            message = stored.message
+            who = "linear.user_said" if message.role is Role.USER else "linear.model_said"
+            self.write_line(t(who, text=terminal_safe(message.sent_content)))
+
+    def _write_summary(self, stored: StoredMessage) -> None:
+        self._end_section()
+        usage, timings = stored.meta.usage or Usage(), stored.meta.timings or Timings()
+        parts = [formatting.stop_note(stored.stop_reason)]
+        if stored.message.reasoning:
+            parts.append(formatting.format_thinking(timings.reasoning_s, usage.reasoning_tokens))
+        if timings.tokens_per_s:
+            parts.append(formatting.format_speed(timings.tokens_per_s))
+        if said := formatting.SEPARATOR.join(filter(None, parts)):
+            self.write_line(f"({said})")
+
+    def _start_section(self, section: str, label: str) -> None:
+        if section != self._section:
+            self._end_section()
+            self._section = section
+            self._write_text(label + "\n")
+
+    def _end_section(self) -> None:
+        self._write_text(self._phrases.flush())
+        if not self._is_at_line_start:
+            self._write_text("\n")
+
+    def _progress(self, key: str, fraction: float, at_once: bool = False) -> None:
+        if at_once or self._clock() - self._progress_written_s >= PROGRESS_INTERVAL_S:
+            self._progress_written_s = self._clock()
+            self.write_line(t(key, percent=round(100 * fraction)))
+
+    def _write_text(self, text: str) -> None:
+        if text:
+            self._write(text)
+            self._is_at_line_start = text.endswith("\n")

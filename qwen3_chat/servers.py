@@ -1,0 +1,324 @@
+"""The servers that a user names: addresses, the profiles of the settings, references to secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from qwen3_chat.errors import ConfigError, UsageError
+
+API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
+_KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
+_VERSION = re.compile(r"/v\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address of a server: `root` is where its own paths begin, `api` where the OpenAI protocol does."""
+
+    root: str
+    api: str
+    host: str
+    is_loopback: bool
+    is_encrypted: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Read an address as people write it: `localhost:8000`, `http://host/v1`, a whole request URL.
+
+        Raises:
+            UsageError: it is none, or it holds a password.
+        """
+        parts = _split(text)
+        if parts.username is not None or parts.password is not None or parts.query:
+            raise UsageError("remote.secret_in_url", variable=API_KEY_VARIABLE)
+        path = parts.path.rstrip("/")
+        for tail in _KNOWN_PATHS:
+            path = path.removesuffix(tail)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        root = origin + _VERSION.sub("", path)
+        return cls(
+            root=root,
+            api=origin + path if _VERSION.search(path) else f"{root}/v1",
+            host=parts.netloc,
+            is_loopback=_is_loopback(parts.hostname or ""),
+            is_encrypted=parts.scheme == "https",
+        )
+
+    def is_under(self, domain: str) -> bool:
+        """Tell whether the server belongs to a domain."""
+        name = urlsplit(self.root).hostname or ""
+        return name == domain or name.endswith(f".{domain}")
+
+
+def _split(text: str) -> SplitResult:
+    text = text.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise UsageError("remote.bad_url", url=text) from error
+    is_usable = parts.scheme in ("http", "https") and parts.hostname and port_is_fine and not parts.fragment
+    if not is_usable or re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise UsageError("remote.bad_url", url=text)
+    return parts
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+_SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<place>.+)", re.DOTALL)
+
+
+class ServerKind(StrEnum):
+    """A program that serves models; the value is what `--server` takes."""
+
+    VLLM = "vllm"
+    SGLANG = "sglang"
+    LLAMA_SERVER = "llama-server"
+    LLAMA_CPP_PYTHON = "llama-cpp-python"
+    OLLAMA = "ollama"
+    LM_STUDIO = "lm-studio"
+    DASHSCOPE = "dashscope"
+    OPENAI = "openai"
+
+
+def parse_server_kind(name: str) -> ServerKind:
+    """Read the name of a kind of server.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return ServerKind(name.lower())
+    except ValueError as error:
+        raise UsageError("cli.unknown_choice", value=name, known=", ".join(ServerKind)) from error
+
+
+class SecretSource(StrEnum):
+    """Where a secret is kept: a variable, the system's keyring, a file that only its owner reads."""
+
+    ENV = "env"
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is, not the secret; written `env:NAME`, `keyring:NAME` or `file:PATH`."""
+
+    source: SecretSource
+    location: str
+
+    @classmethod
+    def parse(cls, text: str) -> SecretReference | None:
+        """Read such a reference; None where the text is something else, a secret itself perhaps."""
+        found = _SECRET_REFERENCE.fullmatch(text.strip())
+        return cls(SecretSource(found["source"]), found["place"].strip()) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
+    """A server with all that is needed to talk to it, secrets only by where they are.
+
+    `verifies_certificate` says whether its certificate is checked; `fallback` is the profile that the user allows to
+    answer in its place.
+    """
+
+    name: str
+    endpoint: Endpoint
+    model: str | None = None
+    kind: ServerKind | None = None
+    key: SecretReference | None = None
+    n_ctx: int | None = None
+    headers: Mapping[str, str | SecretReference] = field(default_factory=dict)
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    verifies_certificate: bool = True
+    proxy: str | SecretReference | None = None
+    fallback: str | None = None
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_RESERVED_HEADERS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "user-agent"})
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+
+
+class ConfigErrorFactory(Protocol):
+    """Makes the error for an entry, told by its path, with file and line."""
+
+    def __call__(self, key: str, path: tuple[str, ...], **values: object) -> ConfigError:
+        """Make it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfiles:
+    """The servers that can be used, and for each that can't, why."""
+
+    usable: Mapping[str, ServerProfile] = field(default_factory=dict)
+    problems: Mapping[str, ConfigError] = field(default_factory=dict)
+
+    def get(self, name: str) -> ServerProfile | None:
+        """Return the profile of a name; None where there is none.
+
+        Raises:
+            ConfigError: the settings describe it in a way that can't be used.
+        """
+        if name in self.problems:
+            raise self.problems[name]
+        return self.usable.get(name)
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True, rename={"n_ctx": "context"}):
+    url: str
+    model: str | None = None
+    kind: ServerKind | None = None
+    key: str | None = None
+    n_ctx: Annotated[int, msgspec.Meta(ge=256)] | None = None
+    headers: dict[str, str] = {}
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    verify: bool = True
+    proxy: str | None = None
+    fallback: str | None = None
+
+
+PROFILE_ENTRIES = tuple(one.encode_name for one in msgspec.structs.fields(_Table))
+
+
+def read_profiles(tables: Mapping[str, Mapping[str, Any]], make_error: ConfigErrorFactory) -> ServerProfiles:
+    """Read all tables; one that can't be used does not stand in the way of the others."""
+    usable: dict[str, ServerProfile] = {}
+    problems: dict[str, ConfigError] = {}
+    for name, table in tables.items():
+        try:
+            usable[name] = _ProfileParser(name, make_error).profile(table)
+        except ConfigError as error:
+            problems[name] = error
+    for name, profile in tuple(usable.items()):
+        path = ("servers", name, "fallback")
+        if profile.fallback is not None and profile.fallback not in tables:
+            problems[name] = make_error("servers.no_fallback", path, name=profile.fallback)
+        elif name in _fallback_chain(profile, usable):
+            problems[name] = make_error("servers.fallback_circle", path, name=name)
+    return ServerProfiles({n: profile for n, profile in usable.items() if n not in problems}, problems)
+
+
+def _fallback_chain(profile: ServerProfile, profiles: Mapping[str, ServerProfile]) -> list[str]:
+    """Follow the fallbacks, up to the first that comes again."""
+    names: list[str] = []
+    following: ServerProfile | None = profile
+    while following and following.fallback and following.fallback not in names:
+        names.append(following.fallback)
+        following = profiles.get(following.fallback)
+    return names
+
+
+class _ProfileParser:
+    """One table, entry by entry, so that each mistake has its line."""
+
+    def __init__(self, name: str, make_error: ConfigErrorFactory) -> None:
+        self._name = name
+        self._make_error = make_error
+
+    def profile(self, table: Mapping[str, Any]) -> ServerProfile:
+        """Make the profile.
+
+        Raises:
+            ConfigError: an entry is missing, unknown or wrong.
+        """
+        for entry in table:
+            if entry not in PROFILE_ENTRIES:
+                raise self._error("servers.unknown_entry", entry, known=", ".join(PROFILE_ENTRIES))
+        if "url" not in table:
+            raise self._error("servers.no_url")
+        for entry, value in table.items():
+            try:
+                msgspec.convert({"url": "", entry: value}, _Table)
+            except msgspec.ValidationError as error:
+                raise self._error("servers.wrong_entry", entry, reason=_reason(error)) from error
+        read = msgspec.convert(table, _Table)
+        if read.client_key and not read.client_certificate:
+            raise self._error("servers.key_without_certificate", "client_key")
+        return ServerProfile(
+            name=self._name,
+            endpoint=self._endpoint(read.url),
+            model=read.model,
+            kind=read.kind,
+            key=None if read.key is None else self._key(read.key),
+            n_ctx=read.n_ctx,
+            headers={name: self._header(name, value) for name, value in read.headers.items()},
+            ca_file=self._file("ca_file", read.ca_file),
+            client_certificate=self._file("client_certificate", read.client_certificate),
+            client_key=self._file("client_key", read.client_key),
+            verifies_certificate=read.verify,
+            proxy=None if read.proxy is None else self._proxy(read.proxy),
+            fallback=read.fallback,
+        )
+
+    def _endpoint(self, url: str) -> Endpoint:
+        try:
+            return Endpoint.parse(url)
+        except UsageError as error:
+            key = "servers.secret_in_url" if error.key == "remote.secret_in_url" else "servers.bad_url"
+            raise self._error(key, "url") from error
+
+    def _key(self, text: str) -> SecretReference:
+        """Read a reference; what is none may be the key itself and is not repeated."""
+        if secret := SecretReference.parse(text):
+            return secret
+        raise self._error("servers.secret_itself", "key")
+
+    def _header(self, name: str, value: str) -> str | SecretReference:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+            raise self._error("servers.bad_header", "headers", name)
+        if secret := SecretReference.parse(value):
+            return secret
+        if _SECRET_HEADER.search(name):
+            raise self._error("servers.secret_itself", "headers", name)
+        if not _HEADER_VALUE.fullmatch(value):
+            raise self._error("servers.bad_header", "headers", name)
+        return value
+
+    def _proxy(self, text: str) -> str | SecretReference:
+        if secret := SecretReference.parse(text):
+            return secret
+        if "@" in text:
+            raise self._error("servers.secret_itself", "proxy")
+        if not re.fullmatch(r"(?:https?|socks5h?)://[^\s/]+/?", text):
+            raise self._error("servers.bad_proxy", "proxy")
+        return text
+
+    def _file(self, entry: str, text: str | None) -> Path | None:
+        if text is None:
+            return None
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:
+            raise self._error("servers.bad_file", entry) from error
+
+    def _error(self, key: str, *entry: str, **values: object) -> ConfigError:
+        return self._make_error(key, ("servers", self._name, *entry), **values)
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    return str(error).partition(" - at ")[0]

@@ -1,0 +1,99 @@
+"""The thinking mode of a turn: typed tag, mode override, latest tag of the conversation, default, in this
+order; a model that can't switch decides alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.models.catalog import ThinkingSupport, thinking_support
+from qwen3_chat.request import LoadedModel
+
+DEFAULT_MODE = ThinkingMode.THINK
+
+# Chinese and its like are written without spaces, so a tag may touch their characters and punctuation.
+_EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff" + "·—‘’“”…"
+_TAG = re.compile(
+    rf"""
+    [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is passed over, whatever it holds
+    | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
+      /(?P<mode>no_think|think)
+      (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of one
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModeDecision:
+    """The mode of a turn, the tag that the app appends to say so, and where the toggle is now."""
+
+    mode: ThinkingMode
+    tag_to_append: ThinkingMode | None
+    mode_override: ThinkingMode | None
+
+
+def typed_mode(text: str) -> ThinkingMode | None:
+    """Return the mode that the last soft switch in a text asks for."""
+    modes = [match["mode"] for match in _TAG.finditer(text) if match["mode"]]
+    return ThinkingMode(modes[-1]) if modes else None
+
+
+def is_only_mode_tag(text: str) -> bool:
+    """Tell whether a text is nothing but a soft switch."""
+    return text.strip() in {mode.tag for mode in ThinkingMode}
+
+
+def mode_in_force(messages: Sequence[ChatMessage]) -> ThinkingMode | None:
+    """Return the mode that the latest tag asks for: in the user's messages, else in the system prompt."""
+    for role in (Role.USER, Role.SYSTEM):
+        for message in reversed([message for message in messages if message.role is role]):
+            mode = message.mode_tag or typed_mode(message.content)
+            if mode is not None:
+                return mode
+    return None
+
+
+def decide_mode(
+    text: str, mode_override: ThinkingMode | None, history: Sequence[ChatMessage]
+) -> ModeDecision:
+    """Decide on the mode of the turn that sends `text` after `history`; an untouched `mode_override` is None.
+
+    A typed tag decides, and moves the toggle. Else the toggle does; its tag is appended only where it changes
+    the instruction in force. Else the latest tag of the conversation, else Qwen3's default: thinking.
+    """
+    typed = typed_mode(text)
+    if typed is not None:
+        return ModeDecision(typed, None, typed)
+    in_force = mode_in_force(history) or DEFAULT_MODE
+    if mode_override is None:
+        return ModeDecision(in_force, None, None)
+    return ModeDecision(
+        mode_override, mode_override if mode_override is not in_force else None, mode_override
+    )
+
+
+def fixed_mode(model: LoadedModel | None) -> ThinkingMode | None:
+    """Return the only mode that a model has; None where it can be switched, or there is no model yet."""
+    if model is None:
+        return None
+    match thinking_support(model.name):
+        case ThinkingSupport.ALWAYS:
+            return ThinkingMode.THINK
+        case ThinkingSupport.NEVER:
+            return ThinkingMode.NO_THINK
+        case ThinkingSupport.SWITCHABLE:
+            return None
+
+
+def decide_model_mode(
+    model: LoadedModel | None, text: str, mode_override: ThinkingMode | None, history: Sequence[ChatMessage]
+) -> ModeDecision:
+    """Decide on the mode of a turn; with a fixed one no tag is appended, and the toggle stays for later."""
+    decision = decide_mode(text, mode_override, history)
+    if (fixed := fixed_mode(model)) is None:
+        return decision
+    return ModeDecision(fixed, None, decision.mode_override)

@@ -1,0 +1,98 @@
+"""The title that the model gives a chat: the request for it and the check of its answer."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from typing import Final
+
+from rich.cells import cell_len
+
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
+from qwen3_chat.models.catalog import sampling_for
+from qwen3_chat.request import ChatRequest
+from qwen3_chat.session.chat_session import ChatSession
+from qwen3_chat.session.sent_messages import sent_messages
+from qwen3_chat.session.thinking_mode import fixed_mode
+from qwen3_chat.store.records import StoredMessage, TitledBy
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+MAX_TITLE_TOKENS: Final = 40
+MAX_TITLE_CELLS: Final = 48
+_CHINESE: Final = re.compile("[\u4e00-\u9fff]")
+_QUESTIONS: Final = {  # in the language of the chat, not of the interface: the title comes in it
+    True: "请给对话起一个标题，只回答标题。",
+    False: "Summarise this conversation in a title. Reply with the title only.",
+}
+_STRIPPED_CHARACTERS: Final = " \t\"'`*_#“”‘’「」『』《》【】<>。.：:"
+_LABEL: Final = re.compile(r"^(title|标题)\s*[:：]\s*", re.IGNORECASE)
+_MARKUP: Final = re.compile(r"</?\w|```|\]\(|https?://|\|")
+
+
+def needs_title(session: ChatSession) -> bool:
+    """Tell whether a chat has a complete first exchange and a title of nobody's choice."""
+    if session.chat is None or session.chat.titled_by is not TitledBy.WORDS or len(session.messages) < 2:
+        return False
+    ended = session.messages[1].stop_reason is StopReason.END_OF_TURN
+    return ended and fixed_mode(session.engine.model) is not ThinkingMode.THINK
+
+
+async def generate_title(session: ChatSession) -> str | None:
+    """Have the model name the chat after its first exchange, without thinking; None where it can't.
+
+    The request begins as the turn before did, so that little of it has to be evaluated, and nothing of it is
+    stored.
+    """
+    try:
+        answer = await _request_title(session)
+    except EngineError:
+        return None  # busy, or gone: there will be another moment
+    return None if answer is None else parse_title(answer)
+
+
+def parse_title(answer: str) -> str | None:
+    """Return the one short line that an answer is, without quotes and marks; None where it is more."""
+    lines = [line for line in terminal_safe(answer).splitlines() if line.strip()]
+    if len(lines) != 1 or _MARKUP.search(lines[0]):
+        return None
+    title = " ".join(_LABEL.sub("", lines[0].strip(_STRIPPED_CHARACTERS)).strip(_STRIPPED_CHARACTERS).split())
+    return title if title and cell_len(title) <= MAX_TITLE_CELLS else None
+
+
+async def _request_title(session: ChatSession) -> str | None:
+    first = session.messages[:2]
+    request = ChatRequest(
+        messages=(*_opening(session), *sent_messages(first, session.engine.model), _question(first)),
+        mode=ThinkingMode.NO_THINK,
+        sampling=sampling_for(ThinkingMode.NO_THINK, is_demo=_is_demo(session)),
+        seed=0,
+        max_tokens=MAX_TITLE_TOKENS,
+    )
+    parts: list[str] = []
+    async with aclosing(session.engine.generate(request)) as events:
+        async for event in events:
+            match event:
+                case AnswerDelta(text=text):
+                    parts.append(text)
+                case TurnFinished(stop_reason=StopReason.END_OF_TURN):
+                    return "".join(parts)
+                case TurnFinished() | EngineFailed():
+                    return None
+                case _:
+                    pass
+    return None
+
+
+def _opening(session: ChatSession) -> tuple[ChatMessage, ...]:
+    return (ChatMessage(Role.SYSTEM, session.system),) if session.system else ()
+
+
+def _question(first: tuple[StoredMessage, ...]) -> ChatMessage:
+    is_chinese = _CHINESE.search(first[0].message.content) is not None
+    return ChatMessage(Role.USER, _QUESTIONS[is_chinese])
+
+
+def _is_demo(session: ChatSession) -> bool:
+    return session.engine.model is not None and session.engine.model.is_demo

@@ -1,0 +1,274 @@
+"""The statements on messages and on the tree that they make; each function runs inside a transaction of
+its caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+
+from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store import chat_queries
+from qwen3_chat.store.records import Deletion, MessageMeta, Sibling, StoredMessage, TitledBy, pack_token_ids
+from qwen3_chat.store.row_mapping import message_columns, message_from_row, storable
+from qwen3_chat.store.search_queries import index_message
+from qwen3_chat.texts.terminal_safe import terminal_safe
+
+MAX_DEFAULT_TITLE_CELLS: Final = 40
+
+
+def title_from_question(text: str) -> str:
+    """Return the first line that says something, cut to 40 terminal cells."""
+    lines = (" ".join(line.split()) for line in terminal_safe(text).splitlines())
+    title = next((line for line in lines if line), "")
+    if cell_len(title) <= MAX_DEFAULT_TITLE_CELLS:
+        return title
+    return set_cell_size(title, MAX_DEFAULT_TITLE_CELLS - 1).rstrip() + "…"
+
+
+# Forks are few: the count goes over an index, texts are read of questions at a fork only. A question may be
+# asked twice below one message, for its answers in two modes, so the answers of all questions at a fork come.
+_FORKS: Final = """
+    WITH live AS (
+        SELECT id, parent_id, role FROM messages WHERE chat_id = :chat_id AND deleted_at IS NULL
+    ),
+    crowded AS (SELECT parent_id FROM live GROUP BY parent_id HAVING count(*) > 1),
+    forked AS (
+        SELECT live.id, live.role FROM live JOIN crowded ON live.parent_id IS crowded.parent_id
+    )
+    SELECT id, parent_id, role, CASE role WHEN 'user' THEN content ELSE '' END AS content
+    FROM messages
+    WHERE chat_id = :chat_id AND deleted_at IS NULL
+        AND (id IN (SELECT id FROM forked)
+            OR parent_id IN (SELECT id FROM forked WHERE role = 'user'))
+    ORDER BY id
+"""
+# A message's id is higher than its parent's, so the last of the way down has the highest.
+_NEWEST_LEAF: Final = """
+    WITH RECURSIVE down (id) AS (
+        SELECT :message_id
+        UNION ALL
+        SELECT (SELECT max(messages.id) FROM messages
+                    WHERE chat_id = :chat_id AND parent_id = down.id AND deleted_at IS NULL)
+            FROM down WHERE down.id IS NOT NULL
+    )
+    SELECT max(id) FROM down
+"""
+
+
+def newest_leaf(connection: sqlite3.Connection, chat_id: int, message_id: int) -> int:
+    """Follow the newest message below each to the last one."""
+    where = {"chat_id": chat_id, "message_id": message_id}
+    return int(connection.execute(_NEWEST_LEAF, where).fetchone()[0])
+
+
+def forks(connection: sqlite3.Connection, chat_id: int) -> tuple[Sibling, ...]:
+    """Return the live messages at forks and those below questions at forks, in the order they were added."""
+    rows = connection.execute(_FORKS, {"chat_id": chat_id})
+    return tuple(Sibling(row["id"], row["parent_id"], Role(row["role"]), row["content"]) for row in rows)
+
+
+_BELOW: Final = """
+    WITH RECURSIVE below (id) AS (
+        SELECT id FROM messages WHERE id = :message_id AND chat_id = :chat_id
+        UNION ALL
+        SELECT messages.id FROM messages JOIN below ON messages.parent_id = below.id
+            WHERE messages.chat_id = :chat_id
+    )
+"""
+_ABOVE: Final = """
+    WITH RECURSIVE above (id) AS (
+        SELECT :message_id
+        UNION ALL
+        SELECT messages.parent_id FROM messages JOIN above ON messages.id = above.id
+            WHERE messages.parent_id IS NOT NULL
+    )
+"""
+
+
+def delete_messages(
+    connection: sqlite3.Connection, now: int, chat_id: int, message_ids: Sequence[int], head_id: int | None
+) -> Deletion:
+    """Put messages out of sight with all that follows them; the chat goes on from `head_id`."""
+    before = chat_queries.get_chat(connection, chat_id).head_id
+    for message_id in message_ids:
+        connection.execute(
+            f"{_BELOW} UPDATE messages SET deleted_at = :now WHERE id IN below AND deleted_at IS NULL",
+            {"message_id": message_id, "chat_id": chat_id, "now": now},
+        )
+    chat_queries.set_head(connection, chat_id, head_id)
+    return Deletion(chat_id, tuple(message_ids), now, before)
+
+
+def restore_messages(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    """Bring back what one deletion took, and nothing that was deleted before it."""
+    for message_id in deletion.message_ids:
+        connection.execute(
+            f"{_BELOW} UPDATE messages SET deleted_at = NULL WHERE id IN below AND deleted_at = :then",
+            {"message_id": message_id, "chat_id": deletion.chat_id, "then": deletion.deleted_at_ms},
+        )
+        restore_with_ancestors(connection, message_id)
+    chat_queries.set_head(connection, deletion.chat_id, deletion.head_id)
+
+
+def restore_with_ancestors(connection: sqlite3.Connection, message_id: int) -> None:
+    """Bring back a message and all it follows, where another window deleted one of them."""
+    connection.execute(
+        f"{_ABOVE} UPDATE messages SET deleted_at = NULL WHERE id IN above AND deleted_at IS NOT NULL",
+        {"message_id": message_id},
+    )
+
+
+# A message's id is higher than its parent's, so the order of ids is the order of the branch.
+_BRANCH: Final = """
+    WITH RECURSIVE branch (id) AS (
+        SELECT :head_id
+        UNION ALL
+        SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
+            WHERE messages.parent_id IS NOT NULL
+    )
+    SELECT * FROM messages WHERE id IN branch ORDER BY id
+"""
+
+
+def add_message(
+    connection: sqlite3.Connection,
+    now: int,
+    chat_id: int,
+    parent_id: int | None,
+    message: ChatMessage,
+    meta: MessageMeta,
+) -> StoredMessage:
+    """Add a message below `parent_id`, have the chat go on from it, title it after its first question.
+
+    A reply without a stop reason is one that is still being written.
+    """
+    chat = chat_queries.get_chat(connection, chat_id)
+    if parent_id is not None:
+        _check_is_in_chat(connection, chat_id, parent_id)
+        restore_with_ancestors(connection, parent_id)
+    unfinished = message.role is Role.ASSISTANT and meta.stop_reason is None
+    row = {
+        **message_columns(message, meta),
+        "chat_id": chat_id,
+        "parent_id": parent_id,
+        "created_at": now,
+        "finished_at": None if unfinished else now,
+    }
+    names = ", ".join(row)
+    places = ", ".join(f":{name}" for name in row)
+    message_id = connection.execute(f"INSERT INTO messages ({names}) VALUES ({places})", row).lastrowid or 0
+    chat_queries.set_head(connection, chat_id, message_id)
+    chat_queries.touch_chat(connection, chat_id, now)
+    if message.role is Role.USER and not chat.title:
+        chat_queries.set_title(connection, chat_id, title_from_question(message.content), TitledBy.WORDS)
+    if not unfinished:
+        index_message(connection, message_id)
+    return get_message(connection, message_id)
+
+
+def save_partial(connection: sqlite3.Connection, message_id: int, content: str, reasoning: str) -> None:
+    """Keep what arrived so far of a reply that is being written; one that is finished stays as it is."""
+    connection.execute(
+        "UPDATE messages SET content = ?, reasoning = ? WHERE id = ? AND finished_at IS NULL",
+        (storable(content), storable(reasoning), message_id),
+    )
+
+
+def reopen_message(connection: sqlite3.Connection, message_id: int) -> None:
+    """Have a reply go on being written."""
+    connection.execute("UPDATE messages SET finished_at = NULL WHERE id = ?", (message_id,))
+
+
+def finish_message(
+    connection: sqlite3.Connection,
+    now: int,
+    message_id: int,
+    message: ChatMessage,
+    meta: MessageMeta,
+    token_ids: tuple[int, ...],
+) -> StoredMessage:
+    """Keep a reply as it ended."""
+    row = {**message_columns(message, meta), "token_ids": pack_token_ids(token_ids), "finished_at": now}
+    changes = ", ".join(f"{name} = :{name}" for name in row)
+    cursor = connection.execute(
+        f"UPDATE messages SET {changes} WHERE id = :message_id", {**row, "message_id": message_id}
+    )
+    if cursor.rowcount == 0:
+        raise StoreError("store.no_such_message", message_id=message_id)
+    stored = get_message(connection, message_id)
+    chat_queries.touch_chat(connection, stored.chat_id, now)
+    index_message(connection, message_id)
+    return stored
+
+
+def get_message(connection: sqlite3.Connection, message_id: int) -> StoredMessage:
+    """Return a message.
+
+    Raises:
+        StoreError: there is none with this id.
+    """
+    row = connection.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
+    if row is None:
+        raise StoreError("store.no_such_message", message_id=message_id)
+    return message_from_row(row)
+
+
+def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) -> tuple[StoredMessage, ...]:
+    """Return the messages from the first to `head_id`, or to where the chat goes on from."""
+    chat = chat_queries.get_chat(connection, chat_id)
+    if head_id is not None:
+        _check_is_in_chat(connection, chat_id, head_id)
+    last_id = chat.head_id if head_id is None else head_id
+    rows = connection.execute(_BRANCH, {"head_id": last_id})
+    return tuple(message_from_row(row) for row in rows)
+
+
+def children(
+    connection: sqlite3.Connection, chat_id: int, parent_id: int | None
+) -> tuple[StoredMessage, ...]:
+    """Return the messages that follow one, in the order they were added; those without a parent for None."""
+    rows = connection.execute(
+        "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? AND deleted_at IS NULL ORDER BY id",
+        (chat_id, parent_id),
+    )
+    return tuple(message_from_row(row) for row in rows)
+
+
+def siblings(connection: sqlite3.Connection, message_id: int) -> tuple[StoredMessage, ...]:
+    """Return a message's variants, itself among them, in the order they were added."""
+    message = get_message(connection, message_id)
+    return children(connection, message.chat_id, message.parent_id)
+
+
+def move_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:
+    """Have the chat go on from one of its messages, or from before the first."""
+    if message_id is not None:
+        _check_is_in_chat(connection, chat_id, message_id)
+        restore_with_ancestors(connection, message_id)
+    chat_queries.set_head(connection, chat_id, message_id)
+
+
+def index_unfinished(connection: sqlite3.Connection) -> None:
+    """Make the replies that a crash cut off searchable; those being written elsewhere do no harm."""
+    for row in connection.execute("SELECT id FROM messages WHERE finished_at IS NULL").fetchall():
+        index_message(connection, row["id"])
+
+
+def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: int) -> None:
+    row = connection.execute("SELECT chat_id FROM messages WHERE id = ?", (message_id,)).fetchone()
+    if row is None or row["chat_id"] != chat_id:
+        raise StoreError("store.no_such_message", message_id=message_id)
+
+
+def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
+    """Return the contents of the user's latest messages in all chats, oldest first."""
+    rows = connection.execute(
+        "SELECT content FROM messages WHERE role = 'user' AND deleted_at IS NULL ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return tuple(row["content"] for row in rows)[::-1]

@@ -1,0 +1,176 @@
+"""The migrations of the database, from an empty file to the current schema, and the upgrade that runs the
+missing ones. A migration is never changed once released; what it can't foresee is a new one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from qwen3_chat.errors import StoreError
+from qwen3_chat.store.database import configure_connection, in_transaction
+from qwen3_chat.store.search_terms import index_text
+
+_CHATS_AND_MESSAGES: Final = (
+    """
+    CREATE TABLE chats (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        title TEXT NOT NULL DEFAULT '',
+        system TEXT NOT NULL DEFAULT '',
+        toggle TEXT,
+        head_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        draft TEXT NOT NULL DEFAULT '',
+        deleted_at INTEGER
+    )
+    """,
+    """
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        chat_id INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+        parent_id INTEGER,
+        role TEXT NOT NULL,
+        content TEXT NOT NULL,
+        reasoning TEXT NOT NULL DEFAULT '',
+        tool_calls TEXT NOT NULL DEFAULT '[]',
+        mode_tag TEXT,
+        meta TEXT NOT NULL DEFAULT '{}',
+        token_ids BLOB NOT NULL DEFAULT x'',
+        created_at INTEGER NOT NULL,
+        finished_at INTEGER,
+        UNIQUE (chat_id, id),
+        FOREIGN KEY (chat_id, parent_id) REFERENCES messages (chat_id, id)
+    )
+    """,
+    "CREATE INDEX messages_by_parent ON messages (chat_id, parent_id)",
+    "CREATE INDEX messages_unfinished ON messages (id) WHERE finished_at IS NULL",
+    "CREATE INDEX chats_by_time ON chats (updated_at)",
+)
+
+
+def create_chats_and_messages(connection: sqlite3.Connection) -> None:
+    """Make the two tables."""
+    for statement in _CHATS_AND_MESSAGES:
+        connection.execute(statement)
+
+
+_FULL_TEXT_SEARCH: Final = (
+    "CREATE VIRTUAL TABLE message_terms USING fts5 (content, reasoning, tokenize = 'ascii')",
+    "CREATE VIRTUAL TABLE title_terms USING fts5 (title, tokenize = 'ascii')",
+)
+
+
+def add_full_text_search(connection: sqlite3.Connection) -> None:
+    """Make the search tables from what is there."""
+    for statement in _FULL_TEXT_SEARCH:
+        connection.execute(statement)
+    for row in connection.execute("SELECT id, content, reasoning FROM messages"):
+        connection.execute(
+            "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)",
+            (row["id"], index_text(row["content"]), index_text(row["reasoning"])),
+        )
+    for row in connection.execute("SELECT id, title FROM chats"):
+        connection.execute(
+            "INSERT INTO title_terms (rowid, title) VALUES (?, ?)", (row["id"], index_text(row["title"]))
+        )
+
+
+_DELETIONS_AND_OPTIONS: Final = (
+    "ALTER TABLE messages ADD COLUMN deleted_at INTEGER",
+    "ALTER TABLE chats ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE chats ADD COLUMN titled_by TEXT NOT NULL DEFAULT 'user'",
+    "DROP INDEX messages_by_parent",
+    # All that walks through trees reads, so that long texts need not be passed over.
+    "CREATE INDEX messages_tree ON messages (chat_id, parent_id, role, deleted_at)",
+    "CREATE INDEX messages_deleted ON messages (deleted_at) WHERE deleted_at IS NOT NULL",
+)
+
+
+def add_deletions_and_options(connection: sqlite3.Connection) -> None:
+    """Add the columns."""
+    for statement in _DELETIONS_AND_OPTIONS:
+        connection.execute(statement)
+
+
+Migration = Callable[[sqlite3.Connection], None]
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    create_chats_and_messages,
+    add_full_text_search,
+    add_deletions_and_options,
+)
+
+
+APPLICATION_ID: Final = 0x51336368  # "Q3ch": tells our files from those of other programs, `file` shows it
+
+
+def upgrade_schema(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], now: datetime
+) -> None:
+    """Run the migrations that a file still lacks, all in one transaction, after a copy of the file as it was.
+
+    Raises:
+        StoreError: the file is of a newer version, of another program, or the copy could not be made.
+    """
+    # Refuses a file before anything in it is changed; in one transaction, as another app may be making it.
+    version = in_transaction(connection, "DEFERRED", partial(_version, path=path, known=len(migrations)))
+    configure_connection(connection, path)
+    if version < len(migrations):
+        missing = partial(_run_missing, path=path, migrations=migrations, now=now)
+        in_transaction(connection, "IMMEDIATE", missing)
+
+
+def _run_missing(
+    connection: sqlite3.Connection, *, path: Path, migrations: Sequence[Migration], now: datetime
+) -> None:
+    # Asked again under the lock: another app may have upgraded the file meanwhile.
+    version = _version(connection, path, len(migrations))
+    if version == len(migrations):
+        return
+    copy = _copy_database(path, version, now) if version else None
+    try:
+        for migration in migrations[version:]:
+            migration(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    except BaseException:
+        if copy is not None:  # the file stays as it was, and a copy at each start would fill the disk
+            copy.unlink()
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+    """Return the file's version, 0 for an empty one."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if (version or tables) and application_id != APPLICATION_ID:
+        raise StoreError("store.foreign", path=path)
+    if version > known:
+        raise StoreError("store.newer", path=path, version=version, known=known)
+    return version
+
+
+def _copy_database(path: Path, version: int, now: datetime) -> Path:
+    """Copy the file beside itself, through a second connection that sees the state before the migrations."""
+    copy = path.with_name(f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S}.db")
+    try:
+        # Made here first, for its mode, and so that no earlier copy is written over.
+        os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+        except BaseException:
+            copy.unlink()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError("store.no_backup", path=copy, reason=error) from error
+    return copy

@@ -1,0 +1,77 @@
+"""The statements on the full-text search tables; each function runs inside a transaction of its caller."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from qwen3_chat.store.records import SearchHit, SearchOrder
+from qwen3_chat.store.row_mapping import message_from_row
+from qwen3_chat.store.search_terms import Excerpt, index_text, match_expression, search_excerpt
+
+# The ids first: sorting them alone is many times faster than sorting whole messages.
+_SEARCH: Final = """
+    WITH found (id, place) AS (
+        SELECT message_terms.rowid, row_number() OVER (ORDER BY {order})
+        FROM message_terms
+            JOIN messages ON messages.id = message_terms.rowid
+            JOIN chats ON chats.id = messages.chat_id
+        WHERE message_terms MATCH :query AND chats.deleted_at IS NULL AND messages.deleted_at IS NULL
+        ORDER BY {order} LIMIT :limit
+    )
+    SELECT messages.*, chats.title
+    FROM found
+        JOIN messages ON messages.id = found.id
+        JOIN chats ON chats.id = messages.chat_id
+    ORDER BY place
+"""
+_ORDERS: Final = {
+    SearchOrder.NEWEST: "message_terms.rowid DESC",
+    # A word of the answer says more about a message than one of its thinking.
+    SearchOrder.RELEVANCE: "bm25(message_terms, 2.0, 1.0), message_terms.rowid DESC",
+}
+
+
+def search_messages(
+    connection: sqlite3.Connection, query: str, order: SearchOrder, limit: int
+) -> tuple[SearchHit, ...]:
+    """Return the messages that hold everything asked for, in their content and thinking together."""
+    expression = match_expression(query)
+    if expression is None:
+        return ()
+    statement = _SEARCH.format(order=_ORDERS[order])
+    rows = connection.execute(statement, {"query": expression, "limit": limit})
+    return tuple(_search_hit(row, query) for row in rows)
+
+
+def index_message(connection: sqlite3.Connection, message_id: int) -> None:
+    """Bring the search table in line with a message."""
+    row = connection.execute("SELECT content, reasoning FROM messages WHERE id = ?", (message_id,)).fetchone()
+    connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
+    connection.execute(
+        "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)",
+        (message_id, index_text(row["content"]), index_text(row["reasoning"])),
+    )
+
+
+def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
+    """Bring the search table in line with a chat's title."""
+    connection.execute("DELETE FROM title_terms WHERE rowid = ?", (chat_id,))
+    connection.execute("INSERT INTO title_terms (rowid, title) VALUES (?, ?)", (chat_id, index_text(title)))
+
+
+def _search_hit(row: sqlite3.Row, query: str) -> SearchHit:
+    stored = message_from_row(row)
+    in_content = search_excerpt(stored.message.content, query)
+    in_reasoning = None if in_content else search_excerpt(stored.message.reasoning, query)
+    shown = in_content or in_reasoning or Excerpt("", ())
+    return SearchHit(
+        chat_id=stored.chat_id,
+        chat_title=row["title"],
+        message_id=stored.id,
+        role=stored.message.role,
+        in_reasoning=in_reasoning is not None,
+        excerpt=shown.text,
+        marks=shown.marks,
+        created_at=stored.created_at,
+    )

@@ -1,0 +1,131 @@
+"""The actions on models: choose another one, download one while the chat goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from textual import work
+
+from qwen3_chat.models.fit import recommend
+from qwen3_chat.models.picker import Download, DownloadPhase
+from qwen3_chat.models.picker.model_picker import idle_gpu_notice, newcomer_advice
+from qwen3_chat.session import EngineChoice, LocalModel, SessionEvent, switch_engine
+from qwen3_chat.texts import t
+from qwen3_chat.ui.actions.turn_actions import TurnActions
+from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.model_list import downloads_label
+from qwen3_chat.ui.screens.dialog import show_dialog
+from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
+from qwen3_chat.ui.widgets.banner import Banner
+
+
+class ModelActions(TurnActions):
+    """A chat goes on with another model; what is sent meanwhile waits for it."""
+
+    def on_mount(self) -> None:
+        """Follow the downloads."""
+        self._switch_lock = asyncio.Lock()
+        self._downloaded_model: LocalModel | None = None
+        if self.model_picker is not None:
+            self.model_picker.downloads.listeners.append(self.download_changed)
+            self.call_next(self.probe_machine)
+
+    @work(group="machine", exit_on_error=False)
+    async def probe_machine(self) -> None:
+        """Tell of a GPU that lies idle; advise a newcomer, who has nothing but the demo yet."""
+        assert self.model_picker is not None
+        with notify_errors(self):
+            hardware = await self.model_picker.probe()
+            self.query_one(Banner).set_text(idle_gpu_notice(hardware))
+            if await self.model_picker.list_disk_models():
+                return
+            machine = self.model_picker.available_machine(hardware, self.session.engine.model)
+            found = await asyncio.to_thread(recommend, machine)
+            self.advice = newcomer_advice(self.model_picker.describe_machine(hardware, machine), found)
+            if not self.session.messages and not self.is_answering:
+                self.show_messages()
+
+    async def shutdown(self) -> None:
+        """Pause the downloads, then end whatever runs."""
+        if self.model_picker is not None:
+            self.model_picker.downloads.listeners.remove(self.download_changed)
+            await self.model_picker.downloads.close()
+        await super().shutdown()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if action == "models":
+            return self.model_picker is not None and not self.is_answering
+        return super().check_action(action, parameters)
+
+    @work(group="models", exclusive=True)
+    async def action_models(self) -> None:
+        """Choose a model, or fetch one."""
+        assert self.model_picker is not None
+        self.app.clear_notifications()
+        choice = await show_dialog(
+            self, ModelPickerScreen(self.model_picker, lambda: self.session.engine.model)
+        )
+        if choice is not None:
+            self.switch_model(choice)
+        elif self._downloaded_model is not None and self._has_only_unused_demo:
+            self.switch_model(self._downloaded_model)
+
+    @work(group="load", exclusive=True, exit_on_error=False)
+    async def switch_model(self, choice: EngineChoice) -> None:
+        """Go on with another model, once the one in use has given back its memory."""
+        assert self.model_picker is not None
+        with notify_errors(self):
+            engine = self.model_picker.make_engine(choice)
+            async with self._switch_lock:
+                await self._run(switch_engine(self.session, engine))
+        self._downloaded_model = None
+        self.show_downloads()
+        if not self.session.messages:
+            self.show_messages()
+        self.show_state()
+
+    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn, with the model that is being loaded where one is."""
+        super().take_turn(self._after_switch(events), typed)
+
+    async def _after_switch(
+        self, events: AsyncGenerator[SessionEvent, None]
+    ) -> AsyncGenerator[SessionEvent, None]:
+        async with self._switch_lock:
+            pass
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    def download_changed(self, download: Download) -> None:
+        """Show how far it is; use a first real model at once where nothing was said yet."""
+        name = " ".join(download.key)
+        if download.phase is DownloadPhase.FAILED:
+            self.notify(download.message, title=t("ui.notice.not_fetched", name=name), severity="error")
+        elif download.phase is DownloadPhase.DONE and download.path is not None:
+            self._downloaded_model = LocalModel(download.path)
+            if self._has_only_unused_demo and self.app.screen is self:
+                self.notify(t("ui.notice.fetched_and_used", name=name))
+                self.switch_model(self._downloaded_model)
+            else:
+                self.notify(t("ui.notice.fetched", name=name), timeout=15)
+        self.show_downloads()
+
+    def show_downloads(self) -> None:
+        """Say in the status bar how far the downloads are, and that a model waits to be used."""
+        assert self.model_picker is not None
+        words = downloads_label(self.model_picker.downloads.running)
+        if not words and self._downloaded_model is not None:
+            words = t("ui.status.arrived")
+        if words != self.status_bar.status.download:
+            self.status_bar.status = replace(self.status_bar.status, download=words)
+
+    @property
+    def _has_only_unused_demo(self) -> bool:
+        """Whether there is nothing yet but the demo, unused."""
+        model = self.session.engine.model
+        return not self.session.messages and not self.is_answering and model is not None and model.is_demo

@@ -1,0 +1,182 @@
+"""The actions around a turn: send, stop, answer now, retry, continue, and the choice where the context is
+full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from textual import on, work
+
+from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.session import ContextExceeded, SessionEvent
+from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
+from qwen3_chat.texts import t
+from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
+from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
+from qwen3_chat.ui.turn_view import TurnPhase
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+
+
+class TurnActions(ConversationScreen):
+    """The turn runs in a worker of the screen, the loading in another."""
+
+    def on_mount(self) -> None:
+        """Make the engine ready while the user reads and writes."""
+        self.call_next(self.prepare_engine)  # the screen that this is a part of is mounted first
+
+    @work(group="load", exit_on_error=False)
+    async def prepare_engine(self) -> None:
+        """Load the model; where the chat is empty, say what it is."""
+        await self._run(self.session.prepare())
+        model = self.session.engine.model
+        if model is None or self.session.messages:
+            return
+        self.show_messages()
+
+    @on(ChatInput.Submitted)
+    def send(self, message: ChatInput.Submitted) -> None:
+        """Start a turn, or switch the mode where nothing but a tag was typed."""
+        text = message.text
+        if is_only_mode_tag(text) and (tag := typed_mode(text)):
+            self.set_mode(tag)
+        elif self.is_answering:
+            self.notify(t("ui.notice.busy"))
+            return
+        else:
+            if not self.session.messages:
+                self.transcript.show([])
+            self.transcript.to_end()
+            self.take_turn(self.turn_events(text), text)
+        self.input.clear_sent(text)
+
+    def turn_events(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+        """Begin the turn of what was typed."""
+        return self.session.send(text)
+
+    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+        """Run one turn to its end; at once it is known that one runs, and a second one is not begun."""
+        if self.is_answering:
+            return
+        self.is_answering = True
+        self._answer(events, typed)
+
+    @work(group="turn", exclusive=True, exit_on_error=False)
+    async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
+        before = self.session.messages
+        try:
+            with notify_errors(self):
+                async with self.navigation_lock:
+                    await self.free_engine()
+                    before = self.session.messages
+                await self._run(events)
+        finally:
+            self.is_answering = False
+            if self.session.messages == before:
+                self.input.restore_unsent(typed)
+            self.show_state()
+        with notify_errors(self):
+            await self.show_versions()
+            self.show_state()
+        self.after_turn()
+
+    async def free_engine(self) -> None:
+        """Free the engine for a turn; groups that use it between turns end what they do."""
+
+    def refresh_chat_list(self) -> None:
+        """Show what is new of the stored chats."""
+
+    def after_turn(self) -> None:
+        """Do what is to be done after a turn; other groups add theirs."""
+
+    async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        """Draw events to their end; a load and the turn that waits for it may run at the same time."""
+        turn = self.turn
+        turn.begin()
+        self.refresh_bindings()
+        try:
+            async with aclosing(events) as stream:
+                phase = turn.phase
+                async for event in stream:
+                    turn.draw(event)
+                    if turn.phase is not phase:
+                        phase = turn.phase
+                        self.show_state()
+        finally:
+            turn.end(can_retry=bool(self.session.messages))
+            self.show_state()
+
+    @work(group="mode", exclusive=True)
+    async def set_mode(self, mode: ThinkingMode) -> None:
+        """Remember the mode with the chat, then show it."""
+        if (fixed := fixed_mode(self.session.engine.model)) is not None:
+            self.notify(t(f"ui.fixed_mode.{fixed.value}"))
+            return
+        with notify_errors(self):
+            await self.session.set_mode_override(mode)
+        self.show_state()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        if self.is_ready:
+            match action:
+                case "stop":
+                    return self.turn.is_busy
+                case "answer_now":
+                    return self.turn.phase is TurnPhase.THINKING
+                case "continue_reply":
+                    return self.session.can_continue and not self.is_answering
+                case "retry" if self.session.messages:
+                    return None if self.is_answering else True
+                case "retry":
+                    return False
+        return super().check_action(action, parameters)
+
+    def action_toggle_mode(self) -> None:
+        """Switch thinking on or off for the turns to come."""
+        self.set_mode(self.session.mode.other)
+
+    async def action_stop(self) -> None:
+        """Stop what the engine is at; what arrived is kept."""
+        await self.session.stop()
+
+    async def action_answer_now(self) -> None:
+        """End the thinking; the answer follows."""
+        await self.session.engine.end_thinking()
+
+    def action_retry(self) -> None:
+        """Answer the latest message again, or the marked one."""
+        messages = self.session.messages
+        if messages:
+            self.take_turn(self.chat_tree.regenerate_at(self.transcript.marked or messages[-1].id))
+
+    def action_continue_reply(self) -> None:
+        """Go on with the reply that was stopped."""
+        self.show_chat()
+        self.take_turn(self.session.continue_reply())
+
+
+class ContextActions(TurnActions):
+    """A turn that waits for a choice goes on as soon as it is made."""
+
+    def after_turn(self) -> None:
+        """Ask what is to be done about a chat that did not fit."""
+        super().after_turn()
+        exceeded, self.turn.context_exceeded = self.turn.context_exceeded, None
+        if exceeded is not None:
+            self.choose_policy(exceeded)
+
+    @work(group="context", exclusive=True)
+    async def choose_policy(self, exceeded: ContextExceeded) -> None:
+        """Let the user choose, then take the turn that waits."""
+        self.app.clear_notifications()
+        policy = await self.app.push_screen_wait(ContextChoiceScreen(exceeded))
+        if policy is None or self.is_answering:
+            return
+        self.show_chat()
+        if exceeded.continues:
+            self.take_turn(self.session.continue_reply(policy))
+        else:
+            self.take_turn(self.session.regenerate(policy))

@@ -1,0 +1,97 @@
+"""The ways to the clipboard: a program of the system, tmux, the terminal, a file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from shutil import which
+
+PROGRAM_TIMEOUT_S = 5
+MAX_TERMINAL_BYTES = 74_994
+"""What terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
+
+
+class CopyRoute(StrEnum):
+    """How a text got out."""
+
+    PROGRAM = "tool"
+    TMUX = "tmux"
+    TERMINAL = "terminal"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipboardProgram:
+    """A program that takes the text on its stdin; used where its variable is set."""
+
+    command: tuple[str, ...]
+    variable: str = ""
+    encoding: str = "utf-8"
+
+
+CLIPBOARD_PROGRAMS = (
+    ClipboardProgram(("pbcopy",)),
+    ClipboardProgram(("wl-copy",), "WAYLAND_DISPLAY"),
+    ClipboardProgram(("xclip", "-selection", "clipboard"), "DISPLAY"),
+    ClipboardProgram(("xsel", "--clipboard", "--input"), "DISPLAY"),
+    ClipboardProgram(("clip.exe",), "WSL_DISTRO_NAME", "utf-16-le"),
+    ClipboardProgram(("clip",), "WINDIR", "utf-16-le"),
+)
+TMUX = ClipboardProgram(("tmux", "load-buffer", "-w", "-"), "TMUX")
+"""Keeps the text as tmux's buffer, and hands it to the terminal outside where that takes it."""
+
+
+class Clipboard:
+    """Copies a text by the first way that works; `terminal` writes an OSC 52 sequence."""
+
+    def __init__(
+        self, write_terminal: Callable[[str], None], file: Path, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._terminal = write_terminal
+        self._file = file
+        self._environ = environ
+
+    def copy(self, text: str) -> CopyRoute:
+        """Copy; return the way it went. May take seconds: not for the event loop.
+
+        Raises:
+            OSError: every way failed, the last of them a file.
+        """
+        is_remote = "SSH_CONNECTION" in self._environ or "SSH_TTY" in self._environ
+        # Over SSH the tools reach the clipboard of the other machine, where nobody pastes.
+        if not is_remote and any(self._copy_with(tool, text) for tool in CLIPBOARD_PROGRAMS):
+            return CopyRoute.PROGRAM
+        if self._copy_with(TMUX, text):
+            return CopyRoute.TMUX
+        if len(text.encode()) <= MAX_TERMINAL_BYTES:
+            self._terminal(text)
+            return CopyRoute.TERMINAL
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(text, encoding="utf-8", newline="")
+        return CopyRoute.FILE
+
+    def _copy_with(self, candidate: ClipboardProgram, text: str) -> bool:
+        program = which(candidate.command[0], path=self._environ.get("PATH"))
+        if program is None or (candidate.variable and candidate.variable not in self._environ):
+            return False
+        if candidate.command[0] == "clip" and sys.platform != "win32":
+            return False
+        try:
+            # The tools stay behind to serve the text; with our output open they would hold it open as well.
+            done = subprocess.run(
+                [program, *candidate.command[1:]],
+                input=text.encode(candidate.encoding),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=dict(self._environ),
+                timeout=PROGRAM_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0

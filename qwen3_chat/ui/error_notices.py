@@ -1,0 +1,27 @@
+"""Errors as notices: the app goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from textual.widget import Widget
+
+from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.texts import t
+
+
+@contextmanager
+def notify_errors(node: Widget) -> Iterator[None]:
+    """Tell the user of any failure inside.
+
+    Everything is caught, not only what is foreseen: a fault in one action must not end the app, for the chat
+    and the draft are the user's.
+    """
+    try:
+        yield
+    except Qwen3ChatError as error:
+        node.notify(str(error), severity="error")
+    except Exception as error:
+        node.log.error(error)
+        node.notify(t("ui.notice.bug", error=repr(error)), severity="error", timeout=20)

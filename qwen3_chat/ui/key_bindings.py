@@ -1,0 +1,99 @@
+"""The key bindings, declared once: key bar, help, palette and `/` commands are made from them."""
+
+from __future__ import annotations
+
+from string import punctuation
+
+from textual.binding import Binding
+from textual.keys import _character_to_key
+
+LABEL_PREFIX = "ui.key."
+TOOLTIP_PREFIX = "ui.tip."
+
+
+def key_binding(name: str, keys: str, action: str, *, show: bool = True, priority: bool = False) -> Binding:
+    """Bind keys to an action; label and explanation are texts of the catalogue, looked up when shown."""
+    return Binding(
+        keys,
+        action,
+        description=LABEL_PREFIX + name,
+        tooltip=TOOLTIP_PREFIX + name,
+        id=name,
+        show=show,
+        priority=priority,
+    )
+
+
+KEY_NAMES = {
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "delete": "Del",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    **{_character_to_key(character): character for character in punctuation},
+}
+
+
+def key_name(name: str) -> str:
+    """Write a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`."""
+    return "+".join(KEY_NAMES.get(part, part.capitalize()) for part in name.split("+"))
+
+
+def short_key_name(name: str) -> str:
+    """Write a key in the least room: `^T`, `Esc`, `F1`."""
+    return key_name(name).replace("Ctrl+", "^")
+
+
+MESSAGE_KEYS = [
+    key_binding("edit_message", "e,enter", "message('edit')", priority=True),
+    key_binding("answer_message", "r", "message('answer')", priority=True),
+    key_binding("other_mode", "m", "message('other_mode')", priority=True),
+    key_binding("copy_message", "c", "message('copy')", priority=True),
+    key_binding("code_blocks", "b", "message('code')", priority=True),
+    key_binding("quote", "q", "message('quote')", priority=True),
+    key_binding("delete_message", "d,delete", "message('delete')", priority=True),
+    key_binding("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
+    key_binding("later_version", "right,right_square_bracket", "message('later')", priority=True),
+    key_binding("next_hit", "n", "hit(1)", priority=True),
+    key_binding("previous_hit", "p", "hit(-1)", priority=True),
+    key_binding("leave", "escape", "leave"),
+    key_binding("undo_deletion", "ctrl+z", "undo_deletion", priority=True),
+]
+"""What can be done to the marked message; the letters are letters again where none is."""
+
+CHAT_KEYS = [
+    key_binding("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
+    key_binding("stop", "escape", "stop"),
+    key_binding("answer_now", "ctrl+g", "answer_now", priority=True),
+    key_binding("continue_reply", "f6", "continue_reply", priority=True),
+    key_binding("fold", "ctrl+o", "fold", priority=True),
+    key_binding("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
+    key_binding("new_chat", "ctrl+n", "new_chat", priority=True),
+    key_binding("chats", "ctrl+r", "chats", priority=True),
+    key_binding("sidebar", "ctrl+b,f10", "sidebar", show=False, priority=True),
+    key_binding("chat_options", "ctrl+l", "chat_options", show=False, priority=True),
+    key_binding("models", "f7", "models", priority=True),
+    key_binding("export", "ctrl+s", "export", priority=True),
+    key_binding("editor", "alt+e", "editor", show=False, priority=True),
+    key_binding("copy_answer", "f4", "copy_answer", show=False, priority=True),
+    key_binding("retry", "f5", "retry", show=False, priority=True),
+    key_binding("earlier_variant", "f2,alt+left", "variant(-1)"),
+    key_binding("later_variant", "f3,alt+right", "variant(1)"),
+    key_binding("mark_earlier", "ctrl+up,alt+up", "mark(-1)", show=False, priority=True),
+    key_binding("mark_later", "ctrl+down,alt+down", "mark(1)", show=False, priority=True),
+    key_binding("page_up", "pageup", "page_up", show=False, priority=True),
+    key_binding("page_down", "pagedown", "page_down", show=False, priority=True),
+    key_binding("to_end", "ctrl+end", "to_end", show=False, priority=True),
+    key_binding("to_start", "ctrl+home", "to_start", show=False, priority=True),
+]
+
+APP_KEYS = [
+    key_binding("help", "f1", "help", priority=True),
+    key_binding("palette", "ctrl+p", "command_palette", show=False, priority=True),
+    key_binding("settings", "f12", "settings", show=False, priority=True),
+    key_binding("next_theme", "f9", "next_theme", show=False, priority=True),
+    key_binding("quit", "ctrl+q", "quit", priority=True),
+]

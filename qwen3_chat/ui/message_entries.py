@@ -1,0 +1,118 @@
+"""Messages as entries of the transcript: headers, notes and the welcome of an empty chat, in the user's
+language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
+from qwen3_chat.documents import split_attachments
+from qwen3_chat.request import LoadedModel
+from qwen3_chat.session.message_versions import MessageVersions
+from qwen3_chat.store.records import MessageMeta, StoredMessage
+from qwen3_chat.texts import formatting, t
+from qwen3_chat.texts.formatting import format_parameter_count
+from qwen3_chat.transcript.message_entry import MessageEntry
+
+LOCAL_ENGINE_NAME = "llama.cpp"
+"""What the replies of this machine's own engine are marked with."""
+
+NOTICE = "notice"
+"""The role of an entry that the app itself writes."""
+
+
+def thinking_header(seconds: float, count: int) -> str:
+    """Write the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
+    return formatting.SEPARATOR.join([formatting.format_thinking(seconds, count), *_speed(seconds, count)])
+
+
+def live_header(key: str, seconds: float, count: int) -> str:
+    """Write what the model is at: `Thinking 3 s · 129 tok · 43 tok/s`."""
+    parts = [t(key, duration=formatting.format_duration(seconds)), formatting.format_token_count(count)]
+    return formatting.SEPARATOR.join([*parts, *(_speed(seconds, count) if seconds >= 1 else ())])
+
+
+def _speed(seconds: float, count: int) -> list[str]:
+    return [formatting.format_speed(count / seconds)] if seconds > 0 and count else []
+
+
+def role_header(role: Role, meta: MessageMeta | None = None) -> str:
+    """Write who speaks: a reply's model where it is known, with the server that ran it."""
+    if role is Role.ASSISTANT and meta is not None and meta.model:
+        is_served = meta.engine not in (None, LOCAL_ENGINE_NAME)
+        return f"{meta.model} · {meta.engine}" if is_served else meta.model
+    return formatting.role_name(role)
+
+
+def versioned_header(stored: StoredMessage, versions: MessageVersions) -> str:
+    """Write who speaks, and which version of how many this is."""
+    count = t("ui.status.variant", shown=versions.shown_index + 1, count=versions.count)
+    return formatting.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
+
+
+def entry_from_message(stored: StoredMessage) -> MessageEntry:
+    """Make the entry of a stored message."""
+    message, meta = stored.message, stored.meta
+    usage, timings = meta.usage or Usage(), meta.timings or Timings()
+    return MessageEntry(
+        role=message.role.value,
+        answer=_shown_content(message),
+        reasoning=message.reasoning,
+        header=role_header(message.role, meta),
+        reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
+        if message.reasoning
+        else "",
+        note=formatting.stop_note(stored.stop_reason),
+        key=stored.id,
+    )
+
+
+def entries_from_branch(branch: Sequence[StoredMessage]) -> list[MessageEntry]:
+    """Make the entries of a branch; what its latest reply was written without is greyed, the reason below."""
+    entries = [entry_from_message(stored) for stored in branch]
+    meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
+    if meta is None or not meta.left_out:
+        return entries
+    count = meta.left_out
+    greyed = [replace(entry, dropped_note=t("ui.note.not_sent")) for entry in entries[:count]]
+    sentence = t("ui.context.summary" if meta.summary else "ui.context.left_out", count=count)
+    notice = MessageEntry(NOTICE, "\n\n".join(part for part in (sentence, meta.summary) if part))
+    return [*greyed, notice, *entries[count:]]
+
+
+def _shown_content(message: ChatMessage) -> str:
+    calls = "\n\n".join(f"```json\n{call.name}({call.arguments})\n```" for call in message.tool_calls)
+    return "\n\n".join(part for part in (_with_attachment_lines(message), calls) if part)
+
+
+def _with_attachment_lines(message: ChatMessage) -> str:
+    """Return what was written, with one line for each attachment: its text is long, and the user knows it."""
+    typed, attachments = (
+        split_attachments(message.content) if message.role is Role.USER else (message.content, ())
+    )
+    if not attachments:
+        return message.sent_content
+    lines = "\n".join(
+        f"▤ {one.name}{formatting.SEPARATOR}{formatting.format_line_count(one.line_count)}  "
+        for one in attachments
+    )
+    tag = message.mode_tag.tag if message.mode_tag else ""
+    return "\n\n".join(part for part in (typed, lines, tag) if part)
+
+
+def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = "") -> MessageEntry:
+    """Write the welcome for the model in use, or for one that is still loading, with advice on a real one."""
+    lines = [t("ui.welcome.title"), ""]
+    if model is not None and model.is_demo:
+        lines += [t("ui.welcome.demo", parameters=format_parameter_count(model.parameters)), ""]
+        lines += [t("ui.welcome.try"), "", advice or t("ui.welcome.real"), ""]
+        lines.append(t("ui.welcome.own", folder=models_folder))
+    elif model is not None:
+        name = " ".join(filter(None, (model.name, model.quant)))
+        lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
+    else:
+        lines.append(t("ui.welcome.try"))
+    return MessageEntry(NOTICE, "\n".join(lines))

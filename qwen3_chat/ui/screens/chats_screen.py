@@ -1,0 +1,60 @@
+"""The list of stored chats over the chat that is open."""
+
+from __future__ import annotations
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from qwen3_chat.store import ChatStore
+from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
+from qwen3_chat.ui.widgets.key_bar import KeyBar
+
+
+class ChatsScreen(Dialog[ChatChoice | None]):
+    """Closes with the chat to go on with; None where the open one stays."""
+
+    DEFAULT_CSS = """
+    ChatsScreen {
+        align: center middle;
+        #chats-box { width: 90%; max-width: 100; height: 80%; min-height: 10; }
+        ChatList { height: 1fr; border: round $primary; border-title-color: $primary; }
+        KeyBar { background: $surface; }
+    }
+    """
+
+    chats = getters.query_one(ChatList)
+
+    def __init__(self, store: ChatStore, open_chat: int | None = None) -> None:
+        super().__init__()
+        self._store = store
+        self._open_chat = open_chat
+        self.deleted: list[int] = []
+        """The chats that were deleted here, the latest last."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list and its keys."""
+        with Vertical(id="chats-box"):
+            yield ChatList(self._store)
+            yield KeyBar()
+
+    def on_mount(self) -> None:
+        """List all chats."""
+        self.chats.open_chat = self._open_chat
+        self.chats.begin()
+
+    @on(ChatList.Chosen)
+    def chosen(self, message: ChatList.Chosen) -> None:
+        """Go on with the chat."""
+        self.dismiss(message.choice)
+
+    @on(ChatList.Deleted)
+    def chat_deleted(self, message: ChatList.Deleted) -> None:
+        """Remember it for whoever shows it."""
+        self.deleted.append(message.chat_id)
+
+    @on(ChatList.Closed)
+    def closed(self) -> None:
+        """Return to the chat that is open."""
+        self.dismiss(None)

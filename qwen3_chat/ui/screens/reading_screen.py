@@ -1,0 +1,94 @@
+"""The reader's part of the chat screen: scroll, fold, copy, open links; with more or less animation."""
+
+from __future__ import annotations
+
+from textual import getters, on
+from textual.events import Key, Paste
+
+from qwen3_chat.texts import t
+from qwen3_chat.ui.widgets.activity_line import ActivityLine
+from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.transcript import UPDATE_INTERVAL_S, Transcript, TranscriptScreen
+
+
+class ReadingScreen(TranscriptScreen[None]):
+    """Scrolls, folds, copies, opens links, while the input keeps the focus."""
+
+    transcript = getters.query_one(Transcript)
+    activity_line = getters.query_one(ActivityLine)
+    input = getters.query_one(ChatInput)
+
+    def on_key(self, event: Key) -> None:
+        """Say why a key does nothing; give what is typed to the input, wherever the focus is."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and not active.enabled and active.binding.id:
+            self.notify(t("ui.notice.busy"))
+            event.stop()
+        elif event.is_printable and event.character and not self.input.has_focus:
+            self.input.focus()
+            self.input.insert(event.character)
+            event.stop()
+
+    def on_paste(self, event: Paste) -> None:
+        """Give what is pasted to the input, wherever the focus is."""
+        if not self.input.has_focus:
+            self.input.focus()
+            self.input.paste(event.text)
+            event.stop()
+
+    @on(Transcript.FollowChanged)
+    def show_badge(self, message: Transcript.FollowChanged) -> None:
+        """Tell a reader who is not at the end that there is something new."""
+        self.activity_line.badge = t("ui.new_text") if message.unseen else ""
+
+    @on(Transcript.CopyRequested)
+    def copy_source(self, message: Transcript.CopyRequested) -> None:
+        """Copy the source of a message or of a code block."""
+        self.app.copy_to_clipboard(message.text)
+
+    @on(Transcript.LinkClicked)
+    def open_link(self, message: Transcript.LinkClicked) -> None:
+        """Open a web page; nothing else that a model links to is opened."""
+        if message.url.startswith(("https://", "http://")):
+            self.app.open_url(message.url)
+
+    def action_copy_answer(self) -> None:
+        """Copy the latest answer."""
+        self.transcript.copy_answer()
+
+    def action_fold(self) -> None:
+        """Fold or unfold the thinking nearest to the reader."""
+        self.transcript.toggle_thinking()
+
+    def action_fold_all(self) -> None:
+        """Fold or unfold all thinking."""
+        self.transcript.toggle_all_thinking()
+
+    def action_page_up(self) -> None:
+        """Read one page back while the input keeps the focus."""
+        self.transcript.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        """Read one page on."""
+        self.transcript.scroll_page_down(animate=False)
+
+    def action_to_start(self) -> None:
+        """Go to the beginning of the chat."""
+        self.transcript.scroll_home(animate=False)
+
+    def action_to_end(self) -> None:
+        """Go to the end of the chat."""
+        self.transcript.scroll_end(animate=False)
+
+
+TICK_S, REDUCED_TICK_S = 0.25, 2.0
+"""How often what counts on by itself is written anew."""
+UPDATE_S, REDUCED_UPDATE_S = UPDATE_INTERVAL_S, 1.0
+"""How often a reply that is being written is shown further."""
+
+
+def set_animation(screen: ReadingScreen, *, reduced: bool) -> None:
+    """Keep the caret, scrolling and growing replies calm, or lively."""
+    screen.app.animation_level = "none" if reduced else "full"
+    screen.input.cursor_blink = not reduced
+    screen.transcript.update_interval_s = REDUCED_UPDATE_S if reduced else UPDATE_S

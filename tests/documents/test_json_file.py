@@ -1,0 +1,92 @@
+"""JSON: nothing is lost on the way out and in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
+from qwen3_chat.documents.export import render
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
+from qwen3_chat.documents.json_export import parse_json_export
+from qwen3_chat.errors import ExportError
+from tests.documents.conversation import CONVERSATION, branch, chat_of
+
+any_text = st.text(st.characters(codec=None), max_size=20)  # lone surrogates too
+
+
+def test_a_chat_read_back_is_the_chat_that_was_written() -> None:
+    chat = replace(chat_of(), head_id=CONVERSATION[-1].id)
+    transcript = parse_json_export(render(chat, CONVERSATION, ExportFormat.JSON, ThinkingStyle.FULL))
+    assert transcript.chat == chat
+    assert transcript.messages == CONVERSATION
+
+
+@given(any_text, any_text, any_text, st.sampled_from(Role), st.none() | st.sampled_from(ThinkingMode))
+def test_any_text_comes_back(
+    content: str, reasoning: str, arguments: str, role: Role, tag: ThinkingMode | None
+) -> None:
+    message = ChatMessage(role, content, reasoning, (ToolCall(content, arguments),), tag)
+    messages = branch(message)
+    text = render(chat_of(content, system=reasoning), messages, ExportFormat.JSON)
+    text.encode()
+    transcript = parse_json_export(text)
+    assert transcript.messages == messages
+    assert (transcript.chat.title, transcript.chat.system) == (content, reasoning)
+
+
+def test_other_programs_find_readable_json() -> None:
+    text = render(chat_of(), CONVERSATION, ExportFormat.JSON)
+    assert "天气呢？" in text
+    document = json.loads(text)
+    assert (document["format"], document["version"]) == ("qwen3-chat", 1)
+    assert document["messages"][1]["meta"]["usage"]["reasoning_tokens"] == 612
+    assert document["messages"][1]["token_ids"] == [151667, 2]
+    assert document["messages"][0] == {
+        "id": 1,
+        "parent_id": None,
+        "created_at": "2026-03-01T12:00:01.005000Z",
+        "role": "user",
+        "content": "How many r's?",
+        "mode_tag": "think",
+        "meta": {},
+    }
+
+
+def test_fields_of_a_later_version_are_no_hindrance() -> None:
+    document = json.loads(render(chat_of(), CONVERSATION, ExportFormat.JSON))
+    document["messages"][0]["stars"] = 5
+    document["messages"][0]["meta"]["mood"] = "good"
+    assert parse_json_export(json.dumps(document)).messages == CONVERSATION
+
+
+REFUSED = [
+    ("", "export.not_a_transcript"),
+    ("{", "export.not_a_transcript"),
+    ("[]", "export.not_a_transcript"),
+    ('{"format": "qwen3-chat"}', "export.not_a_transcript"),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), REFUSED)
+def test_what_is_no_transcript_is_refused(text: str, key: str) -> None:
+    with pytest.raises(ExportError) as caught:
+        parse_json_export(text)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "key"),
+    [("format", "other", "export.not_a_transcript"), ("version", 2, "export.newer")],
+)
+def test_other_formats_and_newer_versions_are_refused(field: str, value: object, key: str) -> None:
+    document = json.loads(render(chat_of(), CONVERSATION, ExportFormat.JSON))
+    document[field] = value
+    with pytest.raises(ExportError) as caught:
+        parse_json_export(json.dumps(document))
+    assert caught.value.key == key
+    assert str(caught.value)

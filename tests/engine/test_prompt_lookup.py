@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
+
+from benchmarks.in_process import clear_context, open_model, reply_to
+from qwen3_chat.chat import SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.engine.worker.prompt_lookup import NgramIndex, PromptLookup, SpeedupEstimate
+from qwen3_chat.request import ChatRequest
+from tests.engine.agreement import check_agree
+from tests.engine.requests import GREEDY, THINKING, chat_request, user_message
+
+WORDS = ("strawberries", "banana", "mississippi", "bookkeeper", "committee", "level", "tomorrow", "coffee")
+QUESTIONS = (
+    *(f"Spell {word} backwards." for word in WORDS),
+    *(f"How many {letter}'s in {word}?" for word in WORDS for letter in "aerst"),
+    *(f"Count from {start} to {start + 8}." for start in range(1, 27)),
+    *(f"What is {number} + {number * 3 % 41}?" for number in range(3, 30)),
+)
+CONTINUATIONS = {
+    "nothing came twice": ([1, 2, 3, 4, 5], []),
+    "too little came twice": ([1, 2, 9, 1, 2], []),
+    "what followed the last time": ([1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3], [5, 1, 2]),
+    "a circle": ([7, 7, 7, 7], [7]),
+    "less than was asked for": ([1, 2, 3, 4, 1, 2, 3], [4, 1, 2]),
+}
+
+
+@pytest.fixture(scope="module")
+def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
+    yield from open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log")
+
+
+@pytest.mark.parametrize(("tokens", "expected"), CONTINUATIONS.values(), ids=CONTINUATIONS)
+def test_what_came_before_is_guessed_again(tokens: list[int], expected: list[int]) -> None:
+    repetition = NgramIndex()
+    repetition.add(tokens)
+    assert repetition.continuation(3) == expected
+
+
+def test_nothing_is_guessed_before_it_is_known_what_a_token_takes() -> None:
+    gain = SpeedupEstimate()
+    assert not gain.is_worthwhile
+    gain.record(0.01, 0, 0)
+    assert gain.is_worthwhile
+
+
+def test_guessing_stops_where_it_does_not_pay_and_is_tried_again_ever_later() -> None:
+    gain = SpeedupEstimate()
+    gain.record(0.01, 0, 0)
+    pauses = []
+    for _ in range(4):
+        gain.record(0.02, 3, 0)
+        pauses.append(0)
+        while not gain.is_worthwhile:
+            gain.record(0.01, 0, 0)
+            pauses[-1] += 1
+    assert pauses == [16, 32, 64, 128]
+
+
+def test_what_pays_goes_on_and_grows() -> None:
+    gain = SpeedupEstimate()
+    gain.record(0.01, 0, 0)
+    for _ in range(20):
+        gain.record(0.02, gain.draft_length, gain.draft_length)
+        assert gain.is_worthwhile
+    assert gain.draft_length == 7
+
+
+class EverythingPays(SpeedupEstimate):
+    """Guesses wherever there is something to guess, so that a test does not depend on the clock."""
+
+    @property
+    def is_worthwhile(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have everything guessed; lists how much of each guess was right."""
+    rights: list[int] = []
+
+    class Noted(EverythingPays):
+        def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
+            if n_drafted:
+                rights.append(n_accepted)
+            super().record(elapsed_s, n_drafted, n_accepted)
+
+    monkeypatch.setattr("qwen3_chat.engine.worker.prompt_lookup.SpeedupEstimate", Noted)
+    return rights
+
+
+def request_of(number: int, sampling: SamplingParams = GREEDY) -> ChatRequest:
+    mode = ThinkingMode.THINK if number % 3 else ThinkingMode.NO_THINK
+    return chat_request(
+        user_message(QUESTIONS[number]), mode=mode, sampling=sampling, seed=number, max_tokens=300
+    )
+
+
+def check_is_the_same(model: LlamaModel, request: ChatRequest) -> bool:
+    """Tell whether a reply with guesses is the one without; a greedy one may differ after a tie only."""
+    replies = []
+    for guesses in (False, True):
+        clear_context(model)
+        replies.append(reply_to(model, replace(request, guesses=guesses)))
+    plain, guessed = (replace(turn, request=request) for turn in replies)
+    if request.sampling is GREEDY:
+        check_agree(model, plain, guessed)
+    return plain.message.token_ids == guessed.message.token_ids
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, THINKING], ids=["greedy", "drawn"])
+def test_a_reply_with_guesses_is_the_one_without(
+    model: LlamaModel, always: list[int], sampling: SamplingParams
+) -> None:
+    same = [check_is_the_same(model, request_of(number, sampling)) for number in range(0, 60, 6)]
+    assert sum(same) >= 8
+    assert sum(always) > 30
+
+
+@pytest.mark.full
+def test_a_hundred_replies_with_guesses_are_those_without(model: LlamaModel, always: list[int]) -> None:
+    assert len(QUESTIONS) > 100
+    same = [check_is_the_same(model, request_of(number)) for number in range(len(QUESTIONS))]
+    print(f"{len(same) - sum(same)} of {len(same)} replies differ after a tie, {sum(always)} tokens guessed")
+    assert sum(same) >= 0.9 * len(same)
+
+
+def cells_of(model: LlamaModel) -> int:
+    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(model.context.pointer), 0)) + 1
+
+
+@pytest.mark.parametrize("stop_at", [None, 2, 3, 5])
+def test_nothing_that_was_guessed_in_vain_stays_in_the_cache(
+    model: LlamaModel, always: list[int], stop_at: int | None
+) -> None:
+    for number in range(1, 40, 8):
+        clear_context(model)
+        request = replace(request_of(number), max_tokens=90 + number)
+        turn = reply_to(model, request, stop_at)
+        prompt = tokenise(model.template.render_request(request), model.vocab, request)
+        known = [*prompt, *turn.message.token_ids]
+        assert model.context.tokens == known[: len(model.context.tokens)]
+        assert cells_of(model) == len(model.context.tokens)
+
+
+def test_thinking_that_is_ended_early_is_evaluated_after_what_was_drawn(
+    model: LlamaModel, always: list[int]
+) -> None:
+    for budget in (20, 33, 47):
+        assert check_is_the_same(model, replace(request_of(1), thinking_budget=budget))
+
+
+def test_guesses_stop_before_the_context_is_full(
+    endless_gguf: Path, tmp_path: Path, always: list[int]
+) -> None:
+    for model in open_model(endless_gguf, tmp_path / "engine.log", n_ctx=256):
+        turn = reply_to(model, chat_request(user_message("Hi")))
+        assert turn.stop_reason is StopReason.CONTEXT_FULL
+        assert len(model.context.tokens) == model.context.n_ctx
+        assert sum(always) > 0
+
+
+def test_where_it_does_not_pay_hardly_anything_is_guessed(model: LlamaModel) -> None:
+    clear_context(model)
+    batches: list[int] = []
+    context = model.context
+    for _ in context.evaluate([5] * 40):
+        pass
+    now_s = 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += 0.01 * (4 if batches and batches[-1] > 1 else 1)
+        return now_s
+
+    class Watched(PromptLookup):
+        def _next_draft(self) -> list[int]:
+            guess = super()._next_draft()
+            batches.append(1 + len(guess))
+            return guess
+
+    with Watched(context, [5] * 40, clock=clock) as guessing:
+        for number in range(200):
+            guessing.append(5 if number % 4 else 6 + number)
+    assert sum(size > 1 for size in batches) < 10

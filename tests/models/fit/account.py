@@ -1,0 +1,78 @@
+"""Ask llama.cpp what a model takes, `python -m tests.models.fit.account FILE account|load`; contexts on stdin.
+
+`account` allocates nothing and prints what llama.cpp would; `load` really loads, evaluates a chunk and prints
+by how much the process grew.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import sys
+from typing import Any
+
+import llama_cpp
+import psutil
+from llama_cpp import llama_cpp as L  # noqa: N812 - short, as in the worker
+
+SEQUENCES = 4
+_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
+_COMPUTE = re.compile(r"compute buffer size =\s+([\d.]+) MiB")
+_REPACKED = re.compile(r"CPU_REPACK model buffer size =\s+([\d.]+) MiB")
+_KV = re.compile(r"llama_kv_cache: size =\s+([\d.]+) MiB")
+
+
+def main(file: str, what: str) -> None:
+    """Answer for each context that stdin asks for."""
+    lines: list[str] = []
+
+    @L.llama_log_callback  # type: ignore[untyped-decorator]
+    def listen(level: int, text: bytes, data: Any) -> None:
+        lines.append(text.decode(errors="replace"))
+
+    L.llama_log_set(listen, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    asked = json.load(sys.stdin)
+    before_bytes = psutil.Process().memory_info().rss
+    params = L.llama_model_default_params()
+    params.n_gpu_layers = 0
+    if what == "account":
+        params.no_alloc, params.load_mode = True, 0
+    model = L.llama_model_load_from_file(file.encode(), params)
+    repacked_mib = sum(map(float, _REPACKED.findall("".join(lines))))
+    answers = []
+    for context in asked:
+        lines.clear()
+        pointer = _context(model, context)
+        log = "".join(lines)
+        answer = {
+            "weights_bytes": L.llama_model_size(model),
+            "kv_mib": float(_KV.findall(log)[-1]),
+            "compute_mib": float(_COMPUTE.findall(log)[-1]),
+        }
+        if what == "load":
+            tokens = (L.llama_token * context["n_ubatch"])(*range(context["n_ubatch"]))
+            assert L.llama_decode(pointer, L.llama_batch_get_one(tokens, len(tokens))) == 0
+            answer["repacked_mib"] = repacked_mib
+            answer["grown_bytes"] = psutil.Process().memory_info().rss - before_bytes
+        answers.append(answer)
+        L.llama_free(pointer)
+    print(json.dumps(answers))
+
+
+def _context(model: Any, asked: dict[str, Any]) -> Any:
+    """Make a context as the worker does."""
+    params = L.llama_context_default_params()
+    params.n_ctx = asked["n_ctx"]
+    params.n_batch = params.n_ubatch = asked["n_ubatch"]
+    params.n_seq_max, params.kv_unified, params.n_outputs_max = SEQUENCES, True, SEQUENCES
+    params.n_threads = params.n_threads_batch = 1
+    params.flash_attn_type = 1 if asked["flash_attention"] else 0
+    params.type_k = _TYPES[asked["kv_type"]]
+    params.type_v = params.type_k if asked["flash_attention"] else _TYPES["f16"]
+    return L.llama_init_from_model(model, params)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes
+from qwen3_chat.models.fit.machine import Machine
+from qwen3_chat.models.fit.placement import PROGRAM_BYTES, cpu_plan
+from qwen3_chat.request import KvType
+from qwen3_chat.texts.formatting import GIB, MIB
+from tests.conftest import REPOSITORY, WAIT_LIMIT_S
+from tests.models.fit import hollow_gguf
+
+SHAPES = ["0.6B", "1.7B", "4B", "8B", "14B", "32B", "30B-A3B", "235B-A22B"]
+CONTEXTS = [
+    ContextSpec(n_ctx, kv_type, n_ubatch, flash_attention)
+    for n_ctx, kv_type, n_ubatch, flash_attention in product(
+        (4096, 16_384, 32_768), KvType, (128, 512), (True, False)
+    )
+]
+
+
+def ask(file: Path, what: str, contexts: list[ContextSpec]) -> list[dict[str, float]]:
+    finished = subprocess.run(
+        [sys.executable, "-m", "tests.models.fit.account", str(file), what],
+        input=json.dumps([asdict(context) for context in contexts]),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_LIMIT_S,
+        check=True,
+    )
+    answers: list[dict[str, float]] = json.loads(finished.stdout)
+    return answers
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_memory_is_what_llama_cpp_accounts_for(name: str, tmp_path: Path) -> None:
+    model = find_family_model(name)
+    assert model
+    weights_bytes = model.weights("Q4_K_M").total_bytes
+    file = hollow_gguf.write(tmp_path / "hollow.gguf", model.shape, "Q4_K_M")
+    for context, answer in zip(CONTEXTS, ask(file, "account", CONTEXTS), strict=True):
+        kv, compute = kv_bytes(model.shape, context), compute_bytes(model.shape, context)
+        assert weights_bytes == answer["weights_bytes"]
+        assert kv / MIB == pytest.approx(answer["kv_mib"], abs=0.01), context
+        assert compute / MIB == pytest.approx(answer["compute_mib"], rel=0.03), context
+        told_bytes = answer["weights_bytes"] + (answer["kv_mib"] + answer["compute_mib"]) * MIB
+        assert weights_bytes + kv + compute == pytest.approx(told_bytes, rel=0.01), context
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "quant"), [("0.6B", "Q8_0"), ("4B", "Q4_K_M")])
+def test_a_loaded_model_takes_the_memory_that_was_predicted(name: str, quant: str, tmp_path: Path) -> None:
+    model = find_family_model(name)
+    assert model
+    machine = Machine(64 * GIB, 50e9)
+    plan = cpu_plan(model.shape, model.weights(quant), machine, 8192, KvType.F16)
+    file = hollow_gguf.write(tmp_path / "hollow.gguf", model.shape, quant)
+    (answer,) = ask(file, "load", [plan.context])
+    # Weights that llama.cpp rearranges for the processor are there twice, but it never reads the first copy
+    # again: those are pages of the file, which the system takes back when it needs them.
+    needed_bytes = answer["grown_bytes"] - answer["repacked_mib"] * MIB
+    assert plan.ram_bytes - PROGRAM_BYTES == pytest.approx(needed_bytes, rel=0.05)

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.errors import HubError
+from qwen3_chat.models.hub.downloader import Downloader
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.part_file import part_path
+from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope
+from tests.models.hub.conftest import NAME, PAYLOAD, RecordingObserver, content, ready_for
+from tests.models.hub.fake_hub import (
+    Cut,
+    FakeHub,
+    Fault,
+    FlippedBit,
+    IgnoredRange,
+    LoginPage,
+    OtherVersion,
+    RangeAs200,
+    Redirected,
+    Stall,
+    Status,
+    WrongRange,
+)
+
+MIB = 1 << 20
+
+
+def is_clean(target: Path) -> bool:
+    """Whether nothing but the file is left."""
+    return [path.name for path in target.parent.iterdir()] == [NAME]
+
+
+async def test_a_file_arrives_whole(
+    download: Downloader, file: HubFile, target: Path, notes: RecordingObserver
+) -> None:
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert is_clean(target)
+    assert notes.arrivals[-1] == len(PAYLOAD)
+    assert notes.arrivals == sorted(notes.arrivals)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Cut(0)],
+        [Cut(1)],
+        [Cut(MIB), Cut(100_001), Cut(1)],
+        [Stall(MIB)],
+        [Cut(MIB), RangeAs200()],
+        [Cut(MIB), IgnoredRange()],
+        [Cut(MIB), IgnoredRange(), Cut(5)],
+        [Cut(MIB), WrongRange()],
+        [WrongRange()],
+        [Redirected()],
+        [Cut(MIB), Redirected()],
+        [Status(500)],
+        [Status(503), Status(502)],
+        [Status(408)],
+        [Status(429, {"Retry-After": "0"})],
+        [Cut(MIB), Status(429, {"RateLimit": '"resolvers";r=0;t=0'})],
+        [FlippedBit()],
+        [Cut(len(PAYLOAD) - 1)],
+    ],
+    ids=str,
+)
+async def test_what_a_source_does_wrong_once_is_survived(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, faults: list[Fault]
+) -> None:
+    fake.faults.extend(faults)
+    async with ready_for(faults, download) as ready:
+        await ready.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert is_clean(target)
+
+
+async def test_a_cut_download_goes_on_at_the_very_byte(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    fake.faults.extend([Cut(1_234_567), Cut(89)])
+    await download.fetch(file, target)
+    assert fake.downloads == [None, "bytes=1234567-", "bytes=1234656-"]
+    assert fake.sent_bytes == len(PAYLOAD)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Status(401), "does not exist or is private"),
+        (Status(401, {"X-Error-Code": "GatedRepo"}), "Accept its terms"),
+        (Status(403, {"X-Error-Code": "GatedRepo"}), "Accept its terms"),
+        (Status(403), "does not exist or is private"),
+        (Status(404, {"X-Error-Code": "RepoNotFound"}), "there is no repository"),
+        (Status(404, {"X-Error-Code": "EntryNotFound"}), "has no Qwen3-0.6B-Q8_0.gguf"),
+        (Status(416), "another version"),
+        (Status(418), "status 418"),
+        (LoginPage(), "a web page instead"),
+        (OtherVersion(), "another version"),
+        (Status(429, {"Retry-After": "3600"}), "too many requests"),
+    ],
+    ids=str,
+)
+async def test_what_waiting_does_not_help_is_said_at_once(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, fault: Fault, said: str
+) -> None:
+    fake.faults.append(fault)
+    with pytest.raises(HubError, match=said):
+        await download.fetch(file, target)
+    assert len(fake.downloads) == 1
+    assert content(target) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Status(500), "a problem of its own"),
+        (Cut(0), "broke the connection"),
+        (Stall(0), "does not answer"),
+        (WrongRange(), "another piece"),
+        (Status(429), "too many requests"),
+    ],
+    ids=str,
+)
+async def test_a_source_that_keeps_failing_is_given_up(
+    download: Downloader,
+    fake: FakeHub,
+    file: HubFile,
+    target: Path,
+    notes: RecordingObserver,
+    fault: Fault,
+    said: str,
+) -> None:
+    fake.faults.extend([fault] * 10)
+    async with ready_for([fault], download) as ready:
+        with pytest.raises(HubError, match=said):
+            await ready.fetch(file, target)
+    assert len(fake.downloads) == download.retry_policy.max_attempts
+    assert len(notes.reasons) == download.retry_policy.max_attempts - 1
+
+
+async def test_a_source_that_always_sends_wrong_bytes_is_given_up(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    fake.faults.extend([FlippedBit()] * 3)
+    with pytest.raises(HubError, match="checksum is wrong"):
+        await download.fetch(file, target)
+    assert fake.downloads == [None, None]
+    assert content(target) is None
+
+
+async def test_a_source_that_nobody_answers_at_is_said(
+    download: Downloader, file: HubFile, target: Path
+) -> None:
+    nobody = replace(download, hubs=(HuggingFace("http://127.0.0.1:9"),))
+    with pytest.raises(HubError, match=r"127\.0\.0\.1:9 can't be reached"):
+        await nobody.fetch(file, target)
+
+
+async def test_the_next_source_goes_on_with_the_same_part(
+    download: Downloader, fake: FakeHub, second: FakeHub, file: HubFile, target: Path
+) -> None:
+    both = replace(download, hubs=(HuggingFace(fake.endpoint), ModelScope(second.endpoint)))
+    fake.faults.extend([Cut(MIB), Status(404)])
+    await both.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert second.downloads == [f"bytes={MIB}-"]
+
+
+async def test_wrong_bytes_are_fetched_again_from_the_other_source(
+    download: Downloader, fake: FakeHub, second: FakeHub, file: HubFile, target: Path
+) -> None:
+    both = replace(download, hubs=(HuggingFace(fake.endpoint), ModelScope(second.endpoint)))
+    fake.faults.append(FlippedBit())
+    await both.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert second.downloads == [None]
+
+
+async def test_every_source_says_why_it_does_not_deliver(
+    download: Downloader, fake: FakeHub, second: FakeHub, file: HubFile, target: Path
+) -> None:
+    both = replace(download, hubs=(HuggingFace(fake.endpoint), ModelScope(second.endpoint)))
+    fake.faults.append(Status(401))
+    second.faults.append(OtherVersion())
+    with pytest.raises(HubError) as raised:
+        await both.fetch(file, target)
+    assert "private" in str(raised.value)
+    assert "another version" in str(raised.value)
+
+
+@pytest.mark.parametrize("after_bytes", [0, MIB], ids=["before the first byte", "in the middle"])
+async def test_a_cancelled_download_goes_on_later(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, after_bytes: int
+) -> None:
+    fake.faults.append(Stall(after_bytes))
+    running = asyncio.create_task(download.fetch(file, target))
+    await asyncio.to_thread(fake.stalled.wait)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    kept_bytes = part_path(target, file).stat().st_size
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.sent_bytes == len(PAYLOAD) + after_bytes - kept_bytes
+
+
+async def test_a_part_with_a_wrong_byte_is_found_out(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    target.parent.mkdir(parents=True)
+    part_path(target, file).write_bytes(b"x" + PAYLOAD[1:MIB])
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [f"bytes={MIB}-", None]
+
+
+@pytest.mark.parametrize("more", [b"", b"too much"], ids=["complete", "too long"])
+async def test_a_complete_part_needs_no_network(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, more: bytes
+) -> None:
+    target.parent.mkdir(parents=True)
+    part_path(target, file).write_bytes(PAYLOAD + more)
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.requests == []
+
+
+async def test_two_downloads_of_a_file_fetch_it_once(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, notes: RecordingObserver
+) -> None:
+    async with asyncio.TaskGroup() as both:
+        both.create_task(download.fetch(file, target))
+        both.create_task(download.fetch(file, target))
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [None]
+    assert any("Another qwen3-chat" in reason for reason in notes.reasons)
+    assert is_clean(target)
+
+
+async def test_a_disk_that_is_too_small_is_said_before_a_byte_is_fetched(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    greedy = replace(download, reserve_bytes=1 << 60)
+    with pytest.raises(HubError, match="The disk is too small"):
+        await greedy.fetch(file, target)
+    assert fake.requests == []
+
+
+async def test_a_folder_that_cannot_be_made_is_said(
+    download: Downloader, file: HubFile, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(HubError, match="can't be written"):
+        await download.fetch(file, tmp_path / "file" / NAME)
+
+
+async def test_a_token_goes_to_the_hub_and_not_to_where_it_sends(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    with_token = replace(download, hubs=(HuggingFace(fake.endpoint, lambda: "secret"),))
+    fake.faults.append(Redirected())
+    await with_token.fetch(file, target)
+    (first_host, first), (second_host, second) = fake.tokens
+    assert (first, second) == ("Bearer secret", None)
+    assert first_host != second_host
+
+
+async def test_a_hub_names_a_file_in_its_own_way(hub: Hub) -> None:
+    address = hub.file_url(HubFile("a/b", "Q8_0/x y.gguf", 1, "0" * 64, "abc"))
+    beginning = address.partition("/a/b/")[2]
+    assert beginning in ("resolve/abc/Q8_0/x%20y.gguf", "repo?Revision=master&FilePath=Q8_0%2Fx%20y.gguf")

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
+from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
+from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
+from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_target
+from tests.models.hub.conftest import FAST_RETRIES, hub_at
+from tests.models.hub.fake_hub import FakeHub, Status, sha256
+
+SPLIT = {f"Q8_0/Qwen3-235B-A22B-Q8_0-0000{number}-of-00003.gguf": bytes([number]) for number in (1, 2, 3)}
+REPOSITORIES = {
+    "unsloth/Qwen3-8B-GGUF": {
+        "Qwen3-8B-Q4_K_M.gguf": b"q4",
+        "Qwen3-8B-UD-Q4_K_XL.gguf": b"ud",
+        "mmproj-Q8_0.gguf": b"no model",
+        "README.md": b"#",
+    },
+    "Qwen/Qwen3-8B-GGUF": {"Qwen3-8B-Q6_K.gguf": b"q6"},
+    "unsloth/Qwen3-235B-A22B-GGUF": SPLIT,
+    "broken/split": {path: data for path, data in SPLIT.items() if "00002-of" not in path},
+    "evil/paths": {"../../../Qwen3-8B-Q4_K_M.gguf": b"x"},
+}
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHub]:
+    with FakeHub(REPOSITORIES) as hub:
+        yield hub
+
+
+async def wanted(text: str, *hubs: Hub) -> PullTarget:
+    return await resolve_target(text, hubs, FAST_RETRIES)
+
+
+@pytest.mark.parametrize("text", ["8B", "qwen3-8b:q4_k_m", "8B:Q4_K_M"])
+async def test_what_the_catalogue_knows_needs_no_network(text: str) -> None:
+    found = await wanted(text)
+    (file,) = found.files
+    model = find_family_model("8B")
+    assert model is not None
+    published = model.preferred_file("Q4_K_M")
+    assert published is not None
+    assert (file.repository, file.sha256, file.revision) == (
+        "Qwen/Qwen3-8B-GGUF",
+        published.sha256,
+        published.revision,
+    )
+    assert (found.model, found.quant, found.size_bytes) == ("8B", "Q4_K_M", published.size_bytes)
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "model", "quant", "paths"),
+    [
+        ("8B:Q6_K", "Qwen/Qwen3-8B-GGUF", "8B", "Q6_K", ["Qwen3-8B-Q6_K.gguf"]),
+        ("8B:UD-Q4_K_XL", "unsloth/Qwen3-8B-GGUF", "8B", "UD-Q4_K_XL", ["Qwen3-8B-UD-Q4_K_XL.gguf"]),
+        ("235B-A22B:Q8_0", "unsloth/Qwen3-235B-A22B-GGUF", "235B-A22B", "Q8_0", list(SPLIT)),
+        ("unsloth/Qwen3-8B-GGUF:q4_k_m", "unsloth/Qwen3-8B-GGUF", "8B", "Q4_K_M", ["Qwen3-8B-Q4_K_M.gguf"]),
+        (
+            "unsloth/Qwen3-8B-GGUF:Qwen3-8B-UD-Q4_K_XL.gguf",
+            "unsloth/Qwen3-8B-GGUF",
+            "8B",
+            "UD-Q4_K_XL",
+            ["Qwen3-8B-UD-Q4_K_XL.gguf"],
+        ),
+        (
+            "unsloth/Qwen3-235B-A22B-GGUF:Qwen3-235B-A22B-Q8_0-00002-of-00003.gguf",
+            "unsloth/Qwen3-235B-A22B-GGUF",
+            "235B-A22B",
+            "Q8_0",
+            list(SPLIT),
+        ),
+    ],
+)
+async def test_the_rest_is_looked_up_at_a_source(
+    fake: FakeHub, source: Source, text: str, repository: str, model: str, quant: str, paths: list[str]
+) -> None:
+    found = await wanted(text, hub_at(fake.endpoint, source))
+    assert (found.model, found.quant) == (model, quant)
+    assert [(file.repository, file.path) for file in found.files] == [(repository, path) for path in paths]
+    assert [file.sha256 for file in found.files] == [sha256(REPOSITORIES[repository][path]) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("9B", "hub.unknown_model"),
+        ("unsloth/Qwen3-8B-GGUF", "hub.which_file"),
+        ("unsloth/Qwen3-8B-GGUF:Q2_K", "hub.no_such_quant"),
+        ("unsloth/Qwen3-8B-GGUF:README.md", "hub.no_such_quant"),
+        ("8B:Q1_Z", "hub.no_such_quant"),
+        ("broken/split:Q8_0", "hub.part_missing"),
+        ("a/../b:Q8_0", "hub.no_repository_name"),
+        ("a/b/c:Q8_0", "hub.no_repository_name"),
+        ("/etc:Q8_0", "hub.no_repository_name"),
+    ],
+)
+async def test_what_there_is_not_is_a_wrong_request(
+    fake: FakeHub, source: Source, text: str, key: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        await wanted(text, hub_at(fake.endpoint, source))
+    assert raised.value.key == key
+
+
+async def test_the_quants_there_are_get_named(fake: FakeHub, source: Source) -> None:
+    with pytest.raises(UsageError, match="Q4_K_M, UD-Q4_K_XL"):
+        await wanted("unsloth/Qwen3-8B-GGUF", hub_at(fake.endpoint, source))
+
+
+async def test_a_model_that_no_source_has_is_said() -> None:
+    with (
+        FakeHub({}) as empty,
+        pytest.raises(HubError, match="there is no repository Qwen/Qwen3-235B"),
+    ):
+        await wanted("235B-A22B:Q8_0", HuggingFace(empty.endpoint))
+
+
+async def test_a_missing_repository_is_said(fake: FakeHub, source: Source) -> None:
+    with pytest.raises(HubError, match="there is no repository no/such"):
+        await wanted("no/such:Q8_0", hub_at(fake.endpoint, source))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status(401, {"X-Error-Code": "GatedRepo"}), "Accept its terms"),
+        (Status(403), "does not exist or is private"),
+        (Status(418), "status 418"),
+    ],
+    ids=str,
+)
+async def test_a_refused_listing_is_said(fake: FakeHub, source: Source, status: Status, said: str) -> None:
+    fake.listing_status = status
+    with pytest.raises(HubError, match=said):
+        await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+
+
+async def test_the_other_source_is_asked_where_one_has_no_list(fake: FakeHub) -> None:
+    with FakeHub({}) as empty:
+        found = await wanted(
+            "unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace(empty.endpoint), ModelScope(fake.endpoint)
+        )
+    assert found.quant == "Q4_K_M"
+
+
+async def test_a_source_that_is_silent_does_not_keep_the_other_from_being_asked(fake: FakeHub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hubs = (HuggingFace(endpoint), ModelScope(fake.endpoint))
+        patience = replace(FAST_RETRIES, next_source_after_s=0.01)
+        found = await resolve_target("unsloth/Qwen3-8B-GGUF:Q4_K_M", hubs, patience)
+    assert found.quant == "Q4_K_M"
+
+
+async def test_a_source_that_nobody_answers_at_is_asked_once(source: Source) -> None:
+    with pytest.raises(HubError, match=r"127\.0\.0\.1:9 can't be reached"):
+        await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at("http://127.0.0.1:9", source))
+
+
+async def test_a_path_that_leaves_its_folder_is_refused(fake: FakeHub, source: Source) -> None:
+    with pytest.raises(HubError, match="not safe to write"):
+        await wanted("evil/paths:Q4_K_M", hub_at(fake.endpoint, source))
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/x.gguf", "../x.gguf", "a/../../x.gguf", "a\\..\\x.gguf", "C:x.gguf", "a\nb.gguf"]
+)
+def test_a_file_outside_is_none(path: str) -> None:
+    with pytest.raises(HubError):
+        HubFile("a/b", path, 1, "0" * 64)
+
+
+@pytest.mark.parametrize("checksum", ["", "abc", "Z" * 64])
+def test_a_file_without_checksum_is_not_fetched(checksum: str) -> None:
+    with pytest.raises(HubError, match="checksum"):
+        HubFile("a/b", "x.gguf", 1, checksum)
+
+
+@pytest.mark.parametrize(
+    ("environ", "addresses"),
+    [
+        ({}, ("https://huggingface.co", "https://modelscope.cn")),
+        ({"HF_ENDPOINT": "https://mirror.example/"}, ("https://mirror.example", "https://modelscope.cn")),
+        (
+            {"MODELSCOPE_ENDPOINT": "www.modelscope.ai"},
+            ("https://huggingface.co", "https://www.modelscope.ai"),
+        ),
+    ],
+)
+def test_endpoints_move_the_sources(environ: dict[str, str], addresses: tuple[str, str]) -> None:
+    file = HubFile("a/b", "x.gguf", 1, "0" * 64)
+    hubs = hubs_from(environ)
+    assert [hub.source for hub in hubs] == [Source.HF, Source.MODELSCOPE]
+    for hub, address in zip(hubs, addresses, strict=True):
+        assert hub.file_url(file).startswith(f"{address}/")
+
+
+def test_one_source_can_be_chosen() -> None:
+    assert [hub.source for hub in hubs_from({}, Source.MODELSCOPE)] == [Source.MODELSCOPE]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("Qwen3-8B-Q4_K_M.gguf", GgufFileName("8B", "Q4_K_M")),
+        ("unsloth_Qwen3-8B-GGUF_Qwen3-8B-Q4_K_M.gguf", GgufFileName("8B", "Q4_K_M")),
+        ("qwen3-8b-q4_k_m.gguf", GgufFileName("8b", "Q4_K_M")),
+        ("Qwen_Qwen3-8B-IQ4_XS.gguf", GgufFileName("8B", "IQ4_XS")),
+        ("Qwen3-8B.Q4_K_M.gguf", GgufFileName("8B", "Q4_K_M")),
+        ("Qwen3-4B-Instruct-2507-UD-Q4_K_XL.gguf", GgufFileName("4B-Instruct-2507", "UD-Q4_K_XL")),
+        ("Qwen3-30B-A3B-BF16-00001-of-00002.gguf", GgufFileName("30B-A3B", "BF16", 1, 2)),
+        ("demo-Q8_0.gguf", GgufFileName("demo", "Q8_0")),
+        ("Qwen3-8B.gguf", None),
+        ("Qwen3-8B-Q4_K_M.safetensors", None),
+    ],
+)
+def test_a_name_tells_model_and_quant(name: str, read: GgufFileName | None) -> None:
+    assert parse_gguf_file_name(name) == read
+
+
+def test_a_part_tells_all_parts() -> None:
+    assert split_part_names("x-Q8_0-00002-of-00002.gguf") == (
+        "x-Q8_0-00001-of-00002.gguf",
+        "x-Q8_0-00002-of-00002.gguf",
+    )
+    assert split_part_names("x-Q8_0.gguf") == ("x-Q8_0.gguf",)
+
+
+def test_every_error_of_a_hub_is_for_the_user() -> None:
+    assert issubclass(HubError, Qwen3ChatError)
+
+
+async def test_a_source_that_cannot_be_reached_does_not_write_onto_the_screen(
+    fake: FakeHub, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace("http://127.0.0.1:9"), ModelScope(fake.endpoint))
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.models.library import (
+    InstalledModel,
+    ModelDirs,
+    Origin,
+    apply_removal,
+    find_local_copies,
+    find_model_dirs,
+    find_model_file,
+    list_external_models,
+    list_installed_models,
+    plan_removal,
+)
+
+DATA = b"GGUF and so on"
+CHECKSUM = "a" * 64
+
+
+def put(path: Path, data: bytes = DATA) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> ModelDirs:
+    return find_model_dirs({}, tmp_path)
+
+
+def names(models: tuple[InstalledModel, ...]) -> list[tuple[str, str, Origin]]:
+    return sorted((model.name, model.quant, model.origin) for model in models)
+
+
+def test_nothing_elsewhere_is_nothing(places: ModelDirs) -> None:
+    assert list_external_models(places) == ()
+    assert list(find_local_copies("x.gguf", 1, CHECKSUM, places)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (
+            ".cache/huggingface/hub/models--Qwen--Qwen3-8B-GGUF/snapshots/abc/Qwen3-8B-Q4_K_M.gguf",
+            [("8B", "Q4_K_M", Origin.HUGGING_FACE)],
+        ),
+        (
+            ".lmstudio/models/lmstudio-community/Qwen3-4B-GGUF/Qwen3-4B-Q8_0.gguf",
+            [("4B", "Q8_0", Origin.LM_STUDIO)],
+        ),
+        (
+            ".cache/llama.cpp/unsloth_Qwen3-0.6B-GGUF_Qwen3-0.6B-Q8_0.gguf",
+            [("0.6B", "Q8_0", Origin.LLAMA_CPP)],
+        ),
+        (".lmstudio/models/other/Llama-3.1-8B-GGUF/Llama-3.1-8B-Q8_0.gguf", []),
+        (".lmstudio/models/split/Qwen3-32B-Q8_0-00001-of-00002.gguf", []),
+    ],
+)
+def test_models_of_other_programs_are_found_with_their_origin(
+    places: ModelDirs, tmp_path: Path, path: str, found: list[tuple[str, str, Origin]]
+) -> None:
+    put(tmp_path / path)
+    assert names(list_external_models(places)) == found
+
+
+def ollama(folder: Path, tag: str, digest: str, model: Path | None) -> Path:
+    """Lay a model out as Ollama does."""
+    manifest = {
+        "layers": [
+            {"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:" + "b" * 64},
+            {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"},
+        ]
+    }
+    put(folder / "manifests/registry.ollama.ai/library/qwen3" / tag, json.dumps(manifest).encode())
+    blob = folder / "blobs" / f"sha256-{digest}"
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    if model is not None:
+        shutil.copy(model, blob)
+    return blob
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [("0.6b", "0.6B"), ("0.6b-q8_0", "0.6B"), ("30b-a3b-instruct-2507-q4_K_M", "30B-A3B-Instruct-2507")],
+)
+def test_ollamas_models_are_found_through_their_manifests(
+    places: ModelDirs, tmp_path: Path, demo_gguf: Path, tag: str, name: str
+) -> None:
+    blob = ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf)
+    (model,) = list_external_models(places)
+    assert (model.name, model.quant, model.path, model.origin) == (name, "Q8_0", blob, Origin.OLLAMA)
+
+
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": 3}', b'{"layers": [{}]}', b"\xff"])
+def test_a_manifest_that_makes_no_sense_is_left_out(
+    places: ModelDirs, tmp_path: Path, manifest: bytes
+) -> None:
+    put(tmp_path / ".ollama/models/manifests/registry.ollama.ai/library/qwen3/8b", manifest)
+    assert list_external_models(places) == ()
+
+
+def test_a_manifest_without_its_blob_is_left_out(places: ModelDirs, tmp_path: Path) -> None:
+    ollama(tmp_path / ".ollama/models", "8b", CHECKSUM, None)
+    assert list_external_models(places) == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"HF_HOME": "hf"}, "hf/hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"HF_HUB_CACHE": "hub"}, "hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"XDG_CACHE_HOME": "xdg"}, "xdg/huggingface/hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"LLAMA_CACHE": "llama"}, "llama/a_b_Qwen3-8B-Q4_K_M.gguf"),
+    ],
+)
+def test_variables_move_the_places(tmp_path: Path, environ: dict[str, str], path: str) -> None:
+    put(tmp_path / path)
+    moved = {name: str(tmp_path / value) for name, value in environ.items()}
+    assert [model.name for model in list_external_models(find_model_dirs(moved, tmp_path / "home"))] == ["8B"]
+
+
+def test_ollama_can_be_moved(tmp_path: Path, demo_gguf: Path) -> None:
+    ollama(tmp_path / "elsewhere", "8b", CHECKSUM, demo_gguf)
+    (model,) = list_external_models(find_model_dirs({"OLLAMA_MODELS": str(tmp_path / "elsewhere")}, tmp_path))
+    assert model.origin is Origin.OLLAMA
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f".cache/huggingface/hub/models--a--b/blobs/{CHECKSUM}",
+        f".ollama/models/blobs/sha256-{CHECKSUM}",
+        ".lmstudio/models/a/b/Qwen3-8B-Q4_K_M.gguf",
+        ".cache/llama.cpp/a_b_Qwen3-8B-Q4_K_M.gguf",
+    ],
+)
+def test_a_copy_is_known_by_its_size_with_name_or_checksum(
+    places: ModelDirs, tmp_path: Path, path: str
+) -> None:
+    copy = put(tmp_path / path)
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [copy]
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA) + 1, CHECKSUM, places)) == []
+
+
+def test_the_apps_own_models_come_before_those_elsewhere(tmp_path: Path) -> None:
+    elsewhere = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.LM_STUDIO),)
+    assert find_model_file(tmp_path / "models", "8b", elsewhere) == tmp_path / "x"
+    own = put(tmp_path / "models/Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf")
+    assert find_model_file(tmp_path / "models", "8B:q4_k_m", elsewhere) == own
+
+
+@pytest.mark.parametrize(
+    ("wanted", "key"),
+    [
+        ("8B:Q8_0", "library.not_installed"),
+        ("unsloth/Qwen3-8B-GGUF:Q8_0", "library.not_installed"),
+        ("9B", "library.unknown"),
+    ],
+)
+def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, wanted: str, key: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        find_model_file(tmp_path, wanted)
+    assert raised.value.key == key
+
+
+def test_a_split_model_counts_once_with_all_its_bytes(tmp_path: Path) -> None:
+    for number in (1, 2):
+        put(tmp_path / f"Qwen3-32B-Q8_0-0000{number}-of-00002.gguf")
+    (model,) = list_installed_models(tmp_path)
+    assert (model.name, model.size_bytes, len(model.parts)) == ("32B", 2 * len(DATA), 2)
+
+
+def test_a_link_that_leads_nowhere_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "Qwen3-8B-Q4_K_M.gguf").symlink_to(tmp_path / "gone")
+    assert list_installed_models(tmp_path) == ()
+
+
+def test_removing_takes_every_part_and_leaves_the_rest(tmp_path: Path) -> None:
+    kept = put(tmp_path / "a/b/Qwen3-4B-Q8_0.gguf")
+    for number in (1, 2):
+        put(tmp_path / f"a/c/Q8_0/Qwen3-32B-Q8_0-0000{number}-of-00002.gguf")
+    removal = plan_removal(tmp_path, "32B")
+    assert (len(removal.paths), removal.freed_bytes) == (2, 2 * len(DATA))
+    apply_removal(removal, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
+    assert not (tmp_path / "a/c").exists()
+
+
+def test_of_several_quants_one_must_be_named(tmp_path: Path) -> None:
+    put(tmp_path / "Qwen3-4B-Q8_0.gguf")
+    put(tmp_path / "Qwen3-4B-Q4_K_M.gguf")
+    with pytest.raises(UsageError, match="4B:Q4_K_M, 4B:Q8_0"):
+        plan_removal(tmp_path, "4B")
+    assert len(plan_removal(tmp_path, "4B:Q8_0").paths) == 1
+
+
+def test_a_model_of_another_program_is_not_removed(tmp_path: Path) -> None:
+    elsewhere = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.OLLAMA),)
+    with pytest.raises(ModelError, match="belongs to Ollama"):
+        plan_removal(tmp_path / "models", "8B", elsewhere)
+
+
+def test_folders_that_the_user_names_are_looked_into(tmp_path: Path) -> None:
+    named = put(tmp_path / "gguf/deep/Qwen3-8B-Q4_K_M.gguf")
+    places = find_model_dirs({}, tmp_path / "home", [str(tmp_path / "gguf")])
+    (model,) = list_external_models(places)
+    assert (model.name, model.path, model.origin) == ("8B", named, Origin.CONFIGURED)
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [named]
+
+
+def test_a_file_whose_name_tells_no_quant_is_listed_by_its_header(tmp_path: Path, demo_gguf: Path) -> None:
+    shutil.copy(demo_gguf, tmp_path / "Qwen3-my-own.gguf")
+    put(tmp_path / "broken.gguf")
+    (model,) = list_installed_models(tmp_path)
+    assert (model.name, model.quant) == ("my-own", "Q8_0")
+    assert find_model_file(tmp_path, "my-own:q8_0") == model.path

@@ -1,0 +1,89 @@
+"""A model picker over a made-up machine, with the real downloads, from a hub on the loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwen3_chat.engine import Engine
+from qwen3_chat.models.fit import Machine
+from qwen3_chat.models.hardware import Hardware, SystemGpu, SystemRam
+from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget, RetryPolicy, pull_target
+from qwen3_chat.models.hub.model_pull import PullEventSink
+from qwen3_chat.models.hub.sources import HuggingFace
+from qwen3_chat.models.library import find_model_dirs
+from qwen3_chat.models.picker import Downloads, ModelPicker, ServerRow
+from qwen3_chat.session import EngineChoice, LocalModel
+from qwen3_chat.texts.formatting import GIB
+from tests.fakes import FakeEngine
+from tests.models.fit.machines import cpu
+from tests.models.hub.conftest import FAST_RETRIES
+from tests.models.hub.fake_hub import FakeHub, sha256
+from tests.models.hub.pull_program import UNREACHABLE_ENDPOINT
+
+REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"
+FILE = "Qwen3-0.6B-Q8_0.gguf"
+SMALL = ("0.6B", "Q8_0")
+"""The model that the hub serves; what is in its file does not matter here."""
+
+
+@dataclass
+class PickerFixture:
+    """What a test gives to the interface, with what it chose."""
+
+    folder: Path
+    machine: Machine = field(default_factory=lambda: cpu(16))
+    hub: FakeHub | None = None
+    payload: bytes = b""
+    retry_policy: RetryPolicy = FAST_RETRIES
+    gpus: tuple[SystemGpu, ...] = ()
+    servers: tuple[ServerRow, ...] = ()
+    engine_factory: Callable[[EngineChoice], Engine] = lambda choice: FakeEngine()
+    choices: list[EngineChoice] = field(default_factory=list)
+
+    def model_picker(self) -> ModelPicker:
+        return ModelPicker(
+            probe=self._probe,
+            folder=self.folder / "models",
+            model_dirs=find_model_dirs({}, self.folder / "home"),
+            downloads=make_downloads(self.hub, self.folder / "models", self.payload, self.retry_policy),
+            make_engine=self._make,
+            demo=LocalModel(Path("demo.gguf")),
+            servers=self._servers,
+            override_machine=lambda _: self.machine,
+        )
+
+    async def _servers(self) -> AsyncGenerator[Sequence[ServerRow], None]:
+        yield self.servers
+
+    async def _probe(self) -> Hardware:
+        return Hardware("A processor", 8, SystemRam(32 * GIB, 16 * GIB), gpus=self.gpus)
+
+    def _make(self, choice: EngineChoice) -> Engine:
+        self.choices.append(choice)
+        return self.engine_factory(choice)
+
+
+def make_downloads(
+    hub: FakeHub | None, folder: Path, payload: bytes = b"", retry_policy: RetryPolicy = FAST_RETRIES
+) -> Downloads:
+    """Download by the real code; whatever is wanted, it is the file that the hub has."""
+    hubs = (HuggingFace(hub.endpoint if hub else UNREACHABLE_ENDPOINT),)
+    file = HubFile(REPOSITORY, FILE, len(payload), sha256(payload))
+
+    async def find(text: str) -> PullTarget:
+        return PullTarget(*SMALL, (file,))
+
+    async def fetch(wanted: PullTarget, report: PullEventSink) -> ModelPulled:
+        return await pull_target(wanted, hubs, folder, report, retry_policy=retry_policy, reserve_bytes=0)
+
+    return Downloads(find, fetch)
+
+
+def install_files(folder: Path, *names: str) -> None:
+    """Put files with these names into the models folder."""
+    for name in names:
+        path = folder / "models" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"GGUF")

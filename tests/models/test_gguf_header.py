@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen3_chat.errors import ModelError
+from qwen3_chat.models.gguf import read_file, read_header
+
+
+def text(value: str) -> bytes:
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def entry(key: str, value: str | int) -> bytes:
+    if isinstance(value, str):
+        return text(key) + struct.pack("<I", 8) + text(value)
+    return text(key) + struct.pack("<II", 4, value)
+
+
+def tensor(name: str, shape: tuple[int, ...], kind: int, offset: int = 0) -> bytes:
+    dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+    return text(name) + dimensions + struct.pack("<IQ", kind, offset)
+
+
+def header(entries: list[bytes], tensors: list[bytes], version: int = 3) -> bytes:
+    counts = struct.pack("<IQQ", version, len(tensors), len(entries))
+    return b"GGUF" + counts + b"".join(entries) + b"".join(tensors)
+
+
+QWEN3_8B = [
+    entry("general.architecture", "qwen3"),
+    entry("general.name", "Qwen3 8B"),
+    entry("general.file_type", 15),
+    entry("qwen3.context_length", 40960),
+    entry("qwen3.block_count", 36),
+    entry("qwen3.embedding_length", 4096),
+    entry("qwen3.attention.head_count", 32),
+    entry("qwen3.attention.head_count_kv", 8),
+    entry("qwen3.attention.key_length", 128),
+    entry("qwen3.attention.value_length", 128),
+]
+
+
+def test_a_header_describes_the_model() -> None:
+    data = header(
+        QWEN3_8B, [tensor("token_embd.weight", (4096, 100), 12), tensor("norm", (4096,), 0, 230_400)]
+    )
+    found = read_header(BytesIO(data), "x")
+    assert (found.architecture, found.name, found.quant) == ("qwen3", "Qwen3 8B", "Q4_K_M")
+    assert (found.n_ctx_train, found.n_layers) == (40960, 36)
+    assert found.kv_bytes_per_token == 144 * 1024
+    assert found.parameters == 4096 * 101
+    start = -(-len(data) // 32) * 32
+    assert found.weights_start_bytes == start
+    assert found.expected_bytes == start + 230_400 + 4096 * 4
+
+
+@pytest.mark.parametrize(
+    ("file_type", "quant"),
+    [
+        (0, "F32"),
+        (1, "F16"),
+        (7, "Q8_0"),
+        (14, "Q4_K_S"),
+        (17, "Q5_K_M"),
+        (18, "Q6_K"),
+        (32, "BF16"),
+        (999, "?"),
+    ],
+)
+def test_a_quant_has_its_usual_name(file_type: int, quant: str) -> None:
+    assert read_header(BytesIO(header([entry("general.file_type", file_type)], [])), "x").quant == quant
+
+
+def test_long_arrays_are_skipped_and_short_ones_kept() -> None:
+    words = [text(f"w{number}") for number in range(100)]
+    long = text("long") + struct.pack("<IIQ", 9, 8, len(words)) + b"".join(words)
+    numbers = text("numbers") + struct.pack("<IIQ100i", 9, 5, 100, *range(100))
+    short = text("short") + struct.pack("<IIQ3I", 9, 4, 3, 7, 8, 9)
+    found = read_header(BytesIO(header([long, numbers, short, entry("after", "all")], [])), "x")
+    assert found.metadata == {"long": None, "numbers": None, "short": [7, 8, 9], "after": "all"}
+
+
+def test_a_tensor_of_an_unknown_type_leaves_the_length_open() -> None:
+    found = read_header(BytesIO(header([], [tensor("a", (32,), 77)])), "x")
+    assert (found.parameters, found.expected_bytes) == (32, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (b"", "gguf.empty"),
+        (b"GGU", "gguf.not_gguf"),
+        (b"GGUF", "gguf.header_cut"),
+        (b"FUGG" + bytes(100), "gguf.not_gguf"),
+        (header([], [], version=1), "gguf.version"),
+        (header([text("a") + struct.pack("<I", 99)], []), "gguf.damaged"),
+        (header([struct.pack("<Q", 1 << 62)], []), "gguf.damaged"),
+        (header([text("a") + struct.pack("<IIQ", 9, 4, 1 << 62)], []), "gguf.damaged"),
+        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 62)], []), "gguf.header_cut"),
+        (header([text("a") + struct.pack("<IIQ", 9, 9, 1)], []), "gguf.header_cut"),
+        (header([], [text("a") + struct.pack("<I", 99)]), "gguf.damaged"),
+    ],
+)
+def test_what_is_no_header_is_told_apart(data: bytes, key: str) -> None:
+    with pytest.raises(ModelError) as refusal:
+        read_header(BytesIO(data), "x")
+    assert refusal.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "model.gguf is empty."),
+        (b"# README\n" * 99, "model.gguf is not a GGUF file."),
+        (
+            b"\n<!DOCTYPE html><html>404</html>",
+            "model.gguf is not a GGUF file but a web page: the download went wrong.",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "model.gguf is not a GGUF file but a Git LFS pointer: the file itself is still to be downloaded.",
+        ),
+        (header(QWEN3_8B, [])[:200], "model.gguf is truncated: it ends within its header."),
+        (header([], [], version=99), "model.gguf is a GGUF file of version 99; versions 2 and 3 are known."),
+        (b"GGUF" + struct.pack("<I", 3) + b"\xff" * 16, "model.gguf is damaged: its header makes no sense."),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    with pytest.raises(ModelError) as refusal:
+        read_file(path)
+    assert str(refusal.value) == sentence
+
+
+def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
+    nested = text("a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 100_000
+    with pytest.raises(ModelError) as refusal:
+        read_header(BytesIO(header([nested], [])), "x")
+    assert refusal.value.key == "gguf.damaged"
+
+
+@given(st.binary(max_size=300), st.integers(0, 400))
+def test_any_bytes_give_a_header_or_a_sentence(noise: bytes, cut: int) -> None:
+    whole = header(QWEN3_8B, [tensor("a", (32,), 0)])
+    for data in (noise, b"GGUF" + noise, whole[:cut] + noise + whole[cut + len(noise) :]):
+        with suppress(ModelError):
+            read_header(BytesIO(data), "x")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "told"),
+    [
+        (1_200_000_000, "1.2 GB of 5.0 GB"),
+        (4_999_999_999, "4999999999 B of 5000000000 B"),
+        (0, "0.0 GB of 5.0 GB"),
+    ],
+)
+def test_a_truncated_file_tells_what_is_missing(tmp_path: Path, size_bytes: int, told: str) -> None:
+    kind_f32, start = 0, 64
+    data = header([], [tensor("a", ((5_000_000_000 - start * 2) // 4,), kind_f32, start)])
+    path = tmp_path / "big.gguf"
+    with path.open("wb") as file:
+        file.write(data)
+        file.truncate(max(size_bytes, len(data)))
+    with pytest.raises(ModelError, match=f"^big.gguf is truncated: {told} are there.$"):
+        read_file(path)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is a folder"):
+        read_file(tmp_path)
+    with pytest.raises(ModelError, match="There is no file"):
+        read_file(tmp_path / "none.gguf")
+
+
+def test_the_real_vocabulary_is_read(qwen3_vocabulary: Path) -> None:
+    path = qwen3_vocabulary
+    found = read_file(path)
+    assert found.metadata["tokenizer.ggml.tokens"] is None
+    assert found.text("tokenizer.chat_template").startswith("{%- if tools %}")
+    assert (found.architecture, found.tensor_count, found.expected_bytes) == ("qwen3", 0, path.stat().st_size)

@@ -1,0 +1,53 @@
+"""Requests that the tests send, and engines over their servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from conformance.replies import Heard, hear
+from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.engine.remote import ApiKey, RemoteEngine, RemoteSettings, ServerAccess, TimeoutPolicy
+from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.servers import Endpoint, ServerKind
+
+__all__ = ["QUICK_RETRIES", "WEATHER", "Heard", "chat_request", "hear", "remote_engine_at"]
+
+WEATHER = ToolSpec('{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}')
+QUICK_RETRIES = TimeoutPolicy(
+    connect_s=60,
+    first_byte_s=60,
+    between_pieces_s=60,
+    batch_s=0,
+    usage_s=60,
+    query_s=60,
+    max_attempts=2,
+    retry_delay_s=0,
+)
+"""Loses no time where nothing is wrong; where something is, a busy machine gets the time that it needs."""
+
+
+def chat_request(text: str, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
+    """Make a request of one message."""
+    message = ChatMessage(Role.USER, text, mode_tag=None if mode is ThinkingMode.THINK else mode)
+    values: dict[str, object] = {"sampling": SamplingParams(0.6, 0.95, 20), "seed": 1, **options}
+    return ChatRequest(messages=(message,), mode=mode, **values)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def remote_engine_at(
+    url: str,
+    kind: ServerKind | None = None,
+    key: ApiKey | None = None,
+    patience: TimeoutPolicy = QUICK_RETRIES,
+    n_ctx: int | None = None,
+    access: ServerAccess | None = None,
+    name: str = "",
+) -> AsyncIterator[RemoteEngine]:
+    """Open an engine over a server."""
+    access = access or ServerAccess(key)
+    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, access, n_ctx, patience, name))
+    try:
+        yield engine
+    finally:
+        await engine.close()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.ui.clipboard import MAX_TERMINAL_BYTES, Clipboard, CopyRoute
+
+SOURCE = "def f():\n\treturn '数据'  \n\n"
+
+
+class Desk:
+    """A PATH of fake tools that keep what they are given, and a fake terminal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.written: list[str] = []
+        self.environ = {"PATH": f"{self.bin}:/bin:/usr/bin"}
+        (self.bin / "tmux").write_text("#!/bin/sh\nexit 1\n")
+        (self.bin / "tmux").chmod(0o755)
+
+    def add(self, name: str, status: int = 0) -> Path:
+        kept = self.folder / f"{name}.kept"
+        script = self.bin / name
+        script.write_text(f'#!/bin/sh\ncat > "{kept}"\nexit {status}\n')
+        script.chmod(0o755)
+        return kept
+
+    def clipboard(self, **variables: str) -> Clipboard:
+        return Clipboard(
+            self.written.append, self.folder / "out" / "copied.txt", {**self.environ, **variables}
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tool", "variables"),
+    [
+        ("pbcopy", {}),
+        ("wl-copy", {"WAYLAND_DISPLAY": "wayland-0"}),
+        ("xclip", {"DISPLAY": ":0"}),
+        ("xsel", {"DISPLAY": ":0"}),
+    ],
+)
+def test_the_systems_own_tool_gets_the_source_byte_for_byte(
+    desk: Desk, tool: str, variables: dict[str, str]
+) -> None:
+    kept = desk.add(tool)
+    assert desk.clipboard(**variables).copy(SOURCE) is CopyRoute.PROGRAM
+    assert kept.read_bytes() == SOURCE.encode()
+
+
+def test_the_windows_tool_is_given_utf_16(desk: Desk) -> None:
+    kept = desk.add("clip.exe")
+    assert desk.clipboard(WSL_DISTRO_NAME="Debian").copy(SOURCE) is CopyRoute.PROGRAM
+    assert kept.read_bytes().decode("utf-16-le") == SOURCE
+
+
+def test_a_tool_for_a_desktop_that_is_not_there_is_passed_over(desk: Desk) -> None:
+    desk.add("wl-copy")
+    desk.add("xclip")
+    assert desk.clipboard().copy(SOURCE) is CopyRoute.TERMINAL
+
+
+def test_a_tool_that_fails_makes_way_for_the_next(desk: Desk) -> None:
+    desk.add("wl-copy", status=1)
+    kept = desk.add("xsel")
+    assert desk.clipboard(WAYLAND_DISPLAY="w", DISPLAY=":0").copy(SOURCE) is CopyRoute.PROGRAM
+    assert kept.read_bytes() == SOURCE.encode()
+
+
+def test_over_ssh_the_text_goes_to_the_terminal_where_the_user_sits(desk: Desk) -> None:
+    kept = desk.add("pbcopy")
+    assert desk.clipboard(SSH_CONNECTION="a b").copy(SOURCE) is CopyRoute.TERMINAL
+    assert desk.written == [SOURCE]
+    assert not kept.exists()
+
+
+def test_inside_tmux_its_buffer_is_used(desk: Desk) -> None:
+    kept = desk.add("tmux")
+    assert desk.clipboard(TMUX="/tmp/x,1,0", SSH_TTY="/dev/pts/1").copy(SOURCE) is CopyRoute.TMUX
+    assert kept.read_bytes() == SOURCE.encode()
+
+
+def test_what_a_terminal_would_cut_goes_to_a_file(desk: Desk) -> None:
+    text = "长" * (MAX_TERMINAL_BYTES // 3 + 1)
+    assert desk.clipboard().copy(text) is CopyRoute.FILE
+    assert (desk.folder / "out" / "copied.txt").read_text(encoding="utf-8") == text
+    assert desk.written == []
