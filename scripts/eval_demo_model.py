@@ -14,8 +14,8 @@ from demo_model.exam import SETTERS, is_right, set_chat, set_questions, set_tagg
 from demo_model.exchange import Language
 from demo_model.render import thinks_after
 from qwen3_chat.chat import ChatMessage, ThinkingMode
+from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.models.library import DEMO_FILE
 from qwen3_chat.request import LoadSettings
 
 DOCUMENTED_QUESTIONS = {

@@ -17,7 +17,8 @@ from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import stop_on_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
-from qwen3_chat.documents import join_attachments, read_attachment
+from qwen3_chat.documents.attachments import join_attachments
+from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import Cancelled, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.session import (

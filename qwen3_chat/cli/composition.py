@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.cli.named_servers import load_profiles, server_rows
+from qwen3_chat.cli.named_servers import load_server_profiles, server_rows
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
+from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.load_planner import DeviceLister
@@ -31,7 +32,6 @@ from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget, hubs_from, p
 from qwen3_chat.models.hub.model_pull import PullEventSink
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
 from qwen3_chat.models.library import (
-    DEMO_FILE,
     ModelDirs,
     find_local_copies,
     find_model_dirs,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.remote import RemoteEngine
 
 
-def model_places(settings: Settings | None = None) -> ModelDirs:
+def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:
     """Find them by the settings, which are read unless they are given, and by the environment."""
     if settings is None:
         settings = read_settings(find_paths().settings_file).settings
@@ -65,7 +65,7 @@ def make_served_engine(choice: ModelChoice, settings_file: Path) -> Engine:
         ConfigError: the settings describe it in a way that can't be used.
     """
     assert choice.endpoint is not None
-    profiles = load_profiles(settings_file)
+    profiles = load_server_profiles(settings_file)
     named = profiles.get(choice.endpoint)
     profile = named or ServerProfile("", Endpoint.parse(choice.endpoint))
     profile = replace(
@@ -141,7 +141,7 @@ def resolve_model_file(choice: ModelChoice, settings: Settings, models_dir: Path
     if choice.demo:
         return DEMO_FILE
     if wanted := choice.model or settings.model:
-        return find_model_file(models_dir, wanted, list_external_models(model_places(settings)))
+        return find_model_file(models_dir, wanted, list_external_models(configured_model_dirs(settings)))
     found = list_installed_models(models_dir)
     return found[0].path if found else DEMO_FILE
 
@@ -299,10 +299,10 @@ def make_chosen_engine(
 
 def probe_hardware_sync(engine_log: Path) -> Hardware:
     """Probe this machine, with llama.cpp in a process that ends right after."""
-    return asyncio.run(probed(engine_log))
+    return asyncio.run(probe_this_machine(engine_log))
 
 
-async def probed(engine_log: Path) -> Hardware:
+async def probe_this_machine(engine_log: Path) -> Hardware:
     """Probe this machine from within an event loop."""
     engine = LocalEngine(LoadSettings(path=""), engine_log)
     try:
@@ -316,7 +316,7 @@ def make_model_picker(
 ) -> ModelPicker:
     """Make the desk; the machine is looked at through the engine that runs, whichever that is then."""
     hubs = hubs_from(os.environ)
-    places = model_places(settings)
+    places = configured_model_dirs(settings)
 
     async def fetch(wanted: PullTarget, report: PullEventSink) -> ModelPulled:
         def copies(file: HubFile) -> Iterable[Path]:
@@ -347,5 +347,5 @@ async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
     return (
         await probe_hardware(engine.devices)
         if isinstance(engine, LocalEngine)
-        else await probed(paths.engine_log_file)
+        else await probe_this_machine(paths.engine_log_file)
     )

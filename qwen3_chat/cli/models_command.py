@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen3_chat.cli.composition import model_places, probe_hardware_sync
+from qwen3_chat.cli.composition import configured_model_dirs, probe_hardware_sync
 from qwen3_chat.config import find_paths
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.catalog import FAMILY, FamilyModel, MachineClass
@@ -174,7 +174,7 @@ def list_models(
 
 
 def _installed(models: Path) -> InstalledModels:
-    found = (*list_installed_models(models), *list_external_models(model_places()))
+    found = (*list_installed_models(models), *list_external_models(configured_model_dirs()))
     return {(model.name.lower(), model.quant.upper()): model for model in reversed(found)}
 
 

@@ -33,7 +33,7 @@ class _NamedServer:
     problem: str = ""
 
 
-def load_profiles(settings_file: Path) -> ServerProfiles:
+def load_server_profiles(settings_file: Path) -> ServerProfiles:
     """Read the servers that the user has named."""
     loaded = read_settings(settings_file)
     return read_profiles(loaded.settings.servers, loaded.make_error)
@@ -61,13 +61,13 @@ async def server_rows(
 
 async def probe_named_servers(settings_file: Path) -> dict[str, ServerState | ConfigError]:
     """Ask every server that the settings name; one that can't be used has its error."""
-    profiles = load_profiles(settings_file)
+    profiles = load_server_profiles(settings_file)
     states = await asyncio.gather(*map(_probe, profiles.usable.values()))
     return {**dict(zip(profiles.usable, states, strict=True)), **profiles.problems}
 
 
 def _named_servers(settings_file: Path, startup_choice: ModelChoice) -> list[_NamedServer]:
-    profiles = load_profiles(settings_file)
+    profiles = load_server_profiles(settings_file)
     named = [_NamedServer(name, profile) for name, profile in profiles.usable.items()]
     named += [_NamedServer(name, problem=str(error)) for name, error in profiles.problems.items()]
     url = startup_choice.endpoint

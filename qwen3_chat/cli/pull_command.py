@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from qwen3_chat.cli.composition import model_places, probed
+from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
 from qwen3_chat.config import Paths, find_paths
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import find_family_model
@@ -82,7 +82,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
 
 async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
     paths = find_paths()
-    places = model_places()
+    places = configured_model_dirs()
     hubs = hubs_from(os.environ, source)
     with _lookup_status(text, as_json):
         exact = await _choose_quant(text, paths)
@@ -100,7 +100,7 @@ async def _choose_quant(text: str, paths: Paths) -> str:
     model = find_family_model(text)
     if model is None:
         return text
-    machine = (await probed(paths.engine_log_file)).machine
+    machine = (await probe_this_machine(paths.engine_log_file)).machine
     return f"{text}:{best_quant(model, machine).quant}"
 
 
@@ -109,10 +109,10 @@ async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> N
     with suppress(Qwen3ChatError, TimeoutError):  # the download itself will tell what is wrong
         async with asyncio.timeout(FIT_TIMEOUT_S):
             model = find_family_model(target.model)
-            if model is None and not any(_copies(model_places(), target.files[0])):
+            if model is None and not any(_copies(configured_model_dirs(), target.files[0])):
                 model = await fetch_metadata(target, hubs, DEFAULT_RETRY_POLICY)
         if model is not None:
-            machine = (await probed(paths.engine_log_file)).machine
+            machine = (await probe_this_machine(paths.engine_log_file)).machine
             (offer,) = assess_variants(model, (target,), machine, None)
             print(terminal_safe(t("pull.fit", reason=offer.assessment.reason)), file=sys.stderr)
 

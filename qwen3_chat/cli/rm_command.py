@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from qwen3_chat.cli.composition import model_places
+from qwen3_chat.cli.composition import configured_model_dirs
 from qwen3_chat.config import find_paths
 from qwen3_chat.models.library import apply_removal, list_external_models, plan_removal
 from qwen3_chat.texts import t
@@ -24,7 +24,7 @@ def remove_model(name: str) -> int:
         Qwen3ChatError: it is not installed, not the app's, or can't be removed.
     """
     folder = find_paths().models
-    removal = plan_removal(folder, name, list_external_models(model_places()))
+    removal = plan_removal(folder, name, list_external_models(configured_model_dirs()))
     names = terminal_safe(", ".join(path.name for path in removal.paths))
     size = format_size(removal.freed_bytes)
     if sys.stdin.isatty() and input(t("rm.sure", names=names, size=size)).strip().lower() not in YES_ANSWERS:

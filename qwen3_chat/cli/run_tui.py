@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from qwen3_chat.cli.composition import make_model_picker, open_runtime
-from qwen3_chat.cli.named_servers import load_profiles
+from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
@@ -63,7 +63,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     settings = loaded.settings
     themes = load_themes(paths.themes)
     keymap = keymap_from_settings(loaded)
-    servers = load_profiles(paths.settings_file).problems.values()
+    servers = load_server_profiles(paths.settings_file).problems.values()
     async with open_runtime(choice, settings, paths, chat) as runtime:
         notices = EngineNotices()
         notices.subscribe(runtime.engine)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen3_chat.documents import Attachment
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
-from qwen3_chat.documents import split_attachments
+from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
 from qwen3_chat.store.records import MessageMeta, StoredMessage

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qwen3_chat.demo import DEMO_MODEL_NAME
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -29,6 +31,6 @@ class Shape:
         return self.vocab_size * self.width + self.n_layers * layer + self.width
 
 
-MODEL_NAME = "Qwen3-chat demo"
+MODEL_NAME = DEMO_MODEL_NAME
 SIZE_LABEL = "5M"
 SIZE_IN_WORDS = {"en": "5 million", "zh": "500 万"}

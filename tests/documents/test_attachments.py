@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from qwen3_chat.documents import (
-    Attachment,
-    fence_attachment,
-    join_attachments,
-    read_attachment,
-    split_attachments,
-)
+from qwen3_chat.documents.attachments import Attachment, fence_attachment, join_attachments, split_attachments
+from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import UsageError
 
 NAMES = st.text("abc.文件 -", min_size=1).filter(lambda name: bool(name.strip()))

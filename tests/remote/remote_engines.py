@@ -39,14 +39,14 @@ async def remote_engine_at(
     url: str,
     kind: ServerKind | None = None,
     key: ApiKey | None = None,
-    patience: TimeoutPolicy = QUICK_RETRIES,
+    timeouts: TimeoutPolicy = QUICK_RETRIES,
     n_ctx: int | None = None,
     access: ServerAccess | None = None,
     name: str = "",
 ) -> AsyncIterator[RemoteEngine]:
     """Open an engine over a server."""
     access = access or ServerAccess(key)
-    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, access, n_ctx, patience, name))
+    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, access, n_ctx, timeouts, name))
     try:
         yield engine
     finally:

@@ -131,7 +131,7 @@ async def test_a_server_that_wants_a_key_names_the_place_where_the_profile_has_i
 
 
 def named(url: str, name: str) -> RemoteEngine:
-    return RemoteEngine(RemoteSettings(Endpoint.parse(url), patience=QUICK_RETRIES, name=name))
+    return RemoteEngine(RemoteSettings(Endpoint.parse(url), timeouts=QUICK_RETRIES, name=name))
 
 
 async def loaded(engine: FallbackEngine) -> list[EngineEvent]:

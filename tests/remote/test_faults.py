@@ -179,10 +179,10 @@ async def test_once_something_came_nothing_is_asked_twice() -> None:
     assert heard.answer == "Hel"
 
 
-async def heard_with(patience: TimeoutPolicy, reply: Reply) -> Heard:
+async def heard_with(timeouts: TimeoutPolicy, reply: Reply) -> Heard:
     async with (
         running(lambda request: MODELS if request.method == "GET" else reply) as wire,
-        remote_engine_at(wire.url, patience=patience) as engine,
+        remote_engine_at(wire.url, timeouts=timeouts) as engine,
     ):
         return await hear(engine, chat_request("hi"))
 
@@ -214,7 +214,7 @@ async def test_the_first_text_comes_at_once_and_a_stop_ends_the_gathering_of_mor
     silent = Reply([HELLO[0], Fault.SILENCE])
     async with (
         running(lambda request: MODELS if request.method == "GET" else silent) as wire,
-        remote_engine_at(wire.url, patience=LONG_GATHERING) as engine,
+        remote_engine_at(wire.url, timeouts=LONG_GATHERING) as engine,
     ):
         async for happened in engine.generate(chat_request("hi")):
             heard.take(happened)
@@ -230,7 +230,7 @@ async def test_no_text_is_gathered_once_the_model_has_ended() -> None:
     reply = Reply([b"".join([*HELLO, END[0]]), gate, DONE])
     async with (
         running(lambda request: MODELS if request.method == "GET" else reply) as wire,
-        remote_engine_at(wire.url, patience=LONG_GATHERING) as engine,
+        remote_engine_at(wire.url, timeouts=LONG_GATHERING) as engine,
     ):
         turn = asyncio.ensure_future(hear(engine, chat_request("hi")))
         assert [(await wire.arrivals.get()).method for _ in range(2)] == ["GET", "POST"]

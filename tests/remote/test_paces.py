@@ -79,7 +79,7 @@ def paced(handler: Handler, pace: Callable[[Reply], Reply]) -> Handler:
 async def table(kind: ServerKind, pace: Callable[[Reply], Reply]) -> dict[Feature, Cell]:
     async with (
         running(paced(Imitation(kind), pace)) as wire,
-        remote_engine_at(wire.url, kind, patience=TimeoutPolicy()) as engine,
+        remote_engine_at(wire.url, kind, timeouts=TimeoutPolicy()) as engine,
     ):
 
         async def stopped() -> None:

@@ -71,7 +71,7 @@ async def check_column(
     async with AsyncExitStack() as stack:
         urls = [stack.enter_context(server) for server in servers]
         talker, caller, brooder = [
-            await stack.enter_async_context(remote_engine_at(url, patience=TimeoutPolicy())) for url in urls
+            await stack.enter_async_context(remote_engine_at(url, timeouts=TimeoutPolicy())) for url in urls
         ]
         cells = await found(Bench(talker, caller, brooder, lambda: stopped(urls[-1])))
         assert brooder.model is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.documents import Attachment
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
 from qwen3_chat.store import ChatStore

@@ -7,7 +7,7 @@ import pytest
 from textual.events import Key, Paste
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.documents import Attachment, split_attachments
+from qwen3_chat.documents.attachments import Attachment, split_attachments
 from qwen3_chat.ui.attachable_files import list_attachable_files
 from qwen3_chat.ui.completion import (
     CompletionKind,

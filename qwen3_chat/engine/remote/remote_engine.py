@@ -33,7 +33,7 @@ class RemoteEngine:
     def __init__(self, settings: RemoteSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._transport = HttpTransport(settings.endpoint, settings.access, settings.patience)
+        self._transport = HttpTransport(settings.endpoint, settings.access, settings.timeouts)
         self._served: RemoteModel | None = None
         self._probing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -230,7 +230,7 @@ class RemoteSettings:
     kind: ServerKind | None = None
     access: ServerAccess = field(default_factory=ServerAccess)
     n_ctx: int | None = None
-    patience: TimeoutPolicy = field(default_factory=TimeoutPolicy)
+    timeouts: TimeoutPolicy = field(default_factory=TimeoutPolicy)
     name: str = ""
 
 

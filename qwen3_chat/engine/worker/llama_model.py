@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
+from qwen3_chat.demo import DEMO_MODEL_NAME
 from qwen3_chat.engine import cpu_cores
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.wire import Device, DeviceKind
@@ -31,7 +32,6 @@ from qwen3_chat.request import KvType, LoadedModel, LoadSettings
 
 LoadEventSink = Callable[[EngineEvent], None]
 
-DEMO_NAME = "Qwen3-chat demo"
 _QWEN3_ARCHITECTURES = ("qwen3", "qwen3moe")
 _SEQUENCES = 4  # of `Context`; they share the cells
 _FLASH_ATTENTION = {
@@ -97,7 +97,7 @@ def load_model(
         n_layers=header.n_layers,
         n_gpu_layers=plan.n_gpu_layers,
         device=" + ".join(gpu.description for gpu in gpus) if gpus else "CPU",
-        is_demo=header.name == DEMO_NAME,
+        is_demo=header.name == DEMO_MODEL_NAME,
         n_cpu_moe=plan.n_cpu_moe,
         kv_type=plan.kv_type,
     )

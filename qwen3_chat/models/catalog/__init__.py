@@ -15,7 +15,6 @@ from qwen3_chat.models.catalog.family import (
 from qwen3_chat.models.catalog.published_files import ModelFile, Publisher
 from qwen3_chat.models.catalog.quants import Weights, file_bytes
 from qwen3_chat.models.catalog.sampling_presets import (
-    DEMO_REFERENCE,
     DEMO_SAMPLING,
     QWEN3_SAMPLING,
     REPETITION_PENALTY,
@@ -24,7 +23,6 @@ from qwen3_chat.models.catalog.sampling_presets import (
 from qwen3_chat.models.catalog.shape import Shape
 
 __all__ = [
-    "DEMO_REFERENCE",
     "DEMO_SAMPLING",
     "FAMILY",
     "QUALITY_ORDER",

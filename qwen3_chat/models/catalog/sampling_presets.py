@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from qwen3_chat.chat import SamplingParams, ThinkingMode
 
-DEMO_REFERENCE = "demo"
 """What `--demo` and the model list call the model that ships with the package."""
 
 QWEN3_SAMPLING = {

@@ -9,7 +9,6 @@ from qwen3_chat.models.library.external_models import (
     list_external_models,
 )
 from qwen3_chat.models.library.installed_models import (
-    DEMO_FILE,
     InstalledModel,
     Origin,
     PartialDownload,
@@ -21,7 +20,6 @@ from qwen3_chat.models.library.installed_models import (
 from qwen3_chat.models.library.model_removal import Removal, apply_removal, plan_removal
 
 __all__ = [
-    "DEMO_FILE",
     "InstalledModel",
     "ModelDirs",
     "Origin",

@@ -13,7 +13,6 @@ from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
 
-DEMO_FILE = Path(__file__).parent.parent / "demo" / "demo-Q8_0.gguf"
 """The model that ships with the package."""
 
 

@@ -10,7 +10,8 @@ from textual.actions import parse
 from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.documents import Attachment, fence_attachment, read_attachment
+from qwen3_chat.documents.attachments import Attachment, fence_attachment
+from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from qwen3_chat.documents import Attachment
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 

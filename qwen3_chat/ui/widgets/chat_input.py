@@ -12,7 +12,7 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import TextArea
 
-from qwen3_chat.documents import Attachment, join_attachments, split_attachments
+from qwen3_chat.documents.attachments import Attachment, join_attachments, split_attachments
 from qwen3_chat.documents.file_text import MAX_TEXT_BYTES
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.texts import t
