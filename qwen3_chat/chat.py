@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+MESSAGE_START = "<|im_start|>"
+"""The token with which every message begins in Qwen3's prompt."""
+
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The speaker of a message."""
 
     SYSTEM = "system"
     USER = "user"
@@ -16,7 +19,7 @@ class Role(StrEnum):
 
 
 class ThinkingMode(StrEnum):
-    """Whether Qwen3 thinks before it answers."""
+    """The thinking mode of a turn."""
 
     THINK = "think"
     NO_THINK = "no_think"
@@ -33,7 +36,7 @@ class ThinkingMode(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a reply ended."""
+    """The reason why a reply ended."""
 
     END_OF_TURN = "end_of_turn"
     MAX_TOKENS = "max_tokens"
@@ -55,9 +58,9 @@ class ToolCall:
 class ChatMessage:
     """One message of a conversation.
 
-    `mode_tag` is the soft switch that the app appended; it is kept apart from what was typed, yet
-    rendered with it ever after, so that the evaluated prefix stays the same. `token_ids` are those that were
-    sampled for a reply, or for its end, where they are known: they tell how its text was cut into tokens.
+    `mode_tag` is the soft switch that the app appended; it is stored apart from what was typed, yet always
+    rendered with it, so that the evaluated prefix stays the same. `token_ids` are the sampled ids of a reply,
+    or of its end, where they are known: they record how its text was divided into tokens.
     """
 
     role: Role
@@ -77,17 +80,6 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How the next token is drawn; 0 switches `top_k`, `min_p` and `presence_penalty` off."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one turn; `reused_tokens` of the prompt were in the KV cache already."""
 
@@ -98,7 +90,7 @@ class Usage:
 
     @property
     def context_tokens(self) -> int:
-        """The cells of the context that the turn filled."""
+        """The number of context cells that the turn filled."""
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
 
 

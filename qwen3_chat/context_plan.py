@@ -1,5 +1,6 @@
-"""The plan of what fits into a model's context: the policy for a chat that no longer fits, the reserved
-tokens, the oldest turns to drop. Pure arithmetic on token counts.
+"""The plan of what fits into a model's context, in pure arithmetic on token counts.
+
+It covers the policy for a chat that no longer fits, the reserved tokens and the oldest turns to drop.
 """
 
 from __future__ import annotations
@@ -13,47 +14,41 @@ from qwen3_chat.request import TokenCounts
 
 
 class ContextPolicy(StrEnum):
-    """What is done about a chat that no longer fits."""
+    """A policy for a chat that no longer fits into the context."""
 
     ASK = "ask"
-    """Nothing before the user has said what."""
+    """A question to the user; nothing is sent before the answer."""
     DROP = "drop"
-    """The oldest turns are not sent."""
+    """A request without the oldest turns."""
     SUMMARISE = "summarise"
-    """Instead of the oldest turns, the model gets a summary that it writes itself."""
+    """A summary, written by the model itself, in place of the oldest turns."""
     ENLARGE = "enlarge"
-    """The model is loaded again with a larger context."""
+    """A larger context, for which the model is loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContextPlan:
-    """What dropping the oldest turns would come to; nothing is dropped before the user's policy says so.
+    """The effect of dropping the oldest turns; nothing is dropped unless the user's policy says so.
 
-    `dropped_messages` are the indexes of the messages that would have to go, `dropped_turns` the turns they make up,
-    `prompt_tokens` the size of what stays. `missing_tokens` is above 0 where even that is too much: the
-    system prompt and the newest question never go.
+    `dropped_messages` are the indexes of the messages that would have to go, `prompt_tokens` the size of the
+    others. `missing_tokens` is above 0 where even those are too many: the system prompt and the newest
+    question never go.
     """
 
     dropped_messages: tuple[int, ...]
-    dropped_turns: int
     prompt_tokens: int
     missing_tokens: int
 
-    @property
-    def fits(self) -> bool:
-        """Whether everything can be sent as it is."""
-        return not self.dropped_messages and self.missing_tokens == 0
-
 
 def answer_reserve_tokens(n_ctx: int) -> int:
-    """Return how many cells are kept free for an answer: 512, or an eighth of a small context."""
+    """Return the number of tokens reserved for an answer: 512, or an eighth of a small context."""
     return min(512, n_ctx // 8)
 
 
 def turn_reserve_tokens(n_ctx: int, mode: ThinkingMode) -> int:
-    """Return how many cells a turn is to find free: the answer's, and some to think before it.
+    """Return the number of tokens reserved for a turn: the answer's, and some for the thinking before it.
 
-    Where the thinking needs more than that, it is ended so that the answer has its own.
+    Thinking that needs more than that is ended, so that the answer has its own tokens.
     """
     return answer_reserve_tokens(n_ctx) + (min(1024, n_ctx // 8) if mode is ThinkingMode.THINK else 0)
 
@@ -67,11 +62,12 @@ def plan_context(
     dropped_before: int = 0,
     headroom_tokens: int = 0,
 ) -> ContextPlan:
-    """Find the fewest oldest turns to leave out so that the rest and a reply fit into `n_ctx` tokens.
+    """Return the plan that drops the fewest oldest turns so that the rest and a reply fit into `n_ctx`.
 
-    What does not fit goes on from what was left out before: the first `dropped_before` messages beside the
-    system prompt. Where more has to go, room is made for `headroom_tokens` to come, as each change of what is
-    sent has everything evaluated anew; but the latest turn before the question stays if it can.
+    In a chat that does not fit, the turns dropped before stay dropped: the first `dropped_before` messages
+    after the system prompt. Where more have to go, `headroom_tokens` more are freed for the turns to come,
+    because each change of what is sent has everything evaluated anew; but the latest turn before the question
+    stays if it can.
     """
     budget = n_ctx - reserve_tokens
     turns = _droppable_turns(messages)
@@ -87,8 +83,8 @@ def plan_context(
     ):
         prompt_tokens -= sizes[dropped]
         dropped += 1
-    left_out = tuple(index for turn in turns[:dropped] for index in turn)
-    return ContextPlan(left_out, dropped, prompt_tokens, max(0, prompt_tokens - budget))
+    dropped_messages = tuple(index for turn in turns[:dropped] for index in turn)
+    return ContextPlan(dropped_messages, prompt_tokens, max(0, prompt_tokens - budget))
 
 
 def _droppable_turns(messages: Sequence[ChatMessage]) -> list[list[int]]:

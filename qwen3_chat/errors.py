@@ -1,15 +1,27 @@
 """The errors that reach a user; `str(error)` is a sentence in the language in use.
 
-(the tree of classes stays)
+Qwen3ChatError
+├── UsageError          the request itself makes no sense; exit status 2
+├── ModelError          a model file is missing, broken or does not suit
+├── EngineError         the engine could not do what was asked
+│   ├── EngineDied      its process ended by itself
+│   └── Cancelled       the user stopped it
+├── StoreError          chats could not be read or written
+├── HubError            a model could not be fetched
+├── ExportError         a transcript could not be written
+└── ConfigError         the configuration could not be read
 """
 
 from __future__ import annotations
 
 from qwen3_chat.texts import t
 
+LOAD_CANCELLED = "engine.load_cancelled"
+"""The key of a load that the user stopped."""
+
 
 class Qwen3ChatError(Exception):
-    """Something a user must know, as a key of the text catalogue with its values."""
+    """The base of all errors for a user: a key of the text catalogue with its values."""
 
     def __init__(self, key: str, **values: object) -> None:
         super().__init__(key, values)
@@ -19,38 +31,46 @@ class Qwen3ChatError(Exception):
     def __str__(self) -> str:
         return t(self.key, **self.values)
 
+    @property
+    def plain_values(self) -> dict[str, str | int | float]:
+        """The values as text and numbers, which JSON can carry."""
+        return {
+            key: value if isinstance(value, str | int | float) else str(value)
+            for key, value in self.values.items()
+        }
+
 
 class UsageError(Qwen3ChatError):
-    """The request itself makes no sense."""
+    """A request that makes no sense."""
 
 
 class ModelError(Qwen3ChatError):
-    """A model file is missing, broken or does not suit."""
+    """A model file that is missing, broken or unsuitable."""
 
 
 class EngineError(Qwen3ChatError):
-    """The engine could not do what was asked."""
+    """A request that the engine could not fulfil."""
 
 
 class EngineDied(EngineError):
-    """The engine's process ended by itself."""
+    """The unexpected end of the engine's process."""
 
 
 class Cancelled(EngineError):
-    """The user stopped what was going on."""
+    """A load or a reply that the user stopped."""
 
 
 class StoreError(Qwen3ChatError):
-    """Chats could not be read or written."""
+    """A failure to read or write stored chats."""
 
 
 class HubError(Qwen3ChatError):
-    """A model could not be fetched."""
+    """A failure to fetch a model."""
 
 
 class ExportError(Qwen3ChatError):
-    """A transcript could not be written."""
+    """A failure to write a transcript."""
 
 
 class ConfigError(Qwen3ChatError):
-    """The configuration could not be read."""
+    """A failure to read the configuration."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
-from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.errors import EngineError, Qwen3ChatError
 
 
 def _snake_case(name: str) -> str:
@@ -21,13 +21,13 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", tag=_snake_case):
 
 
 class LoadProgressed(Event, frozen=True):
-    """The model is being loaded; `fraction` runs from 0 to 1."""
+    """Progress of a load; `fraction` runs from 0 to 1."""
 
     fraction: float
 
 
 class PrefillProgressed(Event, frozen=True):
-    """The prompt is being evaluated: `done` of `total` tokens, `reused` of which were there already."""
+    """Progress of evaluating the prompt: `done` of `total` tokens, `reused` of them from the KV cache."""
 
     done: int
     total: int
@@ -49,20 +49,20 @@ class AnswerDelta(Event, frozen=True):
 
 
 class ToolCallRequested(Event, frozen=True):
-    """The model asks for a function."""
+    """A function call that the model asks for."""
 
     call: ToolCall
 
 
 class Notice(Event, frozen=True):
-    """Something the user should know that is no error: a key of the text catalogue with its values."""
+    """A message for the user that is no error: a key of the text catalogue with its values."""
 
     key: str
     values: dict[str, str | int | float] = {}
 
 
 class TurnFinished(Event, frozen=True):
-    """The reply is complete, or was ended; `token_ids` are the sampled ids, special ones included."""
+    """The end of a reply, complete or stopped; `token_ids` are the sampled ids, special ones included."""
 
     stop_reason: StopReason
     mode: ThinkingMode
@@ -73,16 +73,19 @@ class TurnFinished(Event, frozen=True):
 
 
 class EngineFailed(Event, frozen=True):
-    """The engine could not go on: a key of the text catalogue with its values; the last event of a stream."""
+    """The error that ends a stream, as its last event: a key of the text catalogue with its values."""
 
     key: str
     values: dict[str, str | int | float] = {}
 
     @classmethod
     def from_error(cls, error: Qwen3ChatError) -> EngineFailed:
-        """Return the event that an error ends a stream with."""
-        plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in error.values.items()}
-        return cls(error.key, plain)
+        """Return the event with which an error ends a stream."""
+        return cls(error.key, error.plain_values)
+
+    def to_error(self) -> EngineError:
+        """Return the error that the event stands for."""
+        return EngineError(self.key, **self.values)
 
 
 EngineEvent = (

@@ -5,24 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwen3_chat.chat import ChatMessage, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, ThinkingMode
+from qwen3_chat.sampling import SamplingParams
+from qwen3_chat.texts.formatting import GIB
+
+MIN_USER_N_CTX = 256
+"""The smallest context that a user may ask for, in tokens."""
+
+LOCAL_ENGINE_NAME = "llama.cpp"
+"""The engine of this machine, as replies and loaded models name it."""
+
+DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
+"""The tokens that are evaluated at once where memory is plentiful."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function on offer; `schema` is the JSON object `{"type": "function", "function": {…}}` as text."""
+    """A function that the model may call, described by a JSON object as text.
+
+    `schema` has the form `{"type": "function", "function": {…}}`.
+    """
 
     schema: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One reply to be generated for a conversation.
+    """A request for one reply to a conversation.
 
     `hard_switch` puts the empty think block into the prompt where the mode is `no_think`; the soft switch,
-    a tag in the messages, is there either way. `seed` is drawn by whoever asks, so that it can be recorded.
-    `prefix` is a reply that was stopped and is to be continued: what comes back is the whole of it, its
-    beginning included, so that no seam can show. `chat_id` is that of the stored chat which it belongs to.
+    a tag in the messages, is there either way. `seed` is drawn by the caller, so that it can be recorded.
+    `prefix` is a reply that was stopped and is to be continued: the events then carry the whole reply, its
+    beginning included, so that no seam can show. `chat_id` is the id of the stored chat, if there is one.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -35,13 +49,13 @@ class ChatRequest:
     hard_switch: bool = True
     prefix: ChatMessage | None = None
     guesses: bool = True
-    """Whether tokens may be guessed and verified together where that is quicker; the reply is the same."""
+    """True if tokens may be guessed and verified together where that is quicker; the reply is the same."""
     chat_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens of a request: what each message adds to the prompt, and the whole; exact or an estimate."""
+    """Token counts of a request: what each message adds to the prompt, and the total; exact or estimated."""
 
     per_message: tuple[int, ...]
     total: int
@@ -50,7 +64,7 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine offers; `ends_thinking`: a running reply can be told to answer now."""
+    """The capabilities of an engine; with `ends_thinking`, a running reply can be made to answer now."""
 
     soft_switch: bool
     hard_switch: bool
@@ -62,7 +76,7 @@ class Capabilities:
 
 
 class KvType(StrEnum):
-    """How the KV cache is stored; a quantised value cache needs flash attention."""
+    """The type of the KV cache; a quantised value cache needs flash attention."""
 
     F16 = "f16"
     Q8_0 = "q8_0"
@@ -70,21 +84,21 @@ class KvType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PersistenceOptions:
-    """What an engine keeps in `folder` from one run to the next.
+    """Options for what outlives the engine, in `folder`: snapshots of chats, and the calibration.
 
-    Evaluated chats take `snapshots_bytes` at most; one is kept where evaluating what is new in it would take
-    more than `worth_s` again. How a model runs fastest here is measured where it `calibrates`.
+    All snapshots together take `snapshots_bytes` at most; a chat is saved if evaluating its new tokens again
+    would take longer than `worth_s`. With `calibrates`, the fastest settings of a model are measured.
     """
 
     folder: str
-    snapshots_bytes: int = 2 << 30
+    snapshots_bytes: int = 2 * GIB
     worth_s: float = 3.0
     calibrates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """How the user wants a model to be loaded; None leaves the choice to the engine.
+    """The user's settings for a load; None leaves the choice to the engine.
 
     `n_cpu_moe` is the number of layers, from the first on, whose experts stay in RAM.
     """
@@ -99,7 +113,7 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready, as its file and llama.cpp describe it, or the server `engine` that offers it."""
+    """A model that is ready, as its file and llama.cpp, or the server named in `engine`, describe it."""
 
     name: str
     quant: str
@@ -113,6 +127,11 @@ class LoadedModel:
     n_gpu_layers: int
     device: str
     is_demo: bool
-    engine: str = "llama.cpp"
+    engine: str = LOCAL_ENGINE_NAME
     n_cpu_moe: int = 0
     kv_type: str = KvType.F16
+
+    @property
+    def title(self) -> str:
+        """The name with the quant, where there is one."""
+        return " ".join(filter(None, (self.name, self.quant)))

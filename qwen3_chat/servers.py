@@ -14,15 +14,21 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from qwen3_chat.errors import ConfigError, UsageError
+from qwen3_chat.request import MIN_USER_N_CTX
 
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
 _VERSION = re.compile(r"/v\d+$")
+_SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<location>.+)", re.DOTALL)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_RESERVED_HEADERS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "user-agent"})
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address of a server: `root` is where its own paths begin, `api` where the OpenAI protocol does."""
+    """The address of a server: its own paths begin at `root`, those of the OpenAI protocol at `api`."""
 
     root: str
     api: str
@@ -32,17 +38,17 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
-        """Read an address as people write it: `localhost:8000`, `http://host/v1`, a whole request URL.
+        """Parse an address as people write it: `localhost:8000`, `http://host/v1`, a whole request URL.
 
         Raises:
-            UsageError: it is none, or it holds a password.
+            UsageError: the text is no address, or it contains a password.
         """
         parts = _split(text)
         if parts.username is not None or parts.password is not None or parts.query:
             raise UsageError("remote.secret_in_url", variable=API_KEY_VARIABLE)
         path = parts.path.rstrip("/")
-        for tail in _KNOWN_PATHS:
-            path = path.removesuffix(tail)
+        for known_path in _KNOWN_PATHS:
+            path = path.removesuffix(known_path)
         origin = f"{parts.scheme}://{parts.netloc}"
         root = origin + _VERSION.sub("", path)
         return cls(
@@ -54,7 +60,7 @@ class Endpoint:
         )
 
     def is_under(self, domain: str) -> bool:
-        """Tell whether the server belongs to a domain."""
+        """Return whether the server belongs to a domain."""
         name = urlsplit(self.root).hostname or ""
         return name == domain or name.endswith(f".{domain}")
 
@@ -63,10 +69,10 @@ def _split(text: str) -> SplitResult:
     text = text.strip()
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        port_is_fine = parts.port is None or parts.port > 0
+        is_port_valid = parts.port is None or parts.port > 0
     except ValueError as error:
         raise UsageError("remote.bad_url", url=text) from error
-    is_usable = parts.scheme in ("http", "https") and parts.hostname and port_is_fine and not parts.fragment
+    is_usable = parts.scheme in ("http", "https") and parts.hostname and is_port_valid and not parts.fragment
     if not is_usable or re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise UsageError("remote.bad_url", url=text)
     return parts
@@ -79,11 +85,8 @@ def _is_loopback(name: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
-_SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<place>.+)", re.DOTALL)
-
-
 class ServerKind(StrEnum):
-    """A program that serves models; the value is what `--server` takes."""
+    """A program that serves models; the value is the argument of `--server`."""
 
     VLLM = "vllm"
     SGLANG = "sglang"
@@ -96,10 +99,10 @@ class ServerKind(StrEnum):
 
 
 def parse_server_kind(name: str) -> ServerKind:
-    """Read the name of a kind of server.
+    """Parse the name of a kind of server.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no such kind.
     """
     try:
         return ServerKind(name.lower())
@@ -108,7 +111,7 @@ def parse_server_kind(name: str) -> ServerKind:
 
 
 class SecretSource(StrEnum):
-    """Where a secret is kept: a variable, the system's keyring, a file that only its owner reads."""
+    """The store of a secret: a variable, the system's keyring, a file that only its owner can read."""
 
     ENV = "env"
     KEYRING = "keyring"
@@ -117,16 +120,16 @@ class SecretSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret is, not the secret; written `env:NAME`, `keyring:NAME` or `file:PATH`."""
+    """The location of a secret, not the secret itself: `env:NAME`, `keyring:NAME` or `file:PATH`."""
 
     source: SecretSource
     location: str
 
     @classmethod
     def parse(cls, text: str) -> SecretReference | None:
-        """Read such a reference; None where the text is something else, a secret itself perhaps."""
-        found = _SECRET_REFERENCE.fullmatch(text.strip())
-        return cls(SecretSource(found["source"]), found["place"].strip()) if found else None
+        """Parse a reference; return None if the text is something else, perhaps the secret itself."""
+        match = _SECRET_REFERENCE.fullmatch(text.strip())
+        return cls(SecretSource(match["source"]), match["location"].strip()) if match else None
 
     def __str__(self) -> str:
         return f"{self.source}:{self.location}"
@@ -134,10 +137,10 @@ class SecretReference:
 
 @dataclass(frozen=True, slots=True)
 class ServerProfile:
-    """A server with all that is needed to talk to it, secrets only by where they are.
+    """A server with everything needed to connect to it; secrets are given by their location.
 
-    `verifies_certificate` says whether its certificate is checked; `fallback` is the profile that the user allows to
-    answer in its place.
+    `verifies_certificate` is true if its certificate is checked. `fallback` is the name of the profile that
+    the user allows to answer in its place.
     """
 
     name: str
@@ -155,32 +158,26 @@ class ServerProfile:
     fallback: str | None = None
 
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_RESERVED_HEADERS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "user-agent"})
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
-
-
 class ConfigErrorFactory(Protocol):
-    """Makes the error for an entry, told by its path, with file and line."""
+    """A factory of errors about an entry of the settings, with its file and line."""
 
     def __call__(self, key: str, path: tuple[str, ...], **values: object) -> ConfigError:
-        """Make it."""
+        """Create the error for the entry at `path`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProfiles:
-    """The servers that can be used, and for each that can't, why."""
+    """The profiles that can be used, and for each other one the reason why it can't."""
 
     usable: Mapping[str, ServerProfile] = field(default_factory=dict)
     problems: Mapping[str, ConfigError] = field(default_factory=dict)
 
     def get(self, name: str) -> ServerProfile | None:
-        """Return the profile of a name; None where there is none.
+        """Return the profile of that name, or None if there is none.
 
         Raises:
-            ConfigError: the settings describe it in a way that can't be used.
+            ConfigError: the settings describe the server in a way that can't be used.
         """
         if name in self.problems:
             raise self.problems[name]
@@ -192,7 +189,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename={"n_ctx": "conte
     model: str | None = None
     kind: ServerKind | None = None
     key: str | None = None
-    n_ctx: Annotated[int, msgspec.Meta(ge=256)] | None = None
+    n_ctx: Annotated[int, msgspec.Meta(ge=MIN_USER_N_CTX)] | None = None
     headers: dict[str, str] = {}
     ca_file: str | None = None
     client_certificate: str | None = None
@@ -202,16 +199,16 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename={"n_ctx": "conte
     fallback: str | None = None
 
 
-PROFILE_ENTRIES = tuple(one.encode_name for one in msgspec.structs.fields(_Table))
+PROFILE_ENTRIES = tuple(entry.encode_name for entry in msgspec.structs.fields(_Table))
 
 
 def read_profiles(tables: Mapping[str, Mapping[str, Any]], make_error: ConfigErrorFactory) -> ServerProfiles:
-    """Read all tables; one that can't be used does not stand in the way of the others."""
+    """Read the tables of all servers; one that can't be used leaves the others usable."""
     usable: dict[str, ServerProfile] = {}
     problems: dict[str, ConfigError] = {}
     for name, table in tables.items():
         try:
-            usable[name] = _ProfileParser(name, make_error).profile(table)
+            usable[name] = _ProfileParser(name, make_error).parse(table)
         except ConfigError as error:
             problems[name] = error
     for name, profile in tuple(usable.items()):
@@ -224,24 +221,24 @@ def read_profiles(tables: Mapping[str, Mapping[str, Any]], make_error: ConfigErr
 
 
 def _fallback_chain(profile: ServerProfile, profiles: Mapping[str, ServerProfile]) -> list[str]:
-    """Follow the fallbacks, up to the first that comes again."""
+    """Return the names of all fallbacks in order, up to the first repetition."""
     names: list[str] = []
-    following: ServerProfile | None = profile
-    while following and following.fallback and following.fallback not in names:
-        names.append(following.fallback)
-        following = profiles.get(following.fallback)
+    current: ServerProfile | None = profile
+    while current and current.fallback and current.fallback not in names:
+        names.append(current.fallback)
+        current = profiles.get(current.fallback)
     return names
 
 
 class _ProfileParser:
-    """One table, entry by entry, so that each mistake has its line."""
+    """The parser of one table, entry by entry, so that each mistake is reported with its line."""
 
     def __init__(self, name: str, make_error: ConfigErrorFactory) -> None:
         self._name = name
         self._make_error = make_error
 
-    def profile(self, table: Mapping[str, Any]) -> ServerProfile:
-        """Make the profile.
+    def parse(self, table: Mapping[str, Any]) -> ServerProfile:
+        """Return the profile that the table describes.
 
         Raises:
             ConfigError: an entry is missing, unknown or wrong.
@@ -256,23 +253,23 @@ class _ProfileParser:
                 msgspec.convert({"url": "", entry: value}, _Table)
             except msgspec.ValidationError as error:
                 raise self._error("servers.wrong_entry", entry, reason=_reason(error)) from error
-        read = msgspec.convert(table, _Table)
-        if read.client_key and not read.client_certificate:
+        entries = msgspec.convert(table, _Table)
+        if entries.client_key and not entries.client_certificate:
             raise self._error("servers.key_without_certificate", "client_key")
         return ServerProfile(
             name=self._name,
-            endpoint=self._endpoint(read.url),
-            model=read.model,
-            kind=read.kind,
-            key=None if read.key is None else self._key(read.key),
-            n_ctx=read.n_ctx,
-            headers={name: self._header(name, value) for name, value in read.headers.items()},
-            ca_file=self._file("ca_file", read.ca_file),
-            client_certificate=self._file("client_certificate", read.client_certificate),
-            client_key=self._file("client_key", read.client_key),
-            verifies_certificate=read.verify,
-            proxy=None if read.proxy is None else self._proxy(read.proxy),
-            fallback=read.fallback,
+            endpoint=self._endpoint(entries.url),
+            model=entries.model,
+            kind=entries.kind,
+            key=None if entries.key is None else self._key(entries.key),
+            n_ctx=entries.n_ctx,
+            headers={name: self._header(name, value) for name, value in entries.headers.items()},
+            ca_file=self._file("ca_file", entries.ca_file),
+            client_certificate=self._file("client_certificate", entries.client_certificate),
+            client_key=self._file("client_key", entries.client_key),
+            verifies_certificate=entries.verify,
+            proxy=None if entries.proxy is None else self._proxy(entries.proxy),
+            fallback=entries.fallback,
         )
 
     def _endpoint(self, url: str) -> Endpoint:
@@ -283,7 +280,7 @@ class _ProfileParser:
             raise self._error(key, "url") from error
 
     def _key(self, text: str) -> SecretReference:
-        """Read a reference; what is none may be the key itself and is not repeated."""
+        """Parse a reference; any other text may be the key itself, so the error does not repeat it."""
         if secret := SecretReference.parse(text):
             return secret
         raise self._error("servers.secret_itself", "key")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from environment import ROOT, Environment, prepare_environment
 from speech import t
 
-# what a developer has set for the app or its downloads must not change what the tests see
+# a developer's own variables for the app or its downloads must not change the tests
 _DROPPED_PREFIXES = (
     "QWEN3_CHAT_",
     "HF_",
@@ -52,14 +52,14 @@ def list_checks(pytest_arguments: Sequence[str], *, full: bool) -> list[Check]:
 
 
 def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Give the tests an empty home, one locale, and no way out to the network by a library's default."""
-    kept = {
+    """Return the variables for the tests: an empty home, one locale, no network by a library's default."""
+    passed = {
         name: value
         for name, value in environ.items()
         if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
     }
     nowhere = "http://127.0.0.1:9"  # the discard port: a request that no test meant fails at once
-    return kept | {
+    return passed | {
         **caches(ROOT, home),
         "HOME": str(home),
         "USERPROFILE": str(home),
@@ -76,7 +76,7 @@ def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
 
 
 def caches(root: Path, home: Path) -> dict[str, str]:
-    """Say where the tools keep their caches: in the checkout, or in the home where that can't be written."""
+    """Return the variables for the tools' caches: in the home where the checkout can't be written."""
     if os.access(root, os.W_OK):
         return {}
     return {

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-# imports inside functions are needed only to install: opening the chat again must cost next to nothing
+# Imports inside functions are needed only to install: opening the chat again must cost next to nothing.
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = "llama-cpp-python"  # the one dependency without ready-made wheels on the usual index
@@ -23,7 +23,7 @@ Stamp = dict[str, Any]
 
 
 class EnvironmentUnavailable(Exception):
-    """The environment cannot be made ready; `str()` is what to tell the user."""
+    """The environment cannot be made ready; `str()` is the sentence for the user."""
 
     def __init__(self, sentence: str, status: int = 1) -> None:
         super().__init__(sentence)
@@ -33,8 +33,8 @@ class EnvironmentUnavailable(Exception):
 class Environment:
     """The virtual environment in `.venv` under a repository's root.
 
-    Its stamp, `.venv/qwen3-chat.json`, says what was installed, from what, and where; it is written last, so
-    that an interrupted installation is noticed.
+    Its stamp, `.venv/qwen3-chat.json`, records the packages, options and folder of an installation. Written
+    last, it shows an installation that was interrupted.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -46,19 +46,23 @@ class Environment:
         self._stamp_file = self.folder / "qwen3-chat.json"
 
     def is_ready(self, *, dev: bool = False) -> bool:
-        """Tell whether everything that pyproject.toml asks for is installed here."""
+        """Return True if everything that pyproject.toml requires is installed here."""
         stamp = self._stamp()
         return bool(stamp) and all(
             stamp.get(name) == value for name, value in self.expected_stamp(stamp, dev=dev).items()
         )
 
     def prepare(self, *, dev: bool = False) -> None:
-        """Make or repair the environment where needed; raise `EnvironmentUnavailable` where that cannot be done."""
+        """Make or repair the environment where needed.
+
+        Raises:
+            EnvironmentUnavailable: it cannot be done.
+        """
         if self.is_ready(dev=dev):
             return
         self.folder.mkdir(exist_ok=True)
         with self._lock():
-            if not self.is_ready(dev=dev):  # a second look: the one who held the lock may have done it
+            if not self.is_ready(dev=dev):  # checked again: whoever held the lock may have done it
                 self._install(self._create(), dev=dev)
 
     def exec_program(self, program: str, arguments: Sequence[str]) -> NoReturn:
@@ -81,16 +85,16 @@ class Environment:
         return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
 
     def expected_stamp(self, stamp: Stamp, *, dev: bool) -> Stamp:
-        """Compute the stamp of a finished installation, given the stamp that is there."""
+        """Return the stamp of a finished installation, given the present stamp."""
         pyproject = self._pyproject()
-        wanted = {
+        stamp_of_package = {
             "location": str(self.folder.resolve()),
             "python": os.path.realpath(self.python) if self.python.exists() else "",
             "package": fingerprint(pyproject, _PACKAGE_TABLES),
-            # once built with options of the user's (CUDA, Vulkan), it stays so until other options come
+            # a build with options of the user's (CUDA, Vulkan) stays until there are other options
             "cmake_args": os.environ.get("CMAKE_ARGS", stamp.get("cmake_args", "")),
         }
-        return wanted | ({"dev": fingerprint(pyproject, _DEV_TABLES)} if dev else {})
+        return stamp_of_package | ({"dev": fingerprint(pyproject, _DEV_TABLES)} if dev else {})
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -102,7 +106,7 @@ class Environment:
             yield
 
     def _create(self) -> Stamp:
-        """Create the environment, anew where it cannot be used; return the stamp to go on from."""
+        """Create the environment, anew where it cannot be used; return its stamp."""
         import shutil
         import subprocess
         import venv
@@ -144,7 +148,7 @@ class Environment:
         return "scripts.remaking.broken" if broken else None
 
     def _install(self, before: Stamp, *, dev: bool) -> None:
-        """Run pip for the package and, for tests, the dev group; the stamp is written when all is done."""
+        """Run pip for the package and, for tests, the dev group; write the stamp at the end."""
         import time
 
         from pip_progress import format_clock_time
@@ -152,8 +156,8 @@ class Environment:
 
         begin_s = time.monotonic()
         pyproject = self._pyproject()
-        wanted = self.expected_stamp(before, dev=dev)
-        cmake_args = wanted["cmake_args"]
+        after = self.expected_stamp(before, dev=dev)
+        cmake_args = after["cmake_args"]
         has_other_options = cmake_args != before.get("cmake_args", "")
         compiles = has_other_options or not self._has_compiled(pyproject)
         environ = {**os.environ, "CMAKE_ARGS": cmake_args}
@@ -167,38 +171,42 @@ class Environment:
                     log=self._relative_path(self.log),
                 )
                 if compiles and (cmake_args or has_other_options):
-                    # pip's cache knows nothing of these options and would hand out a build with other ones
+                    # pip's cache ignores these options and would return a build with others
                     options = ["--no-cache-dir", "--force-reinstall", "--no-deps", "--no-binary", COMPILED]
                     run_pip(self.python, ["install", *options, compiled_requirement(pyproject)], log, environ)
                 tools = pyproject["dependency-groups"]["dev"] if dev else []
                 run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
         except PipFailed as failure:
-            # what worked before still does: pip changes nothing when it cannot get or build something
+            # the installation before still works: pip changes nothing when it cannot get or build something
             self._write_stamp({name: value for name, value in before.items() if name != "unfinished"})
             print(*(f"  {line}" for line in error_lines(failure.lines)), sep="\n", file=sys.stderr)
             raise EnvironmentUnavailable(_text(failure.key, log=self._relative_path(self.log))) from None
-        kept = {} if dev else {name: value for name, value in before.items() if name == "dev"}
-        self._write_stamp(wanted | kept)
+        dev_stamp = {} if dev else {name: value for name, value in before.items() if name == "dev"}
+        self._write_stamp(after | dev_stamp)
         _print_text("scripts.ready", duration=format_clock_time(time.monotonic() - begin_s))
 
     def _has_compiled(self, pyproject: dict[str, Any]) -> bool:
-        """Tell whether the pinned llama-cpp-python is installed already."""
+        """Return True if the pinned llama-cpp-python is installed."""
         version = compiled_requirement(pyproject).rpartition("==")[2]
         folder = f"{COMPILED.replace('-', '_')}-{version}.dist-info"
         return any(self.folder.glob(f"**/site-packages/{folder}/RECORD"))
 
     def _require_compiler(self, pyproject: dict[str, Any], log: Any) -> None:
-        """Raise `EnvironmentUnavailable` where llama.cpp would have to be compiled and cannot be."""
+        """Require a compiler where llama.cpp has to be compiled.
+
+        Raises:
+            EnvironmentUnavailable: there is none.
+        """
         from pip_run import PipFailed, run_pip
         from toolchain import compiler_command, missing_compiler
 
         language = missing_compiler()
         if language is None:
             return
-        question = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary", ":all:"]
-        try:  # an index of the user's may have it ready-made
+        dry_run = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary", ":all:"]
+        try:  # the user's own index may have a wheel
             run_pip(
-                self.python, [*question, "--retries", "0", compiled_requirement(pyproject)], log, os.environ
+                self.python, [*dry_run, "--retries", "0", compiled_requirement(pyproject)], log, os.environ
             )
         except PipFailed:
             self._write_stamp({})
@@ -216,7 +224,7 @@ class Environment:
 
 
 def prepare_environment(*, dev: bool = False) -> Environment:
-    """Return this checkout's environment, made ready; end the process with a sentence where that fails."""
+    """Make this checkout's environment ready and return it; exit with a sentence where that fails."""
     environment = Environment()
     try:
         environment.prepare(dev=dev)
@@ -233,7 +241,7 @@ def prepare_environment(*, dev: bool = False) -> Environment:
 
 
 def fingerprint(pyproject: dict[str, Any], tables: Sequence[str]) -> str:
-    """Hash some tables of a parsed pyproject.toml; comments and layout do not count."""
+    """Return a hash of some tables of a parsed pyproject.toml; comments and layout do not count."""
     chosen = []
     for path in tables:
         table: Any = pyproject
@@ -244,7 +252,7 @@ def fingerprint(pyproject: dict[str, Any], tables: Sequence[str]) -> str:
 
 
 def compiled_requirement(pyproject: dict[str, Any]) -> str:
-    """Find the requirement of the dependency that is compiled."""
+    """Return the requirement of the dependency that is compiled."""
     return next(str(item) for item in pyproject["project"]["dependencies"] if str(item).startswith(COMPILED))
 
 

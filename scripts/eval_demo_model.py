@@ -1,4 +1,4 @@
-"""Examines the demo model through the app's own engine and prints a table per skill, language and mode."""
+"""The exam of the demo model through the app's own engine, as tables per skill, language and mode."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def print_exam(
     modes: Sequence[ThinkingMode],
     shown: int,
 ) -> None:
-    """Print a row for each skill: right answers per language and mode, wrong modes, endless replies."""
+    """Print a row for each skill: correct answers per language and mode, wrong modes, endless replies."""
     print(f"Sampling: {candidate.preset}; n = {n} per cell.\n")
     cells = [f"{language} {mode}" for language in Language for mode in modes]
     print(f"| skill | {' | '.join(cells)} | wrong mode | endless |")
@@ -90,7 +90,7 @@ async def print_exam(
 
 
 async def print_documented_conversations(candidate: Candidate, n: int, seed: int) -> None:
-    """Hold Qwen3's documented three turns `n` times per language; print how often each turn is right."""
+    """Hold Qwen3's documented three turns `n` times per language; print the number of correct turns."""
     for language, questions in DOCUMENTED_QUESTIONS.items():
         right = [0, 0, 0]
         for index in range(n):
@@ -106,7 +106,7 @@ async def print_documented_conversations(candidate: Candidate, n: int, seed: int
 
 
 async def print_ten_turns(candidate: Candidate, seed: int) -> None:
-    """Print a chat of ten turns in each language as it was said."""
+    """Print a chat of ten turns in each language, word for word."""
     for questions in TEN_TURNS.values():
         messages: list[ChatMessage] = []
         thinks = True
@@ -122,7 +122,7 @@ async def print_ten_turns(candidate: Candidate, seed: int) -> None:
 
 
 async def switch_modes(candidate: Candidate, n: int, seed: int) -> None:
-    """Ask in chats with tags in turns, history and system prompts; print how often the latest is obeyed."""
+    """Ask in chats with tags in turns, history and system prompts; print how many obey the latest."""
     obeyed, ended = 0, 0
     for index, (question, thinks) in enumerate(set_tagged_chats(n, seed)):
         messages = messages_of(question, ThinkingMode.THINK)
@@ -156,7 +156,7 @@ async def chat(candidate: Candidate, n: int, seed: int) -> None:
 
 
 async def stop_thinking_early(candidate: Candidate, n: int, seed: int) -> None:
-    """End the thinking after 0, 8 and 32 tokens; print how often an answer follows and ends."""
+    """End the thinking after 0, 8 and 32 tokens; print how many answers follow and end."""
     names = ("count letters in unseen words", "add unseen numbers", "facts")
     for budget in (0, 8, 32):
         good, total = 0, 0
@@ -173,7 +173,7 @@ async def stop_thinking_early(candidate: Candidate, n: int, seed: int) -> None:
 
 
 async def continue_replies(candidate: Candidate, n: int, seed: int) -> None:
-    """Cut replies short somewhere and continue them; print how many are right then, thinking on."""
+    """Cut replies short at random and continue them; print how many are correct then, with thinking on."""
     rng = random.Random(f"cuts:{seed}")
     right, total = 0, 0
     for language in Language:

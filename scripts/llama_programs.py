@@ -32,11 +32,11 @@ OPTIONS = (
 
 
 def main() -> int:
-    """Compile what is not there yet, telling how far it is; return the exit status."""
+    """Compile missing programs, with progress; return the exit status."""
     requirement = compiled_requirement(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
     stamp = FOLDER / "llama.cpp.txt"
-    wanted = "\n".join([requirement, *PROGRAMS, *OPTIONS])
-    if not (_is_stamped(stamp, wanted) and all((FOLDER / name).is_file() for name in PROGRAMS)):
+    expected = "\n".join([requirement, *PROGRAMS, *OPTIONS])
+    if not (_is_stamped(stamp, expected) and all((FOLDER / name).is_file() for name in PROGRAMS)):
         python = prepare_environment().python
         print(t("scripts.llama_server_building"), flush=True)
         FOLDER.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def main() -> int:
         except KeyboardInterrupt:
             print(t("scripts.interrupted"), file=sys.stderr)
             return 130
-        stamp.write_text(wanted, "utf-8")
+        stamp.write_text(expected, "utf-8")
     print(t("scripts.llama_server_ready", path=(FOLDER / PROGRAMS[0]).relative_to(ROOT)), flush=True)
     return 0
 
@@ -62,16 +62,16 @@ def _compile(python: Path, requirement: str, log: TextIO) -> None:
         for program in PROGRAMS:
             draft = FOLDER / f"{program}.new"
             shutil.copy(binaries / program, draft)
-            draft.replace(FOLDER / program)  # one that runs keeps its file
+            draft.replace(FOLDER / program)  # a running program keeps its file
 
 
 def compile_targets(
     python: Path, requirement: str, targets: Sequence[str], options: Sequence[str], folder: Path, log: TextIO
 ) -> Path:
-    """Compile targets of the llama.cpp that pip knows in a folder; return where they are.
+    """Compile targets of the llama.cpp that pip downloads, in a folder; return the folder of the results.
 
     Raises:
-        PipFailed: the source could not be had, or not be compiled.
+        PipFailed: the source could not be downloaded or compiled.
     """
     source_only = ("--no-binary", "llama-cpp-python", "--no-deps")
     run_pip(python, ["download", *source_only, "--dest", str(folder), requirement], log, os.environ)
@@ -89,9 +89,9 @@ def compile_targets(
 
 
 def _cmake(python: Path, log: TextIO) -> str:
-    """Find CMake, from the package index where the system has none."""
-    if found := shutil.which("cmake"):
-        return found
+    """Return the path of CMake, installed from the package index where the system has none."""
+    if program := shutil.which("cmake"):
+        return program
     run_pip(python, ["install", "cmake"], log, os.environ)
     return str(python.with_name("cmake"))
 

@@ -1,6 +1,6 @@
-"""Refuse a Python that is too old, in words instead of a traceback.
+"""The refusal of a Python that is too old, as a sentence instead of a traceback.
 
-The one module that must also run where the project itself cannot: it parses and runs on Python 3.8.
+This module must also run where the project itself cannot, so it parses and runs on Python 3.8.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ADVICE = {
 
 
 def refuse_old_python() -> None:
-    """End the process with one sentence where Python is older than `OLDEST`."""
+    """Exit with one sentence where Python is older than `OLDEST`."""
     if sys.version_info[:2] >= OLDEST:
         return
     newer = next(
@@ -32,7 +32,7 @@ def refuse_old_python() -> None:
 
 
 def sentence(found: tuple[int, int], newer: str, locale: str) -> str:
-    """Say which Python is needed and, where a newer one is on the path, its name."""
+    """Return the sentence on the Python that is needed, with the name of a newer one on the path."""
     language = "zh" if locale.lower().startswith("zh") else "en"
     advice = _ADVICE[language][0 if newer else 1].format(newer=newer)
     template = _ZH if language == "zh" else _EN

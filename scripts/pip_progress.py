@@ -1,4 +1,4 @@
-"""Turn the output of pip into one line that shows how far it is."""
+"""The progress of pip as one line, read from its output."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from speech import t
 PLAIN_INTERVAL_S = 20.0
 _SPINNER = "|/-\\"
 
-# Ninja counts "[12/240] Building CXX object a/b.cpp.o", or says the whole command when it is verbose;
-# Make says "[ 37%] Building CXX object a/b.cpp.o"
+# Ninja counts "[12/240] Building CXX object a/b.cpp.o", or prints the whole command when it is verbose;
+# Make prints "[ 37%] Building CXX object a/b.cpp.o"
 _COMPILING = re.compile(r"\[\s*(?:(?P<done>\d+)/(?P<total>\d+)|(?P<percent>\d+)%)\] \S")
 _OUTPUT = re.compile(r" (?:-c|-o) (\S+)(?= |$)")
 _STEPS = (
@@ -33,41 +33,41 @@ _STEPS = (
 
 
 class Step(NamedTuple):
-    """What pip is doing: a key of the texts, its subject, and how much of it is done where that is known."""
+    """A step of pip: a key of the texts, its subject, and the fraction that is done where that is known."""
 
     key: str
     subject: str = ""
     fraction: float | None = None
 
     def text(self) -> str:
-        """Say it in the language in use."""
+        """Return the step in the language in use."""
         percent = "" if self.fraction is None else f"{self.fraction:.0%}"
         return t(self.key, subject=self.subject, percent=percent)
 
 
 def parse_step(line: str) -> Step | None:
-    """Recognise the start of a step in one line of `pip install --verbose`, or return None."""
+    """Return the step that begins with a line of `pip install --verbose`; None where none does."""
     line = line.strip()
-    if found := _COMPILING.match(line):
-        percent, done, total = found["percent"], found["done"], found["total"]
+    if match := _COMPILING.match(line):
+        percent, done, total = match["percent"], match["done"], match["total"]
         fraction = int(percent) / 100 if percent else int(done) / max(1, int(total))
         path = (_OUTPUT.findall(line) or [line.rpartition(" ")[2]])[-1]
         return Step("scripts.step.compiling", path.rpartition("/")[2].removesuffix(".o"), fraction)
     for pattern, key in _STEPS:
-        if found := pattern.match(line):
-            return Step(key, found[1] if pattern.groups else "")
+        if match := pattern.match(line):
+            return Step(key, match[1] if pattern.groups else "")
     return None
 
 
 def format_clock_time(seconds: float) -> str:
-    """Write a duration the way a clock does: 0:07, 4:12, 1:00:03."""
+    """Return a duration as on a clock: 0:07, 4:12, 1:00:03."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def clip_to_cells(text: str, cells: int) -> str:
-    """Cut a text to so many cells of a terminal, where Chinese characters take two."""
+    """Cut a text to a number of terminal cells, of which a Chinese character takes two."""
     width = 0
     for index, character in enumerate(text):
         width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -77,7 +77,7 @@ def clip_to_cells(text: str, cells: int) -> str:
 
 
 class ProgressLine:
-    """The elapsed time and the current step: rewritten in place on a terminal, else a line now and then."""
+    """The elapsed time and the current step: rewritten in place on a terminal, else printed at intervals."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -100,7 +100,7 @@ class ProgressLine:
         return format_clock_time(self._clock() - self._begin_s)
 
     def show(self, step: Step | None = None) -> None:
-        """Draw the line anew, with the next step where there is one; call it a few times a second."""
+        """Redraw the line, with the next step where there is one; to be called a few times a second."""
         self._step = step or self._step
         if self._step is None:
             return
@@ -112,7 +112,7 @@ class ProgressLine:
             print(f"  {self.elapsed}  {self._step.text()}", file=self._stream, flush=True)
 
     def clear(self) -> None:
-        """Leave the line empty for what is printed next."""
+        """Clear the line for other output."""
         if self._is_live:
             self._rewrite("")
             self._stream.write("\r")

@@ -1,4 +1,4 @@
-"""Run pip with its output in a log, its progress on screen, an end on Ctrl+C that leaves nothing running."""
+"""Runs of pip: output in a log, progress on screen, Ctrl+C that leaves no process behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pip_progress import ProgressLine, parse_step
 
 _REDRAW_S = 0.25
 _TERMINATE_TIMEOUT_S = 10
-_LINE_LENGTH = 200  # a compiler's whole command says nothing to anyone
+_LINE_LENGTH = 200  # a compiler's whole command helps nobody
 _NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeoutError|NameResolutionError|ReadTimeoutError|ProxyError|name resolution"
     r"|Could not fetch URL|CERTIFICATE_VERIFY_FAILED|Network is unreachable"
@@ -28,7 +28,7 @@ _NO_MEMORY = re.compile(
     r"Killed signal terminated program|out of memory|virtual memory exhausted", re.IGNORECASE
 )
 _ERROR_LINE = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed", re.IGNORECASE)
-# what pip says about every failure alike
+# pip prints these on every failure alike
 _NOISE = re.compile(
     r"subprocess-exited-with-error|This error originates|finished with status|Failed to build|Retrying \("
 )
@@ -43,7 +43,7 @@ class PipFailed(Exception):
 
     @property
     def key(self) -> str:
-        """The key of the text that says why, as far as the output tells."""
+        """The key of the text with the reason, as far as the output shows one."""
         text = "\n".join(self.lines)
         if _FULL_DISK.search(text):
             return "scripts.failed.disk"
@@ -55,27 +55,32 @@ class PipFailed(Exception):
 
 
 def error_lines(lines: Sequence[str], count: int = 8) -> list[str]:
-    """Pick the last lines that speak of an error, or simply the last ones where none does."""
+    """Return the last lines that mention an error, or the last lines where none does."""
     filled = [line.rstrip() for line in lines if line.strip()]
-    telling = [line for line in filled if _ERROR_LINE.search(line) and not _NOISE.search(line)]
-    return [line[:_LINE_LENGTH] for line in dict.fromkeys(telling or filled)][-count:]
+    errors = [line for line in filled if _ERROR_LINE.search(line) and not _NOISE.search(line)]
+    return [line[:_LINE_LENGTH] for line in dict.fromkeys(errors or filled)][-count:]
 
 
 def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give pip the user's own settings except those that cannot work inside a virtual environment."""
+    """Return pip's variables: the user's, except those that cannot work inside a virtual environment."""
     dropped = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "__PYVENV_LAUNCHER__"}
-    kept = {name: value for name, value in environ.items() if name not in dropped}
+    passed = {name: value for name, value in environ.items() if name not in dropped}
     fixed = {
         "PIP_USER": "0",
         "PIP_NO_INPUT": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_PROGRESS_BAR": "off",
     }
-    return {**kept, **fixed, "PYTHONUNBUFFERED": "1", "NINJA_STATUS": "[%f/%t] "}
+    return {**passed, **fixed, "PYTHONUNBUFFERED": "1", "NINJA_STATUS": "[%f/%t] "}
 
 
 def run_pip(python: Path, arguments: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
-    """Run `pip ARGUMENTS` to its end; raise `PipFailed` or, where it is stopped, KeyboardInterrupt."""
+    """Run `pip ARGUMENTS` to its end.
+
+    Raises:
+        PipFailed: pip ended with an error.
+        KeyboardInterrupt: it was stopped.
+    """
     run_with_progress([str(python), "-m", "pip", *arguments, "--verbose"], log, environ)
 
 
@@ -102,7 +107,7 @@ def run_with_progress(command: Sequence[str], log: TextIO, environ: Mapping[str,
 
 @contextmanager
 def _start_process(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    # a session of its own: Ctrl+C then reaches pip once, from here, together with every compiler below it
+    # a session of its own, so that Ctrl+C reaches pip once, from here, together with its compilers
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -122,7 +127,7 @@ def _start_process(command: Sequence[str], environ: Mapping[str, str]) -> Iterat
 
 
 def _terminate(process: subprocess.Popen[str]) -> None:
-    """Ask pip to stop and tidy up, and insist after a while."""
+    """Interrupt pip so that it can clean up, and kill it after a timeout."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
         process.wait()
@@ -136,7 +141,7 @@ def _terminate(process: subprocess.Popen[str]) -> None:
 
 
 def _lines_or_pauses(process: subprocess.Popen[str]) -> Iterator[str | None]:
-    """Yield each line of output, and None whenever none came for a moment."""
+    """Yield each line of output, and None whenever there was none for a moment."""
     assert process.stdout is not None
     output: TextIO = process.stdout  # type: ignore[assignment]
     arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()

@@ -37,7 +37,7 @@ _TEMPLATE_OF_QWEN3 = f"{_MODELS}/templates/Qwen-Qwen3-0.6B.jinja"
 
 
 def main() -> int:
-    """Make both files where they are missing; where they can't be had, the tests that need them say so."""
+    """Make both files where they are missing; without them, the tests that need them are skipped."""
     requirement = compiled_requirement(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
     stamp = FOLDER / "source.txt"
     if stamp.is_file() and stamp.read_text("utf-8") == requirement:
@@ -45,7 +45,7 @@ def main() -> int:
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="qwen3-") as name:
-            template, vocabulary = _downloaded(requirement, Path(name))
+            template, vocabulary = _download(requirement, Path(name))
             TEMPLATE.write_text(template.read_text("utf-8"), "utf-8")
             write_vocabulary(vocabulary, TEMPLATE.read_text("utf-8"), VOCABULARY)
         stamp.write_text(requirement, "utf-8")
@@ -57,16 +57,16 @@ def main() -> int:
 
 
 def write_vocabulary(qwen2: Path, template: str, path: Path) -> None:
-    """Write a GGUF file without tensors: Qwen3's tokens, its template, the figures of its 0.6B."""
+    """Write a GGUF file without tensors: Qwen3's tokens, its template, the shape of its 0.6B."""
     import gguf
 
     fields = gguf.GGUFReader(qwen2).fields
-    tokens, kinds, merges = (
+    tokens, token_types, merges = (
         fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type", "merges")
     )
     n_padding = N_TOKENS - FIRST_ADDED_ID - len(ADDED_TOKENS)
     padding = [f"[PAD{N_TOKENS - n_padding + index}]" for index in range(n_padding)]
-    added_kinds = [
+    added_types = [
         gguf.TokenType.CONTROL if token.startswith("<|") else gguf.TokenType.USER_DEFINED
         for token in ADDED_TOKENS
     ]
@@ -86,7 +86,11 @@ def write_vocabulary(qwen2: Path, template: str, path: Path) -> None:
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list([*tokens[:FIRST_ADDED_ID], *ADDED_TOKENS, *padding])
     writer.add_token_types(
-        [*map(int, kinds[:FIRST_ADDED_ID]), *map(int, added_kinds), *[int(gguf.TokenType.UNUSED)] * n_padding]
+        [
+            *map(int, token_types[:FIRST_ADDED_ID]),
+            *map(int, added_types),
+            *[int(gguf.TokenType.UNUSED)] * n_padding,
+        ]
     )
     writer.add_token_merges(merges)
     writer.add_bos_token_id(FIRST_ADDED_ID)
@@ -99,11 +103,11 @@ def write_vocabulary(qwen2: Path, template: str, path: Path) -> None:
     writer.close()
 
 
-def _downloaded(requirement: str, folder: Path) -> tuple[Path, Path]:
-    """Fetch the source package that pip knows; return where its template and its vocabulary are.
+def _download(requirement: str, folder: Path) -> tuple[Path, Path]:
+    """Download the source package through pip; return the paths of its template and its vocabulary.
 
     Raises:
-        PipFailed: the package could not be had.
+        PipFailed: the package could not be downloaded.
     """
     options = ("--no-binary", "llama-cpp-python", "--no-deps", "--retries", "1")
     with open(FOLDER / "download.log", "w", encoding="utf-8") as log:
@@ -115,12 +119,12 @@ def _downloaded(requirement: str, folder: Path) -> tuple[Path, Path]:
         )
     (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
     with tarfile.open(archive) as packed:
-        wanted = [
+        members = [
             member
             for member in packed.getmembers()
             if Path(member.name).match(_TEMPLATE_OF_QWEN3) or Path(member.name).match(_VOCABULARY_OF_QWEN2)
         ]
-        packed.extractall(folder, wanted, filter="data")
+        packed.extractall(folder, members, filter="data")
     return next(folder.glob(_TEMPLATE_OF_QWEN3)), next(folder.glob(_VOCABULARY_OF_QWEN2))
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/settings.md from the settings and keys that the app declares."""
+"""The tables of docs/settings.md, written from the settings and keys that the app declares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BEGIN, END = "<!-- begin {name} -->\n", "<!-- end {name} -->\n"
 
 
 def settings_table() -> str:
-    """List every setting: what it takes, its default, what it is for."""
+    """Return a table of all settings: allowed values, default, purpose."""
     from qwen3_chat.config.setting_types import known_settings
 
     rows = ["| setting | takes | default | what it is for |", "|---|---|---|---|"]
@@ -23,7 +23,7 @@ def settings_table() -> str:
 
 
 def keys_table() -> str:
-    """List every action that can get other keys, with those declared."""
+    """Return a table of all actions whose keys can be changed, with their default keys."""
     from qwen3_chat.texts import set_key_names, t
     from qwen3_chat.ui.key_bindings import key_name
     from qwen3_chat.ui.keymap import DEFAULT_KEYMAP, REBINDABLE
@@ -37,16 +37,16 @@ def keys_table() -> str:
 
 
 def replace_tables(document: str) -> str:
-    """Put the tables between their marks."""
+    """Return the document with the tables between their marks replaced."""
     for name, table in (("settings", settings_table()), ("keys", keys_table())):
         begin, end = BEGIN.format(name=name), END.format(name=name)
-        before, _, rest = document.partition(begin)
-        document = f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}"
+        before, _, after = document.partition(begin)
+        document = f"{before}{begin}\n{table}\n\n{end}{after.partition(end)[2]}"
     return document
 
 
 def main() -> None:
-    """Bring the document up to date."""
+    """Update the document."""
     from qwen3_chat.texts import Language, set_language
 
     set_language(Language.EN)

@@ -1,4 +1,7 @@
-"""Speak the user's language before the package is installed."""
+"""Texts in the user's language before the package is installed.
+
+It stands alone because it runs on the system's Python: only the standard library may be imported here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell whether this machine can compile llama.cpp, else how to make it able to."""
+"""The compilers of this machine, and the commands that install them where they are missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMPILERS = {
     "C++": ("CXX", ("c++", "g++", "clang++", "icpx")),
 }
 
-# the first program that exists names the system; the commands after it install what is needed there
+# the first program that exists identifies the system; its commands install the compilers there
 _COMPILER_COMMANDS = (
     ("apt-get", ("apt-get update", "apt-get install -y build-essential")),
     ("dnf", ("dnf install -y gcc gcc-c++ make",)),
@@ -34,14 +34,14 @@ _WINDOWS_COMMAND = (
 def missing_compiler(
     environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which, platform: str = sys.platform
 ) -> str | None:
-    """Name the language that has no compiler here, "C" or "C++", or return None."""
+    """Return the language without a compiler here, "C" or "C++"; None where there are both."""
     if platform == "darwin" and not _command_line_tools(which):
         return "C++"  # /usr/bin/cc exists there all the same, and only opens a dialogue
     if platform == "win32" and _visual_studio(environ):
         return None
     for language, (variable, names) in _COMPILERS.items():
-        chosen = environ.get(variable, "").split()[:1]
-        if not any(which(name) for name in chosen or names):
+        program = environ.get(variable, "").split()[:1]
+        if not any(which(name) for name in program or names):
             return language
     return None
 
@@ -49,7 +49,7 @@ def missing_compiler(
 def compiler_command(
     which: FindProgram = shutil.which, platform: str = sys.platform, *, is_root: bool | None = None
 ) -> str:
-    """Give the command that installs a C and C++ compiler on this system, or "" where it is not known."""
+    """Return the command that installs a C and C++ compiler on this system; "" where it is not known."""
     match platform:
         case "darwin":
             return "xcode-select --install"
@@ -62,7 +62,7 @@ def compiler_command(
 
 
 def venv_command(which: FindProgram = shutil.which, *, is_root: bool | None = None) -> str:
-    """Give the command that adds Python's venv where the system's packages split it off, or ""."""
+    """Return the command that adds Python's venv where it is a package of its own; "" elsewhere."""
     if not which("apt-get"):
         return ""
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
@@ -87,7 +87,7 @@ def _visual_studio(environ: Mapping[str, str]) -> bool:
     if not locator.is_file():
         return False
     tools = "Microsoft.VisualStudio.Component.VC.Tools.x86.x64"
-    question = [
+    command = [
         str(locator),
         "-latest",
         "-products",
@@ -97,4 +97,4 @@ def _visual_studio(environ: Mapping[str, str]) -> bool:
         "-property",
         "installationPath",
     ]
-    return bool(subprocess.run(question, capture_output=True, check=False).stdout.strip())
+    return bool(subprocess.run(command, capture_output=True, check=False).stdout.strip())

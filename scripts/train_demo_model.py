@@ -1,4 +1,4 @@
-"""Trains the demo model, or writes a checkpoint of it as GGUF."""
+"""The training of the demo model, and its export as GGUF."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def export(training: Training, path: Path) -> None:
-    """Write the averaged weights as GGUF and say what they are."""
+    """Write the averaged weights as GGUF and print a description of them."""
     size = f"{training.shape.count_parameters() / 1e6:.1f} million parameters"
     origin = f"seed {training.recipe.seed}, {training.step} steps, loss {training.loss:.4f}"
     description = f"A toy of {size} for trying qwen3-chat's interface; {origin}"
@@ -61,7 +61,7 @@ def export(training: Training, path: Path) -> None:
 
 
 def train(training: Training, checkpoint: Path, n_workers: int, minutes: float | None) -> None:
-    """Make steps until the last, the time or a signal ends it; save now and then, and at the end."""
+    """Train until the last step, the time limit or a signal; save at intervals and at the end."""
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())

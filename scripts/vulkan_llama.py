@@ -1,4 +1,4 @@
-"""llama.cpp for Vulkan, compiled once into `build`: with Mesa's software device, a GPU on any machine.
+"""llama.cpp for Vulkan, compiled once into `build`; with Mesa's software device, any machine has a GPU.
 
 Debian's packages for it: libvulkan-dev glslc spirv-headers mesa-vulkan-drivers.
 """
@@ -18,7 +18,7 @@ from pip_run import PipFailed, error_lines
 from speech import t
 
 FOLDER = ROOT / "build" / "llama-vulkan"
-"""Holds a copy of the package `llama_cpp` with other libraries; put before all else on Python's path."""
+"""A copy of the package `llama_cpp` with other libraries, to be the first entry of Python's path."""
 OPTIONS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=ON",
@@ -36,7 +36,7 @@ OPTIONS = (
 
 
 def main() -> int:
-    """Compile what is not there yet; return the exit status."""
+    """Compile the libraries where they are missing; return the exit status."""
     if not (FOLDER / "llama_cpp").is_dir():
         if shutil.which("glslc") is None:
             print(t("scripts.vulkan_llama_needs"), file=sys.stderr)

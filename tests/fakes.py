@@ -1,4 +1,4 @@
-"""An engine that does on demand what the real one does only by accident: die, hang, fill its context."""
+"""A scripted engine that does on demand what the real one does by accident: die, hang, fill its context."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODEL = LoadedModel(
 def finished(
     reason: StopReason = StopReason.END_OF_TURN, mode: ThinkingMode = ThinkingMode.THINK
 ) -> TurnFinished:
-    """Make the event that ends a reply."""
+    """Return the event that ends a reply."""
     return TurnFinished(
         reason, mode, Usage(10, 4, 2, 1), Timings(tokens_per_s=50, reasoning_s=1), 7, (1, 2, 3)
     )
@@ -41,7 +41,7 @@ REPLY: tuple[EngineEvent, ...] = (ReasoningDelta("Let me see.", 3), AnswerDelta(
 
 
 async def play(script: Sequence[Step]) -> AsyncGenerator[EngineEvent, None]:
-    """Yield the events of a script, wait where it waits, raise where it raises."""
+    """Yield the events of a script, wait for its `asyncio.Event`s, raise its exceptions."""
     for step in script:
         match step:
             case asyncio.Event():
@@ -53,7 +53,7 @@ async def play(script: Sequence[Step]) -> AsyncGenerator[EngineEvent, None]:
 
 
 class FakeEngine:
-    """Plays one script of events per reply; an `asyncio.Event` in a script is waited for."""
+    """An engine that plays one script of events per reply."""
 
     capabilities = Capabilities(True, True, True, True, True, True, True)
 
@@ -73,12 +73,12 @@ class FakeEngine:
         self._loading = loading
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Say what loading should say."""
+        """Play the script of the load."""
         async for event in play(self._loading):
             yield event
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
-        """Count every message alike."""
+        """Return the same count for every message."""
         counts = tuple(self._tokens_per_message for _ in request.messages)
         return TokenCounts(counts, sum(counts), exact=True)
 
@@ -89,11 +89,11 @@ class FakeEngine:
             yield event
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Offer what the test set, where it is enough."""
+        """Return the context that the test has set, if it is large enough."""
         return self.max_n_ctx if self.max_n_ctx and self.max_n_ctx >= tokens else None
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Have the context enlarged at once."""
+        """Enlarge the context at once."""
         assert self.model is not None
         self.model = replace(self.model, n_ctx=n_ctx)
         yield LoadProgressed(1)
@@ -103,11 +103,11 @@ class FakeEngine:
         self.ends_of_thinking += 1
 
     async def cancel(self) -> None:
-        """Tell a script that waits for it."""
+        """Set the event that a script may wait for."""
         self.cancelled.set()
 
     def leave_chat(self) -> None:
-        """Keep nothing."""
+        """Do nothing: this engine keeps no state of a chat."""
 
     async def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: this engine holds no resources."""

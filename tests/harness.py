@@ -1,4 +1,4 @@
-"""The whole application on a terminal of the test's own, with a real store."""
+"""The whole application on a terminal of the test's own, with a real store, for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.conftest import WAIT_LIMIT_S
 
 
 class Harness:
-    """An application under test with what it was given."""
+    """The application under test, with its store and its folder of exports."""
 
     def __init__(
         self, pilot: Pilot[None], app: ChatApp, screen: ChatScreen, store: ChatStore, exports: Path
@@ -36,10 +36,11 @@ class Harness:
 
     @property
     def session(self) -> ChatSession:
+        """The session of the chat screen."""
         return self.screen.session
 
     async def until(self, holds: Callable[[], object]) -> None:
-        """Let the application work until something holds; a wait in vain shows the screen."""
+        """Wait until a condition holds; fail with the rows of the screen if it never does."""
         try:
             async with asyncio.timeout(WAIT_LIMIT_S):
                 while not holds():
@@ -63,12 +64,12 @@ class Harness:
         await self.until(lambda: self.shows(text))
 
     def rows(self) -> list[str]:
-        """The text on the screen, row by row."""
+        """Return the text on the screen, row by row."""
         strips = self.app.screen._compositor.render_strips()
         return ["".join(segment.text for segment in strip) for strip in strips]
 
     def shows(self, text: str) -> bool:
-        """Whether a text is on the screen."""
+        """Return whether a text is on the screen."""
         return text in "\n".join(self.rows())
 
 
@@ -102,8 +103,9 @@ async def open_app(
         model_picker,
     )
     themes = load_themes(folder / "themes").themes
-    kept = SettingsStore(loaded.settings, folder / "config.toml")
-    app = ChatApp(screen, themes, kept, keymap_from_settings(loaded), clipboard_file=folder / "copied.txt")
+    settings_store = SettingsStore(loaded.settings, folder / "config.toml")
+    keymap = keymap_from_settings(loaded)
+    app = ChatApp(screen, themes, settings_store, keymap, clipboard_file=folder / "copied.txt")
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

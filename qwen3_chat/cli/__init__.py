@@ -14,14 +14,14 @@ CANCELLED_STATUS = 130
 
 
 def main() -> None:
-    """Run the command and leave with its status: 0 done, 1 failed, 2 wrong usage, 130 cancelled."""
+    """Run the command and exit with its status: 0 done, 1 failed, 2 wrong usage, 130 cancelled."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run with these arguments; whatever goes wrong is one sentence on stderr."""
+    """Run with these arguments; return the exit status. Every error is one sentence on stderr."""
     if list(arguments) == ["--version"]:
-        print(f"qwen3-chat {__version__}")
+        print_version()
         return 0
     _repair_streams()
     try:
@@ -33,8 +33,13 @@ def run(arguments: Sequence[str]) -> int:
         return CANCELLED_STATUS
 
 
+def print_version() -> None:
+    """Print the name and the version."""
+    print(f"qwen3-chat {__version__}")
+
+
 def _run(arguments: Sequence[str]) -> int:
-    gc.disable()  # what is imported is no garbage; on again before a command runs, or when the app is ready
+    gc.disable()  # imports make no garbage; enabled again before a command runs, or when the app is ready
     # Imported here, so that `--version` answers at once.
     from qwen3_chat.cli.language import choose_language
     from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
@@ -72,7 +77,7 @@ def _print_error(sentence: str) -> None:
 
 
 def _repair_streams() -> None:
-    """Let nothing that is printed fail for its characters, or for a stream that was closed."""
+    """Prepare the streams so that no output fails for its characters or for a closed stream."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     for stream in (sys.stdout, sys.stderr):
@@ -81,5 +86,5 @@ def _repair_streams() -> None:
 
 
 def _discard_output() -> None:
-    """Keep Python from writing again, at its end, what could not be written."""
+    """Point stdout at nothing, because Python would try to flush it once more as it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,7 +19,7 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment
-from qwen3_chat.errors import Cancelled, UsageError
+from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.session import (
     ChatSession,
@@ -34,26 +34,12 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-
-def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
-    """Join the prompt, each file under its name in a fence, and what was piped in.
-
-    Raises:
-        UsageError: a file can't be read, or is no text.
-    """
-    asked = join_attachments(prompt, [read_attachment(file) for file in files])
-    return (
-        "\n\n".join(part for part in (asked.rstrip("\n"), piped.rstrip("\n")) if part.strip())
-        if piped
-        else asked
-    )
-
-
-CANCELLATION_KEYS = ("engine.load_cancelled", "session.summary_stopped")
+CANCELLATION_KEYS = (LOAD_CANCELLED, "session.summary_stopped")
+"""The texts of failures that the user brought about by stopping the turn."""
 
 
 class OutputFormat(StrEnum):
-    """What stdout carries."""
+    """The form of the output on stdout."""
 
     TEXT = "text"
     JSON = "json"
@@ -62,7 +48,7 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """How the question is asked."""
+    """The options of a question that concern neither the model nor the engine."""
 
     chat: str | None = None
     system: str | None = None
@@ -73,7 +59,7 @@ class AskOptions:
 
 
 class AskResult(msgspec.Struct, frozen=True):
-    """What `ask --json` prints."""
+    """The output of `ask --json`."""
 
     reasoning: str
     answer: str
@@ -88,7 +74,7 @@ class AskResult(msgspec.Struct, frozen=True):
 
 
 class TurnPrinter:
-    """Writes a turn as it happens; nothing that a model says is a terminal escape."""
+    """The output of a turn as it happens; no text of a model can steer the terminal."""
 
     def __init__(self, options: AskOptions) -> None:
         self._output = options.output
@@ -100,7 +86,7 @@ class TurnPrinter:
         self.is_cancelled = False
 
     def show(self, event: SessionEvent) -> None:
-        """Print one event where it belongs."""
+        """Print one event, to stdout or to stderr."""
         if self._output is OutputFormat.JSONL:
             print(msgspec.json.encode(event).decode(), flush=True)
         match event:
@@ -130,7 +116,7 @@ class TurnPrinter:
                 pass
 
     def close(self) -> None:
-        """End the line that is open."""
+        """End the open line of the thinking or the answer."""
         self._end_thinking()
         if self._answered:
             sys.stdout.write("\n")
@@ -147,7 +133,7 @@ class TurnPrinter:
 
 
 def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
-    """Ask and print; return the exit status.
+    """Ask the question and print the reply; return the exit status.
 
     Raises:
         Qwen3ChatError: the question could not be asked.
@@ -163,6 +149,18 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
     return asyncio.run(_ask(text, choice, options))
 
 
+def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
+    """Join the prompt, each file under its name in a fence, and the piped text.
+
+    Raises:
+        UsageError: a file can't be read, or is no text.
+    """
+    text = join_attachments(prompt, [read_attachment(file) for file in files])
+    if not piped:
+        return text
+    return "\n\n".join(part for part in (text.rstrip("\n"), piped.rstrip("\n")) if part.strip())
+
+
 async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
@@ -171,8 +169,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
     settings = loaded.settings
     async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
         session = runtime.session
-        if (toggle := parse_think_option(options.think)) is not None:
-            await session.set_mode_override(toggle)
+        if (mode := parse_think_option(options.think)) is not None:
+            await session.set_mode_override(mode)
         printer = TurnPrinter(options)
         with stop_on_interrupt(session.stop):
             reply = await _run_turn(session, text, printer)
@@ -199,10 +197,10 @@ async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> St
     if printer.failure is not None:
         return None  # a question that no model can answer makes no chat
     async with aclosing(session.send(text)) as turn:
-        async for happened in turn:
-            printer.show(happened)
-            if isinstance(happened, ReplyStored):
-                reply = happened.message
+        async for turn_event in turn:
+            printer.show(turn_event)
+            if isinstance(turn_event, ReplyStored):
+                reply = turn_event.message
     return reply
 
 
@@ -216,7 +214,7 @@ def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: Turn
         stop_reason=(meta.stop_reason if meta else None)
         or (StopReason.CANCELLED if printer.is_cancelled else StopReason.ERROR),
         mode=(meta.mode if meta else None) or session.mode,
-        model=" ".join(filter(None, (model.name, model.quant))) if model else "",
+        model=model.title if model else "",
         usage=(meta.usage if meta else None) or Usage(),
         timings=(meta.timings if meta else None) or Timings(),
         chat_id=session.chat_id or 0,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
 
+from qwen3_chat.cli import CANCELLED_STATUS, print_version
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
 from qwen3_chat.cli.shared_options import (
     ChatIdOption,
@@ -30,10 +31,13 @@ from qwen3_chat.cli.shared_options import (
     ThreadsOption,
     VramOption,
 )
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.request import MIN_USER_N_CTX
+from qwen3_chat.sampling import sampling_parameter
 from qwen3_chat.texts import t
 
-CANCELLED_STATUS = 130
+_TEMPERATURE = sampling_parameter("temperature")
 
 
 def chat(
@@ -57,9 +61,7 @@ def chat(
 ) -> None:
     """Open the terminal application."""
     if version:
-        from qwen3_chat import __version__
-
-        typer.echo(f"qwen3-chat {__version__}")
+        print_version()
         raise typer.Exit
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
     choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
@@ -94,7 +96,14 @@ def ask(
         int | None, typer.Option("--max-tokens", metavar="N", min=1, help="cli.option.max_tokens")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", metavar="X", min=0, max=5, help="cli.option.temperature")
+        float | None,
+        typer.Option(
+            "--temperature",
+            metavar="X",
+            min=_TEMPERATURE.minimum,
+            max=_TEMPERATURE.command_line_maximum,
+            help="cli.option.temperature",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, max=2**32 - 2, help="cli.option.seed")
@@ -152,17 +161,17 @@ def chats(
 def export(
     chat: Annotated[str, typer.Argument(metavar="CHAT", help="cli.option.export_chat")],
     format: Annotated[
-        str, typer.Option("--format", metavar="md|html|json|txt", help="cli.option.format")
-    ] = "md",
+        str, typer.Option("--format", metavar="|".join(ExportFormat), help="cli.option.format")
+    ] = ExportFormat.MARKDOWN.value,
     thinking: Annotated[
-        str, typer.Option("--thinking", metavar="none|folded|full", help="cli.option.thinking")
-    ] = "folded",
+        str, typer.Option("--thinking", metavar="|".join(ThinkingStyle), help="cli.option.thinking")
+    ] = ThinkingStyle.FOLDED.value,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PATH", help="cli.option.output")
     ] = None,
     lang: LanguageOption = None,
 ) -> None:
-    """Write a chat as a document."""
+    """Write a chat to a file or to stdout."""
     from qwen3_chat.cli.stored_chats import export_chat
 
     export_chat(chat, format, thinking, output)
@@ -202,11 +211,11 @@ def models(
     vram: VramOption = None,
     ram: RamOption = None,
     ctx: Annotated[
-        int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.models_ctx")
+        int | None, typer.Option("--ctx", metavar="N", min=MIN_USER_N_CTX, help="cli.option.models_ctx")
     ] = None,
     lang: LanguageOption = None,
 ) -> None:
-    """Show which models fit."""
+    """Show the models that fit."""
     from qwen3_chat.cli.models_command import list_models
 
     list_models(json, vram, ram, ctx, repository)
@@ -228,7 +237,7 @@ def doctor(
 
 
 def build_command_tree() -> Any:
-    """Make the command tree and translate it."""
+    """Return the command tree with its help in the language in use."""
     app = typer.Typer(
         name="qwen3-chat",
         help=t("cli.about"),
@@ -267,7 +276,7 @@ def run_command(arguments: Sequence[str]) -> int:
         raise _usage_error(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
-    if status == CANCELLED_STATUS:  # what Typer makes of a KeyboardInterrupt
+    if status == CANCELLED_STATUS:  # Typer's own status for a KeyboardInterrupt
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 

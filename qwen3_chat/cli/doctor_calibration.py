@@ -1,4 +1,4 @@
-"""`qwen3-chat doctor --calibrate`: the fastest settings for a model on this machine, measured and stored."""
+"""`qwen3-chat doctor --calibrate`: the fastest settings of a model on this machine, measured and stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from qwen3_chat.cli.composition import make_local_engine, model_load_settings, r
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.local_engine import calibrate
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineFailed, LoadProgressed, Notice
@@ -27,7 +26,7 @@ NO_VALUE = "–"
 
 
 class CalibrationReport(msgspec.Struct, frozen=True):
-    """What was measured of which model."""
+    """The measurements of a model on this machine."""
 
     model: str
     quant: str
@@ -36,11 +35,11 @@ class CalibrationReport(msgspec.Struct, frozen=True):
 
 
 def run_calibration(choice: ModelChoice) -> CalibrationReport:
-    """Load the model of the choice and measure, with progress on stderr.
+    """Load the chosen model and measure it, with progress on stderr.
 
     Raises:
         ModelError: the model is not installed.
-        EngineError: it can't be loaded, or there is too little memory beside it.
+        EngineError: it can't be loaded, or too little memory is free beside it.
     """
     return asyncio.run(_run_calibration(choice))
 
@@ -54,8 +53,8 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
         async with aclosing(engine.load()) as events:
             async for event in events:
                 match event:
-                    case EngineFailed(key=key, values=values):
-                        raise EngineError(key, **values)
+                    case EngineFailed():
+                        raise event.to_error()
                     case Notice(key=key, values=values):
                         _print_progress(t(key, **values))
                     case LoadProgressed():
@@ -63,9 +62,9 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
         model = engine.model
         assert model is not None
         _print_progress(t("calibrate.begins", model=_model_name(model)))
-        async with aclosing(calibrate(engine)) as replies:
-            async for reply in replies:
-                match reply:
+        async with aclosing(engine.calibrate()) as messages:
+            async for message in messages:
+                match message:
                     case wire.TrialFinished(_, trial, done, total):
                         _print_progress(
                             t("calibrate.progress", done=done, total=total, what=_describe_trial(trial))
@@ -80,7 +79,7 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
 
 
 def print_calibration(facts: CalibrationReport) -> None:
-    """Print what was measured as a table, then what was chosen."""
+    """Print the measurements as a table, then the chosen settings."""
     tuning = facts.tuning
     print(
         t(
@@ -108,7 +107,7 @@ def print_calibration(facts: CalibrationReport) -> None:
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows of equally many cells, the first column to the left, the others to the right."""
+    """Align rows of equally many cells, the first column to the left, the others to the right."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return [
         COLUMN_GAP.join(

@@ -1,4 +1,4 @@
-"""`qwen3-chat doctor`: the state of everything a model needs, and a remedy for what is wrong."""
+"""`qwen3-chat doctor`: the state of everything that a model needs, and remedies for problems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 class ServerFacts(msgspec.Struct, frozen=True):
-    """A server's state; `failure` is empty where it is up, `lacks` are sentences."""
+    """The state of a server; `failure` is empty where it is up, `lacks` are sentences."""
 
     name: str
     server: str = ""
@@ -49,22 +49,22 @@ class ServerFacts(msgspec.Struct, frozen=True):
 
 
 def probe_servers(settings_file: Path) -> list[ServerFacts]:
-    """Ask all of them at once."""
-    found = []
+    """Probe all servers of the settings at the same time."""
+    servers = []
     for name, state in asyncio.run(probe_named_servers(settings_file)).items():
         if isinstance(state, ConfigError):
-            found.append(ServerFacts(name, failure=str(state)))
+            servers.append(ServerFacts(name, failure=str(state)))
         elif state.failure:
-            found.append(ServerFacts(name, failure=state.failure))
+            servers.append(ServerFacts(name, failure=state.failure))
         else:
             lacks = tuple(lack.sentence for lack in state.missing_features)
             answer_ms = round(state.latency_s * 1000)
-            found.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
-    return found
+            servers.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
+    return servers
 
 
 def format_servers(servers: list[ServerFacts]) -> list[str]:
-    """Write a line for each, then what it lacks."""
+    """Write a line for each server, followed by the features that it lacks."""
     lines = []
     for server in servers:
         if server.failure:
@@ -91,7 +91,7 @@ ROW_LABEL_CELLS = 10
 
 
 class SourceFacts(msgspec.Struct, frozen=True):
-    """Whether a source of models answers; `failure` is empty where it does."""
+    """The state of a source of models; `failure` is empty where it responds."""
 
     url: str
     answer_ms: int | None
@@ -99,14 +99,14 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that is wrong, with the command that helps where there is one."""
+    """A problem, with the command that solves it where there is one."""
 
     text: str
     command: str = ""
 
 
 class DoctorFacts(msgspec.Struct, frozen=True):
-    """What `doctor --json` prints."""
+    """The output of `doctor --json`."""
 
     versions: dict[str, str]
     backends: list[str]
@@ -125,19 +125,17 @@ class DoctorFacts(msgspec.Struct, frozen=True):
 
 
 def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice | None = None) -> None:
-    """Print the state of everything, what is wrong last; then do what is wanted about it.
-
-    That is to install what is advised, or to measure how a model runs fastest.
+    """Print the state of everything, problems last; then calibrate a model or fix the build, if asked to.
 
     Raises:
-        EngineError: the installation failed, or the measurement.
+        EngineError: the installation or the measurement failed.
         ModelError: the model to be measured is not installed.
     """
     paths = find_paths()
     sources = asyncio.run(_probe_sources(os.environ))
     hardware = probe_hardware_sync(paths.engine_log_file)
     facts = _facts(hardware, paths.models, sources)
-    facts = msgspec.structs.replace(facts, servers=probe_servers(paths.settings_file))
+    facts = replace(facts, servers=probe_servers(paths.settings_file))
     if as_json:
         if calibrated_model:
             facts = replace(facts, calibration=run_calibration(calibrated_model))
@@ -152,10 +150,10 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
 
 
 def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Hardware]) -> None:
-    """Run the command that is advised, then see whether llama.cpp has the GPU now.
+    """Run the advised command, then check that llama.cpp can use the GPU.
 
     Raises:
-        EngineError: it failed, or was in vain.
+        EngineError: it failed or did not help.
     """
     if advice is None:
         print(t("doctor.nothing_to_fix"), file=sys.stderr)
@@ -195,7 +193,7 @@ def find_problems(
     free_bytes: int | None,
     sources: list[SourceFacts],
 ) -> list[Problem]:
-    """Say what is wrong, the worst first."""
+    """Return the problems, the worst first."""
     problems = []
     if hardware.engine_failure:
         problems.append(Problem(t("doctor.engine_failed", reason=hardware.engine_failure)))
@@ -226,8 +224,8 @@ def _versions() -> dict[str, str]:
 
 
 def disk_free_bytes(folder: Path) -> int | None:
-    """Return what is free where a folder is or will be; None where that can't be told."""
-    existing = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    """Return the free bytes on the disk of a folder that may not exist yet; None where they are unknown."""
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
     try:
         return shutil.disk_usage(existing).free if existing else None
     except OSError:
@@ -235,26 +233,26 @@ def disk_free_bytes(folder: Path) -> int | None:
 
 
 async def _probe_sources(environ: Mapping[str, str]) -> list[SourceFacts]:
-    asked = (asyncio.to_thread(probe_source, url) for url in endpoints_from(environ))
-    return list(await asyncio.gather(*asked))
+    probes = (asyncio.to_thread(probe_source, url) for url in endpoints_from(environ))
+    return list(await asyncio.gather(*probes))
 
 
 def probe_source(url: str) -> SourceFacts:
-    """See whether a server answers, whatever it answers."""
+    """Probe a source with a request; any response counts."""
     begin_s = time.monotonic()
     try:
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT_S):
             pass
     except urllib.error.HTTPError as error:
-        error.close()  # an answer, if not a friendly one
+        error.close()  # a response all the same
     except (OSError, ValueError) as error:
         return SourceFacts(url, None, describe_failure(getattr(error, "reason", error)))
     return SourceFacts(url, round((time.monotonic() - begin_s) * 1000))
 
 
 def describe_failure(reason: object) -> str:
-    """Say why a server was not reached."""
+    """Return the reason why a server was not reached, as a phrase."""
     match reason:
         case socket.gaierror():
             return t("doctor.why.unknown_host")
@@ -262,8 +260,8 @@ def describe_failure(reason: object) -> str:
             return t("doctor.why.refused")
         case TimeoutError():
             return t("doctor.why.silent", seconds=NETWORK_TIMEOUT_S)
-        case OSError(strerror=str() as said) if said:
-            return said
+        case OSError(strerror=str() as message) if message:
+            return message
         case _:
             return str(reason)
 

@@ -17,7 +17,6 @@ TYPER_OPTION_KEYS = {
 }
 """Options that Typer adds by itself."""
 
-
 HEADING_KEYS = {
     "Usage:": "cli.heading.usage",
     "Arguments:": "cli.heading.arguments",
@@ -28,26 +27,26 @@ HEADING_KEYS = {
 
 
 class TranslatedCommand(TyperCommand):
-    """A command whose help page speaks the user's language."""
+    """A command whose help page is in the user's language."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Translate the help option."""
+        """Return the help option, translated."""
         return translate_help(super().get_help_option(ctx))
 
     def get_help(self, ctx: Any) -> str:
-        """Translate the headings."""
+        """Return the help page with translated headings."""
         return _translate_headings(super().get_help(ctx))
 
 
 class TranslatedGroup(TyperGroup):
-    """The command group, likewise."""
+    """A command group whose help page is in the user's language."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Translate the help option."""
+        """Return the help option, translated."""
         return translate_help(super().get_help_option(ctx))
 
     def get_help(self, ctx: Any) -> str:
-        """Translate the headings."""
+        """Return the help page with translated headings."""
         return _translate_headings(super().get_help(ctx))
 
 
@@ -58,7 +57,7 @@ def _translate_headings(page: str) -> str:
 
 
 def translate_help(parameter: Any) -> Any:
-    """Put the text of its key in the place of a parameter's help."""
+    """Replace the text key in a parameter's help by its text; return the parameter."""
     if parameter is not None:
         text = TYPER_OPTION_KEYS.get(parameter.name, getattr(parameter, "help", None))
         if text and text.startswith(HELP_KEY_PREFIX):

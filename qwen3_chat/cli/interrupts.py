@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def stop_on_interrupt(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """Have Ctrl+C stop what runs and keep what arrived."""
+    """Call `stop` on Ctrl+C within the context, so that the reply ends and its text stays."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Future[None]] = set()
-    # Windows has no such handlers: Ctrl+C raises KeyboardInterrupt there, which stores the rest as well.
+    # Windows has no such handlers: Ctrl+C raises KeyboardInterrupt there, which stores the text as well.
     with suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGINT, lambda: tasks.add(asyncio.ensure_future(stop())))
     try:

@@ -1,4 +1,4 @@
-"""The language to speak, from `--lang`, the settings or the locale.
+"""The language of the app, from `--lang`, the settings or the locale.
 
 It imports the settings, which `--version` must not wait for, so it stays out of the entry point.
 """
@@ -15,19 +15,19 @@ LANGUAGE_OPTION = "--lang"
 
 
 def choose_language(arguments: Sequence[str]) -> Language:
-    """Take `--lang`, else the setting, else the locale.
+    """Return the language of `--lang`, else of the setting, else of the locale.
 
     Raises:
         UsageError: the app does not speak the language.
     """
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         if argument == "--":
             break
         name, equals, value = argument.partition("=")
         if name != LANGUAGE_OPTION:
             continue
         if not equals:
-            value = arguments[place + 1] if place + 1 < len(arguments) else ""
+            value = arguments[index + 1] if index + 1 < len(arguments) else ""
         try:
             return Language(value)
         except ValueError as error:

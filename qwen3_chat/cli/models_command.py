@@ -1,76 +1,42 @@
-"""`qwen3-chat models`: the models that fit this machine or another one, with a recommendation; those of a
-repository likewise.
-"""
+"""`qwen3-chat models`: the models that fit this machine or another, or those of a repository."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_hardware_sync
 from qwen3_chat.config import find_paths
 from qwen3_chat.errors import ModelError
-from qwen3_chat.models.catalog import FAMILY, FamilyModel, MachineClass
+from qwen3_chat.models.catalog import MachineClass
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
-from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation, assess, recommend
-from qwen3_chat.models.fit.assessment import write_speed
+from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
 from qwen3_chat.models.hub import hubs_from, resolve_repository
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
-from qwen3_chat.models.library import InstalledModel, list_external_models, list_installed_models
-from qwen3_chat.models.picker import ModelVariant, identify_models
+from qwen3_chat.models.library import list_models_on_disk
+from qwen3_chat.models.picker import (
+    INSTALLED_MARK,
+    DiskModel,
+    ModelTable,
+    ModelVariant,
+    build_model_table,
+    identify_models,
+)
 from qwen3_chat.models.picker.repository_variants import assess_variants, fetch_metadata
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import GIB, format_size
+from qwen3_chat.texts.formatting import GIB, format_size, speed_figure
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-
-def variants_in(repository: str, machine: Machine, n_ctx: int | None) -> tuple[ModelVariant, ...]:
-    """List a repository and assess all that is in it, after a look into its smallest file.
-
-    Raises:
-        Qwen3ChatError: there is no such repository, no model in it, or no source could be asked.
-    """
-    return asyncio.run(_variants_in(repository, machine, n_ctx))
-
-
-async def _variants_in(repository: str, machine: Machine, n_ctx: int | None) -> tuple[ModelVariant, ...]:
-    hubs = hubs_from(os.environ)
-    found = await resolve_repository(repository, hubs, DEFAULT_RETRY_POLICY)
-    if not found:
-        raise ModelError("models.none_in", repository=repository)
-    smallest = min(found, key=lambda wanted: wanted.size_bytes)
-    model = await fetch_metadata(smallest, hubs, DEFAULT_RETRY_POLICY)
-    if model is None:
-        raise ModelError("models.no_qwen3", repository=repository)
-    return assess_variants(model, found, machine, n_ctx)
-
-
-def format_variant(variant: ModelVariant, mark: str) -> str:
-    """Write one quant with its size and the reason."""
-    quant, size = variant.assessment.quant, format_size(variant.size_bytes)
-    return terminal_safe(f"{mark} {quant:12}{size:>9}  {variant.assessment.reason}")
-
-
-def print_variants(repository: str, variants: tuple[ModelVariant, ...], marks: dict[str, str]) -> None:
-    """Print every quant, and how to get one."""
-    for offer in variants:
-        print(format_variant(offer, marks[offer.assessment.fit]))
-    usable = [offer for offer in variants if offer.assessment.is_usable] or list(variants[:1])
-    command = f"qwen3-chat pull {repository}:{usable[-1].assessment.quant}"
-    print(t("models.get", command=terminal_safe(command)))
-
-
-NAME_COLUMN_CELLS, SIZE_COLUMN_CELLS, SPEED_COLUMN_CELLS = 26, 5, 4
 FIT_MARKS = {Fit.GOOD: "✓", Fit.TIGHT: "~", Fit.SLOW: "▽", Fit.TOO_LARGE: "✗"}
-INSTALLED_MARK = "●"
-InstalledModels = dict[tuple[str, str], InstalledModel]
+_NAME_CELLS, _SIZE_CELLS, _SPEED_CELLS = 26, 5, 4
+_VARIANT_CELLS = _SIZE_CELLS + _SPEED_CELLS + 3
 
 
 class GpuFacts(msgspec.Struct, frozen=True):
@@ -83,7 +49,7 @@ class GpuFacts(msgspec.Struct, frozen=True):
 
 
 class HardwareFacts(msgspec.Struct, frozen=True):
-    """The machine in `models --json`; `usable_bytes` is what is left for a model after all margins."""
+    """The machine in `models --json`; `usable_bytes` are those for a model after all margins."""
 
     ram_free_bytes: int
     gpus: list[GpuFacts]
@@ -127,7 +93,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 class ModelsReport(msgspec.Struct, frozen=True):
-    """What `models --json` prints."""
+    """The output of `models --json`."""
 
     hardware: HardwareFacts
     pick: PickFacts | None
@@ -138,11 +104,11 @@ class ModelsReport(msgspec.Struct, frozen=True):
 def list_models(
     as_json: bool, vram: str | None, ram: str | None, n_ctx: int | None, repository: str | None = None
 ) -> None:
-    """Print what fits, and the pick with its reason; of a repository, what is in it.
+    """Print the models that fit and the recommended one with its reason, or the models of a repository.
 
     Raises:
         UsageError: a size can't be read.
-        Qwen3ChatError: the repository could not be looked into.
+        Qwen3ChatError: the repository can't be listed, or has no usable model.
     """
     paths = find_paths()
     hardware = None if vram is not None and ram is not None else probe_hardware_sync(paths.engine_log_file)
@@ -152,68 +118,78 @@ def list_models(
         hardware = None
     assert machine
     if repository is not None:
-        offers = variants_in(repository, machine, n_ctx)
-        if as_json:
-            facts = [_model_facts(offer.assessment, offer.size_bytes, {}) for offer in offers]
-            print(msgspec.json.encode({"models": facts}).decode())
-        else:
-            print_variants(repository, offers, {fit.value: mark for fit, mark in FIT_MARKS.items()})
+        _list_repository(repository, machine, n_ctx, as_json)
         return
-    found = recommend(machine, n_ctx)
-    installed = _installed(paths.models)
+    disk_models = identify_models(list_models_on_disk(paths.models, configured_model_dirs()))
+    table = build_model_table(machine, disk_models, n_ctx)
+    unlisted = _oldest_first(table.unlisted_variants, disk_models)
     if as_json:
-        print(msgspec.json.encode(_report(machine, hardware, found, installed, n_ctx)).decode())
+        print(msgspec.json.encode(_report(machine, hardware, table, unlisted)).decode())
         return
     print(describe_hardware(hardware) if hardware else describe_machine(machine))
     if hardware and (advice := advise_build(hardware)):
         print(t("hardware.idle_gpu", name=terminal_safe(advice.gpu.name)))
     print()
-    _print_recommendation(found)
+    _print_recommendation(table.recommendation)
     print()
-    _print_table(machine, installed, n_ctx)
+    _print_table(table, unlisted)
 
 
-def _installed(models: Path) -> InstalledModels:
-    found = (*list_installed_models(models), *list_external_models(configured_model_dirs()))
-    return {(model.name.lower(), model.quant.upper()): model for model in reversed(found)}
+def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_json: bool) -> None:
+    variants = asyncio.run(_repository_variants(repository, machine, n_ctx))
+    if as_json:
+        print(msgspec.json.encode({"models": [_model_facts(variant) for variant in variants]}).decode())
+        return
+    for variant in variants:
+        print(_repository_line(variant))
+    usable = [variant for variant in variants if variant.assessment.is_usable] or list(variants[:1])
+    command = f"qwen3-chat pull {repository}:{usable[-1].assessment.quant}"
+    print(t("models.get", command=terminal_safe(command)))
 
 
-def _unlisted_models(
-    installed: InstalledModels, machine: Machine, n_ctx: int | None
-) -> list[tuple[Assessment, int]]:
-    """Assess the files on this disk that the catalogue doesn't list, each with its size."""
-    listed = {(model.name.lower(), quant) for model in FAMILY for quant in model.quants}
-    assessed = []
-    for one in identify_models(file for key, file in installed.items() if key not in listed):
-        found = assess(one.model, one.file.quant, machine, n_ctx, one.file.size_bytes)
-        assessed.append((found, one.file.size_bytes))
-    return assessed
+async def _repository_variants(
+    repository: str, machine: Machine, n_ctx: int | None
+) -> tuple[ModelVariant, ...]:
+    """List a repository and assess all models in it, by the header of the smallest file.
+
+    Raises:
+        Qwen3ChatError: there is no such repository, no Qwen3 in it, or no source could be asked.
+    """
+    hubs = hubs_from(os.environ)
+    targets = await resolve_repository(repository, hubs, DEFAULT_RETRY_POLICY)
+    if not targets:
+        raise ModelError("models.none_in", repository=repository)
+    smallest = min(targets, key=lambda target: target.size_bytes)
+    model = await fetch_metadata(smallest, hubs, DEFAULT_RETRY_POLICY)
+    if model is None:
+        raise ModelError("models.no_qwen3", repository=repository)
+    return assess_variants(model, targets, machine, n_ctx)
+
+
+def _repository_line(variant: ModelVariant) -> str:
+    """Write the size and the reason of one quant."""
+    assessed = variant.assessment
+    size = format_size(variant.size_bytes)
+    return terminal_safe(f"{FIT_MARKS[assessed.fit]} {assessed.quant:12}{size:>9}  {assessed.reason}")
+
+
+def _oldest_first(variants: Iterable[ModelVariant], disk_models: Sequence[DiskModel]) -> list[ModelVariant]:
+    """Sort the variants of files by the reversed order of the files, which are listed newest first."""
+    by_file = {variant.file: variant for variant in variants}
+    return [by_file[model.file] for model in reversed(disk_models) if model.file in by_file]
 
 
 def _report(
-    machine: Machine,
-    hardware: Hardware | None,
-    recommendation: Recommendation,
-    installed: InstalledModels,
-    n_ctx: int | None,
+    machine: Machine, hardware: Hardware | None, table: ModelTable, unlisted: Sequence[ModelVariant]
 ) -> ModelsReport:
     gpus = [GpuFacts(gpu.name, gpu.free_bytes, gpu.total_bytes, gpu.shares_ram) for gpu in machine.gpus]
     idle = [gpu.name for gpu in hardware.unusable_gpus] if hardware else []
+    pick, fast = table.recommendation.pick, table.recommendation.fast
     return ModelsReport(
         HardwareFacts(machine.ram_free_bytes, gpus, machine.usable_bytes, hardware is not None, idle),
-        _pick_facts(recommendation.pick, str(recommendation.reason)) if recommendation.pick else None,
-        _pick_facts(recommendation.fast, str(recommendation.fast.reason)) if recommendation.fast else None,
-        [
-            *(
-                _model_facts(assess(model, quant, machine, n_ctx), model.size_bytes(quant), installed)
-                for model in FAMILY
-                for quant in model.quants
-            ),
-            *(
-                _model_facts(found, size, installed)
-                for found, size in _unlisted_models(installed, machine, n_ctx)
-            ),
-        ],
+        _pick_facts(pick, str(table.recommendation.reason)) if pick else None,
+        _pick_facts(fast, str(fast.reason)) if fast else None,
+        [_model_facts(variant) for variant in (*table.listed_variants, *unlisted)],
     )
 
 
@@ -227,23 +203,24 @@ def _pick_facts(chosen: Assessment, reason: str) -> PickFacts:
         plan.placement,
         plan.n_gpu_layers,
         plan.n_cpu_moe,
-        chosen.model.size_bytes(chosen.quant),
+        chosen.size_bytes,
         plan.need_bytes,
         round(plan.tokens_per_s, 1),
         reason,
     )
 
 
-def _model_facts(assessed: Assessment, size_bytes: int, installed: InstalledModels) -> ModelFacts:
+def _model_facts(variant: ModelVariant) -> ModelFacts:
+    assessed = variant.assessment
     model, plan = assessed.model, assessed.plan
     return ModelFacts(
         model.name,
         assessed.quant,
-        size_bytes,
+        variant.size_bytes,
         assessed.fit,
         plan.need_bytes,
         round(plan.tokens_per_s, 1),
-        (model.name.lower(), assessed.quant) in installed,
+        variant.file is not None,
         str(assessed.reason),
         plan.context.n_ctx,
         plan.context.kv_type,
@@ -254,60 +231,50 @@ def _model_facts(assessed: Assessment, size_bytes: int, installed: InstalledMode
 
 
 def _print_recommendation(recommendation: Recommendation) -> None:
-    if recommendation.pick is None:
+    pick, fast = recommendation.pick, recommendation.fast
+    if pick is None:
         print(recommendation.reason)
         return
-    print(t("models.pick", model=_name(recommendation.pick), size=_size(recommendation.pick)))
+    print(t("models.pick", model=_name(pick), size=format_size(pick.size_bytes)))
     print(f"  {recommendation.reason}")
-    if recommendation.fast:
-        speed = write_speed(recommendation.fast.plan.tokens_per_s)
-        print(
-            t("models.fast", model=_name(recommendation.fast), size=_size(recommendation.fast), speed=speed)
-        )
+    if fast:
+        speed = speed_figure(fast.plan.tokens_per_s)
+        print(t("models.fast", model=_name(fast), size=format_size(fast.size_bytes), speed=speed))
     for rejected in recommendation.rejected:
         print(t("models.rejected", model=_name(rejected), reason=rejected.reason))
-    print(
-        t(
-            "models.get",
-            command=f"qwen3-chat pull {recommendation.pick.model.name}:{recommendation.pick.quant}",
-        )
-    )
+    print(t("models.get", command=f"qwen3-chat pull {pick.model.name}:{pick.quant}"))
 
 
 def _name(assessed: Assessment) -> str:
     return f"{assessed.model.name} {assessed.quant}"
 
 
-def _size(assessed: Assessment) -> str:
-    return format_size(assessed.model.size_bytes(assessed.quant))
-
-
-def _print_table(machine: Machine, installed: InstalledModels, n_ctx: int | None) -> None:
-    heads = "  ".join(f"{quant:<{SIZE_COLUMN_CELLS + SPEED_COLUMN_CELLS + 3}}" for quant in STANDARD_QUANTS)
-    print(f"{'':{NAME_COLUMN_CELLS}}{heads}".rstrip())
-    by_use = sorted(FAMILY, key=lambda model: list(MachineClass).index(model.good_for))
-    for good_for, models in groupby(by_use, key=lambda model: model.good_for):
+def _print_table(table: ModelTable, unlisted: Iterable[ModelVariant]) -> None:
+    """Print the standard quants of the family by kind of machine, then the files that are not listed."""
+    heads = "  ".join(f"{quant:<{_VARIANT_CELLS}}" for quant in STANDARD_QUANTS)
+    print(f"{'':{_NAME_CELLS}}{heads}".rstrip())
+    machine_classes = list(MachineClass)
+    by_use = sorted(table.family_rows, key=lambda row: machine_classes.index(row.model.good_for))
+    for good_for, rows in groupby(by_use, key=lambda row: row.model.good_for):
         print(t(f"catalog.good_for.{good_for.value}"))
-        for model in models:
-            cells = [_cell(model, quant, machine, installed, n_ctx) for quant in STANDARD_QUANTS]
-            print(f"  {model.name:{NAME_COLUMN_CELLS - 2}}{'  '.join(cells)}".rstrip())
-    for other, size_bytes in _unlisted_models(installed, machine, n_ctx):
-        print(
-            f"{FIT_MARKS[other.fit]}{INSTALLED_MARK} {_name(other)} ({format_size(size_bytes)}): {other.reason}"
-        )
-    print(
-        t("models.legend", **{fit.value: mark for fit, mark in FIT_MARKS.items()}, installed=INSTALLED_MARK)
-    )
+        for row in rows:
+            cells = "  ".join(_cell(row.variant(quant)) for quant in STANDARD_QUANTS)
+            print(f"  {row.model.name:{_NAME_CELLS - 2}}{cells}".rstrip())
+    for variant in unlisted:
+        assessed = variant.assessment
+        name = f"{FIT_MARKS[assessed.fit]}{INSTALLED_MARK} {_name(assessed)}"
+        print(f"{name} ({format_size(variant.size_bytes)}): {assessed.reason}")
+    marks = {fit.value: mark for fit, mark in FIT_MARKS.items()}
+    print(t("models.legend", **marks, installed=INSTALLED_MARK))
 
 
-def _cell(
-    model: FamilyModel, quant: str, machine: Machine, installed: InstalledModels, n_ctx: int | None
-) -> str:
-    if quant not in model.quants:
-        return " " * (SIZE_COLUMN_CELLS + SPEED_COLUMN_CELLS + 3)
-    found = assess(model, quant, machine, n_ctx)
-    size_gib = model.size_bytes(quant) / GIB
+def _cell(variant: ModelVariant | None) -> str:
+    """Write a variant in the table: its marks, size in GiB and speed; blanks where there is none."""
+    if variant is None:
+        return " " * _VARIANT_CELLS
+    assessed = variant.assessment
+    size_gib = variant.size_bytes / GIB
     size = f"{size_gib:.0f}" if size_gib >= 100 else f"{size_gib:.1f}"
-    speed = "" if found.fit is Fit.TOO_LARGE else write_speed(found.plan.tokens_per_s)
-    mark = INSTALLED_MARK if (model.name.lower(), quant) in installed else " "
-    return f"{FIT_MARKS[found.fit]}{mark}{size:>{SIZE_COLUMN_CELLS}} {speed:>{SPEED_COLUMN_CELLS}}"
+    speed = "" if assessed.fit is Fit.TOO_LARGE else speed_figure(assessed.plan.tokens_per_s)
+    mark = INSTALLED_MARK if variant.file else " "
+    return f"{FIT_MARKS[assessed.fit]}{mark}{size:>{_SIZE_CELLS}} {speed:>{_SPEED_CELLS}}"

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import read_settings
 from qwen3_chat.errors import ConfigError, Qwen3ChatError
-from qwen3_chat.models.picker import ServerRow
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, read_profiles
-from qwen3_chat.session import ServedModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 
 if TYPE_CHECKING:
     from qwen3_chat.engine.remote.server_probe import ServerState
+    from qwen3_chat.models.picker import ServerRow
 
 MAX_ROWS, MAX_SHOWN_NAMES = 6, 8
 
 
 @dataclass(frozen=True, slots=True)
 class _NamedServer:
-    """What `--endpoint` takes, with what is known of the server before it is asked."""
+    """A server under the name that `--endpoint` takes, with its profile or the problem of its entry."""
 
     name: str
     profile: ServerProfile | None = None
@@ -34,7 +33,10 @@ class _NamedServer:
 
 
 def load_server_profiles(settings_file: Path) -> ServerProfiles:
-    """Read the servers that the user has named."""
+    """Return the servers that the user has named.
+
+    Here and not in the composition root, which imports this module.
+    """
     loaded = read_settings(settings_file)
     return read_profiles(loaded.settings.servers, loaded.make_error)
 
@@ -42,25 +44,25 @@ def load_server_profiles(settings_file: Path) -> ServerProfiles:
 async def server_rows(
     settings_file: Path, startup_choice: ModelChoice
 ) -> AsyncGenerator[Sequence[ServerRow], None]:
-    """Ask every server at once; yield all rows at the beginning, then whenever one has answered."""
-    named = _named_servers(settings_file, startup_choice)
+    """Probe all servers at once; yield all rows at the beginning, then whenever a server has answered."""
+    servers = _named_servers(settings_file, startup_choice)
     states: dict[str, ServerState] = {}
-    yield tuple(_rows(named, states))
-    asked = {asyncio.create_task(_probe(one.profile)): one.name for one in named if one.profile}
+    yield tuple(_rows(servers, states))
+    names = {asyncio.create_task(_probe(server.profile)): server.name for server in servers if server.profile}
     try:
-        pending = set(asked)
+        pending = set(names)
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            states |= {asked[task]: task.result() for task in done}
-            yield tuple(_rows(named, states))
+            states |= {names[task]: task.result() for task in done}
+            yield tuple(_rows(servers, states))
     finally:
-        for task in asked:
+        for task in names:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*names, return_exceptions=True)
 
 
 async def probe_named_servers(settings_file: Path) -> dict[str, ServerState | ConfigError]:
-    """Ask every server that the settings name; one that can't be used has its error."""
+    """Probe every server that the settings name; an entry that can't be used has its error instead."""
     profiles = load_server_profiles(settings_file)
     states = await asyncio.gather(*map(_probe, profiles.usable.values()))
     return {**dict(zip(profiles.usable, states, strict=True)), **profiles.problems}
@@ -68,13 +70,13 @@ async def probe_named_servers(settings_file: Path) -> dict[str, ServerState | Co
 
 def _named_servers(settings_file: Path, startup_choice: ModelChoice) -> list[_NamedServer]:
     profiles = load_server_profiles(settings_file)
-    named = [_NamedServer(name, profile) for name, profile in profiles.usable.items()]
-    named += [_NamedServer(name, problem=str(error)) for name, error in profiles.problems.items()]
+    servers = [_NamedServer(name, profile) for name, profile in profiles.usable.items()]
+    servers += [_NamedServer(name, problem=str(error)) for name, error in profiles.problems.items()]
     url = startup_choice.endpoint
-    if url is not None and url not in {one.name for one in named}:
+    if url is not None and url not in {server.name for server in servers}:
         profile = ServerProfile("", Endpoint.parse(url), startup_choice.model)
-        named.append(_NamedServer(url, profile))
-    return named
+        servers.append(_NamedServer(url, profile))
+    return servers
 
 
 async def _probe(profile: ServerProfile) -> ServerState:
@@ -89,25 +91,30 @@ async def _probe(profile: ServerProfile) -> ServerState:
 
 
 def _rows(servers: Sequence[_NamedServer], states: Mapping[str, ServerState]) -> Iterator[ServerRow]:
-    for one in servers:
-        choice = ServedModel(one.name)
-        if one.profile is None:
-            yield ServerRow(one.name, t("ui.server.unusable"), choice, False, (one.problem,))
+    from qwen3_chat.models.picker import ServerRow  # here: `--endpoint NAME` needs the profiles only
+    from qwen3_chat.session import ServedModel
+
+    for server in servers:
+        choice = ServedModel(server.name)
+        if server.profile is None:
+            yield ServerRow(server.name, t("ui.server.unusable"), choice, False, (server.problem,))
             continue
-        row = ServerRow(one.name, t("ui.server.asking"), choice, endpoint_root=one.profile.endpoint.root)
-        state = states.get(one.name)
+        row = ServerRow(
+            server.name, t("ui.server.asking"), choice, endpoint_root=server.profile.endpoint.root
+        )
+        state = states.get(server.name)
         if state is None:
             yield row
         elif state.failure:
             yield replace(row, detail=t("ui.server.down"), is_reachable=False, about=(state.failure,))
         else:
-            yield from _rows_of_running_server(row, one.profile, state)
+            yield from _rows_of_running_server(row, server.profile, state)
 
 
 def _rows_of_running_server(
     row: ServerRow, profile: ServerProfile, state: ServerState
 ) -> Iterator[ServerRow]:
-    """Give a row for each model to choose from, or only one where the profile has chosen already."""
+    """Yield a row for each model to choose from, or a single row where the profile has chosen a model."""
     from qwen3_chat.engine.remote.remote_model import short_name
 
     latency = t("ui.server.latency", milliseconds=round(state.latency_s * 1000))

@@ -1,4 +1,4 @@
-"""`qwen3-chat pull`: a model downloaded, with a progress bar or JSON lines."""
+"""`qwen3-chat pull`: the download of a model, with a progress bar or JSON lines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from rich.text import Text
 from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
 from qwen3_chat.config import Paths, find_paths
 from qwen3_chat.errors import Qwen3ChatError, UsageError
-from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.fit import best_quant
 from qwen3_chat.models.hub import (
     CopyUsed,
@@ -47,17 +48,17 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 ANY_SOURCE = "auto"
 LOG_STEP_PERCENT = 10
 FIT_TIMEOUT_S = 10
-"""A download does not wait longer for what is only good to know."""
+"""The time after which a download no longer waits for the fit of its model."""
 
 
 class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed"):
-    """The last line of `pull --json` where no model came."""
+    """The last line of `pull --json` where the download failed."""
 
     message: str
 
 
 def pull_model(name: str, source_name: str, as_json: bool) -> int:
-    """Download a model; return the exit status.
+    """Download a model and return the exit status.
 
     Raises:
         Qwen3ChatError: it could not be downloaded.
@@ -67,7 +68,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     except ValueError as error:
         raise UsageError("pull.unknown_source", name=source_name) from error
     try:
-        pulled = asyncio.run(_pull(name, source, as_json))
+        pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
             _print_json(PullFailed(str(error)))
@@ -80,52 +81,52 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     return 0
 
 
-async def _pull(text: str, source: Source | None, as_json: bool) -> ModelPulled:
+async def _pull(reference: ModelReference, source: Source | None, as_json: bool) -> ModelPulled:
     paths = find_paths()
-    places = configured_model_dirs()
+    model_dirs = configured_model_dirs()
     hubs = hubs_from(os.environ, source)
-    with _lookup_status(text, as_json):
-        exact = await _choose_quant(text, paths)
-        wanted = await resolve_target(exact, hubs, DEFAULT_RETRY_POLICY)
-    if not as_json and exact != text:
-        print(terminal_safe(t("pull.chosen", quant=wanted.quant, model=wanted.model)), file=sys.stderr)
-    if not as_json and "/" in text:
-        await _print_fit(wanted, hubs, paths)
-    with _report_json() if as_json else _report_progress(wanted) as report:
-        return await pull_target(wanted, hubs, paths.models, report, partial(_copies, places))
+    with _lookup_status(reference, as_json):
+        exact_reference = await _choose_quant(reference, paths)
+        target = await resolve_target(exact_reference, hubs, DEFAULT_RETRY_POLICY)
+    if not as_json and exact_reference != reference:
+        print(terminal_safe(t("pull.chosen", quant=target.quant, model=target.model)), file=sys.stderr)
+    if not as_json and reference.is_repository:
+        await _print_fit(target, hubs, paths)
+    with _report_json() if as_json else _report_progress(target) as report:
+        return await pull_target(target, hubs, paths.models, report, partial(_copies, model_dirs))
 
 
-async def _choose_quant(text: str, paths: Paths) -> str:
-    """Add the quant that suits this machine where the family's model is named without one."""
-    model = find_family_model(text)
+async def _choose_quant(reference: ModelReference, paths: Paths) -> ModelReference:
+    """Add the quant that suits this machine to a model of the family that is named without one."""
+    model = find_family_model(reference.name) if reference.selector is None else None
     if model is None:
-        return text
+        return reference
     machine = (await probe_this_machine(paths.engine_log_file)).machine
-    return f"{text}:{best_quant(model, machine).quant}"
+    return replace(reference, selector=best_quant(model, machine).quant)
 
 
 async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> None:
-    """Say how a model will run here; one that the catalogue doesn't know, by its header at a source."""
-    with suppress(Qwen3ChatError, TimeoutError):  # the download itself will tell what is wrong
+    """Print the fit of a model to this machine; one that is not in the catalogue is judged by its header."""
+    with suppress(Qwen3ChatError, TimeoutError):  # the download itself will report the error
         async with asyncio.timeout(FIT_TIMEOUT_S):
             model = find_family_model(target.model)
             if model is None and not any(_copies(configured_model_dirs(), target.files[0])):
                 model = await fetch_metadata(target, hubs, DEFAULT_RETRY_POLICY)
         if model is not None:
             machine = (await probe_this_machine(paths.engine_log_file)).machine
-            (offer,) = assess_variants(model, (target,), machine, None)
-            print(terminal_safe(t("pull.fit", reason=offer.assessment.reason)), file=sys.stderr)
+            (variant,) = assess_variants(model, (target,), machine, None)
+            print(terminal_safe(t("pull.fit", reason=variant.assessment.reason)), file=sys.stderr)
 
 
 def _copies(model_dirs: ModelDirs, file: HubFile) -> Iterator[Path]:
     return find_local_copies(file.name, file.size_bytes, file.sha256, model_dirs)
 
 
-def _lookup_status(text: str, as_json: bool) -> AbstractContextManager[object]:
+def _lookup_status(reference: ModelReference, as_json: bool) -> AbstractContextManager[object]:
     console = Console(stderr=True)
     if as_json or not console.is_terminal:
         return nullcontext()
-    return console.status(Text(terminal_safe(t("pull.looking_up", wanted=text))))
+    return console.status(Text(terminal_safe(t("pull.looking_up", wanted=reference))))
 
 
 @contextmanager
@@ -179,7 +180,7 @@ class _ProgressBar:
 
 
 class _ProgressLog:
-    """A line now and then, for a log."""
+    """An occasional line of progress, for a log."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -231,8 +232,8 @@ def _progress_text(event: DownloadProgressed) -> str:
 
 def _print_result(pulled: ModelPulled) -> None:
     print(terminal_safe(t("pull.here", name=pulled.model, quant=pulled.quant, path=pulled.path)))
-    wanted = f"{pulled.model}:{pulled.quant}"
-    if any(matches_reference(model, wanted) for model in list_installed_models(find_paths().models)):
-        print(terminal_safe(t("pull.start", model=wanted)))
+    reference = ModelReference(pulled.model, pulled.quant)
+    if any(matches_reference(model, reference) for model in list_installed_models(find_paths().models)):
+        print(terminal_safe(t("pull.start", model=reference)))
     else:
         print(terminal_safe(t("pull.start_file", path=pulled.path)))

@@ -21,12 +21,12 @@ OFF_VALUES = ("", "0", "false", "no")
 
 
 def wants_plain_chat(environ: Mapping[str, str]) -> bool:
-    """Tell whether the user asked for plain lines, by the variable that other tools heed as well."""
+    """Return True if the user asked for plain lines, by the variable that other tools read as well."""
     return environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
 
 
 def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
-    """Talk in lines until the user leaves; return the exit status.
+    """Run the plain chat until the user leaves; return the exit status.
 
     Raises:
         Qwen3ChatError: the conversation could not begin.
@@ -36,25 +36,23 @@ def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
 
 async def _run(choice: ModelChoice, chat: str | None) -> int:
     from qwen3_chat.documents.export import export_to_folder
-    from qwen3_chat.documents.export_options import ThinkingStyle
 
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
-    narrator = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
+    renderer = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
     for problem in loaded.problems:
-        narrator.write_line(terminal_safe(str(problem)))
+        renderer.write_line(terminal_safe(str(problem)))
     async with open_runtime(choice, settings, paths, chat) as runtime:
         session = runtime.session
         folder = settings.export_dir or paths.exports
-        thinking = ThinkingStyle(settings.export_thinking)
 
         def export() -> Path | None:
             if session.chat is None:
                 return None
-            return export_to_folder(session.chat, session.messages, folder, thinking)
+            return export_to_folder(session.chat, session.messages, folder, settings.export_thinking)
 
-        await PlainChat(session, runtime.store, narrator, _read_line, stop_on_interrupt, export).run()
+        await PlainChat(session, runtime.store, renderer, _read_line, stop_on_interrupt, export).run()
     return 0
 
 
@@ -64,13 +62,13 @@ def _write(text: str) -> None:
 
 
 def _read_line(prompt: str) -> str | None:
-    """Read a line in the foreground: no other line may come between prompt and answer."""
+    """Read a line in the foreground, so that no output comes between the prompt and the typed line."""
     # asyncio's own handler would only cancel a task, which can't run while a line is read.
-    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return input(prompt)
     except (EOFError, KeyboardInterrupt):
         _write("\n")
         return None
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        signal.signal(signal.SIGINT, previous_handler)

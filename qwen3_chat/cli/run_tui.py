@@ -10,15 +10,17 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from qwen3_chat.cli.composition import make_model_picker, open_runtime
+from qwen3_chat.cli.composition import Runtime, make_model_picker, open_runtime
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
-from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import Notice
+from qwen3_chat.models.picker import ModelPicker
+from qwen3_chat.session import EngineFactory
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.texts import t
 from qwen3_chat.ui.app import ChatApp
@@ -26,15 +28,17 @@ from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.themes import load_themes
 
+NOTICE_DURATION_S = 8
+
 
 class EngineNotices:
-    """Hears engines; until there is something to `show` a text with, nothing is shown."""
+    """The notices of local engines, shown through `show`, which the app sets once it exists."""
 
     def __init__(self) -> None:
         self.show: Callable[[str], object] = lambda text: None
 
     def subscribe(self, engine: Engine) -> Engine:
-        """Hear an engine from now on; return it."""
+        """Receive an engine's notices from now on; return the engine."""
         if isinstance(engine, LocalEngine):
             engine.on_notice = self._show_notice
         return engine
@@ -43,11 +47,8 @@ class EngineNotices:
         self.show(t(notice.key, **notice.values))
 
 
-NOTICE_DURATION_S = 8
-
-
 def run_app(choice: ModelChoice, chat: str | None) -> int:
-    """Open the application and stay until the user leaves; return its exit status.
+    """Run the application until the user leaves; return its exit status.
 
     Raises:
         Qwen3ChatError: it could not be opened.
@@ -63,35 +64,50 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     settings = loaded.settings
     themes = load_themes(paths.themes)
     keymap = keymap_from_settings(loaded)
-    servers = load_server_profiles(paths.settings_file).problems.values()
+    server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with open_runtime(choice, settings, paths, chat) as runtime:
         notices = EngineNotices()
         notices.subscribe(runtime.engine)
-        desk = make_model_picker(runtime.session, choice, settings, paths)
-        screen = ChatScreen(
-            runtime.session,
-            runtime.store,
-            DraftStore(runtime.store, paths.draft_file),
-            paths.models,
-            settings.export_dir or paths.exports,
-            settings,
-            replace(desk, make_engine=lambda wanted: notices.subscribe(desk.make_engine(wanted))),
-        )
-        screen.prompts_file = paths.config / "prompts.toml"
+        picker = make_model_picker(runtime.session, choice, settings, paths)
+        picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         app = ChatApp(
-            screen,
+            _make_screen(runtime, picker, settings, paths),
             themes.themes,
             SettingsStore(settings, paths.settings_file),
             keymap,
             paths.data / "copied.txt",
-            [str(problem) for problem in (*loaded.problems, *keymap.problems, *themes.problems, *servers)],
+            [
+                str(problem)
+                for problem in (*loaded.problems, *keymap.problems, *themes.problems, *server_problems)
+            ],
         )
         notices.show = lambda text: app.call_later(partial(app.notify, text, timeout=NOTICE_DURATION_S))
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            with suppress(NotImplementedError, AttributeError):
-                loop.add_signal_handler(
-                    getattr(signal, name), lambda: asyncio.ensure_future(app.action_quit())
-                )
+        _quit_on_signals(app)
         await app.run_async()
         return app.return_code or 0
+
+
+def _with_notices(make_engine: EngineFactory, notices: EngineNotices) -> EngineFactory:
+    return lambda choice: notices.subscribe(make_engine(choice))
+
+
+def _make_screen(runtime: Runtime, picker: ModelPicker, settings: Settings, paths: Paths) -> ChatScreen:
+    screen = ChatScreen(
+        runtime.session,
+        runtime.store,
+        DraftStore(runtime.store, paths.draft_file),
+        paths.models,
+        settings.export_dir or paths.exports,
+        settings,
+        picker,
+    )
+    screen.prompts_file = paths.config / "prompts.toml"
+    return screen
+
+
+def _quit_on_signals(app: ChatApp) -> None:
+    """Quit as the user would when the system ends the process or the terminal closes."""
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(NotImplementedError, AttributeError):  # Windows has neither
+            loop.add_signal_handler(getattr(signal, name), lambda: asyncio.ensure_future(app.action_quit()))

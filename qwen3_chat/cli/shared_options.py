@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from qwen3_chat.context_plan import ContextPolicy
-from qwen3_chat.request import KvType
+from qwen3_chat.request import MIN_USER_N_CTX, KvType
+from qwen3_chat.texts import Language
 
 DemoOption = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
@@ -17,8 +18,12 @@ GgufOption = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help=
 EndpointOption = Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="cli.option.endpoint")]
 ServerOption = Annotated[str | None, typer.Option("--server", metavar="KIND", help="cli.option.server")]
 ChatIdOption = Annotated[str | None, typer.Option("--chat", metavar="ID|last", help="cli.option.chat")]
-LanguageOption = Annotated[str | None, typer.Option("--lang", metavar="en|zh", help="cli.option.lang")]
-ContextOption = Annotated[int | None, typer.Option("--ctx", metavar="N", min=256, help="cli.option.ctx")]
+LanguageOption = Annotated[
+    str | None, typer.Option("--lang", metavar="|".join(Language), help="cli.option.lang")
+]
+ContextOption = Annotated[
+    int | None, typer.Option("--ctx", metavar="N", min=MIN_USER_N_CTX, help="cli.option.ctx")
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")
 ]
@@ -39,7 +44,7 @@ ContextPolicyOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model is to run, and how; with nothing chosen the setting, the newest model, the demo.
+    """A model and the options to run it with; with nothing chosen the setting, the newest model, the demo.
 
     `vram` and `ram` describe another machine for the model screen.
     """

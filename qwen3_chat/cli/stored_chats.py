@@ -42,9 +42,9 @@ def _row(summary: ChatSummary, id_width: int) -> str:
     title = terminal_safe(summary.title) or t("ui.untitled")
     if cell_len(title) > TITLE_CELLS:
         title = set_cell_size(title, TITLE_CELLS - 1) + "…"
-    when = datetime.fromtimestamp(summary.updated_at.timestamp()).strftime("%Y-%m-%d %H:%M")
+    updated = datetime.fromtimestamp(summary.updated_at.timestamp()).strftime("%Y-%m-%d %H:%M")
     count = t("cli.message_count", count=summary.message_count)
-    return f"{summary.id:>{id_width}}  {set_cell_size(title, TITLE_CELLS)}  {when}  {count}".rstrip()
+    return f"{summary.id:>{id_width}}  {set_cell_size(title, TITLE_CELLS)}  {updated}  {count}".rstrip()
 
 
 async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:
@@ -56,7 +56,7 @@ async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:
 
 
 def export_chat(reference: str, format_name: str, thinking_name: str, output: Path | None) -> None:
-    """Write a chat to stdout, or to a file that is never an existing one.
+    """Write a chat to stdout, or to a new file that never replaces another one.
 
     Raises:
         UsageError: the format or the choice of thinking is unknown.
@@ -64,7 +64,7 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
         ExportError: the file can't be written.
     """
     try:
-        form = ExportFormat(format_name)
+        format = ExportFormat(format_name)
     except ValueError as error:
         raise UsageError("cli.unknown_choice", value=format_name, known=", ".join(ExportFormat)) from error
     try:
@@ -72,18 +72,18 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
     except ValueError as error:
         raise UsageError("cli.unknown_choice", value=thinking_name, known=", ".join(ThinkingStyle)) from error
     chat, messages = asyncio.run(_load_chat(reference))
-    text = render(chat, messages, form, thinking)
+    text = render(chat, messages, format, thinking)
     if output is None:
         sys.stdout.write(text)
         return
-    path = write_new_file(output, text, default_file_name(chat, form))
+    path = write_new_file(output, text, default_file_name(chat, format))
     print(t("cli.exported", path=path), file=sys.stderr)
 
 
 async def _load_chat(reference: str) -> tuple[Chat, tuple[StoredMessage, ...]]:
     store = await ChatStore.open(find_paths().chats_file)
     try:
-        number = await resolve_chat_id(store, reference)
-        return await store.chat(number), await store.branch(number)
+        chat_id = await resolve_chat_id(store, reference)
+        return await store.chat(chat_id), await store.branch(chat_id)
     finally:
         await store.close()

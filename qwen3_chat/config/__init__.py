@@ -1,4 +1,4 @@
-"""The user's settings and the folders they are kept in."""
+"""The user's settings, and the app's folders and files."""
 
 from qwen3_chat.config.paths import Paths, expand_home, find_paths
 from qwen3_chat.config.settings import Settings

@@ -14,7 +14,7 @@ APP_NAME = "qwen3-chat"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The app's folders; `QWEN3_CHAT_HOME` moves them all under one."""
+    """The app's folders; `QWEN3_CHAT_HOME` moves them all into one."""
 
     config: Path
     data: Path
@@ -24,32 +24,32 @@ class Paths:
 
     @property
     def settings_file(self) -> Path:
-        """The settings, as TOML."""
+        """The file of the settings, as TOML."""
         return self.config / "config.toml"
 
     @property
     def themes(self) -> Path:
-        """The user's own themes."""
+        """The folder of the user's own themes."""
         return self.config / "themes"
 
     @property
     def chats_file(self) -> Path:
-        """The store."""
+        """The database of the chats."""
         return self.data / "chats.db"
 
     @property
     def draft_file(self) -> Path:
-        """What was typed for a chat that has not begun."""
+        """The file of the draft for a chat that has not begun."""
         return self.data / "draft.json"
 
     @property
     def engine_log_file(self) -> Path:
-        """What llama.cpp says; no text of a chat."""
+        """The log of the engine's process and of llama.cpp; it contains no text of a chat."""
         return self.logs / "engine.log"
 
 
 def expand_home(folder: str) -> Path:
-    """Read a path in which `~` may stand for a home folder.
+    """Return a path with a `~` at its beginning replaced by the home folder.
 
     Raises:
         ConfigError: there is no such user.
@@ -61,7 +61,7 @@ def expand_home(folder: str) -> Path:
 
 
 def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:
-    """Find the folders; nothing is made."""
+    """Return the folders, without making any."""
     if home := environ.get("QWEN3_CHAT_HOME"):
         root = expand_home(home).absolute()
         return Paths(root / "config", root / "data", root / "models", root / "logs", root / "exports")

@@ -32,21 +32,21 @@ class _UserPrompts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class PromptLibrary:
-    """The prompts, the user's first, with what was wrong with the user's file."""
+    """The prompts, the user's first, and the problem of the user's file where there is one."""
 
     prompts: tuple[SystemPrompt, ...]
     problem: ConfigError | None = None
 
 
 def load_prompts(user_file: Path | None, language: Language) -> PromptLibrary:
-    """Read the shipped prompts in a language, and the user's file of `[[prompts]]` where there is one."""
+    """Read the shipped prompts in a language, and the `[[prompts]]` of the user's file if there is one."""
     shipped = msgspec.toml.decode(SHIPPED_PROMPTS_FILE.read_bytes(), type=_ShippedPrompts)
     in_language = tuple(prompt[language] for prompt in shipped.prompts)
     try:
-        mine = () if user_file is None else _read_user_prompts(user_file)
+        user_prompts = () if user_file is None else _read_user_prompts(user_file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         return PromptLibrary(in_language, ConfigError("config.unreadable", file=user_file, reason=error))
-    return PromptLibrary((*mine, *in_language))
+    return PromptLibrary((*user_prompts, *in_language))
 
 
 def _read_user_prompts(file: Path) -> tuple[SystemPrompt, ...]:

@@ -18,7 +18,7 @@ _WITH_UNITS = ("thinking_budget", "snapshots_gib")
 
 
 class SettingType(StrEnum):
-    """How a value is written; each has its sentence `config.allowed.KIND`."""
+    """The type of a setting's value; each has its sentence `config.allowed.TYPE`."""
 
     SWITCH = "switch"
     CHOICE = "choice"
@@ -31,7 +31,7 @@ class SettingType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its kind, its range, its default; None is allowed where the default is None."""
+    """One setting: its type, its range, its default; None is allowed where the default is None."""
 
     name: str
     type: SettingType
@@ -42,24 +42,25 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """A few words for lists."""
+        """The short label for lists."""
         return t(f"setting.{self.name}")
 
     @property
     def about(self) -> str:
-        """A sentence or two on what it is for."""
+        """The purpose of the setting, in a sentence or two."""
         return t(f"setting.{self.name}.about")
 
     @property
     def allowed(self) -> str:
-        """What it takes: `one of auto, open, closed`."""
+        """The allowed values as a phrase: `one of auto, open, closed`."""
         if self.minimum is not None and self.maximum is not None:
-            least, most = f"{self.minimum:,}", f"{self.maximum:,}"
-            return t(f"config.allowed.{self.type}_between", least=least, most=most)
+            return t(
+                f"config.allowed.{self.type}_between", least=f"{self.minimum:,}", most=f"{self.maximum:,}"
+            )
         return t(f"config.allowed.{self.type}", choices=", ".join(self.choices))
 
     def parse(self, typed: str) -> object:
-        """Read a value that was typed; nothing typed is the default, a list has a line for each text.
+        """Return a typed value; nothing typed is the default, a list has a line for each text.
 
         Raises:
             ConfigError: the value does not fit.
@@ -82,7 +83,7 @@ class Setting:
         return converted
 
     def format_for_display(self, value: object) -> str:
-        """Write a value in the reader's words, a number with its unit."""
+        """Return a value in the reader's words, a number with its unit."""
         if value is None:
             return ""
         if self.type is SettingType.CHOICE:
@@ -95,7 +96,7 @@ class Setting:
 
     @staticmethod
     def format_for_input(value: object) -> str:
-        """Write a value as it is typed."""
+        """Return a value as it is typed."""
         match value:
             case None | dict():
                 return ""
@@ -108,10 +109,10 @@ class Setting:
 
 
 def _number(typed: str) -> object:
-    """Read a number, whole where it can be; what is none stays a text."""
-    for kind in (int, float):
+    """Return a number, whole where it can be; the text itself where it is no number."""
+    for number in (int, float):
         try:
-            return kind(typed)
+            return number(typed)
         except ValueError:
             continue
     return typed
@@ -119,7 +120,7 @@ def _number(typed: str) -> object:
 
 @cache
 def known_settings() -> dict[str, Setting]:
-    """List all settings in the order of their declaration."""
+    """Return all settings by name, in the order of their declaration."""
     info = inspect.type_info(Settings)
     assert isinstance(info, inspect.DataclassType)
     return {field.name: _setting(field) for field in info.fields}
@@ -127,20 +128,22 @@ def known_settings() -> dict[str, Setting]:
 
 def _setting(field: inspect.Field) -> Setting:
     default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    kind = field.type
-    if isinstance(kind, inspect.UnionType):
-        (kind,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-    match kind:
+    value_type = field.type
+    if isinstance(value_type, inspect.UnionType):
+        (value_type,) = (member for member in value_type.types if not isinstance(member, inspect.NoneType))
+    match value_type:
         case inspect.BoolType():
             return Setting(field.name, SettingType.SWITCH, default, ("true", "false"))
         case inspect.LiteralType():
             return Setting(field.name, SettingType.CHOICE, default, _choices_in_order(field.name))
         case inspect.EnumType(cls=cls):
-            return Setting(field.name, SettingType.CHOICE, default, tuple(str(one.value) for one in cls))
-        case inspect.IntType(ge=least, le=most):
-            return Setting(field.name, SettingType.WHOLE, default, minimum=least, maximum=most)
-        case inspect.FloatType(ge=least, le=most):
-            return Setting(field.name, SettingType.NUMBER, default, minimum=least, maximum=most)
+            return Setting(
+                field.name, SettingType.CHOICE, default, tuple(str(member.value) for member in cls)
+            )
+        case inspect.IntType(ge=minimum, le=maximum):
+            return Setting(field.name, SettingType.WHOLE, default, minimum=minimum, maximum=maximum)
+        case inspect.FloatType(ge=minimum, le=maximum):
+            return Setting(field.name, SettingType.NUMBER, default, minimum=minimum, maximum=maximum)
         case inspect.StrType():
             return Setting(field.name, SettingType.TEXT, default)
         case inspect.VarTupleType() | inspect.ListType():
@@ -150,7 +153,7 @@ def _setting(field: inspect.Field) -> Setting:
 
 
 def _choices_in_order(name: str) -> tuple[str, ...]:
-    """List the choices as they stand in the source; msgspec sorts them."""
+    """Return the choices in the order of the source, as msgspec sorts them."""
     hint = get_type_hints(Settings)[name]
     literals = [hint] if get_origin(hint) is Literal else get_args(hint)  # beside None
     return tuple(str(choice) for literal in literals for choice in get_args(literal))

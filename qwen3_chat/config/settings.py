@@ -10,12 +10,16 @@ from msgspec import Meta
 
 from qwen3_chat.config.paths import expand_home
 from qwen3_chat.context_plan import ContextPolicy
+from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.sampling import MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import Language
+
+_PRESENCE_PENALTY = sampling_parameter("presence_penalty")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user chose; every field has a default that suits most, None leaves the choice to the app."""
+    """The user's choices; every default suits most users, and None leaves the choice to the app."""
 
     language: Language | None = None
     theme: str = "qwen-dark"
@@ -25,14 +29,16 @@ class Settings:
     model: str | None = None
     model_folders: tuple[str, ...] = ()
     system_prompt: str = ""
-    thinking_budget: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    thinking_budget: Annotated[int, Meta(ge=0, le=MAX_TOKEN_LIMIT)] | None = None
+    presence_penalty: (
+        Annotated[float, Meta(ge=_PRESENCE_PENALTY.minimum, le=_PRESENCE_PENALTY.maximum)] | None
+    ) = None
     context_policy: ContextPolicy = ContextPolicy.ASK
     calibrate: bool = True
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     chat_titles: bool = True
     export_folder: str | None = None
-    export_thinking: Literal["none", "folded", "full"] = "folded"
+    export_thinking: ThinkingStyle = ThinkingStyle.FOLDED
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -1,5 +1,6 @@
-"""The settings file: read leniently, with a line number for each mistake, and changed in place with its
-comments kept.
+"""The settings file: read leniently, a line number for each mistake, and changed in place.
+
+A change leaves the comments and everything else in the file as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _LINE_OF_ERROR = re.compile(r"\(at line (\d+)")
 
 
 def find_key_lines(text: str) -> Mapping[KeyPath, int]:
-    """Tell for each key and table of a valid text on which line it first stands, counted from 1."""
+    """Return the line of each key and table of a valid text, the first where there are several, from 1."""
     lines: dict[KeyPath, int] = {}
     for number, _, paths in _statements(text):
         for path in paths:
@@ -31,7 +32,7 @@ def find_key_lines(text: str) -> Mapping[KeyPath, int]:
 
 
 def find_line_for_new_key(text: str) -> int:
-    """Tell before which line of a text a key outside all tables goes: above the comment of the first."""
+    """Return the line for a new key outside all tables, which is above the comment of the first table."""
     header = next((number for number, is_header, _ in _statements(text) if is_header), None)
     lines = text.split("\n")
     if header is None:
@@ -42,13 +43,13 @@ def find_line_for_new_key(text: str) -> int:
 
 
 def find_error_line(error: tomllib.TOMLDecodeError, text: str) -> int:
-    """Tell on which line a text stops being TOML."""
-    found = _LINE_OF_ERROR.search(str(error))
-    return int(found[1]) if found else len(text.rstrip("\n").split("\n"))
+    """Return the line on which a text stops being TOML."""
+    match = _LINE_OF_ERROR.search(str(error))
+    return int(match[1]) if match else len(text.rstrip("\n").split("\n"))
 
 
 def _statements(text: str) -> Iterator[tuple[int, bool, list[KeyPath]]]:
-    """List each statement: its first line, whether it is a table's header, the paths that it sets."""
+    """Yield for each statement its first line, True for the header of a table, and the paths that it sets."""
     table: KeyPath = ()
     statement, begins_at = "", 1
     for number, line in enumerate(text.split("\n"), start=1):
@@ -58,7 +59,7 @@ def _statements(text: str) -> Iterator[tuple[int, bool, list[KeyPath]]]:
         try:
             paths = list(_paths(tomllib.loads(statement)))
         except tomllib.TOMLDecodeError:
-            continue  # the value goes on in the next line
+            continue  # the value continues in the next line
         is_header = statement.lstrip().startswith("[")
         if is_header:
             table = paths[-1]
@@ -77,7 +78,7 @@ def _paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """Settings, with a sentence for each entry that could not be used."""
+    """Settings, with an error for each entry that could not be used."""
 
     settings: Settings
     problems: tuple[ConfigError, ...] = ()
@@ -85,13 +86,13 @@ class LoadedSettings:
     text: str = field(default="", repr=False)
 
     def make_error(self, key: str, path: KeyPath, **values: object) -> ConfigError:
-        """Make the sentence on an entry that can't be used, with the line where it stands."""
+        """Make the error for an entry that can't be used, with its line."""
         line = _nearest_line(self.text, path)
         return ConfigError(key, file=self.file, line=line, entry=".".join(path), **values)
 
 
 def read_settings(file: Path) -> LoadedSettings:
-    """Read the settings; what can't be used is told and left at its default."""
+    """Read the settings; an entry that can't be used is a problem and leaves its default."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -113,14 +114,14 @@ def read_settings(file: Path) -> LoadedSettings:
 
 
 class _SettingsReader:
-    """Takes what fits and collects a sentence on each entry that does not."""
+    """The check of each entry, with an error for each that does not fit."""
 
     def __init__(self, loaded: LoadedSettings) -> None:
         self._loaded = loaded
         self.problems: list[ConfigError] = []
 
     def is_known(self, key: str, known: set[str]) -> bool:
-        """Whether there is such a setting; where not, the nearest is named."""
+        """Return True if there is such a setting; an error names the nearest where there is none."""
         if key in known:
             return True
         from difflib import get_close_matches  # here: only needed for mistakes
@@ -131,7 +132,7 @@ class _SettingsReader:
         return False
 
     def accept(self, key: str, value: object) -> object:
-        """Return the value, of a table the entries that fit; UNSET where nothing does."""
+        """Return the value, or the entries of a table that fit; UNSET where nothing fits."""
         if not (reason := _validation_error({key: value})):
             return value
         if isinstance(value, Mapping):
@@ -153,7 +154,7 @@ class _SettingsReader:
 
 
 def _validation_error(table: Mapping[str, object]) -> str:
-    """Say why a table can't be settings; empty where it can."""
+    """Return the reason why a table can't be settings; empty where it can."""
     try:
         msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
@@ -167,7 +168,7 @@ def _nearest_line(text: str, path: KeyPath) -> int:
 
 
 def save_setting(file: Path, key: str, value: object) -> None:
-    """Set one setting; None takes it out of the file, so that the default counts again.
+    """Save one setting; None removes it from the file, so that the default counts again.
 
     Raises:
         ConfigError: the file can't be read or written.
@@ -189,7 +190,7 @@ def set_in_toml(text: str, key: str, value: object) -> str:
     Raises:
         ValueError: the text is no TOML.
     """
-    import tomlkit  # here: only needed when something is changed
+    import tomlkit  # here: only needed for a change
 
     document = tomlkit.parse(text)
     if value is None:
@@ -202,10 +203,10 @@ def set_in_toml(text: str, key: str, value: object) -> str:
         return tomlkit.dumps(document)
     # tomlkit would put a new key between a table and the comment above it
     lines = text.splitlines(keepends=True)
-    place = find_line_for_new_key(text) - 1
+    index = find_line_for_new_key(text) - 1
     entry = tomlkit.dumps({key: value})
-    if place < len(lines):
+    if index < len(lines):
         entry += "\n"
     elif lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    return "".join([*lines[:place], entry, *lines[place:]])
+    return "".join([*lines[:index], entry, *lines[index:]])

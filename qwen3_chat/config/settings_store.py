@@ -12,23 +12,23 @@ from qwen3_chat.config.settings_file import save_setting
 
 
 class SettingsStore:
-    """What is changed counts from then on, and after the next start."""
+    """The settings in use; a change counts at once and after the next start."""
 
     def __init__(self, settings: Settings, file: Path) -> None:
         self.settings = settings
         self.file = file
 
     def value(self, name: str) -> object:
-        """Return what a setting is now."""
+        """Return the value of a setting."""
         value: object = getattr(self.settings, name)
         return value
 
     def is_default(self, name: str) -> bool:
-        """Whether a setting is what it is where nothing is chosen."""
+        """Return True if a setting has its default."""
         return self.value(name) == known_settings()[name].default
 
     def change(self, name: str, value: Any) -> None:
-        """Choose a value; it fits, as `Setting.parse` returned it.
+        """Set a value that `Setting.parse` returned, and save it.
 
         Raises:
             ConfigError: the file can't be written; nothing is changed.
@@ -37,7 +37,7 @@ class SettingsStore:
         self.settings = replace(self.settings, **{name: value})
 
     def reset(self, name: str) -> None:
-        """Return to the default, and take the setting out of the file.
+        """Set the default again, and remove the setting from the file.
 
         Raises:
             ConfigError: the file can't be written; nothing is changed.

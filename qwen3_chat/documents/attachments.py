@@ -12,19 +12,19 @@ _LAST_FENCE = re.compile(r"\n(`{3,})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A text under a name, as the model is to read it."""
+    """A text under a name, as the model reads it."""
 
     name: str
     text: str
 
     @property
     def line_count(self) -> int:
-        """How many lines it has; the last one counts without its end too."""
+        """The number of lines; the last line counts even without a line end."""
         return self.text.count("\n") + (not self.text.endswith("\n"))
 
 
 def fence_attachment(attachment: Attachment) -> str:
-    """Put a text, byte for byte, into a fence that its own fences can't close."""
+    """Enclose a text, byte for byte, in a fence that its own fences can't close."""
     longest = max((len(run) for run in _FENCES.findall(attachment.text)), default=2)
     fence = "`" * (longest + 1)
     end = "" if attachment.text.endswith("\n") else "\n"
@@ -32,30 +32,30 @@ def fence_attachment(attachment: Attachment) -> str:
 
 
 def join_attachments(text: str, attachments: Sequence[Attachment]) -> str:
-    """Put attachments below what was typed, a blank line between them.
+    """Join a typed text and the attachments below it, a blank line between them.
 
-    A line ends the last one: a mode's tag that is appended must not stand in the line of its fence.
+    The result ends with a line end: a mode's tag that is appended must not share the line of a fence.
     """
     parts = [text, *(fence_attachment(attachment) for attachment in attachments)]
     return "\n\n".join(part for part in parts if part.strip()) + ("\n" if attachments else "")
 
 
 def split_attachments(content: str) -> tuple[str, tuple[Attachment, ...]]:
-    """Take apart what was joined; joined again it is the same, byte for byte."""
-    found: list[Attachment] = []
-    rest = content.removesuffix("\n")
-    while last := _LAST_FENCE.search(rest):
+    """Split a joined text into the typed text and the attachments; joined again, they are the same bytes."""
+    attachments: list[Attachment] = []
+    remaining = content.removesuffix("\n")
+    while last := _LAST_FENCE.search(remaining):
         fence = last[1]
-        # Its own fences are shorter, so the nearest beginning of this one is the right one.
-        opening = rest.rfind(f":\n{fence}\n", 0, last.start() + 1)
-        begin = rest.rfind("\n", 0, max(opening, 0)) + 1
-        name, text = rest[begin:opening], rest[opening + len(fence) + 3 : last.start() + 1]
-        if opening < 0 or not name or (begin and not rest.endswith("\n\n", 0, begin)):
+        # The fences inside are shorter, so the nearest opening of this length is the right one.
+        opening = remaining.rfind(f":\n{fence}\n", 0, last.start() + 1)
+        begin = remaining.rfind("\n", 0, max(opening, 0)) + 1
+        name, text = remaining[begin:opening], remaining[opening + len(fence) + 3 : last.start() + 1]
+        if opening < 0 or not name or (begin and not remaining.endswith("\n\n", 0, begin)):
             break
         attachment = Attachment(name, text)
-        if fence_attachment(attachment) != rest[begin:]:
+        if fence_attachment(attachment) != remaining[begin:]:
             break
-        found.insert(0, attachment)
-        rest = rest[: max(begin - 2, 0)]
-    attachments = tuple(found)
-    return (rest, attachments) if join_attachments(rest, attachments) == content else (content, ())
+        attachments.insert(0, attachment)
+        remaining = remaining[: max(begin - 2, 0)]
+    is_exact = join_attachments(remaining, attachments) == content
+    return (remaining, tuple(attachments)) if is_exact else (content, ())

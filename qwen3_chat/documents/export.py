@@ -29,23 +29,23 @@ def render(
     thinking: ThinkingStyle = ThinkingStyle.FOLDED,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return a branch of a chat as one text; dates are given in `zone`, by default the machine's own."""
-    # Imported here: HTML brings a Markdown parser and a highlighter along, which nobody needs at the start.
+    """Return a branch of a chat as one text; dates are in `zone`, by default the machine's own."""
+    # Imported here: HTML needs a Markdown parser and a highlighter, which would delay every start.
     match format:
         case ExportFormat.MARKDOWN:
-            from qwen3_chat.documents.markdown_export import render_markdown as render_markdown
+            from qwen3_chat.documents.markdown_export import render_markdown
 
             return render_markdown(chat, messages, thinking, zone)
         case ExportFormat.HTML:
-            from qwen3_chat.documents.html_export import render_html as render_html
+            from qwen3_chat.documents.html_export import render_html
 
             return render_html(chat, messages, thinking, zone)
         case ExportFormat.JSON:
-            from qwen3_chat.documents.json_export import render_json as render_json
+            from qwen3_chat.documents.json_export import render_json
 
             return render_json(chat, messages, thinking, zone)
         case ExportFormat.TEXT:
-            from qwen3_chat.documents.text_export import render_text as render_text
+            from qwen3_chat.documents.text_export import render_text
 
             return render_text(chat, messages, thinking, zone)
 
@@ -53,12 +53,12 @@ def render(
 def export_to_folder(
     chat: Chat, messages: Sequence[StoredMessage], folder: Path, thinking: ThinkingStyle
 ) -> Path:
-    """Write a chat as Markdown to a new file in a folder; return where it is.
+    """Write a chat as Markdown to a new file in a folder; return the file's path.
 
     Raises:
         ExportError: the file can't be written.
     """
-    with suppress(OSError):  # the export itself says where it can't be written
+    with suppress(OSError):  # writing the file reports it, with the path
         folder.mkdir(parents=True, exist_ok=True)
     text = render(chat, messages, ExportFormat.MARKDOWN, thinking)
     return write_new_file(folder, text, default_file_name(chat, ExportFormat.MARKDOWN))

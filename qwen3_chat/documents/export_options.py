@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """A kind of file; the value is its ending and what `--format` takes."""
+    """A file format; the value is the ending of its files and the value of `--format`."""
 
     MARKDOWN = "md"
     HTML = "html"
@@ -18,10 +18,10 @@ class ExportFormat(StrEnum):
 
 
 class ThinkingStyle(StrEnum):
-    """What becomes of the thinking.
+    """The form in which an export has the thinking.
 
-    Folded opens on a click in Markdown and HTML; text, which can't fold, keeps its header only. In JSON there
-    is no difference between folded and full.
+    Folded thinking opens on a click in Markdown and HTML; plain text, which can't fold, has only its header.
+    In JSON there is no difference between folded and full.
     """
 
     NONE = "none"

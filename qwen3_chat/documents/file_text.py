@@ -12,63 +12,24 @@ from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.formatting import format_size
 
-_DROPPED = ["script", "style", "noscript", "template", "svg", "img", "picture", "iframe", "head"]
-_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
-
-
-def extract_pdf_text(file: Path, content: bytes) -> str:
-    """Return the text of a PDF, its pages under their numbers.
-
-    Raises:
-        UsageError: it is locked, damaged, or holds pictures only.
-    """
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its remarks on odd files would go onto the screen
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise UsageError("attach.locked", file=file)
-        pages = [page.extract_text().strip() for page in reader.pages]
-    except UsageError:
-        raise
-    # A damaged file fails in whatever place it is damaged, not only with errors of the library's own.
-    except (PyPdfError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise UsageError("attach.damaged", file=file, reason=error) from error
-    if not any(pages):
-        raise UsageError("attach.no_text_inside", file=file)
-    return "\n\n".join(f"[{number}]\n{page}" for number, page in enumerate(pages, start=1) if page) + "\n"
-
-
-def convert_html_to_markdown(text: str) -> str:
-    """Return a web page as Markdown, without what only a browser needs."""
-    from bs4 import BeautifulSoup
-    from markdownify import MarkdownConverter
-
-    page = BeautifulSoup(text, "html.parser")
-    for tag in page(_DROPPED):
-        tag.decompose()
-    markdown: str = MarkdownConverter(heading_style="ATX").convert_soup(page)
-    return _BLANK_LINES.sub("\n\n", markdown).strip() + "\n"
-
-
 MAX_TEXT_BYTES = 4 * 1024**2
-"""Far more than any context holds: about a million tokens."""
-
+"""The limit for text files: about a million tokens, far more than any context holds."""
 MAX_DOCUMENT_BYTES = 64 * 1024**2
+"""The limit for PDFs and web pages, whose text is only a small part of them."""
 HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
 
 _IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0")
 _PDF = b"%PDF-"
 _HEAD_BYTES = 32
+_DROPPED_TAGS = ["script", "style", "noscript", "template", "svg", "img", "picture", "iframe", "head"]
+_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 
 
 def read_attachment(file: Path) -> Attachment:
     """Read a text file, the text of a PDF, a web page as Markdown.
 
     Raises:
-        UsageError: it can't be read, is too large, or holds nothing that is text.
+        UsageError: it can't be read, is too large, or contains no text.
     """
     try:
         status = file.stat()
@@ -83,7 +44,7 @@ def read_attachment(file: Path) -> Attachment:
             content = head + stream.read(limit)
     except OSError as error:
         raise UsageError("cli.unreadable_file", file=file, reason=error.strerror or error) from error
-    if len(content) > limit:  # told by what was read: a pipe or a device has no size
+    if len(content) > limit:  # judged by what was read: a pipe or a device has no size
         raise UsageError("attach.too_large", file=file, limit=format_size(limit))
     return Attachment(file.name, _text(file, content))
 
@@ -101,6 +62,44 @@ def _text(file: Path, content: bytes) -> str:
     return text
 
 
+def extract_pdf_text(file: Path, content: bytes) -> str:
+    """Return the text of a PDF, its pages under their numbers.
+
+    Raises:
+        UsageError: it is locked, damaged, or contains pictures only.
+    """
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    # its remarks on odd files would appear on the screen
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise UsageError("attach.locked", file=file)
+        pages = [page.extract_text().strip() for page in reader.pages]
+    except UsageError:
+        raise
+    # A damaged file fails wherever it is damaged, not only with errors of the library's own.
+    except (PyPdfError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise UsageError("attach.damaged", file=file, reason=error) from error
+    if not any(pages):
+        raise UsageError("attach.no_text_inside", file=file)
+    return "\n\n".join(f"[{number}]\n{page}" for number, page in enumerate(pages, start=1) if page) + "\n"
+
+
+def convert_html_to_markdown(text: str) -> str:
+    """Return a web page as Markdown, without scripts, styles and images."""
+    from bs4 import BeautifulSoup
+    from markdownify import MarkdownConverter
+
+    page = BeautifulSoup(text, "html.parser")
+    for tag in page(_DROPPED_TAGS):
+        tag.decompose()
+    markdown: str = MarkdownConverter(heading_style="ATX").convert_soup(page)
+    return _BLANK_LINES.sub("\n\n", markdown).strip() + "\n"
+
+
 def decode_text(content: bytes) -> str | None:
     """Decode UTF-8, UTF-16 with its mark, or GB 18030 where it reads as Chinese; None for anything else."""
     is_utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -116,7 +115,7 @@ def decode_text(content: bytes) -> str | None:
 
 
 def _reads_as_chinese(text: str) -> bool:
-    """Tell whether what is not ASCII is nearly all common Chinese: GB 18030 gives any bytes some meaning."""
+    """Return True if nearly all that is not ASCII is common Chinese: any bytes mean something in GB 18030."""
     foreign = [character for character in text if character > "\x7f"]
     known = sum(
         "\u4e00" <= c <= "\u9fff" or "\u3000" <= c <= "\u303f" or "\uff00" <= c <= "\uffef" for c in foreign

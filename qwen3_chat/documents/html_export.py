@@ -17,15 +17,125 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from qwen3_chat.chat import Role
-from qwen3_chat.documents import message_facts
 from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import Language, current_language, t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
+_LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
+# Nothing in the file may run or be fetched, whatever a model wrote.
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# Some lexers are slow, and nobody reads more in a page.
+_MAX_HIGHLIGHTED_CHARACTERS: Final = 100_000
 _LIGHT_CODE: Final = "default"
 _DARK_CODE: Final = "github-dark"
+
+
+def render_html(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the chat as an HTML page, which follows the reader's choice of light or dark."""
+    title = escape(chat_title(chat))
+    parts = [f"<h1>{title}</h1>\n<p class=facts>{local_date(chat.created_at, zone)}</p>"]
+    if chat.system:
+        parts.append(_article(Role.SYSTEM, [_content(Role.SYSTEM, chat.system)]))
+    parts += [_article(stored.message.role, _message(stored, thinking)) for stored in messages]
+    body = "\n".join(parts)
+    return f"""<!DOCTYPE html>
+<html lang="{_LANGUAGE_TAGS[current_language()]}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{stylesheet()}
+</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _article(role: Role, parts: Iterable[str]) -> str:
+    heading = f"<h2 class=speaker>{escape(role_name(role))}</h2>"
+    return "\n".join([f"<article class={role.value}>", heading, *parts, "</article>"])
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        is_open = " open" if thinking is ThinkingStyle.FULL else ""
+        summary = f"<summary>{escape(thinking_line(stored))}</summary>"
+        yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
+    if message.content.strip():
+        yield _content(message.role, message.content)
+    for call in message.tool_calls:
+        heading = escape(t("export.call", name=terminal_safe(call.name)))
+        yield f"<p>{heading}</p>\n<pre>{_text(call.arguments)}</pre>"
+    if note := stop_note(stored.stop_reason):
+        yield f"<p class=note>{escape(note)}</p>"
+    if details := generation_line(stored):
+        yield f"<p class=facts>{escape(details)}</p>"
+
+
+def _content(role: Role, content: str) -> str:
+    if role is Role.TOOL:
+        return f"<pre>{_text(content)}</pre>"
+    # What a person typed keeps its line breaks, as on screen.
+    return convert_markdown_to_html(terminal_safe(content), keep_line_breaks=role is not Role.ASSISTANT)
+
+
+def _text(text: str) -> str:
+    return escape(terminal_safe(text).strip("\n"))
+
+
+def convert_markdown_to_html(markdown: str, *, keep_line_breaks: bool = False) -> str:
+    """Return Markdown as HTML; raw HTML in it is shown as text."""
+    parser = MarkdownIt(
+        "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": _highlighted}
+    ).enable(["table", "strikethrough"])
+    parser.add_render_rule("image", _image)
+    parser.add_render_rule("link_open", _link_open)
+    return str(parser.render(markdown)).rstrip("\n")
+
+
+def _highlighted(code: str, language: str, attributes: str) -> str:
+    """Return code in colours; an empty text, for plain escaped code, where the language is unknown."""
+    del attributes
+    if not language or len(code) > _MAX_HIGHLIGHTED_CHARACTERS:
+        return ""
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return ""
+    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+
+
+def _image(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
+) -> str:
+    """Return an image contained in the text; for any other only a link, as a page must not fetch anything."""
+    token = tokens[index]
+    source = str(token.attrGet("src") or "")
+    alternative = renderer.renderInlineAsText(token.children, options, environment)
+    if source.startswith("data:"):
+        return f'<img src="{escape(source)}" alt="{escape(alternative)}">'
+    return f'<a href="{escape(source)}" rel="noopener noreferrer">{escape(alternative or source)}</a>'
+
+
+def _link_open(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
+) -> str:
+    tokens[index].attrSet("rel", "noopener noreferrer")
+    return renderer.renderToken(tokens, index, options, environment)
+
 
 _STYLE: Final = """\
 :root {
@@ -65,7 +175,7 @@ _DARK: Final = """\
 
 
 def stylesheet() -> str:
-    """Return the whole style sheet."""
+    """Return the style sheet of the page, for light and dark."""
     light, dark = _code_rules(_LIGHT_CODE), _code_rules(_DARK_CODE)
     return f"{_STYLE}\n{light}\n@media (prefers-color-scheme: dark) {{\n{_DARK}\n{dark}\n}}"
 
@@ -73,114 +183,3 @@ def stylesheet() -> str:
 def _code_rules(style: str) -> str:
     rules: list[str] = HtmlFormatter(style=style).get_token_style_defs("pre code")  # type: ignore[no-untyped-call]
     return "\n".join(rules)
-
-
-_MAX_HIGHLIGHTED_CHARACTERS: Final = 100_000  # some lexers are slow, and nobody reads more in a page
-
-
-def convert_markdown_to_html(markdown: str, *, keep_line_breaks: bool = False) -> str:
-    """Render Markdown; raw HTML in it is shown as it is written."""
-    parser = MarkdownIt(
-        "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": _highlighted}
-    ).enable(["table", "strikethrough"])
-    parser.add_render_rule("image", _image)
-    parser.add_render_rule("link_open", _link_open)
-    return str(parser.render(markdown)).rstrip("\n")
-
-
-def _highlighted(code: str, language: str, attributes: str) -> str:
-    """Colour code; empty where the language is not known, then the code is only escaped."""
-    del attributes
-    if not language or len(code) > _MAX_HIGHLIGHTED_CHARACTERS:
-        return ""
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return ""
-    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
-
-
-def _image(
-    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
-) -> str:
-    """Show an image that the text carries; link to any other, as a transcript must not call anyone."""
-    token = tokens[index]
-    source = str(token.attrGet("src") or "")
-    alternative = renderer.renderInlineAsText(token.children, options, environment)
-    if source.startswith("data:"):
-        return f'<img src="{escape(source)}" alt="{escape(alternative)}">'
-    return f'<a href="{escape(source)}" rel="noopener noreferrer">{escape(alternative or source)}</a>'
-
-
-def _link_open(
-    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
-) -> str:
-    tokens[index].attrSet("rel", "noopener noreferrer")
-    return renderer.renderToken(tokens, index, options, environment)
-
-
-_LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
-# Nothing in the file may run or be fetched, whatever a model wrote.
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-
-def render_html(
-    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
-) -> str:
-    """Return the page, which follows the reader's choice of light or dark."""
-    title = escape(message_facts.chat_title(chat))
-    parts = [f"<h1>{title}</h1>\n<p class=facts>{message_facts.local_date(chat.created_at, zone)}</p>"]
-    if chat.system:
-        parts.append(_article(Role.SYSTEM, [_content(Role.SYSTEM, chat.system)]))
-    parts += [_article(stored.message.role, _message(stored, thinking)) for stored in messages]
-    body = "\n".join(parts)
-    return f"""<!DOCTYPE html>
-<html lang="{_LANGUAGE_TAGS[current_language()]}">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{stylesheet()}
-</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def _article(role: Role, parts: Iterable[str]) -> str:
-    heading = f"<h2 class=speaker>{escape(role_name(role))}</h2>"
-    return "\n".join([f"<article class={role.value}>", heading, *parts, "</article>"])
-
-
-def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
-    message = stored.message
-    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
-        is_open = " open" if thinking is ThinkingStyle.FULL else ""
-        summary = f"<summary>{escape(message_facts.thinking_line(stored))}</summary>"
-        yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
-    if message.content.strip():
-        yield _content(message.role, message.content)
-    for call in message.tool_calls:
-        yield f"<p>{escape(t('export.call', name=terminal_safe(call.name)))}</p>\n<pre>{_text(call.arguments)}</pre>"
-    if note := stop_note(stored.stop_reason):
-        yield f"<p class=note>{escape(note)}</p>"
-    if details := message_facts.generation_line(stored):
-        yield f"<p class=facts>{escape(details)}</p>"
-
-
-def _content(role: Role, content: str) -> str:
-    if role is Role.TOOL:
-        return f"<pre>{_text(content)}</pre>"
-    # What a person typed keeps its line breaks, as on screen.
-    return convert_markdown_to_html(terminal_safe(content), keep_line_breaks=role is not Role.ASSISTANT)
-
-
-def _text(text: str) -> str:
-    return escape(terminal_safe(text).strip("\n"))

@@ -24,7 +24,7 @@ _UNSAFE: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
 
 @dataclass(frozen=True, slots=True)
 class ExportedChat:
-    """What a file holds."""
+    """The contents of an exported file."""
 
     chat: Chat
     messages: tuple[StoredMessage, ...]
@@ -63,7 +63,7 @@ class _File(msgspec.Struct, frozen=True):
 def render_json(
     chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
 ) -> str:
-    """Return the file's text; times in it are UTC, whatever the zone."""
+    """Return the chat as JSON; its times are UTC, whatever the zone."""
     del zone
     entry = _ChatEntry(
         id=chat.id,
@@ -83,10 +83,10 @@ def render_json(
 
 
 def parse_json_export(text: str) -> ExportedChat:
-    """Return what `render_json` was given.
+    """Return the chat and the messages of a text that `render_json` made.
 
     Raises:
-        ExportError: this is no such file, or one of a newer version.
+        ExportError: it is no such text, or has a newer version of the format.
     """
     try:
         file = msgspec.convert(json.loads(text), _File)
@@ -146,7 +146,7 @@ def _stored(entry: _MessageEntry, chat_id: int) -> StoredMessage:
 
 
 def _line(entry: msgspec.Struct) -> str:
-    """Encode in one line that is safe on a terminal, with other scripts readable."""
+    """Encode an entry as one line that is safe on a terminal and readable in any script."""
     # Not msgspec's own encoder: it refuses lone surrogates, which are escaped here like the rest.
     fields = msgspec.to_builtins(entry)
     if "meta" in fields:

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from qwen3_chat.chat import Role
-from qwen3_chat.documents import message_facts
 from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
@@ -22,8 +22,54 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 _ESCAPED_BRACKET: Final = "&lt;"
 
 
+def render_markdown(
+    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
+) -> str:
+    """Return the chat as Markdown: a heading for each message, its text as written, the facts of it."""
+    blocks = [
+        f"# {escape_inline(chat_title(chat))}",
+        _small(local_date(chat.created_at, zone)),
+    ]
+    if chat.system:
+        blocks += [f"## {role_name(Role.SYSTEM)}", contain_markdown(terminal_safe(chat.system))]
+    for stored in messages:
+        blocks += _message(stored, thinking)
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape_inline(text: str) -> str:
+    """Escape the characters that are Markdown syntax inside a line."""
+    return re.sub(r"([\\`*_\[\]<>#&~|!])", r"\\\1", text)
+
+
+def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+    message = stored.message
+    yield f"## {role_name(message.role)}"
+    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
+        header = thinking_line(stored)
+        block = fence_block(terminal_safe(message.reasoning))
+        if thinking is ThinkingStyle.FOLDED:
+            yield f"<details>\n<summary>{html.escape(header)}</summary>\n\n{block}\n\n</details>"
+        else:
+            yield f"**{escape_inline(header)}**\n\n{block}"
+    content = terminal_safe(message.content).strip("\n")
+    if content.strip():
+        yield fence_block(content) if message.role is Role.TOOL else contain_markdown(content)
+    for call in message.tool_calls:
+        heading = t("export.call", name=escape_inline(terminal_safe(call.name)))
+        yield f"{heading}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
+    if note := stop_note(stored.stop_reason):
+        yield f"*{note}*"
+    if details := generation_line(stored):
+        yield _small(details)
+
+
+def _small(text: str) -> str:
+    return f"<sub>{escape_inline(text)}</sub>"
+
+
 def fence_block(text: str, language: str = "text") -> str:
-    """Put a text into a code block whose fence is longer than any run of backticks in it."""
+    """Enclose a text in a code block whose fence is longer than any run of backticks in it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip(chr(10))}\n{fence}"
@@ -60,18 +106,20 @@ def _escape_html(markdown: str, tokens: list[Token]) -> str:
 
 
 def _escape_inline_html(block: str, children: list[Token]) -> str:
-    """Escape the tags among a paragraph's pieces, found by going through its source along with them."""
-    done, rest = "", block
+    """Escape the tags of a paragraph, found in its source by following its tokens in order."""
+    done, remaining = "", block
     for child in children:
         if child.type not in ("html_inline", "code_inline"):
             continue
-        before, found, after = rest.partition(child.content)
-        if found:
-            done += before + (found.replace("<", _ESCAPED_BRACKET) if child.type == "html_inline" else found)
-            rest = after
-        elif child.type == "html_inline":  # it goes over lines that begin with a quote's or a list's mark
-            rest = rest.replace("<", _ESCAPED_BRACKET)
-    return done + rest
+        before, source, after = remaining.partition(child.content)
+        if source:
+            done += before + (
+                source.replace("<", _ESCAPED_BRACKET) if child.type == "html_inline" else source
+            )
+            remaining = after
+        elif child.type == "html_inline":  # it spans lines that begin with the mark of a quote or a list
+            remaining = remaining.replace("<", _ESCAPED_BRACKET)
+    return done + remaining
 
 
 def _close_fence(markdown: str, tokens: list[Token]) -> str:
@@ -84,48 +132,3 @@ def _close_fence(markdown: str, tokens: list[Token]) -> str:
     if len(lines) > 1 and closing.fullmatch(lines[-1]):
         return markdown
     return f"{markdown.rstrip(chr(10))}\n{last.markup}"
-
-
-def render_markdown(
-    chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
-) -> str:
-    """Return the chat with a heading per message, its text as it was written, and how it came about."""
-    blocks = [
-        f"# {escape_inline(message_facts.chat_title(chat))}",
-        _small(message_facts.local_date(chat.created_at, zone)),
-    ]
-    if chat.system:
-        blocks += [f"## {role_name(Role.SYSTEM)}", contain_markdown(terminal_safe(chat.system))]
-    for stored in messages:
-        blocks += _message(stored, thinking)
-    return "\n\n".join(blocks) + "\n"
-
-
-def escape_inline(text: str) -> str:
-    """Escape what Markdown would read as syntax inside a line."""
-    return re.sub(r"([\\`*_\[\]<>#&~|!])", r"\\\1", text)
-
-
-def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
-    message = stored.message
-    yield f"## {role_name(message.role)}"
-    if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
-        header = message_facts.thinking_line(stored)
-        block = fence_block(terminal_safe(message.reasoning))
-        if thinking is ThinkingStyle.FOLDED:
-            yield f"<details>\n<summary>{html.escape(header)}</summary>\n\n{block}\n\n</details>"
-        else:
-            yield f"**{escape_inline(header)}**\n\n{block}"
-    content = terminal_safe(message.content).strip("\n")
-    if content.strip():
-        yield fence_block(content) if message.role is Role.TOOL else contain_markdown(content)
-    for call in message.tool_calls:
-        yield f"{t('export.call', name=escape_inline(terminal_safe(call.name)))}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
-    if note := stop_note(stored.stop_reason):
-        yield f"*{note}*"
-    if details := message_facts.generation_line(stored):
-        yield _small(details)
-
-
-def _small(text: str) -> str:
-    return f"<sub>{escape_inline(text)}</sub>"

@@ -12,7 +12,7 @@ from typing import Final
 
 from qwen3_chat.errors import ExportError
 
-_KEYS: Final = {
+_ERROR_KEYS: Final = {
     errno.ENOSPC: "export.disk_full",
     errno.EDQUOT: "export.disk_full",
     errno.EACCES: "export.no_permission",
@@ -21,18 +21,18 @@ _KEYS: Final = {
     errno.ENOENT: "export.no_folder",
     errno.ENOTDIR: "export.no_folder",
 }
-# What file systems without links answer, such as exFAT and some network shares.
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""The errors of file systems without links, such as exFAT and some network shares."""
 
 
 def write_new_file(target: Path, text: str, default_name: str) -> Path:
-    """Write a text to `target`, or into it as `default_name` where it is a folder; returns the file's path.
+    """Write a text to the file `target`, or as `default_name` into the folder `target`; return the path.
 
     A name that is taken gets ` (2)`, ` (3)` and so on. The file appears whole, under a name that was free at
     that moment, so two exports at once cannot meet either.
 
     Raises:
-        ExportError: the folder is missing, or can't be written, or the disk is full.
+        ExportError: the folder is missing or can't be written, or the disk is full.
     """
     path = target
     try:
@@ -40,7 +40,7 @@ def write_new_file(target: Path, text: str, default_name: str) -> Path:
             path = target / default_name
         return _write(path, text.encode())
     except OSError as error:
-        key = _KEYS.get(error.errno or 0, "export.failed")
+        key = _ERROR_KEYS.get(error.errno or 0, "export.failed")
         raise ExportError(key, path=path, folder=path.parent, reason=error.strerror or error) from error
 
 
@@ -66,7 +66,7 @@ def _give_free_name(part: Path, path: Path, content: bytes) -> Path:
 
 
 def _link(part: Path, name: Path, content: bytes) -> None:
-    """Let a file appear under a name, which fails where the name is taken, unlike a rename."""
+    """Give a file a name; unlike a rename, this fails where the name is taken."""
     try:
         os.link(part, name)
     except OSError as error:
@@ -76,7 +76,7 @@ def _link(part: Path, name: Path, content: bytes) -> None:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Write a new file, with the mode that the umask leaves."""
+    """Write a new file, with the mode that the umask allows."""
     with open(path, "xb") as file:
         try:
             file.write(content)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from qwen3_chat.chat import Role
-from qwen3_chat.documents import message_facts
 from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
@@ -18,8 +18,8 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 def render_text(
     chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
 ) -> str:
-    """Return the chat as blocks of text, each message under who said it."""
-    blocks = [f"{message_facts.chat_title(chat)}\n{message_facts.local_date(chat.created_at, zone)}"]
+    """Return the chat as blocks of text, each message under its role."""
+    blocks = [f"{chat_title(chat)}\n{local_date(chat.created_at, zone)}"]
     if chat.system:
         blocks.append(f"{_heading(Role.SYSTEM)}\n{_body(chat.system)}")
     for stored in messages:
@@ -35,7 +35,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> list[str]:
 def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     message = stored.message
     if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
-        header = f"({message_facts.thinking_line(stored)})"
+        header = f"({thinking_line(stored)})"
         full = thinking is ThinkingStyle.FULL
         yield f"{header}\n{textwrap.indent(_body(message.reasoning), '    ')}" if full else header
     if message.content.strip():
@@ -44,7 +44,7 @@ def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         yield f"{t('export.call', name=terminal_safe(call.name))} {terminal_safe(call.arguments)}"
     if note := stop_note(stored.stop_reason):
         yield f"({note})"
-    if details := message_facts.generation_line(stored):
+    if details := generation_line(stored):
         yield f"({details})"
 
 

@@ -10,11 +10,11 @@ from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCoun
 
 
 class Engine(Protocol):
-    """Something that continues a conversation."""
+    """The interface of everything that can continue a conversation."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this engine offers."""
+        """The capabilities of this engine."""
         ...
 
     @property
@@ -23,44 +23,44 @@ class Engine(Protocol):
         ...
 
     def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Make the model ready, with progress; ends with `EngineFailed` if it can't be."""
+        """Load the model and yield the progress; the last event is `EngineFailed` if that fails."""
         ...
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
-        """Count the tokens of a request; answered even while a reply is generated.
+        """Count the tokens of a request, even while a reply is generated.
 
         Raises:
-            EngineError: the engine is not there or the request can't be rendered.
+            EngineError: the engine is not available or the request can't be rendered.
         """
         ...
 
     def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
+        """Generate a reply, after loading the model if needed.
 
-        Closing the generator early cancels the reply.
+        The last event is `TurnFinished` or `EngineFailed`. Closing the generator early cancels the reply.
         """
         ...
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Find a larger context that so many tokens fit into; None where there can't be one."""
+        """Return the size of a larger context with room for that many tokens; None if there can't be one."""
         ...
 
     def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model again with a context of that size; where that fails, it is as before and said."""
+        """Load the model again with a context of that size; after a failure, restore it with a notice."""
         ...
 
     async def end_thinking(self) -> None:
-        """Have the running reply stop thinking and answer now."""
+        """Make the running reply stop thinking and answer now."""
         ...
 
     async def cancel(self) -> None:
-        """Stop the running reply or load; what arrived stays valid, the stream ends as usual."""
+        """Stop the running reply or load; received events stay valid, and the stream ends as usual."""
         ...
 
     def leave_chat(self) -> None:
-        """Note that the user goes to another chat, so that coming back is quick."""
+        """Prepare for a change to another chat, so that a return to this one is quick."""
         ...
 
     async def close(self) -> None:
-        """Give back everything the engine holds."""
+        """Release all resources of the engine."""
         ...

@@ -1,4 +1,8 @@
-"""The usable processor cores, and the numbers of threads that follow from them."""
+"""The usable processor cores, and the numbers of threads that follow from them.
+
+A module of its own: the worker and the probe of the hardware count the same cores, and neither imports the
+other.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,29 @@ import psutil
 
 
 def default_threads() -> int:
-    """Leave one physical core to the interface and the rest: one thread that waits slows all others down."""
+    """Return the number of threads to decode with: all usable cores but one.
+
+    That one is left to the interface and other programs: one thread that waits slows all others down.
+    """
     return max(1, usable_cores() - 1)
 
 
 def default_prompt_threads() -> int:
-    """Use all physical cores: evaluating many tokens at once is bound by arithmetic, and is soon over."""
+    """Return the number of threads to evaluate prompts with: all usable cores.
+
+    Evaluating many tokens at once is bound by arithmetic, and soon over.
+    """
     return usable_cores()
 
 
 def threads_to_try() -> tuple[int, ...]:
-    """List the numbers of threads that may turn out to be the best."""
+    """Return the numbers of threads that may turn out to be the fastest, in ascending order."""
     cores = usable_cores()
     return tuple(sorted({max(1, cores // 2), max(1, cores - 1), cores}))
 
 
 def usable_cores() -> int:
+    """Return the number of physical cores that this process may use, at least 1."""
     physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
     return min(physical, allowed)

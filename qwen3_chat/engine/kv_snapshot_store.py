@@ -1,7 +1,7 @@
 """The files of KV snapshots: one for each chat, checked before use, the least recently used removed first.
 
-A file is what llama.cpp wrote, with metadata behind it: the fingerprint of the model and context that it
-fits, its tokens, its checksum.
+A file is the output of llama.cpp followed by metadata: the fingerprint of the model and context to which it
+belongs, its tokens, its checksum.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 import psutil
 
 from qwen3_chat.request import PersistenceOptions
+from qwen3_chat.texts.formatting import GIB
 
 _FOLDER = "snapshots"
 _SUFFIX, _PARTIAL_SUFFIX, _LOADING_SUFFIX = ".kv", ".part", ".loading"
@@ -27,11 +28,11 @@ _END = struct.Struct("<I8s")
 _MAGIC = b"qwen3kv1"
 _MAX_METADATA_BYTES = 1 << 24
 _CHUNK_BYTES = 1 << 22
-_SPARE_DISK_BYTES = 1 << 30
+_SPARE_DISK_BYTES = GIB
 
 
 class SnapshotMetadata(msgspec.Struct, frozen=True, rename={"fingerprint": "origin"}):
-    """What a snapshot holds; `fingerprint` is that of the model and the context which it fits."""
+    """The metadata of a snapshot; `fingerprint` identifies the model and context to which it belongs."""
 
     fingerprint: str
     tokens: list[int]
@@ -41,13 +42,13 @@ class SnapshotMetadata(msgspec.Struct, frozen=True, rename={"fingerprint": "orig
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A file in the cabinet."""
+    """A file in the store."""
 
     path: Path
     metadata: SnapshotMetadata
 
     def is_intact(self) -> bool:
-        """Read the whole file and compare its checksum."""
+        """Return whether the whole file matches its checksum."""
         try:
             return _checksum(self.path, self.metadata.size_bytes) == self.metadata.checksum
         except OSError:
@@ -55,9 +56,9 @@ class Snapshot:
 
 
 class KVSnapshotStore:
-    """A folder of snapshots that together stay below a size; nobody else may read them.
+    """A folder of snapshots with a limit on their total size; only the user can read them.
 
-    Whatever goes wrong with a file, there is none: its chat is evaluated again.
+    After any problem with a file the snapshot counts as missing, and its chat is evaluated again.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -66,22 +67,22 @@ class KVSnapshotStore:
 
     @classmethod
     def from_options(cls, options: PersistenceOptions) -> Self:
-        """Find it where an engine keeps what it keeps."""
+        """Create the store in the folder of the options."""
         return cls(Path(options.folder) / _FOLDER, options.snapshots_bytes)
 
     def find(self, chat_id: int, fingerprint: str) -> Snapshot | None:
-        """Look for the snapshot of a chat that fits; one whose loading ended a process is dropped."""
+        """Return the snapshot of a chat, if its fingerprint matches; remove one that ended a process."""
         if pid := self._loading_pid(chat_id):
             if not _is_running(pid) or pid == str(os.getpid()):
                 self.remove(chat_id)
             return None
         path = self._path(chat_id)
-        label = _read_metadata(path)
-        return Snapshot(path, label) if label and label.fingerprint == fingerprint else None
+        metadata = _read_metadata(path)
+        return Snapshot(path, metadata) if metadata and metadata.fingerprint == fingerprint else None
 
     def has_room_for(self, size_bytes: int) -> bool:
-        """Tell whether a file of that size would be kept, if all others were dropped for it."""
-        existing = next((place for place in (self._folder, *self._folder.parents) if place.exists()), None)
+        """Return whether a file of that size could be stored if all others were removed for it."""
+        existing = next((folder for folder in (self._folder, *self._folder.parents) if folder.exists()), None)
         try:
             free_bytes = shutil.disk_usage(existing).free if existing else 0
         except OSError:
@@ -89,10 +90,10 @@ class KVSnapshotStore:
         return size_bytes <= min(self._max_bytes, free_bytes - _SPARE_DISK_BYTES)
 
     def create_partial_file(self, chat_id: int) -> Path:
-        """Make an empty file to be written to, then filed.
+        """Create an empty file for llama.cpp to write to, before `commit`.
 
         Raises:
-            OSError: it can't be made.
+            OSError: the file can't be created.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{chat_id}.{os.getpid()}{_PARTIAL_SUFFIX}"
@@ -100,70 +101,71 @@ class KVSnapshotStore:
         return path
 
     def commit(self, chat_id: int, partial_file: Path, fingerprint: str, tokens: Sequence[int]) -> None:
-        """Label what was written to a draft and put it in place of the chat's last; drop what is too much.
+        """Append the metadata to a partial file, make it the chat's snapshot, and enforce the size limit.
 
         Raises:
-            OSError: the disk is full, or worse; the draft is gone.
+            OSError: the disk is full, or another failure; the partial file has been removed.
         """
         try:
             size_bytes = partial_file.stat().st_size
-            label = msgspec.json.encode(
+            metadata = msgspec.json.encode(
                 SnapshotMetadata(fingerprint, list(tokens), size_bytes, _checksum(partial_file, size_bytes))
             )
             with partial_file.open("ab") as file:
-                file.write(label + _END.pack(len(label), _MAGIC))
+                file.write(metadata + _END.pack(len(metadata), _MAGIC))
             partial_file.replace(self._path(chat_id))
         finally:
             partial_file.unlink(missing_ok=True)
         self._evict(self._path(chat_id))
 
     def mark_loading(self, chat_id: int) -> None:
-        """Note that a snapshot is being loaded now, so that it is not tried again if that ends the process.
+        """Record that a snapshot is being loaded, so that it is not tried again if that ends the process.
 
         Raises:
-            OSError: that can't be noted.
+            OSError: the record can't be written.
         """
         self._loading_marker(chat_id).write_text(str(os.getpid()), encoding="ascii")
 
     def mark_loaded(self, chat_id: int) -> None:
-        """Note that it went well, and that the snapshot was used."""
+        """Record that the load succeeded and that the snapshot was used."""
         with suppress(OSError):
             self._loading_marker(chat_id).unlink(missing_ok=True)
             os.utime(self._path(chat_id))
 
     def remove(self, chat_id: int) -> None:
-        """Drop the snapshot of a chat."""
+        """Remove the snapshot of a chat."""
         for path in (self._path(chat_id), self._loading_marker(chat_id)):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def chat_ids(self) -> set[int]:
-        """List the chats that there is a snapshot of."""
+        """Return the ids of the chats that have a snapshot."""
         return {int(path.stem) for path in self._files() if path.stem.isdecimal()}
 
     def remove_abandoned_files(self) -> None:
-        """Drop what was being written by processes that are no more."""
-        for draft in self._folder.glob(f"*{_PARTIAL_SUFFIX}"):
-            if not _is_running(draft.stem.rpartition(".")[2]):
+        """Remove the partial files of processes that have ended."""
+        for partial_file in self._folder.glob(f"*{_PARTIAL_SUFFIX}"):
+            if not _is_running(partial_file.stem.rpartition(".")[2]):
                 with suppress(OSError):
-                    draft.unlink(missing_ok=True)
+                    partial_file.unlink(missing_ok=True)
 
     def _evict(self, newest: Path) -> None:
-        found = []
+        """Remove the least recently used files until the total size is within the limit."""
+        files = []
         for path in self._files():
             with suppress(OSError):
                 status = path.stat()
-                found.append((path == newest, status.st_mtime_ns, path, status.st_size))
-        left_bytes = sum(size_bytes for *_, size_bytes in found)
-        for *_, path, size_bytes in sorted(found):
-            if left_bytes <= self._max_bytes:
+                files.append((path == newest, status.st_mtime_ns, path, status.st_size))
+        total_bytes = sum(size_bytes for *_, size_bytes in files)
+        for *_, path, size_bytes in sorted(files):
+            if total_bytes <= self._max_bytes:
                 return
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-            left_bytes -= size_bytes
+            total_bytes -= size_bytes
 
     def _loading_pid(self, chat_id: int) -> str:
-        """Tell which process began to load a snapshot and didn't come to the end; empty for none."""
+        """Return the id of the process that began to load a snapshot and did not finish, or an empty text."""
         try:
             return self._loading_marker(chat_id).read_text(encoding="ascii", errors="replace") or "?"
         except OSError:
@@ -180,7 +182,7 @@ class KVSnapshotStore:
 
 
 def _read_metadata(path: Path) -> SnapshotMetadata | None:
-    """Read what stands behind a snapshot; None where it is damaged or was cut off."""
+    """Read the metadata at the end of a snapshot; return None if the file is damaged or cut off."""
     try:
         with path.open("rb") as file:
             end = file.seek(-_END.size, os.SEEK_END)
@@ -188,10 +190,10 @@ def _read_metadata(path: Path) -> SnapshotMetadata | None:
             if magic != _MAGIC or length > min(end, _MAX_METADATA_BYTES):
                 return None
             file.seek(end - length)
-            label = msgspec.json.decode(file.read(length), type=SnapshotMetadata)
+            metadata = msgspec.json.decode(file.read(length), type=SnapshotMetadata)
     except (OSError, ValueError, msgspec.MsgspecError):
         return None
-    return label if label.size_bytes == end - length else None
+    return metadata if metadata.size_bytes == end - length else None
 
 
 def _checksum(path: Path, size_bytes: int) -> int:

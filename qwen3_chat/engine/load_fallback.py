@@ -1,4 +1,4 @@
-"""The fallback of a load: what kind of failure an error is, and the next smaller plan to be tried."""
+"""The fallback of a load: the kind of failure behind an error, and the next smaller plan to try."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from enum import StrEnum
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
+from qwen3_chat.models.fit.assessment import MIN_N_CTX
 from qwen3_chat.models.fit.placement import CPU_UBATCH
 from qwen3_chat.request import KvType, LoadSettings
 
@@ -21,32 +22,32 @@ _OUT_OF_MEMORY_PHRASES = (
     "bad_alloc",
 )
 
-
-def is_out_of_memory(reason: str) -> bool:
-    """Tell whether memory ran out, by what llama.cpp, ggml or a GPU's driver said."""
-    return any(words in reason.lower() for words in _OUT_OF_MEMORY_PHRASES)
-
-
-PREFERRED_MIN_N_CTX, MIN_N_CTX = 8_192, 2_048
+LAST_RESORT_N_CTX = 2_048
+"""The smallest context of a fallback, below `MIN_N_CTX`, after everything else was given up."""
 _MIN_UBATCH = 32
 _PORTIONS = 4
-"""In so many portions the layers leave the GPU."""
+"""The number of portions in which the layers leave the GPU."""
 _STATUS_NO_MEMORY = -2  # of llama_decode
 
 
 class LoadFailure(StrEnum):
-    """What was in the way."""
+    """The kind of failure of a load or a first token."""
 
     WEIGHTS = "weights"
     """Not enough memory for the model itself."""
     MEMORY = "memory"
-    """Not enough memory for whatever it was."""
+    """Not enough memory, for an unknown part."""
     GPU = "gpu"
-    """Something else than memory, which may be the GPU's driver."""
+    """A failure other than memory, perhaps of the GPU's driver."""
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Return whether a message of llama.cpp, ggml or a GPU's driver says that memory ran out."""
+    return any(phrase in reason.lower() for phrase in _OUT_OF_MEMORY_PHRASES)
 
 
 def classify_failure(error: EngineError) -> LoadFailure | None:
-    """Tell what was in the way of a load or a first token; None where another try would be of no use."""
+    """Return the kind of failure of a load or a first token; None if another attempt would be useless."""
     match error.key:
         case "engine.load_refused":
             return LoadFailure.WEIGHTS if is_out_of_memory(str(error.values["reason"])) else None
@@ -65,7 +66,7 @@ def classify_failure(error: EngineError) -> LoadFailure | None:
 
 
 def next_plan(plan: LoadPlan, failure: LoadFailure, settings: LoadSettings) -> tuple[LoadPlan, Notice] | None:
-    """Return the next smaller plan, with what to tell the user of it; None where there is none."""
+    """Return the next smaller plan with a notice for the user, or None if there is none."""
     if failure is LoadFailure.GPU:
         is_free = plan.n_gpu_layers and settings.n_gpu_layers is None
         return (_on_cpu(plan), Notice("engine.gpu_given_up")) if is_free else None
@@ -78,9 +79,9 @@ def next_plan(plan: LoadPlan, failure: LoadFailure, settings: LoadSettings) -> t
 
 
 def _smaller_plans(plan: LoadPlan, settings: LoadSettings) -> Iterator[tuple[LoadPlan, Notice]]:
-    """Yield what may be given up, what is missed least first."""
+    """Yield plans that give something up, the least important first."""
     half = plan.n_ctx // 2
-    if settings.n_ctx is None and half >= PREFERRED_MIN_N_CTX:
+    if settings.n_ctx is None and half >= MIN_N_CTX:
         yield _with_context(plan, half)
     if settings.kv_type is None and plan.kv_type is KvType.F16:
         yield (
@@ -91,25 +92,25 @@ def _smaller_plans(plan: LoadPlan, settings: LoadSettings) -> Iterator[tuple[Loa
         smaller = max(_MIN_UBATCH, plan.n_ubatch // 4)
         yield replace(plan, n_ubatch=smaller), Notice("engine.smaller_chunks", {"tokens": smaller})
     yield from _smaller_gpu_plans(plan, settings)
-    if settings.n_ctx is None and half >= MIN_N_CTX:
+    if settings.n_ctx is None and half >= LAST_RESORT_N_CTX:
         yield _with_context(plan, half)
 
 
 def _smaller_gpu_plans(plan: LoadPlan, settings: LoadSettings) -> Iterator[tuple[LoadPlan, Notice]]:
-    """Yield what leaves room on the GPU."""
+    """Yield plans that need less memory of the GPU."""
     portion = -(-plan.n_layers // _PORTIONS)
     if plan.n_gpu_layers == 0:
         return
     if plan.n_cpu_moe and settings.n_cpu_moe is None and plan.n_cpu_moe < plan.n_layers:
         more = min(plan.n_layers, plan.n_cpu_moe + portion)
-        told = Notice("engine.experts_in_ram", {"layers": more, "total": plan.n_layers})
-        yield plan.with_placement(plan.n_gpu_layers, more), told
+        notice = Notice("engine.experts_in_ram", {"layers": more, "total": plan.n_layers})
+        yield plan.with_placement(plan.n_gpu_layers, more), notice
     if settings.n_gpu_layers is not None:
         return
     fewer = plan.n_gpu_layers - portion
     if fewer > 0:
-        told = Notice("engine.partly_on_gpu", {"layers": fewer, "total": plan.n_layers})
-        yield plan.with_placement(fewer, plan.n_cpu_moe), told
+        notice = Notice("engine.partly_on_gpu", {"layers": fewer, "total": plan.n_layers})
+        yield plan.with_placement(fewer, plan.n_cpu_moe), notice
     yield _on_cpu(plan), Notice("engine.not_on_gpu")
 
 

@@ -1,18 +1,26 @@
-"""The plan that the worker is given to load a model by."""
+"""The plan by which the worker loads a model.
+
+The module stands alone because the wire and the worker need it without the catalog and the fit.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from qwen3_chat.request import KvType
+from qwen3_chat.texts.formatting import GIB
+
+SPARE_MEMORY_BYTES = GIB
+"""Memory left free beside a context: for buffers, and for other programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Where a model of `n_layers` goes, and how its context is made.
+    """The placement of a model of `n_layers`, and the parameters of its context.
 
-    With `flash_attention` None llama.cpp uses it where the GPU can. YaRN stretches `yarn_base_n_ctx` tokens
-    by its factor; 1 is without. Without a number of threads, it follows from that of the cores.
+    With `flash_attention` None, llama.cpp uses it if the GPU supports it. YaRN stretches `yarn_base_n_ctx`
+    tokens by its factor; a factor of 1 means no YaRN. Without a number of threads, it follows from the number
+    of cores.
     """
 
     n_layers: int
@@ -27,8 +35,13 @@ class LoadPlan:
     n_threads: int | None = None
     n_prompt_threads: int | None = None
 
+    @property
+    def is_all_on_gpu(self) -> bool:
+        """True if no layer is left to the CPU."""
+        return self.n_gpu_layers == self.n_layers and not self.n_cpu_moe
+
     def with_placement(self, n_gpu_layers: int, n_cpu_moe: int) -> LoadPlan:
-        """Put other parts of the model on the GPU, with what is fastest there, or without any."""
+        """Return the plan with other parts of the model on the GPU, and flash attention to match."""
         is_quantised = self.kv_type is not KvType.F16
         flash_attention = is_quantised or (None if n_gpu_layers else False)
         return replace(self, n_gpu_layers=n_gpu_layers, n_cpu_moe=n_cpu_moe, flash_attention=flash_attention)

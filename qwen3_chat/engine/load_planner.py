@@ -1,6 +1,4 @@
-"""The plan by which a model is loaded: the user's settings completed by what suits the machine, and made
-smaller where memory runs out.
-"""
+"""The planning of a load: the user's settings completed for the machine, and reduced if memory runs out."""
 
 from __future__ import annotations
 
@@ -11,13 +9,15 @@ from pathlib import Path
 
 from qwen3_chat.engine.load_fallback import classify_failure, next_plan
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.wire import Device
+from qwen3_chat.engine.wire import DeviceLister
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import Shape, Weights
-from qwen3_chat.models.catalog.quants import BASE_TENSOR_TYPES, weights
+from qwen3_chat.models.catalog.quants import scaled_weights
 from qwen3_chat.models.fit import Machine, Placement, PlacementPlan
+from qwen3_chat.models.fit.assessment import TARGET_N_CTX
+from qwen3_chat.models.fit.context_memory import N_CTX_STEP
 from qwen3_chat.models.fit.loading import YARN_BASE_N_CTX, max_supported_n_ctx, plan_load, yarn_factor
 from qwen3_chat.models.fit.placement import CPU_UBATCH, GPU_UBATCH
 from qwen3_chat.models.gguf import GgufHeader
@@ -25,51 +25,76 @@ from qwen3_chat.models.gguf_file_name import split_part_names
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts.formatting import format_size
 
-
-def larger_n_ctx(
-    tokens: int, n_ctx: int, max_n_ctx: int, bytes_per_token: int, free_bytes: int
-) -> int | None:
-    """Return the context that so many tokens fit into: a doubling, or what memory or the model still allow.
-
-    `free_bytes` are free beside what the present context takes, which is given back. None where even the
-    least is too much.
-    """
-    room = n_ctx + max(0, free_bytes) // max(1, bytes_per_token)
-    limit = min(max_n_ctx, room // _STEP_TOKENS * _STEP_TOKENS)
-    wanted = max(1, n_ctx)
-    while wanted < tokens or wanted <= n_ctx:
-        wanted *= 2
-    found = min(wanted, limit)
-    return found if found >= tokens and found > n_ctx else None
+MachineProbe = Callable[[DeviceLister], Awaitable[Machine]]
+"""A function that probes the present state of the machine, with llama.cpp's help."""
 
 
-_STEP_TOKENS = 256  # llama.cpp rounds up to these
+class LoadPlanner:
+    """The planner of a file's loads: first by the state of the machine, then smaller after each failure."""
+
+    def __init__(self, settings: LoadSettings, probe_machine: MachineProbe | None) -> None:
+        self.settings = settings
+        self._probe_machine = probe_machine
+        self._plan: LoadPlan | None = None
+
+    async def plan(self, list_devices: DeviceLister) -> tuple[LoadPlan, tuple[Notice, ...]]:
+        """Return the plan, the first time with notices for the user.
+
+        Raises:
+            EngineError: the file can't be read.
+        """
+        if self._plan:
+            return self._plan, ()
+        machine = None
+        try:
+            header, size_bytes = await asyncio.to_thread(_read_header_and_size, Path(self.settings.path))
+        except ModelError as error:
+            raise EngineError(error.key, **error.values) from error
+        if self._probe_machine:
+            machine = await self._probe_machine(list_devices)
+        self._plan, notices = make_plan(header, size_bytes, machine, self.settings)
+        return self._plan, notices
+
+    def fall_back(self, error: EngineError) -> Notice | None:
+        """Reduce the plan after an error and return a notice of it; None if that would be useless."""
+        failure = classify_failure(error)
+        if self._plan is None or failure is None:
+            return None
+        fallback = next_plan(self._plan, failure, self.settings)
+        if fallback is None:
+            return None
+        self._plan, notice = fallback
+        return notice
 
 
-DEFAULT_N_CTX = 16_384
+def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
+    """Read the header of a model and the size of all its files together."""
+    header = gguf.read_file(path)
+    parts = [path.with_name(name) for name in split_part_names(path.name)]
+    return header, sum(part.stat().st_size for part in parts if part.exists())
 
 
 def make_plan(
     header: GgufHeader, size_bytes: int, machine: Machine | None, settings: LoadSettings
 ) -> tuple[LoadPlan, tuple[Notice, ...]]:
-    """Complete what the user wants for a file of that header and size, all its parts counted.
+    """Complete the user's settings for a file with that header and size, all its parts counted.
 
-    Of an unknown machine, None, enough memory is expected, and a GPU where the user wants one used.
+    If the machine is unknown (None), it is assumed to have enough memory, and a GPU if the user asks for one.
 
     Returns:
-        The plan, with what to tell the user of it.
+        The plan, with notices for the user.
     """
-    shape, n_ctx_train = _shape(header), header.n_ctx_train or DEFAULT_N_CTX
-    most = max_n_ctx_from_header(header)
+    shape, n_ctx_train = _shape(header), header.n_ctx_train or TARGET_N_CTX
+    max_n_ctx = max_n_ctx_from_header(header)
     notices: list[Notice] = []
-    if settings.n_ctx and settings.n_ctx > most:
-        notices.append(Notice("engine.context_capped", {"wanted": settings.n_ctx, "n_ctx": most}))
-        settings = replace(settings, n_ctx=most)
+    if settings.n_ctx and settings.n_ctx > max_n_ctx:
+        notices.append(Notice("engine.context_capped", {"wanted": settings.n_ctx, "n_ctx": max_n_ctx}))
+        settings = replace(settings, n_ctx=max_n_ctx)
     if shape and machine:
-        plan, room_notices = _plan_with_memory(
+        plan, memory_notices = _plan_with_memory(
             shape, _weights(shape, header, size_bytes), machine, settings, n_ctx_train
         )
-        notices += room_notices
+        notices += memory_notices
     else:
         plan = _plan_without_memory(header, machine, settings, n_ctx_train)
     factor = yarn_factor(shape, n_ctx_train, plan.n_ctx)
@@ -80,8 +105,8 @@ def make_plan(
 
 
 def max_n_ctx_from_header(header: GgufHeader) -> int:
-    """Return the longest context that the model of a file may have."""
-    return max_supported_n_ctx(_shape(header), header.n_ctx_train or DEFAULT_N_CTX)
+    """Return the longest context that the model of a file supports."""
+    return max_supported_n_ctx(_shape(header), header.n_ctx_train or TARGET_N_CTX)
 
 
 def _shape(header: GgufHeader) -> Shape | None:
@@ -92,33 +117,32 @@ def _shape(header: GgufHeader) -> Shape | None:
 def _plan_with_memory(
     shape: Shape, file_weights: Weights, machine: Machine, settings: LoadSettings, n_ctx_train: int
 ) -> tuple[LoadPlan, Iterator[Notice]]:
-    """Plan with regard to the memory that is free."""
+    """Make a plan that fits into the free memory."""
     fitted, has_room = plan_load(shape, file_weights, machine, settings, n_ctx_train)
     context = fitted.context
     plan = LoadPlan(shape.n_layers, context.n_ctx, context.kv_type, context.n_ubatch)
     plan = plan.with_placement(fitted.n_gpu_layers, fitted.n_cpu_moe)
-    return plan, _notices(fitted, has_room, shape, machine, settings, min(DEFAULT_N_CTX, n_ctx_train))
+    return plan, _notices(fitted, has_room, shape, machine, settings, min(TARGET_N_CTX, n_ctx_train))
 
 
 def _plan_without_memory(
     header: GgufHeader, machine: Machine | None, settings: LoadSettings, n_ctx_train: int
 ) -> LoadPlan:
-    """Plan without regard to memory, as the kind of model or the machine is unknown."""
+    """Make a plan regardless of memory, because the kind of model or the machine is unknown."""
     n_gpu_layers = settings.n_gpu_layers if machine is None or machine.gpus else 0
     if n_gpu_layers is None:
         n_gpu_layers = header.n_layers if machine else 0
     return LoadPlan(
         header.n_layers,
-        settings.n_ctx or min(DEFAULT_N_CTX, n_ctx_train),
+        settings.n_ctx or min(TARGET_N_CTX, n_ctx_train),
         settings.kv_type or KvType.F16,
         GPU_UBATCH if n_gpu_layers else CPU_UBATCH,
     ).with_placement(min(n_gpu_layers, header.n_layers), settings.n_cpu_moe or 0)
 
 
 def _weights(shape: Shape, header: GgufHeader, size_bytes: int) -> Weights:
-    """Return what the tensors take: by the rules of their quant, stretched to what the file really holds."""
-    known = weights(shape, header.quant if header.quant in BASE_TENSOR_TYPES else "Q4_K_M")
-    return known.scaled_to(size_bytes - header.weights_start_bytes)
+    """Return the sizes of the tensors: by the rules of their quant, scaled to the real size of the file."""
+    return scaled_weights(shape, header.quant, size_bytes - header.weights_start_bytes)
 
 
 def _notices(
@@ -129,7 +153,7 @@ def _notices(
     settings: LoadSettings,
     usual_n_ctx: int,
 ) -> Iterator[Notice]:
-    """Say what is not as one would expect it, unless the user wants it so."""
+    """Yield notices of unexpected parts of the plan, unless the user asked for them."""
     if not has_room:
         need, free = format_size(fitted.need_bytes), format_size(machine.usable_bytes)
         yield Notice("engine.memory_short", {"need": need, "free": free})
@@ -148,51 +172,18 @@ def _notices(
         yield Notice("engine.kv_quantised")
 
 
-DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]
-MachineProbe = Callable[[DeviceLister], Awaitable[Machine]]
-"""Looks at the machine as it is now, with llama.cpp's help."""
+def larger_n_ctx(
+    tokens: int, n_ctx: int, max_n_ctx: int, bytes_per_token: int, free_bytes: int
+) -> int | None:
+    """Return a context with room for that many tokens: doubled, or as large as memory and model allow.
 
-
-class LoadPlanner:
-    """Decides how a file is loaded: by a look at the machine, then with less where that is too much."""
-
-    def __init__(self, settings: LoadSettings, probe_machine: MachineProbe | None) -> None:
-        self.settings = settings
-        self._probe_machine = probe_machine
-        self._plan: LoadPlan | None = None
-
-    async def plan(self, list_devices: DeviceLister) -> tuple[LoadPlan, tuple[Notice, ...]]:
-        """Return the plan, with what to tell the user of it the first time.
-
-        Raises:
-            EngineError: the file can't be read.
-        """
-        if self._plan:
-            return self._plan, ()
-        machine = None
-        try:
-            header, size_bytes = await asyncio.to_thread(_read_header_and_size, Path(self.settings.path))
-        except ModelError as error:
-            raise EngineError(error.key, **error.values) from error
-        if self._probe_machine:
-            machine = await self._probe_machine(list_devices)
-        self._plan, notices = make_plan(header, size_bytes, machine, self.settings)
-        return self._plan, notices
-
-    def fall_back(self, error: EngineError) -> Notice | None:
-        """Make do with less after an error, and say what it is; None where that would be of no use."""
-        trouble = classify_failure(error)
-        if self._plan is None or trouble is None:
-            return None
-        step = next_plan(self._plan, trouble, self.settings)
-        if step is None:
-            return None
-        self._plan, notice = step
-        return notice
-
-
-def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
-    """Read the header of a model, and how long all its files are together."""
-    header = gguf.read_file(path)
-    parts = [path.with_name(name) for name in split_part_names(path.name)]
-    return header, sum(part.stat().st_size for part in parts if part.exists())
+    `free_bytes` are free beside the memory of the present context, which is released. None is returned if not
+    even the least is possible.
+    """
+    max_fitting = n_ctx + max(0, free_bytes) // max(1, bytes_per_token)
+    limit = min(max_n_ctx, max_fitting // N_CTX_STEP * N_CTX_STEP)
+    doubled = max(1, n_ctx)
+    while doubled < tokens or doubled <= n_ctx:
+        doubled *= 2
+    larger = min(doubled, limit)
+    return larger if larger >= tokens and larger > n_ctx else None

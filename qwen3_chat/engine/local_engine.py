@@ -15,15 +15,17 @@ import psutil
 from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.worker_process import (
     Operation,
     WorkerProcess,
     error_from_message,
+    fetch_devices,
     send_request,
     stream_events,
 )
-from qwen3_chat.errors import Cancelled, EngineError
+from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError
 from qwen3_chat.events import (
     AnswerDelta,
     EngineEvent,
@@ -47,45 +49,42 @@ _SAVE_START_S, _SAVE_S = 2.0, 60.0
 
 
 class SnapshotClient:
-    """Keeps what was evaluated of chats; without `options`, nothing."""
+    """The client of the worker's snapshots of chats; without `options`, it saves nothing."""
 
     def __init__(self, options: PersistenceOptions | None) -> None:
         self.options = options
 
     def save(self, worker: WorkerProcess) -> None:
-        """Have the chat kept while the process goes on."""
+        """Request a snapshot of the chat without waiting for it."""
         if self.options:
-            with worker.open_request() as call:
-                worker.send(wire.SaveSnapshot(call.call_id))
+            with worker.open_request() as request:
+                worker.send(wire.SaveSnapshot(request.call_id))
 
     async def save_and_wait(self, worker: WorkerProcess) -> None:
-        """Wait until the chat is kept; a process that doesn't begin with it at once has something worse."""
+        """Wait until a snapshot is saved; a process that does not begin within 2 s probably hangs."""
         if not self.options:
             return
-        with suppress(EngineError, TimeoutError), worker.open_request() as call:
-            worker.send(wire.SaveSnapshot(call.call_id))
+        with suppress(EngineError, TimeoutError), worker.open_request() as request:
+            worker.send(wire.SaveSnapshot(request.call_id))
             async with asyncio.timeout(_SAVE_START_S):
-                reply = await call.next_message()
-            if isinstance(reply, wire.SavingSnapshot):
+                message = await request.next_message()
+            if isinstance(message, wire.SavingSnapshot):
                 async with asyncio.timeout(_SAVE_S):
-                    await call.next_message()
+                    await request.next_message()
 
     def remove(self, chat_id: int, worker: WorkerProcess | None) -> None:
-        """Drop what is kept of a chat, also what is being written now."""
+        """Remove the snapshot of a chat, even one that is being written now."""
         if self.options:
             KVSnapshotStore.from_options(self.options).remove(chat_id)
         if worker:
-            with worker.open_request() as call:
-                worker.send(wire.RemoveSnapshot(call.call_id, chat_id))
-
-
-_SPARE_BYTES = 1 << 30  # for buffers, and for whatever else runs
+            with worker.open_request() as request:
+                worker.send(wire.RemoveSnapshot(request.call_id, chat_id))
 
 
 class LocalEngine:
-    """Drives one model; its process starts with the first load, and again whenever it has died.
+    """The engine of one model; its process starts with the first load, and again whenever it has died.
 
-    `look` tells what the machine offers when the model is loaded; without it, the processor does it all.
+    `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class LocalEngine:
         self._settings = settings
         self._probe_machine = probe_machine
         self._planner = LoadPlanner(settings, probe_machine)
-        self._has_generated = False  # the process that runs, with its first token
+        self._has_generated = False  # true once the running process has generated a token
         self._log_path = log_path
         self._python = python
         self._snapshots = SnapshotClient(persistence)
@@ -110,11 +109,11 @@ class LocalEngine:
         self._turn: Operation | None = None
         self._operations: set[Operation] = set()
         self.on_notice: Callable[[Notice], None] = lambda notice: None
-        """Called with what the engine tells between turns."""
+        """The handler of notices between turns."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this engine offers."""
+        """The capabilities of this engine."""
         return Capabilities(
             soft_switch=True,
             hard_switch=True,
@@ -132,22 +131,22 @@ class LocalEngine:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process; None where there is none."""
+        """The id of the engine's process; None while there is none."""
         worker = self._running_worker()
         return worker.pid if worker else None
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Make the model ready, with progress; ends with `EngineFailed` if it can't be or was cancelled."""
-        with Operation(self._operations) as running:
+        """Load the model and yield the progress; end with `EngineFailed` after an error or `cancel`."""
+        with Operation(self._operations) as operation:
             try:
-                async with aclosing(self._load(running)) as events:
+                async with aclosing(self._load(operation)) as events:
                     async for event in events:
                         yield event
             except EngineError as error:
                 yield EngineFailed.from_error(error)
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
-        """Count the tokens of a request; loads first where needed; answered while a reply is generated.
+        """Count the tokens of a request, even while a reply is generated; load the model first if needed.
 
         Raises:
             EngineError: the model can't be loaded, or the request can't be rendered.
@@ -155,14 +154,14 @@ class LocalEngine:
         async with aclosing(self.load()) as events:
             async for event in events:
                 if isinstance(event, EngineFailed):
-                    raise EngineError(event.key, **event.values)
-        reply = await send_request(await self.ensure_worker(), partial(wire.CountTokens, request=request))
-        if not isinstance(reply, wire.TokensCounted):
-            raise error_from_message(reply)
-        return reply.counts
+                    raise event.to_error()
+        message = await send_request(await self.ensure_worker(), partial(wire.CountTokens, request=request))
+        if not isinstance(message, wire.TokensCounted):
+            raise error_from_message(message)
+        return message.counts
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Find a larger context that so many tokens fit into; None where model or memory end before."""
+        """Return the size of a larger context for that many tokens; None if model or memory is too small."""
         model = self.model
         if model is None or tokens <= model.n_ctx:
             return None
@@ -176,11 +175,11 @@ class LocalEngine:
             model.n_ctx,
             max_n_ctx_from_header(header),
             header.kv_bytes_per_token,
-            free_bytes - _SPARE_BYTES,
+            free_bytes - SPARE_MEMORY_BYTES,
         )
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model again with a context of that size; where that fails, it is as before and said."""
+        """Load the model again with a context of that size; after a failure, restore it with a notice."""
         before = self._settings
         for settings in (replace(before, n_ctx=n_ctx), before):
             await self.close()
@@ -189,7 +188,7 @@ class LocalEngine:
                 async for event in events:
                     if not isinstance(event, EngineFailed):
                         yield event
-                    elif settings is before or event.key == "engine.load_cancelled":
+                    elif settings is before or event.key == LOAD_CANCELLED:
                         self._settings = before
                         yield event
                         return
@@ -198,33 +197,34 @@ class LocalEngine:
             yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
 
     async def devices(self) -> tuple[wire.Device, ...]:
-        """List what llama.cpp can compute on, with its free memory; raises as `ensure_worker`."""
-        reply = await send_request(await self.ensure_worker(), wire.ListDevices)
-        if not isinstance(reply, wire.DevicesListed):
-            raise error_from_message(reply)
-        return reply.devices
+        """Return the devices that llama.cpp can compute on, with their free memory.
+
+        Raises:
+            EngineError: the process can't be started or could not list them.
+        """
+        return await fetch_devices(await self.ensure_worker())
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is left to do: after a reply, the next prompt's beginning is evaluated."""
+        """Wait until the worker is idle: after a reply, it evaluates the beginning of the next prompt."""
         if worker := self._running_worker():
-            reply = await send_request(worker, wire.WaitIdle)
-            if not isinstance(reply, wire.Idle):
-                raise error_from_message(reply)
+            message = await send_request(worker, wire.WaitIdle)
+            if not isinstance(message, wire.Idle):
+                raise error_from_message(message)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply; loads first where needed; the last event is `TurnFinished` or `EngineFailed`.
+        """Generate a reply, after loading the model if needed.
 
-        Closing the generator early cancels the reply.
+        The last event is `TurnFinished` or `EngineFailed`. Closing the generator early cancels the reply.
 
         Raises:
             EngineError: another reply is being generated.
         """
         if self._turn:
             raise EngineError("engine.busy")
-        with Operation(self._operations) as running:
-            self._turn = running
+        with Operation(self._operations) as operation:
+            self._turn = operation
             try:
-                async with aclosing(self._reply(running, request)) as events:
+                async with aclosing(self._reply(operation, request)) as events:
                     async for event in events:
                         yield event
             except Cancelled:
@@ -234,16 +234,39 @@ class LocalEngine:
             finally:
                 self._turn = None
 
+    async def calibrate(self) -> AsyncGenerator[wire.TrialFinished | wire.Calibrated, None]:
+        """Measure the fastest settings of the loaded model, to be used from the next load on.
+
+        The last message is the result. Closing the generator early cancels the measurement.
+
+        Raises:
+            EngineError: llama.cpp could not do it.
+        """
+        worker = await self.ensure_worker()
+        with worker.open_request() as request:
+            worker.send(wire.Calibrate(request.call_id))
+            is_over = False
+            try:
+                while not is_over:
+                    message = await request.next_message()
+                    is_over = not isinstance(message, wire.TrialFinished)
+                    if not isinstance(message, wire.TrialFinished | wire.Calibrated):
+                        raise error_from_message(message)
+                    yield message
+            finally:
+                if not is_over:
+                    worker.send(wire.Cancel(request.call_id))
+
     async def end_thinking(self) -> None:
-        """Have the running reply stop thinking and answer now."""
+        """Make the running reply stop thinking and answer now."""
         if self._turn:
             self._turn.end_thinking()
 
     async def ensure_worker(self) -> WorkerProcess:
-        """Return the process, started where there is none.
+        """Return the process, after starting it if none is running.
 
         Raises:
-            EngineError: it can't be started.
+            EngineError: the process can't be started.
         """
         async with self._starting:
             worker = self._running_worker()
@@ -254,21 +277,21 @@ class LocalEngine:
             return worker
 
     async def cancel(self) -> None:
-        """Stop the running reply or load; what arrived stays valid."""
-        for running in self._operations:
-            running.cancel()
+        """Stop the running reply or load; received events stay valid."""
+        for operation in self._operations:
+            operation.cancel()
 
     def leave_chat(self) -> None:
-        """Have what was evaluated of the chat kept on disk, where it took long."""
+        """Request a snapshot of the evaluated chat, if evaluating it took long."""
         if worker := self._running_worker():
             self._snapshots.save(worker)
 
     def remove_snapshot(self, chat_id: int) -> None:
-        """Drop what was kept of a chat that is deleted."""
+        """Remove the snapshot of a deleted chat."""
         self._snapshots.remove(chat_id, self._running_worker())
 
     async def close(self) -> None:
-        """End the process after it has kept the chat; where it hangs, it is gone a few seconds later."""
+        """End the process after it has saved the chat; a process that hangs is killed after a few seconds."""
         await self.cancel()
         if worker := await self._detach_worker():
             await self._snapshots.save_and_wait(worker)
@@ -283,24 +306,24 @@ class LocalEngine:
         return worker
 
     async def _reply(self, operation: Operation, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Load if need be, then generate; where the first token finds no memory, again with less.
+        """Load the model if needed, then generate; if memory is short for the first token, retry with less.
 
         Raises:
-            EngineError: it could not be done; `Cancelled` where that was wanted.
+            EngineError: the reply failed; `Cancelled` if the load was stopped.
         """
         command = partial(wire.Generate, request=request)
         is_over = False
         while not is_over:
-            async with aclosing(self._load(operation)) as events:
-                async for event in events:
-                    yield event
+            async with aclosing(self._load(operation)) as load_events:
+                async for load_event in load_events:
+                    yield load_event
             try:
-                turn = stream_events(await self.ensure_worker(), operation, command)
-                async with aclosing(turn) as happenings:
-                    async for happening in happenings:
-                        self._has_generated |= isinstance(happening, ReasoningDelta | AnswerDelta)
-                        if not isinstance(happening, LoadedModel):
-                            yield happening
+                worker = await self.ensure_worker()
+                async with aclosing(stream_events(worker, operation, command)) as events:
+                    async for event in events:
+                        self._has_generated |= isinstance(event, ReasoningDelta | AnswerDelta)
+                        if not isinstance(event, LoadedModel):
+                            yield event
                 is_over = True
             except EngineError as error:
                 if self._has_generated:
@@ -308,17 +331,17 @@ class LocalEngine:
                 yield await self._fall_back(error)
 
     async def _load(self, operation: Operation) -> AsyncGenerator[EngineEvent, None]:
-        """Load if the model is not there; where memory runs out, again with less.
+        """Load the model if it is not loaded; if memory runs out, retry with less.
 
         Raises:
-            EngineError: it could not be loaded; `Cancelled` where that was wanted.
+            EngineError: the load failed; `Cancelled` if it was stopped.
         """
         async with self._loading:
             if self._planner.settings is not self._settings:
                 self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
                 if operation.is_cancelled:
-                    raise Cancelled("engine.load_cancelled")
+                    raise Cancelled(LOAD_CANCELLED)
                 yield LoadProgressed(0)  # there is something to show while the process starts
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:
@@ -329,20 +352,20 @@ class LocalEngine:
                 )
                 try:
                     worker = await self.ensure_worker()
-                    async with aclosing(stream_events(worker, operation, command)) as happenings:
-                        async for happening in happenings:
-                            if isinstance(happening, LoadedModel):
-                                self._model = happening
+                    async with aclosing(stream_events(worker, operation, command)) as events:
+                        async for event in events:
+                            if isinstance(event, LoadedModel):
+                                self._model = event
                             else:
-                                yield happening
+                                yield event
                 except EngineError as error:
                     yield await self._fall_back(error)
 
     async def _fall_back(self, error: EngineError) -> Notice:
-        """Plan with less and end the process, whose memory is not to be trusted; say what is given up.
+        """Reduce the plan, end the process, whose memory can't be trusted, and return a notice of it.
 
         Raises:
-            EngineError: the one that was given, where nothing is left to give up.
+            EngineError: the given error, if no smaller plan is left.
         """
         notice = self._planner.fall_back(error)
         if notice is None:
@@ -350,27 +373,3 @@ class LocalEngine:
         if worker := await self._detach_worker():
             await worker.end()
         return notice
-
-
-async def calibrate(engine: LocalEngine) -> AsyncGenerator[wire.TrialFinished | wire.Calibrated, None]:
-    """Measure how the model, which is loaded, runs fastest here; used from the next load on.
-
-    The last reply is what was found. Given up early, the measurement is cancelled.
-
-    Raises:
-        EngineError: llama.cpp could not do it.
-    """
-    worker = await engine.ensure_worker()
-    with worker.open_request() as call:
-        worker.send(wire.Calibrate(call.call_id))
-        is_over = False
-        try:
-            while not is_over:
-                reply = await call.next_message()
-                is_over = not isinstance(reply, wire.TrialFinished)
-                if not isinstance(reply, wire.TrialFinished | wire.Calibrated):
-                    raise error_from_message(reply)
-                yield reply
-        finally:
-            if not is_over:
-                worker.send(wire.Cancel(call.call_id))

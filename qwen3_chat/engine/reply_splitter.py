@@ -1,7 +1,7 @@
 """A streamed reply split into its thinking, its answer and its tool calls.
 
 The result never depends on how the stream was cut: white space that may turn out to be padding, and the
-source of a tool call, are held back until it is known what they are.
+source of a tool call, are held back until their meaning is certain.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 
 ReplyPart = ReasoningDelta | AnswerDelta | ToolCallRequested
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
+_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 class ReplyTag(StrEnum):
-    """A tag that structures a reply; the value is its spelling, but text that spells it is no mark."""
+    """A tag that structures a reply; the value is its spelling, but text that spells it is not a tag."""
 
     THINK_OPEN = "<think>"
     THINK_CLOSE = "</think>"
@@ -26,7 +28,7 @@ class ReplyTag(StrEnum):
 
 
 class TagScanner:
-    """Finds the marks in raw text, for engines whose tokens are out of sight."""
+    """A scanner that finds the tags in raw text, for engines that do not report token ids."""
 
     _tag = re.compile("|".join(map(re.escape, ReplyTag)))
 
@@ -34,7 +36,7 @@ class TagScanner:
         self._held = ""
 
     def feed(self, text: str) -> list[str | ReplyTag]:
-        """Return the text in order with its marks; what may be the start of one is held back."""
+        """Return the text and its tags in order; the possible start of a tag is held back."""
         text = self._held + text
         parts: list[str | ReplyTag] = []
         end = 0
@@ -46,14 +48,14 @@ class TagScanner:
         return [part for part in [*parts, text[end:held_from]] if part]
 
     def flush(self) -> list[str | ReplyTag]:
-        """Return what was held back: the stream is over, so it is text."""
+        """Return what was held back, as text: the stream is over."""
         held, self._held = self._held, ""
         return [held] if held else []
 
     def _start_of_tag(self, text: str, start: int) -> int:
-        found = text.rfind("<", start)
-        begins_mark = found >= 0 and any(mark.startswith(text[found:]) for mark in ReplyTag)
-        return found if begins_mark else len(text)
+        index = text.rfind("<", start)
+        begins_tag = index >= 0 and any(tag.startswith(text[index:]) for tag in ReplyTag)
+        return index if begins_tag else len(text)
 
 
 class _Stage(StrEnum):
@@ -64,11 +66,11 @@ class _Stage(StrEnum):
 
 
 class ReplySplitter:
-    """Sorts text and marks into deltas.
+    """A splitter of text and tags into deltas.
 
     A think block opens at the start of the reply only, or was opened by the prompt already; without its end,
-    everything is thinking. A mark anywhere else is text: an answer may quote `</think>`. Thinking loses the
-    newlines around it and the answer those before it, as in Qwen3's chat template. A tool call that is no
+    everything is thinking. A tag anywhere else is text: an answer may quote `</think>`. The newlines around
+    the thinking and before the answer are removed, as in Qwen3's chat template. A tool call that is not valid
     JSON, or is never closed, stays in the answer as it was written.
     """
 
@@ -80,11 +82,11 @@ class ReplySplitter:
 
     @property
     def in_reasoning(self) -> bool:
-        """Whether the text to come belongs to the thinking."""
+        """True while the text to come belongs to the thinking."""
         return self._stage is _Stage.REASONING
 
     def feed(self, part: str | ReplyTag) -> list[ReplyPart]:
-        """Take text or a mark; return what is certain by now."""
+        """Return the parts that are certain after more text or a tag."""
         match self._stage:
             case _Stage.START:
                 return self._feed_start(part)
@@ -96,7 +98,7 @@ class ReplySplitter:
                 return self._feed_call(part)
 
     def flush(self) -> list[ReplyPart]:
-        """Return what was held back: the reply is over."""
+        """Return what was held back, at the end of the reply."""
         if self._stage is _Stage.REASONING:
             return []  # only newlines after the thinking can be left
         unclosed = self._answer.feed(self._call)
@@ -119,7 +121,7 @@ class ReplySplitter:
                 self._stage = _Stage.ANSWER
                 return []
             if part is ReplyTag.THINK_OPEN and not self._reasoning.has_begun:
-                return []  # said twice, by the prompt as well as by the model
+                return []  # opened twice, by the prompt as well as by the model
         text = self._reasoning.feed(str(part))
         return [ReasoningDelta(text)] if text else []
 
@@ -151,7 +153,7 @@ class ReplySplitter:
 
 
 class _Passage:
-    """Text that loses the newlines before it; those at its end are held until it goes on.
+    """A passage of text without the newlines before it; those at its end are held back until more text comes.
 
     White space before the first text, or after an interruption, counts only if text follows.
     """
@@ -174,7 +176,7 @@ class _Passage:
         return certain
 
     def interrupt(self) -> str:
-        """Return what is due before a tool call: the template writes one newline of its own there."""
+        """Return the text due before a tool call, without the newline that the template itself adds."""
         due = self.end().removesuffix("\n")
         self._waits = True
         return due
@@ -189,12 +191,8 @@ def _answer_deltas(text: str) -> list[ReplyPart]:
     return [AnswerDelta(text)] if text else []
 
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
-_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-
-
 def _is_inside_string(source: str) -> bool:
-    """Tell whether JSON ends within a string, which may quote a mark; strings don't span lines."""
+    """Return whether JSON ends within a string, which may quote a tag; strings don't span lines."""
     return '"' in _WHOLE_STRING.sub("", source).rpartition("\n")[2]
 
 

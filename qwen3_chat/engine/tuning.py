@@ -1,6 +1,4 @@
-"""The fastest settings of a model on this machine: trials, the choice among them, the file that remembers
-it.
-"""
+"""The fastest settings of a model on this machine: trials, the choice among them, the file of results."""
 
 from __future__ import annotations
 
@@ -19,12 +17,13 @@ from qwen3_chat.request import KvType, PersistenceOptions
 TUNING_FILE_NAME = "calibration.json"
 _MAX_ENTRIES = 32
 _PROMPT_TOKENS, _REPLY_TOKENS = 256, 512
-"""What a turn is like: the question with what idle time didn't get to, and thinking with answer."""
+"""A usual turn: the question and what idle time left of the prompt; the thinking and the answer."""
 _CHANGE_THRESHOLD = 0.9
+"""The fraction of the default's time below which other settings are worth a change."""
 
 
 class TuningParameter(StrEnum):
-    """What a trial is to find out."""
+    """The parameter that a trial varies."""
 
     ATTENTION = "attention"
     THREADS = "threads"
@@ -32,7 +31,7 @@ class TuningParameter(StrEnum):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One way to run a model, and how fast that was; a speed of 0 was not measured."""
+    """The settings of one run of a model with its speeds; a speed of 0 was not measured."""
 
     aim: TuningParameter
     flash_attention: bool
@@ -44,11 +43,11 @@ class Trial(msgspec.Struct, frozen=True):
 
     @property
     def turn_s(self) -> float:
-        """How long a usual turn takes."""
+        """The duration of a usual turn."""
         return _PROMPT_TOKENS / self.prompt_tokens_per_s + _REPLY_TOKENS / self.reply_tokens_per_s
 
     def has_same_settings(self, other: Trial) -> bool:
-        """Tell whether it is the same but for the speeds."""
+        """Return whether all but the speeds is the same."""
         unmeasured = [
             msgspec.structs.replace(trial, reply_tokens_per_s=0.0, prompt_tokens_per_s=0.0)
             for trial in (self, other)
@@ -57,10 +56,10 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """What was found to be fastest for a model on a machine, after `depth` tokens, with all that was tried.
+    """The fastest settings of a model on a machine, measured after `depth` tokens, with all trials.
 
-    Without `n_prompt_threads` the default was not compared. `is_complete` where nothing was left out for lack
-    of time, memory or an idle processor.
+    Without `n_prompt_threads`, the default was not compared. `is_complete` is true if no trial was omitted
+    for lack of time, memory or an idle processor.
     """
 
     flash_attention: bool
@@ -76,46 +75,36 @@ class Tuning(msgspec.Struct, frozen=True):
 
     @property
     def chosen_settings(self) -> tuple[object, ...]:
-        """What makes a difference to how the model runs."""
+        """The settings that affect the speed of the model."""
         return self.flash_attention, self.kv_type, self.n_ubatch, self.n_threads, self.n_prompt_threads
 
 
 def choose_tuning(
     defaults: Trial, n_prompt_threads: int, trials: Sequence[Trial], depth: int, is_complete: bool
 ) -> Tuning:
-    """Choose what was fastest; what is only a little faster than the defaults is not worth a change.
+    """Choose the fastest settings; those only a little faster than the defaults are not worth a change.
 
-    A quantised KV cache costs some quality, so it is never chosen for its speed. By default prompts are
-    evaluated with `n_prompt_threads`; where that was not measured, they stay with it.
+    A quantised KV cache costs some quality, so it is never chosen for its speed. By default, prompts are
+    evaluated with `n_prompt_threads`; if that was not measured, the default stays.
     """
     attention = best_attention(defaults, trials)
-    best = msgspec.structs.replace(attention, aim=TuningParameter.THREADS)
-    threads = [
-        trial
-        for trial in trials
-        if trial.has_same_settings(msgspec.structs.replace(best, n_threads=trial.n_threads))
-    ]
-    default = next((trial for trial in threads if trial.n_threads == defaults.n_threads), best)
-    of_reply = _fastest(default, threads, lambda trial: trial.reply_tokens_per_s)
-    of_prompt = default
-    default_of_prompt = next((trial for trial in threads if trial.n_threads == n_prompt_threads), None)
-    if default_of_prompt:
-        of_prompt = _fastest(default_of_prompt, threads, lambda trial: trial.prompt_tokens_per_s)
-    best = msgspec.structs.replace(attention, aim=TuningParameter.UBATCH)
-    chunks = [
-        trial
-        for trial in trials
-        if trial.has_same_settings(msgspec.structs.replace(best, n_ubatch=trial.n_ubatch))
-    ]
-    default = next((trial for trial in chunks if trial.n_ubatch == defaults.n_ubatch), best)
+    thread_trials = _trials_varying(TuningParameter.THREADS, "n_threads", attention, trials)
+    default = next((trial for trial in thread_trials if trial.n_threads == defaults.n_threads), attention)
+    reply_trial = _fastest(default, thread_trials, lambda trial: trial.reply_tokens_per_s)
+    prompt_trial = default
+    prompt_default = next((trial for trial in thread_trials if trial.n_threads == n_prompt_threads), None)
+    if prompt_default:
+        prompt_trial = _fastest(prompt_default, thread_trials, lambda trial: trial.prompt_tokens_per_s)
+    ubatch_trials = _trials_varying(TuningParameter.UBATCH, "n_ubatch", attention, trials)
+    default = next((trial for trial in ubatch_trials if trial.n_ubatch == defaults.n_ubatch), attention)
     return Tuning(
         flash_attention=attention.flash_attention,
         kv_type=attention.kv_type,
-        n_ubatch=_fastest(default, chunks, lambda trial: trial.prompt_tokens_per_s).n_ubatch,
-        n_threads=of_reply.n_threads,
-        n_prompt_threads=of_prompt.n_threads if default_of_prompt else None,
-        reply_tokens_per_s=of_reply.reply_tokens_per_s,
-        prompt_tokens_per_s=of_prompt.prompt_tokens_per_s,
+        n_ubatch=_fastest(default, ubatch_trials, lambda trial: trial.prompt_tokens_per_s).n_ubatch,
+        n_threads=reply_trial.n_threads,
+        n_prompt_threads=prompt_trial.n_threads if prompt_default else None,
+        reply_tokens_per_s=reply_trial.reply_tokens_per_s,
+        prompt_tokens_per_s=prompt_trial.prompt_tokens_per_s,
         depth=depth,
         trials=list(trials),
         is_complete=is_complete,
@@ -123,16 +112,30 @@ def choose_tuning(
 
 
 def best_attention(defaults: Trial, trials: Sequence[Trial]) -> Trial:
-    """Choose between attention as it is by default and the other way, as measured."""
-    found = [
+    """Choose between the default kind of attention and the other one, as measured."""
+    candidates = [
         trial
         for trial in trials
         if trial.aim is TuningParameter.ATTENTION and trial.kv_type is defaults.kv_type
     ]
-    default = next((trial for trial in found if trial.flash_attention == defaults.flash_attention), defaults)
-    other = next((trial for trial in found if trial is not default), None)
+    default = next(
+        (trial for trial in candidates if trial.flash_attention == defaults.flash_attention), defaults
+    )
+    other = next((trial for trial in candidates if trial is not default), None)
     is_better = other and default.turn_s * _CHANGE_THRESHOLD > other.turn_s
     return other if other and is_better else default
+
+
+def _trials_varying(
+    parameter: TuningParameter, field: str, base: Trial, trials: Sequence[Trial]
+) -> list[Trial]:
+    """Return the trials of a parameter that differ from `base` in its field alone."""
+    base = msgspec.structs.replace(base, aim=parameter)
+    return [
+        trial
+        for trial in trials
+        if trial.has_same_settings(msgspec.structs.replace(base, **{field: getattr(trial, field)}))
+    ]
 
 
 def _fastest(default: Trial, trials: Sequence[Trial], speed: Callable[[Trial], float]) -> Trial:
@@ -141,7 +144,7 @@ def _fastest(default: Trial, trials: Sequence[Trial], speed: Callable[[Trial], f
 
 
 def apply_tuning(plan: LoadPlan, tuning: Tuning | None, default_n_ubatch: int) -> LoadPlan:
-    """Load as was measured to be fastest, as far as memory didn't decide otherwise."""
+    """Return the plan with the fastest settings, as far as memory permits them."""
     if tuning is None:
         return plan
     if plan.kv_type is KvType.F16:
@@ -152,32 +155,32 @@ def apply_tuning(plan: LoadPlan, tuning: Tuning | None, default_n_ubatch: int) -
 
 
 class TuningFile:
-    """Remembers tunings by key, the latest of them; a file that can't be read or written is none."""
+    """The file of the latest tunings by key; a file that can't be read or written counts as missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @classmethod
     def from_options(cls, options: PersistenceOptions) -> TuningFile:
-        """Find it where an engine keeps what it keeps."""
+        """Return the file in the folder of the options."""
         return cls(Path(options.folder) / TUNING_FILE_NAME)
 
     def find(self, key: str) -> Tuning | None:
-        """Look for what was measured."""
+        """Return the tuning of a key, if there is one."""
         return self.read().get(key)
 
     def save(self, key: str, tuning: Tuning) -> None:
-        """Put in what was measured, in place of what was there."""
-        known = {other: value for other, value in self.read().items() if other != key}
-        latest: Sequence[tuple[str, Tuning]] = [*known.items(), (key, tuning)][-_MAX_ENTRIES:]
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        """Store a tuning in place of the earlier one of its key."""
+        others = {other: value for other, value in self.read().items() if other != key}
+        latest: Sequence[tuple[str, Tuning]] = [*others.items(), (key, tuning)][-_MAX_ENTRIES:]
+        partial_file = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(msgspec.json.encode(dict(latest)))
-            draft.replace(self._path)
+            partial_file.write_bytes(msgspec.json.encode(dict(latest)))
+            partial_file.replace(self._path)
 
     def read(self) -> dict[str, Tuning]:
-        """Return all that is remembered."""
+        """Return all stored tunings."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Tuning])
         except (OSError, msgspec.MsgspecError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,7 +16,7 @@ from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, Persisten
 
 
 class DeviceKind(StrEnum):
-    """What ggml takes a device for."""
+    """A kind of device, as ggml classifies it."""
 
     CPU = "cpu"
     GPU = "gpu"
@@ -26,7 +27,7 @@ class DeviceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Something that ggml can compute on; `backend` is CPU, CUDA, Metal, Vulkan …"""
+    """A device that ggml can compute on; `backend` is CPU, CUDA, Metal, Vulkan …"""
 
     name: str
     description: str
@@ -36,14 +37,18 @@ class Device:
     total_bytes: int
 
 
+DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]
+"""A function that has llama.cpp list the devices, in the process where it runs."""
+
+
 class WorkerCommand(msgspec.Struct, frozen=True, tag=True):
-    """The base of what the client asks for; every answer to it carries its `call_id`."""
+    """The base of the client's commands; every answer carries the command's `call_id`."""
 
     call_id: int
 
 
 class Load(WorkerCommand, frozen=True, rename={"persistence": "keeping"}):
-    """Load a model as planned; without `persistence`, nothing outlives the process."""
+    """Command to load a model as planned; without `persistence`, nothing outlives the process."""
 
     settings: LoadSettings
     plan: LoadPlan
@@ -51,45 +56,45 @@ class Load(WorkerCommand, frozen=True, rename={"persistence": "keeping"}):
 
 
 class Generate(WorkerCommand, frozen=True):
-    """Generate a reply."""
+    """Command to generate a reply."""
 
     request: ChatRequest
 
 
 class CountTokens(WorkerCommand, frozen=True):
-    """Count the tokens of a request."""
+    """Command to count the tokens of a request."""
 
     request: ChatRequest
 
 
 class ListDevices(WorkerCommand, frozen=True):
-    """List what the model could run on."""
+    """Command to list the devices that could run the model."""
 
 
 class WaitIdle(WorkerCommand, frozen=True, tag="Rest"):
-    """Tell when nothing is left to do, in idle time neither."""
+    """Command to report when nothing is left to do, idle work included."""
 
 
 class SaveSnapshot(WorkerCommand, frozen=True, tag="KeepChat"):
-    """Keep on disk what was evaluated of the chat, where it took long."""
+    """Command to save a snapshot of the evaluated chat, if evaluating it took long."""
 
 
 class Calibrate(WorkerCommand, frozen=True):
-    """Measure how the loaded model runs fastest here, all of it, and remember that."""
+    """Command to measure the fastest settings of the loaded model completely, and to store them."""
 
 
 class RemoveSnapshot(WorkerCommand, frozen=True, tag="ForgetChat"):
-    """Keep nothing of a chat that was deleted; there is no answer to this."""
+    """Command to remove the snapshot of a deleted chat; it has no answer."""
 
     chat_id: int
 
 
 class EndThinking(WorkerCommand, frozen=True):
-    """Have the reply of that call stop thinking and answer now."""
+    """Command to make the reply of that call stop thinking and answer now."""
 
 
 class Cancel(WorkerCommand, frozen=True):
-    """Stop the load or the reply of that call."""
+    """Command to stop the load or the reply of that call."""
 
 
 AnyWorkerCommand = (
@@ -107,63 +112,63 @@ AnyWorkerCommand = (
 
 
 class WorkerMessage(msgspec.Struct, frozen=True, tag=True):
-    """The base of what the worker answers."""
+    """The base of the worker's messages."""
 
 
 class Ready(WorkerMessage, frozen=True):
-    """The worker has started; the versions of what it is made of."""
+    """Report that the worker has started, with the versions of its parts."""
 
     versions: dict[str, str]
 
 
 class EventEmitted(WorkerMessage, frozen=True, tag="Happened"):
-    """An event of a load or a reply."""
+    """Event of a load or a reply."""
 
     call_id: int
     event: EngineEvent
 
 
 class Loaded(WorkerMessage, frozen=True):
-    """The model is ready; ends a load."""
+    """Report that the model is ready, the end of a load."""
 
     call_id: int
     model: LoadedModel
 
 
 class TokensCounted(WorkerMessage, frozen=True, rename={"counts": "measure"}, tag="Counted"):
-    """The tokens of a request."""
+    """Token counts of a request."""
 
     call_id: int
     counts: TokenCounts
 
 
 class DevicesListed(WorkerMessage, frozen=True):
-    """What the model could run on."""
+    """Devices that could run the model."""
 
     call_id: int
     devices: tuple[Device, ...]
 
 
 class Idle(WorkerMessage, frozen=True, tag="Rested"):
-    """Nothing is left to do."""
+    """Report that the worker is idle."""
 
     call_id: int
 
 
 class SavingSnapshot(WorkerMessage, frozen=True, tag="KeepingChat"):
-    """The chat is being written to disk."""
+    """Report that the snapshot of the chat is being written."""
 
     call_id: int
 
 
 class SnapshotSaved(WorkerMessage, frozen=True, tag="ChatKept"):
-    """The chat is on disk, or need not or can't be."""
+    """Report that the snapshot is written, or that it is not needed or not possible."""
 
     call_id: int
 
 
 class TrialFinished(WorkerMessage, frozen=True, tag="Tried"):
-    """One of `total` ways to run the model was measured."""
+    """Result of one of `total` trials of the calibration."""
 
     call_id: int
     trial: Trial
@@ -172,20 +177,20 @@ class TrialFinished(WorkerMessage, frozen=True, tag="Tried"):
 
 
 class Calibrated(WorkerMessage, frozen=True):
-    """What was found; None where there was no memory to find anything."""
+    """Result of the calibration; None if there was too little memory for it."""
 
     call_id: int
     tuning: Tuning | None
 
 
 class NoticeEmitted(WorkerMessage, frozen=True, tag="Noticed"):
-    """Something to tell the user that belongs to no command: what the worker does of its own accord."""
+    """Notice for the user that belongs to no command, about work that the worker began itself."""
 
     notice: Notice
 
 
 class CommandFailed(WorkerMessage, frozen=True):
-    """A command could not be done: a key of the text catalogue with its values; ends the call."""
+    """Failure of a command, the end of its call: a key of the text catalogue with its values."""
 
     call_id: int
     key: str
@@ -193,13 +198,12 @@ class CommandFailed(WorkerMessage, frozen=True):
 
     @classmethod
     def from_error(cls, call_id: int, error: Qwen3ChatError) -> CommandFailed:
-        """Turn an error into a message."""
-        values = {k: v if isinstance(v, str | int | float) else str(v) for k, v in error.values.items()}
-        return cls(call_id, error.key, values)
+        """Return the message that reports an error."""
+        return cls(call_id, error.key, error.plain_values)
 
 
 class Aborting(WorkerMessage, frozen=True):
-    """The last words of a worker that llama.cpp is about to abort."""
+    """The reason why llama.cpp is about to abort the process."""
 
     reason: str
 
@@ -226,10 +230,10 @@ _message_decoder = msgspec.json.Decoder(AnyWorkerMessage)
 
 
 def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
-    """Write a message as one line.
+    """Encode a message as one line.
 
     Raises:
-        EngineError: a text holds half a character (a lone surrogate), which UTF-8 can't carry.
+        EngineError: a text contains half a character (a lone surrogate), which UTF-8 can't carry.
     """
     try:
         return _encoder.encode(message) + b"\n"
@@ -238,12 +242,12 @@ def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
 
 
 def decode_command(line: bytes) -> AnyWorkerCommand:
-    """Read a line that the client wrote."""
+    """Decode a line that the client wrote."""
     command: AnyWorkerCommand = _command_decoder.decode(line)
     return command
 
 
 def decode_message(line: bytes) -> AnyWorkerMessage:
-    """Read a line that the worker wrote."""
-    reply: AnyWorkerMessage = _message_decoder.decode(line)
-    return reply
+    """Decode a line that the worker wrote."""
+    message: AnyWorkerMessage = _message_decoder.decode(line)
+    return message

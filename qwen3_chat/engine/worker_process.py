@@ -1,6 +1,4 @@
-"""The worker process as its client sees it: starting and ending it, pending requests with their messages,
-cancellation.
-"""
+"""The client's view of the worker process: its start and end, pending requests, events, cancellation."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ import msgspec
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
-from qwen3_chat.errors import Cancelled, EngineDied, EngineError
+from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, Notice, TurnFinished
 from qwen3_chat.request import LoadedModel
 
@@ -28,28 +26,31 @@ _READ_BYTES = 1 << 18
 _GRACE_S = 2.0
 _SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
 
+CommandFactory = Callable[[int], wire.AnyWorkerCommand]
+"""A factory of a command from the id of its call."""
+
 
 class PendingRequest:
-    """One command with the replies to it, in order; they stop where the process ends."""
+    """A command whose answer is awaited, with the messages received so far, in order."""
 
     def __init__(self, call_id: int) -> None:
         self.call_id = call_id
         self.messages: asyncio.Queue[wire.AnyWorkerMessage | EngineDied] = asyncio.Queue()
 
     async def next_message(self) -> wire.AnyWorkerMessage:
-        """Wait for a reply.
+        """Wait for the next message and return it.
 
         Raises:
             EngineDied: the process ended before the call did.
         """
-        reply = await self.messages.get()
-        if isinstance(reply, EngineDied):
-            raise reply
-        return reply
+        message = await self.messages.get()
+        if isinstance(message, EngineDied):
+            raise message
+        return message
 
 
 class WorkerProcess:
-    """A running worker."""
+    """A worker process, from its start to its end."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -57,17 +58,17 @@ class WorkerProcess:
         self._pending: dict[int, PendingRequest] = {}
         self._abort_reason = ""
         self.exit_error: EngineDied | None = None
-        """Why the process is no more; None while it runs."""
+        """The reason why the process ended; None while it runs."""
         self.on_notice: Callable[[Notice], None] = lambda notice: None
-        """Called with what the process tells of its own accord."""
+        """The handler of notices that belong to no request."""
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
     async def start(cls, python: str, log_path: Path) -> WorkerProcess:
-        """Start a worker.
+        """Start a worker process.
 
         Raises:
-            EngineError: the system could not start a process.
+            EngineError: the system could not start the process.
         """
         errors = _open_log(log_path)
         try:
@@ -93,21 +94,21 @@ class WorkerProcess:
 
     @contextlib.contextmanager
     def open_request(self) -> Iterator[PendingRequest]:
-        """Make room for the replies to one command; what still arrives afterwards is dropped."""
-        call = PendingRequest(next(self._ids))
-        self._pending[call.call_id] = call
+        """Collect the answers to one command while the context is open; later ones are dropped."""
+        request = PendingRequest(next(self._ids))
+        self._pending[request.call_id] = request
         if self.exit_error:
-            call.messages.put_nowait(self.exit_error)
+            request.messages.put_nowait(self.exit_error)
         try:
-            yield call
+            yield request
         finally:
-            del self._pending[call.call_id]
+            del self._pending[request.call_id]
 
     def send(self, command: wire.AnyWorkerCommand) -> None:
-        """Send a command; where the process is gone, its calls hear of it anyway.
+        """Send a command; if the process has ended, its pending requests are informed anyway.
 
         Raises:
-            EngineError: the command can't be written as UTF-8.
+            EngineError: the command can't be encoded as UTF-8.
         """
         line = wire.encode(command)
         stdin = self._process.stdin
@@ -115,7 +116,7 @@ class WorkerProcess:
             stdin.write(line)
 
     async def end(self) -> None:
-        """End the process: ask it first, kill it after 2 s."""
+        """End the process: close its input first, kill it after 2 s."""
         stdin = self._process.stdin
         if stdin is not None:
             stdin.close()
@@ -132,10 +133,10 @@ class WorkerProcess:
 
     async def _read(self) -> None:
         stdout = self._process.stdout
-        rest = b""
+        incomplete = b""
         try:
             while stdout is not None and (data := await stdout.read(_READ_BYTES)):
-                *lines, rest = (rest + data).split(b"\n")
+                *lines, incomplete = (incomplete + data).split(b"\n")
                 for line in lines:
                     self._receive(wire.decode_message(line))
         except msgspec.MsgspecError as error:
@@ -143,8 +144,8 @@ class WorkerProcess:
             self._kill()
         status = await self._process.wait()
         self.exit_error = _error_from_exit(status, self._abort_reason)
-        for call in self._pending.values():
-            call.messages.put_nowait(self.exit_error)
+        for request in self._pending.values():
+            request.messages.put_nowait(self.exit_error)
         stdin = self._process.stdin
         if stdin is not None:
             stdin.close()
@@ -160,13 +161,13 @@ class WorkerProcess:
             case wire.Aborting(reason):
                 self._abort_reason = reason
             case _:
-                call = self._pending.get(message.call_id)
-                if call is not None:
-                    call.messages.put_nowait(message)
+                request = self._pending.get(message.call_id)
+                if request is not None:
+                    request.messages.put_nowait(message)
 
 
 def _open_log(path: Path) -> int:
-    """Open the log for what the process prints before it takes over; a missing log must not stop a chat."""
+    """Open the log for the early output of the process; a missing log must not prevent a chat."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -175,19 +176,19 @@ def _open_log(path: Path) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Let the worker import from where this process does, and never from the folder it happens to be in."""
+    """Return an environment with this process's import path, which never contains the current folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
 def _own_process_group() -> dict[str, Any]:
-    """Keep Ctrl+C in the terminal away from the worker."""
+    """Return the options that protect the worker from Ctrl+C in the terminal."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
-    """Say how a process ended: by llama.cpp, by a signal or by itself."""
+    """Return the error for the end of a process: by llama.cpp, by a signal or by itself."""
     if abort_reason:
         key = "engine.out_of_memory" if is_out_of_memory(abort_reason) else "engine.aborted"
         return EngineDied(key, reason=abort_reason)
@@ -201,7 +202,7 @@ def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
 
 
 class Operation:
-    """Something that goes on and may be cancelled, also while its command is yet to be sent."""
+    """A load or a reply in progress, which can be cancelled even before its command is sent."""
 
     def __init__(self, operations: set[Operation]) -> None:
         self.is_cancelled = False
@@ -217,66 +218,62 @@ class Operation:
         self._operations.discard(self)
 
     def attach(self, worker: WorkerProcess, request: PendingRequest) -> None:
-        """Note the call that it consists of now."""
+        """Register the request that the operation consists of now."""
         self._worker, self._request = worker, request
         if self.is_cancelled:
             self.cancel()
 
     def detach(self) -> None:
-        """Note that the call is over."""
+        """Remove the request, which has ended."""
         self._worker = self._request = None
 
     def cancel(self) -> None:
-        """Stop it, now or as soon as it has begun."""
+        """Cancel the operation, now or as soon as it has begun."""
         self.is_cancelled = True
         if self._worker and self._request:
             self._worker.send(wire.Cancel(self._request.call_id))
 
     def end_thinking(self) -> None:
-        """Have the reply stop thinking and answer now."""
+        """Make the reply stop thinking and answer now."""
         if self._worker and self._request:
             self._worker.send(wire.EndThinking(self._request.call_id))
 
 
-CommandFactory = Callable[[int], wire.AnyWorkerCommand]
-"""Makes the command of a call's id."""
-
-
 async def send_request(worker: WorkerProcess, make_command: CommandFactory) -> wire.AnyWorkerMessage:
-    """Send a command that has one reply.
+    """Send a command and return its only answer.
 
     Raises:
-        EngineDied: the process ended before it came.
+        EngineDied: the process ended before the answer.
     """
-    with worker.open_request() as call:
-        worker.send(make_command(call.call_id))
-        return await call.next_message()
+    with worker.open_request() as request:
+        worker.send(make_command(request.call_id))
+        return await request.next_message()
 
 
 async def stream_events(
     worker: WorkerProcess, operation: Operation, make_command: CommandFactory
 ) -> AsyncGenerator[EngineEvent | LoadedModel, None]:
-    """Send a command and walk over what happens until it is done; given up early, it is cancelled.
+    """Send a command and yield its events until it is done; if closed early, cancel it.
 
     Raises:
-        EngineError: it could not be done; `Cancelled` where a load was stopped.
+        EngineError: the command failed; `Cancelled` if a load was stopped.
     """
-    with worker.open_request() as call:
-        worker.send(make_command(call.call_id))
-        operation.attach(worker, call)
+    with worker.open_request() as request:
+        worker.send(make_command(request.call_id))
+        operation.attach(worker, request)
         is_over = False
         try:
             while not is_over:
-                match await call.next_message():
+                match await request.next_message():
                     case wire.EventEmitted(_, event):
                         is_over = isinstance(event, TurnFinished)
                         yield event
                     case wire.Loaded(_, model):
                         is_over = True
                         yield model
-                    case reply:
+                    case message:
                         is_over = True
-                        raise error_from_message(reply)
+                        raise error_from_message(message)
         except EngineDied:
             is_over = True
             raise
@@ -287,11 +284,36 @@ async def stream_events(
 
 
 def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:
-    """Return the error that a reply stands for."""
+    """Return the error that a message reports; an unexpected message is an error too."""
     match message:
-        case wire.CommandFailed(_, "engine.load_cancelled"):
-            return Cancelled("engine.load_cancelled")
+        case wire.CommandFailed(_, key) if key == LOAD_CANCELLED:
+            return Cancelled(key)
         case wire.CommandFailed(_, key, values):
             return EngineError(key, **values)
         case _:
             return EngineError("engine.bug", error=type(message).__name__)
+
+
+async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:
+    """Return the devices that llama.cpp can compute on, with their free memory.
+
+    Raises:
+        EngineError: the process ended or could not list them.
+    """
+    message = await send_request(worker, wire.ListDevices)
+    if not isinstance(message, wire.DevicesListed):
+        raise error_from_message(message)
+    return message.devices
+
+
+async def list_devices(log_path: Path, python: str = sys.executable) -> tuple[wire.Device, ...]:
+    """Return the devices that llama.cpp can compute on, from a process that ends right after.
+
+    Raises:
+        EngineError: the process could not be started, ended early or could not list them.
+    """
+    worker = await WorkerProcess.start(python, log_path)
+    try:
+        return await fetch_devices(worker)
+    finally:
+        await worker.end()

@@ -1,1 +1,1 @@
-"""Which Qwen3 there is, what fits, where it comes from and where it lies: catalog, hub, library, fit, picker."""
+"""The models: catalogue, hardware, fit, hub, library on this disk, picker."""

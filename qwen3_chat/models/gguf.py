@@ -1,5 +1,4 @@
-"""The header of a GGUF file: its metadata, the count of its parameters, the length that the whole file
-must have.
+"""The header of a GGUF file: its metadata, its number of parameters, the length of the whole file.
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
 Long arrays such as the vocabulary are skipped, so a header is read in well under 0.1 s.
@@ -34,7 +33,8 @@ _SCALARS = {
 }  # fmt: skip
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
 
-# ggml's type: (weights in a block, bytes of a block), from `type_traits` in ggml.c.
+# ggml's type: (weights in a block, bytes of a block), from `type_traits` in ggml.c. The catalogue has the
+# same by name, for the types of its formulas only; it must not depend on this module.
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
@@ -58,9 +58,9 @@ MetadataValue = str | int | float | bool | list["MetadataValue"] | None
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """A model as its file describes it; arrays of more than 64 entries are None in `metadata`.
+    """The header of a model's file; arrays of more than 64 entries are None in `metadata`.
 
-    `expected_bytes` is where the last tensor ends, None where a tensor's type is unknown here.
+    `expected_bytes` is the end of the last tensor, None where a tensor's type is unknown.
     """
 
     version: int
@@ -82,22 +82,22 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
-        """The family of networks, such as `qwen3` or `qwen3moe`."""
+        """The kind of network, such as `qwen3` or `qwen3moe`."""
         return self.text("general.architecture")
 
     @property
     def name(self) -> str:
-        """The model's name, empty where the file doesn't give it."""
+        """The name of the model, empty where the file has none."""
         return self.text("general.name")
 
     @property
     def quant(self) -> str:
-        """How most of the weights are stored, such as `Q4_K_M`."""
+        """The type of most weights, such as `Q4_K_M`."""
         return _QUANT_NAMES.get(self.number("general.file_type"), UNKNOWN_QUANT)
 
     @property
     def n_ctx_train(self) -> int:
-        """The context that the model was made for, in tokens."""
+        """The context that the model was trained for, in tokens."""
         return self.number(f"{self.architecture}.context_length")
 
     @property
@@ -107,7 +107,7 @@ class GgufHeader:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes of a token in the KV cache at 16 bits: layers × KV heads × (key + value width) × 2."""
+        """The bytes of a token in the KV cache at 16 bits: layers × KV heads × (key + value width) × 2."""
         architecture = self.architecture
         heads = self.number(f"{architecture}.attention.head_count")
         kv_heads = self.number(f"{architecture}.attention.head_count_kv") or heads
@@ -118,10 +118,10 @@ class GgufHeader:
 
 
 def read_file(path: Path) -> GgufHeader:
-    """Read the header of a file and see that the file is complete.
+    """Read the header of a file and check that the file is complete.
 
     Raises:
-        ModelError: no such file, unreadable, not a GGUF file, damaged, or shorter than it says.
+        ModelError: no such file, unreadable, not a GGUF file, damaged, or shorter than its header implies.
     """
     try:
         size_bytes = path.stat().st_size
@@ -139,10 +139,10 @@ def read_file(path: Path) -> GgufHeader:
 
 
 def read_header(source: BinaryIO, name: str) -> GgufHeader:
-    """Read a header from the start of `source`; `name` is for the sentences.
+    """Read a header from the start of `source`; `name` is used in the sentences of errors.
 
     Raises:
-        ModelError: it is no GGUF header, a version that we don't know, or damaged.
+        ModelError: it is not a GGUF header, has an unknown version, or is damaged.
     """
     reader = _Reader(source)
     magic = reader.peek(len(MAGIC))
@@ -173,7 +173,7 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
 
 
 def _read_tensor_table(reader: _Reader, n_tensors: int) -> tuple[int, int | None]:
-    """Add up the weights, and the bytes up to the end of the last tensor."""
+    """Return the sum of the weights, and the bytes up to the end of the last tensor."""
     parameters, end_bytes, all_known = 0, 0, True
     for _ in range(n_tensors):
         reader.string()
@@ -192,7 +192,7 @@ def _read_tensor_table(reader: _Reader, n_tensors: int) -> tuple[int, int | None
 
 
 def _truncated_error(name: str, size_bytes: int, expected_bytes: int) -> ModelError:
-    """Say how much of a file is there, in the unit that shows a difference."""
+    """Return the error for a file that is too short, with sizes in a unit that shows the difference."""
     for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         have, want = f"{size_bytes / unit_bytes:.1f}", f"{expected_bytes / unit_bytes:.1f}"
         if expected_bytes >= unit_bytes and have != want:
@@ -201,7 +201,7 @@ def _truncated_error(name: str, size_bytes: int, expected_bytes: int) -> ModelEr
 
 
 def _not_gguf_error(magic: bytes, reader: _Reader, name: str) -> ModelError:
-    """Say what a file is that doesn't begin like a GGUF file."""
+    """Return the error for a file that doesn't begin like a GGUF file, by its real kind."""
     start = reader.peek(64).lstrip().lower()
     if not magic:
         return ModelError("gguf.empty", name=name)
@@ -213,11 +213,11 @@ def _not_gguf_error(magic: bytes, reader: _Reader, name: str) -> ModelError:
 
 
 class _DamagedError(Exception):
-    """A header holds a number that cannot be meant."""
+    """A number in a header that is beyond all limits."""
 
 
 class _Reader:
-    """Takes values from a file, a chunk at a time; `EOFError` where it ends too early."""
+    """A reader of values from a file, a chunk at a time; `EOFError` where the file ends too early."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -227,11 +227,11 @@ class _Reader:
 
     @property
     def position(self) -> int:
-        """Bytes taken so far."""
+        """The number of bytes read so far."""
         return self._chunk_start + self._at
 
     def peek(self, size: int) -> bytes:
-        """Return the next bytes, fewer at the end, without taking them."""
+        """Return the next bytes, fewer at the end, and stay before them."""
         if self._at + size > len(self._chunk):
             self._chunk_start += self._at
             self._source.seek(self._chunk_start)
@@ -239,13 +239,13 @@ class _Reader:
         return self._chunk[self._at : self._at + size]
 
     def skip(self, size: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         if size > _MAX_FILE_BYTES:
             raise _DamagedError
         self._at += size
 
     def number(self, layout: struct.Struct) -> int:
-        """Take one number."""
+        """Read a number."""
         if self._at + layout.size > len(self._chunk) and len(self.peek(layout.size)) < layout.size:
             raise EOFError
         value: int = layout.unpack_from(self._chunk, self._at)[0]
@@ -253,7 +253,7 @@ class _Reader:
         return value
 
     def string(self) -> str:
-        """Take a string: its length, then UTF-8."""
+        """Read a string: its length, then UTF-8."""
         size = self.number(_U64)
         if size > _MAX_STRING_BYTES:
             raise _DamagedError
@@ -264,7 +264,7 @@ class _Reader:
         return data.decode("utf-8", "replace")
 
     def value(self, kind: int) -> MetadataValue:
-        """Take a value of the metadata; a long array is skipped and gives None."""
+        """Read a value of the metadata; a long array is skipped and gives None."""
         if kind == _STRING:
             return self.string()
         if kind == _ARRAY:
@@ -286,7 +286,7 @@ class _Reader:
         return None
 
     def _skip_strings(self, count: int) -> None:
-        """Pass over strings; without a call for each, since a vocabulary has 150,000."""
+        """Skip strings without a call for each, since a vocabulary has 150,000."""
         read_size = _U64.unpack_from
         for _ in range(count):
             if self._at + _U64.size > len(self._chunk) and len(self.peek(_U64.size)) < _U64.size:

@@ -1,4 +1,4 @@
-"""The name of a GGUF file: model, quant, part of a split file."""
+"""The names of GGUF files: model, quant, part of a split file, and the partial download of one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ _PATTERN = re.compile(
 )
 
 
+PART_SUFFIX, LOCK_SUFFIX = ".part", ".lock"
+_CHECKSUM_DIGITS = 16
+
+
 @dataclass(frozen=True, slots=True)
 class GgufFileName:
-    """A name taken apart: `Qwen3-8B-Q4_K_M.gguf` is the model `8B` in the quant `Q4_K_M`."""
+    """The parts of a name: `Qwen3-8B-Q4_K_M.gguf` is the model `8B` in the quant `Q4_K_M`."""
 
     model: str
     quant: str
@@ -23,7 +27,7 @@ class GgufFileName:
 
 
 def parse_gguf_file_name(name: str) -> GgufFileName | None:
-    """Take the name of a file apart; None where it is not made like that of a GGUF file."""
+    """Parse the name of a file; None where it does not look like that of a GGUF file."""
     match = _PATTERN.fullmatch(name)
     if match is None:
         return None
@@ -33,10 +37,20 @@ def parse_gguf_file_name(name: str) -> GgufFileName | None:
 
 
 def split_part_names(name: str) -> tuple[str, ...]:
-    """Name every part of the split file that this one belongs to; itself where it is whole."""
-    read = parse_gguf_file_name(name)
-    if read is None or read.part_count == 1:
+    """Return the names of all parts of the split file that this one belongs to, or its own if it is whole."""
+    parsed = parse_gguf_file_name(name)
+    if parsed is None or parsed.part_count == 1:
         return (name,)
     beginning = name[: -len("-00001-of-00001.gguf")]
-    numbers = range(1, read.part_count + 1)
-    return tuple(f"{beginning}-{number:05}-of-{read.part_count:05}.gguf" for number in numbers)
+    numbers = range(1, parsed.part_count + 1)
+    return tuple(f"{beginning}-{number:05}-of-{parsed.part_count:05}.gguf" for number in numbers)
+
+
+def partial_download_name(name: str, sha256: str) -> str:
+    """Return the name of a partial download; the checksum in it keeps versions of a file apart."""
+    return f"{name}.{sha256[:_CHECKSUM_DIGITS]}{PART_SUFFIX}"
+
+
+def lock_name(partial_download: str) -> str:
+    """Return the name of the lock that a process holds while it writes a partial download."""
+    return partial_download + LOCK_SUFFIX

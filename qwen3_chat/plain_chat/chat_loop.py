@@ -17,9 +17,14 @@ from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
+MAX_LISTED_CHATS = 20
+
+ReadLine = Callable[[str], str | None]
+"""A function that shows a prompt and returns the typed line, None at the end of the input."""
+
 
 class SlashCommand(StrEnum):
-    """A command by its name."""
+    """A slash command; the value is its name."""
 
     HELP = "help"
     NEW = "new"
@@ -33,14 +38,14 @@ class SlashCommand(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypedCommand:
-    """A command with what follows it; None where there is none of that name."""
+    """A typed command with its argument; `command` is None where the name is unknown."""
 
     command: SlashCommand | None
     argument: str
 
 
 def parse_slash_command(line: str) -> TypedCommand | None:
-    """Read a line as a command; None where it is a message: a path or `//` at its beginning is text."""
+    """Return the command of a line; None for a message, also one that begins with a path or `//`."""
     word, _, argument = line.strip().partition(" ")
     if not word.startswith("/") or not word[1:].isalpha():
         return None
@@ -48,14 +53,8 @@ def parse_slash_command(line: str) -> TypedCommand | None:
     return TypedCommand(SlashCommand(name) if name in set(SlashCommand) else None, argument.strip())
 
 
-MAX_LISTED_CHATS = 20
-
-ReadLine = Callable[[str], str | None]
-"""Shows a prompt and returns the line typed, None at the end of the input."""
-
-
 class PlainChat:
-    """One session in lines; everything it needs is given to it."""
+    """A session as plain lines, read and written through the functions that it is given."""
 
     def __init__(
         self,
@@ -74,11 +73,11 @@ class PlainChat:
         self._export = export
 
     async def run(self) -> None:
-        """Talk until the input ends or the user leaves."""
+        """Run the loop until the input ends or the user leaves."""
         self._renderer.write_line(t("linear.welcome"))
         await self._turn(self._session.prepare())
         if model := self._session.engine.model:
-            self._renderer.write_line(terminal_safe(" ".join(filter(None, (model.name, model.quant)))))
+            self._renderer.write_line(terminal_safe(model.title))
         self._renderer.write_history(self._session.messages)
         while (text := self._read_message()) is not None:
             try:
@@ -88,7 +87,7 @@ class PlainChat:
                 self._renderer.write_line(terminal_safe(str(error)))
 
     def _read_message(self) -> str | None:
-        """Read a message; a line that ends with a backslash goes on in the next."""
+        """Read a message; a line that ends with a backslash continues in the next."""
         lines: list[str] = []
         while (line := self._read_line(t("linear.more") if lines else self._prompt_text)) is not None:
             if not line.endswith("\\"):
@@ -101,46 +100,48 @@ class PlainChat:
         return t(f"linear.prompt.{self._session.mode.value}")
 
     async def _handle_input(self, text: str) -> bool:
-        """Do what was typed; return whether to go on."""
-        order = parse_slash_command(text)
+        """Send a message or run a command; return False if the user leaves."""
+        typed = parse_slash_command(text)
         if not text.strip():
             return True
         if is_only_mode_tag(text) and (mode := typed_mode(text)):
             await self._session.set_mode_override(mode)
-        elif order is None or typed_mode(text):
+        elif typed is None or typed_mode(text):
             await self._turn(self._session.send(text))
-        elif order.command is SlashCommand.QUIT:
+        elif typed.command is SlashCommand.QUIT:
             return False
         else:
-            await self._run_command(order)
+            await self._run_command(typed)
         return True
 
     async def _run_command(self, typed: TypedCommand) -> None:
-        session, say = self._session, self._renderer.write_line
+        session, write_line = self._session, self._renderer.write_line
         match typed.command:
             case SlashCommand.NEW:
                 session.start_new()
-                say(t("linear.new"))
+                write_line(t("linear.new"))
             case SlashCommand.CHATS:
                 await self._list_chats(typed.argument)
             case SlashCommand.OPEN if typed.argument.isdecimal():
                 await session.resume(int(typed.argument))
                 self._renderer.write_history(session.messages)
             case SlashCommand.OPEN:
-                say(t("linear.open_what"))
+                write_line(t("linear.open_what"))
             case SlashCommand.AGAIN:
                 await self._turn(session.regenerate())
             case SlashCommand.CONTINUE if session.can_continue:
                 await self._turn(session.continue_reply())
             case SlashCommand.CONTINUE:
-                say(t("linear.nothing_to_continue"))
+                write_line(t("linear.nothing_to_continue"))
             case SlashCommand.EXPORT:
                 path = self._export()
-                say(terminal_safe(t("cli.exported", path=path)) if path else t("linear.nothing_to_export"))
+                write_line(
+                    terminal_safe(t("cli.exported", path=path)) if path else t("linear.nothing_to_export")
+                )
             case SlashCommand.HELP:
-                say(t("linear.help"))
+                write_line(t("linear.help"))
             case _:
-                say(t("linear.no_command"))
+                write_line(t("linear.no_command"))
 
     async def _list_chats(self, words: str) -> None:
         chats = await self._store.chats(search=words or None)
@@ -150,7 +151,7 @@ class PlainChat:
             self._renderer.write_line(t("cli.no_chats_found") if words else t("cli.no_chats"))
 
     async def _turn(self, events: AsyncGenerator[SessionEvent, None]) -> None:
-        """Tell a turn; where the chat no longer fits, ask what is to be done and go on."""
+        """Show a turn; where the chat no longer fits, ask for a policy and answer with it."""
         self._renderer.start_turn()
         with self._stop_on_interrupt(self._session.stop):
             async with aclosing(events) as stream:
@@ -161,5 +162,5 @@ class PlainChat:
             if choice and choice.strip() in exceeded.policies:
                 policy = ContextPolicy(choice.strip())
                 session = self._session
-                again = session.continue_reply if exceeded.continues else session.regenerate
-                await self._turn(again(policy))
+                answer = session.continue_reply if exceeded.continues else session.regenerate
+                await self._turn(answer(policy))

@@ -24,36 +24,36 @@ from qwen3_chat.session import (
     Summarising,
 )
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.texts import formatting, t
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-_END = re.compile(r"\n|[.!?…][\"')\]”’]*\s|[。！？][”’」』）]*")
+PROGRESS_INTERVAL_S = 5.0
+
+_PHRASE_END = re.compile(r"\n|[.!?…][\"')\]”’]*\s|[。！？][”’」』）]*")
 
 
 class PhraseBuffer:
-    """Holds back what is no complete phrase yet; the phrases joined are the text."""
+    """A buffer that passes text on in complete phrases; the phrases joined are the text."""
 
     def __init__(self) -> None:
         self._pending = ""
 
     def feed(self, text: str) -> str:
-        """Take a piece; return what is complete now."""
+        """Add a piece of text; return the phrases that are complete now."""
         self._pending += text
-        end = max((found.end() for found in _END.finditer(self._pending)), default=0)
+        end = max((match.end() for match in _PHRASE_END.finditer(self._pending)), default=0)
         complete, self._pending = self._pending[:end], self._pending[end:]
         return complete
 
     def flush(self) -> str:
-        """Return the rest."""
-        rest, self._pending = self._pending, ""
-        return rest
-
-
-PROGRESS_INTERVAL_S = 5.0
+        """Return the incomplete phrase."""
+        phrase, self._pending = self._pending, ""
+        return phrase
 
 
 class LineRenderer:
-    """Writes events through a function that adds no line breaks of its own."""
+    """The lines of a turn, written through a function that adds no line breaks of its own."""
 
     def __init__(
         self, write: Callable[[str], None], clock: Callable[[], float], shows_thinking: bool
@@ -66,16 +66,16 @@ class LineRenderer:
         self._section = ""
         self._progress_written_s = 0.0
         self.exceeded: ContextExceeded | None = None
-        """What the user has to choose about before the turn can go on."""
+        """The event after which the user has to choose a policy before the turn can continue."""
 
     def start_turn(self) -> None:
-        """Forget the turn before."""
+        """Begin a turn; nothing of the turn before it counts any longer."""
         self._section = ""
         self._progress_written_s = self._clock()
         self.exceeded = None
 
     def render(self, event: SessionEvent) -> None:
-        """Tell what happened."""
+        """Write an event of the turn."""
         match event:
             case LoadProgressed(fraction=fraction):
                 self._progress("linear.loading", fraction, at_once=self._section != "loading")
@@ -116,22 +116,22 @@ class LineRenderer:
         self._write_text(text.rstrip("\n") + "\n")
 
     def write_history(self, messages: tuple[StoredMessage, ...]) -> None:
-        """Read out a stored chat, without its thinking."""
+        """Write the messages of a stored chat, without their thinking."""
         for stored in messages:
             message = stored.message
-            who = "linear.user_said" if message.role is Role.USER else "linear.model_said"
-            self.write_line(t(who, text=terminal_safe(message.sent_content)))
+            key = "linear.user_said" if message.role is Role.USER else "linear.model_said"
+            self.write_line(t(key, text=terminal_safe(message.sent_content)))
 
     def _write_summary(self, stored: StoredMessage) -> None:
         self._end_section()
         usage, timings = stored.meta.usage or Usage(), stored.meta.timings or Timings()
-        parts = [formatting.stop_note(stored.stop_reason)]
+        parts = [stop_note(stored.stop_reason)]
         if stored.message.reasoning:
-            parts.append(formatting.format_thinking(timings.reasoning_s, usage.reasoning_tokens))
+            parts.append(format_thinking(timings.reasoning_s, usage.reasoning_tokens))
         if timings.tokens_per_s:
-            parts.append(formatting.format_speed(timings.tokens_per_s))
-        if said := formatting.SEPARATOR.join(filter(None, parts)):
-            self.write_line(f"({said})")
+            parts.append(format_speed(timings.tokens_per_s))
+        if summary := SEPARATOR.join(filter(None, parts)):
+            self.write_line(f"({summary})")
 
     def _start_section(self, section: str, label: str) -> None:
         if section != self._section:

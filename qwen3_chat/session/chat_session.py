@@ -1,6 +1,4 @@
-"""The session of one chat with an engine: the chat's configuration, its branch of messages, the turn in
-progress.
-"""
+"""The session of one chat with an engine: its configuration, its branch of messages, the turn in progress."""
 
 from __future__ import annotations
 
@@ -18,6 +16,7 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session.context_fitter import ContextFitter
 from qwen3_chat.session.repetition import RepetitionDetector
 from qwen3_chat.session.reply_draft import ReplyDraft
@@ -37,7 +36,10 @@ from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, Message
 
 
 class ChatConfiguration:
-    """Kept here until there is a chat, in the store with the chat from then on."""
+    """The configuration of a chat: its mode override, its system prompt, its generation options.
+
+    It is held in memory until the chat is stored with its first message, and in the store from then on.
+    """
 
     def __init__(self, store: ChatStore, system: str) -> None:
         self.chat: Chat | None = None
@@ -46,11 +48,11 @@ class ChatConfiguration:
         self._system = self._default_system = system
         self._chat_options = NO_CHAT_OPTIONS
         self._chat_lock = Lock()
-        """Held while the chat is stored or opened: what is chosen for it meanwhile waits for that."""
+        """The lock held while the chat is stored or opened; changes to its configuration wait for it."""
 
     @property
     def chat_id(self) -> int | None:
-        """The chat's number in the store, once it is there."""
+        """The chat's id in the store; None before it is stored."""
         return None if self.chat is None else self.chat.id
 
     @property
@@ -60,7 +62,7 @@ class ChatConfiguration:
 
     @property
     def chat_options(self) -> ChatOptions:
-        """What was chosen for this chat; it wins over `options`."""
+        """The generation options of this chat; they take precedence over `options`."""
         return self._chat_options if self.chat is None else self.chat.options
 
     async def set_system(self, system: str) -> None:
@@ -73,7 +75,7 @@ class ChatConfiguration:
                 await self._reread(chat_id)
 
     async def set_chat_options(self, options: ChatOptions) -> None:
-        """Choose how the replies of this chat are generated from now on."""
+        """Set the generation options for the coming replies of this chat."""
         async with self._chat_lock:
             if (chat_id := self.chat_id) is None:
                 self._chat_options = options
@@ -87,17 +89,17 @@ class ChatConfiguration:
             await self._apply_mode_override(mode)
 
     async def reread_chat(self) -> None:
-        """Take over what was changed in the store, such as the title."""
+        """Read the chat from the store again, for changes such as a new title."""
         if self.chat_id is not None:
             await self._reread(self.chat_id)
 
     def _reset_configuration(self) -> None:
-        """Be without a chat, as in the beginning."""
+        """Forget the chat and its configuration; the defaults apply again."""
         self.chat = self.mode_override = None
         self._system, self._chat_options = self._default_system, NO_CHAT_OPTIONS
 
     async def _store_chat(self, mode_override: ThinkingMode | None) -> Chat:
-        """Store the chat with all that was chosen, or what the toggle is by now where it is there already."""
+        """Store a new chat with its configuration; for a stored one, apply the mode override."""
         async with self._chat_lock:
             if self.chat is None:
                 self.mode_override = mode_override
@@ -115,7 +117,7 @@ class ChatConfiguration:
 
     async def _reread(self, chat_id: int) -> None:
         chat = await self._store.chat(chat_id)
-        if self.chat_id == chat_id:  # another one may have been opened meanwhile
+        if self.chat_id == chat_id:  # another chat may have been opened meanwhile
             self.chat = chat
 
 
@@ -123,7 +125,10 @@ _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_
 
 
 class ChatSession(ChatConfiguration):
-    """One chat, its branch of messages and the turn that runs; the chat is stored with its first message."""
+    """The session of one chat: its engine, its branch of messages, the turn that runs.
+
+    The chat is stored with its first message.
+    """
 
     def __init__(
         self,
@@ -145,26 +150,32 @@ class ChatSession(ChatConfiguration):
 
     @property
     def history(self) -> tuple[ChatMessage, ...]:
-        """What the model knows so far, the system prompt first."""
-        return self._system_messages + tuple(stored.message for stored in self.messages)
+        """The messages that the model knows so far, the system prompt first."""
+        return self.system_messages + tuple(stored.message for stored in self.messages)
 
     @property
-    def _system_messages(self) -> tuple[ChatMessage, ...]:
+    def system_messages(self) -> tuple[ChatMessage, ...]:
+        """The system prompt as a message; empty where there is none."""
         return (ChatMessage(Role.SYSTEM, self.system),) if self.system else ()
 
     @property
     def mode(self) -> ThinkingMode:
-        """The mode that the next turn gets if no tag is typed."""
+        """The mode of the next turn unless a tag is typed."""
         return decide_model_mode(self.engine.model, "", self.mode_override, self.history).mode
 
+    def sampling_preset(self, mode: ThinkingMode) -> SamplingParams:
+        """Return the sampling parameters of a mode before any option changes them."""
+        model = self.engine.model
+        return sampling_for(mode, is_demo=model is not None and model.is_demo)
+
     def start_new(self) -> None:
-        """Leave the chat; the next message starts another."""
+        """Leave the chat; the next message starts a new one."""
         self.engine.leave_chat()
         self.messages = ()
         self._reset_configuration()
 
     async def resume(self, chat_id: int) -> None:
-        """Go on with a stored chat.
+        """Resume a stored chat.
 
         Raises:
             StoreError: there is no such chat.
@@ -176,19 +187,19 @@ class ChatSession(ChatConfiguration):
             self.chat, self.mode_override, self.messages = chat, chat.mode_override, messages
 
     async def stop(self) -> None:
-        """Stop what is going on, also between loading and generating; what arrived is kept."""
+        """Stop the turn, also between loading and generating; the text that arrived is kept."""
         self._is_stopping = True
         await self.engine.cancel()
 
     async def show_version(self, message_id: int) -> None:
-        """Go on from another version of a message, at the end of its newest branch."""
+        """Switch to another version of a message, at the end of its newest branch."""
         assert self.chat is not None
-        head = await self._store.newest_leaf(self.chat.id, message_id)
-        await self._store.set_head(self.chat.id, head)
-        self.messages = await self._store.branch(self.chat.id, head)
+        head_id = await self._store.newest_leaf(self.chat.id, message_id)
+        await self._store.set_head(self.chat.id, head_id)
+        self.messages = await self._store.branch(self.chat.id, head_id)
 
     async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
-        """Store the user's message, then have it answered."""
+        """Store the user's message, then generate the reply."""
         self._is_stopping = False
         decision = decide_model_mode(self.engine.model, text, self.mode_override, self.history)
         await self._store_chat(decision.mode_override)
@@ -201,51 +212,53 @@ class ChatSession(ChatConfiguration):
                 yield event
 
     async def prepare(self) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model where it is not loaded; the next reply tells how long it took."""
-        began_s = self._clock()
+        """Load the model unless it is loaded; the timings of the next reply include the time it took."""
+        start_s = self._clock()
         async with aclosing(self.engine.load()) as events:
             async for event in events:
                 yield event
-                self._load_s = self._clock() - began_s
+                self._load_s = self._clock() - start_s
 
     async def regenerate(
         self, policy: ContextPolicy | None = None, mode: ThinkingMode | None = None
     ) -> AsyncGenerator[SessionEvent, None]:
-        """Answer the latest user message again; earlier answers stay stored as variants.
+        """Answer the latest user message again; earlier answers stay stored as versions.
 
-        In another mode than before, this answer's own or the chat's, the message gets a sibling with the tag
-        that says so.
+        Where the mode is another than before, this answer's own or the chat's, the message gets a sibling
+        with the tag of that mode.
         """
-        asked_at = max((i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None)
-        if asked_at is None:
+        question_index = max(
+            (i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None
+        )
+        if question_index is None:
             return
         self._is_stopping = False
         async with aclosing(self.prepare()) as loading:
-            async for event in loading:
-                yield event
-                if isinstance(event, EngineFailed):
+            async for load_event in loading:
+                yield load_event
+                if isinstance(load_event, EngineFailed):
                     return
-        asked = self.messages[asked_at]
-        self.messages = self.messages[: asked_at + 1]
+        question = self.messages[question_index]
+        self.messages = self.messages[: question_index + 1]
         decision = decide_model_mode(
-            self.engine.model, asked.message.content, mode or self.mode_override, self.history[:-1]
+            self.engine.model, question.message.content, mode or self.mode_override, self.history[:-1]
         )
-        if decision.tag_to_append is not asked.message.mode_tag:
+        if decision.tag_to_append is not question.message.mode_tag:
             self.messages = self.messages[:-1]
-            await self._add(replace(asked.message, mode_tag=decision.tag_to_append), asked.meta)
+            await self._add(replace(question.message, mode_tag=decision.tag_to_append), question.meta)
         yield Rewound(self.messages)
         async with aclosing(self._reply(decision.mode, policy=policy)) as events:
-            async for happened in events:
-                yield happened
+            async for event in events:
+                yield event
 
     @property
     def can_continue(self) -> bool:
-        """Whether the latest message is a reply that was stopped and can go on."""
+        """True if the latest message is a stopped reply that the engine can continue."""
         reason = self.messages[-1].stop_reason if self.messages else None
         return reason in _CONTINUABLE and self.engine.capabilities.continues_prefix
 
     async def continue_reply(self, policy: ContextPolicy | None = None) -> AsyncGenerator[SessionEvent, None]:
-        """Go on with the latest reply from where it was stopped; nothing happens where it was not."""
+        """Continue the latest reply from where it was stopped; do nothing if it was not stopped."""
         if not self.can_continue:
             return
         self._is_stopping = False
@@ -267,27 +280,27 @@ class ChatSession(ChatConfiguration):
         continued: StoredMessage | None = None,
         policy: ContextPolicy | None = None,
     ) -> AsyncGenerator[SessionEvent, None]:
-        """Generate one reply, or the rest of one: load, fit, generate, commit what arrived."""
+        """Generate a reply, or the rest of `continued`: load, fit, generate, store what arrived."""
         async with aclosing(self.prepare()) as loading:
-            async for event in loading:
-                yield event
-                if isinstance(event, EngineFailed):
+            async for load_event in loading:
+                yield load_event
+                if isinstance(load_event, EngineFailed):
                     return
         load_s, self._load_s = self._load_s, 0.0
         mode = fixed_mode(self.engine.model) or mode  # known only now where the model had yet to be loaded
         branch = self.messages[:-1] if continued else self.messages
-        whole = self._request(mode, branch, continued)
-        fitting = ContextFitter(self.engine, whole, branch, policy or self.options.context_policy)
+        full_request = self._request(mode, branch, continued)
+        fitter = ContextFitter(self.engine, full_request, branch, policy or self.options.context_policy)
         try:
-            async with aclosing(fitting.fit()) as steps:
-                async for step in steps:
-                    yield step
+            async with aclosing(fitter.fit()) as fitting:
+                async for fit_event in fitting:
+                    yield fit_event
         except EngineError as error:
             yield EngineFailed.from_error(error)
             return
-        if (request := fitting.request) is None:
+        if (request := fitter.request) is None:
             return
-        meta = fitting.reply_meta(request)
+        meta = fitter.reply_meta(request)
         if continued is None:
             draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
         else:
@@ -324,9 +337,9 @@ class ChatSession(ChatConfiguration):
         model = self.engine.model
         options = self.options.overridden_by(self.chat_options)
         return ChatRequest(
-            messages=self._system_messages + sent_messages(branch, model),
+            messages=self.system_messages + sent_messages(branch, model),
             mode=mode,
-            sampling=options.sampling_from(sampling_for(mode, is_demo=model is not None and model.is_demo)),
+            sampling=options.sampling_from(self.sampling_preset(mode)),
             seed=self._draw_seed() if options.seed is None else options.seed,
             tools=options.tools,
             max_tokens=options.max_tokens,

@@ -15,9 +15,9 @@ from qwen3_chat.store.records import Deletion
 
 
 class ChatTree:
-    """Asks and answers anew at any message of a session's branch, deletes, brings back.
+    """The editor of a session's tree: edits and answers any message of the branch again, deletes, restores.
 
-    Nothing is lost: what is replaced stays stored as a version, what is deleted until it is purged.
+    Nothing is lost: a replaced message stays stored as a version, a deleted one until it is purged.
     """
 
     def __init__(self, session: ChatSession, store: ChatStore) -> None:
@@ -25,13 +25,13 @@ class ChatTree:
         self._store = store
 
     async def versions(self) -> BranchVersions:
-        """Find the versions of all messages of the branch."""
+        """Return the versions of all messages of the branch."""
         if self._session.chat is None:
             return BranchVersions()
         return BranchVersions(self._session.messages, await self._store.forks(self._session.chat.id))
 
     async def edit_question(self, message_id: int, text: str) -> AsyncGenerator[SessionEvent, None]:
-        """Ask something else in place of a question; what followed it stays stored beside."""
+        """Ask another question in place of an earlier one, which stays stored with all that followed it."""
         session = self._session
         before = session.messages
         session.messages = before[: self._branch_index(message_id)]
@@ -49,56 +49,56 @@ class ChatTree:
     async def regenerate_at(
         self, message_id: int, mode: ThinkingMode | None = None
     ) -> AsyncGenerator[SessionEvent, None]:
-        """Answer a question, or the one that a reply answered, again; in another mode where one is given.
+        """Answer a question, or the question of a reply, again; in `mode` where it is given.
 
-        The mode is this answer's alone. Where no answer could be begun, the branch stays as it was.
+        The mode applies to this answer only. Where no answer could be started, the branch stays as it was.
         """
         session = self._session
         async with aclosing(session.prepare()) as loading:
-            async for loaded in loading:
-                yield loaded
-                if isinstance(loaded, EngineFailed):
+            async for load_event in loading:
+                yield load_event
+                if isinstance(load_event, EngineFailed):
                     return
         before = session.messages
-        asked = [m.message.role is Role.USER for m in before[: self._branch_index(message_id) + 1]]
-        if not any(asked):
+        is_question = [m.message.role is Role.USER for m in before[: self._branch_index(message_id) + 1]]
+        if not any(is_question):
             return
-        session.messages = before[: len(asked) - asked[::-1].index(True)]
-        has_begun = waits = False
+        session.messages = before[: len(is_question) - is_question[::-1].index(True)]
+        has_started = waits_for_user = False
         try:
             async with aclosing(session.regenerate(mode=mode)) as events:
                 async for event in events:
-                    has_begun = has_begun or isinstance(event, ReplyStarted)
-                    waits = waits or isinstance(event, ContextExceeded)
+                    has_started = has_started or isinstance(event, ReplyStarted)
+                    waits_for_user = waits_for_user or isinstance(event, ContextExceeded)
                     yield event
         finally:
-            if not has_begun and not waits:
+            if not has_started and not waits_for_user:
                 session.messages = before
-        if has_begun:
+        if has_started:
             return
         assert session.chat is not None
         await self._store.set_head(session.chat.id, session.messages[-1].id)
-        if not waits:
+        if not waits_for_user:
             yield Rewound(before)
 
     async def delete(self, message_id: int) -> Deletion:
-        """Delete a message with all that follows it; another version takes its place where there is one."""
+        """Delete a message with all that follows it; show another version of it where there is one."""
         session = self._session
         assert session.chat is not None
         versions = await self.versions()
-        neighbour = versions.for_message(message_id).fallback_id
-        place = self._branch_index(message_id)
-        head = session.messages[place - 1].id if place else None
-        if neighbour is not None:
-            head = await self._store.newest_leaf(session.chat.id, neighbour)
+        fallback_id = versions.for_message(message_id).fallback_id
+        index = self._branch_index(message_id)
+        head_id = session.messages[index - 1].id if index else None
+        if fallback_id is not None:
+            head_id = await self._store.newest_leaf(session.chat.id, fallback_id)
         deletion = await self._store.delete_messages(
-            session.chat.id, versions.equivalent_ids(message_id), head
+            session.chat.id, versions.equivalent_ids(message_id), head_id
         )
         await self._reread()
         return deletion
 
     async def restore(self, deletion: Deletion) -> None:
-        """Bring back what was deleted, as it was shown then."""
+        """Restore deleted messages and the branch that was shown before the deletion."""
         await self._store.restore_messages(deletion)
         await self._reread()
 
@@ -107,6 +107,6 @@ class ChatTree:
             self._session.messages = await self._store.branch(chat.id)
 
     def _branch_index(self, message_id: int) -> int:
-        """Return the place of a message in the branch, the end of it for one that is not there."""
+        """Return the index of a message in the branch; the length of the branch for any other message."""
         ids = [stored.id for stored in self._session.messages]
         return ids.index(message_id) if message_id in ids else len(ids)

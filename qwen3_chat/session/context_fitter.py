@@ -22,14 +22,14 @@ from qwen3_chat.session.summary_writer import SummaryWriter, max_summary_tokens,
 from qwen3_chat.session.turn_events import ContextExceeded, MessagesDropped, SessionEvent
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 
-_HEADROOM_SHARE = 4  # of the context: so much is free again after something was left out
+_HEADROOM_DIVISOR = 4  # a quarter of the context is free again after messages were dropped
 
 
 class ContextFitter:
-    """One request on its way into the context: `request` is what is sent, None until it fits.
+    """The fitter of one request: `request` is the one to send, None until it fits.
 
-    Its messages are those of `branch`, after the system prompt where there is one. `dropped_count` of them are not
-    sent, the oldest; `summary` stands for them.
+    Its messages are those of `branch`, after the system prompt where there is one. The oldest
+    `dropped_count` of them are not sent; `summary` replaces them.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class ContextFitter:
         self._summary_before = (before.summary or "") if before else ""
 
     async def fit(self) -> AsyncGenerator[SessionEvent, None]:
-        """Do what the policy says; where that is for the user to say, the last event asks.
+        """Apply the policy; where the user has to choose, the last event is `ContextExceeded`.
 
         Raises:
             EngineError: nothing can make it fit, or the engine failed.
         """
-        if (measure := await self._fits(self._full_request)) is None:
+        if (counts := await self._accept_if_it_fits(self._full_request)) is None:
             async with aclosing(self._events_by_policy(self._policy_in_force())) as events:
                 async for event in events:
                     yield event
         elif self._dropped_before:
-            yield self._dropped_event(measure)  # there is room for all of it again
+            yield self._dropped_event(counts)  # all of it fits again
 
     def reply_meta(self, request: ChatRequest) -> MessageMeta:
-        """Record how the reply to what is sent comes about, and what it is written without."""
+        """Return the metadata of the reply to `request`, the messages that it is written without among it."""
         model = self._engine.model
         return MessageMeta(
             model=model.name if model else None,
@@ -78,7 +78,7 @@ class ContextFitter:
         )
 
     def _policy_in_force(self) -> ContextPolicy:
-        """What was chosen once in a chat holds in it."""
+        """Return the policy; where it is to ask, the choice that was made earlier in this chat."""
         if self._policy is ContextPolicy.ASK and self._dropped_before:
             return ContextPolicy.SUMMARISE if self._summary_before else ContextPolicy.DROP
         return self._policy
@@ -95,73 +95,75 @@ class ContextFitter:
                 return self._enlarge()
 
     async def _ask(self) -> AsyncGenerator[SessionEvent, None]:
-        measure = await self._engine.count_tokens(self._full_request)
-        made = self._plan(self._full_request, measure)
-        reserve = self._reserve_tokens
-        larger = await self._engine.larger_n_ctx(measure.total + reserve)
-        asked = ContextExceeded(
-            prompt_tokens=measure.total,
-            reserve_tokens=reserve,
+        counts = await self._engine.count_tokens(self._full_request)
+        plan = self._plan(self._full_request, counts)
+        reserve_tokens = self._reserve_tokens
+        larger_n_ctx = await self._engine.larger_n_ctx(counts.total + reserve_tokens)
+        exceeded = ContextExceeded(
+            prompt_tokens=counts.total,
+            reserve_tokens=reserve_tokens,
             n_ctx=self._n_ctx,
-            to_leave_out=0 if made.missing_tokens else len(made.dropped_messages),
-            larger_n_ctx=larger,
+            to_leave_out=0 if plan.missing_tokens else len(plan.dropped_messages),
+            larger_n_ctx=larger_n_ctx,
             continues=self._full_request.prefix is not None,
-            is_exact=measure.exact,
+            is_exact=counts.exact,
         )
-        if not asked.policies:
-            raise self._too_long(measure)
-        yield asked
+        if not exceeded.policies:
+            raise self._too_long(counts)
+        yield exceeded
 
     async def _drop(self) -> AsyncGenerator[SessionEvent, None]:
-        made = self._plan(self._full_request, await self._engine.count_tokens(self._full_request))
-        count = len(made.dropped_messages)
-        while (measure := await self._fits(self._without(count))) is None:
+        plan = self._plan(self._full_request, await self._engine.count_tokens(self._full_request))
+        count = len(plan.dropped_messages)
+        while (counts := await self._accept_if_it_fits(self._without(count))) is None:
             count = self._drop_another_turn(count, await self._engine.count_tokens(self._without(count)))
         self.dropped_count = count
-        yield self._dropped_event(measure)
+        yield self._dropped_event(counts)
 
     async def _summarise(self) -> AsyncGenerator[SessionEvent, None]:
         count, summary = self._dropped_before, self._summary_before
         while (
-            not count or not summary or (measure := await self._fits(self._without(count, summary))) is None
+            not count
+            or not summary
+            or (counts := await self._accept_if_it_fits(self._without(count, summary))) is None
         ):
-            # The first time, what was left out without a summary is told of as well.
-            told = count if summary else 0
-            shorter = self._without(told, summary)
-            made = self._plan(
+            # The first summary also covers the messages that were dropped without one.
+            already_summarised = count if summary else 0
+            shorter = self._without(already_summarised, summary)
+            plan = self._plan(
                 shorter, await self._engine.count_tokens(shorter), max_summary_tokens(self._n_ctx)
             )
-            if made.missing_tokens or not made.dropped_messages:
+            if plan.missing_tokens or not plan.dropped_messages:
                 raise self._too_long(await self._engine.count_tokens(shorter))
-            opening = len(shorter.messages) - (len(self._ids) - told)
-            count = told + len(made.dropped_messages)
-            old = shorter.messages[: opening + len(made.dropped_messages)]
-            writing = SummaryWriter(self._engine, self._full_request, old)
-            async with aclosing(writing.write(self._n_ctx)) as events:
+            system_count = len(shorter.messages) - (len(self._ids) - already_summarised)
+            count = already_summarised + len(plan.dropped_messages)
+            old_messages = shorter.messages[: system_count + len(plan.dropped_messages)]
+            writer = SummaryWriter(self._engine, self._full_request, old_messages)
+            async with aclosing(writer.write(self._n_ctx)) as events:
                 async for event in events:
                     yield event
-            summary = writing.text
+            summary = writer.text
         self.dropped_count, self.summary = count, summary
-        yield self._dropped_event(measure)
+        yield self._dropped_event(counts)
 
     async def _enlarge(self) -> AsyncGenerator[SessionEvent, None]:
-        measure = await self._engine.count_tokens(self._full_request)
-        if larger := await self._engine.larger_n_ctx(measure.total + self._reserve_tokens):
-            async with aclosing(self._engine.enlarge(larger)) as events:
+        counts = await self._engine.count_tokens(self._full_request)
+        if larger_n_ctx := await self._engine.larger_n_ctx(counts.total + self._reserve_tokens):
+            async with aclosing(self._engine.enlarge(larger_n_ctx)) as events:
                 async for event in events:
                     yield event
                     if isinstance(event, EngineFailed):
                         return
-            if (fitted := await self._fits(self._full_request)) is not None:
+            if (new_counts := await self._accept_if_it_fits(self._full_request)) is not None:
                 yield Notice("session.enlarged", {"n_ctx": self._n_ctx})
                 if self._dropped_before:
-                    yield self._dropped_event(fitted)
+                    yield self._dropped_event(new_counts)
                 return
         else:
             yield Notice("session.not_enlarged", {"n_ctx": self._n_ctx})
-        async with aclosing(self._ask()) as asking:
-            async for asked in asking:
-                yield asked
+        async with aclosing(self._ask()) as exceeded_events:
+            async for exceeded in exceeded_events:
+                yield exceeded
 
     @property
     def _n_ctx(self) -> int:
@@ -172,20 +174,20 @@ class ContextFitter:
 
     @property
     def _reserve_tokens(self) -> int:
-        if self._full_request.prefix is not None:  # what there is to think has been thought, at least in part
+        if self._full_request.prefix is not None:  # the thinking is done, at least in part
             return answer_reserve_tokens(self._n_ctx)
         return turn_reserve_tokens(self._n_ctx, self._full_request.mode)
 
-    async def _fits(self, request: ChatRequest) -> TokenCounts | None:
-        """Count; a request that fits becomes the one that is sent."""
-        measure = await self._engine.count_tokens(request)
-        if measure.total + self._reserve_tokens > self._n_ctx:
+    async def _accept_if_it_fits(self, request: ChatRequest) -> TokenCounts | None:
+        """Make a request that fits the one to send and return its token counts; None if it does not fit."""
+        counts = await self._engine.count_tokens(request)
+        if counts.total + self._reserve_tokens > self._n_ctx:
             return None
         self.request = request
-        return measure
+        return counts
 
     def _plan(self, request: ChatRequest, counts: TokenCounts, extra_tokens: int = 0) -> ContextPlan:
-        """Plan with some headroom; `extra_tokens` are kept free on top of the reserve."""
+        """Plan which turns to drop, with headroom; `extra_tokens` are kept free on top of the reserve."""
         n_ctx = self._n_ctx
         return plan_context(
             request.messages,
@@ -193,29 +195,29 @@ class ContextFitter:
             n_ctx,
             self._reserve_tokens + extra_tokens,
             dropped_before=self._dropped_before if request is self._full_request else 0,
-            headroom_tokens=max(0, n_ctx // _HEADROOM_SHARE - extra_tokens),
+            headroom_tokens=max(0, n_ctx // _HEADROOM_DIVISOR - extra_tokens),
         )
 
     def _drop_another_turn(self, count: int, counts: TokenCounts) -> int:
-        """Leave out a turn more than was planned: the counts of the messages were estimates.
+        """Return the number of messages to drop with one more turn: the planned counts were estimates.
 
         Raises:
-            EngineError: there is none.
+            EngineError: no turn is left to drop.
         """
-        made = self._plan(self._without(count), counts)
-        if not made.dropped_messages:
+        plan = self._plan(self._without(count), counts)
+        if not plan.dropped_messages:
             raise self._too_long(counts)
-        return count + len(made.dropped_messages)
+        return count + len(plan.dropped_messages)
 
     def _without(self, count: int, summary: str = "") -> ChatRequest:
-        """Return the request without its oldest messages, a summary in the system prompt instead."""
+        """Return the request without its `count` oldest messages, with the summary in the system prompt."""
         messages = self._full_request.messages
-        opening = messages[: len(messages) - len(self._ids)]
-        kept = messages[len(opening) + count :]
+        system_messages = messages[: len(messages) - len(self._ids)]
+        sent_messages = messages[len(system_messages) + count :]
         if summary:
-            system = opening[0].content if opening else ""
-            opening = (ChatMessage(Role.SYSTEM, with_summary_heading(system, summary)),)
-        return replace(self._full_request, messages=(*opening, *kept))
+            system = system_messages[0].content if system_messages else ""
+            system_messages = (ChatMessage(Role.SYSTEM, with_summary_heading(system, summary)),)
+        return replace(self._full_request, messages=(*system_messages, *sent_messages))
 
     def _dropped_event(self, counts: TokenCounts) -> MessagesDropped:
         return MessagesDropped(

@@ -1,6 +1,4 @@
-"""The drafts of messages that are typed and not yet sent, kept with their chats or, before there is one,
-in a file.
-"""
+"""The drafts of unsent messages, stored with their chats or, before a chat exists, in a file."""
 
 from __future__ import annotations
 
@@ -15,31 +13,32 @@ import msgspec
 from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
+from qwen3_chat.store.database import OWNER_ONLY
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What stands in the input of a chat, with what is attached."""
+    """The text in the input of a chat, with its attachments."""
 
     text: str = ""
     attachments: tuple[Attachment, ...] = ()
 
     def followed_by(self, other: Draft) -> Draft:
-        """Put another draft behind this one."""
+        """Return this draft with another one appended."""
         return Draft(self.text + other.text, self.attachments + other.attachments)
 
 
 NO_DRAFT = Draft()
-_draft = msgspec.json.Decoder(Draft)
+_draft_decoder = msgspec.json.Decoder(Draft)
 
 
 class DraftStore:
-    """A draft is kept with its chat in the store; that of a chat that has not begun, in a file."""
+    """A store of drafts: a chat's draft is kept with the chat, that of a chat not yet begun in a file."""
 
     def __init__(self, store: ChatStore, file: Path) -> None:
         self._store = store
         self._file = file
-        self._file_lock = asyncio.Lock()  # the file's drafts are written in their order
+        self._file_lock = asyncio.Lock()  # the drafts are written to the file in their order
 
     async def load(self, chat_id: int | None) -> Draft:
         """Return the draft of a chat; None stands for the chat that has not begun.
@@ -48,27 +47,27 @@ class DraftStore:
             StoreError: there is no such chat, or it can't be read.
         """
         if chat_id is not None:
-            kept = (await self._store.chat(chat_id)).draft.encode()
+            encoded = (await self._store.chat(chat_id)).draft.encode()
         else:
             async with self._file_lock:
-                kept = await asyncio.to_thread(self._read)
+                encoded = await asyncio.to_thread(self._read)
         with suppress(msgspec.DecodeError):
-            return _draft.decode(kept)
+            return _draft_decoder.decode(encoded)
         return NO_DRAFT
 
     async def save(self, chat_id: int | None, draft: Draft) -> None:
-        """Keep a draft; None stands for the chat that has not begun.
+        """Save a draft; None stands for the chat that has not begun.
 
         Raises:
-            StoreError: it can't be kept.
+            StoreError: it can't be saved.
         """
-        kept = b"" if draft == NO_DRAFT else msgspec.json.encode(draft)
+        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(draft)
         if chat_id is not None:
-            await self._store.set_draft(chat_id, kept.decode())
+            await self._store.set_draft(chat_id, encoded.decode())
             return
         async with self._file_lock:
             try:
-                await asyncio.to_thread(self._write, kept)
+                await asyncio.to_thread(self._write, encoded)
             except OSError as error:
                 reason = error.strerror or error
                 raise StoreError("draft.not_kept", path=self._file, reason=reason) from error
@@ -83,7 +82,7 @@ class DraftStore:
         if not encoded:
             self._file.unlink(missing_ok=True)
             return
-        beside = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        temporary_file = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
+        with open(os.open(temporary_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
             file.write(encoded)
-        beside.replace(self._file)
+        temporary_file.replace(self._file)

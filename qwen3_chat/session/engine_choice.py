@@ -1,6 +1,4 @@
-"""The choice of the engine that a chat goes on with, as a value, and the switch to it in the middle of a
-chat.
-"""
+"""The choice of a chat's engine, as a value, and the switch to another engine in the middle of a chat."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from qwen3_chat.session.chat_session import ChatSession
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A GGUF file for llama.cpp here; without `n_ctx` the context is what suits this machine."""
+    """A GGUF file for the local llama.cpp; without `n_ctx`, the context size is chosen for this machine."""
 
     path: Path
     n_ctx: int | None = None
@@ -24,7 +22,7 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A server's model, the one it serves where none is named; `kind` is what `--server` takes."""
+    """A server's model, its default where none is named; `kind` is a value of `--server`."""
 
     url: str
     model: str | None = None
@@ -35,7 +33,7 @@ class ServedModel:
 EngineChoice = LocalModel | ServedModel
 
 EngineFactory = Callable[[EngineChoice], Engine]
-"""Makes the engine of a choice without loading anything; given by the composition root.
+"""A function that builds the engine of a choice without loading anything; the composition root provides it.
 
 Raises:
     Qwen3ChatError: the choice makes no sense.
@@ -43,7 +41,7 @@ Raises:
 
 
 async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[EngineEvent, None]:
-    """Load another engine after the one in use has given back its memory; no turn may run.
+    """Load another engine after the current one has freed its memory; no turn may run.
 
     Where it can't be loaded, or is stopped while it loads, the earlier one is loaded again.
     """

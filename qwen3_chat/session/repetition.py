@@ -8,9 +8,9 @@ from collections import Counter, deque
 from qwen3_chat.events import EngineEvent, ReasoningDelta
 
 _UNIT = re.compile(r"[a-zA-Z0-9']+|[^\W_a-zA-Z0-9]")
-"""A word, or one character of a script without spaces between words."""
+"""A word, or a single character of a script without spaces between words."""
 
-_UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")  # a word may go on in the next piece
+_UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")  # a word may continue in the next piece
 
 _PHRASE_UNITS = 10
 _WINDOW_UNITS = 90
@@ -19,10 +19,10 @@ _MIN_REPEATED_SHARE = 0.9
 
 
 class RepetitionDetector:
-    """Reads the thinking of one reply and tells once that nearly all of it has been said before.
+    """A detector of repetition in the thinking of one reply; it reports once.
 
-    Saying something a second time is how Qwen3 checks itself. It repeats itself where nine tenths of the last
-    90 words belong to phrases of ten words that come for the third time or more.
+    Saying something a second time is how Qwen3 checks itself. Its thinking counts as repeated where nine
+    tenths of the last 90 words belong to phrases of ten words that occur for the third time or more.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class RepetitionDetector:
         self._has_reported = False
 
     def feed(self, event: EngineEvent) -> bool:
-        """Take in an event; tell, once, that the thinking repeats itself."""
+        """Process an event; return True, once only, when the thinking repeats itself."""
         if self._has_reported or not isinstance(event, ReasoningDelta):
             return False
         text = self._incomplete_word + event.text

@@ -23,9 +23,10 @@ SAVE_INTERVAL_S = 0.5
 
 
 class ReplyDraft:
-    """Gathers a reply's events; saves what is new every half second, the whole when `finish` is called.
+    """A collector of a reply's events that saves new text every half second and the final reply in `finish`.
 
-    A reply that is `continued` comes again from its beginning; it stays as it was until there is more.
+    A reply that is `continued` is generated again from its beginning; the stored reply stays as it is until
+    the new text is longer.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class ReplyDraft:
         self._saver = asyncio.create_task(self._save_periodically(), name="save the partial reply")
 
     def feed(self, event: EngineEvent) -> None:
-        """Take in what the engine sent."""
+        """Add an event of the engine."""
         match event:
             case ReasoningDelta(text=text):
                 self._reasoning.append(text)
@@ -67,12 +68,14 @@ class ReplyDraft:
         return replace(self._message, message=message, meta=meta, packed_token_ids=pack_token_ids(token_ids))
 
     async def finish(self) -> StoredMessage:
-        """Store the outcome; safe to be interrupted."""
+        """Store the outcome, even if the caller is cancelled meanwhile, and return it."""
         self._saver.cancel()
         with suppress(asyncio.CancelledError):
             await self._saver
-        now = self.outcome()
-        return await asyncio.shield(self._store.finish_message(now.id, now.message, now.meta, now.token_ids))
+        reply = self.outcome()
+        return await asyncio.shield(
+            self._store.finish_message(reply.id, reply.message, reply.meta, reply.token_ids)
+        )
 
     def _is_longer_than(self, continued: StoredMessage) -> bool:
         before = continued.message
@@ -95,7 +98,7 @@ class ReplyDraft:
             await asyncio.sleep(SAVE_INTERVAL_S)
             if self._is_dirty and not (self._continued and not self._is_longer_than(self._continued)):
                 self._is_dirty = False
-                with suppress(StoreError):  # told when the whole is stored, if it still fails then
+                with suppress(StoreError):  # `finish` raises it if storing still fails then
                     await self._store.save_partial(
                         self._message.id, "".join(self._answer), "".join(self._reasoning)
                     )

@@ -17,46 +17,46 @@ from qwen3_chat.texts import t
 
 
 def max_summary_tokens(n_ctx: int) -> int:
-    """Return how long a summary may be: 384 tokens, or a tenth of a small context."""
+    """Return the maximum length of a summary: 384 tokens, or a tenth of a small context."""
     return min(384, n_ctx // 10)
 
 
 def with_summary_heading(system: str, summary: str) -> str:
-    """Write the system prompt of a chat whose beginning is told by a summary."""
+    """Return the system prompt of a chat with a summary in place of its beginning."""
     return "\n\n".join(part for part in (system, f"{t('session.summary_heading')}\n{summary}") if part)
 
 
 class SummaryWriter:
-    """Has the model tell what was said in messages; `text` is what it wrote."""
+    """A writer that has the model summarise messages; `text` is the summary."""
 
     def __init__(self, engine: Engine, request: ChatRequest, messages: tuple[ChatMessage, ...]) -> None:
-        """Summarise `messages`, the system prompt among them, as part of the turn of `request`."""
+        """Prepare the summary of `messages`, the system prompt among them, in the turn of `request`."""
         self.text = ""
         self._engine = engine
         self._messages = messages
         self._request = request
 
     async def write(self, n_ctx: int) -> AsyncGenerator[EngineEvent | Summarising, None]:
-        """Have it written, with progress.
+        """Generate the summary and yield its progress.
 
         Raises:
             EngineError: the engine failed or wrote nothing; `Cancelled` where it was stopped.
         """
-        room = max_summary_tokens(n_ctx)
+        max_tokens = max_summary_tokens(n_ctx)
         count = sum(message.role is not Role.SYSTEM for message in self._messages)
-        instruction = t("session.summary_instruction", words=room // 3)
+        instruction = t("session.summary_instruction", words=max_tokens // 3)
         request = replace(
             self._request,
             messages=(*self._messages, ChatMessage(Role.USER, instruction)),
             mode=ThinkingMode.NO_THINK,
             tools=(),
-            max_tokens=room,
+            max_tokens=max_tokens,
             thinking_budget=None,
             prefix=None,
-            chat_id=None,  # nothing of it is worth keeping
+            chat_id=None,  # its KV cache is not worth keeping
         )
-        made = plan_context(request.messages, await self._engine.count_tokens(request), n_ctx, room)
-        sent = tuple(message for i, message in enumerate(request.messages) if i not in made.dropped_messages)
+        plan = plan_context(request.messages, await self._engine.count_tokens(request), n_ctx, max_tokens)
+        sent = tuple(message for i, message in enumerate(request.messages) if i not in plan.dropped_messages)
         yield Summarising(count)
         async with aclosing(self._engine.generate(replace(request, messages=sent))) as events:
             async for event in events:
@@ -66,8 +66,8 @@ class SummaryWriter:
                     case AnswerDelta(text=text, tokens=tokens):
                         self.text += text
                         yield Summarising(count, tokens)
-                    case EngineFailed(key=key, values=values):
-                        raise EngineError(key, **values)
+                    case EngineFailed():
+                        raise event.to_error()
                     case TurnFinished(stop_reason=StopReason.CANCELLED):
                         raise Cancelled("session.summary_stopped")
                     case _:

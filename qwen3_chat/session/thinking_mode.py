@@ -1,5 +1,6 @@
-"""The thinking mode of a turn: typed tag, mode override, latest tag of the conversation, default, in this
-order; a model that can't switch decides alone.
+"""The thinking mode of a turn: typed tag, mode override, latest tag of the conversation, default.
+
+The first of them that is there decides; a model that can't switch its thinking overrules all.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from qwen3_chat.request import LoadedModel
 
 DEFAULT_MODE = ThinkingMode.THINK
 
-# Chinese and its like are written without spaces, so a tag may touch their characters and punctuation.
+# East Asian scripts are written without spaces, so a tag may touch their characters and punctuation.
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff" + "·—‘’“”…"
 _TAG = re.compile(
     rf"""
     [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is passed over, whatever it holds
     | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
       /(?P<mode>no_think|think)
-      (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of one
+      (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of a word or path
     """,
     re.VERBOSE,
 )
@@ -29,7 +30,7 @@ _TAG = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ModeDecision:
-    """The mode of a turn, the tag that the app appends to say so, and where the toggle is now."""
+    """The mode of a turn, the tag that the app appends for it, and the mode override from then on."""
 
     mode: ThinkingMode
     tag_to_append: ThinkingMode | None
@@ -43,7 +44,7 @@ def typed_mode(text: str) -> ThinkingMode | None:
 
 
 def is_only_mode_tag(text: str) -> bool:
-    """Tell whether a text is nothing but a soft switch."""
+    """Return True if a text is nothing but a soft switch."""
     return text.strip() in {mode.tag for mode in ThinkingMode}
 
 
@@ -60,10 +61,11 @@ def mode_in_force(messages: Sequence[ChatMessage]) -> ThinkingMode | None:
 def decide_mode(
     text: str, mode_override: ThinkingMode | None, history: Sequence[ChatMessage]
 ) -> ModeDecision:
-    """Decide on the mode of the turn that sends `text` after `history`; an untouched `mode_override` is None.
+    """Decide the mode of the turn that sends `text` after `history`; None stands for no mode override.
 
-    A typed tag decides, and moves the toggle. Else the toggle does; its tag is appended only where it changes
-    the instruction in force. Else the latest tag of the conversation, else Qwen3's default: thinking.
+    A typed tag decides, and becomes the mode override. Else the mode override does; its tag is appended only
+    where it changes the instruction in force. Else the latest tag of the conversation, else Qwen3's default:
+    thinking.
     """
     typed = typed_mode(text)
     if typed is not None:
@@ -92,7 +94,7 @@ def fixed_mode(model: LoadedModel | None) -> ThinkingMode | None:
 def decide_model_mode(
     model: LoadedModel | None, text: str, mode_override: ThinkingMode | None, history: Sequence[ChatMessage]
 ) -> ModeDecision:
-    """Decide on the mode of a turn; with a fixed one no tag is appended, and the toggle stays for later."""
+    """Decide the mode of a turn; a model's fixed mode needs no tag, and the mode override stays for later."""
     decision = decide_mode(text, mode_override, history)
     if (fixed := fixed_mode(model)) is None:
         return decision

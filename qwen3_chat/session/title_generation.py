@@ -11,7 +11,6 @@ from rich.cells import cell_len
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
-from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.chat_session import ChatSession
 from qwen3_chat.session.sent_messages import sent_messages
@@ -32,28 +31,28 @@ _MARKUP: Final = re.compile(r"</?\w|```|\]\(|https?://|\|")
 
 
 def needs_title(session: ChatSession) -> bool:
-    """Tell whether a chat has a complete first exchange and a title of nobody's choice."""
+    """Return True if a chat has a complete first exchange and its title is still made of its first words."""
     if session.chat is None or session.chat.titled_by is not TitledBy.WORDS or len(session.messages) < 2:
         return False
-    ended = session.messages[1].stop_reason is StopReason.END_OF_TURN
-    return ended and fixed_mode(session.engine.model) is not ThinkingMode.THINK
+    is_complete = session.messages[1].stop_reason is StopReason.END_OF_TURN
+    return is_complete and fixed_mode(session.engine.model) is not ThinkingMode.THINK
 
 
 async def generate_title(session: ChatSession) -> str | None:
-    """Have the model name the chat after its first exchange, without thinking; None where it can't.
+    """Return the model's title for the chat's first exchange; None where it gives none.
 
-    The request begins as the turn before did, so that little of it has to be evaluated, and nothing of it is
-    stored.
+    The model does not think for it. The request begins as the previous turn did, so that little of it has to
+    be evaluated, and nothing of it is stored.
     """
     try:
         answer = await _request_title(session)
     except EngineError:
-        return None  # busy, or gone: there will be another moment
+        return None  # the engine is busy or closed; another attempt follows
     return None if answer is None else parse_title(answer)
 
 
 def parse_title(answer: str) -> str | None:
-    """Return the one short line that an answer is, without quotes and marks; None where it is more."""
+    """Return an answer without quotes and marks as a title; None unless it is one short line."""
     lines = [line for line in terminal_safe(answer).splitlines() if line.strip()]
     if len(lines) != 1 or _MARKUP.search(lines[0]):
         return None
@@ -64,9 +63,9 @@ def parse_title(answer: str) -> str | None:
 async def _request_title(session: ChatSession) -> str | None:
     first = session.messages[:2]
     request = ChatRequest(
-        messages=(*_opening(session), *sent_messages(first, session.engine.model), _question(first)),
+        messages=(*session.system_messages, *sent_messages(first, session.engine.model), _question(first)),
         mode=ThinkingMode.NO_THINK,
-        sampling=sampling_for(ThinkingMode.NO_THINK, is_demo=_is_demo(session)),
+        sampling=session.sampling_preset(ThinkingMode.NO_THINK),
         seed=0,
         max_tokens=MAX_TITLE_TOKENS,
     )
@@ -85,14 +84,6 @@ async def _request_title(session: ChatSession) -> str | None:
     return None
 
 
-def _opening(session: ChatSession) -> tuple[ChatMessage, ...]:
-    return (ChatMessage(Role.SYSTEM, session.system),) if session.system else ()
-
-
 def _question(first: tuple[StoredMessage, ...]) -> ChatMessage:
     is_chinese = _CHINESE.search(first[0].message.content) is not None
     return ChatMessage(Role.USER, _QUESTIONS[is_chinese])
-
-
-def _is_demo(session: ChatSession) -> bool:
-    return session.engine.model is not None and session.engine.model.is_demo

@@ -1,4 +1,4 @@
-"""The events of a turn beside the engine's own: messages stored, messages dropped, a choice to make.
+"""The events of a turn besides the engine's own: messages stored, messages dropped, a choice to make.
 
 They are what `ask --jsonl` prints, so their tags and fields are fixed.
 """
@@ -13,15 +13,15 @@ from qwen3_chat.texts import t
 
 
 class UserStored(Event, frozen=True):
-    """The user's message is safe; nothing else has happened yet."""
+    """The user's message, now stored; nothing else of the turn has happened yet."""
 
     message: StoredMessage
 
 
 class ReplyStarted(Event, frozen=True):
-    """A reply has its place in the store.
+    """The reply that starts now, already in the store.
 
-    One that `continues` is the last message there is; its text comes again from the beginning.
+    A reply that `continues` is the last message of the branch; its text comes again from the beginning.
     """
 
     message: StoredMessage
@@ -30,22 +30,22 @@ class ReplyStarted(Event, frozen=True):
 
 
 class ReplyStored(Event, frozen=True):
-    """The reply, complete or not, is safe."""
+    """The reply, complete or not, now stored."""
 
     message: StoredMessage
 
 
 class Rewound(Event, frozen=True):
-    """The branch ends with the question again, as these messages; what followed it stays stored."""
+    """The branch cut back to the question, as these messages; what followed it stays stored."""
 
     messages: tuple[StoredMessage, ...]
 
 
 class MessagesDropped(Event, frozen=True, tag="left_out"):
-    """The chat does not fit: messages with these ids are not sent, `summary` stands for them.
+    """The ids of the messages that are not sent, as the chat does not fit; `summary` replaces them.
 
-    What is sent is `prompt_tokens`; with `reserve_tokens` for the answer it fits into `n_ctx`. It `is_new`
-    where the reply before was written with other messages.
+    The messages sent have `prompt_tokens`; with `reserve_tokens` for the answer they fit into `n_ctx`.
+    `is_new` is True where the previous reply was written with other messages.
     """
 
     ids: tuple[int, ...]
@@ -58,7 +58,7 @@ class MessagesDropped(Event, frozen=True, tag="left_out"):
 
     @property
     def text(self) -> str:
-        """Say so, with the summary below."""
+        """The sentence for the user, with the summary below it."""
         if not self.ids:
             return t("session.all_sent")
         sentence = t(
@@ -72,18 +72,18 @@ class MessagesDropped(Event, frozen=True, tag="left_out"):
 
 
 class Summarising(Event, frozen=True):
-    """The model writes the summary of so many messages; so many tokens so far."""
+    """The progress of a summary: the number of messages it covers, the tokens written so far."""
 
     messages: int
     tokens: int = 0
 
 
 class ContextExceeded(Event, frozen=True):
-    """The chat does not fit, and the user has to say what is to be done: nothing was sent.
+    """A chat that does not fit, with nothing sent: the user has to choose a policy.
 
     `prompt_tokens` and `reserve_tokens` for the answer are more than `n_ctx`. The oldest `to_leave_out`
-    messages would have to go, none of them where that is no way out; `larger_n_ctx` is a context that could
-    be loaded. The turn that waits is the rest of a reply where it `continues` one.
+    messages would have to go, 0 where that does not help; `larger_n_ctx` is a context that could be loaded.
+    `continues` is True where the waiting turn is the rest of a reply.
     """
 
     prompt_tokens: int
@@ -96,19 +96,19 @@ class ContextExceeded(Event, frozen=True):
 
     @property
     def text(self) -> str:
-        """Say so."""
+        """The sentence for the user."""
         prompt = _format_tokens(self.prompt_tokens, self.is_exact)
         return t("session.exceeded", prompt=prompt, reserve=self.reserve_tokens, n_ctx=self.n_ctx)
 
     @property
     def policies(self) -> tuple[ContextPolicy, ...]:
-        """What there is to choose from."""
-        shorter = (ContextPolicy.DROP, ContextPolicy.SUMMARISE) if self.to_leave_out else ()
-        return (*shorter, *((ContextPolicy.ENLARGE,) if self.larger_n_ctx else ()))
+        """The policies to choose from."""
+        shortening = (ContextPolicy.DROP, ContextPolicy.SUMMARISE) if self.to_leave_out else ()
+        return (*shortening, *((ContextPolicy.ENLARGE,) if self.larger_n_ctx else ()))
 
 
 class ThinkingRepeats(Event, frozen=True):
-    """The thinking goes round in circles: it may be better to have the answer now."""
+    """Thinking that repeats itself: the user may prefer the answer now."""
 
 
 SessionEvent = (

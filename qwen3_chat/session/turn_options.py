@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from qwen3_chat.chat import SamplingParams
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.errors import UsageError
 from qwen3_chat.request import ToolSpec
+from qwen3_chat.sampling import (
+    MAX_TOKEN_LIMIT,
+    SAMPLING_PARAMETERS,
+    SamplingOverrides,
+    SamplingParams,
+)
 from qwen3_chat.store.records import ChatOptions
 
 
 @dataclass(frozen=True, slots=True)
 class OptionField:
-    """One field of `ChatOptions` with the least and the greatest value that it takes."""
+    """A field of `ChatOptions` with its smallest and its largest value."""
 
     name: str
     minimum: float
@@ -22,7 +27,7 @@ class OptionField:
     is_whole: bool = False
 
     def parse(self, text: str) -> float | int | None:
-        """Read what was typed; None where nothing was.
+        """Return the value of a typed text; None for an empty text.
 
         Raises:
             UsageError: it is no number, or out of range.
@@ -34,42 +39,36 @@ class OptionField:
             value = int(text) if self.is_whole else float(text)
         except ValueError:
             value = self.minimum - 1
-        if not self.minimum <= value <= self.maximum:  # neither is what is no number at all
+        if not self.minimum <= value <= self.maximum:  # false for a text that is no number, too
             kind = "whole" if self.is_whole else "number"
             raise UsageError(f"session.options.{kind}", low=f"{self.minimum:g}", high=f"{self.maximum:g}")
         return value
 
     def format_value(self, options: ChatOptions) -> str:
-        """Write the chosen value; empty where the preset holds."""
+        """Return the chosen value as text; empty where the preset applies."""
         value = getattr(options, self.name)
         return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
     def format_preset(self, sampling: SamplingParams) -> str:
-        """Write what holds where nothing is chosen; empty for no limit."""
+        """Return the preset's value as text; empty for no limit."""
         value = getattr(sampling, self.name, None)
         return "" if value is None else f"{value:g}"
 
 
 OPTION_FIELDS: Final = (
-    OptionField("temperature", 0, 2),
-    OptionField("top_p", 0.01, 1),
-    OptionField("top_k", 0, 1000, is_whole=True),
-    OptionField("min_p", 0, 1),
-    OptionField("presence_penalty", -2, 2),
-    OptionField("max_tokens", 1, 1_000_000, is_whole=True),
-    OptionField("thinking_budget", 0, 1_000_000, is_whole=True),
+    *(
+        OptionField(parameter.name, parameter.minimum, parameter.maximum, parameter.is_whole)
+        for parameter in SAMPLING_PARAMETERS
+    ),
+    OptionField("max_tokens", 1, MAX_TOKEN_LIMIT, is_whole=True),
+    OptionField("thinking_budget", 0, MAX_TOKEN_LIMIT, is_whole=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class TurnOptions:
-    """What may differ from turn to turn; None leaves the preset of the mode."""
+class TurnOptions(SamplingOverrides):
+    """The options of a turn; None leaves the preset of the mode."""
 
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    presence_penalty: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
@@ -77,11 +76,11 @@ class TurnOptions:
     context_policy: ContextPolicy = ContextPolicy.ASK
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:
-        """Have what was chosen for a chat win."""
+        """Return these options, overridden by those of a chat."""
         return replace(self, **overrides(chat))
 
     def sampling_from(self, preset: SamplingParams) -> SamplingParams:
-        """Change a preset by what was chosen."""
+        """Return a preset, overridden by the chosen values."""
         names = {field.name for field in fields(SamplingParams)}
         changes = {
             name: value for name, value in _values(self).items() if name in names and value is not None
@@ -90,7 +89,7 @@ class TurnOptions:
 
 
 def overrides(options: ChatOptions) -> dict[str, Any]:
-    """Return what differs from the presets."""
+    """Return the options that differ from the presets, by name."""
     return {name: value for name, value in _values(options).items() if value is not None}
 
 

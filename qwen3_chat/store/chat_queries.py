@@ -10,7 +10,7 @@ import msgspec
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, TitledBy
-from qwen3_chat.store.row_mapping import chat_from_row, storable, summary_from_row
+from qwen3_chat.store.row_mapping import chat_from_row, mode_column, storable, summary_from_row
 from qwen3_chat.store.search_queries import index_title
 from qwen3_chat.store.search_terms import match_expression
 
@@ -42,20 +42,20 @@ def create_chat(
     cursor = connection.execute(
         "INSERT INTO chats (system, toggle, options, titled_by, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (storable(system), _value(mode_override), _json(options), TitledBy.WORDS.value, now, now),
+        (storable(system), mode_column(mode_override), _json(options), TitledBy.WORDS.value, now, now),
     )
     return get_chat(connection, cursor.lastrowid or 0)
 
 
 def get_chat(connection: sqlite3.Connection, chat_id: int) -> Chat:
-    """Return a chat, deleted ones too until they are purged.
+    """Return a chat; a deleted chat too, until it is purged.
 
     Raises:
-        StoreError: there is none with this id.
+        StoreError: there is no chat with this id.
     """
     try:
         row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
-    except OverflowError:  # a number that is too large for SQLite is no chat's
+    except OverflowError:  # a number that is too large for SQLite is the id of no chat
         row = None
     if row is None:
         raise StoreError("store.no_such_chat", chat_id=chat_id)
@@ -73,12 +73,12 @@ def latest_chat(connection: sqlite3.Connection) -> Chat | None:
 def chat_summaries(
     connection: sqlite3.Connection, search: str | None, limit: int | None
 ) -> tuple[ChatSummary, ...]:
-    """Return the list of chats that hold `search`, or all: pinned ones first, then newest first."""
+    """Return the chats that match `search`, or all: pinned chats first, then newest first."""
     conditions = ["deleted_at IS NULL"]
     query = None
     if search is not None and search.strip():
         query = match_expression(search)
-        if query is None:  # nothing but punctuation
+        if query is None:  # only punctuation
             return ()
         conditions.append(_MATCHES_QUERY)
     rows = connection.execute(
@@ -89,24 +89,24 @@ def chat_summaries(
 
 
 def touch_chat(connection: sqlite3.Connection, chat_id: int, now: int) -> None:
-    """Note that a chat was written to; one that was deleted meanwhile, in another window, is there again."""
+    """Set the time of the last change; restore the chat if another window deleted it meanwhile."""
     connection.execute("UPDATE chats SET updated_at = ?, deleted_at = NULL WHERE id = ?", (now, chat_id))
 
 
 def set_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:
-    """Choose the message that the chat goes on from; None is before the first."""
+    """Set the head of a chat, the message to continue from; None is before the first message."""
     _update(connection, chat_id, "head_id", message_id)
 
 
 def set_mode_override(
     connection: sqlite3.Connection, chat_id: int, mode_override: ThinkingMode | None
 ) -> None:
-    """Remember how the mode was last switched by key."""
-    _update(connection, chat_id, "toggle", _value(mode_override))
+    """Store the mode that the user last switched to."""
+    _update(connection, chat_id, "toggle", mode_column(mode_override))
 
 
 def set_title(connection: sqlite3.Connection, chat_id: int, title: str, by: TitledBy) -> bool:
-    """Name a chat; the user's name for it stays unless the user gives another. Tell whether it was named."""
+    """Set the title of a chat and return True, unless `by` is not the user and the user has named it."""
     if by is not TitledBy.USER and get_chat(connection, chat_id).titled_by is TitledBy.USER:
         return False
     _update(connection, chat_id, "title", storable(title))
@@ -116,36 +116,36 @@ def set_title(connection: sqlite3.Connection, chat_id: int, title: str, by: Titl
 
 
 def set_system(connection: sqlite3.Connection, chat_id: int, system: str) -> None:
-    """Give a chat its system prompt; empty for none."""
+    """Set the system prompt of a chat; empty for none."""
     _update(connection, chat_id, "system", storable(system))
 
 
 def set_options(connection: sqlite3.Connection, chat_id: int, options: ChatOptions) -> None:
-    """Choose how the chat's replies are generated."""
+    """Set the generation options of a chat."""
     _update(connection, chat_id, "options", _json(options))
 
 
 def set_pinned(connection: sqlite3.Connection, chat_id: int, pinned: bool) -> None:
-    """Keep a chat at the top of the list, or no longer."""
+    """Pin a chat to the top of the list, or unpin it."""
     _update(connection, chat_id, "pinned", int(pinned))
 
 
 def set_draft(connection: sqlite3.Connection, chat_id: int, draft: str) -> None:
-    """Keep what is typed and not yet sent."""
+    """Store the draft of a chat's next message."""
     _update(connection, chat_id, "draft", storable(draft))
 
 
 def set_deleted(connection: sqlite3.Connection, chat_id: int, deleted_at: int | None) -> None:
-    """Put a chat out of sight, or back."""
+    """Mark a chat as deleted; restore it with None."""
     _update(connection, chat_id, "deleted_at", deleted_at)
 
 
 def purge_deleted(connection: sqlite3.Connection, deleted_before: int) -> int:
-    """Remove for good what was deleted before a moment; returns the number of chats."""
-    gone = "SELECT id FROM chats WHERE deleted_at < ?"
+    """Remove permanently what was deleted before a time; return the number of removed chats."""
+    purged = "SELECT id FROM chats WHERE deleted_at < ?"
     for statement in (
-        f"DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE chat_id IN ({gone}))",
-        f"DELETE FROM title_terms WHERE rowid IN ({gone})",
+        f"DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE chat_id IN ({purged}))",
+        f"DELETE FROM title_terms WHERE rowid IN ({purged})",
         "DELETE FROM message_terms WHERE rowid IN (SELECT id FROM messages WHERE deleted_at < ?)",
         "DELETE FROM messages WHERE deleted_at < ?",
     ):
@@ -161,7 +161,3 @@ def _update(connection: sqlite3.Connection, chat_id: int, column: str, value: st
 
 def _json(options: ChatOptions) -> str:
     return msgspec.json.encode(options).decode()
-
-
-def _value(mode: ThinkingMode | None) -> str | None:
-    return None if mode is None else mode.value

@@ -33,21 +33,21 @@ _NO_META = MessageMeta()
 
 
 def utc_now() -> datetime:
-    """Tell the time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class ChatStore:
-    """Keeps chats; each has a tree of messages and a head, the message that it goes on from.
+    """The store of chats; each has a tree of messages and a head, the message to continue from.
 
-    Every change is one transaction. Whoever adds a message says below which one, so two apps on one file
-    never write over each other's turns: their turns become branches. All methods raise StoreError where the
-    file fails them or an id is nobody's.
+    Every change is one transaction. The caller names the parent of a new message, so two apps on one file
+    never overwrite each other's turns: their turns become branches. All methods raise StoreError where the
+    file can't be read or written, or where no chat or message has the given id.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.on_chat_deleted: Callable[[int], None] = lambda chat_id: None
-        """Called with each chat that is deleted here, for what others keep of it."""
+        """A callback for each chat that is deleted here, so that data kept elsewhere goes too."""
         self._database = database
         self._clock = clock
 
@@ -55,13 +55,13 @@ class ChatStore:
     async def open(
         cls, path: Path, *, clock: Clock = utc_now, migrations: Sequence[Migration] = MIGRATIONS
     ) -> Self:
-        """Open a database, make it where it is missing, bring it to the current schema where it is older."""
+        """Open a database; create it if it is missing, upgrade it if its schema is older."""
         database = Database(path)
         await database.open(partial(_prepare, migrations=migrations, now=clock()))
         return cls(database, clock)
 
     async def close(self) -> None:
-        """Close the file after what was handed over before is written."""
+        """Close the file after all earlier calls are written."""
         await self._database.close()
 
     async def create_chat(
@@ -71,13 +71,13 @@ class ChatStore:
         mode_override: ThinkingMode | None = None,
         options: ChatOptions = NO_CHAT_OPTIONS,
     ) -> Chat:
-        """Start a chat without messages."""
+        """Create a chat without messages."""
         return await self._database.write(
             chat_queries.create_chat, self._now(), system, mode_override, options
         )
 
     async def chat(self, chat_id: int) -> Chat:
-        """Return a chat; a deleted one too, until it is purged."""
+        """Return a chat; a deleted chat too, until it is purged."""
         return await self._database.read(chat_queries.get_chat, chat_id)
 
     async def latest_chat(self) -> Chat | None:
@@ -85,13 +85,13 @@ class ChatStore:
         return await self._database.read(chat_queries.latest_chat)
 
     async def chats(self, search: str | None = None, limit: int | None = None) -> tuple[ChatSummary, ...]:
-        """Return the list of chats that hold `search`, or all: pinned ones first, then newest first."""
+        """Return the chats that match `search`, or all: pinned chats first, then newest first."""
         return await self._database.read(chat_queries.chat_summaries, search, limit)
 
     async def find(
         self, query: str, *, order: SearchOrder = SearchOrder.NEWEST, limit: int = 100
     ) -> tuple[SearchHit, ...]:
-        """Return the messages that hold every word asked for; quotes keep words together."""
+        """Return the messages that contain every word of a query; quotes keep words together."""
         return await self._database.read(search_queries.search_messages, query, order, limit)
 
     async def branch(self, chat_id: int, head_id: int | None = None) -> tuple[StoredMessage, ...]:
@@ -99,45 +99,45 @@ class ChatStore:
         return await self._database.read(message_queries.branch, chat_id, head_id)
 
     async def message(self, message_id: int) -> StoredMessage:
-        """Return one message."""
+        """Return a message."""
         return await self._database.read(message_queries.get_message, message_id)
 
     async def latest_questions(self, limit: int = 200) -> tuple[str, ...]:
-        """Return what was asked last in all chats, oldest first."""
+        """Return the latest questions of all chats, oldest first."""
         return await self._database.read(message_queries.latest_questions, limit)
 
     async def children(self, chat_id: int, parent_id: int | None) -> tuple[StoredMessage, ...]:
-        """Return the messages that follow one, oldest first; the chat's first messages for None."""
+        """Return the messages directly below a message, oldest first; the chat's first messages for None."""
         return await self._database.read(message_queries.children, chat_id, parent_id)
 
     async def siblings(self, message_id: int) -> tuple[StoredMessage, ...]:
-        """Return a message's variants, itself among them, oldest first."""
+        """Return the messages below the same parent, the message itself among them, oldest first."""
         return await self._database.read(message_queries.siblings, message_id)
 
     async def newest_leaf(self, chat_id: int, message_id: int) -> int:
-        """Follow the newest messages below one to the end of their branch."""
+        """Return the last message of the newest branch below a message."""
         return await self._database.read(message_queries.newest_leaf, chat_id, message_id)
 
     async def forks(self, chat_id: int) -> tuple[Sibling, ...]:
-        """Return the messages where a chat's tree forks and the answers to questions there, oldest first."""
+        """Return the messages at a chat's forks and the answers to questions there, oldest first."""
         return await self._database.read(message_queries.forks, chat_id)
 
     async def delete_messages(
         self, chat_id: int, message_ids: Sequence[int], head_id: int | None
     ) -> Deletion:
-        """Put messages out of sight with all that follows them; the chat goes on from `head_id`."""
+        """Mark messages and all below them as deleted; the chat's head becomes `head_id`."""
         return await self._database.write(
             message_queries.delete_messages, self._now(), chat_id, message_ids, head_id
         )
 
     async def restore_messages(self, deletion: Deletion) -> None:
-        """Bring back what was deleted, with the head that the chat had."""
+        """Restore deleted messages and the head that the chat had."""
         await self._database.write(message_queries.restore_messages, deletion)
 
     async def add_message(
         self, chat_id: int, parent_id: int | None, message: ChatMessage, meta: MessageMeta = _NO_META
     ) -> StoredMessage:
-        """Add a message below `parent_id` and move the chat's head to it.
+        """Add a message below `parent_id` and make it the chat's head.
 
         The first question becomes the chat's title. A reply is added before it is generated: empty, without a
         stop reason.
@@ -147,60 +147,60 @@ class ChatStore:
         )
 
     async def save_partial(self, message_id: int, content: str, reasoning: str) -> None:
-        """Keep what arrived so far of a reply."""
+        """Save the part of a reply that has arrived so far."""
         await self._database.write(message_queries.save_partial, message_id, content, reasoning)
 
     async def reopen_message(self, message_id: int) -> None:
-        """Have a reply go on being written: `save_partial` keeps what arrives until it is finished again."""
+        """Mark a reply as unfinished: `save_partial` changes it until it is finished again."""
         await self._database.write(message_queries.reopen_message, message_id)
 
     async def finish_message(
         self, message_id: int, message: ChatMessage, meta: MessageMeta, token_ids: tuple[int, ...] = ()
     ) -> StoredMessage:
-        """Keep a reply as it ended, with the ids that were sampled, and make it searchable."""
+        """Store a reply as it ended, with its sampled token ids, and make it searchable."""
         return await self._database.write(
             message_queries.finish_message, self._now(), message_id, message, meta, token_ids
         )
 
     async def set_head(self, chat_id: int, message_id: int | None) -> None:
-        """Have a chat go on from one of its messages; None is before the first."""
+        """Set the head of a chat to one of its messages; None is before the first message."""
         await self._database.write(message_queries.move_head, chat_id, message_id)
 
     async def set_mode_override(self, chat_id: int, mode_override: ThinkingMode | None) -> None:
-        """Remember how the mode was last switched by key."""
+        """Store the mode that the user last switched to."""
         await self._database.write(chat_queries.set_mode_override, chat_id, mode_override)
 
     async def set_title(self, chat_id: int, title: str, by: TitledBy = TitledBy.USER) -> bool:
-        """Name a chat; the user's name for it stays unless the user changes it. Tell whether it was named."""
+        """Set the title of a chat and return True, unless `by` is not the user and the user has named it."""
         return await self._database.write(chat_queries.set_title, chat_id, title, by)
 
     async def set_options(self, chat_id: int, options: ChatOptions) -> None:
-        """Choose how a chat's replies are generated."""
+        """Set the generation options of a chat."""
         await self._database.write(chat_queries.set_options, chat_id, options)
 
     async def set_system(self, chat_id: int, system: str) -> None:
-        """Give a chat its system prompt; empty for none."""
+        """Set the system prompt of a chat; empty for none."""
         await self._database.write(chat_queries.set_system, chat_id, system)
 
     async def set_pinned(self, chat_id: int, pinned: bool) -> None:
-        """Keep a chat at the top of the list, or no longer."""
+        """Pin a chat to the top of the list, or unpin it."""
         await self._database.write(chat_queries.set_pinned, chat_id, pinned)
 
     async def set_draft(self, chat_id: int, draft: str) -> None:
-        """Keep what is typed and not yet sent."""
+        """Store the draft of a chat's next message."""
         await self._database.write(chat_queries.set_draft, chat_id, draft)
 
     async def delete_chat(self, chat_id: int) -> None:
-        """Put a chat out of sight; `restore_chat` brings it back until it is purged."""
+        """Mark a chat as deleted; `restore_chat` restores it until it is purged."""
         await self._database.write(chat_queries.set_deleted, chat_id, self._now())
         self.on_chat_deleted(chat_id)
 
     async def restore_chat(self, chat_id: int) -> None:
-        """Bring a deleted chat back."""
+        """Restore a deleted chat."""
         await self._database.write(chat_queries.set_deleted, chat_id, None)
 
     async def purge_deleted(self, older_than: timedelta) -> int:
-        """Remove for good what was deleted longer ago than this; returns the number of chats."""
+        """Remove permanently what was deleted longer ago than this; return the number of removed chats."""
         return await self._database.write(
             chat_queries.purge_deleted, milliseconds(self._clock() - older_than)
         )

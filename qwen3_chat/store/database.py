@@ -13,7 +13,13 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from qwen3_chat.errors import StoreError
 
-_KEYS: Final = {
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+OWNER_ONLY: Final = 0o600
+"""The file mode of the database, its copies and drafts: only their owner may read them."""
+_BUSY_TIMEOUT_S: Final = 10.0
+_ERROR_KEYS: Final = {
     sqlite3.SQLITE_FULL: "store.disk_full",
     sqlite3.SQLITE_NOTADB: "store.no_database",
     sqlite3.SQLITE_CORRUPT: "store.damaged",
@@ -23,30 +29,14 @@ _KEYS: Final = {
     sqlite3.SQLITE_BUSY: "store.busy",
     sqlite3.SQLITE_LOCKED: "store.busy",
 }
-_PRIMARY_CODE: Final = 0xFF  # the upper bits of a result code tell more than a user needs
-
-
-def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
-    """Return the error that tells a user what went wrong with the file."""
-    if isinstance(error, OSError):
-        return StoreError("store.not_writable", path=path, reason=error.strerror or error)
-    code = getattr(error, "sqlite_errorcode", None)
-    key = "store.failed" if code is None else _KEYS.get(code & _PRIMARY_CODE, "store.failed")
-    return StoreError(key, path=path, reason=error)
-
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-_BUSY_TIMEOUT_S: Final = 10.0
-_OWNER_ONLY: Final = 0o600
+_PRIMARY_CODE: Final = 0xFF  # the upper bits of a result code carry details beyond the sentence
 
 
 class Database:
-    """Runs whole transactions, one at a time, away from the event loop.
+    """A SQLite file whose transactions run whole, one at a time, away from the event loop.
 
     A transaction is one plain function of the connection: nothing can come between its statements, and a task
-    that is cancelled while it waits leaves the transaction to finish, so what was handed over is in the file
+    that is cancelled while it waits leaves the transaction to finish, so a submitted change reaches the file
     either way.
     """
 
@@ -57,7 +47,7 @@ class Database:
         self._is_closed = False
 
     async def open(self, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
-        """Open the file, or make it, readable by its owner only; then let `prepare` bring it up to date.
+        """Open or create the file, readable by its owner only; then let `prepare` bring it up to date.
 
         Raises:
             StoreError: the file can't be used; nothing stays open.
@@ -79,13 +69,13 @@ class Database:
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Run a function whose changes are kept together, or, where it raises, not at all."""
+        """Run a function whose changes are committed together or, if it raises, rolled back."""
         return await self._submit(
             self._transaction, "IMMEDIATE", lambda connection: function(connection, *args, **kwargs)
         )
 
     async def close(self) -> None:
-        """Close the file after what was handed over before is done."""
+        """Close the file after all earlier calls are done."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -103,12 +93,12 @@ class Database:
         try:
             return job()
         except (sqlite3.Error, OSError) as error:
-            raise store_error(error, self._path) from error
+            raise _store_error(error, self._path) from error
 
     def _open(self, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made here for its mode, which SQLite gives to the sidecars too; a read-only one fails here.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
+        # Created here for its mode, which SQLite gives to the sidecars too; a read-only file fails here.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
         self._connection = _connect(self._path)
         prepare(self._connection, self._path)
 
@@ -124,19 +114,19 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file with transactions left to us and a patient lock; nothing is read or changed yet."""
+    """Open a file with manual transactions and a long lock timeout; nothing is read or changed yet."""
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     connection.row_factory = sqlite3.Row
     return connection
 
 
 def configure_connection(connection: sqlite3.Connection, path: Path) -> None:
-    """Make a file that is ours private, its references checked, its commits cheap."""
-    if os.name == "posix" and path.stat().st_mode & 0o777 != _OWNER_ONLY:
-        path.chmod(_OWNER_ONLY)
+    """Make a file of this app private, its references checked, its commits cheap."""
+    if os.name == "posix" and path.stat().st_mode & 0o777 != OWNER_ONLY:
+        path.chmod(OWNER_ONLY)
     connection.execute("PRAGMA foreign_keys = ON")
     # Readers and the writer don't wait for each other, and a commit is safe from a killed app without a sync;
-    # where the file system can't do it, SQLite stays with what works there.
+    # where the file system can't do that, SQLite keeps a journal that works there.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -154,3 +144,12 @@ def in_transaction(
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def _store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """Return the error whose sentence tells the user what is wrong with the file."""
+    if isinstance(error, OSError):
+        return StoreError("store.not_writable", path=path, reason=error.strerror or error)
+    code = getattr(error, "sqlite_errorcode", None)
+    key = "store.failed" if code is None else _ERROR_KEYS.get(code & _PRIMARY_CODE, "store.failed")
+    return StoreError(key, path=path, reason=error)

@@ -1,6 +1,4 @@
-"""The statements on messages and on the tree that they make; each function runs inside a transaction of
-its caller.
-"""
+"""The statements on messages and their tree; each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -20,18 +18,29 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_DEFAULT_TITLE_CELLS: Final = 40
 
-
-def title_from_question(text: str) -> str:
-    """Return the first line that says something, cut to 40 terminal cells."""
-    lines = (" ".join(line.split()) for line in terminal_safe(text).splitlines())
-    title = next((line for line in lines if line), "")
-    if cell_len(title) <= MAX_DEFAULT_TITLE_CELLS:
-        return title
-    return set_cell_size(title, MAX_DEFAULT_TITLE_CELLS - 1).rstrip() + "…"
-
-
-# Forks are few: the count goes over an index, texts are read of questions at a fork only. A question may be
-# asked twice below one message, for its answers in two modes, so the answers of all questions at a fork come.
+# A message's id is higher than its parent's, so the order of ids is the order of the branch.
+_BRANCH: Final = """
+    WITH RECURSIVE branch (id) AS (
+        SELECT :head_id
+        UNION ALL
+        SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
+            WHERE messages.parent_id IS NOT NULL
+    )
+    SELECT * FROM messages WHERE id IN branch ORDER BY id
+"""
+# For the same reason, the last message on the way down has the highest id.
+_NEWEST_LEAF: Final = """
+    WITH RECURSIVE down (id) AS (
+        SELECT :message_id
+        UNION ALL
+        SELECT (SELECT max(messages.id) FROM messages
+                    WHERE chat_id = :chat_id AND parent_id = down.id AND deleted_at IS NULL)
+            FROM down WHERE down.id IS NOT NULL
+    )
+    SELECT max(id) FROM down
+"""
+# Forks are few: the count uses an index, and texts are read only of the questions at a fork. A question may
+# be asked twice below the same message, for answers in two modes, so the answers to all of them come.
 _FORKS: Final = """
     WITH live AS (
         SELECT id, parent_id, role FROM messages WHERE chat_id = :chat_id AND deleted_at IS NULL
@@ -47,31 +56,6 @@ _FORKS: Final = """
             OR parent_id IN (SELECT id FROM forked WHERE role = 'user'))
     ORDER BY id
 """
-# A message's id is higher than its parent's, so the last of the way down has the highest.
-_NEWEST_LEAF: Final = """
-    WITH RECURSIVE down (id) AS (
-        SELECT :message_id
-        UNION ALL
-        SELECT (SELECT max(messages.id) FROM messages
-                    WHERE chat_id = :chat_id AND parent_id = down.id AND deleted_at IS NULL)
-            FROM down WHERE down.id IS NOT NULL
-    )
-    SELECT max(id) FROM down
-"""
-
-
-def newest_leaf(connection: sqlite3.Connection, chat_id: int, message_id: int) -> int:
-    """Follow the newest message below each to the last one."""
-    where = {"chat_id": chat_id, "message_id": message_id}
-    return int(connection.execute(_NEWEST_LEAF, where).fetchone()[0])
-
-
-def forks(connection: sqlite3.Connection, chat_id: int) -> tuple[Sibling, ...]:
-    """Return the live messages at forks and those below questions at forks, in the order they were added."""
-    rows = connection.execute(_FORKS, {"chat_id": chat_id})
-    return tuple(Sibling(row["id"], row["parent_id"], Role(row["role"]), row["content"]) for row in rows)
-
-
 _BELOW: Final = """
     WITH RECURSIVE below (id) AS (
         SELECT id FROM messages WHERE id = :message_id AND chat_id = :chat_id
@@ -90,51 +74,6 @@ _ABOVE: Final = """
 """
 
 
-def delete_messages(
-    connection: sqlite3.Connection, now: int, chat_id: int, message_ids: Sequence[int], head_id: int | None
-) -> Deletion:
-    """Put messages out of sight with all that follows them; the chat goes on from `head_id`."""
-    before = chat_queries.get_chat(connection, chat_id).head_id
-    for message_id in message_ids:
-        connection.execute(
-            f"{_BELOW} UPDATE messages SET deleted_at = :now WHERE id IN below AND deleted_at IS NULL",
-            {"message_id": message_id, "chat_id": chat_id, "now": now},
-        )
-    chat_queries.set_head(connection, chat_id, head_id)
-    return Deletion(chat_id, tuple(message_ids), now, before)
-
-
-def restore_messages(connection: sqlite3.Connection, deletion: Deletion) -> None:
-    """Bring back what one deletion took, and nothing that was deleted before it."""
-    for message_id in deletion.message_ids:
-        connection.execute(
-            f"{_BELOW} UPDATE messages SET deleted_at = NULL WHERE id IN below AND deleted_at = :then",
-            {"message_id": message_id, "chat_id": deletion.chat_id, "then": deletion.deleted_at_ms},
-        )
-        restore_with_ancestors(connection, message_id)
-    chat_queries.set_head(connection, deletion.chat_id, deletion.head_id)
-
-
-def restore_with_ancestors(connection: sqlite3.Connection, message_id: int) -> None:
-    """Bring back a message and all it follows, where another window deleted one of them."""
-    connection.execute(
-        f"{_ABOVE} UPDATE messages SET deleted_at = NULL WHERE id IN above AND deleted_at IS NOT NULL",
-        {"message_id": message_id},
-    )
-
-
-# A message's id is higher than its parent's, so the order of ids is the order of the branch.
-_BRANCH: Final = """
-    WITH RECURSIVE branch (id) AS (
-        SELECT :head_id
-        UNION ALL
-        SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
-            WHERE messages.parent_id IS NOT NULL
-    )
-    SELECT * FROM messages WHERE id IN branch ORDER BY id
-"""
-
-
 def add_message(
     connection: sqlite3.Connection,
     now: int,
@@ -143,36 +82,36 @@ def add_message(
     message: ChatMessage,
     meta: MessageMeta,
 ) -> StoredMessage:
-    """Add a message below `parent_id`, have the chat go on from it, title it after its first question.
+    """Add a message below `parent_id`, make it the chat's head, title the chat after its first question.
 
-    A reply without a stop reason is one that is still being written.
+    A reply without a stop reason is still being written.
     """
     chat = chat_queries.get_chat(connection, chat_id)
     if parent_id is not None:
         _check_is_in_chat(connection, chat_id, parent_id)
         restore_with_ancestors(connection, parent_id)
-    unfinished = message.role is Role.ASSISTANT and meta.stop_reason is None
+    is_unfinished = message.role is Role.ASSISTANT and meta.stop_reason is None
     row = {
         **message_columns(message, meta),
         "chat_id": chat_id,
         "parent_id": parent_id,
         "created_at": now,
-        "finished_at": None if unfinished else now,
+        "finished_at": None if is_unfinished else now,
     }
     names = ", ".join(row)
-    places = ", ".join(f":{name}" for name in row)
-    message_id = connection.execute(f"INSERT INTO messages ({names}) VALUES ({places})", row).lastrowid or 0
+    values = ", ".join(f":{name}" for name in row)
+    message_id = connection.execute(f"INSERT INTO messages ({names}) VALUES ({values})", row).lastrowid or 0
     chat_queries.set_head(connection, chat_id, message_id)
     chat_queries.touch_chat(connection, chat_id, now)
     if message.role is Role.USER and not chat.title:
         chat_queries.set_title(connection, chat_id, title_from_question(message.content), TitledBy.WORDS)
-    if not unfinished:
+    if not is_unfinished:
         index_message(connection, message_id)
     return get_message(connection, message_id)
 
 
 def save_partial(connection: sqlite3.Connection, message_id: int, content: str, reasoning: str) -> None:
-    """Keep what arrived so far of a reply that is being written; one that is finished stays as it is."""
+    """Save the part of a reply that has arrived so far; a finished reply stays as it is."""
     connection.execute(
         "UPDATE messages SET content = ?, reasoning = ? WHERE id = ? AND finished_at IS NULL",
         (storable(content), storable(reasoning), message_id),
@@ -180,7 +119,7 @@ def save_partial(connection: sqlite3.Connection, message_id: int, content: str, 
 
 
 def reopen_message(connection: sqlite3.Connection, message_id: int) -> None:
-    """Have a reply go on being written."""
+    """Mark a reply as unfinished."""
     connection.execute("UPDATE messages SET finished_at = NULL WHERE id = ?", (message_id,))
 
 
@@ -192,7 +131,7 @@ def finish_message(
     meta: MessageMeta,
     token_ids: tuple[int, ...],
 ) -> StoredMessage:
-    """Keep a reply as it ended."""
+    """Store a reply as it ended and make it searchable."""
     row = {**message_columns(message, meta), "token_ids": pack_token_ids(token_ids), "finished_at": now}
     changes = ", ".join(f"{name} = :{name}" for name in row)
     cursor = connection.execute(
@@ -210,7 +149,7 @@ def get_message(connection: sqlite3.Connection, message_id: int) -> StoredMessag
     """Return a message.
 
     Raises:
-        StoreError: there is none with this id.
+        StoreError: there is no message with this id.
     """
     row = connection.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
     if row is None:
@@ -218,8 +157,26 @@ def get_message(connection: sqlite3.Connection, message_id: int) -> StoredMessag
     return message_from_row(row)
 
 
+def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
+    """Return the texts of the latest questions of all chats, oldest first."""
+    rows = connection.execute(
+        "SELECT content FROM messages WHERE role = 'user' AND deleted_at IS NULL ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return tuple(row["content"] for row in rows)[::-1]
+
+
+def title_from_question(text: str) -> str:
+    """Return the first line of a text that is not blank, cut to 40 terminal cells."""
+    lines = (" ".join(line.split()) for line in terminal_safe(text).splitlines())
+    title = next((line for line in lines if line), "")
+    if cell_len(title) <= MAX_DEFAULT_TITLE_CELLS:
+        return title
+    return set_cell_size(title, MAX_DEFAULT_TITLE_CELLS - 1).rstrip() + "…"
+
+
 def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) -> tuple[StoredMessage, ...]:
-    """Return the messages from the first to `head_id`, or to where the chat goes on from."""
+    """Return the messages from the first to `head_id`, or to the chat's head."""
     chat = chat_queries.get_chat(connection, chat_id)
     if head_id is not None:
         _check_is_in_chat(connection, chat_id, head_id)
@@ -231,7 +188,7 @@ def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) ->
 def children(
     connection: sqlite3.Connection, chat_id: int, parent_id: int | None
 ) -> tuple[StoredMessage, ...]:
-    """Return the messages that follow one, in the order they were added; those without a parent for None."""
+    """Return the messages directly below a message, oldest first; those without a parent for None."""
     rows = connection.execute(
         "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? AND deleted_at IS NULL ORDER BY id",
         (chat_id, parent_id),
@@ -240,21 +197,66 @@ def children(
 
 
 def siblings(connection: sqlite3.Connection, message_id: int) -> tuple[StoredMessage, ...]:
-    """Return a message's variants, itself among them, in the order they were added."""
+    """Return the messages below the same parent, the message itself among them, oldest first."""
     message = get_message(connection, message_id)
     return children(connection, message.chat_id, message.parent_id)
 
 
+def newest_leaf(connection: sqlite3.Connection, chat_id: int, message_id: int) -> int:
+    """Return the last message of the newest branch below a message."""
+    parameters = {"chat_id": chat_id, "message_id": message_id}
+    return int(connection.execute(_NEWEST_LEAF, parameters).fetchone()[0])
+
+
+def forks(connection: sqlite3.Connection, chat_id: int) -> tuple[Sibling, ...]:
+    """Return the live messages at forks and the answers to questions there, oldest first."""
+    rows = connection.execute(_FORKS, {"chat_id": chat_id})
+    return tuple(Sibling(row["id"], row["parent_id"], Role(row["role"]), row["content"]) for row in rows)
+
+
 def move_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:
-    """Have the chat go on from one of its messages, or from before the first."""
+    """Set the head of a chat to one of its messages; None is before the first message."""
     if message_id is not None:
         _check_is_in_chat(connection, chat_id, message_id)
         restore_with_ancestors(connection, message_id)
     chat_queries.set_head(connection, chat_id, message_id)
 
 
+def delete_messages(
+    connection: sqlite3.Connection, now: int, chat_id: int, message_ids: Sequence[int], head_id: int | None
+) -> Deletion:
+    """Mark messages and all below them as deleted; the chat's head becomes `head_id`."""
+    previous_head_id = chat_queries.get_chat(connection, chat_id).head_id
+    for message_id in message_ids:
+        connection.execute(
+            f"{_BELOW} UPDATE messages SET deleted_at = :now WHERE id IN below AND deleted_at IS NULL",
+            {"message_id": message_id, "chat_id": chat_id, "now": now},
+        )
+    chat_queries.set_head(connection, chat_id, head_id)
+    return Deletion(chat_id, tuple(message_ids), now, previous_head_id)
+
+
+def restore_messages(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    """Restore the messages of a deletion, and nothing that was deleted before it."""
+    for message_id in deletion.message_ids:
+        connection.execute(
+            f"{_BELOW} UPDATE messages SET deleted_at = NULL WHERE id IN below AND deleted_at = :then",
+            {"message_id": message_id, "chat_id": deletion.chat_id, "then": deletion.deleted_at_ms},
+        )
+        restore_with_ancestors(connection, message_id)
+    chat_queries.set_head(connection, deletion.chat_id, deletion.head_id)
+
+
+def restore_with_ancestors(connection: sqlite3.Connection, message_id: int) -> None:
+    """Restore a message and all above it, where another window deleted any of them."""
+    connection.execute(
+        f"{_ABOVE} UPDATE messages SET deleted_at = NULL WHERE id IN above AND deleted_at IS NOT NULL",
+        {"message_id": message_id},
+    )
+
+
 def index_unfinished(connection: sqlite3.Connection) -> None:
-    """Make the replies that a crash cut off searchable; those being written elsewhere do no harm."""
+    """Make replies that a crash cut off searchable; those being written in another app do no harm."""
     for row in connection.execute("SELECT id FROM messages WHERE finished_at IS NULL").fetchall():
         index_message(connection, row["id"])
 
@@ -263,12 +265,3 @@ def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: 
     row = connection.execute("SELECT chat_id FROM messages WHERE id = ?", (message_id,)).fetchone()
     if row is None or row["chat_id"] != chat_id:
         raise StoreError("store.no_such_message", message_id=message_id)
-
-
-def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
-    """Return the contents of the user's latest messages in all chats, oldest first."""
-    rows = connection.execute(
-        "SELECT content FROM messages WHERE role = 'user' AND deleted_at IS NULL ORDER BY id DESC LIMIT ?",
-        (limit,),
-    )
-    return tuple(row["content"] for row in rows)[::-1]

@@ -1,5 +1,6 @@
-"""The migrations of the database, from an empty file to the current schema, and the upgrade that runs the
-missing ones. A migration is never changed once released; what it can't foresee is a new one.
+"""The migrations of the database, from an empty file to the current schema, and the upgrade by them.
+
+A released migration is never changed; a later change of the schema is a new migration.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store.database import configure_connection, in_transaction
+from qwen3_chat.store.database import OWNER_ONLY, configure_connection, in_transaction
 from qwen3_chat.store.search_terms import index_text
+
+APPLICATION_ID: Final = 0x51336368
+"""`Q3ch`, the mark of this app's files among those of other programs; the command `file` shows it."""
 
 _CHATS_AND_MESSAGES: Final = (
     """
@@ -57,7 +61,13 @@ _CHATS_AND_MESSAGES: Final = (
 
 
 def create_chats_and_messages(connection: sqlite3.Connection) -> None:
-    """Make the two tables."""
+    """Create the tables of version 1: chats with trees of messages.
+
+    Times are milliseconds since 1970 in UTC. `messages.finished_at` is NULL while a reply is being written,
+    and stays so where the app was killed. A message's parent is of the same chat. Parents have no ON DELETE
+    CASCADE: it would recurse once per message, and SQLite allows a depth of 1,000; a chat's messages go with
+    the chat in one statement.
+    """
     for statement in _CHATS_AND_MESSAGES:
         connection.execute(statement)
 
@@ -69,7 +79,12 @@ _FULL_TEXT_SEARCH: Final = (
 
 
 def add_full_text_search(connection: sqlite3.Connection) -> None:
-    """Make the search tables from what is there."""
+    """Create and fill the tables of version 2: full-text search over titles, messages and thinking.
+
+    The tables hold terms cut by `search_terms`, and the tokenizer `ascii` splits those at their spaces and
+    nowhere else: it takes every character beyond ASCII for a letter, where `unicode61` knows the letters of
+    Unicode 6.1 only.
+    """
     for statement in _FULL_TEXT_SEARCH:
         connection.execute(statement)
     for row in connection.execute("SELECT id, content, reasoning FROM messages"):
@@ -88,14 +103,18 @@ _DELETIONS_AND_OPTIONS: Final = (
     "ALTER TABLE chats ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE chats ADD COLUMN titled_by TEXT NOT NULL DEFAULT 'user'",
     "DROP INDEX messages_by_parent",
-    # All that walks through trees reads, so that long texts need not be passed over.
+    # All columns that a walk through a tree reads, so that it need not skip over long texts.
     "CREATE INDEX messages_tree ON messages (chat_id, parent_id, role, deleted_at)",
     "CREATE INDEX messages_deleted ON messages (deleted_at) WHERE deleted_at IS NOT NULL",
 )
 
 
 def add_deletions_and_options(connection: sqlite3.Connection) -> None:
-    """Add the columns."""
+    """Add the columns of version 3: messages can be deleted, chats have options, titles have a source.
+
+    A deleted message takes all that follow it along, so whatever a live message follows is live. Who named
+    the chats of earlier versions is not known; they count as named by the user.
+    """
     for statement in _DELETIONS_AND_OPTIONS:
         connection.execute(statement)
 
@@ -109,18 +128,15 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
 )
 
 
-APPLICATION_ID: Final = 0x51336368  # "Q3ch": tells our files from those of other programs, `file` shows it
-
-
 def upgrade_schema(
     connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], now: datetime
 ) -> None:
-    """Run the migrations that a file still lacks, all in one transaction, after a copy of the file as it was.
+    """Run the migrations that a file lacks, all in one transaction, after copying the file as it was.
 
     Raises:
         StoreError: the file is of a newer version, of another program, or the copy could not be made.
     """
-    # Refuses a file before anything in it is changed; in one transaction, as another app may be making it.
+    # Refuse a file before anything in it is changed; in one transaction, as another app may be creating it.
     version = in_transaction(connection, "DEFERRED", partial(_version, path=path, known=len(migrations)))
     configure_connection(connection, path)
     if version < len(migrations):
@@ -131,7 +147,7 @@ def upgrade_schema(
 def _run_missing(
     connection: sqlite3.Connection, *, path: Path, migrations: Sequence[Migration], now: datetime
 ) -> None:
-    # Asked again under the lock: another app may have upgraded the file meanwhile.
+    # Read again under the lock: another app may have upgraded the file meanwhile.
     version = _version(connection, path, len(migrations))
     if version == len(migrations):
         return
@@ -142,7 +158,7 @@ def _run_missing(
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
     except BaseException:
-        if copy is not None:  # the file stays as it was, and a copy at each start would fill the disk
+        if copy is not None:  # the file is unchanged, and a copy at each start would fill the disk
             copy.unlink()
         raise
 
@@ -163,8 +179,8 @@ def _copy_database(path: Path, version: int, now: datetime) -> Path:
     """Copy the file beside itself, through a second connection that sees the state before the migrations."""
     copy = path.with_name(f"{path.stem}-v{version}-{now:%Y%m%dT%H%M%S}.db")
     try:
-        # Made here first, for its mode, and so that no earlier copy is written over.
-        os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        # Created here first, for its mode, and so that no earlier copy is overwritten.
+        os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
         try:
             with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.sampling import SamplingOverrides, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
 class MessageMeta:
-    """How a message came about; None where it does not apply or is not known.
+    """The origin of a message: model, mode, sampling, end; None where it does not apply or is not known.
 
-    It is kept as one JSON object: a field that comes or goes with a version needs no migration.
+    It is stored as a single JSON object: adding or removing a field needs no migration.
     """
 
     model: str | None = None
@@ -28,16 +29,16 @@ class MessageMeta:
     sampling: SamplingParams | None = None
     engine: str | None = None
     left_out: int | None = None
-    """How many of the branch's oldest messages a reply was written without."""
+    """The number of the branch's oldest messages that were dropped for the reply."""
     summary: str | None = None
-    """What stood for them."""
+    """The summary that replaced the dropped messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One node of a chat's tree; `parent_id` is None for a first message.
+    """A node of a chat's tree of messages; `parent_id` is None for a first message.
 
-    The sampled ids stay packed until someone asks: unpacked, those of a long chat would take tens of
+    The sampled ids stay packed until `token_ids` is read: unpacked, those of a long chat would take tens of
     megabytes.
     """
 
@@ -51,19 +52,19 @@ class StoredMessage:
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """The ids that were sampled; text tokenised again need not give the same."""
+        """The sampled token ids; tokenising the text again need not give the same."""
         return unpack_token_ids(self.packed_token_ids)
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the reply ended; one that never got to its end, as the app was killed, counts as stopped."""
+        """The reason why a reply ended; a reply without an end, as the app was killed, counts as stopped."""
         if self.message.role is Role.ASSISTANT and self.meta.stop_reason is None:
             return StopReason.CANCELLED
         return self.meta.stop_reason
 
 
 class TitledBy(StrEnum):
-    """Who named a chat: the first words of it, the model, the user."""
+    """The source of a chat's title: its first words, the model, the user."""
 
     WORDS = "words"
     MODEL = "model"
@@ -71,17 +72,12 @@ class TitledBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ChatOptions:
-    """How a chat's replies are generated where it differs from the presets; None leaves the preset.
+class ChatOptions(SamplingOverrides):
+    """The generation options of a chat; None leaves the preset.
 
-    It is kept as one JSON object, like a message's meta.
+    They are stored as a single JSON object, like a message's meta.
     """
 
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    presence_penalty: float | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
 
@@ -91,7 +87,7 @@ NO_CHAT_OPTIONS = ChatOptions()
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation without its messages; `mode_override` is None until the mode was switched by key in it."""
+    """A chat without its messages; `mode_override` is None until the user switches the mode in it."""
 
     id: int
     title: str
@@ -109,7 +105,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class ChatSummary:
-    """One line of the list of chats; `model` is the last reply's."""
+    """A line of the list of chats; `model` is the model of the last reply."""
 
     id: int
     title: str
@@ -121,18 +117,18 @@ class ChatSummary:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What it takes to bring deleted messages back; all that followed them went and comes along."""
+    """The data to restore deleted messages; all messages below them are deleted and restored with them."""
 
     chat_id: int
     message_ids: tuple[int, ...]
     deleted_at_ms: int
     head_id: int | None
-    """The message that the chat went on from before."""
+    """The chat's head before the deletion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """A message among others below the same one, without its answer's weight; questions keep their text."""
+    """A message at a fork, without metadata and token ids; only questions have their `content`."""
 
     id: int
     parent_id: int | None
@@ -141,7 +137,7 @@ class Sibling:
 
 
 class SearchOrder(StrEnum):
-    """What comes first among the messages found."""
+    """The order of search results."""
 
     NEWEST = "newest"
     RELEVANCE = "relevance"
@@ -149,9 +145,9 @@ class SearchOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A message that was found, with a piece of its text around the first match.
+    """A search result: a message with an excerpt of its text around the first match.
 
-    `marks` are the spans of `excerpt` that matched; `in_reasoning` tells that the piece is of the thinking.
+    `marks` are the spans of `excerpt` that matched; `in_reasoning` is True if it comes from the thinking.
     """
 
     chat_id: int
@@ -165,12 +161,12 @@ class SearchHit:
 
 
 def pack_token_ids(token_ids: tuple[int, ...]) -> bytes:
-    """Pack ids into four bytes each, little end first."""
+    """Pack token ids into four bytes each, little-endian."""
     return _little_endian(array("i", token_ids)).tobytes()
 
 
 def unpack_token_ids(packed: bytes) -> tuple[int, ...]:
-    """Unpack what `pack_token_ids` made."""
+    """Unpack token ids that `pack_token_ids` packed."""
     ids = array("i")
     ids.frombytes(packed)
     return tuple(_little_endian(ids))

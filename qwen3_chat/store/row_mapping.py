@@ -23,7 +23,7 @@ def chat_from_row(row: sqlite3.Row) -> Chat:
         id=row["id"],
         title=row["title"],
         system=row["system"],
-        mode_override=_mode(row["toggle"]),
+        mode_override=_mode_from_column(row["toggle"]),
         head_id=row["head_id"],
         created_at=_time(row["created_at"]),
         updated_at=_time(row["updated_at"]),
@@ -36,7 +36,7 @@ def chat_from_row(row: sqlite3.Row) -> Chat:
 
 
 def summary_from_row(row: sqlite3.Row) -> ChatSummary:
-    """Return a line of the list of chats."""
+    """Return the line of the list of chats that a row holds."""
     return ChatSummary(
         id=row["id"],
         title=row["title"],
@@ -59,7 +59,7 @@ def message_from_row(row: sqlite3.Row) -> StoredMessage:
             content=row["content"],
             reasoning=row["reasoning"],
             tool_calls=() if calls == "[]" else _tool_calls_decoder.decode(calls),
-            mode_tag=_mode(row["mode_tag"]),
+            mode_tag=_mode_from_column(row["mode_tag"]),
         ),
         meta=_meta_decoder.decode(row["meta"]),
         created_at=_time(row["created_at"]),
@@ -68,7 +68,7 @@ def message_from_row(row: sqlite3.Row) -> StoredMessage:
 
 
 def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | None]:
-    """Return a message's own columns, without its place in the tree."""
+    """Return the columns of a message's own data, without its position in the tree."""
     return {
         "role": message.role.value,
         "content": storable(message.content),
@@ -76,13 +76,13 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
         "tool_calls": msgspec.json.encode(
             [ToolCall(storable(call.name), storable(call.arguments)) for call in message.tool_calls]
         ).decode(),
-        "mode_tag": None if message.mode_tag is None else message.mode_tag.value,
+        "mode_tag": mode_column(message.mode_tag),
         "meta": msgspec.json.encode(meta).decode(),
     }
 
 
 def storable(text: str) -> str:
-    """Replace lone surrogates, which a terminal's paste can bring and UTF-8 has no place for, by U+FFFD."""
+    """Replace lone surrogates, which pasted text can contain and UTF-8 can't encode, by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -91,7 +91,7 @@ def storable(text: str) -> str:
 
 
 def milliseconds(moment: datetime) -> int:
-    """Return a moment as the database keeps it: milliseconds since 1970 in UTC."""
+    """Return a time as the database stores it: milliseconds since 1970 in UTC."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -99,5 +99,10 @@ def _time(value: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=value)
 
 
-def _mode(value: str | None) -> ThinkingMode | None:
+def mode_column(mode: ThinkingMode | None) -> str | None:
+    """Return a thinking mode as the database stores it."""
+    return None if mode is None else mode.value
+
+
+def _mode_from_column(value: str | None) -> ThinkingMode | None:
     return None if value is None else ThinkingMode(value)

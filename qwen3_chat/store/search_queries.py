@@ -11,7 +11,7 @@ from qwen3_chat.store.search_terms import Excerpt, index_text, match_expression,
 
 # The ids first: sorting them alone is many times faster than sorting whole messages.
 _SEARCH: Final = """
-    WITH found (id, place) AS (
+    WITH hits (id, position) AS (
         SELECT message_terms.rowid, row_number() OVER (ORDER BY {order})
         FROM message_terms
             JOIN messages ON messages.id = message_terms.rowid
@@ -20,14 +20,14 @@ _SEARCH: Final = """
         ORDER BY {order} LIMIT :limit
     )
     SELECT messages.*, chats.title
-    FROM found
-        JOIN messages ON messages.id = found.id
+    FROM hits
+        JOIN messages ON messages.id = hits.id
         JOIN chats ON chats.id = messages.chat_id
-    ORDER BY place
+    ORDER BY position
 """
 _ORDERS: Final = {
     SearchOrder.NEWEST: "message_terms.rowid DESC",
-    # A word of the answer says more about a message than one of its thinking.
+    # A word of the answer says more about a message than a word of its thinking.
     SearchOrder.RELEVANCE: "bm25(message_terms, 2.0, 1.0), message_terms.rowid DESC",
 }
 
@@ -35,7 +35,7 @@ _ORDERS: Final = {
 def search_messages(
     connection: sqlite3.Connection, query: str, order: SearchOrder, limit: int
 ) -> tuple[SearchHit, ...]:
-    """Return the messages that hold everything asked for, in their content and thinking together."""
+    """Return the messages whose content and thinking together contain every phrase of a query."""
     expression = match_expression(query)
     if expression is None:
         return ()
@@ -45,7 +45,7 @@ def search_messages(
 
 
 def index_message(connection: sqlite3.Connection, message_id: int) -> None:
-    """Bring the search table in line with a message."""
+    """Update the search table for a message."""
     row = connection.execute("SELECT content, reasoning FROM messages WHERE id = ?", (message_id,)).fetchone()
     connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
     connection.execute(
@@ -55,7 +55,7 @@ def index_message(connection: sqlite3.Connection, message_id: int) -> None:
 
 
 def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
-    """Bring the search table in line with a chat's title."""
+    """Update the search table for a chat's title."""
     connection.execute("DELETE FROM title_terms WHERE rowid = ?", (chat_id,))
     connection.execute("INSERT INTO title_terms (rowid, title) VALUES (?, ?)", (chat_id, index_text(title)))
 

@@ -1,4 +1,12 @@
-"""The terms that full-text search compares, and the spans and excerpts of a text that match them. Pure."""
+"""The terms that full-text search compares, and the spans and excerpts of a text that match them. Pure.
+
+SQLite's own tokenizers take a Chinese sentence for one word, or cut it into threes, which misses words of two
+characters such as 天气. So text is cut here: words as they are, scripts without spaces into overlapping
+pairs. A run of such a script gives its pairs and then its last character alone: `今天天气` gives `今天 天天
+天气 气`. Thus every character begins some term (a single character is found by prefix), the pairs of a longer
+word follow each other (a longer word is found as a phrase), and the lone character keeps a phrase from
+running into the next word.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +32,8 @@ _UNSPACED: Final = (
 _PIECES: Final = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _COMBINING: Final = re.compile("[\u0300-\u036f]")
+_EXCERPT_CHARACTERS: Final = 120
+_CHARACTERS_BEFORE_MATCH: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +45,21 @@ class Term:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A line of text with the spans in it that matched, the `marks`."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
 def terms(text: str) -> Iterator[Term]:
-    """Cut a text, in its order, into folded words and pairs of characters."""
+    """Cut a text into its terms, in order: folded words and pairs of characters."""
     text = to_nfc(text)
     for piece in _PIECES.finditer(text):
         folded, start, end = _fold_piece(piece.group()), piece.start(), piece.end()
         if piece.lastgroup == "word":
-            # Folding can bring in a space or a comma, as that of `½` does; a term is one word.
+            # Folding can add a space or a comma, as in `½`; a term is a single word.
             yield from (Term(word, start, end) for word in re.findall(r"[^\W_]+", folded))
             continue
         one_to_one = len(folded) == end - start
@@ -53,46 +71,91 @@ def terms(text: str) -> Iterator[Term]:
 
 
 def index_text(text: str) -> str:
-    """Return a text's terms as the search table holds them: with a space between."""
+    """Return a text's terms as the search table holds them, separated by spaces."""
     return " ".join(term.text for term in terms(text))
 
 
 def query_phrases(query: str) -> tuple[tuple[str, ...], ...]:
-    """Cut what someone searches for into phrases, all of which must be there.
+    """Cut a query into phrases, each a tuple of terms; a match contains all of them.
 
-    Whitespace parts phrases, double quotes keep one together. A phrase's last term may be the beginning of a
-    longer one, unless it was quoted; then it ends with an empty term.
+    Whitespace separates phrases, double quotes keep a phrase together. The last term of a phrase also matches
+    the beginning of a longer term, unless it was quoted; a quoted phrase ends with an empty term.
     """
-    found = []
+    phrases = []
     for chunk in _CHUNKS.finditer(to_nfc(query)):
         quoted = chunk.group("quoted")
         phrase = [term.text for term in terms(chunk.group() if quoted is None else quoted)]
         if not phrase:
             continue
-        last_run = (
+        ends_with_run = (
             len(phrase) > 1 and _is_unspaced(phrase[-1]) and len(phrase[-2]) == 2 and _is_unspaced(phrase[-2])
         )
-        if last_run:
-            phrase.pop()  # the lone last character is the index's end of a run, not the query's
+        if ends_with_run:
+            phrase.pop()  # the lone last character ends a run in the index, not in the query
         elif quoted is not None and not _is_unspaced(phrase[-1]):
             phrase.append("")
-        found.append(tuple(phrase))
-    return tuple(found)
+        phrases.append(tuple(phrase))
+    return tuple(phrases)
 
 
 def match_expression(query: str) -> str | None:
-    """Return the FTS5 expression for what someone searches for; None where there is nothing to look for."""
-    found = query_phrases(query)
-    if not found:
+    """Return the FTS5 expression for a query; None if the query contains no terms."""
+    phrases = query_phrases(query)
+    if not phrases:
         return None
     return " AND ".join(
-        f'"{" ".join(phrase).rstrip()}"' + ("" if phrase[-1] == "" else " *") for phrase in found
+        f'"{" ".join(phrase).rstrip()}"' + ("" if phrase[-1] == "" else " *") for phrase in phrases
     )
 
 
 def to_nfc(text: str) -> str:
-    """Bring a text into NFC, so that accents typed in two ways are one."""
+    """Normalise a text to NFC, so that an accent typed in two ways is the same."""
     return unicodedata.normalize("NFC", text)
+
+
+def search_excerpt(text: str, query: str) -> Excerpt | None:
+    """Return a line of about 120 characters around the first match of a query; None without a match."""
+    text = to_nfc(text)
+    spans = match_spans(text, query)
+    if not spans:
+        return None
+    start = max(0, spans[0][0] - _CHARACTERS_BEFORE_MATCH)
+    if start:  # begin at the next word, if it begins before the match
+        blank = text.find(" ", start, spans[0][0])
+        start = start if blank < 0 else blank + 1
+    end = min(len(text), start + _EXCERPT_CHARACTERS)
+    # A character for a character, so that the spans stay valid.
+    piece = "".join(" " if character.isspace() else character for character in text[start:end])
+    before, after = ("…" if start else ""), ("…" if end < len(text) else "")
+    shift = len(before) - start
+    marks = tuple((first + shift, min(last, end) + shift) for first, last in spans if first < end)
+    return Excerpt(before + terminal_safe(piece) + after, marks)
+
+
+def match_spans(text: str, query: str) -> list[tuple[int, int]]:
+    """Return the spans of a text (in NFC) that match a query, in order; overlapping spans are merged."""
+    text_terms, phrases = tuple(terms(text)), query_phrases(query)
+    spans = sorted(
+        (text_terms[index].start, text_terms[index + length - 1].end)
+        for phrase in phrases
+        for length in [len(phrase) - (phrase[-1] == "")]
+        for index in range(len(text_terms) - length + 1)
+        if _matches_at(text_terms, index, phrase)
+    )
+    merged: list[tuple[int, int]] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _matches_at(text_terms: tuple[Term, ...], index: int, phrase: tuple[str, ...]) -> bool:
+    *complete_terms, last = phrase
+    if any(text_terms[index + offset].text != term for offset, term in enumerate(complete_terms) if term):
+        return False
+    return not last or text_terms[index + len(complete_terms)].text.startswith(last)
 
 
 def _fold_piece(piece: str) -> str:
@@ -114,60 +177,3 @@ def _without_accents(character: str) -> str:
 
 def _is_unspaced(term: str) -> bool:
     return re.fullmatch(f"[{_UNSPACED}]+", term) is not None
-
-
-_EXCERPT_CHARACTERS: Final = 120
-_CHARACTERS_BEFORE_MATCH: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Excerpt:
-    """One line of text; `marks` are the spans in it that matched."""
-
-    text: str
-    marks: tuple[tuple[int, int], ...]
-
-
-def search_excerpt(text: str, query: str) -> Excerpt | None:
-    """Cut a line of about 120 characters around the first match of a query; None where nothing matches."""
-    text = to_nfc(text)
-    spans = match_spans(text, query)
-    if not spans:
-        return None
-    start = max(0, spans[0][0] - _CHARACTERS_BEFORE_MATCH)
-    if start:  # begin at a word where one begins soon
-        blank = text.find(" ", start, spans[0][0])
-        start = start if blank < 0 else blank + 1
-    end = min(len(text), start + _EXCERPT_CHARACTERS)
-    # One character for one, so that the spans stay true.
-    piece = "".join(" " if character.isspace() else character for character in text[start:end])
-    before, after = ("…" if start else ""), ("…" if end < len(text) else "")
-    shift = len(before) - start
-    marks = tuple((first + shift, min(last, end) + shift) for first, last in spans if first < end)
-    return Excerpt(before + terminal_safe(piece) + after, marks)
-
-
-def match_spans(text: str, query: str) -> list[tuple[int, int]]:
-    """Return the spans of a text (in NFC) that match a query, in its order, overlapping ones as one."""
-    found, wanted = tuple(terms(text)), query_phrases(query)
-    spans = sorted(
-        (found[index].start, found[index + length - 1].end)
-        for phrase in wanted
-        for length in [len(phrase) - (phrase[-1] == "")]
-        for index in range(len(found) - length + 1)
-        if _matches_at(found, index, phrase)
-    )
-    joined: list[tuple[int, int]] = []
-    for start, end in spans:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def _matches_at(text_terms: tuple[Term, ...], index: int, phrase: tuple[str, ...]) -> bool:
-    *whole, last = phrase
-    if any(text_terms[index + offset].text != term for offset, term in enumerate(whole) if term):
-        return False
-    return not last or text_terms[index + len(whole)].text.startswith(last)

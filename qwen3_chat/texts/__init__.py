@@ -10,7 +10,7 @@ from importlib import import_module
 
 
 class Language(StrEnum):
-    """A language that the app speaks; the value names its module and is what `--lang` takes."""
+    """A language of the app; the value is the name of its module and the value of `--lang`."""
 
     EN = "en"
     ZH = "zh"
@@ -31,17 +31,17 @@ _state = _LanguageState()
 
 
 class _Placeholders(dict[str, object]):
-    """What goes into the places of a text; `{key_NAME}` is the key in force of an action."""
+    """The values for the placeholders of a text; `{key_NAME}` is the key in force of an action."""
 
-    def __missing__(self, place: str) -> str:
-        beginning, _, action = place.partition("key_")
-        if beginning or not action:
-            raise KeyError(place)
+    def __missing__(self, name: str) -> str:
+        prefix, _, action = name.partition("key_")
+        if prefix or not action:
+            raise KeyError(name)
         return _state.keys.get(action, action)
 
 
 def load_catalogue(language: Language) -> Mapping[str, str]:
-    """Load the texts of one language."""
+    """Load the texts of a language."""
     texts: Mapping[str, str] = import_module(f"{__name__}.{language.value}").TEXTS
     return texts
 
@@ -52,24 +52,24 @@ def set_language(language: Language) -> None:
 
 
 def set_key_names(names: Mapping[str, str]) -> None:
-    """Tell how the keys in force are called, by action; texts that name a key have the place `{key_ACTION}`."""
+    """Set the names of the keys in force, by action; a text has the placeholder `{key_ACTION}` for each."""
     _state.keys = names
 
 
 def current_language() -> Language:
-    """Tell the language in use."""
+    """Return the language in use."""
     return _state.language
 
 
 def t(key: str, **values: object) -> str:
-    """Return the text for a key in the language in use, with its `{places}` filled."""
+    """Return the text for a key in the language in use, with its `{placeholders}` filled."""
     if not _state.texts:
         set_language(_state.language)
     return _state.texts[key].format_map(_Placeholders(values))
 
 
 def language_from_locale(environ: Mapping[str, str] = os.environ) -> Language:
-    """Choose the language from LC_ALL, LC_MESSAGES, LANG or, where none is set, the system's own locale."""
+    """Return the language of LC_ALL, LC_MESSAGES, LANG or, where none is set, of the system's own locale."""
     names = [environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
     name = next((name for name in names if name), "") or locale.getlocale()[0] or ""
     return Language.ZH if name.lower().startswith(("zh", "chinese")) else Language.EN

@@ -11,30 +11,11 @@ from qwen3_chat.texts import t
 
 GIB = 1 << 30
 MIB = 1 << 20
+SEPARATOR = " · "
+
 _DECIMAL_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE_PATTERN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-
-
-def parse_size(text: str) -> int | None:
-    """Read `8GiB`, `8 gb`, `512MiB` or bytes; None where it is no size."""
-    match = _SIZE_PATTERN.fullmatch(text.strip())
-    if not match or (match[3] and not match[2]):
-        return None
-    unit = match[2].upper()
-    return int(float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit]))
-
-
-def format_size(size_bytes: int, digits: int = 1) -> str:
-    """Write a size: `5.9 GiB`, `131 GiB`, `640 MiB`; `digits` come after the point below 100."""
-    if size_bytes < GIB:
-        return f"{size_bytes / MIB:.0f} MiB"
-    if size_bytes >= 100 * GIB:
-        digits = 0
-    return f"{size_bytes / GIB:.{digits}f} GiB"
-
-
-SEPARATOR = " · "
 _STOP_NOTE_KEYS = {
     StopReason.MAX_TOKENS: "wording.max_tokens",
     StopReason.CONTEXT_FULL: "wording.context_full",
@@ -43,13 +24,31 @@ _STOP_NOTE_KEYS = {
 }
 
 
+def parse_size(text: str) -> int | None:
+    """Return the bytes of `8GiB`, `8 gb`, `512MiB` or a plain number; None where it is no size."""
+    match = _SIZE_PATTERN.fullmatch(text.strip())
+    if not match or (match[3] and not match[2]):
+        return None
+    unit = match[2].upper()
+    return int(float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit]))
+
+
+def format_size(size_bytes: int, digits: int = 1) -> str:
+    """Return a size as text: `5.9 GiB`, `131 GiB`, `640 MiB`; below 100 GiB with so many `digits`."""
+    if size_bytes < GIB:
+        return f"{size_bytes / MIB:.0f} MiB"
+    if size_bytes >= 100 * GIB:
+        digits = 0
+    return f"{size_bytes / GIB:.{digits}f} GiB"
+
+
 def join_sentences(parts: Iterable[object]) -> str:
-    """Write sentences one after the other, as the language does."""
+    """Join sentences with the gap of the language in use."""
     return t("wording.gap").join(map(str, parts))
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration: `<0.1 s`, `0.4 s`, `14 s`, `2 min 5 s`."""
+    """Return a duration as text: `<0.1 s`, `0.4 s`, `14 s`, `2 min 5 s`."""
     if 0 < seconds < 0.05:
         return t("wording.seconds", seconds="<0.1")
     if seconds < 9.95:
@@ -61,29 +60,33 @@ def format_duration(seconds: float) -> str:
 
 
 def format_line_count(count: int) -> str:
-    """Write a number of lines."""
+    """Return a number of lines as text."""
     return t("wording.line") if count == 1 else t("wording.lines", count=f"{count:,}")
 
 
 def format_token_count(count: int) -> str:
-    """Write a number of tokens."""
+    """Return a number of tokens as text."""
     return t("wording.tokens", count=count)
 
 
 def format_speed(tokens_per_s: float) -> str:
-    """Write a speed: `3.4 tok/s`, `43 tok/s`."""
-    digits = 1 if tokens_per_s < 9.95 else 0
-    return t("wording.speed", speed=f"{tokens_per_s:.{digits}f}")
+    """Return a speed as text: `3.4 tok/s`, `43 tok/s`."""
+    return t("wording.speed", speed=speed_figure(tokens_per_s))
+
+
+def speed_figure(tokens_per_s: float) -> str:
+    """Write the number of a speed with as many digits as are certain: `1.4`, `12`, `140`."""
+    return f"{tokens_per_s:.1f}" if tokens_per_s < 9.95 else f"{tokens_per_s:.0f}"
 
 
 def format_throughput(bytes_per_s: float) -> str:
-    """Write how fast bytes arrive: `640 KiB/s`, `11.2 MiB/s`."""
+    """Return a speed in bytes as text: `640 KiB/s`, `11.2 MiB/s`."""
     kib = bytes_per_s / 1024
     return t("wording.byte_speed", size=f"{kib:.0f} KiB" if kib < 999.5 else f"{kib / 1024:.1f} MiB")
 
 
 def format_thinking(seconds: float, count: int) -> str:
-    """Write how long the thinking took and how much there was of it; 0 where it is not known."""
+    """Return the duration of the thinking and its number of tokens as text; 0 means unknown."""
     parts = [
         t("wording.thought_for", duration=format_duration(seconds)) if seconds > 0 else t("wording.thought")
     ]
@@ -93,24 +96,24 @@ def format_thinking(seconds: float, count: int) -> str:
 
 
 def role_name(role: Role) -> str:
-    """Write who speaks."""
+    """Return the name of a role in the language in use."""
     return t(f"wording.role.{role.value}")
 
 
 def stop_note(reason: StopReason | None) -> str:
-    """Write why a reply ended before its end; empty where it did not."""
+    """Return the note on a reply that ended early; empty where it did not."""
     return t(_STOP_NOTE_KEYS[reason]) if reason in _STOP_NOTE_KEYS else ""
 
 
 def format_parameter_count(count: int) -> str:
-    """Write a model's size: `2.1 M`, `0.6 B`, `32.8 B`."""
+    """Return a number of parameters as text: `2.1 M`, `0.6 B`, `32.8 B`."""
     if count < 100_000_000:
         return f"{count / 1e6:.1f} M"
     return f"{count / 1e9:.1f} B"
 
 
 def format_day(moment: datetime, now: datetime) -> str:
-    """Write when something happened: the time today, else the date; both in local time."""
+    """Return the time of a moment today, else its date; both in local time."""
     if moment.date() == now.date():
         return moment.strftime("%H:%M")
     if moment.date() == (now - timedelta(days=1)).date():

@@ -1,7 +1,4 @@
-"""Text without characters that steer a terminal.
-
-35 modules import it, most of them no texts.
-"""
+"""Text without characters that steer a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +7,12 @@ from typing import Final
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
-_CONTROLS: Final = (
-    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 but tab, line feed and carriage return; DEL; C1
-)
-_BIDI: Final = (
-    r"\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates: they reorder what is on screen
-)
-_LINE_ENDS: Final = r"\u2028\u2029"  # a line for some terminals and none for others
-_SURROGATES: Final = r"\ud800-\udfff"  # no UTF-8 for them: printing one raises
+# C0 except tab, line feed and carriage return; DEL; C1
+_CONTROLS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+# embeddings, overrides and isolates: they reorder the text on screen
+_BIDI: Final = r"\u202a-\u202e\u2066-\u2069"
+_LINE_ENDS: Final = r"\u2028\u2029"  # line ends for some terminals only
+_SURROGATES: Final = r"\ud800-\udfff"  # they have no UTF-8: printing one raises
 UNSAFE_CHARACTERS: Final = _CONTROLS + _BIDI + _LINE_ENDS + _SURROGATES
 """The characters that are replaced, as the inside of a regular expression's character class."""
 

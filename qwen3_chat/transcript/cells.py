@@ -23,12 +23,12 @@ Span = tuple[int, int]
 
 
 def cell_width(text: str) -> int:
-    """Width of a text without tabs."""
+    """Return the width of a text without tabs, in cells."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def end_column(text: str, column: int = 0) -> int:
-    """Column after a text that starts at `column`; tabs reach to the next stop."""
+    """Return the column after a text that starts at `column`; a tab reaches to the next tab stop."""
     first, *others = text.split("\t")
     column += cell_width(first)
     for part in others:
@@ -37,28 +37,28 @@ def end_column(text: str, column: int = 0) -> int:
 
 
 def grapheme_clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Find (start, end, cells) of what a reader sees as one character: joined emoji, flags, accents."""
+    """Yield (start, end, cells) of each grapheme cluster: joined emoji, flags, accented characters."""
     part = text[start:end]
     if part.isascii():
         yield from ((i, i + 1, 1) for i in range(start, end))
         return
-    if (tab := part.find("\t")) >= 0:  # of no width for rich, which would join it to its neighbours
+    if (tab := part.find("\t")) >= 0:  # rich gives it no width and would join it to its neighbours
         yield from grapheme_clusters(text, start, start + tab)
         yield start + tab, start + tab + 1, 1
         yield from grapheme_clusters(text, start + tab + 1, end)
         return
     spans, _ = split_graphemes(part)
-    flags = {found.start() for found in _FLAG.finditer(part)}
+    flags = {match.start() for match in _FLAG.finditer(part)}
     pieces = iter(spans)
     for begin, stop, size in pieces:
         if begin in flags:
-            _, stop, more = next(pieces)
-            size += more
+            _, stop, second_size = next(pieces)
+            size += second_size
         yield start + begin, start + stop, size
 
 
 def hard_wrap(text: str, start: int, end: int, width: int) -> list[Span]:
-    """Break a range into rows that fill the width: code, long words."""
+    """Break a range of a text into rows that fill the width, for code and long words."""
     part = text[start:end]
     if part.isascii() and "\t" not in part:
         cuts = list(range(start, end, width)) or [start]
@@ -76,21 +76,21 @@ def hard_wrap(text: str, start: int, end: int, width: int) -> list[Span]:
 
 def wrap(text: str, width: int) -> list[Span]:
     """Break a text into rows at spaces and between CJK characters, never before a closing mark."""
-    fits = len(text) if text.isascii() else 2 * len(text)
-    if fits <= width and "\t" not in text:
+    max_cells = len(text) if text.isascii() else 2 * len(text)
+    if max_cells <= width and "\t" not in text:
         return [(0, len(text))]
     rows: list[Span] = []
     start = column = 0
-    for found in _WORD.finditer(text):
-        word = found[0]
-        inked = end_column(word.rstrip(), column) - column
-        if column and column + inked > width:
-            rows.append((start, found.start()))
-            start, column = found.start(), 0
-        if inked > width:
-            # From `start`: what stands before may have no width, such as a stray accent.
-            *full, (start, _) = hard_wrap(text, start, found.end(), width)
-            rows += full
-            word = text[start : found.end()]
+    for match in _WORD.finditer(text):
+        word = match[0]
+        visible_cells = end_column(word.rstrip(), column) - column
+        if column and column + visible_cells > width:
+            rows.append((start, match.start()))
+            start, column = match.start(), 0
+        if visible_cells > width:
+            # From `start`: the text before the word may have no width, such as a stray accent.
+            *full_rows, (start, _) = hard_wrap(text, start, match.end(), width)
+            rows += full_rows
+            word = text[start : match.end()]
         column = end_column(word, column)
     return [*rows, (start, len(text))]

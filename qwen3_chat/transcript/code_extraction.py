@@ -1,6 +1,6 @@
 """The code blocks of a message, byte for byte.
 
-Its three importers in the interface load it at start-up, and its natural neighbours (the parser, the
+A module of its own because the interface imports it at start-up, and its natural neighbours (the parser, the
 highlighting) load markdown-it and pygments.
 """
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """The code between two fences, or indented; `language` is what its fence names, in lower case."""
+    """A block of fenced or indented code; `language` is the word after the fence, in lower case."""
 
     language: str
     text: str
 
 
 def find_code_blocks(markdown: str) -> tuple[CodeBlock, ...]:
-    """Find the code blocks of a text in its order, those in lists and quotes too; empty ones are left out."""
-    from qwen3_chat.transcript.markdown_parser import PARSER  # here: the app starts without it
+    """Return the code blocks of a text in order, those in lists and quotes too; skip empty blocks."""
+    from qwen3_chat.transcript.markdown_parser import PARSER  # here, as the app starts without Markdown
 
     return tuple(
         CodeBlock("".join(token.info.split()[:1]).lower(), token.content.removesuffix("\n"))

@@ -42,7 +42,86 @@ _STYLE_NAMES = {
 }
 
 StyledSpan = tuple[int, int, str]
-"""Start, end, style name."""
+"""A styled part of a row: start, end, style name."""
+
+
+class HighlightedCode:
+    """A code block whose rows are added as they arrive; `is_complete` is True when it has all of them."""
+
+    def __init__(self, info: str) -> None:
+        self.language = next(iter(info.split()), "")
+        self.rows: list[str] = []
+        self.is_complete = False
+        self._spans: list[list[StyledSpan]] = []
+        self._text, self._starts = "", list[int]()
+        self._position, self._states = 0, ["root"]
+
+    def row_spans(self, row: int) -> list[StyledSpan] | None:
+        """Return the styled parts of a row; None as long as they can't be known."""
+        if row >= len(self._spans):
+            self._highlight_to(row)
+        return self._spans[row] if row < len(self._spans) else None
+
+    def _highlight_to(self, row: int) -> None:
+        lexer = _lexer(self.language)
+        # Only a plain regex lexer can stop and resume; other lexers wait for the whole block.
+        resumes = type(lexer).get_tokens_unprocessed is RegexLexer.get_tokens_unprocessed
+        if not (resumes or self.is_complete):
+            return
+        end = min(len(self.rows), row + LOOKAHEAD_ROWS) if resumes else len(self.rows)
+        for text in self.rows[len(self._spans) : end]:
+            self._spans.append([])
+            self._starts.append(len(self._text))
+            self._text += f"{text}\n"
+        if len(self._text) > MAX_HIGHLIGHTED_CHARS:
+            return
+        try:
+            self._assign_to_rows(self._resume(lexer) if resumes else lexer.get_tokens_unprocessed(self._text))
+        except Exception:
+            # A lexer is foreign code over untrusted text: a bug in it costs colours, never the chat.
+            self._position = len(self._text)
+
+    def _assign_to_rows(self, tokens: Iterator[tuple[int, _TokenType, str]]) -> None:
+        """Distribute tokens to the rows they belong to."""
+        for position, kind, value in tokens:
+            if not (name := _style_name(kind)):
+                continue
+            row = bisect_right(self._starts, position) - 1
+            for part in value.split("\n"):
+                if part.strip() and row < len(self._spans):
+                    start = position - self._starts[row]
+                    self._spans[row].append((start, start + len(part), name))
+                position, row = position + len(part) + 1, row + 1
+
+    def _resume(self, lexer: Lexer) -> Iterator[tuple[int, _TokenType, str]]:
+        """Run `RegexLexer.get_tokens_unprocessed` with a position and a stack that outlive the call."""
+        text, stack, rules = self._text, self._states, lexer._tokens  # type: ignore[attr-defined]
+        while self._position < len(text):
+            for match_at, action, new_states in rules[stack[-1]]:
+                if match := match_at(text, self._position):
+                    if isinstance(action, _TokenType):
+                        yield self._position, action, match[0]
+                    elif action is not None:
+                        yield from action(lexer, match)
+                    self._position = match.end()
+                    self._enter(stack, new_states)
+                    break
+            else:
+                if text[self._position] == "\n":
+                    stack[:] = ["root"]
+                else:
+                    yield self._position, Error, text[self._position]
+                self._position += 1
+
+    @staticmethod
+    def _enter(stack: list[str], new_states: tuple[str, ...] | str | int | None) -> None:
+        if new_states is None:
+            return
+        for state in new_states if isinstance(new_states, tuple) else (new_states,):
+            if state == "#pop" or isinstance(state, int):
+                del stack[max(1, len(stack) + (state if isinstance(state, int) else -1)) :]
+            else:
+                stack.append(stack[-1] if state == "#push" else state)
 
 
 @cache
@@ -62,84 +141,3 @@ def _style_name(kind: _TokenType) -> str:
             return ""
         kind = kind.parent
     return _STYLE_NAMES[kind]
-
-
-class HighlightedCode:
-    """Rows of one code block as they arrive; `is_complete` once no more will come."""
-
-    def __init__(self, info: str) -> None:
-        self.language = next(iter(info.split()), "")
-        self.rows: list[str] = []
-        self.is_complete = False
-        self._spans: list[list[StyledSpan]] = []
-        self._text, self._starts = "", list[int]()
-        self._at, self._states = 0, ["root"]
-
-    def row_spans(self, row: int) -> list[StyledSpan] | None:
-        """Style of the parts of a row, or None as long as that cannot be known."""
-        if row >= len(self._spans):
-            self._highlight_to(row)
-        return self._spans[row] if row < len(self._spans) else None
-
-    def _highlight_to(self, row: int) -> None:
-        lexer = _lexer(self.language)
-        # Only the plain regex machine can stop and resume; other lexers wait for the whole block.
-        resumes = type(lexer).get_tokens_unprocessed is RegexLexer.get_tokens_unprocessed
-        if not (resumes or self.is_complete):
-            return
-        have, upto = (
-            len(self._spans),
-            min(len(self.rows), row + LOOKAHEAD_ROWS) if resumes else len(self.rows),
-        )
-        for text in self.rows[have:upto]:
-            self._spans.append([])
-            self._starts.append(len(self._text))
-            self._text += f"{text}\n"
-        if len(self._text) > MAX_HIGHLIGHTED_CHARS:
-            return
-        try:
-            self._assign_to_rows(self._resume(lexer) if resumes else lexer.get_tokens_unprocessed(self._text))
-        except (
-            Exception
-        ):  # a lexer is foreign code over untrusted text: a bug in it costs colours, never the chat
-            self._at = len(self._text)
-
-    def _assign_to_rows(self, tokens: Iterator[tuple[int, _TokenType, str]]) -> None:
-        """Divide tokens among the rows."""
-        for position, kind, value in tokens:
-            if not (name := _style_name(kind)):
-                continue
-            row = bisect_right(self._starts, position) - 1
-            for part in value.split("\n"):
-                if part.strip() and row < len(self._spans):
-                    start = position - self._starts[row]
-                    self._spans[row].append((start, start + len(part), name))
-                position, row = position + len(part) + 1, row + 1
-
-    def _resume(self, lexer: Lexer) -> Iterator[tuple[int, _TokenType, str]]:
-        """Do as `RegexLexer.get_tokens_unprocessed`, with a position and a stack that outlive the call."""
-        text, stack, rules = self._text, self._states, lexer._tokens  # type: ignore[attr-defined]
-        while self._at < len(text):
-            for match, action, new in rules[stack[-1]]:
-                if found := match(text, self._at):
-                    if isinstance(action, _TokenType):
-                        yield self._at, action, found[0]
-                    elif action is not None:
-                        yield from action(lexer, found)
-                    self._at = found.end()
-                    self._enter(stack, new)
-                    break
-            else:
-                if text[self._at] == "\n":
-                    stack[:] = ["root"]
-                else:
-                    yield self._at, Error, text[self._at]
-                self._at += 1
-
-    @staticmethod
-    def _enter(stack: list[str], new: tuple[str, ...] | str | int | None) -> None:
-        for state in new if isinstance(new, tuple) else () if new is None else (new,):
-            if state == "#pop" or isinstance(state, int):
-                del stack[max(1, len(stack) + (state if isinstance(state, int) else -1)) :]
-            else:
-                stack.append(stack[-1] if state == "#push" else state)

@@ -11,22 +11,22 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import CJK
 from qwen3_chat.transcript.styled_rows import Action, OpenLink, Run
 
-# Stops at CJK text: in `https://example.com。后面` the full stop is no part of the address.
+# It stops at CJK text: in `https://example.com。后面` the full stop is no part of the URL.
 _URL = re.compile(rf"https?://[^\s<>\"`|{CJK}]*[^\s<>\"`|{CJK}.,:;!?)\]}}*_~'”’]")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
-    """Lay tokens out as runs; `base_style` are the styles around them."""
+    """Return tokens as runs; `base_style` are the styles around them."""
     runs: list[Run] = []
     stack, action = [base_style], None
     for token in tokens or ():
         kind, style = token.type, " ".join(stack).strip()
-        text = terminal_safe(token.content)  # entities such as &#x202e; are decoded by now
+        text = terminal_safe(token.content)  # after the entities, such as &#x202e;, are decoded
         if kind == "text":
-            runs += _text(_BREAK.sub("\n", text), style, action)
+            runs += _text_runs(_BREAK.sub("\n", text), style, action)
         elif kind in ("softbreak", "hardbreak"):
-            # A model does not fill paragraphs by hand: where it breaks a line, it means it.
+            # A model does not wrap paragraphs by hand: its line breaks are meant.
             runs.append(("\n", style, None))
         elif kind == "code_inline":
             runs.append((text, f"{style} code-inline".strip(), action))
@@ -41,7 +41,7 @@ def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
         elif kind == "link_close":
             stack.pop()
             if action is not None:
-                runs += _address(runs, action, " ".join(stack).strip())
+                runs += _url_runs(runs, action, " ".join(stack).strip())
             action = None
         elif token.nesting > 0:  # em, strong, s
             stack.append(kind.removesuffix("_open"))
@@ -52,27 +52,27 @@ def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
     return [run for run in runs if run[0]]
 
 
-def _text(text: str, names: str, action: Action | None) -> Iterator[Run]:
-    at = 0
-    for found in _URL.finditer(text) if "://" in text and action is None else ():
-        yield text[at : found.start()], names, None
-        yield found[0], f"{names} link".strip(), OpenLink(found[0])
-        at = found.end()
-    yield text[at:], names, action
-
-
-def _address(runs: list[Run], link: OpenLink, names: str) -> list[Run]:
-    """Show where a link leads unless its text says so: one cannot hover in a terminal."""
-    shown = "".join(text for text, _, action in runs if action is link)
-    target = link.url.removeprefix("mailto:")
-    return [] if not target or target in shown else [(f" ({target})", f"{names} dim".strip(), link)]
-
-
 def skip_characters(runs: list[Run], count: int) -> list[Run]:
-    """Runs without their first characters."""
-    out: list[Run] = []
-    for text, names, action in runs:
+    """Return runs without their first characters."""
+    remaining: list[Run] = []
+    for text, style, action in runs:
         if text[count:]:
-            out.append((text[count:], names, action))
+            remaining.append((text[count:], style, action))
         count = max(0, count - len(text))
-    return out
+    return remaining
+
+
+def _text_runs(text: str, style: str, action: Action | None) -> Iterator[Run]:
+    position = 0
+    for match in _URL.finditer(text) if "://" in text and action is None else ():
+        yield text[position : match.start()], style, None
+        yield match[0], f"{style} link".strip(), OpenLink(match[0])
+        position = match.end()
+    yield text[position:], style, action
+
+
+def _url_runs(runs: list[Run], link: OpenLink, style: str) -> list[Run]:
+    """Return the URL of a link as runs unless its text contains it: a terminal has no hovering."""
+    link_text = "".join(text for text, _, action in runs if action is link)
+    url = link.url.removeprefix("mailto:")
+    return [] if not url or url in link_text else [(f" ({url})", f"{style} dim".strip(), link)]

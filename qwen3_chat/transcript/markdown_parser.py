@@ -13,7 +13,7 @@ from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
 
-MAX_NESTING_LEVELS = 100  # of quotes in lists in quotes; what is deeper is not drawn
+MAX_NESTING_LEVELS = 100  # of quotes in lists in quotes; deeper levels are not drawn
 MAX_BRACKETS = 500  # in one paragraph with links: each may be tried against all that follow
 
 _FORMULA = re.compile(
@@ -25,7 +25,7 @@ _CLOSERS = {"$$": "$$", r"\[": r"\]"}
 
 
 class _CjkInline(StateInline):
-    """CommonMark's flanking rules, except beside CJK text, which has no spaces to tell words apart.
+    """CommonMark's flanking rules, except beside CJK text, which has no spaces between words.
 
     Its punctuation counts as letters, its characters as white space next to other punctuation.
     """
@@ -67,20 +67,20 @@ def _bounded(rule: _Rule) -> _Rule:
 
 
 def _formula(state: StateInline, silent: bool) -> bool:
-    """Take `$x_1$`, `$$…$$`, `\\(…\\)` and `\\[…\\]` out of the reach of emphasis and escapes."""
+    """Keep emphasis and escapes out of `$x_1$`, `$$…$$`, `\\(…\\)` and `\\[…\\]`."""
     if state.src[state.pos] not in "$\\":
         return False
-    found = _FORMULA.match(state.src, state.pos, state.posMax)
-    if found is None:
+    match = _FORMULA.match(state.src, state.pos, state.posMax)
+    if match is None:
         return False
     if not silent:
-        state.push("formula", "", 0).content = found[0]
-    state.pos = found.end()
+        state.push("formula", "", 0).content = match[0]
+    state.pos = match.end()
     return True
 
 
 def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """Take lines from `$$` or `\\[` to its end, at the latest to a blank line."""
+    """Parse the lines from `$$` or `\\[` to its end, at the latest to a blank line, as a formula."""
     if state.is_code_block(first):
         return False
     row = _line(state, first)

@@ -1,12 +1,13 @@
-"""The Markdown section: block tokens as rows, and a text that grows, of which only the last open block is
-laid out again.
+"""The Markdown section: block tokens as rows, in a text that grows.
+
+Of a growing text, only the last open block is laid out again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markdown_it.token import Token
 
@@ -23,34 +24,55 @@ _TASK = re.compile(r"\[([ xX])\][ \t]")
 _BULLETS = "•◦▪"
 
 
+@dataclass(slots=True)
+class _BlockState:
+    """The state between the block tokens of a text."""
+
+    style: str = ""
+    table: MarkdownTable = field(default_factory=MarkdownTable)
+    bullet_depth: int = 0
+    task_characters: int = 0
+    """The length of a list item's task mark, which is cut off its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StableState:
+    """The counts of rows, texts and code blocks of the source that later text can't change."""
+
+    rows: int = 0
+    texts: int = 0
+    code_blocks: int = 0
+    line_end: int = 0
+
+
 class BlockSection(Section):
-    """A page that lays out block tokens. What a token draws never depends on the tokens after its block."""
+    """A section of block tokens; the rows of a token never depend on the tokens after its block."""
 
     copy_label = ""
-    """Shown at the head of a code block, clicked to copy it."""
+    """The label of the button in the head of a code block that copies the code."""
 
     def __init__(self, width: int, first_logical: int, prefix: Prefix = ()) -> None:
         super().__init__(width, first_logical, prefix)
         self.line_base = 0
-        """Source line of the first token given to `add_blocks`."""
+        """The source line of the first token given to `add_blocks`."""
         self.line_end = 0
-        """Source line after the last block drawn."""
+        """The source line after the last block drawn."""
 
     def add_gap(self, token: Token, always: bool) -> None:
-        """Leave a blank row where the source has one, or always."""
-        begin = source_lines(token)[0] + self.line_base
-        if self.rows and (always or begin > self.line_end):
+        """Add a blank row before a block if the source has a blank line there, or `always`."""
+        first_line = _source_lines(token)[0] + self.line_base
+        if self.rows and (always or first_line > self.line_end):
             self.add_blank_row()
-        self.line_end = begin
+        self.line_end = first_line
 
     def add_code_head(self, info: str) -> HighlightedCode:
         """Draw the head of a code block."""
         code = HighlightedCode(terminal_safe(info))
-        room = self.available_cells()
         button = f"{self.copy_label} " if self.copy_label else ""
-        label = code.language[: max(0, room - cell_width(button) - 2)]
-        pad = " " * max(0, room - cell_width(button) - cell_width(label) - 1)
-        runs: list[PositionedRun] = [(f" {label}{pad}", "code-head", None, -1)]
+        label_cells = self.available_cells() - cell_width(button) - 1
+        label = code.language[: max(0, label_cells - 1)]
+        padding = " " * max(0, label_cells - cell_width(label))
+        runs: list[PositionedRun] = [(f" {label}{padding}", "code-head", None, -1)]
         if button:
             runs.append((button, "code-head button", CopyCode(len(self.code_blocks)), -1))
         self.add_row(runs, "")
@@ -58,7 +80,7 @@ class BlockSection(Section):
         return code
 
     def add_code_row(self, code: HighlightedCode, text: str) -> None:
-        """Draw a row of code, folded where it is too long."""
+        """Draw a row of code, broken where it is too long."""
         for number, (start, end) in enumerate(hard_wrap(text, 0, len(text), self.available_cells() - 2)):
             runs: list[PositionedRun] = [
                 (" ", "code", None, -1),
@@ -67,75 +89,86 @@ class BlockSection(Section):
             self.add_row(runs, None if number else text, code, len(code.rows))
 
     def add_blocks(self, tokens: Sequence[Token]) -> None:
-        """Draw blocks."""
-        names, table, bullets, task = "", MarkdownTable(), 0, 0
+        """Draw block tokens."""
+        state = _BlockState()
         for index, token in enumerate(tokens):
-            kind, top = token.type, not self._container_prefixes
-            match kind:
+            is_top_level = not self._container_prefixes
+            match token.type:
                 case "inline":
-                    runs = inline_runs(token.children, names)
-                    if task:
-                        runs, task = skip_characters(runs, task), 0
-                    if table.rows:
-                        table.rows[-1].append(runs)
-                    else:
-                        self.add_wrapped(runs)
+                    self._add_inline(token, state)
                 case "paragraph_open":
-                    self.add_gap(token, False)
-                    self._note_end(token)
+                    self._begin_block(token, False)
                 case "heading_open":
-                    self.add_gap(token, top)
-                    self._note_end(token)
-                    names = f"heading {token.tag}"
+                    self._begin_block(token, is_top_level)
+                    state.style = f"heading {token.tag}"
                 case "heading_close":
-                    names = ""
+                    state.style = ""
                 case "hr":
-                    self.add_gap(token, top)
-                    self._note_end(token)
+                    self._begin_block(token, is_top_level)
                     self.add_row([("─" * self.available_cells(), "rule", None, -1)], "---")
                 case "formula_block":
-                    self.add_gap(token, False)
-                    self._note_end(token)
+                    self._begin_block(token, False)
                     self.add_wrapped([(terminal_safe(token.content), "formula", None)])
                 case "fence" | "code_block":
-                    self.add_gap(token, top)
+                    self.add_gap(token, is_top_level)
                     self._add_code_block(token)
                 case "blockquote_open":
-                    self.add_gap(token, top)
+                    self.add_gap(token, is_top_level)
                     self._container_prefixes.append(((("▌ ", "bar", None, -1),),) * 2)
                 case "bullet_list_open" | "bullet_list_close":
-                    bullets += token.nesting
+                    state.bullet_depth += token.nesting
                 case "list_item_open":
                     self.add_gap(token, False)
-                    mark = f"{token.info}{token.markup} " if token.info else _BULLETS[(bullets - 1) % 3] + " "
-                    if found := _TASK.match(tokens[index + 2].content if len(tokens) > index + 2 else ""):
-                        mark, task = "☐ " if found[1] == " " else "☑ ", len(found[0])
-                    indent = (" " * len(mark), "", None, -1)
-                    self._container_prefixes.append((((mark, "bullet", None, -1),), (indent,)))
+                    first_text = tokens[index + 2].content if len(tokens) > index + 2 else ""
+                    self._open_list_item(token, first_text, state)
                 case "blockquote_close" | "list_item_close":
-                    first, others = self._container_prefixes.pop()
-                    if first is not others and kind == "list_item_close":  # an item without any text
-                        self._container_prefixes.append((first, others))
-                        self.add_row([], "")
-                        self._container_prefixes.pop()
-                        self.line_end += 1
+                    self._close_container(token)
                 case "table_open":
-                    self.add_gap(token, top)
+                    self.add_gap(token, is_top_level)
                     self._note_end(token, gap=True)
-                    table = MarkdownTable()
+                    state.table = MarkdownTable()
                 case "tr_open":
-                    table.rows.append([])
+                    state.table.rows.append([])
                 case "th_open" | "td_open":
-                    names = "strong" if kind == "th_open" else ""
-                    if len(table.rows) == 1:
-                        table.alignments.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
+                    _open_cell(token, state)
                 case "table_close":
-                    self._add_table(table)
-                    table, names = MarkdownTable(), ""
+                    self._add_table(state.table)
+                    state.table, state.style = MarkdownTable(), ""
+
+    def _begin_block(self, token: Token, always_gap: bool) -> None:
+        self.add_gap(token, always_gap)
+        self._note_end(token)
 
     def _note_end(self, token: Token, gap: bool = False) -> None:
-        """Note the line after a block; with `add_gap` a blank row follows in any case."""
-        self.line_end = source_lines(token)[1] + self.line_base - gap
+        """Note the line after a block; with `gap` a blank row follows in any case."""
+        self.line_end = _source_lines(token)[1] + self.line_base - gap
+
+    def _add_inline(self, token: Token, state: _BlockState) -> None:
+        runs = inline_runs(token.children, state.style)
+        if state.task_characters:
+            runs, state.task_characters = skip_characters(runs, state.task_characters), 0
+        if state.table.rows:
+            state.table.rows[-1].append(runs)
+        else:
+            self.add_wrapped(runs)
+
+    def _open_list_item(self, token: Token, first_text: str, state: _BlockState) -> None:
+        if token.info:  # an item's number
+            mark = f"{token.info}{token.markup} "
+        else:
+            mark = _BULLETS[(state.bullet_depth - 1) % len(_BULLETS)] + " "
+        if match := _TASK.match(first_text):
+            mark, state.task_characters = "☐ " if match[1] == " " else "☑ ", len(match[0])
+        indent = (" " * len(mark), "", None, -1)
+        self._container_prefixes.append((((mark, "bullet", None, -1),), (indent,)))
+
+    def _close_container(self, token: Token) -> None:
+        first, others = self._container_prefixes.pop()
+        if first is not others and token.type == "list_item_close":  # an item without any text
+            self._container_prefixes.append((first, others))
+            self.add_row([], "")
+            self._container_prefixes.pop()
+            self.line_end += 1
 
     def _add_code_block(self, token: Token) -> None:
         code = self.add_code_head(token.info)
@@ -156,28 +189,8 @@ class BlockSection(Section):
             self.add_wrapped(_without_last_newline(record))
 
 
-def _without_last_newline(runs: list[Run]) -> list[Run]:
-    return runs[:-1] if runs and runs[-1][0] == "\n" else runs
-
-
-def source_lines(token: Token) -> tuple[int, int]:
-    """First source line of a block and the one after its last."""
-    assert token.map is not None, f"{token.type} is a block and knows its lines"
-    return token.map[0], token.map[1]
-
-
-@dataclass(frozen=True, slots=True)
-class _StableState:
-    """How much of the page belongs to settled source."""
-
-    rows: int = 0
-    texts: int = 0
-    codes: int = 0
-    line_end: int = 0
-
-
 class MarkdownSection(BlockSection):
-    """A page of Markdown. Any way of cutting a text into pieces gives the rows of the whole.
+    """A section of Markdown; any way of cutting a text into pieces gives the rows of the whole.
 
     Two things need the whole text at once, so a finished message is laid out once more: definitions such as
     `[a]: http://b`, which change text above them, and items such as `- | -` that could begin a table.
@@ -187,9 +200,9 @@ class MarkdownSection(BlockSection):
         super().__init__(width, first_logical, prefix)
         self.copy_label = copy_label
         self._source = ""
-        self._stable_offset = 0  # the source before it is settled
+        self._stable_offset = 0  # the source before it can't change any more
         self._stable_state = _StableState()
-        self._fence: re.Pattern[str] | None = None  # closes the open fence, if one is open at top level
+        self._fence: re.Pattern[str] | None = None  # matches the end of the fence that is open at top level
         self._fence_row = 0
 
     def feed(self, text: str) -> None:
@@ -201,14 +214,14 @@ class MarkdownSection(BlockSection):
             self._parse()
 
     def _rewind(self) -> None:
-        mark = self._stable_state
+        stable = self._stable_state
         del (
-            self.rows[mark.rows :],
-            self.logical_texts[mark.texts :],
-            self.code_blocks[mark.codes :],
+            self.rows[stable.rows :],
+            self.logical_texts[stable.texts :],
+            self.code_blocks[stable.code_blocks :],
             self._container_prefixes[:],
         )
-        self.line_end = mark.line_end
+        self.line_end = stable.line_end
 
     def _mark_stable(self, offset: int) -> None:
         self.line_base += self._source.count("\n", self._stable_offset, offset)
@@ -225,7 +238,7 @@ class MarkdownSection(BlockSection):
         if not tokens:
             return
         opener = tokens[last]
-        if last and (line := source_lines(opener)[0]):
+        if last and (line := _source_lines(opener)[0]):
             self.add_blocks(tokens[:last])
             del self._container_prefixes[:]
             tail = tail.split("\n", line)[-1]
@@ -251,7 +264,7 @@ class MarkdownSection(BlockSection):
             pass
 
     def _add_open_code_row(self) -> bool:
-        """Take one more row of the open fence; tell whether there may be another."""
+        """Add the next row of the open fence; return True if there may be another."""
         assert self._fence is not None, "a fence is open"
         self._rewind()
         code, end = self.code_blocks[-1], self._source.find("\n", self._stable_offset)
@@ -263,9 +276,8 @@ class MarkdownSection(BlockSection):
             return False
         if self._fence.match(row):
             self._fence, code.is_complete = None, True
-            self.first_changed_row = min(
-                self.first_changed_row, self._fence_row
-            )  # some lexers can colour it only now
+            # Some lexers can colour the block only now.
+            self.first_changed_row = min(self.first_changed_row, self._fence_row)
         else:
             self.add_code_row(code, row)
             code.rows.append(row)
@@ -274,22 +286,38 @@ class MarkdownSection(BlockSection):
 
 
 def _last_block(tokens: Sequence[Token], complete_lines: int) -> int:
-    """Index of the last top-level block or item of a top-level list that begins on a complete line.
+    """Return the index of the last top-level block or list item that begins on a complete line.
 
     A block that begins on an incomplete line may still turn out to belong to the one before: `***` after an
     item looks like a rule until it becomes `***bold***`.
     """
     for index in range(len(tokens) - 1, 0, -1):
         token = tokens[index]
-        outer = token.level == 0 or (token.level == 1 and token.type == "list_item_open")
-        if outer and token.nesting >= 0 and token.map is not None and token.map[0] < complete_lines:
+        is_outer = token.level == 0 or (token.level == 1 and token.type == "list_item_open")
+        if is_outer and token.nesting >= 0 and token.map is not None and token.map[0] < complete_lines:
             return index
     return 0
 
 
 def _open_fence(token: Token, tail: str) -> re.Pattern[str] | None:
-    """Pattern of the closing line, if the tail is a fence without one."""
+    """Return the pattern of the closing line if the tail is a fence without it; None otherwise."""
     if token.type != "fence" or token.level or not tail.startswith(token.markup) or "\n" not in tail:
         return None
     closer = re.compile(rf" {{0,3}}{re.escape(token.markup[0])}{{{len(token.markup)},}}[ \t]*$")
     return None if any(map(closer.match, tail.split("\n")[1:])) else closer
+
+
+def _open_cell(token: Token, state: _BlockState) -> None:
+    state.style = "strong" if token.type == "th_open" else ""
+    if len(state.table.rows) == 1:
+        state.table.alignments.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
+
+
+def _without_last_newline(runs: list[Run]) -> list[Run]:
+    return runs[:-1] if runs and runs[-1][0] == "\n" else runs
+
+
+def _source_lines(token: Token) -> tuple[int, int]:
+    """Return the first source line of a block and the line after its last."""
+    assert token.map is not None, f"{token.type} is a block and knows its lines"
+    return token.map[0], token.map[1]

@@ -1,6 +1,4 @@
-"""The entry of one message in a transcript: texts as their owner hands them over, already in the reader's
-language.
-"""
+"""The entry of one message in a transcript, its texts already in the reader's language."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from enum import StrEnum
 
 
 class ThinkingDisplay(StrEnum):
-    """How a thinking pane is shown until the reader folds or unfolds it himself."""
+    """The state of a thinking pane until the reader folds or unfolds it."""
 
     AUTO = "auto"
     """Open until the answer starts."""
@@ -19,7 +17,7 @@ class ThinkingDisplay(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageEntry:
-    """One message: Markdown from the `assistant`, plain text from the `user`, a notice otherwise."""
+    """A message: Markdown of the `assistant`, plain text of the `user`, a notice of any other role."""
 
     role: str
     answer: str = ""
@@ -29,8 +27,8 @@ class MessageEntry:
     reasoning_header: str = ""
     """The row that folds the thinking, such as `Thought 14 s`."""
     note: str = ""
-    """What happened to the message, shown below it: stopped, failed."""
+    """The note below the message, such as stopped or failed."""
     dropped_note: str = ""
-    """What is said of a message that the model no longer gets; it is greyed then."""
+    """The note below a message that the model no longer gets; such a message is drawn in grey."""
     key: int | None = None
-    """What its owner knows it by."""
+    """The owner's key of the message."""

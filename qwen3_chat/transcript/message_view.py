@@ -1,5 +1,6 @@
-"""The view of one message: header, thinking pane, answer and note as rows; its height is an estimate until
-it is laid out.
+"""The view of one message: header, thinking pane, answer and note as rows.
+
+Its height is an estimate until it is laid out.
 """
 
 from __future__ import annotations
@@ -13,37 +14,11 @@ from qwen3_chat.transcript.message_entry import MessageEntry, ThinkingDisplay
 from qwen3_chat.transcript.section import PlainTextSection, Prefix, Section
 from qwen3_chat.transcript.styled_rows import CopyAnswer, FoldThinking, PositionedRun, Row
 
-SHORT_LINE_CELLS = 40
-"""Lines up to this width count as one row each."""
-
-TextExtent = tuple[int, int, float]
-"""What is left of a text when only its height matters: lines, long lines among them, cells of the long ones.
-
-A plain tuple, because garbage collections pass over tuples of numbers: a long chat keeps thousands.
-"""
-
-
-def measure_extent(text: str) -> TextExtent:
-    """Measure a text once; CJK characters have three bytes and two cells: about (characters + bytes) / 2."""
-    text = text.strip("\n")
-    if not text:
-        return 0, 0, 0.0
-    lengths = [*map(len, text.split("\n"))]
-    cells = 1.0 if text.isascii() else (1 + len(text.encode("utf-8", "replace")) / len(text)) / 2
-    short = int(SHORT_LINE_CELLS / cells)
-    long = [length for length in lengths if length > short]
-    return len(lengths), len(long), sum(long) * cells
-
-
-def estimate_rows(extent: TextExtent, width: int) -> int:
-    """Guess the rows at a width: a long line ends, on average, in the middle of its last row."""
-    n_lines, n_long, long_cells = extent
-    wrapped = long_cells / max(1, width - 2) + n_long / 2
-    return n_lines - n_long + max(n_long, round(wrapped))
-
-
-# A logical row is numbered turn * TURN + section + row: that survives wrapping, folding, resizing.
 MESSAGE_STRIDE = 1 << 24
+"""The factor in a logical row's number: message index * MESSAGE_STRIDE + section + row in the section.
+
+Such a number survives wrapping, folding and resizing.
+"""
 HEADER, REASONING, ANSWER, NOTE = (n << 22 for n in range(4))
 
 _BEFORE_ANSWER, _BEFORE_NOTE = Row((), ANSWER - 1), Row((), NOTE - 1)
@@ -51,9 +26,18 @@ _PREFIXES: dict[str, Prefix] = {"user": (("▌ ", "user", None, -1),), "assistan
 _NOTICE_PREFIX: Prefix = (("· ", "notice", None, -1),)
 _THINKING_BAR: PositionedRun = ("│ ", "bar", None, -1)
 
+_SHORT_LINE_CELLS = 40
+"""The width up to which a line counts as a single row."""
+
+_TextExtent = tuple[int, int, float]
+"""The extent of a text, to estimate its height: lines, long lines among them, cells of the long lines.
+
+A plain tuple, because garbage collections pass over tuples of numbers: a long chat keeps thousands.
+"""
+
 
 class MessageView:
-    """An entry, the reader's choice about its thinking, and its rows while they are needed."""
+    """A message's entry, the reader's choice about its thinking, and its rows while they are needed."""
 
     def __init__(self, entry: MessageEntry, copy_label: str = "") -> None:
         self.entry = entry
@@ -61,24 +45,25 @@ class MessageView:
         self.header, self.reasoning_header, self.note = entry.header, entry.reasoning_header, entry.note
         self.reasoning, self.answer = entry.reasoning, entry.answer
         self.open_override: bool | None = None
-        """What the reader made of the pane; None while he left it alone."""
+        """The reader's choice to show or hide the thinking; None before there is a choice."""
         self.thinking_display = ThinkingDisplay.AUTO
         self.is_live = False
+        """True while the reply arrives."""
         self.rows: list[Row] | None = None
-        """What is drawn, or None after `estimate_height` or `discard_rows`."""
+        """The rows drawn; None after `estimate_height` or `discard_rows`."""
         self.sections: dict[int, Section] = {}
         self._height = 1
         self._answer_row = 0
-        self._extents: dict[int, tuple[str, TextExtent]] = {}
+        self._extents: dict[int, tuple[str, _TextExtent]] = {}
 
     @property
     def height(self) -> int:
-        """Rows, the blank one at the end included; exact from the layout to the next estimate."""
+        """The number of rows with the blank row at the end; exact from the layout to the next estimate."""
         return self._height
 
     @property
     def is_open(self) -> bool:
-        """Whether the thinking is shown."""
+        """True while the thinking is shown."""
         if self.open_override is not None:
             return self.open_override
         match self.thinking_display:
@@ -91,78 +76,75 @@ class MessageView:
 
     @property
     def has_thinking(self) -> bool:
-        """Whether there is a pane at all: blank thinking makes none."""
+        """True if there is a thinking pane: blank thinking has none."""
         return bool(self.reasoning.strip())
 
     def set_entry(self, entry: MessageEntry) -> None:
-        """Take over the texts of another entry; what the reader chose stays."""
+        """Take over the texts of another entry; the reader's choice stays."""
         self.entry = entry
         self.header, self.reasoning_header, self.note = entry.header, entry.reasoning_header, entry.note
         self.reasoning, self.answer = entry.reasoning, entry.answer
         self.discard_rows()
 
     def discard_rows(self) -> None:
-        """Forget the rows, keep the height."""
+        """Discard the rows, keep the height."""
         self.rows = None
         self.sections = {}
 
     def estimate_height(self, width: int) -> None:
-        """Guess the height at a new width, at a hundredth of the cost of a layout."""
+        """Estimate the height at a new width, at a hundredth of the cost of a layout."""
         self.discard_rows()
-        answer, note = (
-            self._estimate_section(ANSWER, self.answer, width),
-            self._estimate_section(NOTE, self._whole_note, width),
-        )
-        thought = 0
+        answer_rows = self._estimate_section(ANSWER, self.answer, width)
+        note_rows = self._estimate_section(NOTE, self._full_note, width)
+        thinking_rows = 0
         if self.has_thinking:
-            reasoning = self._estimate_section(REASONING, self.reasoning, width) if self.is_open else 0
-            thought = 1 + reasoning + bool(answer)
-        gap = bool(note and (answer or thought))
-        self._height = bool(self.header) + thought + answer + gap + note + 1
+            reasoning_rows = self._estimate_section(REASONING, self.reasoning, width) if self.is_open else 0
+            thinking_rows = 1 + reasoning_rows + bool(answer_rows)
+        gap_rows = bool(note_rows and (answer_rows or thinking_rows))
+        self._height = bool(self.header) + thinking_rows + answer_rows + gap_rows + note_rows + 1
 
     def _estimate_section(self, section: int, text: str, width: int) -> int:
-        """Guess the rows of a page; its text is measured once."""
+        """Estimate the rows of a section; its text is measured once."""
         if not text:
             return 0
-        known = self._extents.get(section)
-        if known is None or known[0] is not text:
-            known = self._extents[section] = (text, measure_extent(text))
-        return estimate_rows(known[1], width)
+        measured = self._extents.get(section)
+        if measured is None or measured[0] is not text:
+            measured = self._extents[section] = (text, _measure_extent(text))
+        return _estimate_rows(measured[1], width)
 
     def layout(self, width: int) -> None:
-        """Make the rows, if there are none."""
+        """Lay the message out as rows unless it has rows."""
         if self.rows is not None:
             return
         answer: Section
         match self.entry.role:
             case "assistant":
-                from qwen3_chat.transcript.markdown_section import (
-                    MarkdownSection,  # here: the app starts without Markdown
-                )
+                # Imported here, as the app starts without Markdown.
+                from qwen3_chat.transcript.markdown_section import MarkdownSection
 
                 answer = MarkdownSection(width, ANSWER, self._prefix, self.copy_label)
             case "user":
                 answer = PlainTextSection(width, ANSWER, self._prefix)
             case _:
                 answer = PlainTextSection(width, ANSWER, self._prefix, "notice")
-        if shown := _trimmed(self.answer):
-            answer.feed(shown)
-        thought = self._thinking_section(width)
-        if thought.rows and self.is_open:
-            thought.feed(_trimmed(self.reasoning))
+        if text := _trim_blank_lines(self.answer):
+            answer.feed(text)
+        thinking = self._thinking_section(width)
+        if thinking.rows and self.is_open:
+            thinking.feed(_trim_blank_lines(self.reasoning))
         header, note = self._header_section(width), self._note_section(width)
-        self.sections = {HEADER: header, REASONING: thought, ANSWER: answer, NOTE: note}
+        self.sections = {HEADER: header, REASONING: thinking, ANSWER: answer, NOTE: note}
         self._assemble()
 
     def update_titles(self, width: int) -> list[int] | None:
-        """Draw changed headers and notes; return the rows that changed, None if there are more or fewer."""
+        """Draw headers and notes again; return the indexes of changed rows, None if their number changed."""
         if self.rows is None:
             return []
-        before, thought = self.rows, self.sections[REASONING]
+        before, thinking = self.rows, self.sections[REASONING]
         self.sections[HEADER], self.sections[NOTE] = self._header_section(width), self._note_section(width)
-        if thought.rows:
+        if thinking.rows:
             head = self._thinking_section(width)
-            thought.rows[0], thought.logical_texts[0] = head.rows[0], head.logical_texts[0]
+            thinking.rows[0], thinking.logical_texts[0] = head.rows[0], head.logical_texts[0]
         self._assemble()
         if len(before) != len(self.rows):
             return None
@@ -170,46 +152,48 @@ class MessageView:
         return [number for number, (old, new) in enumerate(pairs) if old is not new and old.runs != new.runs]
 
     def append(self, reasoning: str, answer: str) -> int | None:
-        """Append to a turn that has rows; return the first row that may look different, None for all."""
+        """Append text; return the index of the first row that may have changed, None for all."""
         was_open, had_thinking, had_answer = self.is_open, self.has_thinking, bool(self.answer.strip())
-        before = len(_trimmed(self.reasoning)), len(_trimmed(self.answer))
+        reasoning_length = len(_trim_blank_lines(self.reasoning))
+        answer_length = len(_trim_blank_lines(self.answer))
         self.reasoning += reasoning
         self.answer += answer
-        same = was_open == self.is_open and had_thinking == self.has_thinking
-        if self.rows is None or not same or had_answer != bool(self.answer.strip()):
+        has_same_pane = was_open == self.is_open and had_thinking == self.has_thinking
+        if self.rows is None or not has_same_pane or had_answer != bool(self.answer.strip()):
             self.rows = None
             return None
-        changed = self.height
-        if more := _trimmed(self.answer)[before[1] :]:
-            self.sections[ANSWER].feed(more)
-            changed = self._answer_row + self.sections[ANSWER].first_changed_row
-        if self.is_open and (more := _trimmed(self.reasoning)[before[0] :]):
-            self.sections[REASONING].feed(more)
-            changed = len(self.sections[HEADER].rows) + self.sections[REASONING].first_changed_row
+        first_changed_row = self.height
+        if new_text := _trim_blank_lines(self.answer)[answer_length:]:
+            self.sections[ANSWER].feed(new_text)
+            first_changed_row = self._answer_row + self.sections[ANSWER].first_changed_row
+        if self.is_open and (new_text := _trim_blank_lines(self.reasoning)[reasoning_length:]):
+            self.sections[REASONING].feed(new_text)
+            header_rows = len(self.sections[HEADER].rows)
+            first_changed_row = header_rows + self.sections[REASONING].first_changed_row
         self._assemble()
-        return changed
+        return first_changed_row
 
     def row_at(self, index: int) -> Row | None:
-        """The row at a height in the turn; None for the blank one at its end."""
+        """Return the row at an index; None for the blank row at the end and before the layout."""
         return self.rows[index] if self.rows is not None and 0 <= index < len(self.rows) else None
 
     def row_index(self, logical: int, offset: int) -> int:
-        """Find the row that shows an offset of a logical row, or the nearest one above."""
-        assert self.rows is not None, "lay before"
+        """Return the index of the row that shows an offset of a logical row, or of the nearest row above."""
+        assert self.rows is not None, "laid out before"
         return max(
             0, bisect_right(self.rows, (logical, offset), key=lambda row: (row.logical, row.offset)) - 1
         )
 
     def _assemble(self) -> None:
-        header, thought, answer, note = (
+        header, thinking, answer, note = (
             self.sections[section].rows for section in (HEADER, REASONING, ANSWER, NOTE)
         )
-        rows = [*header, *thought]
-        if thought and answer:
+        rows = [*header, *thinking]
+        if thinking and answer:
             rows.append(_BEFORE_ANSWER)
         self._answer_row = len(rows)
         rows += answer
-        if note and (thought or answer):
+        if note and (thinking or answer):
             rows.append(_BEFORE_NOTE)
         rows += note
         self.rows = [_dimmed(row) for row in rows] if self.entry.dropped_note else rows
@@ -220,57 +204,57 @@ class MessageView:
         return _PREFIXES.get(self.entry.role, _NOTICE_PREFIX)
 
     def _header_section(self, width: int) -> Section:
-        page = Section(width, HEADER, self._prefix)
+        section = Section(width, HEADER, self._prefix)
         if self.header:
             role = self.entry.role if self.entry.role in _PREFIXES else "notice"
             button = "" if role == "notice" else self.copy_label
-            name = _shortened(
-                terminal_safe(self.header).replace("\n", " "), page.available_cells() - cell_width(button) - 1
-            )
-            space = " " * (page.available_cells() - cell_width(name) - cell_width(button))
+            name_cells = section.available_cells() - cell_width(button) - 1
+            name = _shorten(terminal_safe(self.header).replace("\n", " "), name_cells)
+            space = " " * (section.available_cells() - cell_width(name) - cell_width(button))
             runs: list[PositionedRun] = [(name, f"header {role}", None, 0), (space, "", None, -1)]
-            page.add_row([*runs, (button, "button", CopyAnswer(), -1)] if button else runs, name)
-        return page
+            section.add_row([*runs, (button, "button", CopyAnswer(), -1)] if button else runs, name)
+        return section
 
     def _thinking_section(self, width: int) -> PlainTextSection:
-        """Draw the row that folds the thinking; the thinking is fed below it."""
+        """Return the section with the row that folds the thinking; the thinking is fed below it."""
         head = Section(width, REASONING, self._prefix)
-        page = PlainTextSection(width, REASONING, (*self._prefix, _THINKING_BAR), "thought")
+        section = PlainTextSection(width, REASONING, (*self._prefix, _THINKING_BAR), "thought")
         if self.has_thinking:
             marker = "▾ " if self.is_open else "▸ "
-            label = _shortened(
-                marker + terminal_safe(self.reasoning_header).replace("\n", " "), head.available_cells()
-            )
+            title = marker + terminal_safe(self.reasoning_header).replace("\n", " ")
+            label = _shorten(title, head.available_cells())
             head.add_row([(label, "fold", FoldThinking(), 0)], label)
-            page.rows, page.logical_texts = head.rows, head.logical_texts
-        return page
+            section.rows, section.logical_texts = head.rows, head.logical_texts
+        return section
 
     def _note_section(self, width: int) -> Section:
-        page = PlainTextSection(width, NOTE, self._prefix, "note")
-        if note := self._whole_note:
-            page.feed(note)
-        return page
+        section = PlainTextSection(width, NOTE, self._prefix, "note")
+        if note := self._full_note:
+            section.feed(note)
+        return section
 
     @property
-    def _whole_note(self) -> str:
+    def _full_note(self) -> str:
         return "\n".join(note for note in (self.note, self.entry.dropped_note) if note)
 
 
 def _dimmed(row: Row) -> Row:
-    """Return a row in one dim colour, without those of code."""
-    runs = tuple((text, f"{names} left-out".strip(), action, at) for text, names, action, at in row.runs)
+    """Return a row in one dim colour, without the colours of code."""
+    runs = tuple(
+        (text, f"{style} left-out".strip(), action, offset) for text, style, action, offset in row.runs
+    )
     return replace(row, runs=runs, code=None)
 
 
-def _trimmed(text: str) -> str:
-    """Text without blank lines around it; its end may come back when more text follows."""
-    if not (inked := text.lstrip()):
+def _trim_blank_lines(text: str) -> str:
+    """Return a text without blank lines around it; those at its end may come back when more text follows."""
+    if not (stripped := text.lstrip()):
         return ""
-    first_ink = len(text) - len(inked)
-    return text.rstrip("\r\n")[text.rfind("\n", 0, first_ink) + 1 :]
+    first_visible = len(text) - len(stripped)
+    return text.rstrip("\r\n")[text.rfind("\n", 0, first_visible) + 1 :]
 
 
-def _shortened(text: str, width: int) -> str:
+def _shorten(text: str, width: int) -> str:
     """Cut a text to a width in cells, with an ellipsis."""
     if cell_width(text) <= width:
         return text
@@ -280,3 +264,23 @@ def _shortened(text: str, width: int) -> str:
             return text[:start] + "…"
         used += size
     return text
+
+
+def _measure_extent(text: str) -> _TextExtent:
+    """Measure a text; CJK characters have three bytes and two cells: about (characters + bytes) / 2."""
+    text = text.strip("\n")
+    if not text:
+        return 0, 0, 0.0
+    lengths = [*map(len, text.split("\n"))]
+    bytes_per_character = 1.0 if text.isascii() else len(text.encode("utf-8", "replace")) / len(text)
+    cells_per_character = (1 + bytes_per_character) / 2
+    max_short_length = int(_SHORT_LINE_CELLS / cells_per_character)
+    long_lengths = [length for length in lengths if length > max_short_length]
+    return len(lengths), len(long_lengths), sum(long_lengths) * cells_per_character
+
+
+def _estimate_rows(extent: _TextExtent, width: int) -> int:
+    """Estimate the rows at a width: a long line ends, on average, in the middle of its last row."""
+    n_lines, n_long, long_cells = extent
+    long_rows = long_cells / max(1, width - 2) + n_long / 2
+    return n_lines - n_long + max(n_long, round(long_rows))

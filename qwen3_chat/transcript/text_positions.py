@@ -1,6 +1,4 @@
-"""The text positions of a transcript: the character under the pointer, the source text between two
-positions.
-"""
+"""The text positions of a transcript: the character under the pointer, the source between two positions."""
 
 from __future__ import annotations
 
@@ -13,12 +11,10 @@ from qwen3_chat.transcript.message_view import HEADER, MESSAGE_STRIDE, REASONING
 from qwen3_chat.transcript.styled_rows import Action
 from qwen3_chat.transcript.transcript_layout import TranscriptLayout
 
-END = 1 << 60
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class TextPosition:
-    """A character: logical row over all turns, then offset in it."""
+    """The position of a character: its logical row over all messages, then its offset in it."""
 
     logical: int
     offset: int
@@ -26,7 +22,7 @@ class TextPosition:
 
 @dataclass(frozen=True, slots=True)
 class PointerTarget:
-    """What lies under a pointer."""
+    """The message, the character and the action under the pointer."""
 
     message_index: int
     position: TextPosition
@@ -34,41 +30,42 @@ class PointerTarget:
 
 
 def target_at(layout: TranscriptLayout, x: int, y: int) -> PointerTarget:
-    """Find the character at a cell; beside the text, the nearest one of that row."""
-    turn, row = layout.row_at(max(0, min(y, layout.height - 1)))
+    """Return the target at a cell; beside the text, the nearest character of that row."""
+    message_index, row = layout.row_at(max(0, min(y, layout.height - 1)))
     if row is None:
-        return PointerTarget(turn, TextPosition((turn + 1) * MESSAGE_STRIDE - 1, 0))
-    column_x, offset, action = 0, row.offset, None
-    found = False
+        return PointerTarget(message_index, TextPosition((message_index + 1) * MESSAGE_STRIDE - 1, 0))
+    column, offset, action = 0, row.offset, None
+    has_offset = False
     for text, _, run_action, start in row.runs:
-        end = column_x + cell_width(text)
-        if column_x <= x < end:
+        end = column + cell_width(text)
+        if column <= x < end:
             action = run_action
-        if start >= 0 and (column_x <= x or not found):
-            found, offset = True, start + _characters_within(text, x - column_x)
-        column_x = end
-    return PointerTarget(turn, TextPosition(turn * MESSAGE_STRIDE + row.logical, offset), action)
+        if start >= 0 and (column <= x or not has_offset):
+            has_offset, offset = True, start + _characters_within(text, x - column)
+        column = end
+    position = TextPosition(message_index * MESSAGE_STRIDE + row.logical, offset)
+    return PointerTarget(message_index, position, action)
 
 
 def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPosition) -> str:
-    """Text from one place to another, not wrapped, without bullets and bars.
+    """Return the text between two positions, not wrapped, without bullets and bars.
 
-    Entries that lie inside as a whole give their source; they need no layout.
+    Messages that lie inside as a whole give their source; they need no layout.
     """
     parts: list[str] = []
     last = min(end.logical // MESSAGE_STRIDE, len(layout.message_views) - 1)
-    for number in range(max(0, start.logical) // MESSAGE_STRIDE, last + 1):
-        base = number * MESSAGE_STRIDE
+    for index in range(max(0, start.logical) // MESSAGE_STRIDE, last + 1):
+        base = index * MESSAGE_STRIDE
         if start <= TextPosition(base, 0) and end.logical >= base + MESSAGE_STRIDE:
-            parts.append(layout.message_views[number].answer.strip("\n"))
+            parts.append(layout.message_views[index].answer.strip("\n"))
             continue
         lines: list[str] = []
-        for section, page in layout.layout(number).sections.items():
-            for logical, text in enumerate(page.logical_texts, base + page.first_logical):
+        for kind, section in layout.layout(index).sections.items():
+            for logical, text in enumerate(section.logical_texts, base + section.first_logical):
                 if not start.logical <= logical <= end.logical or logical == base + REASONING:
                     continue
-                if section == HEADER and end.logical > base + HEADER:
-                    continue  # a name is copied only for its own sake
+                if kind == HEADER and end.logical > base + HEADER:
+                    continue  # a header is copied only if the selection ends in it
                 first = start.offset if logical == start.logical else 0
                 lines.append(text[first : end.offset if logical == end.logical else None])
         if lines:
@@ -77,12 +74,12 @@ def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPositi
 
 
 def _characters_within(text: str, width: int) -> int:
-    """Count the characters that end at or before a width in cells."""
+    """Return the number of characters that end at or before a width in cells."""
     if text.isascii():
         return max(0, min(width, len(text)))
-    used = 0
+    used_cells = 0
     for count, character in enumerate(text):
-        used += get_character_cell_size(character)
-        if used > width:
+        used_cells += get_character_cell_size(character)
+        if used_cells > width:
             return count
     return len(text)

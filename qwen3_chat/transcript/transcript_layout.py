@@ -16,7 +16,7 @@ MAX_CACHED_ROWS = 3000
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A place in the text, not on the screen: it survives resizing, folding and wrong estimates."""
+    """A position in the text, not on the screen: it survives resizing, folding and wrong estimates."""
 
     message_index: int = 0
     logical: int = 0
@@ -24,78 +24,82 @@ class Anchor:
 
 
 class TranscriptLayout:
-    """The turns of a chat with their heights, and the rows of those seen last, at most `MAX_CACHED_ROWS`."""
+    """The views of a chat's messages with their heights, and the rows of the views shown last.
+
+    At most `MAX_CACHED_ROWS` rows are kept.
+    """
 
     def __init__(self) -> None:
         self.message_views: list[MessageView] = []
         self.width = 0
         self._heights: list[int] = []
         self._tops = [0]
-        self._cached_heights: OrderedDict[int, int] = OrderedDict()  # height of each turn that has rows
+        self._cached_heights: OrderedDict[int, int] = OrderedDict()
+        """The height of each view that has rows, by message index, the least recently shown first."""
 
     @property
     def height(self) -> int:
-        """Rows of all turns, partly estimated."""
+        """The number of rows of all messages, partly estimated."""
         return self._tops[-1]
 
     def top_row(self, index: int) -> int:
-        """First row of a turn."""
+        """Return the first row of a message."""
         return self._tops[index]
 
     def locate(self, y: int) -> tuple[int, int]:
-        """Turn at a height and row in it."""
-        turn = max(0, min(bisect_right(self._tops, y) - 1, len(self.message_views) - 1))
-        return turn, y - self._tops[turn]
+        """Return the index of the message at a row of the transcript, and the row in the message."""
+        index = max(0, min(bisect_right(self._tops, y) - 1, len(self.message_views) - 1))
+        return index, y - self._tops[index]
 
     def row_at(self, y: int) -> tuple[int, Row | None]:
-        """Turn at a height and what it draws there, if it is laid out."""
-        turn, number = self.locate(y)
-        return turn, self.message_views[turn].row_at(number) if self.message_views else None
+        """Return the index of the message at a row of the transcript, and the row drawn, if laid out."""
+        index, row = self.locate(y)
+        return index, self.message_views[index].row_at(row) if self.message_views else None
 
     def set_views(self, views: Iterable[MessageView]) -> None:
-        """Hold these turns instead."""
+        """Replace the message views."""
         self.message_views = list(views)
         self.resize(self.width)
 
     def append(self, view: MessageView) -> None:
-        """Put a turn at the end."""
+        """Append a message view."""
         view.estimate_height(max(1, self.width))
         self.message_views.append(view)
         self._heights.append(view.height)
         self._tops.append(self._tops[-1] + view.height)
 
     def resize(self, width: int) -> None:
-        """Take a new width; every height is an estimate again."""
+        """Set a new width; every height is an estimate again."""
         self.width = width
         self._cached_heights.clear()
-        for turn in self.message_views:
-            turn.estimate_height(max(1, width))
+        for view in self.message_views:
+            view.estimate_height(max(1, width))
         self._collect_heights()
 
     def reestimate(self, indices: Iterable[int]) -> None:
-        """Estimate turns anew whose shape changed."""
-        for number in indices:
-            self._cached_heights.pop(number, None)
-            self.message_views[number].estimate_height(max(1, self.width))
+        """Estimate the heights of messages again whose shape changed."""
+        for index in indices:
+            self._cached_heights.pop(index, None)
+            self.message_views[index].estimate_height(max(1, self.width))
         self._collect_heights()
 
     def layout(self, index: int) -> MessageView:
-        """Make the rows of a turn."""
-        turn = self.message_views[index]
-        turn.layout(self.width)
-        if self._heights[index] != turn.height:
-            self._heights[index] = turn.height
+        """Lay out a message and return its view."""
+        view = self.message_views[index]
+        view.layout(self.width)
+        if self._heights[index] != view.height:
+            self._heights[index] = view.height
             self._tops[index:] = accumulate(self._heights[index:], initial=self._tops[index])
-        self._cached_heights[index] = turn.height
+        self._cached_heights[index] = view.height
         self._cached_heights.move_to_end(index)
-        return turn
+        return view
 
     def layout_screen(self, index: int, row: int, screen_rows: int, at_end: bool) -> int:
-        """Lay out what a screen of `screen_rows` shows with that row on top, or the end; return where its top lies.
+        """Lay out a screen of `screen_rows` with that row on top, or the end; return its top row's y.
 
-        The row stays where it is while estimates above it turn into heights, because y is computed from it.
-        Less than a screen away from an edge, all that lies before the edge is laid out as well: the next move
-        ends at the edge itself, not where it was estimated to be.
+        The row does not move while estimates above it turn into heights, because y is computed from it. Less
+        than a screen away from an edge, all that lies before the edge is laid out as well: the next move ends
+        at the edge itself, not at its estimated position.
         """
         if not self.message_views or self.width <= 0:
             return 0
@@ -106,49 +110,49 @@ class TranscriptLayout:
             first = y if y > screen_rows else 0
             last = y + screen_rows - 1 if y + screen_rows < bottom else self.height - 1
             needed = range(self.locate(first)[0], self.locate(last)[0] + 1)
-            unknown = [number for number in needed if self.message_views[number].rows is None]
-            if not unknown:
+            missing = [number for number in needed if self.message_views[number].rows is None]
+            if not missing:
                 break
-            # The nearest to the anchor first: a height that is off may move the others out of sight.
-            self.layout(min(unknown, key=lambda number: abs(number - anchor)))
+            # The nearest to the anchor first: a wrong estimate may move the others out of the screen.
+            self.layout(min(missing, key=lambda number: abs(number - anchor)))
         self._evict_rows(needed)
         return y
 
     def anchor_at(self, y: int) -> Anchor:
-        """What the row at a height shows."""
+        """Return the anchor of a row of the transcript."""
         if not self.message_views:
             return Anchor()
-        number, at = self.locate(y)
-        rows = self.message_views[number].rows
+        index, row = self.locate(y)
+        rows = self.message_views[index].rows
         if not rows:
-            return Anchor(number)
-        if at >= len(rows):  # the blank row at the end of the turn
-            return Anchor(number, rows[-1].logical + 1)
-        return Anchor(number, rows[at].logical, rows[at].offset)
+            return Anchor(index)
+        if row >= len(rows):  # the blank row at the end of the message
+            return Anchor(index, rows[-1].logical + 1)
+        return Anchor(index, rows[row].logical, rows[row].offset)
 
     def locate_anchor(self, anchor: Anchor) -> tuple[int, int]:
-        """Turn and row that show an anchor now."""
+        """Return the index of the message and the row in it that show an anchor now."""
         if anchor.message_index >= len(self.message_views) or self.width <= 0:
             return 0, 0
-        turn = self.layout(anchor.message_index)
-        assert turn.rows is not None, "just laid out"
-        if turn.rows and anchor.logical > turn.rows[-1].logical:
-            return anchor.message_index, len(turn.rows)
-        return anchor.message_index, turn.row_index(anchor.logical, anchor.offset)
+        view = self.layout(anchor.message_index)
+        assert view.rows is not None, "just laid out"
+        if view.rows and anchor.logical > view.rows[-1].logical:
+            return anchor.message_index, len(view.rows)
+        return anchor.message_index, view.row_index(anchor.logical, anchor.offset)
 
     def _collect_heights(self) -> None:
-        self._heights = [turn.height for turn in self.message_views]
+        self._heights = [view.height for view in self.message_views]
         self._tops = [0, *accumulate(self._heights)]
 
     def _evict_rows(self, needed: range) -> None:
-        """Drop the rows of turns that nobody looked at for longest."""
-        for number in needed:
-            self._cached_heights.move_to_end(number)
+        """Discard the rows of the least recently shown messages."""
+        for index in needed:
+            self._cached_heights.move_to_end(index)
         excess = sum(self._cached_heights.values()) - MAX_CACHED_ROWS
-        for number, height in [*self._cached_heights.items()] if excess > 0 else ():
+        for index, height in [*self._cached_heights.items()] if excess > 0 else ():
             if excess <= 0:
                 break
-            if number not in needed and not self.message_views[number].is_live:
-                del self._cached_heights[number]
-                self.message_views[number].discard_rows()
+            if index not in needed and not self.message_views[index].is_live:
+                del self._cached_heights[index]
+                self.message_views[index].discard_rows()
                 excess -= height

@@ -1,4 +1,4 @@
-"""The terminal application: its one chat screen, its themes, its clipboard, the settings while it runs."""
+"""The terminal application: its chat screen, themes, palette, clipboard and changed settings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from textual.theme import Theme
 from textual.widgets.option_list import Option
 
 from qwen3_chat.config import Settings
+from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import set_key_names, t
+from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
@@ -36,57 +38,13 @@ from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.reading_screen import set_animation
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 
-
-class Palette(CommandPalette):
-    """Textual's own, whose one English sentence is said in ours."""
-
-    def __init__(self) -> None:
-        super().__init__(id="--command-palette", placeholder=t("ui.palette.search"))
-
-    def _start_no_matches_countdown(self, search_value: str) -> None:
-        # As in the class above, which has its sentence inside the function.
-        self._stop_no_matches_countdown()
-
-        def tell() -> None:
-            if search_value:
-                options = self.query_one(CommandList)
-                options.add_option(Option(t("ui.palette.none"), disabled=True, id=self._NO_MATCHES))
-            self._list_visible = bool(search_value)
-
-        self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, tell)
-
-
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 
-def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:
-    """Have a setting count from now on; tell whether it does, or only after the next start."""
-    value: Any = getattr(settings, name)
-    screen.settings = settings
-    match name:
-        case "theme":
-            screen.app.theme = value
-        case "reduced_motion":
-            set_animation(screen, reduced=value)
-        case "thinking_display":
-            screen.transcript.thinking_display = ThinkingDisplay(value)
-        case "chat_titles" | "export_thinking":
-            pass  # asked for when needed
-        case "enter_key":
-            screen.input.enter_sends = value == "send"
-        case "export_folder" if settings.export_dir is not None:
-            screen.exports_folder = settings.export_dir
-        case _ if name in TURN_OPTION_NAMES:
-            screen.session.options = replace(screen.session.options, **{name: value})
-        case _:
-            return False
-    return True
-
-
 class ChatApp(App[None]):
-    """Owns themes, palette and the one chat screen; everything it needs is given to it."""
+    """The application; it owns the themes, the palette and the chat screen, and receives everything else."""
 
-    TITLE = "qwen3-chat"
+    TITLE = APP_NAME
     BINDINGS = [*APP_KEYS]
     CSS = """
     OptionList, VerticalScroll, TextArea {
@@ -132,33 +90,33 @@ class ChatApp(App[None]):
         self._clipboard_file = clipboard_file
         self._clipboard_text = ""
         self._system_clipboard = Clipboard(super().copy_to_clipboard, clipboard_file)
-        for one in themes:
-            self.register_theme(one)
+        for theme in themes:
+            self.register_theme(theme)
         if settings_store.settings.theme in self._themes:
             self.theme = settings_store.settings.theme
         elif self._themes:
             self.theme = next(iter(self._themes))
 
     def get_default_screen(self) -> Screen[None]:
-        """Start in the chat."""
+        """Return the chat screen, in which the app starts."""
         return self._chat_screen
 
     def notify(self, message: str, *, title: str = "", **options: Any) -> None:
-        """Show a notice; whatever it quotes is neither markup nor a terminal escape."""
+        """Show a notice; nothing that it quotes is taken for markup or for a terminal escape."""
         super().notify(terminal_safe(message), title=terminal_safe(title), **{**options, "markup": False})
 
     def on_ready(self) -> None:
-        """Tell what was wrong with the configuration."""
+        """Show the problems of the configuration, and turn on the garbage collection."""
         if not gc.isenabled():  # turned off to start faster
-            gc.freeze()  # what lives as long as the app is not looked through again and again
+            gc.freeze()  # exempts the objects that live as long as the app from every later collection
             gc.enable()
-        if (wanted := self._settings_store.settings.theme) not in self._themes:
-            self.notify(t("config.no_theme", name=wanted), severity="warning", timeout=12)
+        if (theme_name := self._settings_store.settings.theme) not in self._themes:
+            self.notify(t("config.no_theme", name=theme_name), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every action of the keys, each theme, and what can be done to a marked message."""
+        """Yield every action that has a key, each theme, and the actions on the marked message."""
         for binding in (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS):
             _, action, parameters = parse(binding.action)
             is_hidden = binding in MESSAGE_KEYS and not screen.check_action(action, parameters)
@@ -166,25 +124,25 @@ class ChatApp(App[None]):
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
                 name = self.keymap.first_key(binding.id or "")
-                yield SystemCommand(t(binding.description), f"{t(binding.tooltip)} · {name}", run)
+                yield SystemCommand(t(binding.description), f"{t(binding.tooltip)}{SEPARATOR}{name}", run)
         for name in self._themes:
             yield SystemCommand(
                 t("ui.palette.theme", name=name), t("ui.tip.theme"), partial(self.use_theme, name)
             )
 
     def action_command_palette(self) -> None:
-        """Open the palette, in the user's language."""
+        """Open the command palette."""
         if not isinstance(self.screen, CommandPalette):
             self.clear_notifications()
             self.push_screen(Palette())
 
     @property
     def clipboard(self) -> str:
-        """What was copied last in this app, for its own paste key."""
+        """The text copied last in this app, for its own paste key."""
         return self._clipboard_text
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy by the first way that works here, and say where the text is."""
+        """Copy by the first way that works here, then notify where the text is."""
         self._clipboard_text = text
         self._copy(text)
 
@@ -202,28 +160,28 @@ class ChatApp(App[None]):
             )
 
     def action_help(self) -> None:
-        """Show every key."""
+        """Open the help with every key."""
         if not isinstance(self.screen, HelpScreen):
             self.clear_notifications()
             self.push_screen(HelpScreen(self.keymap, self._chat_screen.input.enter_sends))
 
     def action_help_quit(self) -> None:
-        """Say how to leave, where Ctrl+C is expected to."""
+        """Notify of the key that quits; users expect Ctrl+C to."""
         self.notify(t("ui.notice.quit"), timeout=4)
 
     def action_next_theme(self) -> None:
-        """Go to the next theme."""
+        """Switch to the next theme."""
         names = list(self._themes)
         self.use_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
 
     def use_theme(self, name: str) -> None:
-        """Wear a theme, now and next time."""
+        """Switch to a theme and store it as a setting."""
         self.theme = name
-        with suppress(ConfigError):  # a theme that is not remembered is no reason to interrupt
+        with suppress(ConfigError):  # a theme that can't be stored is no reason to interrupt
             self._settings_store.change("theme", name)
 
     def action_settings(self) -> None:
-        """Show the settings, to be changed in place."""
+        """Open the settings, to be changed in place."""
         if not isinstance(self.screen, SettingsScreen):
             self.clear_notifications()
             self.push_screen(
@@ -234,6 +192,49 @@ class ChatApp(App[None]):
         return apply_setting(self._chat_screen, self._settings_store.settings, name)
 
     async def action_quit(self) -> None:
-        """End the turn that runs, so that everything that arrived is stored, then leave."""
+        """End the running turn, so that everything that arrived is stored, then exit."""
         await self._chat_screen.shutdown()
         self.exit()
+
+
+class Palette(CommandPalette):
+    """Textual's command palette in the user's language."""
+
+    def __init__(self) -> None:
+        super().__init__(id="--command-palette", placeholder=t("ui.palette.search"))
+
+    def _start_no_matches_countdown(self, search_value: str) -> None:
+        # A copy of the base class's function, which has its English sentence inside.
+        self._stop_no_matches_countdown()
+
+        def show_no_matches() -> None:
+            if search_value:
+                options = self.query_one(CommandList)
+                options.add_option(Option(t("ui.palette.none"), disabled=True, id=self._NO_MATCHES))
+            self._list_visible = bool(search_value)
+
+        self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
+
+
+def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:
+    """Apply a changed setting; return True if it takes effect now, False if only at the next start."""
+    value: Any = getattr(settings, name)
+    screen.settings = settings
+    match name:
+        case "theme":
+            screen.app.theme = value
+        case "reduced_motion":
+            set_animation(screen, reduced=value)
+        case "thinking_display":
+            screen.transcript.thinking_display = ThinkingDisplay(value)
+        case "chat_titles" | "export_thinking":
+            pass  # read each time it is needed
+        case "enter_key":
+            screen.input.enter_sends = value == "send"
+        case "export_folder" if settings.export_dir is not None:
+            screen.exports_folder = settings.export_dir
+        case _ if name in TURN_OPTION_NAMES:
+            screen.session.options = replace(screen.session.options, **{name: value})
+        case _:
+            return False
+    return True

@@ -1,6 +1,4 @@
-"""The list of the files that can be attached by name: those of the current folder that are neither hidden
-nor ignored.
-"""
+"""The files of the current folder that can be attached by name: neither hidden nor ignored."""
 
 from __future__ import annotations
 
@@ -16,14 +14,14 @@ SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "venv", "build", "di
 
 
 def list_attachable_files(folder: Path) -> list[str]:
-    """List the files as paths relative to the folder, with `/`; takes a moment: not for the event loop."""
+    """Return the files as paths relative to the folder, with `/`; too slow for the event loop."""
     return list(islice(_git_files(folder) or _walk(folder), MAX_FILES))
 
 
 def _git_files(folder: Path) -> Iterator[str] | None:
-    """Ask git, which knows what is ignored; None where the folder is not in a repository."""
+    """Return the files that git does not ignore; None if the folder is not in a repository."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=folder,
             capture_output=True,
@@ -32,9 +30,9 @@ def _git_files(folder: Path) -> Iterator[str] | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode:
+    if completed.returncode:
         return None
-    paths = sorted(set(os.fsdecode(done.stdout).split("\0")))
+    paths = sorted(set(os.fsdecode(completed.stdout).split("\0")))
     return (path for path in paths if path and not _is_hidden(path) and (folder / path).is_file())
 
 
@@ -43,10 +41,10 @@ def _is_hidden(path: str) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    for here, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS
         )
         for name in sorted(files):
             if not name.startswith("."):
-                yield (Path(here) / name).relative_to(folder).as_posix()
+                yield (Path(parent) / name).relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""The ways to the clipboard: a program of the system, tmux, the terminal, a file."""
+"""The clipboard, reached by a program of the system, by tmux, by the terminal or by a file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shutil import which
 
 PROGRAM_TIMEOUT_S = 5
 MAX_TERMINAL_BYTES = 74_994
-"""What terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
+"""The most that terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
 
 
 class CopyRoute(StrEnum):
-    """How a text got out."""
+    """The way by which a text was copied."""
 
     PROGRAM = "tool"
     TMUX = "tmux"
@@ -27,7 +27,7 @@ class CopyRoute(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClipboardProgram:
-    """A program that takes the text on its stdin; used where its variable is set."""
+    """A program that takes the text on its stdin, used where its environment variable is set."""
 
     command: tuple[str, ...]
     variable: str = ""
@@ -43,33 +43,36 @@ CLIPBOARD_PROGRAMS = (
     ClipboardProgram(("clip",), "WINDIR", "utf-16-le"),
 )
 TMUX = ClipboardProgram(("tmux", "load-buffer", "-w", "-"), "TMUX")
-"""Keeps the text as tmux's buffer, and hands it to the terminal outside where that takes it."""
+"""tmux, which stores the text in its buffer and passes it to the outer terminal where that accepts it."""
 
 
 class Clipboard:
-    """Copies a text by the first way that works; `terminal` writes an OSC 52 sequence."""
+    """The clipboard; a text is copied by the first way that works.
+
+    `write_terminal` writes an OSC 52 sequence.
+    """
 
     def __init__(
         self, write_terminal: Callable[[str], None], file: Path, environ: Mapping[str, str] = os.environ
     ) -> None:
-        self._terminal = write_terminal
+        self._write_terminal = write_terminal
         self._file = file
         self._environ = environ
 
     def copy(self, text: str) -> CopyRoute:
-        """Copy; return the way it went. May take seconds: not for the event loop.
+        """Copy a text and return the way it was copied; too slow for the event loop, it may take seconds.
 
         Raises:
             OSError: every way failed, the last of them a file.
         """
         is_remote = "SSH_CONNECTION" in self._environ or "SSH_TTY" in self._environ
-        # Over SSH the tools reach the clipboard of the other machine, where nobody pastes.
-        if not is_remote and any(self._copy_with(tool, text) for tool in CLIPBOARD_PROGRAMS):
+        # Over SSH the programs reach the clipboard of the remote machine, where nobody pastes.
+        if not is_remote and any(self._copy_with(program, text) for program in CLIPBOARD_PROGRAMS):
             return CopyRoute.PROGRAM
         if self._copy_with(TMUX, text):
             return CopyRoute.TMUX
         if len(text.encode()) <= MAX_TERMINAL_BYTES:
-            self._terminal(text)
+            self._write_terminal(text)
             return CopyRoute.TERMINAL
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(text, encoding="utf-8", newline="")
@@ -82,8 +85,8 @@ class Clipboard:
         if candidate.command[0] == "clip" and sys.platform != "win32":
             return False
         try:
-            # The tools stay behind to serve the text; with our output open they would hold it open as well.
-            done = subprocess.run(
+            # The programs keep running to serve the text; they would hold our output open if they had it.
+            completed = subprocess.run(
                 [program, *candidate.command[1:]],
                 input=text.encode(candidate.encoding),
                 stdout=subprocess.DEVNULL,
@@ -94,4 +97,4 @@ class Clipboard:
             )
         except (OSError, subprocess.TimeoutExpired):
             return False
-        return done.returncode == 0
+        return completed.returncode == 0

@@ -1,10 +1,11 @@
-"""Code blocks as files named after their language."""
+"""Files for code blocks, with an extension that follows from the language."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
+from qwen3_chat.documents.new_file import write_new_file
 from qwen3_chat.transcript.code_extraction import CodeBlock
 
 _EXTENSIONS: Final = {
@@ -61,7 +62,7 @@ _BROWSER_EXTENSIONS: Final = frozenset({"svg", "html"})
 
 
 def file_extension(block: CodeBlock) -> str:
-    """Return the file ending of a block's language; what begins like an SVG picture is one."""
+    """Return the extension for a block; a block that begins like an SVG picture is one."""
     start = block.text.lstrip()[:500].lower()
     if "<svg" in start and block.language in ("", "xml", "svg", "html") and "<html" not in start:
         return "svg"
@@ -71,18 +72,15 @@ def file_extension(block: CodeBlock) -> str:
 
 
 def opens_in_browser(block: CodeBlock) -> bool:
-    """Tell whether a block is a page or a picture that a browser shows."""
+    """Return True if a block is a page or a picture that a browser shows."""
     return file_extension(block) in _BROWSER_EXTENSIONS
 
 
 def save_code(block: CodeBlock, folder: Path) -> Path:
-    """Write a block to a new file in the folder; a name that is taken gets a number.
+    """Write a block to a new file in the folder, numbered if the name is taken.
 
     Raises:
         ExportError: the file can't be written.
     """
-    # Imported here: the exports bring a lot along that nobody needs to begin.
-    from qwen3_chat.documents.new_file import write_new_file
-
     folder.mkdir(parents=True, exist_ok=True)
     return write_new_file(folder, block.text + "\n", f"code.{file_extension(block)}")

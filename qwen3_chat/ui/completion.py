@@ -1,4 +1,4 @@
-"""Completions of the word at the cursor, a command or a file; pure."""
+"""Completions of the word at the cursor, which is a command or a file; pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from heapq import nsmallest
 from qwen3_chat.chat import ThinkingMode
 
 MAX_MATCHES = 50
-"""More are no help: another letter is quicker than looking through them."""
+"""The most completions offered: typing another letter is quicker than reading more of them."""
 
 _COMMAND = re.compile(r"/([a-z_]*)")
 _FILE = re.compile(r"(?:^|(?<=\s))@(\S*)$")
 
 
 class CompletionKind(StrEnum):
-    """What is being typed."""
+    """The kind of completion: a command or a file."""
 
     COMMAND = "command"
     FILE = "file"
@@ -26,7 +26,7 @@ class CompletionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CompletionTrigger:
-    """What is wanted, what of it is typed, the column where it begins."""
+    """The start of a word that can be completed: its kind, the text typed so far, its column."""
 
     kind: CompletionKind
     typed: str
@@ -35,7 +35,7 @@ class CompletionTrigger:
 
 @dataclass(frozen=True, slots=True)
 class PaletteCommand:
-    """An action with the name to type after `/`; a mode's tag is no action but goes along with a message."""
+    """A command to type after `/`: an action, or the tag of a thinking mode, which is sent with a message."""
 
     name: str
     description: str
@@ -43,7 +43,10 @@ class PaletteCommand:
 
 
 def find_trigger(before_cursor: str, row: int) -> CompletionTrigger | None:
-    """Tell what the line up to the cursor asks for: `/` at the very start a command, `@` anywhere a file."""
+    """Return the completion that a line up to the cursor calls for.
+
+    A `/` at the very start of the text begins a command, an `@` anywhere begins a file.
+    """
     if row == 0 and (match := _COMMAND.fullmatch(before_cursor)):
         return CompletionTrigger(CompletionKind.COMMAND, match[1], 0)
     if match := _FILE.search(before_cursor):
@@ -52,32 +55,36 @@ def find_trigger(before_cursor: str, row: int) -> CompletionTrigger | None:
 
 
 def typed_command(text: str) -> str | None:
-    """Return the name where a whole message is one command; a second slash or word makes it a text."""
+    """Return the command's name if the whole message is a command; a second slash or word makes it a text."""
     match = _COMMAND.fullmatch(text.strip())
     return match[1] if match and match[1] else None
 
 
 def unescaped(text: str) -> str:
-    """Take off the first of two slashes, which make a text of what looks like a command."""
+    """Remove the first of two slashes, which marks as text what looks like a command."""
     return text[1:] if text.startswith("//") and typed_command(text[1:]) else text
 
 
 def matching_commands(typed: str, commands: Sequence[PaletteCommand]) -> list[PaletteCommand]:
-    """Return the commands that begin so, then those that hold it."""
+    """Return the commands that start with the typed text, then those that contain it."""
     beginning = [command for command in commands if command.name.startswith(typed)]
     return beginning + [command for command in commands if typed in command.name and command not in beginning]
 
 
 def matching_files(typed: str, paths: Iterable[str], max_matches: int = MAX_MATCHES) -> list[str]:
-    """Return the paths that hold the letters in their order, those that fit best first."""
-    wanted = typed.lower()
-    fitting = ((_match_rank(wanted, path.lower()), path) for path in paths)
-    found = nsmallest(max_matches, ((distance, path) for distance, path in fitting if distance is not None))
-    return [path for _, path in found]
+    """Return the paths that contain the typed letters in order, the best matches first."""
+    lower = typed.lower()
+    ranked = ((_match_rank(lower, path.lower()), path) for path in paths)
+    best = nsmallest(max_matches, ((rank, path) for rank, path in ranked if rank is not None))
+    return [path for _, path in best]
 
 
 def _match_rank(typed: str, path: str) -> tuple[int, int] | None:
-    """Rank a path: its name begins so, holds it, the path holds it, holds its letters; then the shorter."""
+    """Return the rank of a path, the best lowest; None where it lacks the letters.
+
+    First come the paths whose name starts with the text, then those whose name contains it, then those that
+    contain it, then those that contain its letters in order; within each, the shorter first.
+    """
     name = path.rpartition("/")[2]
     if name.startswith(typed):
         return 0, len(path)

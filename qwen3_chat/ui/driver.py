@@ -1,4 +1,4 @@
-"""A terminal driver that ends with its terminal: a closed window leaves no process behind."""
+"""The terminal driver, which ends with its terminal: a closed window leaves no process behind."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ WRITE_TIMEOUT_S = 0.5
 
 
 def driver_class() -> type[Driver] | None:
-    """Choose the driver for this system; None leaves it to Textual."""
+    """Return the driver for this system; None for Textual's own choice."""
     if sys.platform == "win32":
         return None
     from textual.drivers.linux_driver import LinuxDriver
 
     class LastingDriver(LinuxDriver):
-        """Drops what it can no longer write, where the stock driver waits forever.
+        """A driver that drops what it can no longer write; Textual's own waits forever.
 
-        Its writing thread ends with the first error; then the queue to it fills up and every `put` waits.
+        Textual's writing thread ends with its first error; then its queue fills up and every `put` waits.
         """
 
         def write(self, data: str) -> None:
-            """Hand over to the writing thread as long as there is one."""
+            """Pass the data to the writing thread as long as it runs."""
             writer = self._writer_thread
             while writer is not None and writer.is_alive():
                 try:
@@ -33,7 +33,7 @@ def driver_class() -> type[Driver] | None:
                 return
 
         def close(self) -> None:
-            """End the writing thread, if it has not ended by itself."""
+            """End the writing thread if it still runs."""
             writer = self._writer_thread
             if writer is not None and writer.is_alive():
                 super().close()

@@ -1,4 +1,7 @@
-"""Errors as notices: the app goes on."""
+"""Notices of errors, after which the app goes on.
+
+A module of its own: ten modules use it, screens and widgets among them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from qwen3_chat.texts import t
 
 @contextmanager
 def notify_errors(node: Widget) -> Iterator[None]:
-    """Tell the user of any failure inside.
+    """Notify the user of any error inside.
 
-    Everything is caught, not only what is foreseen: a fault in one action must not end the app, for the chat
-    and the draft are the user's.
+    Every exception is caught, not only the expected ones: a bug in one action must not end the app, which
+    holds the user's chat and draft.
     """
     try:
         yield

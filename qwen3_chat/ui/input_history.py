@@ -1,4 +1,4 @@
-"""The history of the input, walked through like a shell's."""
+"""The history of the input, walked through like a shell's history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class InputHistory:
-    """Oldest first; after the last stands what is being written, and edits on the way stay."""
+    """The texts sent so far, oldest first, then the one being written; edits made while walking are kept."""
 
     def __init__(self) -> None:
         self._sent: list[str] = []
@@ -14,12 +14,12 @@ class InputHistory:
         self._edits: dict[int, str] = {}
 
     def reset(self, texts: Iterable[str]) -> None:
-        """Begin with what was sent earlier."""
+        """Replace the history with texts sent earlier."""
         self._sent = list(texts)
         self._rewind()
 
     def prepend(self, texts: Iterable[str]) -> None:
-        """Let older texts stand before these, but for those that are here; a walk goes on where it is."""
+        """Insert older texts before these, without duplicates; the position of a walk is unchanged."""
         known = set(self._sent)
         older = [text for text in texts if text not in known]
         self._sent[:0] = older
@@ -27,13 +27,13 @@ class InputHistory:
         self._edits = {position + len(older): text for position, text in self._edits.items()}
 
     def add(self, text: str) -> None:
-        """Note a text that is sent; the same twice in a row counts once."""
+        """Add a text that is sent; a repetition of the last one is not added."""
         if text.strip() and self._sent[-1:] != [text]:
             self._sent.append(text)
         self._rewind()
 
     def walk(self, step: int, written: str) -> str | None:
-        """Leave what is written now and return the text a step away; None at the ends."""
+        """Store the text written now and return the one a step away; None at the ends."""
         position = self._position + step
         if not 0 <= position <= len(self._sent):
             return None

@@ -1,4 +1,4 @@
-"""The key bindings, declared once: key bar, help, palette and `/` commands are made from them."""
+"""The key bindings, declared once for the key bar, the help, the palette and the `/` commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOOLTIP_PREFIX = "ui.tip."
 
 
 def key_binding(name: str, keys: str, action: str, *, show: bool = True, priority: bool = False) -> Binding:
-    """Bind keys to an action; label and explanation are texts of the catalogue, looked up when shown."""
+    """Return a binding of keys to an action; its label and tooltip are text keys, looked up when shown."""
     return Binding(
         keys,
         action,
@@ -38,12 +38,12 @@ KEY_NAMES = {
 
 
 def key_name(name: str) -> str:
-    """Write a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`."""
+    """Return a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`."""
     return "+".join(KEY_NAMES.get(part, part.capitalize()) for part in name.split("+"))
 
 
 def short_key_name(name: str) -> str:
-    """Write a key in the least room: `^T`, `Esc`, `F1`."""
+    """Return a key in its shortest form: `^T`, `Esc`, `F1`."""
     return key_name(name).replace("Ctrl+", "^")
 
 
@@ -62,7 +62,7 @@ MESSAGE_KEYS = [
     key_binding("leave", "escape", "leave"),
     key_binding("undo_deletion", "ctrl+z", "undo_deletion", priority=True),
 ]
-"""What can be done to the marked message; the letters are letters again where none is."""
+"""The keys of the marked message; while none is marked, the letters are typed as usual."""
 
 CHAT_KEYS = [
     key_binding("toggle_mode", "ctrl+t", "toggle_mode", priority=True),
@@ -80,8 +80,8 @@ CHAT_KEYS = [
     key_binding("editor", "alt+e", "editor", show=False, priority=True),
     key_binding("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key_binding("retry", "f5", "retry", show=False, priority=True),
-    key_binding("earlier_variant", "f2,alt+left", "variant(-1)"),
-    key_binding("later_variant", "f3,alt+right", "variant(1)"),
+    key_binding("earlier_variant", "f2,alt+left", "version(-1)"),
+    key_binding("later_variant", "f3,alt+right", "version(1)"),
     key_binding("mark_earlier", "ctrl+up,alt+up", "mark(-1)", show=False, priority=True),
     key_binding("mark_later", "ctrl+down,alt+down", "mark(1)", show=False, priority=True),
     key_binding("page_up", "pageup", "page_up", show=False, priority=True),

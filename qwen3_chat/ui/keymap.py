@@ -1,4 +1,4 @@
-"""The keys in force: the declared ones with the changes of the user's `[keys]`."""
+"""The keys in force: the declared ones with the changes of the user's `[keys]` settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY_ALIASES = {
     "return": "enter",
 }
 WRITING_KEYS = "enter tab backspace up down left right space home end ctrl+m ctrl+i ctrl+h ctrl+j"
-"""What is needed to write, with the names under which terminals send it too."""
+"""The keys needed to write, with the other names under which terminals send them."""
 
 _NAMED = frozenset(key.value for key in Keys)
 _PUNCTUATION = frozenset(map(_character_to_key, punctuation))
@@ -33,22 +33,22 @@ _PUNCTUATION = frozenset(map(_character_to_key, punctuation))
 
 @dataclass(frozen=True, slots=True)
 class Keymap:
-    """The keys of each action by its name, several of them with commas between, as Textual writes them."""
+    """The keys of each action by its name, comma-separated as Textual writes them."""
 
     keys: Mapping[str, str]
     problems: tuple[ConfigError, ...] = ()
 
     @property
     def is_changed(self) -> bool:
-        """Whether any key differs from the declared ones."""
+        """True if any key differs from the declared ones."""
         return any(binding.key != self.keys[binding.id or ""] for binding in REBINDABLE)
 
     def apply_to(self, bindings: Iterable[Binding]) -> list[Binding]:
-        """Return bindings with the keys that they have now."""
+        """Return the bindings with the keys in force."""
         return [binding.with_key(self.keys.get(binding.id or "", binding.key)) for binding in bindings]
 
     def first_key(self, name: str) -> str:
-        """Write the key to name in a hint: the first of an action."""
+        """Return the printed name of an action's first key, for hints."""
         return key_name(self.keys[name].partition(",")[0])
 
 
@@ -56,7 +56,7 @@ DEFAULT_KEYMAP = Keymap({binding.id or "": binding.key for binding in REBINDABLE
 
 
 def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
-    """Read `[keys]`; what can't be used is told and leaves the keys as declared."""
+    """Return the keymap of the `[keys]` settings; an unusable entry becomes a problem and changes nothing."""
     keys = dict(DEFAULT_KEYMAP.keys)
     problems: list[ConfigError] = []
     letters = {binding.id for binding in MESSAGE_KEYS}
@@ -65,10 +65,10 @@ def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
         if name not in keys:
             problems.append(loaded.make_error("keys.unknown_action", path, known=", ".join(sorted(keys))))
             continue
-        named = [written] if isinstance(written, str) else written
-        parsed = [parse_key(one) for one in named]
-        if bad := [one for one, key in zip(named, parsed, strict=True) if key is None] or (
-            not named and [""]
+        names = [written] if isinstance(written, str) else written
+        parsed = [parse_key(key_text) for key_text in names]
+        if bad := [key_text for key_text, key in zip(names, parsed, strict=True) if key is None] or (
+            not names and [""]
         ):
             problems.append(loaded.make_error("keys.unknown_key", path, pressed=bad[0]))
         elif name not in letters and (taken := [key for key in parsed if key and _is_for_typing(key)]):
@@ -76,7 +76,7 @@ def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
         else:
             keys[name] = ",".join(key for key in parsed if key)
     for name, other, key in _conflicts(keys, loaded.settings.keys):
-        if key in keys[name].split(","):  # unless it was taken back already
+        if key in keys[name].split(","):  # unless it was reset already
             keys[name] = DEFAULT_KEYMAP.keys[name]
             problems.append(
                 loaded.make_error("keys.conflict", ("keys", name), pressed=key_name(key), other=other)
@@ -85,7 +85,7 @@ def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
 
 
 def parse_key(written: str) -> str | None:
-    """Read a key as people write it, `Ctrl+Shift+F2`, into Textual's name; None where there is none."""
+    """Return Textual's name of a key written as `Ctrl+Shift+F2`; None if there is no such key."""
     *modifiers, base = (
         [part.strip() for part in written.strip().split("+")] if written.strip() != "+" else ["+"]
     )
@@ -109,17 +109,20 @@ def _is_for_typing(key: str) -> bool:
 def _conflicts(
     keys: Mapping[str, str], chosen: Mapping[str, str | Sequence[str]]
 ) -> list[tuple[str, str, str]]:
-    """List the actions that were given a key of another, what was chosen later first; declared pairs stay."""
-    found = []
+    """Return each action that was given a key of another, as (action, the other, key).
+
+    The action that was configured later comes first in its tuple; keys shared as declared are no conflict.
+    """
+    conflicts = []
     order = list(chosen)
-    for one, other in combinations(keys, 2):
-        shared = set(keys[one].split(",")) & set(keys[other].split(","))
-        for key in sorted(shared - (_keys(DEFAULT_KEYMAP, one) & _keys(DEFAULT_KEYMAP, other))):
+    for action, other in combinations(keys, 2):
+        shared = set(keys[action].split(",")) & set(keys[other].split(","))
+        for key in sorted(shared - (_keys(DEFAULT_KEYMAP, action) & _keys(DEFAULT_KEYMAP, other))):
             later, earlier = sorted(
-                (one, other), key=lambda name: order.index(name) if name in order else -1
+                (action, other), key=lambda name: order.index(name) if name in order else -1
             )[::-1]
-            found.append((later, earlier, key))
-    return found
+            conflicts.append((later, earlier, key))
+    return conflicts
 
 
 def _keys(keymap: Keymap, name: str) -> set[str]:

@@ -1,6 +1,4 @@
-"""Messages as entries of the transcript: headers, notes and the welcome of an empty chat, in the user's
-language.
-"""
+"""Messages as entries of the transcript, with headers, notes and the welcome of an empty chat."""
 
 from __future__ import annotations
 
@@ -10,27 +8,24 @@ from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.documents.attachments import split_attachments
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
 from qwen3_chat.transcript.message_entry import MessageEntry
 
-LOCAL_ENGINE_NAME = "llama.cpp"
-"""What the replies of this machine's own engine are marked with."""
-
 NOTICE = "notice"
-"""The role of an entry that the app itself writes."""
+"""The role of the entries that the app itself writes."""
 
 
 def thinking_header(seconds: float, count: int) -> str:
-    """Write the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
+    """Return the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
     return formatting.SEPARATOR.join([formatting.format_thinking(seconds, count), *_speed(seconds, count)])
 
 
 def live_header(key: str, seconds: float, count: int) -> str:
-    """Write what the model is at: `Thinking 3 s · 129 tok · 43 tok/s`."""
+    """Return the header of what the model is doing: `Thinking 3 s · 129 tok · 43 tok/s`."""
     parts = [t(key, duration=formatting.format_duration(seconds)), formatting.format_token_count(count)]
     return formatting.SEPARATOR.join([*parts, *(_speed(seconds, count) if seconds >= 1 else ())])
 
@@ -40,21 +35,21 @@ def _speed(seconds: float, count: int) -> list[str]:
 
 
 def role_header(role: Role, meta: MessageMeta | None = None) -> str:
-    """Write who speaks: a reply's model where it is known, with the server that ran it."""
+    """Return the name of the speaker: for a reply its model where known, with the server that ran it."""
     if role is Role.ASSISTANT and meta is not None and meta.model:
         is_served = meta.engine not in (None, LOCAL_ENGINE_NAME)
-        return f"{meta.model} · {meta.engine}" if is_served else meta.model
+        return f"{meta.model}{formatting.SEPARATOR}{meta.engine}" if is_served else meta.model
     return formatting.role_name(role)
 
 
 def versioned_header(stored: StoredMessage, versions: MessageVersions) -> str:
-    """Write who speaks, and which version of how many this is."""
+    """Return the name of the speaker with the number of this version and how many there are."""
     count = t("ui.status.variant", shown=versions.shown_index + 1, count=versions.count)
     return formatting.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
 
 
 def entry_from_message(stored: StoredMessage) -> MessageEntry:
-    """Make the entry of a stored message."""
+    """Return the entry of a stored message."""
     message, meta = stored.message, stored.meta
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return MessageEntry(
@@ -71,7 +66,10 @@ def entry_from_message(stored: StoredMessage) -> MessageEntry:
 
 
 def entries_from_branch(branch: Sequence[StoredMessage]) -> list[MessageEntry]:
-    """Make the entries of a branch; what its latest reply was written without is greyed, the reason below."""
+    """Return the entries of a branch.
+
+    The messages that its latest reply was generated without are greyed, with a notice of the reason below.
+    """
     entries = [entry_from_message(stored) for stored in branch]
     meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
     if meta is None or not meta.left_out:
@@ -89,29 +87,32 @@ def _shown_content(message: ChatMessage) -> str:
 
 
 def _with_attachment_lines(message: ChatMessage) -> str:
-    """Return what was written, with one line for each attachment: its text is long, and the user knows it."""
+    """Return the typed text with one line per attachment, whose own text is long and known to the user."""
     typed, attachments = (
         split_attachments(message.content) if message.role is Role.USER else (message.content, ())
     )
     if not attachments:
         return message.sent_content
     lines = "\n".join(
-        f"▤ {one.name}{formatting.SEPARATOR}{formatting.format_line_count(one.line_count)}  "
-        for one in attachments
+        f"▤ {attachment.name}{formatting.SEPARATOR}{formatting.format_line_count(attachment.line_count)}  "
+        for attachment in attachments
     )
     tag = message.mode_tag.tag if message.mode_tag else ""
     return "\n\n".join(part for part in (typed, lines, tag) if part)
 
 
 def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = "") -> MessageEntry:
-    """Write the welcome for the model in use, or for one that is still loading, with advice on a real one."""
+    """Return the welcome for the model in use, which is None while it loads.
+
+    `advice` names a model that suits the machine better than the demo.
+    """
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
         lines += [t("ui.welcome.demo", parameters=format_parameter_count(model.parameters)), ""]
         lines += [t("ui.welcome.try"), "", advice or t("ui.welcome.real"), ""]
         lines.append(t("ui.welcome.own", folder=models_folder))
     elif model is not None:
-        name = " ".join(filter(None, (model.name, model.quant)))
+        name = model.title
         lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
     else:
         lines.append(t("ui.welcome.try"))

@@ -1,4 +1,4 @@
-"""The list of the model picker: its lines in their groups, with the text of each; pure."""
+"""The list of the model picker: its lines in groups, with the text of each line; pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,31 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
+from qwen3_chat.demo import DEMO_REFERENCE
 from qwen3_chat.models.catalog import ThinkingSupport
 from qwen3_chat.models.fit import Assessment, Fit, Machine
-from qwen3_chat.models.fit.assessment import write_context, write_speed
+from qwen3_chat.models.fit.assessment import format_context
 from qwen3_chat.models.library import Origin
-from qwen3_chat.models.picker import Download, DownloadPhase, ModelRow, ModelTable, ModelVariant, ServerRow
+from qwen3_chat.models.picker import (
+    INSTALLED_MARK,
+    Download,
+    DownloadPhase,
+    ModelRow,
+    ModelTable,
+    ModelVariant,
+    ServerRow,
+)
 from qwen3_chat.session import LocalModel
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_duration, format_size, format_throughput
+from qwen3_chat.texts.formatting import (
+    SEPARATOR,
+    format_duration,
+    format_size,
+    format_throughput,
+    speed_figure,
+)
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.themes import DIM
 
 MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24, 11, 8, 18, 10
 SERVER_CELLS = 24
@@ -25,65 +41,164 @@ MEMORY_BAR_CELLS, PROGRESS_BAR_CELLS = 24, 16
 QUANTS_CELLS = 64
 PICK_MARK, IN_USE_MARK = "★", "▶"
 FIT_COLOURS = {Fit.GOOD: "$success", Fit.TIGHT: "$warning", Fit.SLOW: "$warning", Fit.TOO_LARGE: "$error"}
-DIM = "$foreground 68%"
+CONTEXT_STEPS: tuple[int | None, ...] = (None, *(k << 10 for k in (4, 8, 16, 32, 40, 64, 128, 256)))
+"""The contexts to choose from; None is the context that suits the machine."""
 
 
-def fit_label(assessed: Assessment) -> str:
-    """Say in two or three words where a model runs here, or why it doesn't."""
-    match assessed.fit:
+@dataclass(frozen=True, slots=True)
+class DemoRow:
+    """The row of the demo, the model that ships with the app."""
+
+    choice: LocalModel
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The title of a group of rows, by its text key."""
+
+    text_key: str
+
+
+Line = Heading | ModelRow | DemoRow | ServerRow
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """All rows of the list, before a search filters them."""
+
+    table: ModelTable
+    demo: DemoRow
+    servers: Sequence[ServerRow] = ()
+
+    def lines(self, search: str = "") -> dict[str, Line]:
+        """Return the lines by their ids, in groups.
+
+        Every word of the search must begin a word of a line.
+        """
+        patterns = [_word_start_pattern(word) for word in search.lower().split()]
+        lines: dict[str, Line] = {}
+        for heading, group in self._groups():
+            matches = {
+                line_id: line
+                for line_id, line in group
+                if all(pattern.search(_searchable_text(line).lower()) for pattern in patterns)
+            }
+            if matches:
+                lines |= {heading: Heading(heading), **matches}
+        return lines
+
+    def _groups(self) -> Iterator[tuple[str, list[tuple[str, Line]]]]:
+        recommendation = self.table.recommendation
+        rows = {row.model.name: row for row in self.table.rows}
+        missing = {name: row for name, row in rows.items() if not row.is_installed}
+        recommended = (recommendation.pick, recommendation.fast)
+        best = [assessment.model.name for assessment in recommended if assessment is not None]
+        if best and best[0] not in missing:  # the recommended model is installed already
+            best = []
+        yield (
+            "ui.models.group.best",
+            [(row_id(missing[name]), missing[name]) for name in best if name in missing],
+        )
+        installed: list[tuple[str, Line]] = [(row_id(row), row) for row in rows.values() if row.is_installed]
+        yield "ui.models.group.here", [*installed, (DEMO_REFERENCE, self.demo)]
+        yield (
+            "ui.models.group.more",
+            [(row_id(row), row) for name, row in missing.items() if name not in best],
+        )
+        yield "ui.models.group.servers", [(f"server:{index}", row) for index, row in enumerate(self.servers)]
+
+
+def row_id(row: ModelRow) -> str:
+    """Return the id of a model's line."""
+    return f"model:{row.model.name}"
+
+
+def chosen_variant_index(row: ModelRow, chosen: Mapping[str, str]) -> int:
+    """Return the index of the quant chosen for a model by its name, or of the suggested one."""
+    quants = [variant.assessment.quant for variant in row.variants]
+    quant = chosen.get(row.model.name)
+    return quants.index(quant) if quant in quants else row.suggested_index
+
+
+def _word_start_pattern(word: str) -> re.Pattern[str]:
+    """Return a pattern that matches at the start of a word; anywhere for Chinese, which has no spaces."""
+    start = r"(?<![a-z0-9])" if word[0].isascii() and word[0].isalnum() else ""
+    return re.compile(start + re.escape(word))
+
+
+def _searchable_text(line: Line) -> str:
+    match line:
+        case ModelRow(model=model, variants=variants):
+            good_for = t(f"catalog.good_for.{model.good_for.value}")
+            return " ".join((model.title, good_for, *(_variant_text(variant) for variant in variants)))
+        case ServerRow(title=title, detail=detail):
+            return f"{title} {detail}"
+        case DemoRow():
+            return t("ui.models.demo")
+        case Heading():
+            return ""
+
+
+def _variant_text(variant: ModelVariant) -> str:
+    return f"{variant.assessment.quant} {fit_label(variant.assessment)}"
+
+
+def fit_label(assessment: Assessment) -> str:
+    """Return in two or three words where a model runs on this machine, or why it does not."""
+    match assessment.fit:
         case Fit.TOO_LARGE:
             return t("ui.models.too_large")
         case Fit.SLOW:
             return t("ui.models.slow")
         case Fit.TIGHT:
-            where = t(f"ui.models.{assessed.plan.placement.value}")
-            return f"{where} {write_context(assessed.plan.context).split()[0]}"
+            where = t(f"ui.models.{assessment.plan.placement.value}")
+            return f"{where} {format_context(assessment.plan.context).split()[0]}"
         case Fit.GOOD:
-            return t(f"ui.models.{assessed.plan.placement.value}")
+            return t(f"ui.models.{assessment.plan.placement.value}")
 
 
 def row_line(name: str, variant: ModelVariant, mark: str = "", download: Download | None = None) -> Content:
-    """Write a model with one of its quants: size, where it runs, how fast; or how far its download is."""
-    assessed = variant.assessment
+    """Return the line of a model in one quant: its size, fit and speed, or the progress of its download."""
+    assessment = variant.assessment
     beginning = (
         set_cell_size(mark, MARK_CELLS)
         + _fill_cells(terminal_safe(name), NAME_CELLS)
-        + _fill_cells(terminal_safe(assessed.quant), QUANT_CELLS)
+        + _fill_cells(terminal_safe(assessment.quant), QUANT_CELLS)
         + f"{format_size(variant.size_bytes):>{SIZE_CELLS}} "
     )
     if download is not None and download.phase is not DownloadPhase.DONE:
         return Content.assemble(beginning, (download_label(download), "$accent"))
-    speed = "" if assessed.fit is Fit.TOO_LARGE else t("ui.models.speed", speed=_speed(assessed))
+    speed = "" if assessment.fit is Fit.TOO_LARGE else t("ui.models.speed", speed=_speed(assessment))
     gap = " " * max(0, SPEED_CELLS - cell_len(speed))
-    words = set_cell_size(fit_label(assessed), FIT_CELLS)
-    return Content.assemble(beginning, (words, FIT_COLOURS[assessed.fit]), (gap + speed, DIM))
+    label = set_cell_size(fit_label(assessment), FIT_CELLS)
+    return Content.assemble(beginning, (label, FIT_COLOURS[assessment.fit]), (gap + speed, DIM))
 
 
 def _fill_cells(text: str, cells: int) -> str:
-    """Fill so many cells, of which the last stays empty; what is too long shows that it is cut."""
+    """Return a text in so many cells, the last of them empty; one that is too long ends in an ellipsis."""
     return set_cell_size(text, cells) if cell_len(text) < cells else set_cell_size(text, cells - 2) + "… "
 
 
-def _speed(assessed: Assessment) -> str:
-    return write_speed(assessed.plan.tokens_per_s)
+def _speed(assessment: Assessment) -> str:
+    return speed_figure(assessment.plan.tokens_per_s)
 
 
 def server_line(row: ServerRow, mark: str) -> Content:
-    """Write a server with its state."""
+    """Return the line of a server with its state."""
     colour = {True: "$success", False: "$error", None: DIM}[row.is_reachable]
     name = set_cell_size(terminal_safe(row.title), SERVER_CELLS)
     return Content.assemble(mark + name + " ", ("● ", colour), (terminal_safe(row.detail), DIM))
 
 
 def server_detail(row: ServerRow) -> dict[str, str]:
-    """Share out among the lines of the lower part what there is to say of a server."""
+    """Return the facts about a server, distributed over the lines of the detail by their names."""
     first, *others = (*row.about, "")
     lines = dict(zip(("quants", "context", "memory"), others, strict=False))
-    return {"reason": first, **lines, "said": " ".join(others[3:])}
+    return {"reason": first, **lines, "status": " ".join(others[3:])}
 
 
 def download_label(download: Download) -> str:
-    """Say how far a download is, in the room of a row."""
+    """Return the progress of a download, short enough for a row."""
     percent = f"{download.fraction:.0%}"
     match download.phase:
         case DownloadPhase.RUNNING if download.left_s is not None:
@@ -95,12 +210,12 @@ def download_label(download: Download) -> str:
 
 
 def downloads_label(downloads: Iterable[Download]) -> str:
-    """Say in the status bar how far the models are that are being fetched."""
-    return SEPARATOR.join(f"{' '.join(one.key)} {download_label(one)}" for one in downloads)
+    """Return the progress of several downloads, for the status bar."""
+    return SEPARATOR.join(f"{download.title} {download_label(download)}" for download in downloads)
 
 
 def progress_line(download: Download) -> Content:
-    """Write all that is known of a download's progress."""
+    """Return the progress bar of a download with its figures."""
     done = round(download.fraction * PROGRESS_BAR_CELLS)
     facts = [f"{download.fraction:.0%}"]
     if download.total_bytes:
@@ -115,7 +230,10 @@ def progress_line(download: Download) -> Content:
 
 
 def reason_line(row: ModelRow, variant: ModelVariant, pick_reason: str = "") -> Content:
-    """Write why a model fits or not, and what is special about it; a pick brings its own sentence."""
+    """Return the reason why a model fits or not, with its thinking support if that is unusual.
+
+    `pick_reason` replaces the reason of the recommended model.
+    """
     name = f"{row.model.title} {variant.assessment.quant}"
     parts = [pick_reason or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
     if row.model.thinking is not ThinkingSupport.SWITCHABLE:
@@ -124,49 +242,49 @@ def reason_line(row: ModelRow, variant: ModelVariant, pick_reason: str = "") -> 
 
 
 def origin_line(variant: ModelVariant) -> str:
-    """Say whose file it is and where it lies; nothing where there is none."""
+    """Return the owner and the path of a model's file; empty if there is no file."""
     if variant.file is None:
         return ""
     origin = variant.file.origin
-    owner = (
-        "qwen3-chat"
-        if origin is Origin.APP
-        else t("ui.models.named")
-        if origin is Origin.CONFIGURED
-        else origin
-    )
+    owner = t("ui.models.named") if origin is Origin.CONFIGURED else origin
     return terminal_safe(t("ui.models.origin", origin=owner, path=variant.file.path))
 
 
 def quants_line(row: ModelRow, chosen: int) -> Content:
-    """Write the quants of a model in the colour of their fit, the chosen one inverted; those that fit."""
-    texts = [terminal_safe(f" {one.assessment.quant}{'●' if one.file else ''} ") for one in row.variants]
+    """Return the quants of a model in the colours of their fit, the chosen one inverted.
+
+    As many are shown as there is room for; marks show that there are more on a side.
+    """
+    texts = [
+        terminal_safe(f" {variant.assessment.quant}{INSTALLED_MARK if variant.file else ''} ")
+        for variant in row.variants
+    ]
     first = 0
     while sum(map(cell_len, texts[first : chosen + 1])) > QUANTS_CELLS:
         first += 1
     line = Content.styled(t("ui.models.quants") + (" ‹" if first else "  "), DIM)
     room = QUANTS_CELLS
-    for at in range(first, len(texts)):
-        room -= cell_len(texts[at])
+    for index in range(first, len(texts)):
+        room -= cell_len(texts[index])
         if room < 0:
             return line + Content.styled("›", DIM)
-        colour = FIT_COLOURS[row.variants[at].assessment.fit]
-        line += Content.styled(texts[at], f"{colour} reverse bold" if at == chosen else colour)
+        colour = FIT_COLOURS[row.variants[index].assessment.fit]
+        line += Content.styled(texts[index], f"{colour} reverse bold" if index == chosen else colour)
     return line
 
 
 def context_line(steps: tuple[int | None, ...], chosen: int) -> Content:
-    """Write the contexts that can be asked for, the chosen one inverted."""
+    """Return the contexts that can be chosen, the chosen one inverted."""
     line = Content.styled(t("ui.models.context") + "  ", DIM)
-    for at, n_ctx in enumerate(steps):
+    for index, n_ctx in enumerate(steps):
         text = f" {t('ui.models.auto') if n_ctx is None else f'{n_ctx // 1024}K'} "
-        line += Content.styled(text, "$primary reverse bold" if at == chosen else "$foreground")
+        line += Content.styled(text, "$primary reverse bold" if index == chosen else "$foreground")
     return line
 
 
-def memory_line(machine: Machine, assessed: Assessment) -> Content:
-    """Write the memory that a model needs beside what is free for it, as bars; red where it is too much."""
-    plan = assessed.plan
+def memory_line(machine: Machine, assessment: Assessment) -> Content:
+    """Return the memory that a model needs beside the free memory, as bars, red where it exceeds it."""
+    plan = assessment.plan
     if machine.gpus and not machine.is_unified:
         bars = [(t("ui.models.vram"), plan.gpu_bytes, machine.usable_gpu_bytes)]
         bars.append((t("ui.models.ram"), plan.ram_bytes, machine.usable_ram_bytes))
@@ -185,101 +303,3 @@ def memory_line(machine: Machine, assessed: Assessment) -> Content:
 
 def _bar(done: int, cells: int, colour: str) -> Content:
     return Content.assemble(("━" * done, colour), ("━" * (cells - done), "$foreground 20%"))
-
-
-CONTEXT_STEPS: tuple[int | None, ...] = (None, *(k << 10 for k in (4, 8, 16, 32, 40, 64, 128, 256)))
-"""The contexts to choose from; with None it is what suits the machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class DemoRow:
-    """The model that ships with the app."""
-
-    choice: LocalModel
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """The title of a group of rows; names a text."""
-
-    text_key: str
-
-
-Line = Heading | ModelRow | DemoRow | ServerRow
-
-
-@dataclass(frozen=True, slots=True)
-class ModelList:
-    """Everything that can be listed, before it is filtered."""
-
-    table: ModelTable
-    demo: DemoRow
-    servers: Sequence[ServerRow] = ()
-
-    def lines(self, search: str = "") -> dict[str, Line]:
-        """Return the lines by their ids, in groups; in what is searched, each word of it begins a word."""
-        words = [_word_start_pattern(word) for word in search.lower().split()]
-        found: dict[str, Line] = {}
-        for heading, lines in self._groups():
-            kept = {
-                key: line
-                for key, line in lines
-                if all(word.search(_searchable_text(line).lower()) for word in words)
-            }
-            if kept:
-                found |= {heading: Heading(heading), **kept}
-        return found
-
-    def _groups(self) -> Iterator[tuple[str, list[tuple[str, Line]]]]:
-        found = self.table.recommendation
-        rows = {row.model.name: row for row in self.table.rows}
-        missing = {name: row for name, row in rows.items() if not row.is_installed}
-        best = [one.model.name for one in (found.pick, found.fast) if one is not None]
-        if best and best[0] not in missing:  # what is recommended is here already
-            best = []
-        yield (
-            "ui.models.group.best",
-            [(row_id(missing[name]), missing[name]) for name in best if name in missing],
-        )
-        here: list[tuple[str, Line]] = [(row_id(row), row) for row in rows.values() if row.is_installed]
-        yield "ui.models.group.here", [*here, ("demo", self.demo)]
-        yield (
-            "ui.models.group.more",
-            [(row_id(row), row) for name, row in missing.items() if name not in best],
-        )
-        yield "ui.models.group.servers", [(f"server:{at}", row) for at, row in enumerate(self.servers)]
-
-
-def row_id(row: ModelRow) -> str:
-    """Name the line of a model."""
-    return f"model:{row.model.name}"
-
-
-def chosen_variant_index(row: ModelRow, chosen: Mapping[str, str]) -> int:
-    """Return the place of the quant that was chosen for a model by its name, else of the suggested one."""
-    quants = [offer.assessment.quant for offer in row.variants]
-    wanted = chosen.get(row.model.name)
-    return quants.index(wanted) if wanted in quants else row.suggested_index
-
-
-def _word_start_pattern(word: str) -> re.Pattern[str]:
-    """Look for words that begin so; Chinese has none that one could tell."""
-    start = r"(?<![a-z0-9])" if word[0].isascii() and word[0].isalnum() else ""
-    return re.compile(start + re.escape(word))
-
-
-def _searchable_text(line: Line) -> str:
-    match line:
-        case ModelRow(model=model, variants=offers):
-            good_for = t(f"catalog.good_for.{model.good_for.value}")
-            return " ".join((model.title, good_for, *(_variant_text(offer) for offer in offers)))
-        case ServerRow(title=title, detail=detail):
-            return f"{title} {detail}"
-        case DemoRow():
-            return t("ui.models.demo")
-        case Heading():
-            return ""
-
-
-def _variant_text(variant: ModelVariant) -> str:
-    return f"{variant.assessment.quant} {fit_label(variant.assessment)}"

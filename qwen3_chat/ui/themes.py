@@ -1,6 +1,4 @@
-"""Themes as data: TOML files become Textual themes; a file that can't be used is reported, never a reason
-not to start.
-"""
+"""Themes read from TOML files; a file that can't be used is reported and does not stop the start."""
 
 from __future__ import annotations
 
@@ -17,11 +15,14 @@ from qwen3_chat.errors import ConfigError
 
 PACKAGE_FOLDER = Path(__file__).parent.parent
 SHIPPED_THEME_FOLDERS = (PACKAGE_FOLDER / "themes", PACKAGE_FOLDER.parent / "themes")
-"""In an installed wheel, or beside the package in a checkout."""
+"""The folder in an installed wheel, and the one beside the package in a checkout."""
+
+DIM = "$foreground 68%"
+"""The style of text of less weight inside rendered content, in the colours of any theme."""
 
 
 class ThemeColors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The colours of a theme; what is left out follows from `primary`."""
+    """The colours of a theme; those left out follow from `primary`."""
 
     primary: str
     secondary: str | None = None
@@ -37,26 +38,26 @@ class ThemeColors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ThemeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a theme's TOML file holds."""
+    """The contents of a theme's TOML file."""
 
     name: str
     dark: bool
     colors: ThemeColors
     ansi: bool = False
-    """Whether the colours are the terminal's own sixteen."""
+    """True if the colours are the terminal's own sixteen."""
     variables: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedThemes:
-    """The themes found, with a sentence for each file that could not be used."""
+    """The themes of all files, with an error for each file that could not be used."""
 
     themes: tuple[Theme, ...]
     problems: tuple[ConfigError, ...]
 
 
 def read_theme(file: Path) -> Theme:
-    """Read one theme.
+    """Read a theme from a file.
 
     Raises:
         ConfigError: the file is no theme.
@@ -79,7 +80,7 @@ def read_theme(file: Path) -> Theme:
 
 
 def _colors_among(variables: dict[str, str]) -> list[str]:
-    """List the variables that are colours, without the opacity that may follow one."""
+    """Return the variables that are colours, without the opacity that may follow."""
     return [
         value.partition(" ")[0]
         for name, value in variables.items()
@@ -88,7 +89,7 @@ def _colors_among(variables: dict[str, str]) -> list[str]:
 
 
 def load_themes(user_folder: Path, shipped_folders: Iterable[Path] = SHIPPED_THEME_FOLDERS) -> LoadedThemes:
-    """Read the shipped themes, then the user's own, which win over those of the same name."""
+    """Read the shipped themes, then the user's, which replace those of the same name."""
     folder = next((path for path in shipped_folders if path.is_dir()), None)
     themes: dict[str, Theme] = {}
     problems: list[ConfigError] = []

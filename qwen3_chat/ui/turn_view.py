@@ -1,4 +1,4 @@
-"""The view of a turn: the only place in the interface that matches on its events."""
+"""The view of a turn, the only part of the interface that matches on its events."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from qwen3_chat.ui.widgets.transcript import Transcript
 
 
 class TurnPhase(StrEnum):
-    """What the engine is at."""
+    """The phase of a turn."""
 
     IDLE = "idle"
     STARTING = "starting"
@@ -54,7 +54,7 @@ class TurnPhase(StrEnum):
 
 
 class TurnView:
-    """Brings a turn, or the loading that it waits for, to the transcript and to the activity line."""
+    """The view of a turn, or of the load that it waits for, in the transcript and in the activity line."""
 
     def __init__(
         self, transcript: Transcript, activity_line: ActivityLine, clock: Callable[[], float]
@@ -71,74 +71,46 @@ class TurnView:
         self.usage: Usage | None = None
         """The tokens of the turn so far; None while none runs."""
         self.context_exceeded: ContextExceeded | None = None
-        """What the user has to choose about before the turn can go on."""
+        """The exceeded context, about which the user decides before the turn goes on; None without one."""
         self.notices: list[MessageEntry] = []
-        """What was said of the load, for whoever draws the transcript anew."""
+        """The notices of the load, to be shown again when the transcript is filled anew."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether a turn runs."""
+        """True while a turn runs."""
         return self.phase is not TurnPhase.IDLE
 
     def begin(self) -> None:
-        """Show that a turn has begun before anything is known of it."""
+        """Show that a turn has begun, before its first event."""
         self._running += 1
         if self.phase is TurnPhase.IDLE:
             self._set_phase(TurnPhase.STARTING)
 
     def draw(self, event: SessionEvent) -> None:
-        """Show what happened."""
+        """Show an event."""
         match event:
             case UserStored(message=message):
                 self.notices.clear()
                 self._transcript.append(entry_from_message(message))
             case Rewound(messages=messages):
                 self._transcript.show(entries_from_branch(messages))
-            case LoadProgressed(fraction=fraction):
-                self._set_phase(TurnPhase.LOADING)
-                self._activity_line.activity = Activity(t("ui.activity.loading"), fraction)
-            case ReplyStarted(message=message, continues=continues):
-                header = role_header(Role.ASSISTANT, message.meta)
-                entry = MessageEntry(Role.ASSISTANT.value, header=header, key=message.id)
-                if continues:
-                    self._transcript.begin_again(entry)
-                else:
-                    self._transcript.begin(entry)
-                self._is_live = True
+            case LoadProgressed():
+                self._show_load(event)
+            case ReplyStarted():
+                self._begin_reply(event)
             case MessagesDropped():
                 self._show_dropped_messages(event)
-            case Summarising(messages=messages, tokens=tokens):
-                self._set_phase(TurnPhase.PREFILL)
-                label = t("ui.activity.summarising", count=messages, tokens=tokens)
-                self._activity_line.activity = Activity(label, hint=t("ui.hint.stop"))
+            case Summarising():
+                self._show_summarising(event)
             case ContextExceeded():
                 self.context_exceeded = event
                 self._failure = event.text
-            case PrefillProgressed(done=done, total=total, reused=reused):
-                self._set_phase(TurnPhase.PREFILL)
-                self.usage = Usage(prompt_tokens=total, reused_tokens=reused)
-                self._activity_line.activity = Activity(
-                    t("ui.activity.prefill", done=done, total=total),
-                    (done - reused) / max(1, total - reused),
-                    t("ui.hint.stop"),
-                )
-            case ReasoningDelta(text=text, tokens=tokens):
-                is_first = self._set_phase(TurnPhase.THINKING)
-                self._tokens = tokens
-                self.usage = replace(self.usage or Usage(), reasoning_tokens=tokens)
-                self._transcript.write_reasoning(text)
-                if is_first:
-                    self._transcript.flush(now=True)  # what is waited for shows at once
-                self.tick()
-            case AnswerDelta(text=text, tokens=tokens):
-                self._finish_thinking_header()
-                is_first = self._set_phase(TurnPhase.ANSWERING)
-                self._tokens = tokens
-                self.usage = replace(self.usage or Usage(), answer_tokens=tokens)
-                self._transcript.write_answer(text)
-                if is_first:
-                    self._transcript.flush(now=True)
-                self.tick()
+            case PrefillProgressed():
+                self._show_prefill(event)
+            case ReasoningDelta():
+                self._show_reasoning(event)
+            case AnswerDelta():
+                self._show_answer(event)
             case ToolCallRequested(call=call):
                 self._finish_thinking_header()
                 self._transcript.write_answer(f"\n\n```json\n{call.name}({call.arguments})\n```\n")
@@ -150,19 +122,81 @@ class TurnView:
             case EngineFailed(key=key, values=values):
                 self._failure = t(key, **values)
             case ReplyStored(message=message):
-                self._finish(message_entry=entry_from_message(message))
+                self._finish_reply(entry_from_message(message))
             case TurnFinished():
                 pass
 
+    def _show_load(self, event: LoadProgressed) -> None:
+        self._set_phase(TurnPhase.LOADING)
+        self._activity_line.activity = Activity(t("ui.activity.loading"), event.fraction)
+
+    def _show_dropped_messages(self, event: MessagesDropped) -> None:
+        self._transcript.grey_out(event.ids, t("ui.note.not_sent"))
+        if event.is_new:
+            self._transcript.append(MessageEntry(NOTICE, event.text))
+
+    def _show_summarising(self, event: Summarising) -> None:
+        self._set_phase(TurnPhase.PREFILL)
+        label = t("ui.activity.summarising", count=event.messages, tokens=event.tokens)
+        self._activity_line.activity = Activity(label, hint=t("ui.hint.stop"))
+
+    def _show_prefill(self, event: PrefillProgressed) -> None:
+        self._set_phase(TurnPhase.PREFILL)
+        self.usage = Usage(prompt_tokens=event.total, reused_tokens=event.reused)
+        self._activity_line.activity = Activity(
+            t("ui.activity.prefill", done=event.done, total=event.total),
+            (event.done - event.reused) / max(1, event.total - event.reused),
+            t("ui.hint.stop"),
+        )
+
+    def _begin_reply(self, event: ReplyStarted) -> None:
+        header = role_header(Role.ASSISTANT, event.message.meta)
+        entry = MessageEntry(Role.ASSISTANT.value, header=header, key=event.message.id)
+        if event.continues:
+            self._transcript.begin_again(entry)
+        else:
+            self._transcript.begin(entry)
+        self._is_live = True
+
+    def _show_reasoning(self, event: ReasoningDelta) -> None:
+        is_first = self._set_phase(TurnPhase.THINKING)
+        self._tokens = event.tokens
+        self.usage = replace(self.usage or Usage(), reasoning_tokens=event.tokens)
+        self._transcript.write_reasoning(event.text)
+        if is_first:
+            self._transcript.flush(now=True)  # the user waits for the first text
+        self.tick()
+
+    def _show_answer(self, event: AnswerDelta) -> None:
+        self._finish_thinking_header()
+        is_first = self._set_phase(TurnPhase.ANSWERING)
+        self._tokens = event.tokens
+        self.usage = replace(self.usage or Usage(), answer_tokens=event.tokens)
+        self._transcript.write_answer(event.text)
+        if is_first:
+            self._transcript.flush(now=True)
+        self.tick()
+
+    def _finish_thinking_header(self) -> None:
+        if self.phase is TurnPhase.THINKING:
+            self._transcript.set_reasoning_header(
+                thinking_header(self._clock() - self._began_s, self._tokens)
+            )
+
+    def _finish_reply(self, entry: MessageEntry) -> None:
+        if self._is_live:
+            self._transcript.finish(entry)
+        self._is_live = False
+
     def end(self, *, can_retry: bool) -> None:
-        """Leave the turn, however it ended."""
+        """End the view of a turn, however the turn ended, with a notice of its failure if it failed."""
         if self._failure:
             note = t("ui.note.retry") if can_retry else t("ui.note.send")
             self._transcript.append(MessageEntry(NOTICE, self._failure, note=note))
             self._failure = ""
         self._running -= 1
         if not self._running:
-            if self._is_live:  # the reply could not be stored: what was shown stays
+            if self._is_live:  # the reply could not be stored: its text stays on the screen
                 self._transcript.flush(now=True)
                 self._transcript.set_note(t("wording.error"))
             self._is_live = False
@@ -170,7 +204,7 @@ class TurnView:
             self._set_phase(TurnPhase.IDLE)
 
     def tick(self) -> None:
-        """Let time go on in what is shown."""
+        """Update the elapsed time in headers and in the activity line."""
         elapsed_s = self._clock() - self._began_s
         match self.phase:
             case TurnPhase.THINKING:
@@ -186,7 +220,7 @@ class TurnView:
                 pass
 
     def _set_phase(self, phase: TurnPhase) -> bool:
-        """Change the phase; tell whether it was another one."""
+        """Set the phase; return True if it changed."""
         if phase is self.phase:
             return False
         self.phase, self._began_s = phase, self._clock()
@@ -198,19 +232,3 @@ class TurnView:
             case TurnPhase.LOADING | TurnPhase.PREFILL:
                 pass
         return True
-
-    def _finish_thinking_header(self) -> None:
-        if self.phase is TurnPhase.THINKING:
-            self._transcript.set_reasoning_header(
-                thinking_header(self._clock() - self._began_s, self._tokens)
-            )
-
-    def _show_dropped_messages(self, event: MessagesDropped) -> None:
-        self._transcript.grey_out(event.ids, t("ui.note.not_sent"))
-        if event.is_new:
-            self._transcript.append(MessageEntry(NOTICE, event.text))
-
-    def _finish(self, message_entry: MessageEntry) -> None:
-        if self._is_live:
-            self._transcript.finish(message_entry)
-        self._is_live = False

@@ -1,8 +1,8 @@
-"""Speed of the engine beside bare llama.cpp, the `Llama` class, llama-bench and llama-server.
+"""The speed of the engine compared with bare llama.cpp, the `Llama` class, llama-bench and llama-server.
 
-One table, in which every row is a ratio of two sides that took turns. With the real shape of 0.6B it takes
-about 12 minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile. `--only` takes
-one step of it, `--at` one size of prompts and depths.
+Each row of the table is a ratio of two sides that took turns. With the real shape of 0.6B it takes about 12
+minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile. `--only` selects steps,
+`--at` the sizes of prompts and depths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WHOLE = Scale(
     decoded=512,
     prompt=512,
     thinking=400,
-    answer=400,  # the forced end of the thinking is taken from it
+    answer=400,  # includes the forced end of the thinking
     stops=200,
     long_reply=(500, 8000),
     depths={0: 0.75, 1024: 1.3, 3072: 1.5},
@@ -55,14 +55,14 @@ STEPS_WITH_PROGRAMS: dict[str, Step] = {"depths": Bench.depths, "prompts": Bench
 
 
 async def rows(bench: Bench, steps: Iterable[Step]) -> AsyncIterator[Row]:
-    """Measure one thing after the other."""
+    """Yield the rows of one step after the other."""
     for step in steps:
         for row in await step(bench):
             yield row
 
 
 async def measure(bench: Bench, steps: Iterable[Step]) -> None:
-    """Measure, printing each row of the table as it is found; what was started is ended."""
+    """Print each row of the table as soon as it is measured; end all processes at the end."""
     print(table([]), flush=True)
     try:
         async for row in rows(bench, steps):
@@ -72,7 +72,7 @@ async def measure(bench: Bench, steps: Iterable[Step]) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Make a model where none is given, measure all sides in this run, print the table."""
+    """Make a model if none is given, measure all sides in this run, print the table."""
     parser = argparse.ArgumentParser(prog="bench engine", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, help="of the made-up model (default: 0.6B)")
     parser.add_argument("--quant", choices=QUANTS, help="of the made-up model (default: Q4_K_M)")
@@ -89,9 +89,9 @@ def main(argv: Sequence[str]) -> int:
         scale = scale.with_alternations(max(2, options.alternations))
     if options.at:
         scale = scale.at(options.at)
-    known = {**STEPS, **STEPS_WITH_PROGRAMS} if options.llama_bin else STEPS
-    wanted = options.only or list(known)
-    if missing := [name for name in wanted if name not in known]:
+    available = {**STEPS, **STEPS_WITH_PROGRAMS} if options.llama_bin else STEPS
+    names = options.only or list(available)
+    if missing := [name for name in names if name not in available]:
         parser.error(f"{' and '.join(missing)}: only with --llama-bin")
     shape = options.shape or ("small" if options.quick else "0.6B")
     path = options.gguf or made_up_file(shape, options.quant or ("Q8_0" if options.quick else "Q4_K_M"))
@@ -101,5 +101,5 @@ def main(argv: Sequence[str]) -> int:
         print(
             f"{path.stem}, {size_mb:.0f} MB, threads: {bench.n_threads}, {scale.alternations} alternations\n"
         )
-        asyncio.run(measure(bench, [known[name] for name in wanted]))
+        asyncio.run(measure(bench, [available[name] for name in names]))
     return 0

@@ -1,4 +1,4 @@
-"""What is measured of the engine, with the other side of each."""
+"""The measurements of the engine, each beside another side."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from benchmarks.client_cost import block_costs_s
 from benchmarks.engine_sides import AppEngine, BareLlama, Heard, Job, LlamaClass
 from benchmarks.llama_cpp_sides import LlamaBench, LlamaServer
 from benchmarks.ratios import Row
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 
 WORD = "a "  # one token
 GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 FOLLOW_UP = ChatMessage(Role.USER, WORD * 6)  # 20 tokens with the template, as a short question really has
-THINKING_BEGUN = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # what is made up never begins it
+THINKING_START = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # a made-up model never begins one
 STOP_LIMIT_MS = 50.0
 CLASS_EVERY = 3  # rounds: it is slow, and no goal depends on it
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: rounds, tokens, stops; `depths` with the ratio that is wanted at each."""
+    """The extent of a benchmark: rounds, tokens, stops; `depths` with the least acceptable ratio at each."""
 
     alternations: int
     decoded: int
@@ -38,16 +39,16 @@ class Scale:
     prompts: tuple[int, ...]
 
     def with_alternations(self, alternations: int) -> Scale:
-        """Return the same with more or fewer rounds."""
+        """Return the scale with another number of rounds."""
         return replace(self, alternations=alternations)
 
     def at(self, sizes: Sequence[int]) -> Scale:
-        """Return the same with these prompts and depths only; what is not known of a depth is not wanted."""
+        """Return the scale with these prompts and depths only; new depths have no least ratio."""
         return replace(self, prompts=tuple(sizes), depths={size: self.depths.get(size, 0) for size in sizes})
 
 
 class Bench:
-    """All sides over one model; each method is one thing that is measured."""
+    """All sides with one model; each method is one measurement."""
 
     def __init__(
         self, path: Path, scale: Scale, n_threads: int | None, programs: Path | None, folder: Path
@@ -67,13 +68,13 @@ class Bench:
         self._random = Random(0)
 
     async def close(self) -> None:
-        """End everything."""
+        """End all processes and free the model."""
         await self._app.engine.close()
         await self._as_used.engine.close()
         self._bare.close()
 
     async def decode(self) -> list[Row]:
-        """Decode after a prompt that is there: bare, in the engine's process, at the client, by the class."""
+        """Decode after an evaluated prompt: bare, in the worker, at the client, and by the `Llama` class."""
         rounds = range(-1, self._scale.alternations)  # the first only warms up
         class_ = LlamaClass(self._path, self._job)
         bare: list[float] = []
@@ -103,7 +104,7 @@ class Bench:
         ]
 
     async def guesses(self) -> list[Row]:
-        """Decode a text that repeats itself, with guesses and without."""
+        """Decode a text that repeats itself, with drafts and without."""
         request = replace(self._job.request(0), sampling=GREEDY, max_tokens=max(64, self._scale.decoded // 4))
         speeds: dict[bool, list[float]] = {True: [], False: []}
         for number in range(self._scale.alternations):
@@ -113,7 +114,7 @@ class Bench:
         return [Row("text that repeats, guessed : not", "tok/s", speeds[True], speeds[False], ">=1")]
 
     async def client_cost(self) -> list[Row]:
-        """Compare what a token costs beside llama.cpp late in a long reply with what it costs early."""
+        """Compare the cost of a token besides llama.cpp late in a long reply with that early in it."""
         early_at, late_at = self._scale.long_reply
         costs = [
             block_costs_s(self._bare.vocab, (early_at, late_at)) for _ in range(self._scale.alternations)
@@ -122,14 +123,14 @@ class Bench:
         return [Row(f"client's cost of token {late_at} : {early_at}", "µs", late, early, "<=1.1")]
 
     async def second_turn(self) -> list[Row]:
-        """Take a second turn with and without idle time, regenerate it, and have llama-server take it."""
+        """Take a second turn with and without idle time, regenerate it, and take it with llama-server."""
         scale, app = self._scale, await self._settled()
         first = replace(
             self._job.request(1),
             mode=ThinkingMode.THINK,
             max_tokens=scale.thinking + scale.answer,
             thinking_budget=scale.thinking,
-            prefix=THINKING_BEGUN,
+            prefix=THINKING_START,
         )
         reply = (await app.hear(first)).message
         found: dict[bool, list[Heard]] = {True: [], False: []}
@@ -203,7 +204,7 @@ class Bench:
         bench = self._llama_bench()
         rows = []
         app = await self._settled()
-        for depth, wanted in self._scale.depths.items():
+        for depth, min_ratio in self._scale.depths.items():
             request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False, chat_id=1)
             ours, theirs = list[float](), list[float]()
             for number in range(-1, self._scale.alternations):
@@ -212,8 +213,9 @@ class Bench:
                 if number >= 0:
                     ours.append(speed)
                     theirs.append(bench.decode_tokens_per_s(32, depth))
-            app.engine.remove_snapshot(1)  # it would take part in what is measured next
-            rows.append(Row(f"decode at depth {depth} : llama-bench", "tok/s", ours, theirs, f">={wanted}"))
+            app.engine.remove_snapshot(1)  # its cells would slow the next depth down
+            name = f"decode at depth {depth} : llama-bench"
+            rows.append(Row(name, "tok/s", ours, theirs, f">={min_ratio}"))
         return rows
 
     async def prompts(self) -> list[Row]:
@@ -226,14 +228,14 @@ class Bench:
             for number in range(self._scale.alternations):
                 request = self._asked(f"{number} {WORD * (length - 20)}", max_tokens=1, chat_id=1)
                 ours.append((await app.hear(request)).prompt_tokens_per_s)
-                await app.engine.wait_idle()  # or it would look for the best threads beside llama-bench
-                app.engine.remove_snapshot(1)  # llama-bench has no other chat in its cache either
+                await app.engine.wait_idle()  # otherwise it would time threads while llama-bench runs
+                app.engine.remove_snapshot(1)  # llama-bench has no other chat in its cache, either
                 theirs.append(bench.prompt_tokens_per_s(length))
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
         return rows
 
     async def _settled(self) -> AppEngine:
-        """Return the engine as users have it, after it has found out what suits the machine."""
+        """Return the engine as users have it, after its calibration."""
         if not self._is_settled:
             await self._as_used.settle_in(self._asked(WORD * self._scale.prompt, max_tokens=8))
             self._is_settled = True
@@ -254,7 +256,7 @@ class Bench:
 
 
 def _plain(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Write messages as a client of llama-server sends them: an earlier reply is its answer."""
+    """Return messages as a client of llama-server sends them: of an earlier reply only the answer."""
     return [{"role": message.role.value, "content": message.content} for message in messages]
 
 

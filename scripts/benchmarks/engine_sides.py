@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
-from qwen3_chat.engine.load_planner import DeviceLister
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.wire import DeviceLister
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.hardware import probe_hardware
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
+from qwen3_chat.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from qwen3_chat.engine.worker.vocab import Vocab
@@ -31,20 +32,20 @@ CALIBRATING_TURNS = 3
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every side does: decode so many tokens after the same prompt."""
+    """The task of every side: decode so many tokens after the same prompt."""
 
     question: str
     n_tokens: int
     n_threads: int
 
     def request(self, seed: int) -> ChatRequest:
-        """Ask it of the engine."""
+        """Return the task as a request to the engine."""
         question = ChatMessage(Role.USER, self.question)
         return ChatRequest((question,), ThinkingMode.NO_THINK, SAMPLING, seed, max_tokens=self.n_tokens)
 
 
 class BareLlama:
-    """The least there can be: `llama_sampler_sample` and `llama_decode` in a loop."""
+    """The least possible: `llama_sampler_sample` and `llama_decode` in a loop."""
 
     def __init__(self, path: Path, job: Job) -> None:
         os.environ.update(ENVIRONMENT)
@@ -73,7 +74,7 @@ class BareLlama:
 
     @property
     def vocab(self) -> Vocab:
-        """The vocabulary."""
+        """The vocabulary of the model."""
         return self._vocab
 
     def prompt_ids(self, request: ChatRequest) -> list[int]:
@@ -83,7 +84,7 @@ class BareLlama:
         return tokenise(self._template.render_request(request), self._vocab, request)
 
     def tokens_per_s(self, seed: int) -> float:
-        """Decode a reply; return how fast."""
+        """Decode a reply; return the speed."""
         from qwen3_chat.engine.worker.sampler import Sampler
 
         L, n_tokens, context = self._llama, self._job.n_tokens, self._context  # noqa: N806
@@ -92,14 +93,14 @@ class BareLlama:
         token = (L.llama_token * 1)()
         batch = L.llama_batch_get_one(token, 1)
         with Sampler(SAMPLING, seed, self._vocab.n_tokens) as sampler:
-            begun_s = time.perf_counter()
+            started_s = time.perf_counter()
             for _ in range(n_tokens):
                 token[0] = sampler.sample(context)
                 L.llama_decode(context, batch)
-            return n_tokens / (time.perf_counter() - begun_s)
+            return n_tokens / (time.perf_counter() - started_s)
 
     def close(self) -> None:
-        """Free everything; the last of all, as llama.cpp's log leads here."""
+        """Free everything; to be called last, as llama.cpp's log has a callback of this object."""
         self._llama.llama_free(self._context)
         self._llama.llama_model_free(self._model)
         self._llama.llama_log_set(self._llama.llama_log_callback(), None)  # ours goes with this object
@@ -127,12 +128,12 @@ class LlamaClass:
         )
 
     def tokens_per_s(self, seed: int) -> float:
-        """Decode a reply; return how fast, from its first piece to its last."""
+        """Decode a reply; return the speed from its first piece to its last."""
         marks: list[tuple[float, int]] = []
         for _ in self._pieces(seed):
             marks.append((time.perf_counter(), self._llama.n_tokens))
-        (begun_s, before), (ended_s, after) = marks[0], marks[-1]
-        return (after - before) / (ended_s - begun_s)
+        (started_s, before), (ended_s, after) = marks[0], marks[-1]
+        return (after - before) / (ended_s - started_s)
 
     def close(self) -> None:
         """Free everything."""
@@ -157,7 +158,7 @@ class LlamaClass:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One reply as its client saw it: speeds in tokens a second, the time to the first delta."""
+    """One reply as its client sees it: speeds in tokens per second, the time to the first delta."""
 
     worker_tokens_per_s: float
     client_tokens_per_s: float
@@ -167,37 +168,37 @@ class Heard:
     message: ChatMessage
 
 
-async def _look(list_devices: DeviceLister) -> Machine:
-    """Look at the machine, so that chunks are as large as there is room for."""
+async def _probe_machine(list_devices: DeviceLister) -> Machine:
+    """Probe the machine, so that chunks are as large as memory allows."""
     return (await probe_hardware(list_devices)).machine
 
 
 class AppEngine:
     """This app's engine: llama.cpp in a process of its own, events at the client.
 
-    Without `n_threads` it is as users have it: it finds out what suits the machine; `folder` keeps that.
+    Without `n_threads` it is as users have it: it calibrates itself and stores the result in `folder`.
     """
 
     def __init__(self, path: Path, folder: Path, n_threads: int | None) -> None:
         settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=n_threads, n_gpu_layers=0)
-        keeping = None if n_threads else PersistenceOptions(str(folder), snapshots_bytes=0, calibrates=True)
-        look = None if n_threads else _look
-        self.engine = LocalEngine(settings, folder / "engine.log", persistence=keeping, probe_machine=look)
+        options = None if n_threads else PersistenceOptions(str(folder), snapshots_bytes=0, calibrates=True)
+        probe = None if n_threads else _probe_machine
+        self.engine = LocalEngine(settings, folder / "engine.log", persistence=options, probe_machine=probe)
 
     async def settle_in(self, request: ChatRequest) -> None:
-        """Let it find out what suits the machine, and load again with that."""
+        """Let the engine calibrate, and unload the model, so that the next load uses the result."""
         for _ in range(CALIBRATING_TURNS):
             await self.hear(request)
             await self.engine.wait_idle()
         await self.engine.close()
 
     async def hear(self, request: ChatRequest) -> Heard:
-        """Have a reply generated.
+        """Generate a reply and return its measurements.
 
         Raises:
             RuntimeError: the engine failed.
         """
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         texts: dict[type[ReasoningDelta | AnswerDelta], list[str]] = {ReasoningDelta: [], AnswerDelta: []}
         first_s = 0.0
         async with aclosing(self.engine.generate(request)) as events:
@@ -214,7 +215,7 @@ class AppEngine:
                         return Heard(
                             timings.tokens_per_s,
                             (len(ids) - 1) / max(1e-9, time.perf_counter() - first_s),
-                            first_s - begun_s,
+                            first_s - started_s,
                             n_evaluated / max(1e-9, timings.prefill_s),
                             n_evaluated,
                             ChatMessage(Role.ASSISTANT, answer, reasoning, token_ids=ids),
@@ -222,7 +223,7 @@ class AppEngine:
         raise RuntimeError("the stream ended early")
 
     async def stop_s(self, request: ChatRequest, wait_s: float) -> float:
-        """Stop a reply after a while; return how long it took until the stream ended."""
+        """Stop a reply after a while; return the time until the stream ended."""
         stopped_s = 0.0
 
         async def stop() -> None:
@@ -240,12 +241,12 @@ class AppEngine:
         return max(0.0, ended_s - stopped_s)
 
     async def idle_stop_s(self, request: ChatRequest, after: ChatMessage, wait_s: float) -> float:
-        """Ask the next question a while after a reply; return how long its evaluation waited to begin."""
+        """Ask the next question a while after a reply; return the time until its evaluation began."""
         await asyncio.sleep(wait_s)
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         messages = (*request.messages, after, ChatMessage(Role.USER, "Really?"))
         async with aclosing(self.engine.generate(replace(request, messages=messages))) as events:
             async for event in events:
                 if isinstance(event, PrefillProgressed):
-                    return time.perf_counter() - begun_s
+                    return time.perf_counter() - started_s
         raise RuntimeError("the stream ended early")

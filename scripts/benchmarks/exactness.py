@@ -1,8 +1,8 @@
-"""Whether what stays evaluated changes what is said: greedy replies beside a fresh evaluation of each token.
+"""The exactness of replies from cached tokens: greedy replies beside a fresh evaluation of each token.
 
-Evaluated in other batches, the same tokens have logits that differ a little, so that two nearly equally good
-ones may change places. How much that is, is measured by evaluating the same tokens afresh twice, in chunks
-and one by one. A token that was said may be second best by less than that, or this fails.
+Evaluated in other batches, the same tokens have slightly different logits, so that two nearly equally good
+ones may change places. The size of this noise is measured by evaluating the same tokens afresh twice, in
+chunks and one by one. If a token of a reply is worse than the best one by more than the noise, this fails.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prefetch import next_prompt_prefix
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 
 N_CTX = 2048
 GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 DRAWN = SamplingParams(temperature=0.6, top_p=0.95, top_k=20)
-THINKING_BEGUN = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # what is made up never begins it
+THINKING_START = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # a made-up model never begins one
 NOISE_EVERY = 3  # conversations
 QUESTIONS = ("How many r's in strawberries?", "What is 17 + 25?", "Count from 3 to 9.", "Who are you?")
 
 
 @dataclass(slots=True)
 class Tally:
-    """The tokens of one way; `gaps` are by how much those are worse that were said and are not the best."""
+    """The tokens of one way to reply; `gaps` are the differences to the best one, where another was drawn."""
 
     replies: int = 0
     differing: int = 0
@@ -45,7 +46,7 @@ class Tally:
     gaps: list[float] = field(default_factory=list)
 
     def add(self, gaps: Sequence[float]) -> None:
-        """Take in a reply."""
+        """Add a reply."""
         self.replies += 1
         self.differing += any(gaps)
         self.tokens += len(gaps)
@@ -54,7 +55,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The tokens evaluated twice, how far two logits came apart at most, how many best ones changed."""
+    """The noise of a turn: tokens, the largest change of a logit difference, changes of the best token."""
 
     tokens: int
     largest: float
@@ -62,7 +63,7 @@ class Noise:
 
 
 def conversation(model: LlamaModel, number: int, max_tokens: int, folder: Path) -> Iterator[tuple[str, Turn]]:
-    """Have greedy replies after idle time, again, after another chat, from a snapshot."""
+    """Yield greedy replies after idle time, regenerated, after another chat, from a snapshot."""
     questions = [
         ChatMessage(Role.USER, f"{QUESTIONS[(number + i) % len(QUESTIONS)]} {number}") for i in range(4)
     ]
@@ -75,7 +76,7 @@ def conversation(model: LlamaModel, number: int, max_tokens: int, folder: Path) 
         number,
         max_tokens=max_tokens,
         thinking_budget=max_tokens // 2 if thinks else None,
-        prefix=THINKING_BEGUN if thinks else None,
+        prefix=THINKING_START if thinks else None,
     )
     turn = reply_to(model, first)
     use_idle_time(model, turn)
@@ -94,10 +95,10 @@ def conversation(model: LlamaModel, number: int, max_tokens: int, folder: Path) 
 
 
 def resume(model: LlamaModel, turn: Turn, path: Path) -> None:
-    """Save what the next turn begins with, forget everything, load it.
+    """Save the beginning of the next prompt, empty the context, load it.
 
     Raises:
-        RuntimeError: llama.cpp could not.
+        RuntimeError: llama.cpp could not save or load it.
     """
     context = model.context
     tokens = next_prompt_prefix(model, turn.request, turn.message)
@@ -124,13 +125,13 @@ def logits_of(model: LlamaModel, turn: Turn, chunk_tokens: int | None = None) ->
 
 
 def gaps_of(turn: Turn, logits: Iterable[np.ndarray]) -> list[float]:
-    """Return for each token of a reply by how much it is worse than the best one."""
+    """Return for each token of a reply the difference of its logit to the best one."""
     pairs = zip(turn.message.token_ids, logits, strict=True)
     return [float(row.max() - row[token]) for token, row in pairs]
 
 
 def noise_of(model: LlamaModel, turn: Turn, in_chunks: Sequence[np.ndarray]) -> Noise:
-    """Evaluate a turn afresh one by one; compare the two best of each place with what they are in chunks."""
+    """Evaluate a turn afresh one by one; compare the two best tokens of each step with those in chunks."""
     largest, changes = 0.0, 0
     for row, other in zip(in_chunks, logits_of(model, turn, 1), strict=True):
         second, first = np.argpartition(row, -2)[-2:][np.argsort(np.partition(row, -2)[-2:])]
@@ -142,7 +143,7 @@ def noise_of(model: LlamaModel, turn: Turn, in_chunks: Sequence[np.ndarray]) -> 
 def measure(
     model: LlamaModel, numbers: Sequence[int], max_tokens: int, folder: Path
 ) -> tuple[dict[str, Tally], list[Noise]]:
-    """Hold conversations, telling how far it is; compare each reply."""
+    """Hold conversations, with progress on stderr; compare each reply."""
     tallies: dict[str, Tally] = {}
     noises = []
     for number in numbers:
@@ -159,7 +160,7 @@ def measure(
 
 
 def table(tallies: dict[str, Tally], noises: Sequence[Noise]) -> str:
-    """Write the ways one below the other, the noise last."""
+    """Return the table of all ways, with the noise as the last row."""
     lines = [f"{'':32}{'replies':>8}{'differ':>8}{'tokens':>8}{'not the best':>14}{'by at most':>12}"]
     for way, tally in tallies.items():
         lines.append(_line(way, tally, max(tally.gaps, default=0.0)))
@@ -179,12 +180,12 @@ def _line(way: str, tally: Tally, largest: float) -> str:
 
 
 def limit(noises: Sequence[Noise]) -> float:
-    """Return how far two logits came apart at most."""
+    """Return the largest noise."""
     return max(noise.largest for noise in noises)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Make a model where none is given, compare, print the table; fail where noise does not explain it."""
+    """Make a model if none is given, compare, print the table; return 1 if noise does not explain it."""
     parser = argparse.ArgumentParser(prog="bench exactness", description=__doc__)
     parser.add_argument(
         "--shape", choices=SHAPES, default="0.6B", help="of the made-up model (default: 0.6B)"

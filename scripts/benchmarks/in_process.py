@@ -1,4 +1,4 @@
-"""The worker's own objects in this process: replies and idle time one step at a time."""
+"""The worker's own objects in this process: replies and idle time, one step at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
-from qwen3_chat.models import gguf
+from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import ChatRequest, LoadSettings
 
 
@@ -36,9 +36,9 @@ class Turn:
 def open_model(
     path: Path, log_path: Path, n_ctx: int | None = None, n_threads: int | None = None
 ) -> Iterator[LlamaModel]:
-    """Load a model, free it afterwards."""
+    """Load a model and yield it; free it afterwards."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
-    plan, _ = make_plan(gguf.read_file(path), path.stat().st_size, None, settings)
+    plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
     model = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(WorkerLog(log_path)))
     yield model
     L.llama_free(model.context.pointer)
@@ -51,7 +51,7 @@ def clear_context(model: LlamaModel) -> None:
 
 
 def reply_to(model: LlamaModel, request: ChatRequest, stop_at: int | None = None) -> Turn:
-    """Generate a reply; `stop_at` raises its abort flag at the n-th event."""
+    """Generate a reply; set its abort flag at the event number `stop_at`."""
     job = Job(wire.Generate(1, request))
     reply = ReplyGenerator(model, request, job)
     end = None
@@ -69,6 +69,6 @@ def use_idle_time(model: LlamaModel, turn: Turn, abort: AbortFlag | None = None)
 
 
 def then(turn: Turn, question: ChatMessage, **changes: object) -> ChatRequest:
-    """Ask the next question."""
+    """Return the request with the next question."""
     messages = (*turn.request.messages, turn.message, question)
     return replace(turn.request, messages=messages, **changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""llama.cpp's own programs at their defaults, as the other side of a comparison."""
+"""The programs of llama.cpp with their defaults, as the other side of a comparison."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _HOST = "127.0.0.1"
 
 
 class LlamaBench:
-    """llama-bench: speeds of evaluating a prompt and of decoding at a depth, in tokens a second."""
+    """The program llama-bench: speeds of evaluating a prompt and of decoding, in tokens per second."""
 
     def __init__(self, program: Path, model: Path) -> None:
         self._command = [str(program), "-m", str(model), "-ngl", "0", "-o", "json"]
 
     def prompt_tokens_per_s(self, n_tokens: int) -> float:
-        """Evaluate a prompt of so many tokens."""
+        """Return the speed of evaluating a prompt of so many tokens."""
         return self._run(n_tokens, 0, 0)
 
     def decode_tokens_per_s(self, n_tokens: int, depth: int) -> float:
-        """Decode so many tokens after `depth` others."""
+        """Return the speed of decoding so many tokens after `depth` others."""
         return self._run(0, n_tokens, depth)
 
     def _run(self, n_prompt: int, n_decoded: int, depth: int) -> float:
@@ -38,7 +38,7 @@ class LlamaBench:
 
 
 class LlamaServer:
-    """llama-server with one model."""
+    """The program llama-server, with one model."""
 
     def __init__(self, program: Path, model: Path, log_path: Path) -> None:
         with socket.socket() as probe:
@@ -50,21 +50,21 @@ class LlamaServer:
         self._wait()
 
     def close(self) -> None:
-        """End it."""
-        self._process.kill()  # asked to end, it may wait for ever
+        """End the server."""
+        self._process.kill()  # terminated, it may wait forever
         self._process.wait()
         self._log.close()
 
     def evaluate(self, tokens: Sequence[int]) -> None:
-        """Have tokens in its cache, as after a turn."""
+        """Evaluate tokens, so that they are in the server's cache as after a turn."""
         body = {"prompt": list(tokens), "n_predict": 1, "cache_prompt": True}
         connection = self._post("/completion", body)
         connection.getresponse().read()
         connection.close()
 
     def first_delta_s(self, messages: Sequence[dict[str, str]]) -> float:
-        """Ask for a reply; return the time to its first text."""
-        begun_s = time.perf_counter()
+        """Request a reply; return the time to its first text."""
+        started_s = time.perf_counter()
         connection = self._post(
             "/v1/chat/completions", {"messages": list(messages), "stream": True, "max_tokens": 8}
         )
@@ -74,7 +74,7 @@ class LlamaServer:
                     continue
                 (choice,) = json.loads(line[6:])["choices"]
                 if choice["delta"].get("content") or choice["delta"].get("reasoning_content"):
-                    return time.perf_counter() - begun_s
+                    return time.perf_counter() - started_s
         finally:
             connection.close()
         raise RuntimeError("llama-server said nothing")

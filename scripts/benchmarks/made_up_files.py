@@ -1,4 +1,4 @@
-"""Made-up models as files that are kept from one benchmark to the next."""
+"""The files of made-up models, which stay from one benchmark to the next."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ QUANTS = {"Q8_0": 7, "Q4_K_M": 15}  # llama_ftype
 
 
 def made_up_file(shape: str, quant: str, folder: Path = FOLDER) -> Path:
-    """Return the file of a shape and quant; made where it is missing, others by llama.cpp from Q8_0."""
+    """Return the file of a shape and quant; make it if it is missing, with llama.cpp for all but Q8_0."""
     path = folder / f"{shape}-{quant}.gguf"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
+    partial_file = path.with_suffix(".part")
     if quant == "Q8_0":
-        write_model(draft, SHAPES[shape])
+        write_model(partial_file, SHAPES[shape])
     else:
-        _quantise(made_up_file(shape, "Q8_0", folder), draft, QUANTS[quant])
-    return draft.replace(path)
+        _quantise(made_up_file(shape, "Q8_0", folder), partial_file, QUANTS[quant])
+    return partial_file.replace(path)
 
 
 def _quantise(source: Path, target: Path, ftype: int) -> None:

@@ -1,4 +1,4 @@
-"""How fast a download is beside `curl` and `sha256sum`, how soon it stops, how fast a header is read."""
+"""The speed of a download beside `curl` and `sha256sum`, of its cancellation, and of reading a header."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def made_file(folder: Path, size_bytes: int) -> tuple[Path, HubFile]:
-    """Write a file of noise where a hub has it."""
+    """Write a file of noise at the path that it has on a hub."""
     path = folder / REPOSITORY / "resolve" / "main" / NAME
     path.parent.mkdir(parents=True)
     noise, checksum = random.Random(1).randbytes(MIB), hashlib.sha256()
@@ -54,7 +54,7 @@ def made_file(folder: Path, size_bytes: int) -> tuple[Path, HubFile]:
 
 
 def vocabulary_file(folder: Path) -> Path:
-    """Write a header with as many tokens and merges as Qwen3's, which is what takes the time to read one."""
+    """Write a header with as many tokens and merges as Qwen3's: reading them takes most of the time."""
     string = struct.pack("<Q", 11) + b"eleven char"
     head = b"GGUF" + struct.pack("<IQQ", 3, 0, 2)
     for key in (b"tokenizer.ggml.tokens", b"tokenizer.ggml.merges"):
@@ -65,37 +65,39 @@ def vocabulary_file(folder: Path) -> Path:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that something takes."""
-    began = perf_counter()
+    """Return the duration of a call, in seconds."""
+    started = perf_counter()
     work()
-    return perf_counter() - began
+    return perf_counter() - started
 
 
 def fetch(file: HubFile, endpoint: str, folder: Path) -> None:
     """Download with the app's own code, checksum included."""
-    wanted = PullTarget("8B", "Q4_K_M", (file,))
-    asyncio.run(pull_target(wanted, (HuggingFace(endpoint),), folder, lambda event: None, reserve_bytes=0))
+    target = PullTarget("8B", "Q4_K_M", (file,))
+    asyncio.run(pull_target(target, (HuggingFace(endpoint),), folder, lambda event: None, reserve_bytes=0))
 
 
 async def cancel_s(file: HubFile, endpoint: str, folder: Path) -> float:
-    """Return how long a download takes to end once it is cancelled in its midst."""
+    """Return the time that a download takes to end once it is cancelled."""
     is_running = asyncio.Event()
 
-    def report(event: PullEvent) -> None:
+    def on_event(event: PullEvent) -> None:
         if isinstance(event, DownloadProgressed) and event.done_bytes > 8 * MIB:
             is_running.set()
 
-    wanted = PullTarget("8B", "Q4_K_M", (file,))
-    task = asyncio.create_task(pull_target(wanted, (HuggingFace(endpoint),), folder, report, reserve_bytes=0))
+    target = PullTarget("8B", "Q4_K_M", (file,))
+    task = asyncio.create_task(
+        pull_target(target, (HuggingFace(endpoint),), folder, on_event, reserve_bytes=0)
+    )
     await is_running.wait()
-    began = perf_counter()
+    started = perf_counter()
     task.cancel()
     await asyncio.wait({task})
-    return perf_counter() - began
+    return perf_counter() - started
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a table and the ratios."""
+    """Measure all sides in turn, print a table and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=256, help="size of the file")
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,7 +1,7 @@
-"""A server of the OpenAI protocol that says a token every few milliseconds.
+"""A server of the OpenAI protocol that sends a token every few milliseconds.
 
 `python -m benchmarks.paced_server` prints its port. The first token of each reply is the time at which it was
-sent, as `time.monotonic` tells it to every program of this machine.
+sent, by `time.monotonic`, which is the same in every program of this machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 TOKENS_PER_S = 200
 FIRST_TOKEN_S = 0.5
-"""What a server takes to read a prompt, while the question is being drawn."""
+"""The time that a server takes to read a prompt, while the question is being drawn."""
 
 REPLY_TOKENS = 600
 STAMP = "sent at {:.6f}; "
@@ -36,7 +36,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             await _send_reply(writer)
         await writer.drain()
     except (ConnectionError, asyncio.IncompleteReadError):
-        pass  # the client has heard enough
+        pass  # the client has closed the connection
     finally:
         writer.close()
 
@@ -53,12 +53,12 @@ async def _send_reply(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
     await asyncio.sleep(FIRST_TOKEN_S)
     loop = asyncio.get_running_loop()
-    begun_s = loop.time()
+    started_s = loop.time()
     for number in range(REPLY_TOKENS):
         text = WORDS[number % len(WORDS)] if number else STAMP.format(time.monotonic())
         writer.write(_http_chunk(_event({"content": text}, None)))
         await writer.drain()
-        await asyncio.sleep(max(0.0, begun_s + (number + 1) / TOKENS_PER_S - loop.time()))
+        await asyncio.sleep(max(0.0, started_s + (number + 1) / TOKENS_PER_S - loop.time()))
     writer.write(_http_chunk(_event({}, "stop") + b"data: [DONE]\n\n") + _http_chunk(b""))
 
 

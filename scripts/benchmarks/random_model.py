@@ -1,7 +1,7 @@
 """A GGUF file with Qwen3's architecture, made-up weights and a vocabulary of the real size.
 
-What it says is noise, but it costs what the real model of that shape costs. Tokenizer and chat template are
-the demo model's, filled up with made-up words to the 151,936 tokens of Qwen3.
+Its replies are noise, but they cost as much time and memory as those of the real model of that shape.
+Tokenizer and chat template are the demo model's, padded with made-up words to the 151,936 tokens of Qwen3.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Shape:
 
     @property
     def architecture(self) -> str:
-        """The name that GGUF files give it."""
+        """The name of the architecture in GGUF files."""
         return "qwen3moe" if self.experts else "qwen3"
 
 
@@ -84,7 +84,7 @@ class _Tensor:
 def write_model(path: Path, shape: Shape, seed: int = 0, is_hollow: bool = False) -> None:
     """Write a model of a shape; the same seed gives the same file.
 
-    A hollow one has zeros for weights, which take no time and no room on the disk, only in memory.
+    A hollow model has zeros for weights, which take no time and no space on the disk, only in memory.
     """
     vocabulary = build_vocabulary()
     entries = [*_metadata(shape), *_tokenizer(vocabulary)]
@@ -216,7 +216,7 @@ def _write_weights(file: BinaryIO, tensor: _Tensor, vocabulary: Vocabulary, rand
         data[0::_BLOCK_BYTES], data[1::_BLOCK_BYTES] = _SCALE[:1] * count, _SCALE[1:] * count
         file.write(data)
     if tensor.name == "token_embd.weight":
-        # Zeros make the special tokens so improbable that no reply ends before it is told to.
+        # Zeros make the special tokens so improbable that no reply ends by itself.
         row_bytes = row_blocks * _BLOCK_BYTES
         file.seek(start + vocabulary.first_special_id * row_bytes)
         file.write(bytes((len(vocabulary.tokens) - vocabulary.first_special_id) * row_bytes))

@@ -6,48 +6,48 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_HEADS = ("", "this app", "beside it", "ratio", "quartiles", "wanted")
+_HEADERS = ("", "this app", "beside it", "ratio", "quartiles", "wanted")
 _WIDTHS = (48, 13, 13, 8, 17, 9)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured on both sides, round by round; `wanted` is a bound on the ratio such as `>=0.97`."""
+    """The measurements of both sides, round by round; `bound` is one of the ratio, such as `>=0.97`."""
 
-    what: str
+    name: str
     unit: str
     ours: Sequence[float]
     theirs: Sequence[float]
-    wanted: str = ""
+    bound: str = ""
 
     @property
     def ratios(self) -> list[float]:
-        """The ratio of each round; one figure on a side is compared with every one on the other."""
+        """The ratio of each round; a single figure on one side is compared with all of the other."""
         length = max(len(self.ours), len(self.theirs))
         ours, theirs = (side if len(side) > 1 else list(side) * length for side in (self.ours, self.theirs))
         return [mine / other for mine, other in zip(ours, theirs, strict=True) if other]
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds."""
+        """The median ratio of the rounds."""
         return statistics.median(self.ratios)
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio is as wanted."""
-        bound, limit = self.wanted[:2], self.wanted[2:]
-        return not self.wanted or (
-            self.ratio >= float(limit) if bound == ">=" else self.ratio <= float(limit)
+        """True if the ratio is within the bound, or there is none."""
+        operator, limit = self.bound[:2], self.bound[2:]
+        return not self.bound or (
+            self.ratio >= float(limit) if operator == ">=" else self.ratio <= float(limit)
         )
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Write the rows below a header; what is not as wanted is marked."""
-    return "\n".join([_line(_HEADS), *map(line, rows)])
+    """Return the rows below a header; those outside their bounds are marked."""
+    return "\n".join([_line(_HEADERS), *map(line, rows)])
 
 
 def line(row: Row) -> str:
-    """Write one row."""
+    """Return one row as a line."""
     return _line(_cells(row))
 
 
@@ -59,11 +59,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         else (ratios[0], ratios[0])
     )
     return (
-        row.what,
+        row.name,
         *(f"{_figure(statistics.median(side))} {row.unit}".strip() for side in (row.ours, row.theirs)),
         f"{row.ratio:.3f}",
         f"{low:.3f} to {high:.3f}" if len(ratios) > 1 else "",
-        row.wanted + ("" if row.is_met else " !"),
+        row.bound + ("" if row.is_met else " !"),
     )
 
 

@@ -1,7 +1,7 @@
-"""What talking to a server costs: a token, the way of the first one to the screen, a stop by Esc.
+"""The costs of a server as the engine: of a token, of the first one's way to the screen, of a stop by Esc.
 
-Beside a bare socket, then with the bound in place of the other side. The last row needs
-`build/llama-server`, which `python3 scripts/build_llama_server` makes. It takes about a minute.
+The first row compares with a bare socket, the others with a bound. The last row needs `build/llama-server`,
+which `python3 scripts/build_llama_server` makes. All rows take about a minute.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ import httpx2
 from benchmarks.made_up_files import made_up_file
 from benchmarks.paced_server import REPLY_TOKENS, TOKENS_PER_S
 from benchmarks.ratios import Row, table
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote import RemoteEngine, RemoteSettings
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.servers import Endpoint
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 LLAMA_SERVER = SCRIPTS.parent / "build" / "llama-server"
 TOKEN_BOUND_US, SCREEN_BOUND_MS, STOP_BOUND_MS = 100.0, 20.0, 200.0
-PATIENCE_S = 60
+WAIT_LIMIT_S = 60
 NEW_CHAT = b"\x0e"
 WELCOME, STOPPED = re.compile(b"is ready"), re.compile(b"Stopped")
 STAMP = re.compile(rb"sent at (\d+\.\d{6});")
@@ -46,7 +47,7 @@ REQUEST = ChatRequest(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure each, print the table."""
+    """Measure all rows, print the table."""
     parser = argparse.ArgumentParser(prog="bench remote", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args(argv).rounds
@@ -70,31 +71,31 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def cost_per_token_us(url: str) -> float:
-    """Take a reply through the whole engine; the server is another process and does not count."""
+    """Return the processor time per token of a reply in the whole engine, without that of the server."""
     engine = RemoteEngine(RemoteSettings(Endpoint.parse(url)))
     async for _ in engine.generate(REQUEST):  # the first reply imports what every other one has
         pass
-    begun_s = time.process_time()
+    started_s = time.process_time()
     async for _ in engine.generate(REQUEST):
         pass
-    cost_s = time.process_time() - begun_s
+    cost_s = time.process_time() - started_s
     await engine.close()
     return cost_s / REPLY_TOKENS * 1e6
 
 
 def bare_cost_per_token_us(url: str) -> float:
-    """Read the same stream from a bare socket and throw it away."""
+    """Return the processor time per token of reading the same stream from a bare socket."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n\r\n")
-        begun_s = time.process_time()
+        started_s = time.process_time()
         while connection.recv(65536):
             pass
-        return (time.process_time() - begun_s) / REPLY_TOKENS * 1e6
+        return (time.process_time() - started_s) / REPLY_TOKENS * 1e6
 
 
 def screen_delays_ms(url: str, rounds: int) -> list[float]:
-    """Ask in the real application on a terminal; compare when text was sent with when it is drawn."""
+    """Ask in the real application on a terminal; return the delays from sending text to drawing it."""
     with tempfile.TemporaryDirectory() as home:
         process, terminal = _open_app(url, home)
         try:
@@ -118,7 +119,7 @@ def _open_app(url: str, home: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def _delay_ms(terminal: int) -> float:
-    """In a new chat, ask, note when the reply's stamp is drawn, stop the reply."""
+    """Ask in a new chat, stop the reply; return the delay from the time in its text to drawing it."""
     os.write(terminal, NEW_CHAT)
     _wait_for(terminal, WELCOME)
     os.write(terminal, b"Go on\r")
@@ -130,19 +131,19 @@ def _delay_ms(terminal: int) -> float:
 
 
 def _wait_for(terminal: int, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
-    """Read what the application draws until a pattern is there."""
+    """Read the drawn text until a pattern matches."""
     drawn = b""
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + WAIT_LIMIT_S
     while time.monotonic() < deadline_s:
         if select.select([terminal], [], [], 1)[0]:
             drawn += re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", os.read(terminal, 65536))
-            if found := pattern.search(drawn):
-                return found
+            if match := pattern.search(drawn):
+                return match
     raise RuntimeError(f"the application did not show {pattern.pattern!r}")
 
 
 async def stop_delays_ms(rounds: int) -> list[float]:
-    """Stop replies of llama-server; note when its slot says that it is idle."""
+    """Stop replies of llama-server; return the delays until its slot is idle."""
     with llama_server(made_up_file("small", "Q8_0")) as url:
         engine = RemoteEngine(RemoteSettings(Endpoint.parse(url)))
         async with httpx2.AsyncClient(trust_env=False) as client:
@@ -152,19 +153,19 @@ async def stop_delays_ms(rounds: int) -> list[float]:
 
 
 async def _stop_delay_ms(engine: RemoteEngine, client: httpx2.AsyncClient, slots: str) -> float:
-    begun_s = 0.0
+    started_s = 0.0
     async for event in engine.generate(REQUEST):
         if isinstance(event, AnswerDelta) and event.tokens == 20:
-            begun_s = time.monotonic()
+            started_s = time.monotonic()
             await engine.cancel()
     while any(slot["is_processing"] for slot in (await client.get(slots)).json()):
         pass
-    return (time.monotonic() - begun_s) * 1000
+    return (time.monotonic() - started_s) * 1000
 
 
 @contextmanager
 def paced_server() -> Iterator[str]:
-    """Run the server that says a token every few milliseconds."""
+    """Run the server that sends a token every few milliseconds; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.paced_server"]
     with subprocess.Popen(command, cwd=SCRIPTS, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -176,16 +177,16 @@ def paced_server() -> Iterator[str]:
 
 @contextmanager
 def llama_server(model: Path) -> Iterator[str]:
-    """Run llama-server until it is not needed any more."""
+    """Run llama-server; yield its URL."""
     options = ["-m", str(model), "-c", "4096", "-np", "1", "-t", "1", "--jinja", "--slots", "--port", "0"]
     command = [str(LLAMA_SERVER), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                if found := re.search(r"listening on (http://\S+)", line):
-                    Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would hold it up
-                    yield found[1]
+                if match := re.search(r"listening on (http://\S+)", line):
+                    Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would block it
+                    yield match[1]
                     break
         finally:
-            process.kill()  # asked to end right after a stop, it may wait for ever
+            process.kill()  # terminated right after a stop, it may wait forever

@@ -1,4 +1,4 @@
-"""Messages of about fifty rows, made from a seed, for tests and benchmarks."""
+"""Chats of messages of about fifty rows, generated from a seed, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cache:
 
 
 def sentence(source: random.Random, length: int) -> str:
-    """Write words, three of them styled."""
+    """Return a sentence in which three words are styled."""
     words = [source.choice(WORDS) for _ in range(length)]
     if length > 6:
         words[2], words[4], words[5] = f"**{words[2]}**", f"`{words[4]}_x`", f"*{words[5]}*"
@@ -37,7 +37,7 @@ def sentence(source: random.Random, length: int) -> str:
 
 
 def answer(number: int) -> str:
-    """Write Markdown with everything a chat model uses."""
+    """Return Markdown with all elements that a chat model uses."""
     source = random.Random(number)
 
     def some(length: int) -> str:
@@ -59,13 +59,13 @@ def answer(number: int) -> str:
 
 
 def reasoning(number: int) -> str:
-    """Write eight lines of thinking."""
+    """Return eight lines of thinking."""
     lines = (sentence(random.Random(number * 7 + line), 18) for line in range(8))
     return "\n".join(lines).replace("*", "").replace("`", "")
 
 
 def chat(turns: int) -> list[MessageEntry]:
-    """Write a chat of that many questions, each with its answer."""
+    """Return a chat of that many questions, each with its answer."""
     entries: list[MessageEntry] = []
     for number in range(turns):
         question = (

@@ -1,4 +1,4 @@
-"""Going on with a long chat in a new process: from its snapshot, beside evaluating it again."""
+"""The continuation of a long chat in a new process: from its snapshot, beside evaluating it again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.random_model import SHAPES, write_model
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
+from qwen3_chat.sampling import SamplingParams
 
 CHAT = 1
 WORD = "a "  # one token
@@ -26,7 +27,7 @@ REPLY_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class FirstToken:
-    """When the first token came after the question, and what was evaluated for it."""
+    """The time from the question to the first token, and the number of tokens evaluated for it."""
 
     elapsed_s: float
     n_evaluated: int
@@ -34,7 +35,7 @@ class FirstToken:
 
 
 async def first_token(engine: LocalEngine, request: ChatRequest) -> FirstToken:
-    """Load, then ask.
+    """Load the model, then ask; return the measurements.
 
     Raises:
         RuntimeError: the engine failed.
@@ -42,7 +43,7 @@ async def first_token(engine: LocalEngine, request: ChatRequest) -> FirstToken:
     async with aclosing(engine.load()) as loading:
         async for _ in loading:
             pass
-    begun_s, first_s = time.perf_counter(), 0.0
+    started_s, first_s = time.perf_counter(), 0.0
     async with aclosing(engine.generate(request)) as events:
         async for event in events:
             match event:
@@ -52,41 +53,41 @@ async def first_token(engine: LocalEngine, request: ChatRequest) -> FirstToken:
                     raise RuntimeError(key)
                 case TurnFinished(usage=usage, token_ids=ids):
                     evaluated = usage.prompt_tokens - usage.reused_tokens
-                    return FirstToken(first_s - begun_s, evaluated, ids)
+                    return FirstToken(first_s - started_s, evaluated, ids)
     raise RuntimeError("the stream ended early")
 
 
 async def measure(
     path: Path, n_prompt: int, rounds: int, folder: Path
 ) -> tuple[list[FirstToken], list[FirstToken], list[float]]:
-    """Have a chat kept, then go on with it in new processes; return both sides and the times to keep it."""
+    """Save a chat, then continue it in new processes; return both sides and the times to save it."""
     question = ChatMessage(Role.USER, WORD * n_prompt)
     request = ChatRequest((question,), ThinkingMode.NO_THINK, SAMPLING, 1, max_tokens=REPLY_TOKENS)
     follow_up = ChatMessage(Role.USER, "Really?")
     anew: list[FirstToken] = []
     resumed: list[FirstToken] = []
-    kept_s: list[float] = []
+    saved_s: list[float] = []
     n_ctx = n_prompt + 1024
     for number in range(rounds):
-        keeping = PersistenceOptions(str(folder / str(number)), snapshots_bytes=1 << 36, worth_s=0)
-        engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=keeping)
+        saved = PersistenceOptions(str(folder / str(number)), snapshots_bytes=1 << 36, worth_s=0)
+        engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=saved)
         of_chat = replace(request, chat_id=CHAT)
         reply = ChatMessage(
             Role.ASSISTANT, "a", token_ids=(await first_token(engine, of_chat)).token_ids
         )  # the snapshot ends before it
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         await engine.close()
-        kept_s.append(time.perf_counter() - begun_s)
+        saved_s.append(time.perf_counter() - started_s)
         upcoming = replace(of_chat, messages=(question, reply, follow_up))
-        for side, keeps in (
-            ((anew, None), (resumed, keeping)) if number % 2 else ((resumed, keeping), (anew, None))
+        for side, options in (
+            ((anew, None), (resumed, saved)) if number % 2 else ((resumed, saved), (anew, None))
         ):
             engine = LocalEngine(
-                LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=keeps
+                LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log", persistence=options
             )
             side.append(await first_token(engine, upcoming))
             await engine.close()
-    return anew, resumed, kept_s
+    return anew, resumed, saved_s
 
 
 def main(argv: Sequence[str]) -> int:
@@ -104,9 +105,9 @@ def main(argv: Sequence[str]) -> int:
         path = options.gguf or folder / "made-up.gguf"
         if options.gguf is None:
             write_model(path, SHAPES[options.shape])
-        anew, resumed, kept_s = asyncio.run(measure(path, options.prompt, options.rounds, folder))
+        anew, resumed, saved_s = asyncio.run(measure(path, options.prompt, options.rounds, folder))
     title = options.gguf.name if options.gguf else f"shape {options.shape}"
-    print(f"{title}, medians of {options.rounds} alternations, kept in {statistics.median(kept_s):.2f} s\n")
+    print(f"{title}, medians of {options.rounds} alternations, saved in {statistics.median(saved_s):.2f} s\n")
     print(f"{'a long chat in a new process':32}{'evaluated':>10}{'first token s':>15}   of the first row")
     base_s = statistics.median(one.elapsed_s for one in anew)
     for label, side in (("evaluated again", anew), ("from its snapshot", resumed)):

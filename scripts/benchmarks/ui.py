@@ -1,4 +1,4 @@
-"""Latency of the transcript beside Textual's `Markdown` widgets, and beside an app with one `Input`."""
+"""The latency of the transcript beside Textual's `Markdown` widgets, and beside an app with one `Input`."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from benchmarks.ui_streams import TEXTS, TOKENS_PER_S, Stream, stream
 T = TypeVar("T")
 MEASURES = ("open", "key", "page up", "page down", "width", "theme")
 ENDLESS_PART = 4
-"""A single endless block is streamed over this part of the tokens of the mixed answer."""
-LEAST_TOKENS = 800
+"""The divisor that gives the tokens of a single endless block from those of the mixed answer."""
+MIN_TOKENS = 800
 
 
 def apart(work: Callable[..., T], *arguments: Any) -> T:
-    """Run in a process of its own, so that memory and caches of one side are not those of another."""
+    """Call a function in a process of its own, so that no side has the memory and caches of another."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(work, *arguments).result()
 
 
 def milliseconds(median_s: float, p99_s: float) -> str:
-    """Write two times."""
+    """Return two times as text."""
     return f"{median_s * 1e3:,.1f} / {p99_s * 1e3:,.1f}" if median_s else "-"
 
 
 def table(sides: Sequence[tuple[str, Side]]) -> str:
-    """Write a line per measure with a column per side."""
+    """Return a table with a line per measure and a column per side."""
     lines = ["median / p99, ms".ljust(24) + "".join(f"{name:>24}" for name, _ in sides)]
-    for what in MEASURES:
+    for measurement in MEASURES:
         cells = [
-            f"{side.median_s(what) * 1e3:,.1f} / {side.p99_s(what) * 1e3:,.1f}"
-            if what in side.times_s
+            f"{side.median_s(measurement) * 1e3:,.1f} / {side.p99_s(measurement) * 1e3:,.1f}"
+            if measurement in side.times_s
             else "-"
             for _, side in sides
         ]
-        lines.append(what.ljust(24) + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(measurement.ljust(24) + "".join(f"{cell:>24}" for cell in cells))
     lines.append("widgets".ljust(24) + "".join(f"{side.widgets:>24,}" for _, side in sides))
     lines.append("memory, MB".ljust(24) + "".join(f"{side.memory_bytes / 1e6:>24,.0f}" for _, side in sides))
     return "\n".join(lines)
 
 
 def ratios(ours: Side, markdown: Side, bare: Side) -> str:
-    """Write how the transcript compares."""
+    """Return the comparison of the transcript with the other sides."""
     key_medians, key_p99s = ours.median_s("key") / bare.median_s("key"), ours.p99_s("key") / bare.p99_s("key")
     return "\n".join(
         [
@@ -62,30 +62,30 @@ def ratios(ours: Side, markdown: Side, bare: Side) -> str:
 
 
 def streams_table(streams: Sequence[Stream]) -> str:
-    """Write a line per streamed text."""
+    """Return a table with a line per streamed text."""
     lines = [
         f"{f'at {TOKENS_PER_S} tok/s':24}{'tokens':>8}{'µs/token: start':>17}{'end':>8}{'ratio':>8}"
         f"{'core':>8}{'key median / p99, ms':>24}"
     ]
-    for one in streams:
+    for streamed in streams:
         lines.append(
-            f"{one.kind:24}{one.n_tokens:>8,}{one.start_s * 1e6:>17,.0f}{one.end_s * 1e6:>8,.0f}"
-            f"{one.growth:>8.2f}{one.cpu_share:>8.1%}"
-            f"{milliseconds(one.key_median_s, one.key_p99_s):>24}"
+            f"{streamed.kind:24}{streamed.n_tokens:>8,}{streamed.start_s * 1e6:>17,.0f}"
+            f"{streamed.end_s * 1e6:>8,.0f}{streamed.growth:>8.2f}{streamed.cpu_share:>8.1%}"
+            f"{milliseconds(streamed.key_median_s, streamed.key_p99_s):>24}"
         )
     return "\n".join(lines)
 
 
 def starts_table(measured: Sequence[Start]) -> str:
-    """Write a line per way to start."""
+    """Return a table with a line per way to start."""
     lines = [f"{'start, ms':44}{'median':>10}{'slowest':>10}"]
-    for one in measured:
-        lines.append(f"{one.name[:42]:44}{one.median_s * 1e3:>10,.0f}{max(one.times_s) * 1e3:>10,.0f}")
+    for start in measured:
+        lines.append(f"{start.name[:42]:44}{start.median_s * 1e3:>10,.0f}{max(start.times_s) * 1e3:>10,.0f}")
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure all sides in this run."""
+    """Measure all sides in this run and print the tables."""
     parser = argparse.ArgumentParser(prog="bench ui", description=__doc__)
     parser.add_argument(
         "--answers", type=int, default=2000, help="answers of about 50 rows (default: 2000), with questions"
@@ -98,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         "--tokens",
         type=int,
         default=20_000,
-        help=f"length of the streamed answer (default: 20000), {LEAST_TOKENS} at least; 0 for none",
+        help=f"length of the streamed answer (default: 20000), {MIN_TOKENS} at least; 0 for none",
     )
     parser.add_argument("--starts", type=int, default=9, help="starts of the program (default: 9)")
     parser.add_argument(
@@ -110,8 +110,8 @@ def main(argv: Sequence[str]) -> int:
         help="another program to start, timed until this text is on its screen",
     )
     arguments = parser.parse_args(argv)
-    if arguments.tokens and arguments.tokens < LEAST_TOKENS:
-        parser.error(f"--tokens takes 0, or at least {LEAST_TOKENS}: no key would be pressed meanwhile")
+    if arguments.tokens and arguments.tokens < MIN_TOKENS:
+        parser.error(f"--tokens takes 0, or at least {MIN_TOKENS}: no key would be pressed meanwhile")
     answers, rounds = max(1, arguments.answers), max(1, arguments.rounds)
     ours = apart(measure, "transcript", answers, rounds)
     bare = apart(measure, "bare", 0, rounds)

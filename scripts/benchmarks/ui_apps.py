@@ -1,4 +1,4 @@
-"""The apps `bench ui` measures: an input line below our transcript, below Textual's widgets, or alone."""
+"""The apps of `bench ui`: an input line below our transcript, below Textual's widgets, or alone."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
 class SilentDriver(HeadlessDriver):
-    """Makes Textual render to the last byte, and drops the bytes."""
+    """A driver for which Textual renders to the last byte; the bytes are dropped."""
 
     @property
     def is_headless(self) -> bool:
-        """Say no: a headless app skips rendering to escape sequences."""
+        """Always False: a headless app skips rendering to escape sequences."""
         return False
 
     def write(self, data: str) -> None:
-        """Drop a frame."""
+        """Drop the bytes of a frame."""
 
 
 class MeasuredApp(App[None]):
-    """Notes when each frame was handed to the driver."""
+    """An app that records the time at which each frame is handed to the driver."""
 
     CSS = "Input { dock: bottom; }"
 
@@ -43,28 +43,28 @@ class MeasuredApp(App[None]):
         self.frame = asyncio.Event()
 
     def compose(self) -> ComposeResult:
-        """Make the place of the chat, if there is one, and the input line."""
+        """Yield the widgets of the chat, if there are any, and the input line."""
         yield from self.chat_widgets()
         box = Input()
         box.cursor_blink = False
         yield box
 
     def chat_widgets(self) -> Sequence[Widget]:
-        """Make what will hold the chat."""
+        """Return the widgets of the chat."""
         return ()
 
     async def open_chat(self) -> None:
-        """Fill it."""
+        """Show the entries."""
 
     def page(self, step: int) -> None:
-        """Go a screen up (-1) or down (1)."""
+        """Scroll a screen up (-1) or down (1)."""
 
     def on_mount(self) -> None:
-        """Let keys go to the input line."""
+        """Focus the input line."""
         self.query_one(Input).focus()
 
     def on_ready(self) -> None:
-        """Do as our app does, on every side: what lives as long as the app is not looked through again."""
+        """Freeze the garbage collector's objects as our app does: it does not traverse them again."""
         gc.freeze()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
@@ -75,48 +75,48 @@ class MeasuredApp(App[None]):
 
 
 class BareApp(MeasuredApp):
-    """Nothing but an input line."""
+    """An app with an input line only."""
 
 
 class TranscriptApp(MeasuredApp):
-    """All messages in one widget."""
+    """An app with all messages in one widget."""
 
     @property
     def transcript(self) -> Transcript:
-        """The widget."""
+        """The widget of the messages."""
         return self.query_one(Transcript)
 
     def get_default_screen(self) -> Screen[None]:
-        """Use the screen that the chat uses."""
+        """Return a screen of the class that the chat uses."""
         return TranscriptScreen()
 
     def chat_widgets(self) -> Sequence[Widget]:
-        """Make an empty transcript."""
+        """Return an empty transcript."""
         return (Transcript(),)
 
     async def open_chat(self) -> None:
-        """Hand all entries over."""
+        """Show all entries in the transcript."""
         self.transcript.show(self.entries)
 
     def page(self, step: int) -> None:
-        """Do as the keys do."""
+        """Scroll as the keys do."""
         (self.transcript.scroll_page_up if step < 0 else self.transcript.scroll_page_down)(animate=False)
 
 
 class MarkdownApp(MeasuredApp):
-    """One `Markdown` widget per message."""
+    """An app with one `Markdown` widget per message."""
 
     def chat_widgets(self) -> Sequence[Widget]:
-        """Make an empty scroll view."""
+        """Return an empty scroll view."""
         return (VerticalScroll(),)
 
     async def open_chat(self) -> None:
-        """Mount all messages and go to the end."""
+        """Mount all messages and scroll to the end."""
         view = self.query_one(VerticalScroll)
         await view.mount_all([Markdown(entry.answer) for entry in self.entries])
         view.scroll_end(animate=False)
 
     def page(self, step: int) -> None:
-        """Scroll as its keys do."""
+        """Scroll as the view's keys do."""
         view = self.query_one(VerticalScroll)
         view.scroll_relative(y=step * view.size.height, animate=False)

@@ -1,4 +1,4 @@
-"""What `bench ui` measures of one app, in a process of its own."""
+"""The measurements of `bench ui` of one app, in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from benchmarks.ui_apps import BareApp, MarkdownApp, MeasuredApp, TranscriptApp
 APPS = {"bare": BareApp, "transcript": TranscriptApp, "markdown": MarkdownApp}
 SIZE = (120, 40)
 QUIET_S = 0.25
-"""A screen that sent nothing for so long is complete."""
+"""The time without a frame after which a screen is complete."""
 LIMIT_S = 20.0
-"""An app that is too slow is measured fewer times."""
-STILL_S = 30.0
-"""A cause that shows nothing for so long has no effect."""
+"""The time after which the rounds of one measurement end: a slow app is measured fewer times."""
+NO_EFFECT_S = 30.0
+"""The time without a frame after which an action has no effect."""
 REPEATS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one app took, in seconds from the cause to the bytes of the frame, and its memory."""
+    """The times of one app, in seconds from an action to the bytes of the frame, and its memory."""
 
     name: str
     widgets: int
     times_s: dict[str, tuple[float, ...]] = field(default_factory=dict)
     memory_bytes: int = 0
 
-    def median_s(self, what: str) -> float:
-        """Half of the times were shorter."""
-        return statistics.median(self.times_s[what]) if self.times_s.get(what) else 0.0
+    def median_s(self, measurement: str) -> float:
+        """Return the median time, 0 without any."""
+        return statistics.median(self.times_s[measurement]) if self.times_s.get(measurement) else 0.0
 
-    def p99_s(self, what: str) -> float:
-        """One time in a hundred was longer."""
-        times = sorted(self.times_s.get(what, (0.0,)))
+    def p99_s(self, measurement: str) -> float:
+        """Return the 99th percentile of the times, 0 without any."""
+        times = sorted(self.times_s.get(measurement, (0.0,)))
         return times[min(len(times) - 1, int(len(times) * 0.99))]
 
 
@@ -68,26 +68,26 @@ async def _measure(kind: str, answers: int, rounds: int) -> Side:
         widths = iter([100, 120] * REPEATS)
         times["width"] = await repeat(app, lambda: resize(app, next(widths)), REPEATS)
         themes = iter(["textual-light", "textual-dark"] * REPEATS)
-        times["theme"] = await repeat(app, lambda: wear(app, next(themes)), REPEATS)
+        times["theme"] = await repeat(app, lambda: change_theme(app, next(themes)), REPEATS)
         return Side(kind, len(app.screen.query("*")), times, resident_bytes())
 
 
-async def repeat(app: MeasuredApp, cause: Callable[[], Awaitable[None]], times: int) -> tuple[float, ...]:
-    """Cause something several times; return the time until the last frame that came of each."""
+async def repeat(app: MeasuredApp, action: Callable[[], Awaitable[None]], times: int) -> tuple[float, ...]:
+    """Repeat an action; return the times until the last frame that it caused."""
     taken_s: list[float] = []
     limit_s = time.perf_counter() + LIMIT_S
     source = random.Random(1)
     for _ in range(times):
         app.frame.clear()
-        begun_s = time.perf_counter()
-        await cause()
+        started_s = time.perf_counter()
+        await action()
         try:
-            await asyncio.wait_for(app.frame.wait(), STILL_S)
+            await asyncio.wait_for(app.frame.wait(), NO_EFFECT_S)
         except TimeoutError:
             break  # nothing changes any more: the first page is reached
         if times <= REPEATS:
             await quiet(app)
-        taken_s.append(app.frame_at_s - begun_s)
+        taken_s.append(app.frame_at_s - started_s)
         if time.perf_counter() > limit_s:
             break
         await asyncio.sleep(0.02 + 0.01 * source.random())
@@ -100,7 +100,7 @@ async def press(app: MeasuredApp, character: str) -> None:
 
 
 async def page(app: MeasuredApp, step: int) -> None:
-    """Go a page on."""
+    """Scroll a page up or down."""
     app.page(step)
 
 
@@ -113,13 +113,13 @@ async def resize(app: MeasuredApp, width: int) -> None:
     app.post_message(Resize(size, size))
 
 
-async def wear(app: MeasuredApp, theme: str) -> None:
+async def change_theme(app: MeasuredApp, theme: str) -> None:
     """Change the theme."""
     app.theme = theme
 
 
 async def quiet(app: MeasuredApp) -> None:
-    """Wait until no frame comes any more."""
+    """Wait until there are no more frames."""
     while True:
         app.frame.clear()
         try:
@@ -129,7 +129,7 @@ async def quiet(app: MeasuredApp) -> None:
 
 
 def resident_bytes() -> int:
-    """Memory of this process now, 0 where the system does not tell."""
+    """Return the memory of this process, 0 where it is unknown."""
     gc.collect()
     status = Path("/proc/self/status")
     lines: Sequence[str] = status.read_text().splitlines() if status.exists() else ()

@@ -1,4 +1,4 @@
-"""How long a program takes from its start until a typed key is on the screen."""
+"""The time that a program takes from its start until a typed key is on the screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from qwen3_chat.store.records import MessageMeta
 
 CHATS = 1000
 SIZE = (40, 120)
-PATIENCE_S = 30.0
+WAIT_LIMIT_S = 30.0
 KEY = b"Z"
 # The cursor covers the first character of the placeholder.
 BARE = """
@@ -38,19 +38,22 @@ Bare().run()
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The seconds that starts took."""
+    """The times of one way to start, in seconds."""
 
     name: str
     times_s: tuple[float, ...]
 
     @property
     def median_s(self) -> float:
-        """Half of the starts were faster."""
+        """The median time."""
         return statistics.median(self.times_s)
 
 
 def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
-    """Measure our starts beside those of Python, a bare app, and peers: what they show, their command."""
+    """Measure our starts beside those of Python, a bare app, and peers.
+
+    `peers` are pairs of a text that the program shows and its command.
+    """
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(fill(Path(folder) / "chats.db"))
         environment = {**os.environ, "QWEN3_CHAT_HOME": folder, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
@@ -81,7 +84,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
 
 
 async def fill(file: Path) -> None:
-    """Store many chats."""
+    """Fill a database with many chats."""
     store = await ChatStore.open(file)
     try:
         for number in range(CHATS):
@@ -97,8 +100,8 @@ async def fill(file: Path) -> None:
 def time_to_screen(
     command: Sequence[str], shown: bytes, environment: Mapping[str, str], key: bytes = b""
 ) -> float:
-    """Start in a terminal; return the time until `shown` is there, and then a key that is pressed."""
-    begun_s = time.perf_counter()
+    """Start in a terminal; return the time until `shown` is drawn, and then `key`, which is pressed."""
+    started_s = time.perf_counter()
     process, terminal = pty.fork()
     if process == 0:
         os.execvpe(command[0], list(command), dict(environment))
@@ -108,7 +111,7 @@ def time_to_screen(
         if key:
             os.write(terminal, key)
             wait_for(terminal, key)
-        return time.perf_counter() - begun_s
+        return time.perf_counter() - started_s
     finally:
         os.kill(process, 9)
         os.waitpid(process, 0)
@@ -116,13 +119,13 @@ def time_to_screen(
 
 
 def wait_for(terminal: int, shown: bytes) -> None:
-    """Read what is drawn until some bytes are among it.
+    """Read the output of a terminal until it has some bytes.
 
     Raises:
-        TimeoutError: they did not come.
+        TimeoutError: they did not appear.
     """
     drawn = b""
-    deadline_s = time.perf_counter() + PATIENCE_S
+    deadline_s = time.perf_counter() + WAIT_LIMIT_S
     while shown not in drawn:
         if not select.select([terminal], [], [], max(0, deadline_s - time.perf_counter()))[0]:
             raise TimeoutError(drawn[-2000:].decode("utf-8", "replace"))
@@ -130,7 +133,7 @@ def wait_for(terminal: int, shown: bytes) -> None:
 
 
 def time_to_end(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run to the end."""
-    begun_s = time.perf_counter()
+    """Run a command; return the time until it ends."""
+    started_s = time.perf_counter()
     subprocess.run(command, env=dict(environment), capture_output=True, check=True)
-    return time.perf_counter() - begun_s
+    return time.perf_counter() - started_s

@@ -1,4 +1,4 @@
-"""A long answer streamed into a long chat: what a token costs, how keys fare meanwhile."""
+"""A long answer streamed into a long chat: the cost of a token, and the latency of keys meanwhile."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from qwen3_chat.transcript import MessageEntry
 TOKENS_PER_S = 150
 CHARACTERS_PER_TOKEN = 4
 DELTA_S = 0.03
-"""The engine's pace: what was sampled in this time comes at once."""
+"""The interval in which the engine joins tokens to one delta."""
 KEY_EVERY_S = 0.35
 PARTS = 8
-"""The cost of a token at the start is that of the first part, at the end that of the last."""
+"""The number of parts of a stream; its start is the first of them, its end the last."""
 
 
 def mixed(characters: int) -> str:
-    """Write text, lists, code and tables by turns."""
+    """Return text, lists, code and tables in turn."""
     return _endless(lambda number: answer(number) + "\n\n", characters)
 
 
 def table(characters: int) -> str:
-    """Write one table that does not end."""
+    """Return one table that does not end."""
     head = "| step | what | tokens/s |\n|:--|:-:|--:|\n"
     return head + _endless(
         lambda number: f"| {number} | reads `key_{number}` | {number % 97}.5 |\n", characters
@@ -40,17 +40,17 @@ def table(characters: int) -> str:
 
 
 def quote(characters: int) -> str:
-    """Write one quote that does not end."""
+    """Return one quote that does not end."""
     return _endless(lambda number: f"> {_words(number)}\n", characters)
 
 
 def paragraph(characters: int) -> str:
-    """Write one paragraph that does not end."""
+    """Return one paragraph that does not end."""
     return _endless(lambda number: _words(number) + " ", characters)
 
 
 def code(characters: int) -> str:
-    """Write one code block that does not end."""
+    """Return one code block that does not end."""
     return "```python\n" + _endless(lambda number: f"# {number}\n{CODE}\n", characters)
 
 
@@ -80,35 +80,36 @@ def _endless(part: Callable[[int], str], characters: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What one streamed answer cost."""
+    """The measurements of one streamed answer."""
 
     kind: str
     n_tokens: int
     start_s: float
-    """Processor time per token at the start."""
+    """The processor time per token at the start."""
     end_s: float
+    """The processor time per token at the end."""
     cpu_share: float
-    """Part of one core, keys included."""
+    """The share of one core, keys included."""
     keys_s: tuple[float, ...]
 
     @property
     def growth(self) -> float:
-        """Cost of a token at the end over that at the start."""
+        """The cost of a token at the end over that at the start."""
         return self.end_s / self.start_s if self.start_s else 0.0
 
     @property
     def key_median_s(self) -> float:
-        """Half of the keys were faster."""
+        """The median time of a key."""
         return statistics.median(self.keys_s)
 
     @property
     def key_p99_s(self) -> float:
-        """One key in a hundred was slower."""
+        """The 99th percentile of the times of keys."""
         return sorted(self.keys_s)[min(len(self.keys_s) - 1, int(len(self.keys_s) * 0.99))]
 
 
 def stream(kind: str, answers: int, tokens: int) -> Stream:
-    """Stream one kind of text; `nothing` is the bare app in which only keys are pressed."""
+    """Stream one kind of text and return the measurements; `nothing` is the bare app with keys only."""
     return asyncio.run(_stream(kind, answers, tokens))
 
 
@@ -120,14 +121,14 @@ async def _stream(kind: str, answers: int, tokens: int) -> Stream:
         await quiet(app)
         keys_s: list[float] = []
         keys = asyncio.create_task(_type(app, keys_s))
-        begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
-        marks = [begun_cpu_s]
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
+        marks = [started_cpu_s]
         text = "" if is_bare else TEXTS[kind](tokens * CHARACTERS_PER_TOKEN)
         if isinstance(app, TranscriptApp):
             app.transcript.begin(MessageEntry("assistant", header="Qwen3"))
         written = 0
         while written < tokens:
-            due = min(tokens, int((time.perf_counter() - begun_s) * TOKENS_PER_S))
+            due = min(tokens, int((time.perf_counter() - started_s) * TOKENS_PER_S))
             if isinstance(app, TranscriptApp) and due > written:
                 piece = slice(written * CHARACTERS_PER_TOKEN, due * CHARACTERS_PER_TOKEN)
                 app.transcript.write_answer(text[piece])
@@ -135,7 +136,7 @@ async def _stream(kind: str, answers: int, tokens: int) -> Stream:
                 marks.append(time.process_time())
             written = due
             await asyncio.sleep(DELTA_S)
-        wall_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - begun_cpu_s
+        wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
         keys.cancel()
         per_part = tokens / PARTS
         start_s, end_s = (marks[1] - marks[0]) / per_part, (marks[-1] - marks[-2]) / per_part
@@ -143,13 +144,13 @@ async def _stream(kind: str, answers: int, tokens: int) -> Stream:
 
 
 async def _type(app: BareApp | TranscriptApp, keys_s: list[float]) -> None:
-    """Press keys now and then; a frame that was on its way anyway is not the answer to one."""
+    """Press keys now and then; ignore frames that began before a key was pressed."""
     box = app.query_one(Input)
     for number in count():
         await asyncio.sleep(KEY_EVERY_S)
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         await press(app, "abcdefgh"[number % 8])
-        while len(box.value) <= number or app.frame_at_s < begun_s:
+        while len(box.value) <= number or app.frame_at_s < started_s:
             app.frame.clear()
             await app.frame.wait()
-        keys_s.append(app.frame_at_s - begun_s)
+        keys_s.append(app.frame_at_s - started_s)

@@ -1,1 +1,1 @@
-"""The conversations that any engine has to hold, with what they tell about it."""
+"""The conversations that any engine must hold, with the features that they show."""

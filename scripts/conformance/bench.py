@@ -1,4 +1,4 @@
-"""An engine under examination, with what is found out about it."""
+"""The bench on which an engine is tested, with the results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from conformance.features import Cell, Feature
 from conformance.replies import Heard, React, hear
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
 from qwen3_chat.engine.remote.request_bodies import BUDGET_MESSAGE
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
+from qwen3_chat.sampling import SamplingParams
 
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
 QUESTION = "How many r's in strawberries?"
@@ -22,15 +23,15 @@ WEATHER = ToolSpec(
     '{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": '
     '{"city": {"type": "string"}}}}}'
 )
-MOST_TOKENS = 400
+MAX_TOKENS = 400
 
 
 class Unfit(Exception):
-    """The engine did what no engine may do."""
+    """A failure of the engine in a conversation."""
 
 
 def require(holds: object, what: str) -> None:
-    """Raise `Unfit` unless something holds."""
+    """Raise `Unfit` unless the condition holds."""
     if not holds:
         raise Unfit(what)
 
@@ -39,8 +40,8 @@ def require(holds: object, what: str) -> None:
 class Bench:
     """An engine in three roles, which a real model plays alone; tiny ones are made for one role each.
 
-    `talker` holds the conversations, `caller` calls tools when they are on offer, `brooder` neither ends its
-    thinking nor its answer soon. `stopped` waits until the server of the brooder works no more.
+    `talker` holds the conversations, `caller` calls tools when a request has them, `brooder` ends neither its
+    thinking nor its answer soon. `stopped` waits until the server of the brooder is idle.
     """
 
     talker: Engine
@@ -51,8 +52,8 @@ class Bench:
     notices: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, engine: Engine, stopped: Callable[[], Awaitable[None]] | None = None) -> Bench:
-        """Examine an engine whose model plays all roles."""
+    def from_engine(cls, engine: Engine, stopped: Callable[[], Awaitable[None]] | None = None) -> Bench:
+        """Return the bench of an engine whose model plays all roles."""
         return cls(engine, engine, engine, stopped)
 
     @property
@@ -64,23 +65,23 @@ class Bench:
         return model
 
     def facts(self, engine: Engine) -> ReplyFacts:
-        """Tell how the latest reply was told; an engine on this machine tells everything."""
+        """Return the facts about the latest reply; an engine on this machine reports everything."""
         if isinstance(engine, RemoteEngine):
             return engine.last_reply
         return ReplyFacts(reports_usage=True, reports_reused_tokens=True)
 
     def note(self, feature: Feature, cell: Cell) -> None:
-        """Note how a feature is there; the same conversation, held again, may not find it otherwise."""
+        """Record the state of a feature; a repeated conversation must not contradict it."""
         require(
             self.cells.setdefault(feature, cell) is cell, f"{feature}: now {cell}, now {self.cells[feature]}"
         )
 
     def note_offered(self, feature: Feature, is_offered: bool) -> None:
-        """Note whether a feature is there at all."""
+        """Record whether a feature is offered at all."""
         self.note(feature, Cell.WORKS if is_offered else Cell.NOT_OFFERED)
 
     async def load(self) -> None:
-        """Load every engine, and see whether the context is told."""
+        """Load every engine, and record whether the context is reported."""
         for engine in dict.fromkeys((self.talker, self.caller, self.brooder)):
             async for event in engine.load():
                 require(not isinstance(event, EngineFailed), f"{event}")
@@ -89,13 +90,13 @@ class Bench:
         self.note_offered(Feature.CONTEXT, "remote.context_assumed" not in self.notices)
 
     async def hear(self, engine: Engine, request: ChatRequest, react: React | None = None) -> Heard:
-        """Take a reply that does not fail, and note what every reply tells."""
+        """Return a reply that does not fail, and record the facts that every reply shows."""
         heard = await self.try_to_hear(engine, request, react)
         require(heard.end, f"the reply failed: {heard.failure}")
         return heard
 
     async def try_to_hear(self, engine: Engine, request: ChatRequest, react: React | None = None) -> Heard:
-        """Take a reply that may fail."""
+        """Return a reply that may fail."""
         heard = await hear(engine, request, react)
         self.notices.update(heard.notices)
         if any(isinstance(event, PrefillProgressed) for event in heard.events):
@@ -113,12 +114,12 @@ class Talk:
     messages: tuple[ChatMessage, ...] = ()
 
     def request(self, text: str, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
-        """Write the next question down, with the tag of its mode where an app would append it."""
+        """Return the request of the next question, with the tag of its mode if an app would append it."""
         tags = [message.mode_tag for message in self.messages if message.mode_tag]
         in_force = tags[-1] if tags else ThinkingMode.THINK
         is_typed = mode.tag in text
         message = ChatMessage(Role.USER, text, mode_tag=None if mode is in_force or is_typed else mode)
-        values: dict[str, object] = {"sampling": SURE, "seed": 1, "max_tokens": MOST_TOKENS, **options}
+        values: dict[str, object] = {"sampling": SURE, "seed": 1, "max_tokens": MAX_TOKENS, **options}
         return ChatRequest(messages=(*self.messages, message), mode=mode, **values)  # type: ignore[arg-type]
 
     async def say(
@@ -128,29 +129,29 @@ class Talk:
         react: React | None = None,
         **options: object,
     ) -> Heard:
-        """Ask and take the reply into the conversation."""
+        """Ask a question and add the reply to the conversation."""
         request = self.request(text, mode, **options)
         heard = await self.bench.hear(self.engine, request, react)
-        self.messages = (*request.messages, replied(heard))
+        self.messages = (*request.messages, reply_message(heard))
         return heard
 
 
-def replied(heard: Heard) -> ChatMessage:
-    """Make the message of a reply, as it is stored."""
+def reply_message(heard: Heard) -> ChatMessage:
+    """Return the message of a reply as it is stored."""
     ids = heard.end.token_ids if heard.end else ()
     return ChatMessage(Role.ASSISTANT, heard.answer, heard.reasoning, tuple(heard.calls), token_ids=ids)
 
 
 def stopped_for(heard: Heard, *reasons: StopReason) -> bool:
-    """Tell whether a reply ended for one of some reasons."""
+    """Return whether a reply ended for one of the reasons."""
     return heard.end is not None and heard.end.stop_reason in reasons
 
 
-def n_thought(heard: Heard) -> int:
-    """Count the characters of thinking without the words by which a budget ends it."""
+def count_thinking_characters(heard: Heard) -> int:
+    """Return the number of characters of thinking, without the text with which a budget ends it."""
     return len(heard.reasoning.replace(BUDGET_MESSAGE.strip(), ""))
 
 
-def going_on(request: ChatRequest, heard: Heard) -> ChatRequest:
-    """Write the request that goes on with a stopped reply."""
-    return replace(request, prefix=replied(heard), max_tokens=MOST_TOKENS)
+def continuation_request(request: ChatRequest, heard: Heard) -> ChatRequest:
+    """Return the request that continues a stopped reply."""
+    return replace(request, prefix=reply_message(heard), max_tokens=MAX_TOKENS)

@@ -1,4 +1,4 @@
-"""Holds the conversations with one engine, one after the other."""
+"""The results of all conversations with one engine, one column of the table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from conformance.conversations import CONVERSATIONS
 from conformance.features import Cell, Column, Feature
 
 
-async def held(bench: Bench) -> AsyncGenerator[tuple[str, str], None]:
-    """Hold all conversations; yield the name of each, with what was wrong, "" where nothing was."""
+async def hold_conversations(bench: Bench) -> AsyncGenerator[tuple[str, str], None]:
+    """Hold all conversations; yield the name of each with its failure, or an empty text."""
     await bench.load()
     for conversation in CONVERSATIONS:
         name = conversation.__name__.replace("_", " ")
@@ -23,6 +23,6 @@ async def held(bench: Bench) -> AsyncGenerator[tuple[str, str], None]:
 
 
 def column(bench: Bench) -> Column:
-    """Give the column of the table; progress that was never told is not offered."""
+    """Return the column of the table; progress that was never reported counts as not offered."""
     bench.cells.setdefault(Feature.PROGRESS, Cell.NOT_OFFERED)
     return {feature: bench.cells[feature] for feature in Feature if feature in bench.cells}

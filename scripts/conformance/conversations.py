@@ -1,4 +1,4 @@
-"""The thirty conversations that any engine has to hold."""
+"""The thirty conversations that any engine must hold."""
 
 from __future__ import annotations
 

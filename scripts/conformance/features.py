@@ -1,4 +1,4 @@
-"""What engines may offer, and how well they do: rows and cells of the table in docs/serving."""
+"""The features of engines: the rows and cells of the table in docs/serving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Feature(StrEnum):
     ANSWER_NOW = "Ctrl+G: answer now"
     TOOLS = "tool calls"
     STOP = "Esc stops the server too"
-    GOING_ON = "F6: go on with a stopped reply"
+    CONTINUATION = "F6: go on with a stopped reply"
     USAGE = "tokens of the reply told"
     REUSED = "reused tokens told"
     PROGRESS = "progress of reading the prompt"
@@ -29,32 +29,32 @@ class Feature(StrEnum):
 
 
 class Cell(StrEnum):
-    """How a feature is there."""
+    """The state of a feature."""
 
     WORKS = "works"
     OURS = "by our own parsing"
     NOT_OFFERED = "not offered"
 
 
-LACKS = {
+MISSING_FEATURES = {
     Feature.CONTEXT: MissingFeature.CONTEXT,
     Feature.COUNTS: MissingFeature.COUNTS,
     Feature.SWITCH: MissingFeature.SWITCH,
     Feature.BUDGET: MissingFeature.BUDGET,
     Feature.ANSWER_NOW: MissingFeature.ANSWER_NOW,
-    Feature.GOING_ON: MissingFeature.CONTINUATION,
+    Feature.CONTINUATION: MissingFeature.CONTINUATION,
     Feature.USAGE: MissingFeature.USAGE,
     Feature.REUSED: MissingFeature.REUSED,
     Feature.PROGRESS: MissingFeature.PROGRESS,
     Feature.TOO_LONG: MissingFeature.TOO_LONG,
 }
-"""The sentence that is shown where a feature is not offered."""
+"""The missing features of servers by row, for the sentence that is shown in place of a feature."""
 
 Column = Mapping[Feature, Cell]
 
 
-def documented(readme: Path) -> dict[str, dict[Feature, Cell]]:
-    """Read the table of docs/serving/README.md: engine, then feature, then cell."""
+def read_documented_cells(readme: Path) -> dict[str, dict[Feature, Cell]]:
+    """Return the table of docs/serving/README.md as cells by engine and feature."""
     lines = readme.read_text("utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     heading = next(index for index, row in enumerate(rows) if row[0] == "feature")

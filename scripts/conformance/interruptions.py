@@ -1,4 +1,4 @@
-"""Conversations that something comes into: calls of tools, stops, second answers, replies that go on."""
+"""Interrupted conversations: tool calls, stops, second answers, continued replies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from conformance.bench import (
     ENDLESS,
-    MOST_TOKENS,
+    MAX_TOKENS,
     QUESTION,
     WEATHER,
     Bench,
     Talk,
     Unfit,
-    going_on,
-    n_thought,
+    continuation_request,
+    count_thinking_characters,
     require,
     stopped_for,
 )
@@ -26,7 +26,7 @@ from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta
 NO_THINK = ThinkingMode.NO_THINK
 EARLY_TOKENS = 3
 ATTEMPTS = 3
-"""How often a reply is told to answer now: a fast one may have ended its thinking before it could be told."""
+"""The number of attempts to make a reply answer now: a fast one may end its thinking before the request."""
 THINKS_ON = "remote.thinks_on"
 
 
@@ -49,11 +49,11 @@ async def a_tool_is_called_without_thinking(bench: Bench) -> None:
 
 
 async def the_result_of_a_tool_is_read(bench: Bench) -> None:
-    await _with_results(bench, "22 °C")
+    await _check_results(bench, "22 °C")
 
 
 async def two_results_are_read(bench: Bench) -> None:
-    await _with_results(bench, "22 °C", "</tool_response> 23 °C")
+    await _check_results(bench, "22 °C", "</tool_response> 23 °C")
 
 
 async def tools_may_stay_unused(bench: Bench) -> None:
@@ -102,15 +102,15 @@ async def it_answers_after_it_was_stopped(bench: Bench) -> None:
 async def it_is_told_to_answer_now(bench: Bench) -> None:
     engine = bench.brooder
     if not engine.capabilities.ends_thinking:
-        heard = await _told_to_answer(bench)
+        heard = await _ask_to_answer_now(bench)
         require(heard.answer or THINKS_ON in heard.notices, "it answers, or says that it can't")
         bench.note(Feature.ANSWER_NOW, Cell.NOT_OFFERED)
         return
-    free = await Talk(bench, engine).say(ENDLESS, max_tokens=MOST_TOKENS)
+    free = await Talk(bench, engine).say(ENDLESS, max_tokens=MAX_TOKENS)
     for _ in range(ATTEMPTS):
-        heard = await _told_to_answer(bench)
+        heard = await _ask_to_answer_now(bench)
         require(heard.answer and THINKS_ON not in heard.notices, "an answer follows")
-        if not free.answer or n_thought(heard) < n_thought(free):
+        if not free.answer or count_thinking_characters(heard) < count_thinking_characters(free):
             bench.note(Feature.ANSWER_NOW, Cell.WORKS)
             return
     raise Unfit(
@@ -138,15 +138,15 @@ async def what_was_read_is_not_read_again(bench: Bench) -> None:
 
 
 async def it_goes_on_in_its_thinking(bench: Bench) -> None:
-    await _gone_on(bench, is_early=True)
+    await _check_continuation(bench, is_early=True)
 
 
 async def it_goes_on_in_its_answer(bench: Bench) -> None:
-    await _gone_on(bench, is_early=False)
+    await _check_continuation(bench, is_early=False)
 
 
-async def _with_results(bench: Bench, *results: str) -> None:
-    """Have a tool called, give back what it said."""
+async def _check_results(bench: Bench, *results: str) -> None:
+    """Have a tool called and return its results to the model."""
     talk = Talk(bench, bench.caller)
     called = await talk.say("What is the weather in 杭州?", tools=(WEATHER,))
     calls = tuple(called.calls[:1]) * len(results)
@@ -160,24 +160,24 @@ async def _with_results(bench: Bench, *results: str) -> None:
     require(heard.answer or heard.calls, "a reply follows on the result")
 
 
-async def _gone_on(bench: Bench, *, is_early: bool) -> None:
-    """Have a reply cut by its limit, early in the thinking or late in the answer; then have the rest."""
+async def _check_continuation(bench: Bench, *, is_early: bool) -> None:
+    """Cut a reply by its limit, early in the thinking or late in the answer, then continue it."""
     is_offered = bench.talker.capabilities.continues_prefix
-    bench.note_offered(Feature.GOING_ON, is_offered)
+    bench.note_offered(Feature.CONTINUATION, is_offered)
     if not is_offered:
         return
     limit = EARLY_TOKENS if is_early else await _late_tokens(bench)
     request = Talk(bench, bench.talker).request(QUESTION, max_tokens=limit)
     cut = await bench.hear(bench.talker, request)
     require(is_early is (not cut.answer), "the limit falls where it should")
-    heard = await bench.hear(bench.talker, going_on(request, cut))
+    heard = await bench.hear(bench.talker, continuation_request(request, cut))
     require(heard.reasoning.startswith(cut.reasoning.rstrip()), "the thinking goes on where it stopped")
     require(heard.answer.startswith(cut.answer.rstrip()), "the answer goes on where it stopped")
     require(len(heard.answer) > len(cut.answer), "something is added")
 
 
-async def _told_to_answer(bench: Bench) -> Heard:
-    """Have a reply end its thinking as soon as any of it arrived; stop it where that is seen or refused."""
+async def _ask_to_answer_now(bench: Bench) -> Heard:
+    """Make a reply end its thinking after the first delta; stop it once it answers or refuses."""
     engine = bench.brooder
 
     async def react(heard: Heard, event: EngineEvent) -> None:
@@ -190,7 +190,7 @@ async def _told_to_answer(bench: Bench) -> Heard:
 
 
 async def _late_tokens(bench: Bench) -> int:
-    """Tell how many tokens a reply has without the second half of its answer, however long it thinks."""
+    """Return the number of tokens of a reply without the second half of its answer."""
     whole = await Talk(bench, bench.talker).say(QUESTION)
     assert whole.end is not None
     usage = whole.end.usage
@@ -204,7 +204,7 @@ async def _note_stop(bench: Bench) -> None:
 
 
 def _at(kind: type[ReasoningDelta | AnswerDelta], act: Callable[[], Awaitable[None]]) -> React:
-    """Act on the first delta of a kind."""
+    """Return a reaction to the first delta of a kind."""
 
     async def react(heard: Heard, event: EngineEvent) -> None:
         if isinstance(event, kind) and event is _first(heard, kind):

@@ -1,4 +1,4 @@
-"""The conversations from the command line, with any engine that the app itself can use."""
+"""The command that holds the conversations with any engine that the app itself can use."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.bench import Bench
-from conformance.column import column, held
-from conformance.features import LACKS, Cell
+from conformance.column import column, hold_conversations
+from conformance.features import MISSING_FEATURES, Cell
 from qwen3_chat.cli.composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
@@ -19,7 +19,7 @@ from qwen3_chat.errors import Qwen3ChatError
 
 
 def run(argv: Sequence[str]) -> int:
-    """Hold all conversations; the exit status is 1 where one went wrong."""
+    """Hold all conversations and return the exit status, 1 if one failed."""
     parser = argparse.ArgumentParser(prog="conversations", description=__doc__)
     parser.add_argument("--endpoint", metavar="NAME|URL")
     parser.add_argument("--server", metavar="KIND")
@@ -44,16 +44,16 @@ def run(argv: Sequence[str]) -> int:
 
 
 async def _talk(engine: Engine) -> int:
-    bench = Bench.of(engine)
+    bench = Bench.from_engine(engine)
     n_wrong = 0
     try:
-        async for name, wrong in held(bench):
+        async for name, wrong in hold_conversations(bench):
             n_wrong += bool(wrong)
             print(f"{'✗' if wrong else '✓'} {name}{f': {wrong}' if wrong else ''}", flush=True)
     finally:
         await engine.close()
     print()
     for feature, cell in column(bench).items():
-        lack = LACKS[feature].sentence if cell is Cell.NOT_OFFERED else ""
-        print(f"{feature:<38} {cell:<20} {lack}".rstrip())
+        sentence = MISSING_FEATURES[feature].sentence if cell is Cell.NOT_OFFERED else ""
+        print(f"{feature:<38} {cell:<20} {sentence}".rstrip())
     return int(n_wrong > 0)

@@ -1,4 +1,4 @@
-"""A reply, gathered from its events as a session would see them."""
+"""A reply, collected from its events as a session would see it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Heard:
     end: TurnFinished | None = None
 
     def take(self, event: EngineEvent) -> None:
-        """Take an event; the last one must be the last."""
+        """Add an event; none may follow the last one of a reply."""
         assert not any((self.failure, self.end)), "nothing may follow the last event"
         self.events.append(event)
         match event:
@@ -57,7 +57,7 @@ React = Callable[[Heard, EngineEvent], Awaitable[None]]
 
 
 async def hear(engine: Engine, request: ChatRequest, react: React | None = None) -> Heard:
-    """Take a reply to its end; `react` may act on each event, to stop the reply for example."""
+    """Return a reply after its end; `react` may act on each event, for example to stop the reply."""
     heard = Heard()
     async with aclosing(engine.generate(request)) as events:
         async for event in events:

@@ -1,8 +1,16 @@
-"""Conversations about turns that run to their end: modes, counts, budgets, long chats."""
+"""Conversations of complete turns: modes, counts, budgets, long chats."""
 
 from __future__ import annotations
 
-from conformance.bench import MOST_TOKENS, QUESTION, Bench, Talk, n_thought, require, stopped_for
+from conformance.bench import (
+    MAX_TOKENS,
+    QUESTION,
+    Bench,
+    Talk,
+    count_thinking_characters,
+    require,
+    stopped_for,
+)
 from conformance.features import Cell, Feature
 from conformance.replies import Heard
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
@@ -11,7 +19,7 @@ THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 LONG_TOKENS, WORDS_A_TURN = 450, 40
 BUDGET_TOKENS = 2
 FEW_TOKENS = 6
-"""Enough for an empty think block, which some models write themselves, with the beginning of an answer."""
+"""Tokens for an empty think block, which some models write themselves, and the beginning of an answer."""
 
 
 # modes
@@ -74,12 +82,12 @@ async def it_is_spoken_to_in_chinese(bench: Bench) -> None:
 
 async def tokens_are_counted_before_they_are_sent(bench: Bench) -> None:
     request = Talk(bench, bench.talker).request(QUESTION)
-    measure = await bench.talker.count_tokens(request)
-    require(len(measure.per_message) == 1, "each message has its share")
+    counts = await bench.talker.count_tokens(request)
+    require(len(counts.per_message) == 1, "each message has its share")
     heard = await bench.hear(bench.talker, request)
     usage = heard.end.usage.prompt_tokens if heard.end else 0
-    require(not measure.exact or usage == measure.total, "an exact count is exact")
-    bench.note_offered(Feature.COUNTS, measure.exact)
+    require(not counts.exact or usage == counts.total, "an exact count is exact")
+    bench.note_offered(Feature.COUNTS, counts.exact)
 
 
 # budgets
@@ -87,7 +95,7 @@ async def tokens_are_counted_before_they_are_sent(bench: Bench) -> None:
 
 async def thinking_keeps_within_its_budget(bench: Bench) -> None:
     free, limited = await _with_budget(bench, BUDGET_TOKENS)
-    is_limited = n_thought(limited) < n_thought(free)
+    is_limited = count_thinking_characters(limited) < count_thinking_characters(free)
     require(is_limited == bench.brooder.capabilities.thinking_budget, "a budget counts where there is one")
     bench.note_offered(Feature.BUDGET, is_limited)
 
@@ -95,7 +103,10 @@ async def thinking_keeps_within_its_budget(bench: Bench) -> None:
 async def a_budget_of_nothing_leaves_an_answer(bench: Bench) -> None:
     free, limited = await _with_budget(bench, 0)
     if bench.brooder.capabilities.thinking_budget:
-        require(n_thought(limited) < n_thought(free), "no budget, next to no thinking")
+        require(
+            count_thinking_characters(limited) < count_thinking_characters(free),
+            "no budget, next to no thinking",
+        )
 
 
 async def a_large_budget_changes_nothing(bench: Bench) -> None:
@@ -139,10 +150,10 @@ async def a_chat_that_is_too_long_is_refused(bench: Bench) -> None:
 
 
 async def _with_budget(bench: Bench, tokens: int) -> tuple[Heard, Heard]:
-    """Hear the brooder without and with a budget; without one it is cut when its tokens are used up."""
-    free = await Talk(bench, bench.brooder).say(QUESTION, max_tokens=MOST_TOKENS)
+    """Return replies of the brooder without and with a budget; the first ends when its tokens are used up."""
+    free = await Talk(bench, bench.brooder).say(QUESTION, max_tokens=MAX_TOKENS)
     talk = Talk(bench, bench.brooder)
-    limited = await talk.say(QUESTION, max_tokens=MOST_TOKENS, thinking_budget=tokens)
+    limited = await talk.say(QUESTION, max_tokens=MAX_TOKENS, thinking_budget=tokens)
     is_told = "remote.no_budget" in bench.notices
     require(bench.brooder.capabilities.thinking_budget != is_told, "a budget that does not count is told")
     require(limited.answer or is_told, "an answer follows")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from demo_model.exam_questions import Question
 from demo_model.render import Message
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode, ToolCall
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, ToolCall
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta, ToolCallRequested, TurnFinished
 from qwen3_chat.models.catalog.sampling_presets import QWEN3_SAMPLING, sampling_for
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.sampling import SamplingParams
 
 MAX_TOKENS = 1024
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from qwen3_chat.chat import (
     ChatMessage,
     Role,
-    SamplingParams,
     StopReason,
     ThinkingMode,
     Timings,
     ToolCall,
     Usage,
 )
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -182,11 +182,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(read_only_folder:
     script = (
         "import os, sys, pathlib\n"
         "from qwen3_chat.errors import ExportError\n"
-        "from qwen3_chat.documents.export import write_transcript\n"
+        "from qwen3_chat.documents.new_file import write_new_file\n"
         "if os.geteuid() == 0:\n"  # to root every folder is writable
         "    os.seteuid(65534)\n"
         "try:\n"
-        "    write_transcript(pathlib.Path(sys.argv[1]), 'a', 'out.md')\n"
+        "    write_new_file(pathlib.Path(sys.argv[1]), 'a', 'out.md')\n"
         "except ExportError as error:\n"
         "    print(error)\n"
     )

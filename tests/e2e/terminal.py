@@ -25,6 +25,7 @@ class Terminal:
 
     def __init__(self, socket: Path) -> None:
         self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        self._output = socket.with_name(f"{socket.name}.output")
 
     def start(
         self,
@@ -53,6 +54,7 @@ class Terminal:
         width, height = (str(cells) for cells in size)
         # The shell stays after the program, so that its last words can be read.
         self._run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; cat")
+        self._run("pipe-pane", f"cat > {shlex.quote(str(self._output))}")
 
     def type(self, text: str) -> None:
         """Type a text."""
@@ -65,6 +67,10 @@ class Terminal:
     def screen(self) -> str:
         """Read the screen."""
         return self._run("capture-pane", "-p")
+
+    def wait_for_notice(self, text: str) -> None:
+        """Wait until a text was on the screen, even if it has left it again: a notice goes by itself."""
+        self.until(lambda _: self._output.is_file() and text in self._output.read_text("utf-8", "replace"))
 
     def wait_for(self, *texts: str) -> str:
         """Wait until all texts are on the screen; return it."""

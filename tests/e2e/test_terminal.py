@@ -105,7 +105,7 @@ def test_the_export_key_shows_where_the_file_is(program: Program, tmp_path: Path
         terminal.press("Enter")
         terminal.wait_for("▸ Thought")
         terminal.press("C-s")
-        terminal.wait_for("Exported to")
+        terminal.wait_for_notice("Exported to")
     assert [path.name for path in (tmp_path / "home" / "exports").iterdir()] == ["Hello.md"]
 
 

@@ -1,4 +1,4 @@
-"""How much memory the worker takes and gets, on Linux."""
+"""The memory of the worker, measured and limited, on Linux."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker_process import WorkerProcess, send_request
 from qwen3_chat.texts.formatting import MIB
 
-_ACCOUNT = re.compile(r"(?P<place>\w+ (?:model|KV|compute)) buffer size =\s+(?P<mib>[\d.]+) MiB")
+_BUFFER = re.compile(r"(?P<name>\w+ (?:model|KV|compute)) buffer size =\s+(?P<mib>[\d.]+) MiB")
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 # Python runs it in every process that finds it: once a model is opened, memory is short.
@@ -31,19 +31,19 @@ sys.addaudithook(shorten)
 
 
 def limit_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int) -> None:
-    """Let every worker from now on have so much more memory than it has when it opens a model."""
+    """Limit the memory of every worker from now on to so much more than it has when it opens a model."""
     (folder / "sitecustomize.py").write_text(SHORT_OF_MEMORY.replace("SPARE_MIB", str(spare_mib)))
     monkeypatch.syspath_prepend(folder)
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that a process has had."""
+    """Return the most memory that a process has had."""
     (peak_kib,) = _PEAK.findall(Path(f"/proc/{pid}/status").read_text())
     return int(peak_kib) * 1024
 
 
 async def peak_bytes_without_a_model(log_path: Path) -> int:
-    """The same of a worker that was only asked for its devices."""
+    """Return the peak memory of a worker that was only asked for its devices."""
     worker = await WorkerProcess.start(sys.executable, log_path)
     await send_request(worker, wire.ListDevices)
     peak = peak_bytes(worker.pid)
@@ -51,7 +51,7 @@ async def peak_bytes_without_a_model(log_path: Path) -> int:
     return peak
 
 
-def logged_bytes(log: str, place: str = "") -> float:
-    """What llama.cpp accounts for, all of it or what is in one place."""
-    buffers = _ACCOUNT.findall(log)
-    return sum(float(mib) for where, mib in buffers if where.startswith(place)) * MIB
+def logged_bytes(log: str, prefix: str = "") -> float:
+    """Return the size of the buffers in llama.cpp's log whose names begin with a prefix."""
+    buffers = _BUFFER.findall(log)
+    return sum(float(mib) for name, mib in buffers if name.startswith(prefix)) * MIB

@@ -22,10 +22,10 @@ ALWAYS_THINKS = (
 
 
 def mute(data: bytes, vocab: Vocab, tokens: Sequence[int]) -> bytes:
-    """Make tokens as improbable as one that no reply has; what the model reads stays as it was.
+    """Make tokens as improbable as one that no reply has; their embeddings stay as they were.
 
-    The demo model reads and writes by one matrix, so it gets a second one to write by. Expected is that the
-    first tensor is the embedding, with blocks of Q8_0, and that no other tensor is called `output.weight`.
+    The demo model has one matrix for input and output, so it gets a second one for the output. Expected is
+    that the first tensor is the embedding, with blocks of Q8_0, and that there is no `output.weight` yet.
     """
     header = gguf.read_header(BytesIO(data), "demo")
     row_bytes = header.number("qwen3.embedding_length") // Q8_0_BLOCK_WEIGHTS * Q8_0_BLOCK_BYTES
@@ -49,7 +49,7 @@ def _named(name: str) -> bytes:
 
 
 def _tensor_descriptions(data: bytes, count: int) -> tuple[int, int]:
-    """Find where the descriptions of the tensors begin and end."""
+    """Return the offsets at which the descriptions of the tensors begin and end."""
     first = at = data.index(_named("token_embd.weight"))
     for _ in range(count):
         (name_bytes,) = struct.unpack_from("<Q", data, at)
@@ -58,7 +58,7 @@ def _tensor_descriptions(data: bytes, count: int) -> tuple[int, int]:
 
 
 def _shape(data: bytes, start: int) -> bytes:
-    """Read dimensions and type of the tensor whose description starts there."""
+    """Return the bytes of dimensions and type of the tensor whose description begins at `start`."""
     (name_bytes,) = struct.unpack_from("<Q", data, start)
     at = start + 8 + name_bytes
     (dimensions,) = struct.unpack_from("<I", data, at)
@@ -66,7 +66,7 @@ def _shape(data: bytes, start: int) -> bytes:
 
 
 def with_text(data: bytes, key: str, value: str) -> bytes:
-    """Replace a text of the metadata by one that is not longer; a Jinja comment fills the room."""
+    """Replace a text of the metadata by one that is not longer, padded with a Jinja comment."""
     name = key.encode()
     start = data.index(struct.pack("<Q", len(name)) + name + struct.pack("<I", 8)) + 8 + len(name) + 4
     (size,) = struct.unpack_from("<Q", data, start)
@@ -85,33 +85,33 @@ def with_number(data: bytes, key: str, value: int) -> bytes:
 
 
 def endless(data: bytes, vocab: Vocab) -> bytes:
-    """A model that never ends its reply."""
+    """Return a model that never ends its reply."""
     return mute(data, vocab, sorted(vocab.end_ids))
 
 
 def tireless(data: bytes, vocab: Vocab) -> bytes:
-    """The same with a context to the end of which no test would wait, however slow the machine."""
+    """Return such a model with a context so long that no test waits for its end, on any machine."""
     return with_number(endless(data, vocab), "qwen3.context_length", LONG_N_CTX)
 
 
 def brooding(data: bytes, vocab: Vocab) -> bytes:
-    """A model that always thinks and never ends its thinking by itself."""
+    """Return a model that always thinks and never ends its thinking by itself."""
     never = [*sorted(vocab.end_ids), vocab.specials["</think>"]]
     return with_text(mute(data, vocab, never), "tokenizer.chat_template", ALWAYS_THINKS)
 
 
 def of_unknown_architecture(data: bytes) -> bytes:
-    """A model of a kind that llama.cpp has never heard of."""
+    """Return a model of an architecture that llama.cpp does not know."""
     return data.replace(b"qwen3", b"qwenX")
 
 
 def make(path: Path, source: Path, change: Callable[[bytes], bytes] = bytes) -> Path:
-    """Write a changed copy of a file and return where it is."""
+    """Write a changed copy of a file and return its path."""
     path.write_bytes(change(source.read_bytes()))
     return path
 
 
 def stretch(path: Path, size_bytes: int) -> None:
-    """Lengthen a file by a hole, which takes time to read but no room on the disk."""
+    """Lengthen a file by a hole, which takes time to read but no space on the disk."""
     with path.open("r+b") as file:
         file.truncate(size_bytes)

@@ -1,4 +1,4 @@
-"""The real worker, told in detail how to load a model, and what llama.cpp said to that."""
+"""The real worker with a given load plan, and the log that llama.cpp writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings
 
 
 class PlannedWorker:
-    """A worker with its model loaded."""
+    """A worker whose model is loaded, with the log so far."""
 
     def __init__(self, worker: WorkerProcess, model: LoadedModel, log_path: Path) -> None:
         self._worker = worker
@@ -25,14 +25,14 @@ class PlannedWorker:
         self.log = log_path.read_text()
 
     async def reply(self, request: ChatRequest) -> list[EngineEvent]:
-        """Generate a reply and return all events of it."""
-        happenings = await collect_worker_events(self._worker, partial(wire.Generate, request=request))
-        return [happening for happening in happenings if not isinstance(happening, LoadedModel)]
+        """Generate a reply and return all its events."""
+        events = await collect_worker_events(self._worker, partial(wire.Generate, request=request))
+        return [event for event in events if not isinstance(event, LoadedModel)]
 
 
 @asynccontextmanager
 async def worker_with(path: Path, plan: LoadPlan, log_path: Path) -> AsyncIterator[PlannedWorker]:
-    """Start a worker and load a model; it ends with the block."""
+    """Start a worker and load a model; end the worker with the block."""
     worker = await WorkerProcess.start(sys.executable, log_path)
     try:
         command = partial(wire.Load, settings=LoadSettings(str(path)), plan=plan)
@@ -46,5 +46,5 @@ async def worker_with(path: Path, plan: LoadPlan, log_path: Path) -> AsyncIterat
 async def collect_worker_events(
     worker: WorkerProcess, command_of: CommandFactory
 ) -> list[EngineEvent | LoadedModel]:
-    async with aclosing(stream_events(worker, Operation(set()), command_of)) as happenings:
-        return [happening async for happening in happenings]
+    async with aclosing(stream_events(worker, Operation(set()), command_of)) as events:
+        return [event async for event in events]

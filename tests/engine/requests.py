@@ -1,4 +1,4 @@
-"""Requests, and what comes of them."""
+"""Requests to an engine, and the events of its replies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 THINKING = SamplingParams(temperature=0.6, top_p=0.95, top_k=20)
@@ -24,9 +25,9 @@ def assistant_message(text: str) -> ChatMessage:
 
 
 def chat_request(*messages: ChatMessage, **changes: Any) -> ChatRequest:
-    """A greedy request in no-think mode unless told otherwise."""
-    plain = ChatRequest(messages, ThinkingMode.NO_THINK, GREEDY, seed=1)
-    return replace(plain, **changes)
+    """Return a greedy request in no-think mode, with changes."""
+    request = ChatRequest(messages, ThinkingMode.NO_THINK, GREEDY, seed=1)
+    return replace(request, **changes)
 
 
 async def collect_events(events: AsyncGenerator[EngineEvent, None]) -> list[EngineEvent]:

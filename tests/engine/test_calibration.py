@@ -15,26 +15,28 @@ from benchmarks.in_process import open_model
 from benchmarks.random_model import Shape, write_model
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.local_engine import LocalEngine, calibrate
+from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningFile, TuningParameter, apply_tuning, choose_tuning
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.calibration import Calibration, CalibrationProfile, CalibrationTarget
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
-from qwen3_chat.engine.worker.tuner import (
-    CPU_UBATCHES,
-    DEFAULT_CPU_UBATCH,
-    DEFAULT_GPU_UBATCH,
-    GPU_UBATCHES,
-)
+from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
 from qwen3_chat.events import Notice
 from qwen3_chat.models.fit.placement import CPU_UBATCH, GPU_UBATCH, LARGE_CPU_UBATCH
-from qwen3_chat.request import KvType, LoadSettings, PersistenceOptions
+from qwen3_chat.request import (
+    DEFAULT_CPU_UBATCH,
+    DEFAULT_GPU_UBATCH,
+    KvType,
+    LoadSettings,
+    PersistenceOptions,
+)
 from tests.engine.requests import chat_request, collect_events, user_message
 
-DEFAULTS = Trial(TuningParameter.ATTENTION, False, KvType.F16, 128, 1)
+ATTENTION, THREADS, UBATCH = TuningParameter.ATTENTION, TuningParameter.THREADS, TuningParameter.UBATCH
+DEFAULTS = Trial(ATTENTION, False, KvType.F16, 128, 1)
 PROMPT_THREADS = 2
-COURSE = CalibrationProfile(depth=64, prompt_tokens=16, budget_s=60.0)
+PROFILE = CalibrationProfile(depth=64, prompt_tokens=16, budget_s=60.0)
 
 
 def measured(aim: TuningParameter, reply: float, prompt: float, **changes: object) -> Trial:
@@ -42,11 +44,11 @@ def measured(aim: TuningParameter, reply: float, prompt: float, **changes: objec
     return Trial(aim, reply_tokens_per_s=reply, prompt_tokens_per_s=prompt, **values)  # type: ignore[arg-type]
 
 
-WITHOUT = measured(TuningParameter.ATTENTION, 34, 162)
-WITH = measured(TuningParameter.ATTENTION, 18, 139, flash_attention=True)
-MUCH_BETTER_WITH = measured(TuningParameter.ATTENTION, 79, 475, flash_attention=True)
-A_LITTLE_BETTER_WITH = measured(TuningParameter.ATTENTION, 35, 170, flash_attention=True)
-QUANTISED = measured(TuningParameter.ATTENTION, 90, 500, flash_attention=True, kv_type=KvType.Q8_0)
+WITHOUT = measured(ATTENTION, 34, 162)
+WITH = measured(ATTENTION, 18, 139, flash_attention=True)
+MUCH_BETTER_WITH = measured(ATTENTION, 79, 475, flash_attention=True)
+A_LITTLE_BETTER_WITH = measured(ATTENTION, 35, 170, flash_attention=True)
+QUANTISED = measured(ATTENTION, 90, 500, flash_attention=True, kv_type=KvType.Q8_0)
 
 
 @pytest.mark.parametrize(
@@ -59,28 +61,28 @@ QUANTISED = measured(TuningParameter.ATTENTION, 90, 500, flash_attention=True, k
         ([WITHOUT, A_LITTLE_BETTER_WITH], False, 1, None, 128),
         ([WITHOUT, WITH, QUANTISED], False, 1, None, 128),  # it would cost quality
         (
-            [WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160), measured(TuningParameter.THREADS, 20, 300, n_threads=2)],
+            [WITHOUT, WITH, measured(THREADS, 34, 160), measured(THREADS, 20, 300, n_threads=2)],
             False, 1, 2, 128,
         ),
         (
-            [WITHOUT, WITH, measured(TuningParameter.THREADS, 30, 160), measured(TuningParameter.THREADS, 50, 165, n_threads=2)],
+            [WITHOUT, WITH, measured(THREADS, 30, 160), measured(THREADS, 50, 165, n_threads=2)],
             False, 2, 2, 128,
         ),
         (
-            [WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160), measured(TuningParameter.THREADS, 20, 90, n_threads=2)],
+            [WITHOUT, WITH, measured(THREADS, 34, 160), measured(THREADS, 20, 90, n_threads=2)],
             False, 1, 1, 128,
         ),
-        ([WITHOUT, WITH, measured(TuningParameter.THREADS, 34, 160)], False, 1, None, 128),  # no time for the other
+        ([WITHOUT, WITH, measured(THREADS, 34, 160)], False, 1, None, 128),  # no time for the other
         (
-            [WITHOUT, WITH, measured(TuningParameter.UBATCH, 0, 160), measured(TuningParameter.UBATCH, 0, 200, n_ubatch=256)],
+            [WITHOUT, WITH, measured(UBATCH, 0, 160), measured(UBATCH, 0, 200, n_ubatch=256)],
             False, 1, None, 256,
         ),
         (
-            [WITHOUT, WITH, measured(TuningParameter.UBATCH, 0, 160), measured(TuningParameter.UBATCH, 0, 170, n_ubatch=256)],
+            [WITHOUT, WITH, measured(UBATCH, 0, 160), measured(UBATCH, 0, 170, n_ubatch=256)],
             False, 1, None, 128,
         ),
         (  # measured with another attention than the one that was chosen
-            [WITHOUT, MUCH_BETTER_WITH, measured(TuningParameter.UBATCH, 0, 900, n_ubatch=256)],
+            [WITHOUT, MUCH_BETTER_WITH, measured(UBATCH, 0, 900, n_ubatch=256)],
             True, 1, None, 128,
         ),
     ],
@@ -119,8 +121,8 @@ def test_the_defaults_are_those_that_memory_is_planned_with() -> None:
 
 
 def replace_ubatch(n_ubatch: int) -> Tuning:
-    trials = [measured(TuningParameter.UBATCH, 0, 1, flash_attention=True)]
-    trials.append(measured(TuningParameter.UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
+    trials = [measured(UBATCH, 0, 1, flash_attention=True)]
+    trials.append(measured(UBATCH, 0, 2, flash_attention=True, n_ubatch=n_ubatch))
     return choose_tuning(
         DEFAULTS, PROMPT_THREADS, [WITHOUT, MUCH_BETTER_WITH, *trials], 1024, is_complete=True
     )
@@ -161,7 +163,7 @@ def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def subject(made_up: LlamaModel) -> CalibrationTarget:
+def target(made_up: LlamaModel) -> CalibrationTarget:
     return CalibrationTarget(
         made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128)
     )
@@ -173,63 +175,63 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_calibration_tries_every_way_once(subject: CalibrationTarget) -> None:
-    told: list[Trial] = []
-    calibration = Calibration(subject, COURSE)
-    found = calibration.run(AbortFlag(), told.append)
+def test_a_calibration_tries_every_way_once(target: CalibrationTarget) -> None:
+    reported: list[Trial] = []
+    calibration = Calibration(target, PROFILE)
+    found = calibration.run(AbortFlag(), reported.append)
     assert found is not None
     assert found.is_complete
     assert calibration.is_finished
-    assert len(told) == calibration.n_trials == 6
-    assert [trial.aim for trial in told] == [
-        *[TuningParameter.ATTENTION] * 2,
-        *[TuningParameter.THREADS] * 2,
-        *[TuningParameter.UBATCH] * 2,
+    assert len(reported) == calibration.n_trials == 6
+    assert [trial.aim for trial in reported] == [
+        *[ATTENTION] * 2,
+        *[THREADS] * 2,
+        *[UBATCH] * 2,
     ]
-    assert found.trials == told
-    again = Calibration(subject, COURSE, found)
+    assert found.trials == reported
+    again = Calibration(target, PROFILE, found)
     assert again.is_finished
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_interrupted_calibration_goes_on_where_it_was(subject: CalibrationTarget) -> None:
-    calibration = Calibration(subject, COURSE)
-    told: list[Trial] = []
+def test_an_interrupted_calibration_goes_on_where_it_was(target: CalibrationTarget) -> None:
+    calibration = Calibration(target, PROFILE)
+    reported: list[Trial] = []
     found = None
     while not calibration.is_finished:
         abort = AbortFlag()
 
-        def tell_and_interrupt(trial: Trial, abort: AbortFlag = abort) -> None:
-            told.append(trial)
-            if len(told) < 6:
+        def report_and_interrupt(trial: Trial, abort: AbortFlag = abort) -> None:
+            reported.append(trial)
+            if len(reported) < 6:
                 abort.set()
 
         try:
-            found = calibration.run(abort, tell_and_interrupt)
+            found = calibration.run(abort, report_and_interrupt)
         except AbortedError:
             continue
-    assert len(told) == 6
+    assert len(reported) == 6
     assert found == calibration.result(is_complete=True)
 
 
 def test_a_busy_machine_does_not_decide_on_threads(
-    subject: CalibrationTarget, monkeypatch: pytest.MonkeyPatch
+    target: CalibrationTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda: 90.0)
-    found = Calibration(subject, COURSE).run(AbortFlag(), lambda trial: None)
+    found = Calibration(target, PROFILE).run(AbortFlag(), lambda trial: None)
     assert found is not None
     assert not found.is_complete
-    assert all(trial.aim is not TuningParameter.THREADS for trial in found.trials)
+    assert all(trial.aim is not THREADS for trial in found.trials)
 
 
-def test_the_end_of_the_time_ends_a_calibration(subject: CalibrationTarget) -> None:
-    calibration = Calibration(subject, replace(COURSE, budget_s=0.0))
+def test_the_end_of_the_time_ends_a_calibration(target: CalibrationTarget) -> None:
+    calibration = Calibration(target, replace(PROFILE, budget_s=0.0))
     assert calibration.run(AbortFlag(), lambda trial: None) is None
     assert calibration.is_finished
 
 
-def test_without_memory_nothing_is_tried(subject: CalibrationTarget) -> None:
-    calibration = Calibration(replace(subject, free_bytes=lambda: 1 << 20), COURSE)
+def test_without_memory_nothing_is_tried(target: CalibrationTarget) -> None:
+    calibration = Calibration(replace(target, free_bytes=lambda: 1 << 20), PROFILE)
     assert calibration.run(AbortFlag(), lambda trial: None) is None
     assert calibration.is_finished
 
@@ -265,9 +267,9 @@ def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Llama
 
 @pytest.fixture
 async def engine(made_up_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngine]:
-    keeping = PersistenceOptions(str(tmp_path), calibrates=True)
+    persistence = PersistenceOptions(str(tmp_path), calibrates=True)
     engine = LocalEngine(
-        LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", persistence=keeping
+        LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", persistence=persistence
     )
     yield engine
     await engine.close()
@@ -287,7 +289,7 @@ async def test_a_full_calibration_tells_each_trial_and_is_remembered(
     engine: LocalEngine, tmp_path: Path
 ) -> None:
     await collect_events(engine.load())
-    async with aclosing(calibrate(engine)) as replies:
+    async with aclosing(engine.calibrate()) as replies:
         *tried, last = [reply async for reply in replies]
     assert isinstance(last, wire.Calibrated)
     assert last.tuning is not None
@@ -300,28 +302,28 @@ async def test_a_full_calibration_tells_each_trial_and_is_remembered(
 
 async def test_a_calibration_that_is_given_up_leaves_the_engine_free(engine: LocalEngine) -> None:
     await collect_events(engine.load())
-    async with aclosing(calibrate(engine)) as replies:
+    async with aclosing(engine.calibrate()) as replies:
         await anext(replies)
     assert await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
 
 
-def last_told(log_path: Path, name: str) -> str:
-    """What llama.cpp said last of a parameter of its context."""
+def last_logged(log_path: Path, name: str) -> str:
+    """Return the last value of a parameter of the context in llama.cpp's log."""
     *_, last = re.finditer(rf"llama_context: {name}\s+= (\w+)", log_path.read_text("utf-8"))
     return last[1]
 
 
 async def test_the_next_load_follows_what_was_measured(made_up_gguf: Path, tmp_path: Path) -> None:
     log_path, file = tmp_path / "engine.log", TuningFile(tmp_path / "calibration.json")
-    told = []
+    reported = []
     for flash_attention, n_ubatch in ((False, 128), (True, 64)):
         for key, found in file.read().items():
             file.save(key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch))
-        keeping = PersistenceOptions(str(tmp_path), calibrates=True)
-        engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, persistence=keeping)
+        persistence = PersistenceOptions(str(tmp_path), calibrates=True)
+        engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, persistence=persistence)
         await collect_events(engine.load())
-        told.append((last_told(log_path, "flash_attn"), last_told(log_path, "n_ubatch")))
+        reported.append((last_logged(log_path, "flash_attn"), last_logged(log_path, "n_ubatch")))
         await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
         await engine.wait_idle()
         await engine.close()
-    assert told == [("disabled", "128"), ("enabled", "64")]
+    assert reported == [("disabled", "128"), ("enabled", "64")]

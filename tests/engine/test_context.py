@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-from qwen3_chat.chat import SamplingParams
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import Context
@@ -16,6 +15,7 @@ from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import LoadSettings
+from qwen3_chat.sampling import SamplingParams
 from tests.engine.requests import GREEDY, THINKING
 
 N_CTX = 512
@@ -39,7 +39,7 @@ def context(model: LlamaModel) -> Context:
 
 
 def cells_of(context: Context) -> int:
-    """How many tokens llama.cpp itself says are there."""
+    """Return the number of tokens in the context by llama.cpp's own account."""
     return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), 0)) + 1
 
 

@@ -43,7 +43,7 @@ def whole(model: LlamaModel) -> ChatMessage:
 
 
 def check_is_whole(model: LlamaModel, turn: Turn, whole: ChatMessage) -> None:
-    """See that a reply in two parts is the one that was never stopped."""
+    """Check that a reply in two parts is equal to one that was never stopped."""
     check_agree(model, replace(turn, request=QUESTION), replace(turn, request=QUESTION, message=whole))
 
 
@@ -52,7 +52,7 @@ def continued(request: ChatRequest, message: ChatMessage) -> ChatRequest:
 
 
 def evaluated_for(model: LlamaModel, request: ChatRequest) -> int:
-    """How many tokens are evaluated before the first one is sampled."""
+    """Return the number of tokens that are evaluated before the first is sampled."""
     events = ReplyGenerator(model, request, Job(wire.Generate(1, request))).events()
     last = [event for event in events if isinstance(event, PrefillProgressed)][-1]
     return last.total - last.reused
@@ -77,11 +77,11 @@ def test_a_cancelled_reply_is_continued(model: LlamaModel, whole: ChatMessage) -
         check_is_whole(model, reply_to(model, continued(QUESTION, stopped.message)), whole)
 
 
-@pytest.mark.parametrize("rests", [False, True])
-def test_nothing_is_evaluated_again_that_is_in_the_cache(model: LlamaModel, rests: bool) -> None:
+@pytest.mark.parametrize("uses_idle_time", [False, True])
+def test_nothing_is_evaluated_again_that_is_in_the_cache(model: LlamaModel, uses_idle_time: bool) -> None:
     clear_context(model)
     stopped = reply_to(model, replace(QUESTION, max_tokens=30))
-    if rests:
+    if uses_idle_time:
         use_idle_time(model, stopped)
     assert evaluated_for(model, continued(QUESTION, stopped.message)) == 1
 
@@ -118,9 +118,9 @@ def test_text_that_spells_a_mark_stays_text(model: LlamaModel) -> None:
 def test_what_there_is_of_a_reply_counts(model: LlamaModel) -> None:
     plain = count_prompt_tokens(model.template, model.vocab, QUESTION)
     request = continued(QUESTION, ChatMessage(Role.ASSISTANT, "It is"))
-    measure = count_prompt_tokens(model.template, model.vocab, request)
-    assert measure.total == plain.total + len(model.vocab.encode("It is"))
-    assert measure.per_message == plain.per_message
+    counts = count_prompt_tokens(model.template, model.vocab, request)
+    assert counts.total == plain.total + len(model.vocab.encode("It is"))
+    assert counts.per_message == plain.per_message
 
 
 def test_the_most_tokens_are_those_to_come(endless_gguf: Path, tmp_path: Path) -> None:

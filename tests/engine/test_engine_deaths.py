@@ -23,11 +23,11 @@ from pathlib import Path
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.request import LoadSettings
-from tests.engine.requests import ask, said
+from tests.engine.requests import chat_request, user_message
 
 async def main():
     engine = LocalEngine(LoadSettings(sys.argv[1]), Path(sys.argv[2]))
-    async for event in engine.generate(ask(said("Hi"))):
+    async for event in engine.generate(chat_request(user_message("Hi"))):
         if isinstance(event, AnswerDelta):
             print(engine.pid, flush=True)
 
@@ -52,9 +52,8 @@ DEATHS = {
     signal.SIGILL: "llama-cpp-python was built for another processor",
 }
 
-
-PATIENCE_S = 60
-"""A worker that outlives its app does so for good."""
+WAIT_LIMIT_S = 60
+"""The time limit: a worker that still runs then never ends."""
 
 
 def pid_of(engine: LocalEngine) -> int:
@@ -140,6 +139,6 @@ def test_no_worker_outlives_a_killed_app(endless_gguf: Path, log_path: Path) -> 
         assert app.stdout is not None
         worker = os.pidfd_open(int(app.stdout.readline()))
         app.kill()
-        ended, _, _ = select([worker], [], [], PATIENCE_S)
+        ended, _, _ = select([worker], [], [], WAIT_LIMIT_S)
         os.close(worker)
     assert ended

@@ -1,4 +1,4 @@
-"""What was evaluated before, in whatever order, makes no difference to what is said."""
+"""Replies do not depend on the tokens that were evaluated before, nor on their order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.random_model import Shape, write_model
-from qwen3_chat.chat import SamplingParams, ThinkingMode
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.sampling import SamplingParams
 from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, chat_request, user_message
 
@@ -29,7 +30,7 @@ QUICK, TENS = range(4), range(10, 60, 10)
 
 @dataclass(frozen=True)
 class Case:
-    """A model, how its first replies are drawn, how long they are."""
+    """A model, with the sampling and the length of its first replies."""
 
     model: LlamaModel
     sampling: SamplingParams
@@ -44,7 +45,7 @@ def demo(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """A model that says what tokenises differently when it is read back."""
+    """Return a model whose replies tokenise to other ids than were sampled."""
     folder = tmp_path_factory.mktemp("made_up")
     write_model(folder / "model.gguf", Shape(2, 64, 64, 2, 1, 32))
     for model in open_model(folder / "model.gguf", folder / "engine.log", n_ctx=2048):
@@ -53,12 +54,12 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case:
-    found: Case = request.getfixturevalue(request.param)
-    return found
+    chosen: Case = request.getfixturevalue(request.param)
+    return chosen
 
 
 def conversation(case: Case, number: int) -> Iterator[Turn]:
-    """Hold a conversation of greedy turns after a first one; leave it, come back, answer again."""
+    """Hold a conversation of greedy turns after a first one: leave it, come back, regenerate."""
     model = case.model
     modes = [(THINK, NO_THINK)[number >> bit & 1] for bit in range(3)]
     questions = [
@@ -83,8 +84,8 @@ def conversation(case: Case, number: int) -> Iterator[Turn]:
     yield reply_to(model, third.request, None)
 
 
-def differing(case: Case, number: int) -> int:
-    """See that each turn is what a fresh evaluation gives, but for ties; return how many had one."""
+def count_differing(case: Case, number: int) -> int:
+    """Check each turn against a fresh evaluation; return the number of those that differ by a tie."""
     model = case.model
     clear_context(model)
     turns = list(conversation(case, number))
@@ -100,14 +101,14 @@ def differing(case: Case, number: int) -> int:
 @pytest.mark.parametrize("case", ["demo", "made_up"], indirect=True)
 @pytest.mark.parametrize("number", QUICK)
 def test_an_answer_equals_one_without_anything_evaluated_before(case: Case, number: int) -> None:
-    differing(case, number)
+    count_differing(case, number)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("case", ["demo", "made_up"], indirect=True)
 @pytest.mark.parametrize("first", TENS)
 def test_many_answers_equal_those_without_anything_evaluated_before(case: Case, first: int) -> None:
-    counts = [differing(case, number) for number in range(first, first + 10)]
+    counts = [count_differing(case, number) for number in range(first, first + 10)]
     print(f"{sum(counts)} of {4 * len(counts)} replies differ, after a tie")
     assert sum(counts) < len(counts)
 

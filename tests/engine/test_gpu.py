@@ -1,4 +1,4 @@
-"""Offloading for real, to Mesa's software device, which `python3 scripts/build_vulkan_llama` prepares."""
+"""Real offloading to Mesa's software device, which `python3 scripts/build_vulkan_llama` prepares."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.random_model import SHAPES, write_model
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.load_planner import DeviceLister
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.wire import DeviceLister
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.catalog.quants import weights
@@ -28,7 +28,7 @@ LIBRARIES = REPOSITORY / "build" / "llama-vulkan"
 DEVICE_BYTES = 2 * GIB
 N_CTX = 8_192
 SPARE_MIB = 2_800
-"""Holds the file of 1.7B and half of its layers once more."""
+"""Enough for the file of 1.7B and half of its layers a second time."""
 
 pytestmark = [
     pytest.mark.full,
@@ -51,12 +51,12 @@ def model_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-async def as_it_is(list_devices: DeviceLister) -> Machine:
+async def real_machine(list_devices: DeviceLister) -> Machine:
     return (await probe_hardware(list_devices)).machine
 
 
-async def far_too_large(_: DeviceLister) -> Machine:
-    return Machine(64 * GIB, 50e9, (Gpu("A boast", 64 * GIB, 64 * GIB, 1e12),))
+async def oversized_machine(_: DeviceLister) -> Machine:
+    return Machine(64 * GIB, 50e9, (Gpu("A huge GPU", 64 * GIB, 64 * GIB, 1e12),))
 
 
 def notices_of(events: list[EngineEvent]) -> list[str]:
@@ -66,7 +66,9 @@ def notices_of(events: list[EngineEvent]) -> list[str]:
 async def test_the_device_is_seen_with_its_memory_and_has_all_of_it_again_after_unloading(
     model_paths: dict[str, Path], log_path: Path
 ) -> None:
-    engine = LocalEngine(LoadSettings(str(model_paths["small"]), n_ctx=512), log_path, probe_machine=as_it_is)
+    engine = LocalEngine(
+        LoadSettings(str(model_paths["small"]), n_ctx=512), log_path, probe_machine=real_machine
+    )
     assert notices_of(await collect_events(engine.load())) == []
     assert engine.model is not None
     assert (engine.model.n_gpu_layers, engine.model.n_layers) == (4, 4)
@@ -112,24 +114,24 @@ async def test_offloaded_layers_take_what_was_predicted(
     model = find_family_model("0.6B")
     assert model
     file_weights = weights(model.shape, "Q8_0")
-    machine = await far_too_large(lambda: None)  # type: ignore[arg-type, return-value]
+    machine = await oversized_machine(lambda: None)  # type: ignore[arg-type, return-value]
     context = gpu_context(N_CTX, KvType.F16)
     predicted = pinned_plan(model.shape, file_weights, machine, context, n_gpu_layers, None)
     plan = LoadPlan(28, N_CTX, n_ubatch=context.n_ubatch).with_placement(n_gpu_layers, 0)
     before_bytes = await peak_bytes_without_a_model(tmp_path / "empty.log")
     async with worker_with(model_paths["0.6B"], plan, tmp_path / "engine.log") as worker:
         taken_bytes = peak_bytes(worker.pid) - before_bytes  # the device's memory is the process's own
-        told_on_device = logged_bytes(worker.log, "Vulkan0")
+        logged_on_device = logged_bytes(worker.log, "Vulkan0")
     # This device takes no tensor of over 128 MiB, so the output matrix is not there a second time.
     on_device = predicted.gpu_bytes - file_weights.output_bytes
-    assert told_on_device == pytest.approx(on_device, rel=0.05)
+    assert logged_on_device == pytest.approx(on_device, rel=0.05)
     assert taken_bytes == pytest.approx(on_device + predicted.ram_bytes - PROGRAM_BYTES, rel=0.05)
 
 
 async def test_what_the_device_does_not_hold_is_in_ram_and_said(
     model_paths: dict[str, Path], log_path: Path
 ) -> None:
-    engine = LocalEngine(LoadSettings(str(model_paths["1.7B"])), log_path, probe_machine=as_it_is)
+    engine = LocalEngine(LoadSettings(str(model_paths["1.7B"])), log_path, probe_machine=real_machine)
     events = await collect_events(engine.load())
     assert notices_of(events) == ["partly_on_gpu"]
     assert engine.model is not None
@@ -141,14 +143,14 @@ async def test_layers_leave_a_device_that_has_less_memory_than_it_says(
     model_paths: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit_memory(tmp_path, monkeypatch, SPARE_MIB)
-    wanted = LoadSettings(str(model_paths["1.7B"]), n_ctx=2_048)
-    engine = LocalEngine(wanted, tmp_path / "engine.log", probe_machine=far_too_large)
+    settings = LoadSettings(str(model_paths["1.7B"]), n_ctx=2_048)
+    engine = LocalEngine(settings, tmp_path / "engine.log", probe_machine=oversized_machine)
     events = await collect_events(engine.load())
-    told = notices_of(events)
+    notices = notices_of(events)
     assert engine.model is not None, events[-1]
     assert engine.model.n_gpu_layers < 28
-    assert set(told) <= {"kv_quantised", "smaller_chunks", "partly_on_gpu", "not_on_gpu"}
-    assert {"partly_on_gpu", "not_on_gpu"} & set(told)
+    assert set(notices) <= {"kv_quantised", "smaller_chunks", "partly_on_gpu", "not_on_gpu"}
+    assert {"partly_on_gpu", "not_on_gpu"} & set(notices)
     await engine.close()
 
 
@@ -156,8 +158,8 @@ async def test_layers_that_were_wanted_are_not_taken_back_but_refused_with_a_sen
     model_paths: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit_memory(tmp_path, monkeypatch, SPARE_MIB)
-    wanted = LoadSettings(str(model_paths["1.7B"]), n_gpu_layers=28, n_ctx=2_048)
-    engine = LocalEngine(wanted, tmp_path / "engine.log", probe_machine=as_it_is)
+    settings = LoadSettings(str(model_paths["1.7B"]), n_gpu_layers=28, n_ctx=2_048)
+    engine = LocalEngine(settings, tmp_path / "engine.log", probe_machine=real_machine)
     events = await collect_events(engine.load())
     assert isinstance(events[-1], EngineFailed)
     assert not {"partly_on_gpu", "not_on_gpu"} & set(notices_of(events))

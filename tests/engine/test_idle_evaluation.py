@@ -70,10 +70,10 @@ def test_a_later_turn_evaluates_the_new_message_only(
 ) -> None:
     clear_context(model)
     for _, turn in pairwise(conversation(model, 0, *modes)):
-        measure = count_prompt_tokens(model.template, model.vocab, turn.request)
-        template = measure.total - sum(measure.per_message)
+        counts = count_prompt_tokens(model.template, model.vocab, turn.request)
+        template = counts.total - sum(counts.per_message)
         evaluated = turn.usage.prompt_tokens - turn.usage.reused_tokens
-        assert evaluated <= measure.per_message[-1] + template + 2
+        assert evaluated <= counts.per_message[-1] + template + 2
 
 
 @pytest.mark.parametrize("mode", ThinkingMode)
@@ -108,9 +108,9 @@ def test_a_chat_that_was_left_is_gone_on_with_at_once(model: LlamaModel) -> None
     assert model.context.previous_chat == next_prompt_prefix(model, first.request, first.message)
     for turn in (first, other, first):
         back = reply_to(model, then(turn, user_message("Really?"), max_tokens=4))
-        measure = count_prompt_tokens(model.template, model.vocab, back.request)
-        template = measure.total - sum(measure.per_message)
-        assert measure.total - back.usage.reused_tokens <= measure.per_message[-1] + template + 2
+        counts = count_prompt_tokens(model.template, model.vocab, back.request)
+        template = counts.total - sum(counts.per_message)
+        assert counts.total - back.usage.reused_tokens <= counts.per_message[-1] + template + 2
         use_idle_time(model, back)
 
 
@@ -164,8 +164,8 @@ def test_an_interrupted_evaluation_is_worth_what_was_done(model: LlamaModel) -> 
     abort.set()
     use_idle_time(model, turn, abort)
     context = model.context
-    beginning = next_prompt_prefix(model, turn.request, turn.message)
-    assert context.prefetched == beginning[: len(context.prefetched)]
+    prefix = next_prompt_prefix(model, turn.request, turn.message)
+    assert context.prefetched == prefix[: len(context.prefetched)]
     again = reply_to(model, then(turn, user_message("Really?")))
     clear_context(model)
     check_agree(model, reply_to(model, again.request), again)
@@ -196,11 +196,11 @@ def test_tokens_that_no_text_gives_are_in_the_cache_as_they_were_sampled(made_up
         ids = [token for token in turn.message.token_ids if token not in newlines]
         assert made_up.vocab.encode(turn.message.content) != ids
         use_idle_time(made_up, turn)
-        ahead = list(made_up.context.prefetched)
-        header = len(ahead) - len(ids)
-        assert any(ahead[start : start + len(ids)] == ids for start in range(header + 1))
+        prefetched = list(made_up.context.prefetched)
+        header = len(prefetched) - len(ids)
+        assert any(prefetched[start : start + len(ids)] == ids for start in range(header + 1))
         second = reply_to(made_up, then(turn, user_message("Really?"), sampling=GREEDY, max_tokens=20))
-        assert second.usage.reused_tokens == len(ahead)
+        assert second.usage.reused_tokens == len(prefetched)
         clear_context(made_up)
         check_agree(made_up, reply_to(made_up, second.request), second)
 
@@ -213,11 +213,11 @@ async def test_the_engine_uses_its_idle_time(demo_engine: LocalEngine) -> None:
     answer = ChatMessage(Role.ASSISTANT, content, token_ids=end_of(events).token_ids)
     await demo_engine.wait_idle()
     second = chat_request(*first.messages, answer, user_message("Really?"), mode=THINK, max_tokens=4)
-    measure = await demo_engine.count_tokens(second)
+    counts = await demo_engine.count_tokens(second)
     usage = end_of(await collect_events(demo_engine.generate(second))).usage
-    assert usage.prompt_tokens == measure.total
-    template = measure.total - sum(measure.per_message)
-    assert measure.total - usage.reused_tokens <= measure.per_message[-1] + template + 2
+    assert usage.prompt_tokens == counts.total
+    template = counts.total - sum(counts.per_message)
+    assert counts.total - usage.reused_tokens <= counts.per_message[-1] + template + 2
 
 
 async def test_idle_time_ends_with_the_engine(demo_engine: LocalEngine) -> None:

@@ -14,7 +14,7 @@ from tests.engine.requests import chat_request, collect_events, end_of, user_mes
 
 @dataclass(frozen=True)
 class Case:
-    """So many tokens at 1,000 bytes each, in a context of 4,096 that may become 40,960."""
+    """A number of tokens at 1,000 bytes each, in a context of 4,096 that may become 40,960."""
 
     tokens: int
     free_bytes: int

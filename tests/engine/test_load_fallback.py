@@ -39,12 +39,12 @@ def notices_of(events: list[EngineEvent]) -> list[Notice]:
     return [event for event in events if isinstance(event, Notice)]
 
 
-def walk(
-    plan: LoadPlan, wanted: LoadSettings = ANY, trouble: LoadFailure = LoadFailure.MEMORY
+def all_plans(
+    plan: LoadPlan, settings: LoadSettings = ANY, failure: LoadFailure = LoadFailure.MEMORY
 ) -> list[LoadPlan]:
-    """All plans that are tried after a first one, if none of them works."""
+    """Return all plans that are tried after a first one, if none of them works."""
     plans = []
-    while step := next_plan(plan, trouble, wanted):
+    while step := next_plan(plan, failure, settings):
         plan, notice = step
         assert t(notice.key, **notice.values)
         plans.append(plan)
@@ -54,7 +54,7 @@ def walk(
 def test_on_a_processor_the_context_is_halved_then_quantised_then_chunked_then_cut() -> None:
     first = LoadPlan(n_layers=28, n_ctx=16_384)
     quantised = replace(first, n_ctx=8_192, kv_type=KvType.Q8_0, flash_attention=True)
-    assert walk(first) == [
+    assert all_plans(first) == [
         replace(first, n_ctx=8_192),
         quantised,
         replace(quantised, n_ubatch=32),
@@ -65,7 +65,7 @@ def test_on_a_processor_the_context_is_halved_then_quantised_then_chunked_then_c
 
 def test_layers_leave_the_gpu_in_quarters_and_end_on_the_processor() -> None:
     first = LoadPlan(28, 8_192, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
-    plans = walk(first, trouble=LoadFailure.WEIGHTS)
+    plans = all_plans(first, failure=LoadFailure.WEIGHTS)
     assert [plan.n_gpu_layers for plan in plans] == [21, 14, 7, 0]
     assert [plan.flash_attention for plan in plans] == [None, None, None, False]
     assert plans[-1].n_ubatch == 128
@@ -73,25 +73,27 @@ def test_layers_leave_the_gpu_in_quarters_and_end_on_the_processor() -> None:
 
 def test_experts_go_to_ram_before_layers_do() -> None:
     first = LoadPlan(48, 8_192, n_ubatch=512, flash_attention=None, n_gpu_layers=48, n_cpu_moe=20)
-    places = [(plan.n_gpu_layers, plan.n_cpu_moe) for plan in walk(first, trouble=LoadFailure.WEIGHTS)]
+    places = [(plan.n_gpu_layers, plan.n_cpu_moe) for plan in all_plans(first, failure=LoadFailure.WEIGHTS)]
     assert places == [(48, 32), (48, 44), (48, 48), (36, 48), (24, 48), (12, 48), (0, 0)]
 
 
 def test_a_gpu_that_fails_is_given_up_at_once() -> None:
     first = LoadPlan(28, 16_384, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
-    assert walk(first, trouble=LoadFailure.GPU) == [LoadPlan(28, 16_384)]
-    assert walk(LoadPlan(28, 16_384), trouble=LoadFailure.GPU) == []
+    assert all_plans(first, failure=LoadFailure.GPU) == [LoadPlan(28, 16_384)]
+    assert all_plans(LoadPlan(28, 16_384), failure=LoadFailure.GPU) == []
 
 
 def test_what_the_user_wants_is_never_given_up() -> None:
-    wanted = LoadSettings("", n_ctx=16_384, n_gpu_layers=28, kv_type=KvType.F16)
+    settings = LoadSettings("", n_ctx=16_384, n_gpu_layers=28, kv_type=KvType.F16)
     first = LoadPlan(28, 16_384, n_ubatch=512, flash_attention=None, n_gpu_layers=28)
-    assert walk(first, wanted) == [replace(first, n_ubatch=128), replace(first, n_ubatch=32)]
-    assert walk(first, wanted, LoadFailure.WEIGHTS) == walk(first, wanted, LoadFailure.GPU) == []
+    assert all_plans(first, settings) == [replace(first, n_ubatch=128), replace(first, n_ubatch=32)]
+    assert (
+        all_plans(first, settings, LoadFailure.WEIGHTS) == all_plans(first, settings, LoadFailure.GPU) == []
+    )
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"),
+    ("error", "failure"),
     [
         (EngineError("engine.load_refused", reason="unable to allocate CUDA0 buffer"), LoadFailure.WEIGHTS),
         (EngineError("engine.load_refused", reason="invalid magic characters"), None),
@@ -109,8 +111,8 @@ def test_what_the_user_wants_is_never_given_up() -> None:
         (Cancelled("engine.load_cancelled"), None),
     ],
 )
-def test_an_error_tells_whether_less_would_help(error: EngineError, trouble: LoadFailure | None) -> None:
-    assert classify_failure(error) is trouble
+def test_an_error_tells_whether_less_would_help(error: EngineError, failure: LoadFailure | None) -> None:
+    assert classify_failure(error) is failure
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")

@@ -25,8 +25,8 @@ def stretched(n_ctx: int) -> LoadPlan:
     return LoadPlan(1, n_ctx, yarn_factor=n_ctx / YARN_BASE_N_CTX, yarn_base_n_ctx=YARN_BASE_N_CTX)
 
 
-def facts(log: str) -> dict[str, str]:
-    """What llama.cpp says of a model and of its context, `name = value`; of one said twice, the last."""
+def logged_values(log: str) -> dict[str, str]:
+    """Return the lines `name = value` of llama.cpp's log; of repeated names the last."""
     pairs = (line.split(": ", 1)[-1].partition("=") for line in log.splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
@@ -36,17 +36,17 @@ async def test_llama_cpp_reports_yarn_as_it_was_asked_for(
     tiny_gguf: Path, log_path: Path, n_ctx: int, scale: str
 ) -> None:
     async with worker_with(tiny_gguf, stretched(n_ctx), log_path) as worker:
-        told = facts(worker.log)
+        logged = logged_values(worker.log)
         assert worker.model.n_ctx == n_ctx
-        assert told["n_ctx_orig_yarn"] == "32768"
-        assert told["freq_scale"] == scale
+        assert logged["n_ctx_orig_yarn"] == "32768"
+        assert logged["freq_scale"] == scale
         assert f"n_ctx_train adjusted to {n_ctx}" in worker.log or n_ctx == 40_960
 
 
 async def test_a_usual_context_is_not_scaled(tiny_gguf: Path, log_path: Path) -> None:
     async with worker_with(tiny_gguf, LoadPlan(1, 16_384), log_path) as worker:
-        told = facts(worker.log)
-        assert (told["freq_scale"], told["n_ctx_orig_yarn"]) == ("1", "40960")
+        logged = logged_values(worker.log)
+        assert (logged["freq_scale"], logged["n_ctx_orig_yarn"]) == ("1", "40960")
         assert "YaRN" not in worker.log
 
 

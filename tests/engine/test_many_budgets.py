@@ -30,8 +30,8 @@ BUDGETS = (0, 16, 64, 256)
 
 
 @dataclass(frozen=True)
-class Came:
-    """What came of a question."""
+class ReplyOutcome:
+    """The outcome of one reply."""
 
     thinking: str
     answer: str
@@ -44,19 +44,19 @@ def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield from open_model(demo_gguf, tmp_path_factory.mktemp("log") / "engine.log", n_ctx=2048)
 
 
-def what_comes(model: LlamaModel, request: ChatRequest, hurry_at: int | None = None) -> Came:
-    """Have a reply generated; from the n-th piece of thinking on, the answer is wanted."""
+def generate(model: LlamaModel, request: ChatRequest, end_thinking_at: int | None = None) -> ReplyOutcome:
+    """Generate a reply; end its thinking after the n-th delta."""
     job = Job(wire.Generate(1, request))
     thinking, answer = list[str](), list[str]()
     for event in ReplyGenerator(model, request, job).events():
         match event:
             case ReasoningDelta(text=text):
                 thinking.append(text)
-                job.must_end_thinking = hurry_at is not None and len(thinking) > hurry_at
+                job.must_end_thinking = end_thinking_at is not None and len(thinking) > end_thinking_at
             case AnswerDelta(text=text):
                 answer.append(text)
             case TurnFinished(usage=usage, stop_reason=reason):
-                return Came("".join(thinking), "".join(answer), usage.reasoning_tokens, reason)
+                return ReplyOutcome("".join(thinking), "".join(answer), usage.reasoning_tokens, reason)
     raise AssertionError
 
 
@@ -65,21 +65,21 @@ def request_of(number: int) -> ChatRequest:
     return chat_request(question, mode=ThinkingMode.THINK, sampling=THINKING, seed=number, max_tokens=500)
 
 
-def check(model: LlamaModel, came: list[Came], most_tokens: int | None) -> None:
-    """See that an answer followed, that no character is broken, that the thinking kept to its limit."""
+def check(model: LlamaModel, outcomes: list[ReplyOutcome], max_reasoning_tokens: int | None) -> None:
+    """Check that answers follow, that no character is broken, that the thinking keeps to its limit."""
     vocab = model.vocab
     forced = len(vocab.encode(EARLY_STOPPING_TEXT)) + 2  # with the marks around the thinking
-    assert not [one for one in came if "\ufffd" in one.thinking + one.answer]
-    assert sum(bool(one.answer.strip()) for one in came) >= 0.99 * len(came)
-    if most_tokens is not None:
-        assert max(one.reasoning_tokens for one in came) <= most_tokens + forced
+    assert not [outcome for outcome in outcomes if "\ufffd" in outcome.thinking + outcome.answer]
+    assert sum(bool(outcome.answer.strip()) for outcome in outcomes) >= 0.99 * len(outcomes)
+    if max_reasoning_tokens is not None:
+        assert max(outcome.reasoning_tokens for outcome in outcomes) <= max_reasoning_tokens + forced
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_some_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> None:
     numbers = range(0, len(QUESTIONS), 20)
-    came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
-    check(model, came, budget)
+    outcomes = [generate(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
+    check(model, outcomes, budget)
 
 
 @pytest.mark.full
@@ -87,15 +87,15 @@ def test_some_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> No
 def test_a_hundred_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> None:
     assert len(QUESTIONS) >= 100
     numbers = range(len(QUESTIONS))
-    came = [what_comes(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
-    check(model, came, budget)
+    outcomes = [generate(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]
+    check(model, outcomes, budget)
     if budget == 0:
-        assert all(one.reasoning_tokens == 0 for one in came)
+        assert all(outcome.reasoning_tokens == 0 for outcome in outcomes)
 
 
 @pytest.mark.full
 def test_a_hundred_replies_answer_when_they_are_asked_to(model: LlamaModel) -> None:
     random = Random(0)
-    came = [what_comes(model, request_of(number), random.randrange(2)) for number in range(len(QUESTIONS))]
-    check(model, came, None)
-    assert sum(EARLY_STOPPING_TEXT.strip() in one.thinking for one in came) > len(came) // 4
+    outcomes = [generate(model, request_of(number), random.randrange(2)) for number in range(len(QUESTIONS))]
+    check(model, outcomes, None)
+    assert sum(EARLY_STOPPING_TEXT.strip() in outcome.thinking for outcome in outcomes) > len(outcomes) // 4

@@ -41,7 +41,7 @@ async def stop(engine: LocalEngine, request: ChatRequest, kind: type, at: int) -
 
 
 async def interrupt_idle_time(engine: LocalEngine, request: ChatRequest) -> None:
-    """Ask the next question at once, while the answer before is evaluated without its thinking."""
+    """Ask the next question at once, while the last answer is evaluated without its thinking."""
     events = await collect_events(engine.generate(request))
     answer = ChatMessage(Role.ASSISTANT, text_of(events), token_ids=end_of(events).token_ids)
     following = chat_request(*request.messages, answer, user_message("Really?"), max_tokens=4)
@@ -49,7 +49,7 @@ async def interrupt_idle_time(engine: LocalEngine, request: ChatRequest) -> None
 
 
 async def check_stops(engine: LocalEngine, count: int) -> None:
-    """Stop at random moments; each time, the next turn says what it says undisturbed."""
+    """Stop at random moments; each time, the next turn equals an undisturbed one."""
     random = Random(1)
     expected = end_of(await collect_events(engine.generate(CHECK))).token_ids
     ways = ["prompt evaluation", "decoding", "idle evaluation"]

@@ -8,11 +8,12 @@ import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from benchmarks.in_process import clear_context, open_model, reply_to
-from qwen3_chat.chat import SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.engine.worker.prompt_lookup import NgramIndex, PromptLookup, SpeedupEstimate
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.sampling import SamplingParams
 from tests.engine.agreement import check_agree
 from tests.engine.requests import GREEDY, THINKING, chat_request, user_message
 
@@ -39,42 +40,42 @@ def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize(("tokens", "expected"), CONTINUATIONS.values(), ids=CONTINUATIONS)
 def test_what_came_before_is_guessed_again(tokens: list[int], expected: list[int]) -> None:
-    repetition = NgramIndex()
-    repetition.add(tokens)
-    assert repetition.continuation(3) == expected
+    ngrams = NgramIndex()
+    ngrams.add(tokens)
+    assert ngrams.continuation(3) == expected
 
 
 def test_nothing_is_guessed_before_it_is_known_what_a_token_takes() -> None:
-    gain = SpeedupEstimate()
-    assert not gain.is_worthwhile
-    gain.record(0.01, 0, 0)
-    assert gain.is_worthwhile
+    speedup = SpeedupEstimate()
+    assert not speedup.is_worthwhile
+    speedup.record(0.01, 0, 0)
+    assert speedup.is_worthwhile
 
 
 def test_guessing_stops_where_it_does_not_pay_and_is_tried_again_ever_later() -> None:
-    gain = SpeedupEstimate()
-    gain.record(0.01, 0, 0)
+    speedup = SpeedupEstimate()
+    speedup.record(0.01, 0, 0)
     pauses = []
     for _ in range(4):
-        gain.record(0.02, 3, 0)
+        speedup.record(0.02, 3, 0)
         pauses.append(0)
-        while not gain.is_worthwhile:
-            gain.record(0.01, 0, 0)
+        while not speedup.is_worthwhile:
+            speedup.record(0.01, 0, 0)
             pauses[-1] += 1
     assert pauses == [16, 32, 64, 128]
 
 
 def test_what_pays_goes_on_and_grows() -> None:
-    gain = SpeedupEstimate()
-    gain.record(0.01, 0, 0)
+    speedup = SpeedupEstimate()
+    speedup.record(0.01, 0, 0)
     for _ in range(20):
-        gain.record(0.02, gain.draft_length, gain.draft_length)
-        assert gain.is_worthwhile
-    assert gain.draft_length == 7
+        speedup.record(0.02, speedup.draft_length, speedup.draft_length)
+        assert speedup.is_worthwhile
+    assert speedup.draft_length == 7
 
 
-class EverythingPays(SpeedupEstimate):
-    """Guesses wherever there is something to guess, so that a test does not depend on the clock."""
+class AlwaysWorthwhile(SpeedupEstimate):
+    """An estimate by which each draft is worthwhile, so that a test does not depend on the clock."""
 
     @property
     def is_worthwhile(self) -> bool:
@@ -83,17 +84,17 @@ class EverythingPays(SpeedupEstimate):
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have everything guessed; lists how much of each guess was right."""
-    rights: list[int] = []
+    """Draft wherever possible; return the list of the numbers of accepted tokens."""
+    accepted_counts: list[int] = []
 
-    class Noted(EverythingPays):
+    class Recorded(AlwaysWorthwhile):
         def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
             if n_drafted:
-                rights.append(n_accepted)
+                accepted_counts.append(n_accepted)
             super().record(elapsed_s, n_drafted, n_accepted)
 
-    monkeypatch.setattr("qwen3_chat.engine.worker.prompt_lookup.SpeedupEstimate", Noted)
-    return rights
+    monkeypatch.setattr("qwen3_chat.engine.worker.prompt_lookup.SpeedupEstimate", Recorded)
+    return accepted_counts
 
 
 def request_of(number: int, sampling: SamplingParams = GREEDY) -> ChatRequest:
@@ -104,15 +105,15 @@ def request_of(number: int, sampling: SamplingParams = GREEDY) -> ChatRequest:
 
 
 def check_is_the_same(model: LlamaModel, request: ChatRequest) -> bool:
-    """Tell whether a reply with guesses is the one without; a greedy one may differ after a tie only."""
+    """Return True if a reply with drafts equals one without; a greedy one may differ only after a tie."""
     replies = []
     for guesses in (False, True):
         clear_context(model)
         replies.append(reply_to(model, replace(request, guesses=guesses)))
-    plain, guessed = (replace(turn, request=request) for turn in replies)
+    plain, drafted = (replace(turn, request=request) for turn in replies)
     if request.sampling is GREEDY:
-        check_agree(model, plain, guessed)
-    return plain.message.token_ids == guessed.message.token_ids
+        check_agree(model, plain, drafted)
+    return plain.message.token_ids == drafted.message.token_ids
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, THINKING], ids=["greedy", "drawn"])
@@ -180,13 +181,13 @@ def test_where_it_does_not_pay_hardly_anything_is_guessed(model: LlamaModel) -> 
         now_s += 0.01 * (4 if batches and batches[-1] > 1 else 1)
         return now_s
 
-    class Watched(PromptLookup):
+    class WatchedLookup(PromptLookup):
         def _next_draft(self) -> list[int]:
-            guess = super()._next_draft()
-            batches.append(1 + len(guess))
-            return guess
+            draft = super()._next_draft()
+            batches.append(1 + len(draft))
+            return draft
 
-    with Watched(context, [5] * 40, clock=clock) as guessing:
+    with WatchedLookup(context, [5] * 40, clock=clock) as lookup:
         for number in range(200):
-            guessing.append(5 if number % 4 else 6 + number)
+            lookup.append(5 if number % 4 else 6 + number)
     assert sum(size > 1 for size in batches) < 10

@@ -22,7 +22,7 @@ def template(demo_gguf: Path, demo_vocab: Vocab) -> ChatTemplate:
 
 
 def letter_by_letter(text: str, vocab: Vocab) -> tuple[int, ...]:
-    """A way to sample a text that tokenising never gives."""
+    """Return ids that a text may be sampled as, but that tokenising never gives."""
     return tuple(token for letter in text for token in vocab.encode(letter))
 
 

@@ -34,12 +34,12 @@ OpenEngine = Callable[..., LocalEngine]
 
 @pytest.fixture
 async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngine]:
-    """Engines one after the other, which keep everything in one folder."""
+    """Return a function that opens engines one after the other, all with one data folder."""
     engines: list[LocalEngine] = []
 
     def open_one(worth_s: float = 0.0) -> LocalEngine:
-        keeping = PersistenceOptions(str(tmp_path), worth_s=worth_s)
-        engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", persistence=keeping)
+        persistence = PersistenceOptions(str(tmp_path), worth_s=worth_s)
+        engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", persistence=persistence)
         engines.append(engine)
         return engine
 
@@ -49,7 +49,7 @@ async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngi
 
 
 @pytest.fixture
-def cabinet(tmp_path: Path) -> KVSnapshotStore:
+def store(tmp_path: Path) -> KVSnapshotStore:
     return KVSnapshotStore(tmp_path / "snapshots", 1 << 30)
 
 
@@ -59,7 +59,7 @@ def snapshot_path(tmp_path: Path) -> Path:
 
 
 async def answer(engine: LocalEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
-    """Have a request answered; return the reply and how many tokens of the prompt were evaluated."""
+    """Send a request; return the reply and the number of evaluated tokens of its prompt."""
     events = await collect_events(engine.generate(request))
     end = end_of(events)
     reply = ChatMessage(
@@ -104,13 +104,13 @@ async def check_resumes(open_engine: OpenEngine, model: LlamaModel, number: int)
     await first.close()
     second = open_engine()
     resumed, evaluated = await answer(second, upcoming)
-    measure = await second.count_tokens(upcoming)
+    counts = await second.count_tokens(upcoming)
     await second.close()
-    template = measure.total - sum(measure.per_message)
-    assert evaluated <= measure.per_message[-1] + template + 2
+    template = counts.total - sum(counts.per_message)
+    assert evaluated <= counts.per_message[-1] + template + 2
     clear_context(model)
     fresh = reply_to(model, upcoming)
-    assert fresh.usage.prompt_tokens == measure.total
+    assert fresh.usage.prompt_tokens == counts.total
     check_agree(model, fresh, replace(fresh, message=resumed))
 
 
@@ -137,22 +137,22 @@ async def test_only_its_owner_may_read_a_snapshot(open_engine: OpenEngine, snaps
 
 
 async def test_what_is_quickly_evaluated_again_is_not_kept(
-    open_engine: OpenEngine, cabinet: KVSnapshotStore
+    open_engine: OpenEngine, store: KVSnapshotStore
 ) -> None:
     engine = open_engine(worth_s=3600.0)
     await hold(engine, 0)
     await engine.close()
-    assert cabinet.chat_ids() == set()
+    assert store.chat_ids() == set()
 
 
 async def test_a_chat_that_is_left_is_kept_while_the_engine_runs(
-    open_engine: OpenEngine, cabinet: KVSnapshotStore
+    open_engine: OpenEngine, store: KVSnapshotStore
 ) -> None:
     engine = open_engine()
     await hold(engine, 0)
     engine.leave_chat()
     await engine.wait_idle()
-    assert cabinet.chat_ids() == {CHAT}
+    assert store.chat_ids() == {CHAT}
 
 
 async def test_of_three_chats_each_goes_on_at_once(open_engine: OpenEngine) -> None:
@@ -162,10 +162,10 @@ async def test_of_three_chats_each_goes_on_at_once(open_engine: OpenEngine) -> N
         upcoming.append(await hold(engine, 2 * number, chat_id=number))
         engine.leave_chat()
     for request in upcoming:
-        measure = await engine.count_tokens(request)
+        counts = await engine.count_tokens(request)
         _, evaluated = await answer(engine, request)
-        template = measure.total - sum(measure.per_message)
-        assert evaluated <= measure.per_message[-1] + template + 2
+        template = counts.total - sum(counts.per_message)
+        assert evaluated <= counts.per_message[-1] + template + 2
 
 
 def flip(data: bytes) -> bytes:
@@ -197,8 +197,8 @@ async def test_a_snapshot_of_another_model_is_not_loaded(
     upcoming = await hold(first, 1)
     await first.close()
     copy = model_files.make(tmp_path / "copy.gguf", demo_gguf)
-    keeping = PersistenceOptions(str(tmp_path), worth_s=0)
-    other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", persistence=keeping)
+    persistence = PersistenceOptions(str(tmp_path), worth_s=0)
+    other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", persistence=persistence)
     _, evaluated = await answer(other, upcoming)
     assert evaluated == (await other.count_tokens(upcoming)).total
     await other.close()
@@ -218,17 +218,17 @@ async def test_a_snapshot_that_ended_a_process_is_never_tried_again(
     assert modes_in(snapshot_path.parent) == {}
 
 
-async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, cabinet: KVSnapshotStore) -> None:
+async def test_a_deleted_chat_leaves_no_snapshot(open_engine: OpenEngine, store: KVSnapshotStore) -> None:
     engine = open_engine()
     await hold(engine, 0)
     engine.leave_chat()
     await engine.wait_idle()
     engine.remove_snapshot(CHAT)
-    assert cabinet.chat_ids() == set()
+    assert store.chat_ids() == set()
     engine.leave_chat()
     await engine.wait_idle()
     await engine.close()
-    assert cabinet.chat_ids() == set()
+    assert store.chat_ids() == set()
 
 
 async def test_a_title_asked_for_in_between_does_not_matter(open_engine: OpenEngine) -> None:
@@ -240,9 +240,9 @@ async def test_a_title_asked_for_in_between_does_not_matter(open_engine: OpenEng
     await first.close()
     second = open_engine()
     _, evaluated = await answer(second, upcoming)
-    measure = await second.count_tokens(upcoming)
-    template = measure.total - sum(measure.per_message)
-    assert evaluated <= measure.per_message[-1] + template + 2
+    counts = await second.count_tokens(upcoming)
+    template = counts.total - sum(counts.per_message)
+    assert evaluated <= counts.per_message[-1] + template + 2
 
 
 async def test_a_stopped_reply_goes_on_in_a_new_process(open_engine: OpenEngine) -> None:

@@ -20,7 +20,7 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.mark.parametrize(
-    ("noted", "best"),
+    ("recorded", "best"),
     [
         ([], 3),
         ([(2, 0.1)], 2),  # the only one that is known
@@ -31,15 +31,15 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         ([(4, 0.05), (3, 0.1), (4, 2.0), (4, 2.0)], 3),  # and is there to stay
     ],
 )
-def test_the_fastest_of_late_is_chosen(noted: list[tuple[int, float]], best: int) -> None:
+def test_the_fastest_of_late_is_chosen(recorded: list[tuple[int, float]], best: int) -> None:
     choice = ThreadChoice((2, 3, 4), 3, 4)
-    for n_threads, token_s in noted:
+    for n_threads, token_s in recorded:
         choice.record(n_threads, token_s)
     assert choice.best == best
 
 
 def played(guard: ThreadGuard, times_s: Callable[[int], float], first: int, n_tokens: int) -> list[int]:
-    """Write a reply; return the numbers of threads that it went through."""
+    """Play the times of a reply; return the numbers of threads that it used, in order."""
     threads = [first]
     for _ in range(n_tokens):
         if (other := guard.record(times_s(threads[-1]))) is not None:

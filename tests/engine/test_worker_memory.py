@@ -17,7 +17,7 @@ N_CTX = 8_192
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it"),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc"),
 ]
 
 

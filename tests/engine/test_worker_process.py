@@ -49,10 +49,10 @@ sys.addaudithook(refuse)
 WRITE_A_LOT = """
 import sys
 from pathlib import Path
-from qwen3_chat.engine.worker.worker_log import Log
+from qwen3_chat.engine.worker.worker_log import WorkerLog
 
-log = Log(Path(sys.argv[1]), largest_bytes=1000)
-log.take_over_output()
+log = WorkerLog(Path(sys.argv[1]), max_bytes=1000)
+log.redirect_output()
 for number in range(100):
     log.write(f"line {number}")
 print("the end", flush=True)

@@ -1,4 +1,4 @@
-"""What is on each picture: an engine that plays a part, then what a user does."""
+"""The scenes of the pictures: a scripted engine, and the user's actions before the picture is taken."""
 
 from __future__ import annotations
 
@@ -51,28 +51,28 @@ CHINESE = f"""**快速排序。**先选一个基准，平均复杂度是 `O(n lo
 
 
 def say(english: str, chinese: str) -> str:
-    """Choose by the language in use."""
+    """Return the text in the current language."""
     return chinese if current_language() is Language.ZH else english
 
 
 def question() -> str:
-    """Ask what every chat here begins with."""
+    """Return the question with which every chat here begins."""
     return say("Write quicksort in Python.", "用 Python 写一个快速排序。")
 
 
 def thought() -> ReasoningDelta:
-    """Think a little."""
+    """Return a short piece of thinking."""
     english = "The user wants quicksort. A list comprehension is short; the pivot is the first item."
     return ReasoningDelta(say(english, "用户想要快速排序。列表推导式最短；取第一个元素作基准。"), 31)
 
 
 def answer() -> AnswerDelta:
-    """Answer with everything that Markdown has."""
+    """Return an answer with many kinds of Markdown."""
     return AnswerDelta(say(ENGLISH, CHINESE), 140)
 
 
 def whole() -> list[Step]:
-    """Think, answer, end."""
+    """Return a whole reply: thinking, answer, end."""
     return [thought(), answer(), finished()]
 
 
@@ -81,7 +81,7 @@ Act = Callable[[Harness], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: the parts the engine plays, what is loaded before, what the user does."""
+    """A scene: the scripts of the replies and of the load, and the user's actions."""
 
     act: Act
     parts: Callable[[], list[list[Step]]] = lambda: [whole()]
@@ -90,7 +90,7 @@ class Scene:
 
 
 async def wait_until_still(app: Harness) -> None:
-    """Let everything that was caused be drawn: nothing changes any more."""
+    """Wait until the screen no longer changes."""
     app.screen.input.cursor_blink = False
     for box in app.app.screen.query(Input):
         box.cursor_blink = False
@@ -111,13 +111,13 @@ async def ask(app: Harness) -> None:
 
 
 async def begin(app: Harness, sign: str) -> None:
-    """Start a turn that does not end, until a sign of it is there."""
+    """Start a turn that does not end, and wait for a text of it."""
     await app.say(question())
     await app.sees(sign)
 
 
 def press(*keys: str) -> Act:
-    """Take the first turn, then press keys."""
+    """Return an act: the first turn, then key presses."""
 
     async def act(app: Harness) -> None:
         await ask(app)
@@ -127,32 +127,32 @@ def press(*keys: str) -> Act:
 
 
 async def welcome(app: Harness) -> None:
-    """Do nothing yet."""
+    """Wait for the welcome."""
     await wait_until_still(app)
 
 
 async def thinking(app: Harness) -> None:
-    """Watch it think."""
+    """Start a turn that stays in its thinking."""
     await begin(app, say("The user wants", "取第一个元素"))
 
 
 async def answering(app: Harness) -> None:
-    """Watch it write code."""
+    """Start a turn that stays in its answer."""
     await begin(app, "def quicksort")
 
 
 async def loading(app: Harness) -> None:
-    """Watch the model load."""
+    """Wait for the progress of the load."""
     await app.until(lambda: app.shows("42"))
 
 
 async def reading(app: Harness) -> None:
-    """Watch it read the prompt."""
+    """Start a turn that stays in its prefill."""
     await begin(app, "512")
 
 
 async def failed(app: Harness) -> None:
-    """Have the engine die."""
+    """Start a turn in which the engine dies."""
     await app.say(question())
     await app.sees(say("killed", "终止"))
     await app.until(lambda: not app.screen.is_answering)
@@ -166,7 +166,7 @@ async def without_thinking(app: Harness) -> None:
 
 
 async def several_chats(app: Harness) -> None:
-    """Have three chats, one of them pinned."""
+    """Create three chats."""
     titles = say("Quicksort|Names for a cat|Trip to Hangzhou", "快速排序|给猫起名字|杭州三日游").split("|")
     for title in titles:
         await app.turn(title)
@@ -174,27 +174,27 @@ async def several_chats(app: Harness) -> None:
 
 
 async def chats(app: Harness) -> None:
-    """Open the list."""
+    """Open the list of chats."""
     await several_chats(app)
     await app.pilot.press("ctrl+r")
     await app.until(lambda: app.app.screen is not app.screen)
 
 
 async def search(app: Harness) -> None:
-    """Search in the list."""
+    """Search in the list of chats."""
     await chats(app)
     await app.pilot.press(*say("cat", "起名"))
     await app.pilot.pause(0.4)
 
 
 async def sidebar(app: Harness) -> None:
-    """Open the list at the side."""
+    """Open the sidebar."""
     await several_chats(app)
     await app.pilot.press("ctrl+b")
 
 
 async def versions(app: Harness) -> None:
-    """Answer twice."""
+    """Generate two versions of an answer."""
     await ask(app)
     await app.pilot.press("f5")
     await app.until(lambda: not app.screen.is_answering and app.shows("2/2"))
@@ -207,7 +207,7 @@ async def marked(app: Harness) -> None:
 
 
 async def scrolled_up(app: Harness) -> None:
-    """Read above while something new comes below."""
+    """Scroll up while there is new text below."""
     await ask(app)
     await app.pilot.press("ctrl+home")
     app.screen.transcript.following = False
@@ -216,31 +216,31 @@ async def scrolled_up(app: Harness) -> None:
 
 
 async def typing(app: Harness) -> None:
-    """Write several lines."""
+    """Type several lines."""
     app.screen.input.text = say("First line\nSecond line\n- third", "第一行\n第二行\n- 第三行")
     app.screen.input.move_cursor(app.screen.input.document.end)
 
 
 async def commands(app: Harness) -> None:
-    """Begin a command."""
+    """Type the beginning of a command."""
     await app.pilot.press("slash", "e")
 
 
 async def pasted(app: Harness) -> None:
-    """Paste much."""
+    """Paste a long text."""
     app.screen.input.post_message(Paste("\n".join(f"line {number}" for number in range(10_000))))
     await app.until(lambda: bool(app.screen.input.attachments))
 
 
 async def palette(app: Harness) -> None:
-    """Search all commands."""
+    """Search in the palette."""
     await app.pilot.press("ctrl+p")
     await app.pilot.press(*say("exp", "导出"))
     await app.pilot.pause(0.5)
 
 
 async def too_full(app: Harness) -> None:
-    """Go on where the chat no longer fits."""
+    """Send a message to a chat that no longer fits into the context."""
     await app.turn(question())
     await app.turn(say("Thank you.", "谢谢。"))
     await app.say(say("And mergesort?", "那归并排序呢？"))
@@ -248,7 +248,7 @@ async def too_full(app: Harness) -> None:
 
 
 async def left_out(app: Harness) -> None:
-    """Drop the oldest messages."""
+    """Let the oldest messages be dropped."""
     await too_full(app)
     await app.pilot.press("enter")
     await app.until(lambda: app.app.screen is app.screen and not app.screen.is_answering)
@@ -286,5 +286,5 @@ SCENES: dict[str, Scene] = {
 
 
 def engine_for(scene: Scene) -> FakeEngine:
-    """Make the engine that plays a scene."""
+    """Return the engine that plays a scene."""
     return FakeEngine(*scene.parts(), loading=scene.loading(), tokens_per_message=scene.tokens_per_message)

@@ -21,18 +21,18 @@ PICTURES = [
     *((name, TINY, "en", "qwen-dark") for name in ("welcome", "conversation", "chats")),
     *(("conversation", SMALL, "en", theme) for theme in ("terminal-16", "contrast-dark", "contrast-light")),
 ]
-"""Scene, size, language, theme."""
+"""The pictures: scene, size, language, theme."""
 
 
 class Svg(SingleFileSnapshotExtension):
-    """One SVG file per picture."""
+    """The extension that stores one SVG file per picture."""
 
     file_extension = "svg"
     _write_mode = WriteMode.TEXT
 
 
 @pytest.fixture
-def tongue() -> Iterator[None]:
+def english_afterwards() -> Iterator[None]:
     yield
     set_language(Language.EN)
 
@@ -54,7 +54,7 @@ async def test_it_looks_as_pictured(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     snapshot: SnapshotAssertion,
-    tongue: None,
+    english_afterwards: None,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # paths on the screen are relative: the same everywhere
     monkeypatch.setattr("qwen3_chat.ui.screens.conversation_screen.monotonic", lambda: 0.0)

@@ -14,23 +14,23 @@ from qwen3_chat.store import ChatStore
 from tests.fakes import FakeEngine, Step, finished
 
 
-async def talk(folder: Path, engine: FakeEngine, *lines: str, tells_thinking: bool = True) -> str:
+async def talk(folder: Path, engine: FakeEngine, *lines: str, shows_thinking: bool = True) -> str:
     written: list[str] = []
     typed = iter(lines)
 
-    def ask(prompt: str) -> str | None:
+    def read_line(prompt: str) -> str | None:
         written.append(prompt)
         return next(typed, None)
 
     store = await ChatStore.open(folder / "chats.db")
     session = ChatSession(engine, store, lambda: 1, monotonic, options=TurnOptions())
-    narrator = LineRenderer(written.append, monotonic, tells_thinking)
+    renderer = LineRenderer(written.append, monotonic, shows_thinking)
 
     def stoppable(stop: Callable[[], Awaitable[None]]) -> nullcontext[None]:
         return nullcontext()
 
     try:
-        await PlainChat(session, store, narrator, ask, stoppable, lambda: None).run()
+        await PlainChat(session, store, renderer, read_line, stoppable, lambda: None).run()
     finally:
         await store.close()
     return "".join(written)
@@ -42,7 +42,7 @@ async def test_thinking_and_answer_are_sections_of_whole_lines(tmp_path: Path) -
 
 
 async def test_closed_thinking_is_only_named(tmp_path: Path) -> None:
-    said = await talk(tmp_path, FakeEngine(), "How many?", tells_thinking=False)
+    said = await talk(tmp_path, FakeEngine(), "How many?", shows_thinking=False)
     assert "Thinking:\nAnswer:\nIt is 3.\n" in said
 
 

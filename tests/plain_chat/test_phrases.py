@@ -30,7 +30,7 @@ def test_nothing_is_lost_however_the_text_is_cut(pieces: list[str]) -> None:
     assert "".join(map(phrases.feed, pieces)) + phrases.flush() == "".join(pieces)
 
 
-ORDERS = [
+COMMANDS = [
     ("/help", TypedCommand(SlashCommand.HELP, "")),
     (" /OPEN 3 ", TypedCommand(SlashCommand.OPEN, "3")),
     ("/chats two words", TypedCommand(SlashCommand.CHATS, "two words")),
@@ -43,6 +43,6 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("line", "order"), ORDERS)
-def test_a_command_is_a_word_after_a_slash(line: str, order: TypedCommand | None) -> None:
-    assert parse_slash_command(line) == order
+@pytest.mark.parametrize(("line", "command"), COMMANDS)
+def test_a_command_is_a_word_after_a_slash(line: str, command: TypedCommand | None) -> None:
+    assert parse_slash_command(line) == command

@@ -22,11 +22,11 @@ SCRIPTS = [
     for path in sorted((REPOSITORY / "scripts").rglob("*"))
     if path.suffix in ("", ".py") and path.is_file()
 ]
-CATALOGUES = REPOSITORY / "qwen3_chat" / "texts"
-SOURCES = [path for path in PACKAGE + SCRIPTS if path.parent != CATALOGUES]
+CATALOGUES = {language: REPOSITORY / "qwen3_chat" / "texts" / f"{language.value}.py" for language in Language}
+SOURCES = [path for path in PACKAGE + SCRIPTS if path not in CATALOGUES.values()]
 
 # calls whose first argument, or `key`, names a text; every error of the tree takes one too
-KEYED_CALLS = re.compile(r"^(t|_text|_say|Notice|EngineFailed|\w+Error|EngineDied|Cancelled)$")
+KEYED_CALLS = re.compile(r"^(t|_text|_print_text|Notice|EngineFailed|\w+Error|EngineDied|Cancelled)$")
 
 BEGINNING = re.compile(r"[a-z]+(?:\.[a-z_]+)*\.$")
 
@@ -91,10 +91,8 @@ def test_each_language_has_the_same_texts_with_the_same_places(language: Languag
 
 
 def test_a_key_stands_once_in_a_catalogue() -> None:
-    for language in Language:
-        (assignment,) = (
-            node for node in ast.walk(tree_of(CATALOGUES / f"{language}.py")) if isinstance(node, ast.Dict)
-        )
+    for path in CATALOGUES.values():
+        (assignment,) = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Dict))
         keys = [key.value for key in assignment.keys if isinstance(key, ast.Constant)]
         assert sorted({key for key in keys if keys.count(key) > 1}, key=str) == []
 

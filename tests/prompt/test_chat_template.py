@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3_chat.chat import SamplingParams, ThinkingMode, ToolCall
+from qwen3_chat.chat import ThinkingMode, ToolCall
 from qwen3_chat.engine.reply_splitter import ReplySplitter, TagScanner
 from qwen3_chat.engine.worker.chat_template import ChatTemplate, PlainText, RenderedPrompt, SpecialToken
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.sampling import SamplingParams
 from tests.prompt.conversations import CONVERSATIONS, WEATHER, reply, result, system, user
 from tests.prompt.golden_texts import golden_text, render_plainly
 from tests.prompt.special_tokens import SPECIALS

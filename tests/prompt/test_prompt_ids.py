@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode, ToolCall
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens, tokenise
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.sampling import SamplingParams
 from tests.prompt.conftest import OpenVocab
 from tests.prompt.conversations import CONVERSATIONS, WEATHER, Conversation, reply, result, system, user
 from tests.prompt.special_tokens import SPECIALS

@@ -1,4 +1,4 @@
-"""Replies as a model may write them, and what they are made of."""
+"""Replies that a model may write, with their parts."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @contextmanager
 def server(command: list[str], port: int, sign: str) -> Iterator[str]:
-    """Run a server that is ready once its log says so; yield its address."""
+    """Run a server and yield its address once its log contains `sign`."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
         drain.start()
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.kill()  # llama-server may wait for ever where it is asked to end right after a stop
+        process.kill()  # llama-server may hang if it is terminated right after a stop
         process.wait()
         if drain.ident is not None:
             drain.join()
@@ -65,10 +65,10 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
 
 @contextmanager
 def llama_cpp_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
-    """The server of llama-cpp-python itself."""
+    """Run the server of llama-cpp-python and yield its address."""
     port = free_port()
     options = ["--model", str(model), "--port", str(port), "--n_ctx", str(n_ctx), "--n_threads", "1"]
-    # warnings are its own business: it is another program
+    # its warnings are ignored: it is another program
     command = [sys.executable, "-W", "ignore", "-m", "llama_cpp.server", "--host", "127.0.0.1", *options]
     with server(command, port, "Uvicorn running") as url:
         yield url
@@ -76,7 +76,7 @@ def llama_cpp_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def llama_cpp_python(demo_gguf: Path) -> Iterator[str]:
-    """The same with the demo model."""
+    """The address of llama-cpp-python's server with the demo model."""
     with llama_cpp_server(demo_gguf) as url:
         yield url
 
@@ -89,7 +89,7 @@ def scripted_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def musing_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that never ends a reply nor, once it thinks, its thinking by itself, in a long context."""
+    """A model with a long context that ends neither a reply nor its thinking by itself."""
     never = [*sorted(demo_vocab.end_ids), demo_vocab.specials["</think>"]]
 
     def change(data: bytes) -> bytes:
@@ -102,7 +102,7 @@ def musing_gguf(demo_gguf: Path, demo_vocab: Vocab, tmp_path_factory: pytest.Tem
 
 @contextmanager
 def llama_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
-    """llama.cpp's own server, where it was built."""
+    """Run llama.cpp's own server, if it was built, and yield its address."""
     if not LLAMA_SERVER.is_file():
         pytest.skip("needs build/llama-server; scripts/build_llama_server makes it")
     port = free_port()

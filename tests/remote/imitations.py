@@ -1,7 +1,7 @@
-"""Servers that can't run here, imitated: their lists of models, their questions and answers, their refusals.
+"""Imitations of servers that can't run here: their lists of models, their replies, their refusals.
 
-The shapes are written down from the documentation that docs/serving names, and for llama-server from its own
-answers. Each imitation thinks unless its own switch, or the latest tag in the messages, says otherwise.
+The shapes follow the documentation that docs/serving names, and for llama-server its own responses. Each
+imitation thinks unless its own switch, or the latest tag in the messages, says otherwise.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _REFUSALS = {
 
 
 class Imitation:
-    """One server with one model; `waits` is what the reply that has no end waits for."""
+    """An imitated server with one model; the endless reply waits for the event `waits`."""
 
     def __init__(self, kind: ServerKind) -> None:
         self.kind = kind
         self.waits = asyncio.Event()
 
     def __call__(self, request: Request) -> Reply:
-        """Answer a request."""
+        """Return the reply to a request."""
         match request.path:
             case "/v1/models":
                 return self._models()
@@ -121,7 +121,7 @@ class Imitation:
         return json_reply({"error": {"message": "Not Found", "code": 404}}, 404)
 
     def _ids(self, question: dict[str, object]) -> list[int]:
-        """Tokenise: each message begins with its own token and has three more."""
+        """Return token ids: each message begins with the start token and has three more."""
         messages = question.get("messages")
         if isinstance(messages, list):
             return [START_ID, 1, 2, 3] * (len(messages) + 1)
@@ -150,7 +150,7 @@ class Imitation:
         return Reply(pieces if is_ollama else [*pieces, DONE])
 
     def _endless(self, pieces: list[Piece], *, thinks: bool) -> list[Piece]:
-        """Have a reply go on until the client leaves, or wants an answer where it can ask for one."""
+        """Return a reply that lasts until the client leaves, or makes it answer if the server can."""
         match self.kind:
             case ServerKind.LLAMA_SERVER:
                 n_opening = 2  # the role, and how far the prompt is read
@@ -271,7 +271,7 @@ def _ends_with_result(body: dict[str, object]) -> bool:
 
 
 def _rest(parts: list[tuple[bool, str]], body: dict[str, object]) -> list[tuple[bool, str]]:
-    """Leave out what the last message of a request to go on holds already."""
+    """Return the parts without those that the last message of a continuation contains already."""
     messages = body["messages"]
     assert isinstance(messages, list)
     begun = messages[-1]

@@ -1,4 +1,4 @@
-"""Requests that the tests send, and engines over their servers."""
+"""The tests' requests, and remote engines at their servers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from conformance.replies import Heard, hear
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote import ApiKey, RemoteEngine, RemoteSettings, ServerAccess, TimeoutPolicy
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.servers import Endpoint, ServerKind
 
 __all__ = ["QUICK_RETRIES", "WEATHER", "Heard", "chat_request", "hear", "remote_engine_at"]
@@ -24,11 +25,11 @@ QUICK_RETRIES = TimeoutPolicy(
     max_attempts=2,
     retry_delay_s=0,
 )
-"""Loses no time where nothing is wrong; where something is, a busy machine gets the time that it needs."""
+"""A policy without delays after an error, but with generous limits for a busy machine."""
 
 
 def chat_request(text: str, mode: ThinkingMode = ThinkingMode.THINK, **options: object) -> ChatRequest:
-    """Make a request of one message."""
+    """Return a request of one message."""
     message = ChatMessage(Role.USER, text, mode_tag=None if mode is ThinkingMode.THINK else mode)
     values: dict[str, object] = {"sampling": SamplingParams(0.6, 0.95, 20), "seed": 1, **options}
     return ChatRequest(messages=(message,), mode=mode, **values)  # type: ignore[arg-type]
@@ -44,7 +45,7 @@ async def remote_engine_at(
     access: ServerAccess | None = None,
     name: str = "",
 ) -> AsyncIterator[RemoteEngine]:
-    """Open an engine over a server."""
+    """Open an engine at a server."""
     access = access or ServerAccess(key)
     engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), None, kind, access, n_ctx, timeouts, name))
     try:

@@ -1,8 +1,8 @@
-"""A model file that always says the same: each token decides the next, as a table says.
+"""A model file with a fixed reply: each token determines the next by a table.
 
-A trained model of a few megabytes calls tools when it likes; this one calls `weather` whatever it is asked,
-on any engine. It has Qwen3's architecture with one layer that adds nothing: what goes through is the
-embedding of the last token alone, one dimension for each token, and the output matrix is the table.
+A trained model of a few megabytes calls tools unpredictably; this one calls `weather` for any question, on
+any engine. It has Qwen3's architecture with one layer that adds nothing: only the embedding of the last token
+passes through, one dimension for each token, and the output matrix is the table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDTH, HEAD_WIDTH = 512, 64
 
 
 def write_scripted_model(path: Path) -> Path:
-    """Write the file and return where it is."""
+    """Write the file and return its path."""
     characters = _byte_characters()
     texts = [*characters.values(), *(_spelled(text, characters) for text in SAID if text not in USER_DEFINED)]
     tokens = [*dict.fromkeys(texts), *CONTROL, *USER_DEFINED]
@@ -94,7 +94,7 @@ def _type_of(token: str) -> int:
 
 
 def _byte_characters() -> dict[int, str]:
-    """Give each byte the printable character by which GPT-2's vocabulary spells it."""
+    """Return the printable character of each byte in GPT-2's vocabulary."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}

@@ -9,7 +9,7 @@ NEVER_S = 1e6
 
 
 async def stream(*batches: list[bytes]) -> AsyncIterator[bytes]:
-    """Let the pieces of a batch be there at once, each batch after a wait."""
+    """Yield the pieces of a batch at once, each batch after a wait."""
     for batch in batches:
         await asyncio.sleep(0)
         for piece in batch:
@@ -17,7 +17,7 @@ async def stream(*batches: list[bytes]) -> AsyncIterator[bytes]:
 
 
 async def taken_without_a_rest(gathering: BatchedReader, pieces: AsyncIterator[bytes]) -> list[bytes]:
-    """Take pieces until a rest begins; the last one is what came before it."""
+    """Return the pieces up to the next pause."""
     taken = []
     while (piece := await gathering.next(pieces)) is not None:
         taken.append(piece)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from conformance.bench import Bench
-from conformance.column import column, held
+from conformance.column import column, hold_conversations
 from conformance.conversations import CONVERSATIONS
-from conformance.features import LACKS, Cell, Column, Feature, documented
+from conformance.features import MISSING_FEATURES, Cell, Column, Feature, read_documented_cells
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.servers import ServerKind
@@ -19,9 +19,9 @@ REPLAYED = [kind for kind in ServerKind if kind is not ServerKind.LLAMA_CPP_PYTH
 LOCAL = "this machine"
 
 
-async def found(bench: Bench) -> Column:
-    """Hold every conversation; each must go well."""
-    assert [(name, wrong) async for name, wrong in held(bench) if wrong] == []
+async def run_conversations(bench: Bench) -> Column:
+    """Hold every conversation successfully and return the column of the engine."""
+    assert [(name, wrong) async for name, wrong in hold_conversations(bench) if wrong] == []
     return column(bench)
 
 
@@ -30,21 +30,23 @@ def test_there_are_thirty_conversations() -> None:
 
 
 def test_the_table_has_a_column_for_each_engine_and_a_row_for_each_feature() -> None:
-    table = documented(README)
+    table = read_documented_cells(README)
     assert sorted(table) == sorted([LOCAL, *ServerKind])
     assert all(sorted(cells) == sorted(Feature) for cells in table.values())
 
 
 @pytest.mark.parametrize("engine", [LOCAL, ServerKind.LLAMA_SERVER])
 def test_nothing_is_missing_on_this_machine_and_on_llama_server(engine: str) -> None:
-    assert Cell.NOT_OFFERED not in documented(README)[engine].values()
+    assert Cell.NOT_OFFERED not in read_documented_cells(README)[engine].values()
 
 
 @pytest.mark.parametrize("kind", list(ServerKind))
 def test_what_a_server_does_not_offer_has_a_sentence_that_is_shown(kind: ServerKind) -> None:
-    missing = {feature for feature, cell in documented(README)[kind].items() if cell is Cell.NOT_OFFERED}
-    assert {LACKS[feature] for feature in missing} == set(SERVER_FEATURES[kind].missing_features)
-    assert all(lack.sentence.endswith(".") for lack in SERVER_FEATURES[kind].missing_features)
+    missing = {
+        feature for feature, cell in read_documented_cells(README)[kind].items() if cell is Cell.NOT_OFFERED
+    }
+    assert {MISSING_FEATURES[feature] for feature in missing} == set(SERVER_FEATURES[kind].missing_features)
+    assert all(feature.sentence.endswith(".") for feature in SERVER_FEATURES[kind].missing_features)
 
 
 @pytest.mark.parametrize("kind", REPLAYED)
@@ -56,9 +58,9 @@ async def test_thirty_conversations_with_an_imitated_server_find_its_column(kind
             await wire.left.wait()
             wire.left.clear()
 
-        cells = await found(Bench.of(engine, stopped))
+        cells = await run_conversations(Bench.from_engine(engine, stopped))
         assert engine.missing_features == SERVER_FEATURES[kind].missing_features
-    assert cells == documented(README)[kind]
+    assert cells == read_documented_cells(README)[kind]
 
 
 @pytest.mark.parametrize("kind", REPLAYED)

@@ -41,7 +41,7 @@ WHOLE = Reply([*HELLO, *END])
 
 @asynccontextmanager
 async def server_of(*replies: Reply) -> AsyncIterator[tuple[WireServer, RemoteEngine]]:
-    """Serve one model, and each reply once; the last one again and again."""
+    """Serve one model, and each reply once, except the last one, which is repeated."""
     left = list(replies)
 
     def answer(request: Request) -> Reply:

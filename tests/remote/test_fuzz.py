@@ -48,7 +48,7 @@ TEXT_BEGINS = "¶"  # so that no text begins with what may be a tag
 
 
 class Case:
-    """A stream made by chance, with the text that is in it beyond doubt."""
+    """A random stream, with the text that it certainly contains."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -84,7 +84,7 @@ class Case:
         return b"".join(events)
 
     def _spoiled(self, data: bytes) -> bytes:
-        """Put nonsense between two events; where the text is said not to be whole, anywhere."""
+        """Insert junk between two events, or anywhere if the text is marked as incomplete."""
         junk = self._random.choice(JUNK)
         ends = [at + 2 for at in range(len(data)) if data[at : at + 2] == b"\n\n"]
         if self._random.random() < 0.5:

@@ -79,7 +79,7 @@ def test_a_key_does_not_show_itself() -> None:
 
 
 class MemoryKeyring(KeyringBackend):
-    """A keyring that forgets."""
+    """A keyring in memory."""
 
     priority = 1
 

@@ -1,4 +1,4 @@
-"""The thirty conversations find the same however fast a model writes."""
+"""The thirty conversations with models that write at different speeds."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import replace
 import pytest
 
 from conformance.bench import Bench
-from conformance.features import Cell, Feature, documented
+from conformance.features import Cell, Feature, read_documented_cells
 from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.servers import ServerKind
 from tests.remote.imitations import Imitation
 from tests.remote.remote_engines import remote_engine_at
-from tests.remote.test_conformance import README, found
+from tests.remote.test_conformance import README, run_conversations
 from tests.remote.wire_server import Handler, Piece, Reply, Request, running
 
 TOKEN_A_SECOND_S = 1.0
 SETTLING_S = 0.002
-"""How long the loop listens for bytes on their way before it decides that nothing but time can happen."""
+"""The time for which the loop waits for bytes in transit before it skips to the next timer."""
 
 
 class SkippingSelector(selectors.DefaultSelector):
-    """Waits for sockets; where none has anything, time moves on to the next timer at once."""
+    """A selector that skips to the next timer at once if no socket is ready."""
 
     def __init__(self) -> None:
         super().__init__()
         self.skipped_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; skip the rest of the wait where nothing is."""
+        """Return the sockets that are ready; if there is none, skip the rest of the wait."""
         if timeout is None or timeout <= SETTLING_S:
             return super().select(timeout)
         ready = super().select(SETTLING_S)
@@ -41,19 +41,19 @@ class SkippingSelector(selectors.DefaultSelector):
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
-    """An event loop in which nobody waits: what is a minute to its timers takes milliseconds."""
+    """An event loop without waits: a minute of its timers takes milliseconds."""
 
     def __init__(self) -> None:
         self._skipping = SkippingSelector()
         super().__init__(self._skipping)
 
     def time(self) -> float:
-        """Return the time that its timers live in, in seconds."""
+        """Return the time of the loop's timers, in seconds."""
         return super().time() + self._skipping.skipped_s
 
 
 def at_once(reply: Reply) -> Reply:
-    """Send as many pieces as there are in one, as a model does that is faster than its reader."""
+    """Return the reply with all pieces in one, as from a model that is faster than its reader."""
     pieces: list[Piece] = []
     for piece in reply.pieces:
         match pieces, piece:
@@ -86,7 +86,7 @@ async def table(kind: ServerKind, pace: Callable[[Reply], Reply]) -> dict[Featur
             await wire.left.wait()
             wire.left.clear()
 
-        return dict(await found(Bench.of(engine, stopped)))
+        return dict(await run_conversations(Bench.from_engine(engine, stopped)))
 
 
 @pytest.mark.parametrize("pace", [at_once, a_token_a_second])
@@ -95,4 +95,4 @@ def test_the_table_does_not_depend_on_how_fast_a_model_writes(
     kind: ServerKind, pace: Callable[[Reply], Reply]
 ) -> None:
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
-        assert runner.run(table(kind, pace)) == documented(README)[kind]
+        assert runner.run(table(kind, pace)) == read_documented_cells(README)[kind]

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from conformance.bench import Bench
-from conformance.features import documented
+from conformance.features import read_documented_cells
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.request import LoadSettings
@@ -18,9 +18,9 @@ from qwen3_chat.servers import ServerKind
 from tests.engine.model_files import LONG_N_CTX
 from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server
 from tests.remote.remote_engines import remote_engine_at
-from tests.remote.test_conformance import LOCAL, README, found
+from tests.remote.test_conformance import LOCAL, README, run_conversations
 
-IDLE_LOOKS = 20
+IDLE_CHECKS = 20
 
 Roles = tuple[tuple[Path, int], ...]
 
@@ -37,27 +37,28 @@ async def test_thirty_conversations_on_this_machine_find_its_column(roles: Roles
         for model, n_ctx in roles
     )
     try:
-        cells = await found(Bench(talker, caller, brooder))
+        cells = await run_conversations(Bench(talker, caller, brooder))
     finally:
         for engine in (talker, caller, brooder):
             await engine.close()
-    assert cells == documented(README)[LOCAL]
+    assert cells == read_documented_cells(README)[LOCAL]
 
 
 def wants_to_run(process: psutil.Process) -> Iterator[bool]:
-    """Tell of each thread of a process whether it runs or waits for a processor."""
+    """Yield for each thread of a process whether it runs or waits for a processor."""
     for thread in process.threads():
         with suppress(psutil.NoSuchProcess):
             yield psutil.Process(thread.id).status() == psutil.STATUS_RUNNING
 
 
-def listening(port: int) -> psutil.Process:
-    """Find the program that listens at a port."""
+def listening_process(port: int) -> psutil.Process:
+    """Return the process that listens on a port."""
     return next(
         process
         for process in psutil.Process().children(recursive=True)
         if any(
-            one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in process.net_connections()
+            connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            for connection in process.net_connections()
         )
     )
 
@@ -73,19 +74,19 @@ async def check_column(
         talker, caller, brooder = [
             await stack.enter_async_context(remote_engine_at(url, timeouts=TimeoutPolicy())) for url in urls
         ]
-        cells = await found(Bench(talker, caller, brooder, lambda: stopped(urls[-1])))
+        cells = await run_conversations(Bench(talker, caller, brooder, lambda: stopped(urls[-1])))
         assert brooder.model is not None
         assert brooder.model.engine.startswith(kind)
-    assert cells == documented(README)[kind]
+    assert cells == read_documented_cells(README)[kind]
 
 
 async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
     demo_gguf: Path, scripted_gguf: Path, tireless_gguf: Path
 ) -> None:
     async def stopped(url: str) -> None:
-        process = listening(int(url.rpartition(":")[2]))
+        process = listening_process(int(url.rpartition(":")[2]))
         n_idle = 0
-        while n_idle < IDLE_LOOKS:  # busy is who wants to run, however little a crowded machine lets it
+        while n_idle < IDLE_CHECKS:  # a thread that waits for a processor is busy too
             n_idle = 0 if any(wants_to_run(process)) else n_idle + 1
             await asyncio.sleep(0.01)
 

@@ -10,11 +10,12 @@ import httpx2
 import pytest
 
 from conformance.replies import Heard, hear
-from qwen3_chat.chat import ChatMessage, Role, SamplingParams, StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import PrefillProgressed, ReasoningDelta
 from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
 from tests.e2e.conftest import Program

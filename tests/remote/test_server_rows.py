@@ -17,7 +17,7 @@ NOTHING = ModelChoice()
 
 
 async def rows_of(folder: Path, text: str, started: ModelChoice = NOTHING) -> list[tuple[ServerRow, ...]]:
-    """Read the settings; return the rows at the beginning and after each answer."""
+    """Return the rows of the settings at the beginning and after each answer."""
     file = folder / "config.toml"
     file.write_text(text, encoding="utf-8")
     return [tuple(rows) async for rows in server_rows(file, started)]

@@ -1,4 +1,4 @@
-"""A server of the tests' own: it plays answers byte by byte, with every fault that a real one may have."""
+"""A test server that sends responses byte by byte, with every fault that a real one may have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Fault(Enum):
-    """What may happen instead of bytes."""
+    """A fault that happens instead of bytes."""
 
     RESET = "the connection is gone at once"
     MUTE = "nothing comes at all, until the client leaves"
@@ -27,7 +27,7 @@ Piece = bytes | Fault | asyncio.Event
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked."""
+    """A client's request."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, in the pieces in which it is sent, each after a pause; an event among them is waited for."""
+    """A response in pieces, each sent after a pause; an event among them is waited for."""
 
     pieces: Sequence[Piece] = ()
     status: int = 200
@@ -53,7 +53,7 @@ class Reply:
 
 
 def json_reply(value: object, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
-    """Make an answer of one JSON text."""
+    """Return a response of one JSON text."""
     return Reply([json.dumps(value).encode()], status, headers, "application/json")
 
 
@@ -61,7 +61,7 @@ Handler = Callable[[Request], Reply]
 
 
 class WireServer:
-    """Listens on loopback; keeps every request, and counts the clients that left within an answer."""
+    """A server on loopback that records every request, and whether a client left within a response."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -71,7 +71,7 @@ class WireServer:
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request; the connection closes afterwards."""
+        """Answer one request, then close the connection."""
         try:
             request = await _read(reader)
             self.requests.append(request)
@@ -119,7 +119,7 @@ class WireServer:
 
 
 async def _came(event: asyncio.Event, reader: asyncio.StreamReader) -> bool:
-    """Wait for an event; False where the client leaves before."""
+    """Wait for an event; return False if the client leaves before."""
     waits = {asyncio.ensure_future(event.wait()), asyncio.ensure_future(reader.read())}
     _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in pending:
@@ -137,7 +137,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 @asynccontextmanager
 async def running(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[WireServer]:
-    """Let a server listen while the test needs it."""
+    """Run a server while the context is open."""
     wire = WireServer(handler)
     clients: set[asyncio.Task[None]] = set()
 
@@ -158,7 +158,7 @@ async def running(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
 
 
 def event(value: object) -> bytes:
-    """Write a value as a server-sent event."""
+    """Return a value as a server-sent event."""
     return b"data: " + (value if isinstance(value, bytes) else json.dumps(value).encode()) + b"\n\n"
 
 
@@ -166,6 +166,6 @@ DONE = event(b"[DONE]")
 
 
 def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
-    """Make a chunk of the OpenAI protocol."""
+    """Return a chunk of the OpenAI protocol."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "Qwen3-8B", "choices": [choice]}

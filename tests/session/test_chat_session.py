@@ -74,7 +74,7 @@ async def test_the_next_turn_remembers_the_last_one(store: ChatStore) -> None:
     ]
 
 
-async def test_a_chat_is_resumed_with_its_toggle(store: ChatStore) -> None:
+async def test_a_chat_is_resumed_with_its_mode_override(store: ChatStore) -> None:
     first = session_with(store, FakeEngine())
     await all_of(first.send("One"))
     await first.set_mode_override(NO_THINK)
@@ -88,7 +88,7 @@ async def test_a_chat_is_resumed_with_its_toggle(store: ChatStore) -> None:
     assert engine.requests[0].messages[-1].mode_tag is NO_THINK
 
 
-async def test_a_typed_tag_moves_the_toggle_and_is_not_appended_again(store: ChatStore) -> None:
+async def test_a_typed_tag_becomes_the_mode_override_and_is_not_appended_again(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("One /no_think"))
@@ -138,7 +138,7 @@ async def test_a_partial_answer_reaches_the_store_while_the_reply_goes_on(store:
     session = session_with(store, FakeEngine([AnswerDelta("Half"), never]))
     other = asyncio.create_task(all_of(session.send("Go")))
     async with asyncio.timeout(WAIT_LIMIT_S):
-        while session.chat is None or not any(  # noqa: ASYNC110 - the store tells nobody
+        while session.chat is None or not any(  # noqa: ASYNC110 - the store reports nothing
             m.message.content == "Half" for m in await store.branch(session.chat.id)
         ):
             await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_question_to_be_retried(s
     assert [m.message.content for m in await store.branch(session.messages[0].chat_id)] == ["Go"]
 
 
-async def test_answering_again_keeps_the_earlier_answer_as_a_variant(store: ChatStore) -> None:
+async def test_answering_again_keeps_the_earlier_answer_as_a_version(store: ChatStore) -> None:
     engine = FakeEngine(REPLY, [AnswerDelta("Other"), finished()])
     session = session_with(store, engine)
     await all_of(session.send("Go"))
@@ -207,7 +207,7 @@ async def test_options_of_the_turn_win_over_the_presets(store: ChatStore) -> Non
     assert (request.seed, request.max_tokens, request.thinking_budget) == (9, 5, 0)
 
 
-async def test_answering_again_after_the_toggle_asks_the_question_with_its_tag(store: ChatStore) -> None:
+async def test_answering_again_after_a_mode_override_asks_the_question_with_its_tag(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("Go"))
@@ -332,7 +332,7 @@ async def test_a_chat_that_is_left_while_it_is_read_anew_stays_left(store: ChatS
     assert (session.chat, session.messages, session.system) == (None, (), "")
 
 
-async def test_a_toggle_during_an_answer_in_another_mode_stays(store: ChatStore) -> None:
+async def test_a_mode_override_during_an_answer_in_another_mode_stays(store: ChatStore) -> None:
     engine = FakeEngine()
     session = session_with(store, engine)
     await all_of(session.send("Go"))

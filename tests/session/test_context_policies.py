@@ -34,7 +34,10 @@ SUMMARY = "They spoke of 99 things."
 
 
 class CharacterEngine(FakeEngine):
-    """Counts a token for each character, as many for each header; answers in 40, sums up in a sentence."""
+    """An engine that counts a token for each character, as many for each header, and answers in 40.
+
+    It summarises in a sentence.
+    """
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         counts = tuple(len(message.sent_content) + HEADER_TOKENS for message in request.messages)
@@ -55,7 +58,7 @@ async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
     await store.close()
 
 
-def session_of(
+def session_with(
     store: ChatStore, engine: Engine, policy: ContextPolicy, system: str = "Be brief."
 ) -> ChatSession:
     options = TurnOptions(context_policy=policy)
@@ -67,7 +70,7 @@ async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEven
         return [event async for event in events]
 
 
-async def asked(session: ChatSession, *texts: str) -> list[SessionEvent]:
+async def send_all(session: ChatSession, *texts: str) -> list[SessionEvent]:
     events: list[SessionEvent] = []
     for text in texts:
         events = await all_of(session.send(text))
@@ -79,7 +82,7 @@ def contents(messages: tuple[ChatMessage, ...]) -> list[str]:
 
 
 LONG_CHAT = [f"{number}:".ljust(120, "a") for number in range(1, 6)]
-"""Five questions; with replies of 40, a turn has 170 tokens, so the fifth question fits no more."""
+"""Five questions; with replies of 40, a turn has 170 tokens, so the fifth question does not fit."""
 WITHOUT = len("Be brief.") + HEADER_TOKENS + REPLY_HEADER_TOKENS
 TURN = 120 + 40 + 2 * HEADER_TOKENS
 WHOLE = WITHOUT + 4 * TURN + 120 + HEADER_TOKENS
@@ -87,11 +90,11 @@ WHOLE = WITHOUT + 4 * TURN + 120 + HEADER_TOKENS
 
 @dataclass(frozen=True)
 class Case:
-    """What a policy makes of the chat: messages sent, how many left out, the tokens of the prompt."""
+    """The effect of a policy on the chat: messages sent, messages dropped, tokens of the prompt."""
 
     policy: ContextPolicy
     sent: list[str] | None
-    left_out: int
+    dropped_count: int
     prompt_tokens: int
     n_ctx: int = N_CTX
     summary: str = ""
@@ -126,9 +129,9 @@ CASES = {
 async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: ChatStore, case: Case) -> None:
     engine = CharacterEngine()
     engine.max_n_ctx = 2000
-    session = session_of(store, engine, case.policy)
-    events = await asked(session, *LONG_CHAT)
-    told = [event for event in events if isinstance(event, MessagesDropped)]
+    session = session_with(store, engine, case.policy)
+    events = await send_all(session, *LONG_CHAT)
+    dropped = [event for event in events if isinstance(event, MessagesDropped)]
     if case.sent is None:
         assert len(engine.requests) == 4
         assert events[-1] == ContextExceeded(WHOLE, RESERVE, N_CTX, to_leave_out=4, larger_n_ctx=2000)
@@ -141,47 +144,49 @@ async def test_what_a_policy_sends_of_a_chat_that_does_not_fit(store: ChatStore,
     assert (await engine.count_tokens(sent)).total == case.prompt_tokens <= case.n_ctx - RESERVE
     assert engine.model is not None
     assert engine.model.n_ctx == case.n_ctx
-    assert (session.messages[-1].meta.left_out or 0) == case.left_out
-    if case.left_out:
-        ids = tuple(message.id for message in session.messages[: case.left_out])
-        assert told == [MessagesDropped(ids, case.prompt_tokens, RESERVE, N_CTX, case.summary, is_new=True)]
+    assert (session.messages[-1].meta.left_out or 0) == case.dropped_count
+    if case.dropped_count:
+        ids = tuple(message.id for message in session.messages[: case.dropped_count])
+        assert dropped == [
+            MessagesDropped(ids, case.prompt_tokens, RESERVE, N_CTX, case.summary, is_new=True)
+        ]
     else:
-        assert told == []
+        assert dropped == []
         assert Notice("session.enlarged", {"n_ctx": case.n_ctx}) in events
 
 
 async def test_what_was_left_out_stays_so_until_more_has_to_go(store: ChatStore) -> None:
     engine = CharacterEngine()
-    session = session_of(store, engine, DROP)
-    await asked(session, *LONG_CHAT)
-    events = await asked(session, "Short.")
-    told = next(event for event in events if isinstance(event, MessagesDropped))
-    assert (len(told.ids), told.is_new) == (4, False)
-    events = await asked(session, "c" * 300)
-    told = next(event for event in events if isinstance(event, MessagesDropped))
-    assert (len(told.ids) > 4, told.is_new) == (True, True)
+    session = session_with(store, engine, DROP)
+    await send_all(session, *LONG_CHAT)
+    events = await send_all(session, "Short.")
+    dropped = next(event for event in events if isinstance(event, MessagesDropped))
+    assert (len(dropped.ids), dropped.is_new) == (4, False)
+    events = await send_all(session, "c" * 300)
+    dropped = next(event for event in events if isinstance(event, MessagesDropped))
+    assert (len(dropped.ids) > 4, dropped.is_new) == (True, True)
 
 
 async def test_a_summary_is_kept_with_the_chat_and_used_again(store: ChatStore) -> None:
     engine = CharacterEngine()
-    session = session_of(store, engine, SUMMARISE)
-    events = await asked(session, *LONG_CHAT)
+    session = session_with(store, engine, SUMMARISE)
+    events = await send_all(session, *LONG_CHAT)
     assert any(isinstance(event, Summarising) for event in events)
     assert contents(engine.requests[-2].messages)[-1] == "u:Sum"
     assert session.chat is not None
-    again = session_of(store, later := CharacterEngine(), ASK)
+    again = session_with(store, later := CharacterEngine(), ASK)
     await again.resume(session.chat.id)
-    events = await asked(again, "Short.")
+    events = await send_all(again, "Short.")
     assert len(later.requests) == 1
     assert SUMMARY in later.requests[0].messages[0].content
-    told = next(event for event in events if isinstance(event, MessagesDropped))
-    assert (len(told.ids), told.summary, told.is_new) == (4, SUMMARY, False)
+    dropped = next(event for event in events if isinstance(event, MessagesDropped))
+    assert (len(dropped.ids), dropped.summary, dropped.is_new) == (4, SUMMARY, False)
 
 
 async def test_a_second_summary_tells_of_the_first(store: ChatStore) -> None:
     engine = CharacterEngine()
-    session = session_of(store, engine, SUMMARISE)
-    await asked(session, *LONG_CHAT, *LONG_CHAT)
+    session = session_with(store, engine, SUMMARISE)
+    await send_all(session, *LONG_CHAT, *LONG_CHAT)
     summaries = [request for request in engine.requests if "Summarise" in request.messages[-1].content]
     assert len(summaries) > 1
     assert SUMMARY in summaries[1].messages[0].content
@@ -198,28 +203,28 @@ async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: Chat
                 async for event in events:
                     yield event
 
-    session = session_of(store, Stopped(), SUMMARISE)
-    events = await asked(session, *LONG_CHAT)
+    session = session_with(store, Stopped(), SUMMARISE)
+    events = await send_all(session, *LONG_CHAT)
     assert events[-1] == EngineFailed("session.summary_stopped")
     assert session.messages[-1].message.role is Role.USER
 
 
 async def test_what_was_chosen_when_asked_holds_in_the_chat(store: ChatStore) -> None:
     engine = CharacterEngine()
-    session = session_of(store, engine, ASK)
-    assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
+    session = session_with(store, engine, ASK)
+    assert isinstance((await send_all(session, *LONG_CHAT))[-1], ContextExceeded)
     assert session.messages[-1].message.role is Role.USER
     await all_of(session.regenerate(DROP))
     assert session.messages[-1].meta.left_out == 4
-    await asked(session, "Short.")
+    await send_all(session, "Short.")
     assert session.messages[-1].meta.left_out == 4
     session.start_new()
-    assert isinstance((await asked(session, *LONG_CHAT))[-1], ContextExceeded)
+    assert isinstance((await send_all(session, *LONG_CHAT))[-1], ContextExceeded)
 
 
 async def test_where_the_context_can_not_grow_the_user_is_asked(store: ChatStore) -> None:
     engine = CharacterEngine()
-    events = await asked(session_of(store, engine, ENLARGE), *LONG_CHAT)
+    events = await send_all(session_with(store, engine, ENLARGE), *LONG_CHAT)
     assert Notice("session.not_enlarged", {"n_ctx": N_CTX}) in events
     assert isinstance(events[-1], ContextExceeded)
     assert events[-1].policies == (DROP, SUMMARISE)
@@ -227,12 +232,12 @@ async def test_where_the_context_can_not_grow_the_user_is_asked(store: ChatStore
 
 async def test_a_larger_context_takes_back_what_was_left_out(store: ChatStore) -> None:
     engine = CharacterEngine()
-    session = session_of(store, engine, DROP)
-    await asked(session, *LONG_CHAT)
+    session = session_with(store, engine, DROP)
+    await send_all(session, *LONG_CHAT)
     engine.model = replace(MODEL, n_ctx=4000)
-    events = await asked(session, "Short.")
-    told = next(event for event in events if isinstance(event, MessagesDropped))
-    assert (told.ids, told.is_new) == ((), True)
+    events = await send_all(session, "Short.")
+    dropped = next(event for event in events if isinstance(event, MessagesDropped))
+    assert (dropped.ids, dropped.is_new) == ((), True)
     assert session.messages[-1].meta.left_out is None
 
 
@@ -246,10 +251,10 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
 ) -> None:
     engine = CharacterEngine()
     engine.max_n_ctx = most
-    session = session_of(store, engine, policy)
+    session = session_with(store, engine, policy)
     for size in sizes:
         before = len(engine.requests)
-        events = await asked(session, "a" * size)
+        events = await send_all(session, "a" * size)
         assert engine.model is not None
         n_ctx = engine.model.n_ctx
         for request in engine.requests[before:]:
@@ -260,9 +265,9 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
             return
         sent = engine.requests[-1]
         assert (await engine.count_tokens(sent)).total + turn_reserve_tokens(n_ctx, sent.mode) <= n_ctx
-        told = [event for event in events if isinstance(event, MessagesDropped)]
+        dropped = [event for event in events if isinstance(event, MessagesDropped)]
         not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
-        assert not_sent == (len(told[-1].ids) if told else 0)
+        assert not_sent == (len(dropped[-1].ids) if dropped else 0)
         assert not_sent == 0 or policy in (DROP, SUMMARISE)
 
 
@@ -270,6 +275,6 @@ def test_an_estimate_is_shown_as_one() -> None:
     exact, estimate = (ContextExceeded(12_345, 500, 8192, is_exact=exact) for exact in (True, False))
     assert " 12,345 " in exact.text
     assert " ≈12,345 " in estimate.text
-    told = MessagesDropped((1, 2), 700, 100, 1000, summary=SUMMARY, is_exact=False)
-    assert "≈700" in told.text
-    assert told.text.endswith(f"\n\n{SUMMARY}")
+    dropped = MessagesDropped((1, 2), 700, 100, 1000, summary=SUMMARY, is_exact=False)
+    assert "≈700" in dropped.text
+    assert dropped.text.endswith(f"\n\n{SUMMARY}")

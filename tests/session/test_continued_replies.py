@@ -1,4 +1,4 @@
-"""A stopped reply goes on where it ended, whatever stopped it: session, store, real engine together."""
+"""The continuation of a stopped reply where it ended, whatever stopped it: session, store, real engine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def session(tmp_path: Path, demo_gguf: Path) -> AsyncIterator[ChatSession]
 async def run(
     session: ChatSession, events: AsyncGenerator[SessionEvent, None], kind: type | None, reason: StopReason
 ) -> None:
-    """Take a turn; end it at the first event of a kind."""
+    """Run a turn; end it at the first event of a kind."""
     assert isinstance(session.engine, LocalEngine)
     async with aclosing(events):
         async for event in events:
@@ -69,8 +69,8 @@ async def test_a_reply_goes_on_in_its_place_without_a_seam(
     assert stopped.stop_reason is reason
     session.options = options
     events: list[SessionEvent] = []
-    async with aclosing(session.continue_reply()) as going_on:
-        async for event in going_on:
+    async with aclosing(session.continue_reply()) as continuing:
+        async for event in continuing:
             events.append(event)
     assert not any(isinstance(event, EngineFailed) for event in events)
     reply = session.messages[-1]

@@ -31,15 +31,15 @@ CASES = {
 
 
 def first_notice(pieces: Sequence[str]) -> int | None:
-    """After how many characters it is told, if ever."""
-    watch, length = RepetitionDetector(), 0
-    told = []
+    """Return the number of characters after which repetition is reported; None if it never is."""
+    detector, length = RepetitionDetector(), 0
+    reported = []
     for piece in pieces:
         length += len(piece)
-        if watch.feed(ReasoningDelta(piece)):
-            told.append(length)
-    assert len(told) <= 1
-    return told[0] if told else None
+        if detector.feed(ReasoningDelta(piece)):
+            reported.append(length)
+    assert len(reported) <= 1
+    return reported[0] if reported else None
 
 
 @pytest.mark.parametrize(("text", "repeats"), CASES.values(), ids=CASES)
@@ -56,8 +56,8 @@ def test_a_loop_is_told_within_a_few_rounds() -> None:
 
 
 def test_an_answer_that_repeats_itself_is_left_alone() -> None:
-    watch = RepetitionDetector()
-    assert not any(watch.feed(AnswerDelta(LOOP)) for _ in range(20))
+    detector = RepetitionDetector()
+    assert not any(detector.feed(AnswerDelta(LOOP)) for _ in range(20))
 
 
 @given(cuts=st.lists(st.integers(1, 40), min_size=1, max_size=30))

@@ -1,4 +1,4 @@
-"""What can be done to a tree of messages, in sequences, each step with session and store compared."""
+"""Sequences of edits of a tree of messages; after each step, session and store are compared."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ SEQUENCES = [
     ("ask a; other 1; edit 0 b; step 0 -1; delete 0", "b r3"),
     ("ask a; ask b; delete 3; ask c", "a r1 b c r3"),
     ("ask a; delete 1; resume; undo", "a r1"),
-    # stopping and going on
+    # stopping and continuing
     ("stop a", "a r1"),
     ("stop a; go-on", "a r1+"),
     ("stop a; resume; go-on", "a r1+"),
@@ -101,8 +101,8 @@ async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
     await store.close()
 
 
-class Teller(FakeEngine):
-    """Numbers its replies, whatever it is asked."""
+class NumberingEngine(FakeEngine):
+    """An engine that numbers its replies, whatever the question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,10 +120,10 @@ class Teller(FakeEngine):
 
 
 class Actor:
-    """Takes the steps of a sequence."""
+    """An actor that takes the steps of a sequence."""
 
     def __init__(self, store: ChatStore) -> None:
-        self.store, self.engine = store, Teller()
+        self.store, self.engine = store, NumberingEngine()
         self.deletions: list[Deletion] = []
         self.begin()
 
@@ -134,7 +134,7 @@ class Actor:
 
     async def take(self, step: str) -> None:
         verb, *rest = step.split(" ", 1)
-        place, _, text = (rest or [""])[0].partition(" ")
+        index, _, text = (rest or [""])[0].partition(" ")
         ids = [stored.id for stored in self.session.messages]
         match verb:
             case "ask" | "stop":
@@ -147,12 +147,12 @@ class Actor:
                 await drained(self.session.continue_reply())
             case "again":
                 self.engine.next()
-                await drained(self.tree.regenerate_at(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(index)]))
             case "other":
                 self.engine.next()
-                modes = [m.meta.mode for m in self.session.messages[int(place) :] if m.meta.mode]
+                modes = [m.meta.mode for m in self.session.messages[int(index) :] if m.meta.mode]
                 other = (modes or [ThinkingMode.THINK])[0].other
-                await drained(self.tree.regenerate_at(ids[int(place)], other))
+                await drained(self.tree.regenerate_at(ids[int(index)], other))
             case "fail":
                 self.engine.replies += 1
                 script: list[Step] = [
@@ -160,20 +160,20 @@ class Actor:
                     EngineFailed("engine.killed"),
                 ]
                 self.engine.plays(script)
-                await drained(self.tree.regenerate_at(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(index)]))
             case "refuse":
                 self.engine._loading = [EngineFailed("engine.killed")]
-                await drained(self.tree.regenerate_at(ids[int(place)]))
+                await drained(self.tree.regenerate_at(ids[int(index)]))
                 self.engine._loading = ()
             case "edit":
                 self.engine.next()
-                await drained(self.tree.edit_question(ids[int(place)], text))
+                await drained(self.tree.edit_question(ids[int(index)], text))
             case "step":
-                other_id = (await self.tree.versions()).for_message(ids[int(place)]).id_at_step(int(text))
+                other_id = (await self.tree.versions()).for_message(ids[int(index)]).id_at_step(int(text))
                 assert other_id is not None
                 await self.session.show_version(other_id)
             case "delete":
-                self.deletions.append(await self.tree.delete(ids[int(place)]))
+                self.deletions.append(await self.tree.delete(ids[int(index)]))
             case "undo":
                 await self.tree.restore(self.deletions.pop())
             case "resume":

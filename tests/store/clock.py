@@ -10,7 +10,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Clock:
-    """Tells one second more each time it is asked."""
+    """A clock that advances by a second with each call."""
 
     now: datetime = field(default=START)
 

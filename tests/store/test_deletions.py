@@ -1,4 +1,4 @@
-"""Messages that are deleted and brought back, and what a fork of the tree looks like."""
+"""Messages that are deleted and restored, and the forks of the tree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 
 
 async def grow(store: ChatStore, *nodes: tuple[int | None, Role, str]) -> int:
-    """Make a chat of messages 1, 2, 3 …, each with its parent's number."""
+    """Create a chat of messages 1, 2, 3 …, each with its parent's number."""
     chat = await store.create_chat()
     for parent_id, role, content in nodes:
         await store.add_message(chat.id, parent_id, ChatMessage(role, content), DONE)

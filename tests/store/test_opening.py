@@ -1,4 +1,4 @@
-"""Opening a database: made, upgraded, refused."""
+"""The opening of a database: created, upgraded, refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rename(path: Path, name: str) -> Path:
 
 
 def damage(path: Path) -> None:
-    """Write over everything after the first page."""
+    """Overwrite everything after the first page."""
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
@@ -243,11 +243,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(open_folder: Path
     script = (
         "import asyncio, os, sys, pathlib\n"
         "from qwen3_chat.errors import StoreError\n"
-        "from qwen3_chat.store import Store\n"
+        "from qwen3_chat.store import ChatStore\n"
         "if os.geteuid() == 0:\n"  # to root every folder is writable
         "    os.seteuid(65534)\n"
         "try:\n"
-        "    asyncio.run(Store.open(pathlib.Path(sys.argv[1])))\n"
+        "    asyncio.run(ChatStore.open(pathlib.Path(sys.argv[1])))\n"
         "except StoreError as error:\n"
         "    print(error.key, error)\n"
     )

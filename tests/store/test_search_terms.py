@@ -1,4 +1,4 @@
-"""Cutting text into terms, and queries into phrases."""
+"""The cutting of texts into terms, and of queries into phrases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search: what is found, in which order, and with which piece of text."""
+"""The search: its results, their order, their excerpts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CORPUS = [
     (12, "天", "气"),
     (13, "今天。天气", ""),
 ]
-FOUND = [
+RESULTS = [
     # English: words, beginnings, case, several words, phrases
     ("strawberries", [1]),
     ("straw", [11, 1]),
@@ -105,7 +105,7 @@ async def filled(store: ChatStore) -> ChatStore:
 
 
 async def test_searches_find_what_they_should_newest_first(filled: ChatStore) -> None:
-    for query, expected in FOUND:
+    for query, expected in RESULTS:
         hits = await filled.find(query)
         assert [hit.message_id for hit in hits] == expected, query
         for hit in hits:
@@ -113,7 +113,7 @@ async def test_searches_find_what_they_should_newest_first(filled: ChatStore) ->
 
 
 async def test_chats_are_found_by_their_messages(filled: ChatStore) -> None:
-    for query, expected in FOUND:
+    for query, expected in RESULTS:
         if query.strip():
             assert [summary.id for summary in await filled.chats(query)] == expected, query
 

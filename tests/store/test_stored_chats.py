@@ -1,4 +1,4 @@
-"""Chats: made, listed, changed, deleted, brought back, purged."""
+"""Chats: created, listed, changed, deleted, restored, purged."""
 
 from __future__ import annotations
 

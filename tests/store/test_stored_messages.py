@@ -1,4 +1,4 @@
-"""Messages: kept as they are, in trees, while they are written."""
+"""Messages: stored as they are, in trees, while they are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from qwen3_chat.chat import (
     ChatMessage,
     Role,
-    SamplingParams,
     StopReason,
     ThinkingMode,
     Timings,
@@ -20,6 +19,7 @@ from qwen3_chat.chat import (
     Usage,
 )
 from qwen3_chat.errors import StoreError
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.store.records import pack_token_ids, unpack_token_ids
 from qwen3_chat.store.row_mapping import storable

@@ -13,7 +13,7 @@ DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 
 
 async def write_turns(path: Path, chat_id: int, name: str, count: int) -> None:
-    """Ask and answer under one's own head."""
+    """Write questions and answers below a head of its own."""
     store = await ChatStore.open(path)
     head_id = None
     for number in range(count):
@@ -27,7 +27,7 @@ async def write_turns(path: Path, chat_id: int, name: str, count: int) -> None:
 
 
 async def be_killed(path: Path, chat_id: int) -> None:
-    """Keep half a reply and wait for the end."""
+    """Save half a reply and wait to be killed."""
     store = await ChatStore.open(path)
     reply = await store.add_message(chat_id, None, ChatMessage(Role.ASSISTANT, ""))
     await store.save_partial(reply.id, "half an answer", "the thinking")

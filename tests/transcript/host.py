@@ -14,7 +14,7 @@ from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
 class Host(App[None]):
-    """Shows entries above an input line and keeps the messages of the transcript."""
+    """An app that shows entries above an input line and collects the messages of the transcript."""
 
     CSS = "Input { dock: bottom; border: none; height: 1; }"
 

@@ -10,9 +10,9 @@ from qwen3_chat.transcript.styled_rows import OpenLink, PositionedRun
 
 
 def document(source: str, width: int = 40) -> MarkdownSection:
-    page = MarkdownSection(width, 0, copy_label="copy")
-    page.feed(source)
-    return page
+    section = MarkdownSection(width, 0, copy_label="copy")
+    section.feed(source)
+    return section
 
 
 def lines(source: str, width: int = 40) -> list[str]:
@@ -140,15 +140,15 @@ def test_code_has_a_head_with_language_and_copy_button() -> None:
 
 
 def test_code_rows_fold_and_their_text_does_not() -> None:
-    page = document("```\n" + "x" * 50 + "\n```", 30)
-    assert [row.logical for row in page.rows] == [0, 1, 1]
-    assert page.logical_texts == ["", "x" * 50]
+    section = document("```\n" + "x" * 50 + "\n```", 30)
+    assert [row.logical for row in section.rows] == [0, 1, 1]
+    assert section.logical_texts == ["", "x" * 50]
 
 
 def test_tabs_in_code_reach_the_next_stop_on_screen_and_stay_tabs_in_the_text() -> None:
-    page = document("```\n\ta\nbc\td\n```")
-    assert ["".join(run[0] for run in row.runs) for row in page.rows[1:]] == ["     a", " bc  d"]
-    assert page.code_blocks[0].rows == page.logical_texts[1:] == ["\ta", "bc\td"]
+    section = document("```\n\ta\nbc\td\n```")
+    assert ["".join(run[0] for run in row.runs) for row in section.rows[1:]] == ["     a", " bc  d"]
+    assert section.code_blocks[0].rows == section.logical_texts[1:] == ["\ta", "bc\td"]
 
 
 def test_nested_code_keeps_its_indent() -> None:
@@ -190,8 +190,8 @@ def test_depth_without_end_is_survived() -> None:
     ],
 )
 def test_nothing_a_terminal_would_obey_is_drawn(source: str) -> None:
-    page = document(source)
-    drawn = "".join(run[0] for row in page.rows for run in row.runs) + "".join(page.logical_texts)
+    section = document(source)
+    drawn = "".join(run[0] for row in section.rows for run in row.runs) + "".join(section.logical_texts)
     assert drawn
     assert all(character.isprintable() or character == "\ufffd" for character in drawn)
 

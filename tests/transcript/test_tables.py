@@ -9,9 +9,9 @@ from qwen3_chat.transcript.markdown_section import MarkdownSection
 
 
 def table(source: str, width: int) -> list[str]:
-    page = MarkdownSection(width, 0)
-    page.feed(source)
-    return ["".join(run[0] for run in row.runs).rstrip() for row in page.rows]
+    section = MarkdownSection(width, 0)
+    section.feed(source)
+    return ["".join(run[0] for run in row.runs).rstrip() for row in section.rows]
 
 
 def test_columns_are_aligned_as_asked() -> None:
@@ -51,6 +51,6 @@ def test_tables_never_leave_the_page(width: int) -> None:
 
 
 def test_a_table_is_copied_as_cells_divided_by_tabs() -> None:
-    page = MarkdownSection(40, 0)
-    page.feed("| a | b |\n|--|--|\n| **1** | 2 |")
-    assert page.logical_texts == ["a\tb", "1\t2"]
+    section = MarkdownSection(40, 0)
+    section.feed("| a | b |\n|--|--|\n| **1** | 2 |")
+    assert section.logical_texts == ["a\tb", "1\t2"]

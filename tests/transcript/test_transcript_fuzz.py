@@ -32,25 +32,25 @@ ODD_ENTRIES = [
 
 @lru_cache(maxsize=1000)
 def rows_of(entry: MessageEntry, is_open: bool, width: int) -> list[str]:
-    turn = MessageView(entry, "copy")
-    turn.open_override = is_open
-    turn.layout(width)
-    assert turn.rows is not None
-    return ["".join(run[0] for run in row.runs).rstrip() for row in turn.rows] + [""]
+    view = MessageView(entry, "copy")
+    view.open_override = is_open
+    view.layout(width)
+    assert view.rows is not None
+    return ["".join(run[0] for run in row.runs).rstrip() for row in view.rows] + [""]
 
 
 def everything(transcript: Transcript) -> list[str]:
     rows: list[str] = []
-    for turn in transcript.transcript_layout.message_views:
-        texts = (turn.answer, turn.reasoning, turn.header, turn.reasoning_header, turn.note)
+    for view in transcript.transcript_layout.message_views:
+        texts = (view.answer, view.reasoning, view.header, view.reasoning_header, view.note)
         rows += rows_of(
-            MessageEntry(turn.entry.role, *texts), turn.is_open, transcript.transcript_layout.width
+            MessageEntry(view.entry.role, *texts), view.is_open, transcript.transcript_layout.width
         )
     return rows
 
 
 def positions(rows: list[str], full: list[str]) -> list[int]:
-    """Where the screen may be in the whole."""
+    """Return the rows of the whole chat at which the screen may be."""
     if len(full) < len(rows):
         return [0] if rows == full + [""] * (len(rows) - len(full)) else []
     return [at for at in range(len(full) - len(rows) + 1) if full[at : at + len(rows)] == rows]
@@ -98,7 +98,7 @@ class Use:
                 assert last in there
 
     def stayed(self, anchor: Anchor) -> None:
-        """The row on top shows the same text, or the header of the pane that swallowed it."""
+        """Check that the top row shows the same text, or the header of the folded pane around it."""
         now, transcript = self.transcript._anchor, self.transcript
         if transcript._top >= transcript.max_scroll_y:
             return
@@ -142,10 +142,10 @@ class Use:
             transcript.write_answer(part)
         transcript.flush(now=True)
         if not self.source:
-            turn = transcript.transcript_layout.message_views[-1]
+            view = transcript.transcript_layout.message_views[-1]
             header = "Thought 3 s"
             transcript.finish(
-                MessageEntry("assistant", turn.answer, turn.reasoning, "Qwen3", header, "stopped")
+                MessageEntry("assistant", view.answer, view.reasoning, "Qwen3", header, "stopped")
             )
             self.source = None
 

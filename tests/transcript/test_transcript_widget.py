@@ -21,7 +21,7 @@ LONG = "\n\n".join(f"Paragraph {number}." for number in range(60))
 
 
 def cell_of(transcript: Transcript, text: str) -> Offset:
-    """Cell of the widget where a text is drawn."""
+    """Return the cell of the widget where a text is drawn."""
     for y, row in enumerate(shown(transcript)):
         if text in row:
             return Offset(row.index(text) + transcript.gutter.left, y + transcript.gutter.top)
@@ -93,11 +93,11 @@ HIGH = MessageEntry(
 )
 
 
-def jump(transcript: Transcript, turn: int, row: int) -> None:
-    """Go to a row of a turn as if nothing else of the chat was ever seen."""
+def jump(transcript: Transcript, index: int, row: int) -> None:
+    """Go to a row of a message as if nothing else of the chat had been shown before."""
     transcript.following = False
     transcript.transcript_layout.resize(transcript.transcript_layout.width)
-    transcript.scroll_to_row(turn, row)
+    transcript.scroll_to_row(index, row)
 
 
 async def test_a_page_back_is_a_page_also_where_the_beginning_is_higher_than_guessed() -> None:
@@ -260,7 +260,7 @@ async def test_a_key_folds_the_pane_nearest_to_the_reader() -> None:
     async with host.run_test(size=(60, 20)) as pilot:
         await pilot.press("home")
         host.transcript.toggle_thinking()
-        opened = [turn.is_open for turn in host.transcript.transcript_layout.message_views]
+        opened = [view.is_open for view in host.transcript.transcript_layout.message_views]
         assert opened == [False, False, True, False]
 
 
@@ -276,11 +276,11 @@ async def test_unfolding_a_pane_above_the_screen_shows_its_beginning() -> None:
 async def test_all_panes_fold_and_unfold_together() -> None:
     host = Host(chat(3))
     async with host.run_test(size=(60, 20)):
-        panes = [turn for turn in host.transcript.transcript_layout.message_views if turn.has_thinking]
+        panes = [view for view in host.transcript.transcript_layout.message_views if view.has_thinking]
         panes[1].open_override = True
         for expected in (False, True, False):
             host.transcript.toggle_all_thinking()
-            assert {turn.is_open for turn in panes} == {expected}
+            assert {view.is_open for view in panes} == {expected}
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ async def test_the_setting_decides_until_the_reader_does(display: ThinkingDispla
         host.transcript.toggle_thinking()
         chosen = host.transcript.transcript_layout.message_views[1].is_open
         host.transcript.thinking_display = display
-        assert [turn.is_open for turn in host.transcript.transcript_layout.message_views] == [is_open, chosen]
+        assert [view.is_open for view in host.transcript.transcript_layout.message_views] == [is_open, chosen]
         host.transcript.append(THOUGHT)
         assert host.transcript.transcript_layout.message_views[2].is_open is is_open
 
@@ -504,11 +504,11 @@ async def test_text_cannot_emit_escapes_or_markup() -> None:
 async def test_many_rows_are_laid_out_and_few_are_kept() -> None:
     host = Host(chat(150))
     async with host.run_test(size=(80, 40)):
-        turns = host.transcript.transcript_layout.message_views
-        assert sum(turn.rows is not None for turn in turns) <= 3
+        views = host.transcript.transcript_layout.message_views
+        assert sum(view.rows is not None for view in views) <= 3
         for _ in range(100):
             host.transcript.scroll_page_up()
-        assert 10 < sum(turn.rows is not None for turn in turns) < 150
+        assert 10 < sum(view.rows is not None for view in views) < 150
 
 
 async def test_keys_typed_into_an_input_draw_nothing_of_the_transcript(

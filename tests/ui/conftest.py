@@ -1,4 +1,4 @@
-"""The application over a scripted engine."""
+"""The fixture that starts the application over a scripted engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness import Harness, Start, open_app
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Start the application with an engine, on a terminal of a size, in a stored chat."""
+    """Return a function that starts the app with an engine, on a terminal of a size, in a stored chat."""
 
     def run(
         engine: FakeEngine | None = None, size: tuple[int, int] = (80, 24), resume: int | None = None

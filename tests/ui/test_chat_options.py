@@ -1,4 +1,4 @@
-"""What is chosen for one chat: system prompt and sampling."""
+"""Tests of the options of one chat: system prompt and sampling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def opened(app: Harness) -> ChatOptionsScreen:
     return screen
 
 
-async def test_what_is_chosen_for_a_chat_is_sent_told_and_kept_with_it(start: Start) -> None:
+async def test_what_is_chosen_for_a_chat_is_sent_shown_and_kept_with_it(start: Start) -> None:
     engine = FakeEngine()
     async with start(engine, size=(110, 40)) as app:
         screen = await opened(app)
@@ -61,7 +61,7 @@ async def test_what_is_chosen_for_a_chat_is_sent_told_and_kept_with_it(start: St
         assert (await app.store.chat(1)).options == ChatOptions()
 
 
-async def test_a_number_out_of_range_is_told_beside_it_and_not_taken(start: Start) -> None:
+async def test_a_number_out_of_range_is_reported_beside_it_and_not_taken(start: Start) -> None:
     async with start(size=(110, 40)) as app:
         screen = await opened(app)
         screen.query_one("#temperature", Input).value = "3"
@@ -101,7 +101,7 @@ def test_the_library_ships_prompts_in_each_language(language: Language) -> None:
 @pytest.mark.parametrize(
     "content", ["[[prompts]]\ntitle = 1", "no toml", "[[prompts]]\ntitle = 'a'\ntext = 'b'\nextra = 1"]
 )
-def test_a_bad_file_of_prompts_is_told_and_leaves_the_shipped_ones(tmp_path: Path, content: str) -> None:
+def test_a_bad_file_of_prompts_is_reported_and_leaves_the_shipped_ones(tmp_path: Path, content: str) -> None:
     file = tmp_path / "prompts.toml"
     file.write_text(content, encoding="utf-8")
     library = load_prompts(file, Language.EN)

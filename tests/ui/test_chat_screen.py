@@ -275,7 +275,7 @@ async def test_what_was_said_while_loading_stays_on_the_welcome(start: Start) ->
         await app.sees("Memory is short: the context is 512 tokens.")
 
 
-async def test_a_store_that_is_busy_is_told_and_the_app_goes_on(start: Start) -> None:
+async def test_a_store_that_is_busy_is_reported_and_the_app_goes_on(start: Start) -> None:
     async with start() as app:
         await app.turn("Go")
         await app.store.close()

@@ -1,4 +1,4 @@
-"""Chats that the model names while nobody waits."""
+"""Tests of the titles that the model generates while the user waits for nothing else."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from qwen3_chat.ui.clipboard import MAX_TERMINAL_BYTES, Clipboard, CopyRoute
 SOURCE = "def f():\n\treturn '数据'  \n\n"
 
 
-class Desk:
-    """A PATH of fake tools that keep what they are given, and a fake terminal."""
+class ClipboardFixture:
+    """A PATH of fake programs that store their input in a file, and a fake terminal."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -22,11 +22,11 @@ class Desk:
         (self.bin / "tmux").chmod(0o755)
 
     def add(self, name: str, status: int = 0) -> Path:
-        kept = self.folder / f"{name}.kept"
+        output = self.folder / f"{name}.out"
         script = self.bin / name
-        script.write_text(f'#!/bin/sh\ncat > "{kept}"\nexit {status}\n')
+        script.write_text(f'#!/bin/sh\ncat > "{output}"\nexit {status}\n')
         script.chmod(0o755)
-        return kept
+        return output
 
     def clipboard(self, **variables: str) -> Clipboard:
         return Clipboard(
@@ -35,8 +35,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def programs(tmp_path: Path) -> ClipboardFixture:
+    return ClipboardFixture(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -49,47 +49,47 @@ def desk(tmp_path: Path) -> Desk:
     ],
 )
 def test_the_systems_own_tool_gets_the_source_byte_for_byte(
-    desk: Desk, tool: str, variables: dict[str, str]
+    programs: ClipboardFixture, tool: str, variables: dict[str, str]
 ) -> None:
-    kept = desk.add(tool)
-    assert desk.clipboard(**variables).copy(SOURCE) is CopyRoute.PROGRAM
-    assert kept.read_bytes() == SOURCE.encode()
+    output = programs.add(tool)
+    assert programs.clipboard(**variables).copy(SOURCE) is CopyRoute.PROGRAM
+    assert output.read_bytes() == SOURCE.encode()
 
 
-def test_the_windows_tool_is_given_utf_16(desk: Desk) -> None:
-    kept = desk.add("clip.exe")
-    assert desk.clipboard(WSL_DISTRO_NAME="Debian").copy(SOURCE) is CopyRoute.PROGRAM
-    assert kept.read_bytes().decode("utf-16-le") == SOURCE
+def test_the_windows_tool_is_given_utf_16(programs: ClipboardFixture) -> None:
+    output = programs.add("clip.exe")
+    assert programs.clipboard(WSL_DISTRO_NAME="Debian").copy(SOURCE) is CopyRoute.PROGRAM
+    assert output.read_bytes().decode("utf-16-le") == SOURCE
 
 
-def test_a_tool_for_a_desktop_that_is_not_there_is_passed_over(desk: Desk) -> None:
-    desk.add("wl-copy")
-    desk.add("xclip")
-    assert desk.clipboard().copy(SOURCE) is CopyRoute.TERMINAL
+def test_a_tool_for_a_desktop_that_is_not_there_is_passed_over(programs: ClipboardFixture) -> None:
+    programs.add("wl-copy")
+    programs.add("xclip")
+    assert programs.clipboard().copy(SOURCE) is CopyRoute.TERMINAL
 
 
-def test_a_tool_that_fails_makes_way_for_the_next(desk: Desk) -> None:
-    desk.add("wl-copy", status=1)
-    kept = desk.add("xsel")
-    assert desk.clipboard(WAYLAND_DISPLAY="w", DISPLAY=":0").copy(SOURCE) is CopyRoute.PROGRAM
-    assert kept.read_bytes() == SOURCE.encode()
+def test_a_tool_that_fails_makes_way_for_the_next(programs: ClipboardFixture) -> None:
+    programs.add("wl-copy", status=1)
+    output = programs.add("xsel")
+    assert programs.clipboard(WAYLAND_DISPLAY="w", DISPLAY=":0").copy(SOURCE) is CopyRoute.PROGRAM
+    assert output.read_bytes() == SOURCE.encode()
 
 
-def test_over_ssh_the_text_goes_to_the_terminal_where_the_user_sits(desk: Desk) -> None:
-    kept = desk.add("pbcopy")
-    assert desk.clipboard(SSH_CONNECTION="a b").copy(SOURCE) is CopyRoute.TERMINAL
-    assert desk.written == [SOURCE]
-    assert not kept.exists()
+def test_over_ssh_the_text_goes_to_the_terminal_where_the_user_sits(programs: ClipboardFixture) -> None:
+    output = programs.add("pbcopy")
+    assert programs.clipboard(SSH_CONNECTION="a b").copy(SOURCE) is CopyRoute.TERMINAL
+    assert programs.written == [SOURCE]
+    assert not output.exists()
 
 
-def test_inside_tmux_its_buffer_is_used(desk: Desk) -> None:
-    kept = desk.add("tmux")
-    assert desk.clipboard(TMUX="/tmp/x,1,0", SSH_TTY="/dev/pts/1").copy(SOURCE) is CopyRoute.TMUX
-    assert kept.read_bytes() == SOURCE.encode()
+def test_inside_tmux_its_buffer_is_used(programs: ClipboardFixture) -> None:
+    output = programs.add("tmux")
+    assert programs.clipboard(TMUX="/tmp/x,1,0", SSH_TTY="/dev/pts/1").copy(SOURCE) is CopyRoute.TMUX
+    assert output.read_bytes() == SOURCE.encode()
 
 
-def test_what_a_terminal_would_cut_goes_to_a_file(desk: Desk) -> None:
+def test_what_a_terminal_would_cut_goes_to_a_file(programs: ClipboardFixture) -> None:
     text = "长" * (MAX_TERMINAL_BYTES // 3 + 1)
-    assert desk.clipboard().copy(text) is CopyRoute.FILE
-    assert (desk.folder / "out" / "copied.txt").read_text(encoding="utf-8") == text
-    assert desk.written == []
+    assert programs.clipboard().copy(text) is CopyRoute.FILE
+    assert (programs.folder / "out" / "copied.txt").read_text(encoding="utf-8") == text
+    assert programs.written == []

@@ -15,7 +15,7 @@ QUESTIONS = ("One", "Two", "Three")
 
 
 def cramped() -> FakeEngine:
-    """An engine whose context holds four messages and a reserve."""
+    """Return an engine whose context has room for four messages and a reserve."""
     engine = FakeEngine(tokens_per_message=180)
     engine.max_n_ctx = 4000
     return engine

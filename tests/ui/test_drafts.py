@@ -17,7 +17,7 @@ from tests.harness import Harness, Start
 TEXTS = ["Half a quest", "两行\n  和空格 ", "a\ttab, “quotes”, 👩‍👩‍👧 e\u0301", "/think"]
 
 
-async def kept(app: Harness, folder: Path, text: str) -> None:
+async def saved(app: Harness, folder: Path, text: str) -> None:
     """Wait until a draft of the chat that has not begun is on the disk."""
     file = folder / "draft.json"
     await app.until(lambda: file.exists() and json.loads(file.read_bytes())["text"] == text)
@@ -35,7 +35,7 @@ async def test_a_draft_of_a_new_chat_is_there_after_a_restart(start: Start, text
 async def test_a_draft_is_on_the_disk_soon_for_the_owner_only(start: Start, tmp_path: Path) -> None:
     async with start() as app:
         await app.pilot.press(*"abc")
-        await kept(app, tmp_path, "abc")
+        await saved(app, tmp_path, "abc")
         assert stat.S_IMODE((tmp_path / "draft.json").stat().st_mode) == 0o600
         app.screen.input.clear()
         await app.until(lambda: not (tmp_path / "draft.json").exists())
@@ -88,7 +88,7 @@ async def test_a_draft_that_is_slow_to_come_is_not_written_over(start: Start) ->
 async def test_what_was_sent_is_no_draft_any_more(start: Start, tmp_path: Path) -> None:
     async with start() as app:
         app.screen.input.text = "Hello"
-        await kept(app, tmp_path, "Hello")
+        await saved(app, tmp_path, "Hello")
         await app.turn("Hello")
         await app.until(lambda: not (tmp_path / "draft.json").exists())
         await app.screen.shutdown()
@@ -119,15 +119,15 @@ async def test_quitting_right_after_sending_leaves_the_text_in_the_chat_or_in_th
         await again.until(lambda: "Hello" in (*sent, again.screen.input.text))
 
 
-async def test_a_draft_that_can_not_be_kept_is_told_once(start: Start, tmp_path: Path) -> None:
+async def test_a_draft_that_can_not_be_kept_is_reported_once(start: Start, tmp_path: Path) -> None:
     async with start() as app:
         (tmp_path / "draft.json").mkdir()
         await app.pilot.press("a")
         await app.sees("can't be kept for later")
-        told = len(app.app._notifications)
+        notice_count = len(app.app._notifications)
         app.screen.input.text = "ab"
         await app.screen.shutdown()
-        assert len(app.app._notifications) == told
+        assert len(app.app._notifications) == notice_count
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"text": 1}', '["x"]'])

@@ -16,7 +16,7 @@ from tests.harness import Start
 
 
 def keymap(folder: Path, entries: str) -> Keymap:
-    """Read the keys of a settings file."""
+    """Return the keymap of a settings file with these entries."""
     file = folder / "config.toml"
     file.write_text(f"# mine\n[keys]\n{entries}\n", encoding="utf-8")
     return keymap_from_settings(read_settings(file))
@@ -78,7 +78,7 @@ def test_an_action_gets_other_keys(tmp_path: Path, entries: str, name: str, keys
         ),
     ],
 )
-def test_what_can_not_be_is_told_and_the_key_stays(tmp_path: Path, entry: str, sentence: str) -> None:
+def test_what_can_not_be_is_reported_and_the_key_stays(tmp_path: Path, entry: str, sentence: str) -> None:
     file = tmp_path / "config.toml"
     changed = keymap(tmp_path, entry)
     (problem,) = (*read_settings(file).problems, *changed.problems)

@@ -1,4 +1,4 @@
-"""What can be done to one message that is marked."""
+"""Tests of the actions on the marked message."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def _is_not(app: Harness, key: int | None) -> bool:
 
 
 async def mark(app: Harness, text: str) -> None:
-    """Walk up until the message with a text is marked."""
-    wanted = next(one.id for one in app.session.messages if text in one.message.content)
-    while app.screen.transcript.marked != wanted:
+    """Press Up until the message with a text is marked."""
+    message_id = next(m.id for m in app.session.messages if text in m.message.content)
+    while app.screen.transcript.marked != message_id:
         before = app.screen.transcript.marked
         await app.pilot.press("ctrl+up")
         await app.until(partial(_is_not, app, before))
@@ -153,7 +153,7 @@ async def test_an_answer_in_the_other_mode_is_a_version_of_the_answer(start: Sta
         await app.pilot.press("m")
         await app.until(lambda: contents(app) == ["One", "Quick"] and not app.screen.is_answering)
         assert engine.requests[-1].mode is ThinkingMode.NO_THINK
-        assert [app.screen.versions.for_message(one.id).count for one in app.session.messages] == [0, 2]
+        assert [app.screen.versions.for_message(m.id).count for m in app.session.messages] == [0, 2]
         assert app.session.mode_override is None
         await mark(app, "Quick")
         await app.pilot.press("left")
@@ -301,7 +301,7 @@ async def test_while_an_answer_is_written_a_message_can_be_copied_but_not_change
         await app.until(lambda: app.app.clipboard == "Half")
         await app.pilot.press("d")
         await app.sees("still being")
-        assert [one.message.role for one in app.session.messages] == [Role.USER, Role.ASSISTANT]
+        assert [m.message.role for m in app.session.messages] == [Role.USER, Role.ASSISTANT]
         gate.set()
         await app.until(lambda: not app.screen.is_answering)
         assert contents(app) == ["One", "Half and whole"]

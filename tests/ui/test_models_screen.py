@@ -46,11 +46,11 @@ def hub(demo_gguf: Path) -> Iterator[FakeHub]:
 
 @asynccontextmanager
 async def opened(
-    desk: PickerFixture, engine: Engine | None = None, size: tuple[int, int] = (80, 24)
+    picker: PickerFixture, engine: Engine | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[Harness]:
-    """Open the app, then the model screen."""
+    """Open the app, then the model picker."""
     engine = engine or engine_of("Demo", is_demo=True)
-    async with open_app(desk.folder, engine, size, model_picker=desk.model_picker()) as app:
+    async with open_app(picker.folder, engine, size, model_picker=picker.model_picker()) as app:
         await on_the_screen(app)
         yield app
 
@@ -107,16 +107,16 @@ async def test_a_download_goes_on_behind_the_chat_and_the_first_model_is_used_at
     tmp_path: Path, hub: FakeHub, demo_gguf: Path
 ) -> None:
     hub.faults += [Cut(100_000), Cut(200_000)]
-    desk = PickerFixture(
+    picker = PickerFixture(
         tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
     )
-    async with opened(desk) as app:
+    async with opened(picker) as app:
         await app.pilot.press("enter")
         await app.pilot.press("escape")
         await back_in_the_chat(app)
-        await app.until(lambda: desk.choices)  # even if it arrives before the screen is left
+        await app.until(lambda: picker.choices)  # even if it arrives before the screen is left
         path = tmp_path / "models" / REPOSITORY / FILE
-        assert desk.choices == [LocalModel(path)]
+        assert picker.choices == [LocalModel(path)]
         assert content(path) == content(demo_gguf)
         await app.sees("0.6B Q8_0 is ready")
 
@@ -125,20 +125,20 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
     tmp_path: Path, hub: FakeHub, demo_gguf: Path
 ) -> None:
     hub.faults.append(Held(100_000))
-    desk = PickerFixture(
+    picker = PickerFixture(
         tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
     )
-    async with open_app(tmp_path, engine_of("Demo", is_demo=True), model_picker=desk.model_picker()) as app:
+    async with open_app(tmp_path, engine_of("Demo", is_demo=True), model_picker=picker.model_picker()) as app:
         await app.turn("One")
         await on_the_screen(app)
         await app.pilot.press("enter", "escape")
         await back_in_the_chat(app)
         hub.let_go.set()
         await app.sees("F7, then Enter uses it")
-        assert desk.choices == []
+        assert picker.choices == []
         await on_the_screen(app)
         await app.pilot.press("enter")
-        await app.until(lambda: desk.choices)
+        await app.until(lambda: picker.choices)
         await back_in_the_chat(app)
         await app.turn("Two")
         assert [m.meta.model for m in app.session.messages[1::2]] == ["Demo", "0.6B"]
@@ -147,8 +147,8 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
 
 async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, demo_gguf: Path) -> None:
     hub.faults.append(Stall(1_300_000))
-    desk = PickerFixture(tmp_path, cpu(3), hub, content(demo_gguf))
-    async with opened(desk) as app:
+    picker = PickerFixture(tmp_path, cpu(3), hub, content(demo_gguf))
+    async with opened(picker) as app:
         screen = app.app.screen
         assert isinstance(screen, ModelPickerScreen)
         states = screen.model_picker.downloads.states
@@ -174,8 +174,8 @@ async def test_without_a_network_the_row_and_a_notice_say_so(tmp_path: Path) -> 
 
 async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(tmp_path: Path) -> None:
     install_files(tmp_path, "Qwen3-32B-Q4_K_M.gguf")
-    desk = PickerFixture(tmp_path, cpu(8))
-    async with opened(desk) as app:
+    picker = PickerFixture(tmp_path, cpu(8))
+    async with opened(picker) as app:
         await app.pilot.press(*"32b")
         await app.sees("Installed (qwen3-chat)")
         await app.pilot.press("enter")
@@ -183,7 +183,7 @@ async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(t
         await app.pilot.press("escape")
         await app.until(lambda: not app.shows("anyway"))
         await app.pilot.press("enter", "enter")
-        await app.until(lambda: desk.choices)
+        await app.until(lambda: picker.choices)
 
 
 async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
 
 
 async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None:
-    desk = PickerFixture(tmp_path, with_gpus(32, 24))
-    async with opened(desk) as app:
+    picker = PickerFixture(tmp_path, with_gpus(32, 24))
+    async with opened(picker) as app:
         await app.pilot.press(*"14b")
         needs = [gpu_need(app)]
         for _ in range(3):  # automatic is 16K
@@ -213,29 +213,29 @@ async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None
 
 
 def gpu_need(app: Harness) -> float:
-    """What the memory bar says that the model takes of the GPU, in GiB."""
-    found = re.search(r"GPU ━+ ([\d.]+) GiB of", "\n".join(app.rows()))
-    return float(found[1]) if found else 0.0
+    """Return the model's memory on the GPU as the memory bar shows it, in GiB."""
+    match = re.search(r"GPU ━+ ([\d.]+) GiB of", "\n".join(app.rows()))
+    return float(match[1]) if match else 0.0
 
 
 async def test_the_chosen_context_goes_along(tmp_path: Path) -> None:
     install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
-    desk = PickerFixture(tmp_path)
-    async with opened(desk) as app:
+    picker = PickerFixture(tmp_path)
+    async with opened(picker) as app:
         await app.pilot.press(*"4b q4", "right", "right", "enter")
-        await app.until(lambda: desk.choices)
-        assert desk.choices == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
+        await app.until(lambda: picker.choices)
+        assert picker.choices == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
 
 
 async def test_servers_have_their_place_in_the_list(tmp_path: Path) -> None:
     served = ServedModel("http://localhost:8000")
-    desk = PickerFixture(tmp_path, servers=(ServerRow("Workstation", "vLLM", served),))
-    async with opened(desk) as app:
+    picker = PickerFixture(tmp_path, servers=(ServerRow("Workstation", "vLLM", served),))
+    async with opened(picker) as app:
         await app.pilot.press(*"vllm")
         await app.sees("Servers")
         await app.pilot.press("enter")
-        await app.until(lambda: desk.choices)
-        assert desk.choices == [served]
+        await app.until(lambda: picker.choices)
+        assert picker.choices == [served]
 
 
 async def test_the_old_process_is_gone_when_the_new_model_talks(tmp_path: Path, demo_gguf: Path) -> None:
@@ -294,10 +294,10 @@ async def test_a_fixed_mode_is_shown_and_explained(
         assert app.session.mode_override in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
 
 
-async def test_a_newcomer_is_told_what_suits_the_machine_and_can_type_at_once(tmp_path: Path) -> None:
-    desk = PickerFixture(tmp_path, with_gpus(32, 24))
+async def test_a_newcomer_learns_what_suits_the_machine_and_can_type_at_once(tmp_path: Path) -> None:
+    picker = PickerFixture(tmp_path, with_gpus(32, 24))
     async with open_app(
-        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=desk.model_picker()
+        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=picker.model_picker()
     ) as app:
         for text in (
             "This machine: 32.0 GiB RAM free",
@@ -311,19 +311,19 @@ async def test_a_newcomer_is_told_what_suits_the_machine_and_can_type_at_once(tm
 
 async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
     install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
-    desk = PickerFixture(tmp_path)
+    picker = PickerFixture(tmp_path)
     async with open_app(
-        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=desk.model_picker()
+        tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=picker.model_picker()
     ) as app:
         await app.sees("F7 shows which real Qwen3 fits")
         await app.until(lambda: not any(worker.group == "machine" for worker in app.screen.workers))
         assert not app.shows("Recommended for it")
 
 
-async def test_a_gpu_that_lies_idle_is_told_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:
+async def test_a_gpu_that_lies_idle_is_reported_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:
     gpu = SystemGpu(Vendor.NVIDIA, "NVIDIA RTX 4070", 12 * GIB, 11 * GIB, cuda_version=(12, 4))
-    desk = PickerFixture(tmp_path, gpus=(gpu,))
-    async with open_app(tmp_path, engine_of("8B"), model_picker=desk.model_picker()) as app:
+    picker = PickerFixture(tmp_path, gpus=(gpu,))
+    async with open_app(tmp_path, engine_of("8B"), model_picker=picker.model_picker()) as app:
         await app.sees("NVIDIA RTX 4070 lies idle")
         await app.sees("doctor --fix")
         await app.pilot.click(Banner)

@@ -6,7 +6,7 @@ from qwen3_chat.texts import Language, set_language
 from tests.harness import Start
 
 
-async def test_a_search_in_vain_is_told_in_the_users_language(start: Start) -> None:
+async def test_a_search_in_vain_is_reported_in_the_users_language(start: Start) -> None:
     set_language(Language.ZH)
     try:
         async with start() as app:

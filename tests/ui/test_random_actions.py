@@ -1,4 +1,4 @@
-"""Whatever the user does in whatever order while answers stream: nothing fails, nothing is lost."""
+"""Tests with random actions while answers stream: nothing fails, nothing is lost."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ NAMES = {"/": "slash", "_": "underscore"}
 
 
 class StreamingEngine(FakeEngine):
-    """Writes a few dozen pieces of text at the pace of the event loop, until it is cancelled."""
+    """An engine that yields a few dozen pieces of text at the pace of the event loop, unless cancelled."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
         self._rng = rng
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Read, think, answer; a reply that is continued comes again from its beginning."""
+        """Yield prefill, thinking and answer; a continued reply is repeated from its beginning."""
         self.requests.append(request)
         self.cancelled.clear()
         rng = self._rng
@@ -119,13 +119,13 @@ class StreamingEngine(FakeEngine):
 async def act_at_random(folder: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
     weights, actions = zip(*ACTIONS, strict=True)
-    told: list[str] = []
+    errors: list[str] = []
     async with open_app(folder, StreamingEngine(rng), (100, 30)) as app:
         notify = app.app.notify
 
         def remember(message: str, **options: Any) -> None:
             if options.get("severity") == "error":
-                told.append(message)
+                errors.append(message)
             notify(message, **options)
 
         monkeypatch.setattr(app.app, "notify", remember)
@@ -136,14 +136,14 @@ async def act_at_random(folder: Path, seed: int, count: int, monkeypatch: pytest
                 await press(app, key, rng.randrange(1, 60))
             if number % 25 == 0:
                 await app.pilot.resize_terminal(rng.randrange(40, 140), rng.randrange(12, 50))
-            assert not told, (seed, number, keys)
+            assert not errors, (seed, number, keys)
         await settled(app)
         await agree(app)
-    assert not told
+    assert not errors
 
 
 async def press(app: Harness, key: str, moments: int) -> None:
-    """Press a key and let some moments go by: the pilot would wait until nothing streams any more."""
+    """Press a key and yield to the event loop a few times; the pilot would wait for the end of the stream."""
     character = key if len(key) == 1 else None
     app.app.post_message(events.Key(NAMES.get(key, key), character))
     for _ in range(moments):
@@ -151,7 +151,7 @@ async def press(app: Harness, key: str, moments: int) -> None:
 
 
 async def settled(app: Harness) -> None:
-    """Return to the chat, with nothing running."""
+    """Return to the chat and wait until nothing runs."""
     for _ in range(5):
         await app.pilot.press("escape")
     await app.until(lambda: isinstance(app.app.screen, ChatScreen) and not app.screen.is_answering)
@@ -159,7 +159,7 @@ async def settled(app: Harness) -> None:
 
 
 async def agree(app: Harness) -> None:
-    """Compare what is shown with the session, and the session with the store."""
+    """Assert that the screen agrees with the session, and the session with the store."""
     session = app.session
     shown = {
         turn.entry.key: turn

@@ -10,7 +10,7 @@ from tests.harness import Start
 LOOP = "Let me check that once more: I have to add both of the numbers that the user gave me. "
 
 
-async def test_thinking_that_repeats_itself_is_told_with_the_way_out(start: Start) -> None:
+async def test_thinking_that_repeats_itself_is_reported_with_the_way_out(start: Start) -> None:
     never = asyncio.Event()
     async with start(FakeEngine([*(ReasoningDelta(LOOP, 20) for _ in range(9)), never])) as harness:
         await harness.say("Go")

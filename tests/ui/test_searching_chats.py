@@ -1,4 +1,4 @@
-"""Going to what was searched for, from the list of chats and from the one at the side."""
+"""Tests of going to a search hit, from the list of chats and from the sidebar."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def marked(app: Harness) -> str:
 
 
 @pytest.mark.parametrize(
-    ("query", "found", "seen"),
+    ("query", "hit", "seen"),
     [
         ("pumpernickel", "Paragraph", "Pumpernickel"),
         ("天气", "Paragraph", "北京的天气"),
@@ -43,7 +43,7 @@ def marked(app: Harness) -> str:
     ids=["an English word", "two Chinese characters", "thinking"],
 )
 async def test_a_chat_opens_where_it_holds_what_was_searched_for(
-    start: Start, query: str, found: str, seen: str
+    start: Start, query: str, hit: str, seen: str
 ) -> None:
     first = f"{LONG}\n\nPumpernickel, or 北京的天气。\n\n{LONG}"
     async with start(replies(("Hm.", first), ("Let me ruminate.", "Second answer"))) as app:
@@ -51,7 +51,7 @@ async def test_a_chat_opens_where_it_holds_what_was_searched_for(
         await app.turn("Two")
         await app.pilot.press("ctrl+n")
         await search(app, query)
-        await app.until(lambda: found in marked(app) and app.shows(seen))
+        await app.until(lambda: hit in marked(app) and app.shows(seen))
         assert app.screen.transcript.search_text == query
 
 

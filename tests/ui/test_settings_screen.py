@@ -11,7 +11,7 @@ from tests.harness import Harness, Start
 
 
 async def highlight(app: Harness, name: str) -> SettingsScreen:
-    """Open the settings and go to one of them."""
+    """Open the settings and highlight one of them."""
     await app.pilot.press("f12")
     screen = app.app.screen
     assert isinstance(screen, SettingsScreen)
@@ -71,7 +71,7 @@ async def test_a_setting_returns_to_its_default_and_leaves_the_file(start: Start
         assert file.read_text(encoding="utf-8") == "# mine\n"
 
 
-async def test_what_counts_only_after_a_start_is_told(start: Start) -> None:
+async def test_what_counts_only_after_a_start_is_reported(start: Start) -> None:
     async with start() as app:
         await highlight(app, "language")
         await app.pilot.press("enter")

@@ -127,7 +127,7 @@ def test_a_walk_through_the_history_goes_on_when_older_texts_come_in() -> None:
 
 
 async def paste(app: Harness, text: str) -> None:
-    """Paste as a terminal does, with Enter for line ends."""
+    """Paste a text as a terminal does, with carriage returns for line ends."""
     app.app.post_message(Paste(text.replace("\n", "\r")))
     await app.pilot.pause()
 
@@ -156,7 +156,7 @@ async def test_a_paste_that_no_context_holds_is_refused(start: Start) -> None:
         assert not app.screen.input.attachments
 
 
-async def test_what_is_longer_than_the_context_is_told_before_it_is_sent(start: Start) -> None:
+async def test_what_is_longer_than_the_context_is_reported_before_it_is_sent(start: Start) -> None:
     async with start(FakeEngine(tokens_per_message=600)) as app:
         await paste(app, LONG)
         await app.sees("Pasted text 1 · 10,000 lines · 600 tok")
@@ -180,7 +180,7 @@ async def test_attachments_go_one_by_one_with_backspace_or_a_click(start: Start)
         await app.pilot.press("x", "backspace", "backspace")
         await app.until(lambda: len(app.screen.input.attachments) == 2)
         await app.pilot.click("AttachmentLine")
-        await app.until(lambda: [one.name for one in app.screen.input.attachments] == ["Pasted text 2"])
+        await app.until(lambda: [a.name for a in app.screen.input.attachments] == ["Pasted text 2"])
 
 
 async def test_a_file_is_found_by_a_few_letters_and_attached(
@@ -231,14 +231,14 @@ async def test_tab_completes_escape_leaves_and_arrows_choose(start: Start) -> No
         await app.pilot.press("down", "tab")
         assert app.screen.input.text == "/fold_all"
         await app.pilot.press("backspace")
-        await app.until(lambda: app.screen.completions.offered_for)
+        await app.until(lambda: app.screen.completions.trigger)
         await app.pilot.press("escape")
-        assert app.screen.completions.offered_for is None
+        assert app.screen.completions.trigger is None
         assert app.screen.input.text == "/fold_al"
 
 
 def type_at_once(app: Harness, text: str) -> None:
-    """Send keys without a pause, as they come over a slow connection."""
+    """Send keys without a pause, as they arrive over a slow connection."""
     names = {"\x7f": "backspace", "\r": "enter"}
     for character in text:
         app.app.post_message(Key(names.get(character, character), character))
@@ -278,7 +278,7 @@ async def test_choices_above_the_input_leave_the_chat_its_width(start: Start) ->
         assert app.screen.transcript.size.width == before
 
 
-async def test_a_command_that_is_unknown_or_impossible_is_told_and_kept(start: Start) -> None:
+async def test_a_command_that_is_unknown_or_impossible_is_reported_and_kept(start: Start) -> None:
     async with start() as app:
         await app.say("/exprot")
         await app.sees("There is no command /exprot")

@@ -24,16 +24,16 @@ SERVER_DOWN_KEYS = frozenset(
         "remote.no_models",
     }
 )
-"""Failures that another server may make up for; a refused key or a wrong address is for the user to mend."""
+"""Failures that another server can make up for; only the user can mend a refused key or a wrong address."""
 
 RemoteEngineFactory = Callable[[], RemoteEngine]
 
 
 class FallbackEngine:
-    """Talks to the first server that is up, asked anew before each turn, and stays with the one it came to.
+    """The engine of the first server that is up, checked before each turn, never an earlier one.
 
-    A reply that has begun is never begun again elsewhere. `others` are made only when their turn comes: their
-    keys are not looked for before.
+    A reply that has begun is never begun again on another server. `others` are created only when they are
+    needed, so their keys are not read before.
     """
 
     def __init__(self, first: RemoteEngine, others: Sequence[tuple[str, RemoteEngineFactory]]) -> None:
@@ -43,7 +43,7 @@ class FallbackEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server in use offers."""
+        """The capabilities of the server in use."""
         return self._current.capabilities
 
     @property
@@ -52,7 +52,7 @@ class FallbackEngine:
         return self._current.model
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Ask whether the server is up, go on to the next where it is not, and say so."""
+        """Probe the server; while it is down, change to the next one with a notice."""
         while True:
             self._current.reset()
             failed: EngineFailed | None = None
@@ -68,39 +68,39 @@ class FallbackEngine:
             reason = t(failed.key, **failed.values)
             yield Notice("remote.fell_back", {"reason": reason, "name": name})
             try:
-                following = make()
+                next_engine = make()
             except Qwen3ChatError as error:
                 yield EngineFailed.from_error(error)
                 return
             self._abandoned.append(self._current)
-            self._current = following
+            self._current = next_engine
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         """Count the tokens of a request.
 
         Raises:
-            EngineError: the server can't be reached or the request can't be written down.
+            EngineError: the server can't be reached or the request can't be encoded.
         """
         return await self._current.count_tokens(request)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Have the server in use reply; the last event is `TurnFinished` or `EngineFailed`."""
+        """Generate a reply on the server in use; the last event is `TurnFinished` or `EngineFailed`."""
         async with aclosing(self._current.generate(request)) as events:
             async for event in events:
                 yield event
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Find a larger context; the server decides on it, so there is none."""
+        """Return None, because only the server can change its context."""
         return await self._current.larger_n_ctx(tokens)
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Change nothing: the server decides on its context."""
+        """Yield a notice that the context of a server can't be changed from here."""
         async with aclosing(self._current.enlarge(n_ctx)) as events:
             async for event in events:
                 yield event
 
     async def end_thinking(self) -> None:
-        """Have the running reply stop thinking and answer now."""
+        """Make the running reply stop thinking and answer now."""
         await self._current.end_thinking()
 
     async def cancel(self) -> None:
@@ -108,9 +108,9 @@ class FallbackEngine:
         await self._current.cancel()
 
     def leave_chat(self) -> None:
-        """Leave it to the server what it keeps."""
+        """Do nothing: the server manages its own cache."""
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         for engine in (*self._abandoned, self._current):
             await engine.close()

@@ -1,4 +1,4 @@
-"""The failures between here and a server as errors with a sentence."""
+"""The errors for failed connections and refused requests, each with its sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOADING = re.compile(r"loading model|model is loading|starting", re.IGNORECASE)
 
 
 def displayable_message(text: str, access: ServerAccess) -> str:
-    """Return a server's own words fit to be shown: one line, not endless, without secrets."""
+    """Return a server's message for display: one line of limited length, without secrets."""
     line = terminal_safe(" ".join(access.redact(text).split()))
     return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"
 
@@ -30,7 +30,7 @@ def displayable_message(text: str, access: ServerAccess) -> str:
 def error_from_response(
     status: int, body: bytes, location: str, endpoint: Endpoint, access: ServerAccess
 ) -> EngineError:
-    """Return the error that an answer other than 200 stands for."""
+    """Return the error for a response whose status is not 200."""
     host = endpoint.host
     reason = displayable_message(_message_in_body(body), access) or str(status)
     match status:
@@ -57,7 +57,7 @@ def error_from_response(
 def connection_error(
     error: Exception, endpoint: Endpoint, access: ServerAccess, connect_s: float
 ) -> EngineError:
-    """Return the error for a connection that was not made, within `connect_s` or at all, or that broke."""
+    """Return the error for a connection that failed, took longer than `connect_s`, or broke."""
     host = endpoint.host
     for cause in _causes(error):
         match cause:
@@ -84,17 +84,17 @@ def connection_error(
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk from an error to what it came from, through groups: one host may have several addresses."""
+    """Yield an error and its causes, through exception groups: one host may have several addresses."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
-            for one in error.exceptions:
-                yield from _causes(one)
+            for member in error.exceptions:
+                yield from _causes(member)
         error = error.__cause__ or error.__context__
 
 
 def _message_in_body(body: bytes) -> str:
-    """Find the server's own words in the body of a refusal; a web page has none."""
+    """Return the server's message in the body of a refusal; a web page has none."""
     text = body.decode(errors="replace").strip()
     try:
         value = json.loads(text)

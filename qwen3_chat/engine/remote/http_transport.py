@@ -1,7 +1,7 @@
-"""The HTTP connections to one server: time limits for each phase, retries where nothing was received, and
-reads that take much at a time.
+"""The HTTP connections to one server: time limits for each phase, retries, and batched reads.
 
-To wake up for each token is most of what a token costs, so pieces of a stream are taken in batches.
+Only requests whose response has not begun are retried. Waking up for each token is most of the cost of a
+token, so the pieces of a stream are read in batches.
 """
 
 from __future__ import annotations
@@ -21,47 +21,45 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.servers import Endpoint
 
-
-class BatchedReader:
-    """Walks over the pieces of a stream, with rests in which more of them come together.
-
-    What came in a rest is taken without another one, so that rests never hold up a fast stream.
-    """
-
-    def __init__(self, pause_s: float) -> None:
-        self._pause_s = pause_s
-        self._n_waits = 0  # since the last rest: one for what came meanwhile, one for what came later
-
-    async def next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
-        """Return the next piece, None at the end."""
-        waited: list[bool] = []
-        others = asyncio.get_running_loop().call_soon(
-            waited.append, True
-        )  # runs only if the piece is not here
-        piece = await anext(pieces, None)
-        others.cancel()
-        self._n_waits += len(waited)
-        return piece
-
-    async def pause(self) -> None:
-        """Rest, unless something may be here already."""
-        if self._n_waits > 1:
-            self._n_waits = 0
-            await asyncio.sleep(self._pause_s)
-
-
-# A client library of 0.1 s at start, not the `openai` SDK of 1.1 s: pyproject.toml has the measurement.
+# The client library takes 0.1 s to import, the `openai` SDK 1.1 s: pyproject.toml has the measurement.
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 
+class BatchedReader:
+    """A reader of the pieces of a stream, with pauses in which several of them arrive.
+
+    Pieces that arrived in a pause are read without another pause, so that pauses never delay a fast stream.
+    """
+
+    def __init__(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+        self._n_waits = 0  # since the last pause: one for the pieces during it, one for those after it
+
+    async def next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        """Return the next piece, or None at the end."""
+        waits: list[bool] = []
+        # the callback runs only if the piece has not arrived yet
+        callback = asyncio.get_running_loop().call_soon(waits.append, True)
+        piece = await anext(pieces, None)
+        callback.cancel()
+        self._n_waits += len(waits)
+        return piece
+
+    async def pause(self) -> None:
+        """Pause, unless a piece may have arrived already."""
+        if self._n_waits > 1:
+            self._n_waits = 0
+            await asyncio.sleep(self._pause_s)
+
+
 @dataclass(frozen=True, slots=True)
 class TimeoutPolicy:
     """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte.
 
-    Once a reply has text, what follows is gathered for as long as a screen shows one picture.
+    Once a reply has text, its pieces are batched for `batch_s`, as long as a screen shows one frame.
     """
 
     connect_s: float = 10
@@ -76,21 +74,21 @@ class TimeoutPolicy:
 
 
 class ReplyProgress(Protocol):
-    """How far a reply is."""
+    """The progress of a reply."""
 
     @property
     def has_text(self) -> bool:
-        """Whether anything of the reply itself has arrived."""
+        """True once any text of the reply has arrived."""
         ...
 
     @property
     def is_finished(self) -> bool:
-        """Whether the model has said all; figures may still follow."""
+        """True once the model has finished; figures may still follow."""
         ...
 
 
 class HttpTransport:
-    """A pool of connections to one server; made when first needed, it costs 0.1 s."""
+    """A pool of connections to one server, created when first needed, which takes 0.1 s."""
 
     def __init__(self, endpoint: Endpoint, access: ServerAccess, timeouts: TimeoutPolicy) -> None:
         self.endpoint = endpoint
@@ -101,7 +99,7 @@ class HttpTransport:
     async def request_json(
         self, method: str, url: str, body: Mapping[str, object] | None = None
     ) -> JsonResponse:
-        """Ask for one JSON text; any status is an answer, and what is no JSON counts as None.
+        """Request one JSON text; any status is a valid answer, and invalid JSON counts as None.
 
         Raises:
             EngineError: the server can't be reached.
@@ -119,10 +117,10 @@ class HttpTransport:
     async def stream(
         self, url: str, body: Mapping[str, object], progress: ReplyProgress
     ) -> AsyncGenerator[bytes | Notice, None]:
-        """Walk over the bytes of a reply; its `progress` is what was made of them so far.
+        """Yield the bytes of a reply, with notices of retries; `progress` follows the reply that they form.
 
         Raises:
-            EngineError: the server can't be reached, refuses, breaks off or falls silent.
+            EngineError: the server can't be reached, refuses, breaks off or stops sending.
         """
         for attempt in range(1, self.timeouts.max_attempts + 1):
             is_last = attempt == self.timeouts.max_attempts
@@ -131,12 +129,12 @@ class HttpTransport:
                     async for piece in pieces:
                         yield piece
                 return
-            except _Retry as again:
-                yield Notice("remote.waiting", {"host": self.endpoint.host, "seconds": round(again.delay_s)})
-                await asyncio.sleep(again.delay_s)
+            except _Retry as retry:
+                yield Notice("remote.waiting", {"host": self.endpoint.host, "seconds": round(retry.delay_s)})
+                await asyncio.sleep(retry.delay_s)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -145,24 +143,24 @@ class HttpTransport:
         self, url: str, body: Mapping[str, object], progress: ReplyProgress, is_last: bool
     ) -> AsyncGenerator[bytes, None]:
         received = False
-        patience = self.timeouts
+        timeouts = self.timeouts
         try:
             async with AsyncExitStack() as opened:
-                async with asyncio.timeout(patience.first_byte_s):  # many servers send no header before it
+                async with asyncio.timeout(timeouts.first_byte_s):  # many servers send no header before it
                     response = await opened.enter_async_context(self._open_response("POST", url, body))
                 if response.status_code != 200:
                     await self._raise_for_response(response, is_last)
-                pieces, gathering = response.aiter_bytes(), BatchedReader(patience.batch_s)
+                pieces, reader = response.aiter_bytes(), BatchedReader(timeouts.batch_s)
                 while True:
-                    wait_s = patience.between_pieces_s if received else patience.first_byte_s
-                    async with asyncio.timeout(patience.usage_s if progress.is_finished else wait_s):
-                        piece = await gathering.next(pieces)
+                    wait_s = timeouts.between_pieces_s if received else timeouts.first_byte_s
+                    async with asyncio.timeout(timeouts.usage_s if progress.is_finished else wait_s):
+                        piece = await reader.next(pieces)
                     if piece is None:
                         return
                     received = True
                     yield piece
                     if progress.has_text and not progress.is_finished:
-                        await gathering.pause()
+                        await reader.pause()
         except TimeoutError as error:
             if not progress.is_finished:
                 raise self._stalled_error(received) from error
@@ -170,14 +168,14 @@ class HttpTransport:
             if progress.is_finished:
                 return
             if not received and not is_last and isinstance(error, httpx2.TransportError):
-                raise _Retry(patience.retry_delay_s) from error
+                raise _Retry(timeouts.retry_delay_s) from error
             raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
 
     @asynccontextmanager
     async def _open_response(
         self, method: str, url: str, body: Mapping[str, object] | None
     ) -> AsyncGenerator[httpx2.Response, None]:
-        """Send a request; leaving early closes the connection, by which a server knows to stop."""
+        """Send a request; leaving the context early closes the connection, which tells the server to stop."""
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         async with self._http_client().stream(method, url, content=content, headers=headers) as response:
@@ -186,13 +184,13 @@ class HttpTransport:
     async def _raise_for_response(self, response: httpx2.Response, is_last: bool) -> None:
         async with asyncio.timeout(self.timeouts.query_s):
             body = await _read_up_to(response, MAX_ERROR_BODY_BYTES)
-        pause_s = _retry_delay(response.headers.get("retry-after"), self.timeouts.retry_delay_s)
+        delay_s = _retry_delay(response.headers.get("retry-after"), self.timeouts.retry_delay_s)
         if (
             response.status_code in RETRIED_STATUSES
             and not is_last
-            and pause_s <= self.timeouts.max_retry_delay_s
+            and delay_s <= self.timeouts.max_retry_delay_s
         ):
-            raise _Retry(pause_s)
+            raise _Retry(delay_s)
         location = response.headers.get("location", "")
         raise error_from_response(response.status_code, body, location, self.endpoint, self.access)
 
@@ -223,7 +221,7 @@ class HttpTransport:
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """What a server said to one question."""
+    """The response of a server to one request."""
 
     status: int
     headers: Mapping[str, str]
@@ -232,12 +230,12 @@ class JsonResponse:
 
     @property
     def fields(self) -> dict[str, object]:
-        """The JSON object; empty where the answer is none or a refusal."""
+        """The JSON object; empty if the response is another value or a refusal."""
         return self.value if self.status == 200 and isinstance(self.value, dict) else {}
 
 
 class _Retry(Exception):
-    """Nothing was received, and another attempt may do."""
+    """A failure before anything was received, after which another attempt may succeed."""
 
     def __init__(self, delay_s: float) -> None:
         super().__init__(delay_s)
@@ -262,9 +260,9 @@ def _parse_json(data: bytes) -> object:
 
 
 def _retry_delay(retry_after: str | None, default_s: float) -> float:
-    """Read Retry-After in seconds; a date, which no such server sends, counts as not said."""
+    """Parse Retry-After in seconds; a date, which none of these servers send, counts as missing."""
     try:
         seconds = float(retry_after or "")
     except ValueError:
         return default_s
-    return max(default_s, seconds) if seconds == seconds else default_s
+    return max(default_s, seconds) if seconds == seconds else default_s  # NaN is unequal to itself

@@ -17,18 +17,17 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
-from qwen3_chat.errors import EngineError
+from qwen3_chat.errors import LOAD_CANCELLED, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 from qwen3_chat.servers import ServerKind
 
-LOAD_CANCELLED = "engine.load_cancelled"
-
 EventSink = Callable[[EngineEvent], None]
+"""A function that takes each event at once."""
 
 
 class RemoteEngine:
-    """Talks to one model of one server; `load` only asks what is served."""
+    """The engine of one model on one server; `load` only asks the server about the model."""
 
     def __init__(self, settings: RemoteSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -38,13 +37,13 @@ class RemoteEngine:
         self._probing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply: ReplyReader | None = None
-        self._put: EventSink | None = None
+        self._emit: EventSink | None = None
         self._sent_notices: set[str] = set()
         self.last_reply = ReplyFacts()
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server offers; before `load`, what any does."""
+        """The capabilities of the server; before `load`, those of every server."""
         if self._served is None:
             return SERVER_FEATURES[self._settings.kind or ServerKind.OPENAI].capabilities
         return SERVER_FEATURES[self._served.kind].capabilities
@@ -60,69 +59,69 @@ class RemoteEngine:
 
     @property
     def missing_features(self) -> tuple[MissingFeature, ...]:
-        """What the server does not offer, as far as it is known."""
+        """The features that the server lacks, as far as is known."""
         kind = self._served.kind if self._served else self._settings.kind or ServerKind.OPENAI
         return SERVER_FEATURES[kind].missing_features
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Ask the server what it serves; ends with `EngineFailed` if it can't be or was cancelled."""
+        """Probe the server and yield notices; end with `EngineFailed` after an error or `cancel`."""
         async with aclosing(self._relay(self._probe, EngineFailed(LOAD_CANCELLED))) as events:
             async for event in events:
                 yield event
 
     def reset(self) -> None:
-        """Forget what is served, so that `load` asks again."""
+        """Discard the probe's result, so that `load` asks again."""
         self._served = None
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         """Count the tokens of a request, exactly where the server tokenises.
 
         Raises:
-            EngineError: the server can't be reached or the request can't be written down.
+            EngineError: the server can't be reached or the request can't be encoded.
         """
         return await count_tokens(request, await self._ensure_probed(), self._transport)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Have the server reply; the last event is `TurnFinished` or `EngineFailed`.
+        """Generate a reply on the server; the last event is `TurnFinished` or `EngineFailed`.
 
         Closing the generator early cancels the reply.
 
         Raises:
             EngineError: another reply is being generated.
         """
-        if self._put is not None:
+        if self._emit is not None:
             raise EngineError("engine.busy")
-        self._put = _discard_event
+        self._emit = _discard_event
         try:
             cancelled = TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
-            async with aclosing(self._relay(lambda put: self._generate(request, put), cancelled)) as events:
+            async with aclosing(self._relay(lambda emit: self._generate(request, emit), cancelled)) as events:
                 async for event in events:
                     yield event
         finally:
-            self._reply = self._put = None
+            self._reply = self._emit = None
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Know of none: the context is the server's business."""
+        """Return None, because only the server can change its context."""
         return None
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Say that a server's context can't be changed from here."""
+        """Yield a notice that the context of a server can't be changed from here."""
         yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
 
     async def end_thinking(self) -> None:
-        """Have the running reply stop thinking and answer now, where the server can do that."""
-        reply, put = self._reply, self._put
-        if reply is None or put is None:
+        """Make the running reply stop thinking and answer now, if the server can do that."""
+        reply, emit = self._reply, self._emit
+        if reply is None or emit is None:
             return
         served = await self._ensure_probed()
-        if not self.capabilities.ends_thinking:  # said in the answer too: what is gathered may be behind
-            put(Notice("remote.thinks_on", {"server": served.server}))
+        if not self.capabilities.ends_thinking:  # also during the answer: events may lag behind
+            emit(Notice("remote.thinks_on", {"server": served.server}))
             return
         if not reply.in_reasoning:
             return
         url = f"{self._settings.endpoint.api}/chat/completions/control"
         body = {"id": reply.reply_id, "model": served.model_id, "action": "reasoning_end"}
-        with suppress(EngineError):  # the reply itself will tell that the server is gone
+        with suppress(EngineError):  # if the server is down, the reply itself will report it
             await self._transport.request_json("POST", url, body)
 
     async def cancel(self) -> None:
@@ -131,10 +130,10 @@ class RemoteEngine:
             task.cancel()
 
     def leave_chat(self) -> None:
-        """Leave it to the server what it keeps."""
+        """Do nothing: the server manages its own cache."""
 
     async def close(self) -> None:
-        """Stop what runs and close every connection."""
+        """Stop the running reply or load and close all connections."""
         tasks = tuple(self._tasks)
         await self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -143,12 +142,12 @@ class RemoteEngine:
     async def _relay(
         self, work: Callable[[EventSink], Coroutine[None, None, None]], cancelled: EngineEvent
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Yield what a task puts, until it is over; given up early, the task is cancelled.
+        """Yield the events that a task emits until it ends; if closed early, cancel the task.
 
-        `cancelled` is what to say where the task was cancelled before it could say anything of it.
+        `cancelled` is the last event if the task was cancelled before it could emit one.
         """
         queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(work(queue.put_nowait), name="talk to the server")
+        task = asyncio.create_task(work(queue.put_nowait), name="remote engine")
         task.add_done_callback(lambda _: queue.put_nowait(None))
         self._tasks.add(task)
         try:
@@ -164,7 +163,7 @@ class RemoteEngine:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _ensure_probed(self) -> RemoteModel:
-        """Return what is served; ask where that is not known.
+        """Return the served model, after probing the server if it is not known yet.
 
         Raises:
             EngineError: the server can't be reached or does not serve the model.
@@ -177,55 +176,55 @@ class RemoteEngine:
                 )
             return self._served
 
-    async def _probe(self, put: EventSink) -> None:
+    async def _probe(self, emit: EventSink) -> None:
         try:
             served = await self._ensure_probed()
         except EngineError as error:
-            put(EngineFailed.from_error(error))
+            emit(EngineFailed.from_error(error))
             return
         endpoint = self._settings.endpoint
         access = self._settings.access
         if access.sends_secrets and not (endpoint.is_encrypted or endpoint.is_loopback):
-            self._notify_once(put, "remote.key_unencrypted", host=endpoint.host)
+            self._notify_once(emit, "remote.key_unencrypted", host=endpoint.host)
         if endpoint.is_encrypted and not access.verifies_certificate:
-            self._notify_once(put, "remote.unverified", host=endpoint.host)
+            self._notify_once(emit, "remote.unverified", host=endpoint.host)
         if not served.n_ctx_is_known:
-            self._notify_once(put, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
+            self._notify_once(emit, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
 
-    async def _generate(self, request: ChatRequest, put: EventSink) -> None:
-        """Send the request, put each event, and the last one however the reply ends."""
+    async def _generate(self, request: ChatRequest, emit: EventSink) -> None:
+        """Send the request and emit each event, and a last one however the reply ends."""
         try:
             served = await self._ensure_probed()
             body = chat_body(request, served)
         except EngineError as error:
-            put(EngineFailed.from_error(error))
+            emit(EngineFailed.from_error(error))
             return
         if request.thinking_budget is not None and not SERVER_FEATURES[served.kind].budget_field:
-            self._notify_once(put, "remote.no_budget", server=served.server)
+            self._notify_once(emit, "remote.no_budget", server=served.server)
         reply = self._reply = ReplyReader(
             request.mode, self._clock, bool(request.tools), served.opens_thinking
         )
-        self._put = put
+        self._emit = emit
         if request.prefix is not None:
-            _put_all(put, reply.begin(request.prefix))
+            _emit_all(emit, reply.begin(request.prefix))
         stopped: StopReason | None = None
         failure: EngineError | None = None
         decoder = BodyDecoder()
         try:
-            await self._read(served, body, reply, decoder, put)
+            await self._read(served, body, reply, decoder, emit)
         except asyncio.CancelledError:
             stopped = StopReason.CANCELLED
         except EngineError as error:
             failure = error
         for value in decoder.flush():
-            _put_all(put, reply.feed(value))
-        _put_all(put, reply.flush())
+            _emit_all(emit, reply.feed(value))
+        _emit_all(emit, reply.flush())
         self.last_reply = reply.facts
         if decoder.n_damaged:
-            put(Notice("remote.damaged", {"count": decoder.n_damaged}))
+            emit(Notice("remote.damaged", {"count": decoder.n_damaged}))
         failure = failure or (None if stopped else self._reply_error(reply, decoder, served))
         estimate = estimate_tokens(request).total
-        put(
+        emit(
             EngineFailed.from_error(failure)
             if failure
             else reply.finish_event(request.seed, estimate, served.n_ctx, stopped)
@@ -237,7 +236,7 @@ class RemoteEngine:
         body: dict[str, object],
         reply: ReplyReader,
         decoder: BodyDecoder,
-        put: EventSink,
+        emit: EventSink,
     ) -> None:
         endpoint = self._settings.endpoint
         is_ollama = served.kind is ServerKind.OLLAMA
@@ -246,17 +245,17 @@ class RemoteEngine:
         async with aclosing(stream) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Notice):
-                    put(piece)
+                    emit(piece)
                     continue
                 for value in decoder.feed(piece):
-                    _put_all(put, reply.feed(value))
+                    _emit_all(emit, reply.feed(value))
                 if reply.is_done or reply.error is not None:
                     return
 
     def _reply_error(
         self, reply: ReplyReader, decoder: BodyDecoder, served: RemoteModel
     ) -> EngineError | None:
-        """Tell what is wrong with a reply that came to its end."""
+        """Return the error of a reply whose stream has ended, or None if it is complete."""
         host = self._settings.endpoint.host
         if reply.error is not None:
             return EngineError(
@@ -268,20 +267,20 @@ class RemoteEngine:
             return EngineError("remote.cut", host=host)
         if decoder.unrecognised_start.lstrip().startswith("<"):
             return EngineError("remote.web_page", host=host)
-        if not served.n_ctx_is_known:  # the likeliest reason with servers that tell so little
+        if not served.n_ctx_is_known:  # the likeliest reason for servers that report so little
             return EngineError("remote.no_reply_at_all", host=host)
         return EngineError("remote.no_reply", host=host)
 
-    def _notify_once(self, put: EventSink, key: str, **values: str | int) -> None:
+    def _notify_once(self, emit: EventSink, key: str, **values: str | int) -> None:
         if key not in self._sent_notices:
             self._sent_notices.add(key)
-            put(Notice(key, dict(values)))
+            emit(Notice(key, dict(values)))
 
 
 def _discard_event(event: EngineEvent) -> None:
-    """Take what is said before a reply has begun."""
+    """Discard an event that comes before the reply has begun."""
 
 
-def _put_all(put: EventSink, events: list[EngineEvent]) -> None:
+def _emit_all(emit: EventSink, events: list[EngineEvent]) -> None:
     for event in events:
-        put(event)
+        emit(event)

@@ -9,24 +9,21 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.servers import Endpoint, ServerKind
 
-ASSUMED_N_CTX = 32768
-"""Qwen3's own context, where the server doesn't say how much of it it grants."""
-
 _QUANT = re.compile(r"[-._](?P<quant>I?Q\d\w*|BF16|F16|F32)$", re.IGNORECASE)
 _ONE_MODE = re.compile(r"(?P<mode>thinking|instruct)-25\d\d", re.IGNORECASE)
 
 
 def short_name(model_id: str) -> str:
-    """Return what servers call a model, without folders and file ending."""
+    """Return the server's name of a model without folders and file suffix."""
     return re.split(r"[/\\]", model_id.rstrip("/\\"))[-1].removesuffix(".gguf")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """What the server said; 0 and empty texts are not told.
+    """A model as the server describes it; 0 and empty texts stand for unknown values.
 
-    `thinks_on_demand` says that the server knows the model's thinking. `message_start_id` is the token that begins
-    each message of a prompt.
+    `thinks_on_demand` is false if the server does not support the model's thinking. `message_start_id` is the
+    token with which each message of a prompt begins, None if the server can't tokenise.
     """
 
     kind: ServerKind
@@ -44,37 +41,37 @@ class RemoteModel:
 
     @property
     def name(self) -> str:
-        """The model's name without folders, file ending and quant."""
+        """The model's name without folders, file suffix and quant."""
         return _QUANT.sub("", short_name(self.model_id)) or self.model_id
 
     @property
     def switches_thinking(self) -> bool:
-        """Whether a request may say if it should think."""
+        """True if a request can switch the thinking on and off."""
         return self.thinks_on_demand and self.is_hybrid
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether its thinking can be switched: the models of July 2025 and later either think or don't."""
+        """True if the model has both modes; those of July 2025 and later either always think or never."""
         return _ONE_MODE.search(self.model_id) is None
 
     @property
     def opens_thinking(self) -> bool:
-        """Whether it is one of the models that always think, whose template opens the block."""
-        found = _ONE_MODE.search(self.model_id)
-        return found is not None and found["mode"].lower() == "thinking"
+        """True if the model always thinks, in which case its template opens the think block."""
+        match = _ONE_MODE.search(self.model_id)
+        return match is not None and match["mode"].lower() == "thinking"
 
     @property
     def server(self) -> str:
-        """The server's program with its version."""
+        """The name of the server's program with its version."""
         return " ".join(filter(None, (SERVER_FEATURES[self.kind].label, self.version)))
 
     def to_loaded_model(self, endpoint: Endpoint, name: str = "") -> LoadedModel:
-        """Describe it like a model that runs here, on the server of that name or address."""
-        where = name or endpoint.host
-        found = _QUANT.search(self.model_id.removesuffix(".gguf"))
+        """Return the description of a loaded model, on the server of that name or address."""
+        location = name or endpoint.host
+        match = _QUANT.search(self.model_id.removesuffix(".gguf"))
         return LoadedModel(
             name=self.name,
-            quant=self.quant or (found["quant"].upper() if found else ""),
+            quant=self.quant or (match["quant"].upper() if match else ""),
             path=endpoint.root,
             architecture=self.architecture,
             parameters=self.parameters,
@@ -83,7 +80,7 @@ class RemoteModel:
             n_ctx_train=self.n_ctx_train or self.n_ctx,
             n_layers=0,
             n_gpu_layers=0,
-            device=f"{self.server} · {where}",
+            device=f"{self.server} · {location}",
             is_demo=False,
-            engine=f"{SERVER_FEATURES[self.kind].label} · {where}",
+            engine=f"{SERVER_FEATURES[self.kind].label} · {location}",
         )

@@ -20,18 +20,23 @@ from qwen3_chat.events import (
     TurnFinished,
 )
 
+FULL_CONTEXT_MARGIN_TOKENS = 4
+"""Tokens that servers may leave unused in a context that they report as full."""
+
+THINK_TAGS = (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE)
+
 
 class SurrogateJoiner:
-    """Joins the two halves of a character that JSON spelled as `\\ud83d` and `\\ude00`, in pieces or not.
+    """A joiner of surrogate halves: of a character that JSON spelled as `\\ud83d` and `\\ude00`, cut or not.
 
-    A half without its other one becomes U+FFFD: nothing could print or store it.
+    A half without the other becomes U+FFFD: nothing could print or store it.
     """
 
     def __init__(self) -> None:
         self._half = ""
 
     def feed(self, text: str) -> str:
-        """Take text, return what is whole."""
+        """Return the text up to its last whole character."""
         if not self._half and text.isascii():
             return text
         text = self._half + text
@@ -39,7 +44,7 @@ class SurrogateJoiner:
         return _join_surrogates(text[: len(text) - len(self._half)])
 
     def flush(self) -> str:
-        """Return what was held back."""
+        """Return the half that was held back, if any, as U+FFFD."""
         half, self._half = self._half, ""
         return _join_surrogates(half)
 
@@ -48,13 +53,9 @@ def _join_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-FULL_CONTEXT_MARGIN_TOKENS = 4
-"""Tokens that servers may leave of a context that they call full."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReplyFacts:
-    """How the server told what it said: figures, and parts that it left to be found in the text."""
+    """The sources of a reply's figures and parts: reported by the server, or found in its text."""
 
     reports_usage: bool = False
     reports_reused_tokens: bool = False
@@ -62,38 +63,35 @@ class ReplyFacts:
     calls_from_tags: bool = False
 
 
-THINK_TAGS = (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE)
-
-
 class ReplyReader:
-    """Reads thinking from its own field or from tags in the text, tool calls from either as well.
+    """A reader of thinking and tool calls, each from its own field or from tags in the text.
 
-    Once a server has sent thinking in a field, tags in the text are text; where no tools were on offer, so
-    are those of tool calls. `opened_by_prompt` says that the template itself opens the think block.
+    Once a server has sent thinking in a field, think tags in the text are text; so are the tags of tool calls
+    if the request had no tools. `opened_by_prompt` is true if the template itself opens the think block.
     """
 
     def __init__(
-        self, mode: ThinkingMode, clock: Callable[[], float], offers_tools: bool, opened_by_prompt: bool
+        self, mode: ThinkingMode, clock: Callable[[], float], has_tools: bool, opened_by_prompt: bool
     ) -> None:
         self.reply_id = ""
         self.error: str | None = None
         self.is_done = False
         self._mode = mode
         self._clock = clock
-        self._offers_tools = offers_tools
+        self._has_tools = has_tools
         self._opened_by_prompt = opened_by_prompt
         self._reasoning_characters = SurrogateJoiner()
         self._answer_characters = SurrogateJoiner()
         self._scanner = TagScanner()
         self._splitter: ReplySplitter | None = None
-        self._thinking = ReplySplitter(opened_by_prompt=True)  # of text alone: nothing ends it
+        self._thinking = ReplySplitter(opened_by_prompt=True)  # gets text only, so the thinking never ends
         self._has_reasoning_field = False
         self._calls: dict[int, list[ToolCallPiece]] = {}
         self._n_calls = 0
         self._meant_tags: set[ReplyTag] = set()
         self._finish = ""
         self._report = UsageReport()
-        self._n_reasoning = 0  # pieces, each of a token or a few
+        self._n_reasoning = 0  # pieces, each of one or a few tokens
         self._n_answer = 0
         self._began_s = clock()
         self._first_s: float | None = None
@@ -101,17 +99,17 @@ class ReplyReader:
 
     @property
     def has_text(self) -> bool:
-        """Whether anything of the reply itself has arrived."""
+        """True once any text of the reply has arrived."""
         return self._first_s is not None
 
     @property
     def is_finished(self) -> bool:
-        """Whether the model has said all; figures may still follow."""
+        """True once the model has finished; figures may still follow."""
         return self.is_done or bool(self._finish)
 
     @property
     def facts(self) -> ReplyFacts:
-        """How it was told, as far as it has arrived."""
+        """The facts about the reply so far."""
         return ReplyFacts(
             reports_usage=self._report.prompt_tokens is not None,
             reports_reused_tokens=self._report.cached_tokens is not None,
@@ -121,11 +119,11 @@ class ReplyReader:
 
     @property
     def in_reasoning(self) -> bool:
-        """Whether the model is thinking, as far as it can be told."""
+        """True while the model seems to be thinking."""
         return self._n_answer == 0 and not self.is_finished
 
     def begin(self, prefix: ChatMessage) -> list[EngineEvent]:
-        """Take the beginning of a reply that goes on; the server sends only the rest."""
+        """Return the events of a stopped reply's beginning; the server sends only its continuation."""
         events: list[EngineEvent] = []
         if prefix.reasoning:
             self._has_reasoning_field = True
@@ -133,7 +131,7 @@ class ReplyReader:
         return events + self._split(prefix.content) if prefix.content else events
 
     def feed(self, value: object) -> list[EngineEvent]:
-        """Take a value of the stream, return what it means."""
+        """Return the events of one value of the stream."""
         if value == DONE_MARKER:
             self.is_done = True
             return []
@@ -160,7 +158,7 @@ class ReplyReader:
         return events
 
     def flush(self) -> list[EngineEvent]:
-        """Return what was held back, tool calls included: the reply is over."""
+        """Return the events that were held back, tool calls included, at the end of the reply."""
         events = self._read_reasoning(self._reasoning_characters.flush())
         events += self._read_content(self._answer_characters.flush())
         for part in self._scanner.flush():
@@ -177,7 +175,7 @@ class ReplyReader:
     def finish_event(
         self, seed: int, prompt_estimate: int, n_ctx: int, stop_reason: StopReason | None = None
     ) -> TurnFinished:
-        """Make the event that ends the turn; what the server did not count is estimated."""
+        """Return the event that ends the turn; counts that the server did not report are estimated."""
         report = self._report
         completion = report.completion_tokens
         if completion is None:
@@ -242,11 +240,11 @@ class ReplyReader:
         return self._count_deltas(self._splitter.feed(part))
 
     def _is_meant(self, tag: ReplyTag) -> bool:
-        return not self._has_reasoning_field if tag in THINK_TAGS else self._offers_tools
+        return not self._has_reasoning_field if tag in THINK_TAGS else self._has_tools
 
     def _take_call(self, piece: ToolCallPiece) -> None:
         pieces = self._calls.setdefault(piece.index, [])
-        if piece.name and any(earlier.name for earlier in pieces):  # a call of its own, all numbered alike
+        if piece.name and any(earlier.name for earlier in pieces):  # another call with the same number
             pieces = self._calls.setdefault(max(self._calls) + 1, [])
         pieces.append(piece)
 
@@ -268,7 +266,7 @@ class ReplyReader:
 
 
 def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
-    """Put a call together; one whose arguments are no JSON object becomes text, so that nothing is lost."""
+    """Join the pieces of a call; if its arguments are no JSON object, return text to lose nothing."""
     name = "".join(piece.name for piece in pieces)
     source = "".join(piece.arguments for piece in pieces)
     characters = SurrogateJoiner()
@@ -284,7 +282,7 @@ def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
 
 
 def _storable_json(text: str) -> str:
-    """Return JSON that can be stored: half a character stays spelled as JSON does."""
+    """Return JSON that can be stored: half a character stays a JSON escape."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -11,22 +11,24 @@ from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, ThinkingSwitch
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
+from qwen3_chat.sampling import sampling_body
 from qwen3_chat.servers import ServerKind
 
 BUDGET_MESSAGE = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
     "directly now.\n"
 )
-"""How Qwen has the thinking end early."""
+"""The text with which Qwen's own code ends the thinking early."""
 
 RequestBody = dict[str, Any]
+"""A JSON object of a request."""
 
 
 def chat_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
-    """Write the request for a streamed reply.
+    """Return the body of a request for a streamed reply.
 
     Raises:
-        EngineError: a tool's schema is no JSON object, or a text holds half a character.
+        EngineError: a tool's schema is no JSON object, or a text contains half a character.
     """
     body = (
         _ollama_body(request, served) if served.kind is ServerKind.OLLAMA else _openai_body(request, served)
@@ -36,7 +38,7 @@ def chat_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
 
 
 def template_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
-    """Write what decides on the prompt alone, for servers of the OpenAI protocol that count tokens.
+    """Return the parts that determine the prompt, for servers of the OpenAI protocol that count tokens.
 
     Raises:
         EngineError: as `chat_body` does.
@@ -53,26 +55,26 @@ def template_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
 
 
 def encode_messages(messages: Sequence[ChatMessage], kind: ServerKind) -> list[RequestBody]:
-    """Write the conversation; thinking goes along only in the tool calls of the newest turn.
+    """Encode the conversation; thinking is sent only with the tool calls of the newest turn.
 
-    Qwen3's template drops all other thinking itself, so there is no use in sending it.
+    Qwen3's template drops all other thinking itself, so sending it would be useless.
     """
     newest = max((i for i, message in enumerate(messages) if message.role is Role.USER), default=-1)
-    written = []
-    waiting: list[tuple[str, str]] = []  # ids and names of the calls whose results are yet to come
+    encoded = []
+    pending: list[tuple[str, str]] = []  # ids and names of the calls whose results follow
     for index, message in enumerate(messages):
         wire: RequestBody = {"role": message.role.value, "content": message.sent_content}
         if message.role is Role.TOOL:
-            call_id, name = waiting.pop(0) if waiting else (f"call_{index}", "")
+            call_id, name = pending.pop(0) if pending else (f"call_{index}", "")
             wire |= {"tool_name": name} if kind is ServerKind.OLLAMA else {"tool_call_id": call_id}
         elif message.tool_calls:
             wire["tool_calls"] = list(_encode_tool_calls(message, index, kind))
-            waiting = [(f"call_{index}_{n}", call.name) for n, call in enumerate(message.tool_calls)]
+            pending = [(f"call_{index}_{n}", call.name) for n, call in enumerate(message.tool_calls)]
         if message.reasoning and index > newest and SERVER_FEATURES[kind].accepts_reasoning:
             field = "thinking" if kind is ServerKind.OLLAMA else "reasoning_content"
             wire[field] = message.reasoning
-        written.append(wire)
-    return written
+        encoded.append(wire)
+    return encoded
 
 
 def _encode_tool_calls(message: ChatMessage, index: int, kind: ServerKind) -> Iterator[RequestBody]:
@@ -85,36 +87,29 @@ def _encode_tool_calls(message: ChatMessage, index: int, kind: ServerKind) -> It
 
 
 def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
-    traits = SERVER_FEATURES[served.kind]
-    sampling = request.sampling
+    features = SERVER_FEATURES[served.kind]
     body: RequestBody = {
         "model": served.model_id,
         "messages": encode_messages(request.messages, served.kind),
         "stream": True,
         "stream_options": {"include_usage": True},
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "presence_penalty": sampling.presence_penalty,
         "seed": request.seed % 2**31,
+        **sampling_body(request.sampling, features.sampling_fields),
     }
-    if "top_k" in traits.sampling_fields and sampling.top_k:
-        body["top_k"] = sampling.top_k
-    if "min_p" in traits.sampling_fields:
-        body["min_p"] = sampling.min_p
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.tools:
         body["tools"] = [_parse_schema(tool) for tool in request.tools]
     if served.switches_thinking:
-        match traits.switch:
+        match features.switch:
             case ThinkingSwitch.TEMPLATE:
                 body["chat_template_kwargs"] = {"enable_thinking": _thinks(request)}
             case ThinkingSwitch.ENABLE_THINKING:
                 body["enable_thinking"] = _thinks(request)
             case ThinkingSwitch.THINK | ThinkingSwitch.TAG:
                 pass
-    if traits.budget_field and request.thinking_budget is not None and _thinks(request):
-        body[traits.budget_field] = request.thinking_budget
+    if features.budget_field and request.thinking_budget is not None and _thinks(request):
+        body[features.budget_field] = request.thinking_budget
     body |= _continuation(request, served)
     if served.kind is ServerKind.LLAMA_SERVER:
         body |= {
@@ -126,7 +121,7 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
 
 
 def _continuation(request: ChatRequest, served: RemoteModel) -> RequestBody:
-    """Write how a reply that was stopped goes on: as the last message, in the part where it stopped."""
+    """Return the fields that continue a stopped reply, sent as the last message, where it stopped."""
     prefix = request.prefix
     if (
         prefix is None
@@ -134,24 +129,19 @@ def _continuation(request: ChatRequest, served: RemoteModel) -> RequestBody:
         or not (prefix.content or prefix.reasoning)
     ):
         return {}
-    begun = {"role": "assistant", "content": prefix.content, "reasoning_content": prefix.reasoning}
+    partial_reply = {"role": "assistant", "content": prefix.content, "reasoning_content": prefix.reasoning}
     return {
-        "messages": [*encode_messages(request.messages, served.kind), begun],
+        "messages": [*encode_messages(request.messages, served.kind), partial_reply],
         "add_generation_prompt": False,
         "continue_final_message": "content" if prefix.content else "reasoning_content",
     }
 
 
 def _ollama_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
-    sampling = request.sampling
     options: RequestBody = {
         "num_ctx": served.n_ctx,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "presence_penalty": sampling.presence_penalty,
         "seed": request.seed % 2**31,
+        **sampling_body(request.sampling),
     }
     if request.max_tokens is not None:
         options["num_predict"] = request.max_tokens
@@ -159,8 +149,8 @@ def _ollama_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
         "model": served.model_id,
         "messages": encode_messages(request.messages, served.kind),
         "stream": True,
-        "truncate": False,  # a chat that is too long is refused, not cut without a word
-        "shift": False,  # and so is a reply that fills the context
+        "truncate": False,  # refuse a chat that is too long, instead of cutting it silently
+        "shift": False,  # also refuse a reply that fills the context
         "options": options,
     }
     if request.tools:

@@ -1,8 +1,7 @@
 """One JSON value of a server's answer as a typed chunk, whichever protocol it is written in.
 
-Known are the chunks and whole replies of the OpenAI protocol with the additions of vLLM, SGLang, llama-
-server and DashScope, and those of Ollama's own protocol. A field that is missing or of another type counts
-as absent.
+The known forms are the chunks and whole replies of the OpenAI protocol with the additions of vLLM, SGLang,
+llama-server and DashScope, and those of Ollama's own protocol. A field of another type counts as absent.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class ToolCallPiece:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """Tokens and seconds as the server counts them; None is not told."""
+    """Tokens and seconds as the server counts them; None if it does not report them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -35,7 +34,7 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class ResponseChunk:
-    """What one value of the stream says; `progress` is (done, total, reused) tokens of the prompt."""
+    """The content of one value of the stream; `progress` is (done, total, reused) tokens of the prompt."""
 
     reply_id: str = ""
     reasoning: str = ""
@@ -48,21 +47,21 @@ class ResponseChunk:
 
 
 def parse_chunk(value: object) -> ResponseChunk:
-    """Read a chunk, a whole reply or an error."""
-    fields = _dict(value)
+    """Parse a chunk, a whole reply or an error."""
+    fields = json_object(value)
     if (error := find_error_message(fields)) is not None:
         return ResponseChunk(error=error)
     if isinstance(fields.get("message"), dict) and "choices" not in fields:
         return _ollama_chunk(fields)
     if not isinstance(fields.get("choices"), list):
         return ResponseChunk(usage=_usage(fields))
-    choice = next((_dict(choice) for choice in _list(fields["choices"])), {})
-    said = _dict(choice.get("delta")) or _dict(choice.get("message"))
+    choice = next((json_object(choice) for choice in json_list(fields["choices"])), {})
+    delta = json_object(choice.get("delta")) or json_object(choice.get("message"))
     return ResponseChunk(
         reply_id=_text(fields.get("id")),
-        reasoning=_text(said.get("reasoning_content")) or _text(said.get("reasoning")),
-        content=_text(said.get("content")),
-        tool_calls=tuple(_tool_calls(said)),
+        reasoning=_text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
+        content=_text(delta.get("content")),
+        tool_calls=tuple(_tool_calls(delta)),
         finish_reason=_text(choice.get("finish_reason")),
         usage=_usage(fields),
         progress=_progress(fields.get("prompt_progress")),
@@ -70,8 +69,8 @@ def parse_chunk(value: object) -> ResponseChunk:
 
 
 def find_error_message(value: object) -> str | None:
-    """Return the message of an error object, in any of the known forms; None where it is no error."""
-    fields = _dict(value)
+    """Return the message of an error object in any known form, or None if the value is no error."""
+    fields = json_object(value)
     error = fields.get("error")
     if isinstance(error, dict):
         return _text(error.get("message")) or json.dumps(error, ensure_ascii=False)
@@ -85,73 +84,78 @@ def find_error_message(value: object) -> str | None:
 
 
 def _ollama_chunk(fields: dict[str, object]) -> ResponseChunk:
-    said = _dict(fields["message"])
+    message = json_object(fields["message"])
     is_done = fields.get("done") is True
     usage = UsageReport(
-        prompt_tokens=_count(fields.get("prompt_eval_count")),
-        completion_tokens=_count(fields.get("eval_count")),
+        prompt_tokens=json_count(fields.get("prompt_eval_count")),
+        completion_tokens=json_count(fields.get("eval_count")),
         prefill_s=_seconds(fields.get("prompt_eval_duration"), per_second=1e9),
         decode_s=_seconds(fields.get("eval_duration"), per_second=1e9),
     )
     return ResponseChunk(
-        reasoning=_text(said.get("thinking")),
-        content=_text(said.get("content")),
-        tool_calls=tuple(_tool_calls(said)),
+        reasoning=_text(message.get("thinking")),
+        content=_text(message.get("content")),
+        tool_calls=tuple(_tool_calls(message)),
         finish_reason=(_text(fields.get("done_reason")) or "stop") if is_done else "",
         usage=usage if is_done else None,
     )
 
 
 def _tool_calls(message: dict[str, object]) -> Iterator[ToolCallPiece]:
-    for position, item in enumerate(_list(message.get("tool_calls"))):
-        call = _dict(item)
-        function = _dict(call.get("function"))
-        index = _count(call.get("index", function.get("index")))
-        name, given = _text(function.get("name")), function.get("arguments")
-        arguments = json.dumps(given, ensure_ascii=False) if isinstance(given, dict) else _text(given)
+    for position, item in enumerate(json_list(message.get("tool_calls"))):
+        call = json_object(item)
+        function = json_object(call.get("function"))
+        index = json_count(call.get("index", function.get("index")))
+        name, value = _text(function.get("name")), function.get("arguments")
+        arguments = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else _text(value)
         if name or arguments:
             yield ToolCallPiece(position if index is None else index, name, arguments)
 
 
 def _usage(fields: dict[str, object]) -> UsageReport | None:
-    usage, timings = _dict(fields.get("usage")), _dict(fields.get("timings"))
+    usage, timings = json_object(fields.get("usage")), json_object(fields.get("timings"))
     if not usage and not timings:
         return None
-    cached = _count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    cached = json_count(json_object(usage.get("prompt_tokens_details")).get("cached_tokens"))
     return UsageReport(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens", timings.get("predicted_n"))),
-        reasoning_tokens=_count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")),
-        cached_tokens=_count(timings.get("cache_n")) if cached is None else cached,
+        prompt_tokens=json_count(usage.get("prompt_tokens")),
+        completion_tokens=json_count(usage.get("completion_tokens", timings.get("predicted_n"))),
+        reasoning_tokens=json_count(
+            json_object(usage.get("completion_tokens_details")).get("reasoning_tokens")
+        ),
+        cached_tokens=json_count(timings.get("cache_n")) if cached is None else cached,
         prefill_s=_seconds(timings.get("prompt_ms"), per_second=1e3),
         decode_s=_seconds(timings.get("predicted_ms"), per_second=1e3),
     )
 
 
 def _progress(value: object) -> tuple[int, int, int] | None:
-    fields = _dict(value)
-    done, total = _count(fields.get("processed")), _count(fields.get("total"))
+    fields = json_object(value)
+    done, total = json_count(fields.get("processed")), json_count(fields.get("total"))
     if done is None or not total:
         return None
-    return min(done, total), total, min(_count(fields.get("cache")) or 0, done)
+    return min(done, total), total, min(json_count(fields.get("cache")) or 0, done)
 
 
-def _dict(value: object) -> dict[str, object]:
+def json_object(value: object) -> dict[str, object]:
+    """Return an object of untrusted JSON; anything else counts as empty."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[object]:
+def json_list(value: object) -> list[object]:
+    """Return a list of untrusted JSON; anything else counts as empty."""
     return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:
-    """Return a text; content may also come as a list of parts."""
+    """Return the text of a value; content may also be a list of parts."""
     if isinstance(value, list):
-        return "".join(_text(_dict(part).get("text")) for part in value)
+        return "".join(_text(json_object(part).get("text")) for part in value)
     return value if isinstance(value, str) else ""
 
 
-def _count(value: object) -> int | None:
+def json_count(value: object) -> int | None:
+    """Return a count of untrusted JSON, or None if the value is no integer in [0, 2**53)."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
     return value if is_count and isinstance(value, int) else None
 

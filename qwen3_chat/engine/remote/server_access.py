@@ -1,6 +1,4 @@
-"""The access to a server: API keys, headers, certificates and proxies, and the places where users keep
-their secrets.
-"""
+"""The access to a server: API keys, headers, certificates, proxies, and the stores of their secrets."""
 
 from __future__ import annotations
 
@@ -14,20 +12,22 @@ from pathlib import Path
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.servers import API_KEY_VARIABLE, Endpoint, SecretReference, SecretSource, ServerProfile
 
-_KEY = re.compile(r"[!-~]+")  # visible ASCII: what a header can carry
+API_KEY_FILE_VARIABLE = "QWEN3_CHAT_API_KEY_FILE"
+KEYRING_SERVICE = "qwen3-chat"
 REDACTED = "•••"
+_KEY = re.compile(r"[!-~]+")  # visible ASCII, which a header can carry
 
 
 class ApiKey:
-    """A secret that no text, log or error shows."""
+    """A secret that never appears in a text, a log or an error."""
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str, location: str = API_KEY_VARIABLE, *, allows_spaces: bool = False) -> None:
-        """Take the key from where it was found; `allows_spaces` says that it may hold spaces.
+        """Create the key from a value found at `location`; with `allows_spaces`, it may contain spaces.
 
         Raises:
-            UsageError: a header can't carry it.
+            UsageError: a header can't carry the value.
         """
         self._value = value.strip()
         if not _KEY.fullmatch(self._value.replace(" ", "") if allows_spaces else self._value):
@@ -38,25 +38,25 @@ class ApiKey:
 
     @property
     def as_header(self) -> str:
-        """The key alone, as the value of a header that carries nothing else."""
+        """The key alone, as the whole value of a header."""
         return self._value
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request carries to be let in."""
+        """The headers that authorise a request."""
         return {"Authorization": f"Bearer {self._value}"}
 
     def redact(self, text: str) -> str:
-        """Return a text of the server's, which may quote the key, without it."""
+        """Return a text of the server without the key, which it may quote."""
         return text.replace(self._value, REDACTED)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAccess:
-    """Everything that lets a request in.
+    """Everything that authorises a request and carries it to the server.
 
-    `key_location` is where a key belongs, as a user is told. `proxy` is an address, from a secret where it holds a
-    password; without one the environment decides.
+    `key_location` is the place for a key that error messages name. `proxy` is an address, a secret if it
+    contains a password; without one, the environment decides.
     """
 
     key: ApiKey | None = None
@@ -70,32 +70,32 @@ class ServerAccess:
 
     @property
     def sends_secrets(self) -> bool:
-        """Whether anything secret goes along with each request."""
+        """True if every request carries a secret."""
         return self.key is not None or any(isinstance(value, ApiKey) for value in self.headers.values())
 
     @property
     def request_headers(self) -> dict[str, str]:
-        """The headers of every request; these show the secrets."""
-        own = {name: _reveal(value) for name, value in self.headers.items()}
-        return {"User-Agent": "qwen3-chat", **(self.key.headers if self.key else {}), **own}
+        """The headers of every request, with the secrets in plain text."""
+        profile_headers = {name: _reveal(value) for name, value in self.headers.items()}
+        return {"User-Agent": "qwen3-chat", **(self.key.headers if self.key else {}), **profile_headers}
 
     @property
     def proxy_address(self) -> str | None:
-        """The proxy's address; this shows its password."""
+        """The proxy's address, with its password in plain text."""
         return None if self.proxy is None else _reveal(self.proxy)
 
     def redact(self, text: str) -> str:
-        """Return a text, which may quote secrets, without them."""
+        """Return a text without the secrets that it may quote."""
         for secret in (self.key, self.proxy, *self.headers.values()):
             if isinstance(secret, ApiKey):
                 text = secret.redact(text)
         return text
 
     def tls_context(self) -> ssl.SSLContext:
-        """Make the rules by which certificates are checked and shown.
+        """Create the TLS context that checks the server's certificate and presents the client's.
 
         Raises:
-            EngineError: a file of a certificate can't be used.
+            EngineError: a certificate file can't be used.
         """
         import httpx2  # here: it takes 0.1 s
 
@@ -117,19 +117,17 @@ def _reveal(value: str | ApiKey) -> str:
 
 
 def _no_passphrase() -> str:
-    """Answer in place of a question on the terminal, which is the interface's."""
+    """Return no passphrase: OpenSSL must not ask on the terminal, which belongs to the interface."""
     return ""
 
 
-API_KEY_FILE_VARIABLE = "QWEN3_CHAT_API_KEY_FILE"
-KEYRING_SERVICE = "qwen3-chat"
-
-
 def resolve_access(profile: ServerProfile, environ: Mapping[str, str]) -> ServerAccess:
-    """Gather what opens the server of a profile; without a key of its own, the environment's for its address.
+    """Return the access to the server of a profile, with all its secrets read from their stores.
+
+    If the profile has no key, the environment's key for its address is used.
 
     Raises:
-        UsageError: a secret is not where the profile says.
+        UsageError: a secret is not at the location in the profile.
     """
     key = (
         key_from_environment(profile.endpoint, environ)
@@ -149,14 +147,14 @@ def resolve_access(profile: ServerProfile, environ: Mapping[str, str]) -> Server
 
 
 def key_from_environment(endpoint: Endpoint, environ: Mapping[str, str]) -> ApiKey | None:
-    """Choose the key from the environment; each goes only to the server that it is meant for.
+    """Return the key for an endpoint from the environment; each key is sent only to its own server.
 
     `QWEN3_CHAT_API_KEY`, or the file that `QWEN3_CHAT_API_KEY_FILE` names, is for the endpoint. The others
-    belong to a service and would be given away if any server got them: `DASHSCOPE_API_KEY` to Alibaba Cloud,
+    belong to a service and would leak if any other server got them: `DASHSCOPE_API_KEY` to Alibaba Cloud,
     `OPENAI_API_KEY` to OpenAI or to the server in `OPENAI_BASE_URL`.
 
     Raises:
-        UsageError: the variable holds something else than a key, or the file is open to others.
+        UsageError: the variable contains something other than a key, or others can read the file.
     """
     variables = [API_KEY_VARIABLE]
     if endpoint.is_under("aliyuncs.com"):
@@ -173,10 +171,10 @@ def key_from_environment(endpoint: Endpoint, environ: Mapping[str, str]) -> ApiK
 def resolve_secret(
     secret: SecretReference, environ: Mapping[str, str], *, allows_spaces: bool = False
 ) -> ApiKey:
-    """Fetch a secret from where it is kept.
+    """Read a secret from its store.
 
     Raises:
-        UsageError: it is not there, can't be read, or is open to others.
+        UsageError: the secret is missing, can't be read, or is readable by others.
     """
     return ApiKey(_read_secret(secret, environ), str(secret), allows_spaces=allows_spaces)
 
@@ -212,7 +210,7 @@ def _read_keyring(name: str) -> str:
 
 
 def _read_key_file(path: str) -> str:
-    """Read a file that only its owner may read; Windows keeps such rights elsewhere."""
+    """Read a file that only its owner may read; Windows has no such mode to check."""
     try:
         file = Path(path).expanduser()
         if os.name == "posix" and file.stat().st_mode & 0o077:

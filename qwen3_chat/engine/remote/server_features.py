@@ -1,4 +1,4 @@
-"""The kinds of servers that are known, and what each of them offers."""
+"""The features of each known kind of server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.request import Capabilities
+from qwen3_chat.sampling import EXTENDED_PARAMETERS
 from qwen3_chat.servers import ServerKind
 from qwen3_chat.texts import t
 
 
 class ThinkingSwitch(StrEnum):
-    """How a request says whether to think, beside the tags in the messages."""
+    """The switch of the thinking mode in a request, besides the tags in the messages."""
 
     TEMPLATE = "chat_template_kwargs"
     THINK = "think"
@@ -20,7 +21,7 @@ class ThinkingSwitch(StrEnum):
 
 
 class MissingFeature(StrEnum):
-    """What a server may not offer; each has its sentence `remote.lack.LACK`."""
+    """A feature that a server may lack; each has its sentence `remote.lack.VALUE`."""
 
     CONTEXT = "context"
     COUNTS = "counts"
@@ -35,24 +36,24 @@ class MissingFeature(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """Say what that means for the user."""
+        """The consequence for the user, as a sentence."""
         return t(f"remote.lack.{self}")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFeatures:
-    """What a kind of server offers.
+    """The features of a kind of server.
 
     `budget_field` carries the most tokens of thinking, `sampling_fields` are those beyond OpenAI's own that
-    are understood. `ends_thinking`: a running reply can be told to answer now; `counts_tokens`: it tokenises;
-    `accepts_reasoning`: thinking within a sequence of tool calls may be sent back; `continues_replies`: it goes on with
-    a reply that was stopped, in its thinking as well; `unreported`: what it says nothing of.
+    are understood. `ends_thinking`: a running reply can be made to answer now; `counts_tokens`: it tokenises;
+    `accepts_reasoning`: thinking within a sequence of tool calls may be sent back; `continues_replies`: it
+    continues a reply that was stopped, even in its thinking; `unreported`: facts that it does not report.
     """
 
     label: str
     switch: ThinkingSwitch
     budget_field: str | None = None
-    sampling_fields: frozenset[str] = frozenset({"top_k", "min_p"})
+    sampling_fields: frozenset[str] = EXTENDED_PARAMETERS
     ends_thinking: bool = False
     counts_tokens: bool = False
     accepts_reasoning: bool = False
@@ -61,7 +62,7 @@ class ServerFeatures:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The same as every engine tells it."""
+        """The capabilities of an engine on such a server."""
         return Capabilities(
             soft_switch=True,
             hard_switch=self.switch is not ThinkingSwitch.TAG,
@@ -74,7 +75,7 @@ class ServerFeatures:
 
     @property
     def missing_features(self) -> tuple[MissingFeature, ...]:
-        """All that it does not offer."""
+        """The features that such a server lacks."""
         offers = {
             MissingFeature.COUNTS: self.counts_tokens,
             MissingFeature.SWITCH: self.switch is not ThinkingSwitch.TAG,
@@ -82,7 +83,11 @@ class ServerFeatures:
             MissingFeature.ANSWER_NOW: self.ends_thinking,
             MissingFeature.CONTINUATION: self.continues_replies,
         }
-        return tuple(lack for lack in MissingFeature if lack in self.unreported or not offers.get(lack, True))
+        return tuple(
+            feature
+            for feature in MissingFeature
+            if feature in self.unreported or not offers.get(feature, True)
+        )
 
 
 SERVER_FEATURES = {
@@ -140,4 +145,4 @@ SERVER_FEATURES = {
         ),
     ),
 }
-"""Sources are named in docs/serving, where the same facts are a table."""
+"""The features by kind; docs/serving has the same facts as a table, with their sources."""

@@ -6,22 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
+from qwen3_chat.chat import MESSAGE_START
 from qwen3_chat.engine.remote.http_errors import error_from_response
 from qwen3_chat.engine.remote.http_transport import HttpTransport, JsonResponse, TimeoutPolicy
-from qwen3_chat.engine.remote.remote_model import ASSUMED_N_CTX, RemoteModel
+from qwen3_chat.engine.remote.remote_model import RemoteModel
+from qwen3_chat.engine.remote.response_chunks import json_count, json_list, json_object
 from qwen3_chat.engine.remote.server_access import ServerAccess
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.errors import EngineError
+from qwen3_chat.models.catalog.family import HYBRID_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 OLLAMA_N_CTX = 8192
-"""What is asked of Ollama, whose own default leaves no room to think."""
-
+"""The context requested from Ollama, whose own default leaves no room to think."""
+ASSUMED_N_CTX = HYBRID_N_CTX
+"""The context of a server that does not report its size: Qwen3's own."""
 MAX_LISTED_NAMES = 12
-MESSAGE_START = "<|im_start|>"
-
-_OWNERS = {
+PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
+_KINDS_BY_OWNER = {
     "vllm": ServerKind.VLLM,
     "sglang": ServerKind.SGLANG,
     "llamacpp": ServerKind.LLAMA_SERVER,
@@ -29,25 +32,71 @@ _OWNERS = {
     "library": ServerKind.OLLAMA,
     "organization_owner": ServerKind.LM_STUDIO,
 }
-"""`owned_by` in the list of models."""
+"""The kinds by the value of `owned_by` in the list of models."""
 
 JsonObject = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """The user's settings for a server; None leaves a choice to the server, `name` is the user's own."""
+
+    endpoint: Endpoint
+    model: str | None = None
+    kind: ServerKind | None = None
+    access: ServerAccess = field(default_factory=ServerAccess)
+    n_ctx: int | None = None
+    timeouts: TimeoutPolicy = field(default_factory=TimeoutPolicy)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The state of a server: its kind, models and latency, or the sentence of its `failure`."""
+
+    label: str = ""
+    models: tuple[str, ...] = ()
+    latency_s: float = 0.0
+    failure: str = ""
+    missing_features: tuple[MissingFeature, ...] = ()
+
+
+async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = monotonic) -> ServerState:
+    """Return the state of a server, after requesting its models twice.
+
+    The second request measures the latency over an open connection.
+    """
+    transport = HttpTransport(settings.endpoint, settings.access, PROBE_TIMEOUTS)
+    try:
+        await list_served_models(transport, settings.kind)
+        began_s = clock()
+        kind, names = await list_served_models(transport, settings.kind)
+    except EngineError as error:
+        return ServerState(failure=str(error))
+    finally:
+        await transport.close()
+    return ServerState(
+        SERVER_FEATURES[kind].label,
+        tuple(names),
+        clock() - began_s,
+        missing_features=SERVER_FEATURES[kind].missing_features,
+    )
 
 
 async def probe_model(
     transport: HttpTransport, model_name: str | None, kind: ServerKind | None, n_ctx: int | None
 ) -> RemoteModel:
-    """Find out what is served; `kind` and `n_ctx` override what the server says.
+    """Return the served model; `kind` and `n_ctx` override what the server reports.
 
     Raises:
         EngineError: the server can't be reached or understood, or does not serve the model.
     """
-    found, models = await _list_models(transport, kind, is_needed=not (model_name and kind))
+    kind, models = await _list_models(transport, kind, is_needed=not (model_name and kind))
     card = _choose_model(
-        models, model_name, transport.endpoint.host, must_be_listed=found is not ServerKind.DASHSCOPE
+        models, model_name, transport.endpoint.host, must_be_listed=kind is not ServerKind.DASHSCOPE
     )
     served = RemoteModel(
-        kind=found,
+        kind=kind,
         model_id=_text(card.get("id")) or model_name or "",
         n_ctx=_count(card.get("max_model_len")),
     )
@@ -58,13 +107,13 @@ async def probe_model(
 async def list_served_models(
     transport: HttpTransport, kind: ServerKind | None
 ) -> tuple[ServerKind, list[str]]:
-    """Ask for the names of the models alone.
+    """Return the kind of a server with the names of its models.
 
     Raises:
         EngineError: the server can't be reached or understood.
     """
-    found, models = await _list_models(transport, kind, is_needed=True)
-    return found, [_text(model.get("id")) for model in models]
+    kind, models = await _list_models(transport, kind, is_needed=True)
+    return kind, [_text(model.get("id")) for model in models]
 
 
 async def _list_models(
@@ -74,10 +123,10 @@ async def _list_models(
     if kind is None and endpoint.is_under("aliyuncs.com"):
         kind = ServerKind.DASHSCOPE
     listing = await transport.request_json("GET", f"{endpoint.api}/models")
-    models = [_fields(item) for item in _sequence(listing.fields.get("data"))]
+    models: list[JsonObject] = [json_object(item) for item in json_list(listing.fields.get("data"))]
     if not models and is_needed:
         _require_listing(listing, transport)
-    return kind or _kind_of(listing, models), models
+    return kind or _detect_kind(listing, models), models
 
 
 def _require_listing(listing: JsonResponse, transport: HttpTransport) -> None:
@@ -94,17 +143,17 @@ def _require_listing(listing: JsonResponse, transport: HttpTransport) -> None:
     raise EngineError("remote.no_models", host=transport.endpoint.host)
 
 
-def _kind_of(listing: JsonResponse, models: Sequence[JsonObject]) -> ServerKind:
+def _detect_kind(listing: JsonResponse, models: Sequence[JsonObject]) -> ServerKind:
     if listing.headers.get("server", "").lower().startswith("llama.cpp"):
         return ServerKind.LLAMA_SERVER
     owners = {_text(model.get("owned_by")) for model in models}
-    return next((kind for owner, kind in _OWNERS.items() if owner in owners), ServerKind.OPENAI)
+    return next((kind for owner, kind in _KINDS_BY_OWNER.items() if owner in owners), ServerKind.OPENAI)
 
 
 def _choose_model(
     models: Sequence[JsonObject], model_name: str | None, host: str, must_be_listed: bool
 ) -> JsonObject:
-    """Choose the model that was asked for; without a wish the first Qwen3, else the first of all."""
+    """Return the model of that name; without a name the first Qwen3, else the first of all."""
     ids = {_text(model.get("id")): model for model in models}
     if model_name is None:
         name = next((name for name in ids if "qwen3" in name.lower()), next(iter(ids), ""))
@@ -113,81 +162,99 @@ def _choose_model(
     partial = [name for name in ids if model_name.lower() in name.lower()]
     name = next(iter(exact or partial), "")
     if not name and ids and must_be_listed:
-        known = sorted(ids)
-        shown = ", ".join([*known[:MAX_LISTED_NAMES], *(["…"] if len(known) > MAX_LISTED_NAMES else [])])
-        raise EngineError("remote.no_model", host=host, model=model_name, known=shown)
+        names = sorted(ids)
+        known = ", ".join([*names[:MAX_LISTED_NAMES], *(["…"] if len(names) > MAX_LISTED_NAMES else [])])
+        raise EngineError("remote.no_model", host=host, model=model_name, known=known)
     return ids.get(name, {"id": model_name})
 
 
 async def _fetch_details(served: RemoteModel, card: JsonObject, transport: HttpTransport) -> RemoteModel:
-    """Ask by the server's own means; whatever it does not answer stays unknown."""
-    root = transport.endpoint.root
+    """Complete the model from the server's own interface; values that it does not report stay unknown."""
     match served.kind:
         case ServerKind.LLAMA_SERVER:
-            meta = _fields(card.get("meta"))
-            props = (await transport.request_json("GET", f"{root}/props")).fields
-            settings = _fields(props.get("default_generation_settings"))
-            served = replace(
-                served,
-                n_ctx=_count(settings.get("n_ctx")) or _count(meta.get("n_ctx")),
-                n_ctx_train=_count(meta.get("n_ctx_train")),
-                parameters=_count(meta.get("n_params")),
-                size_bytes=_count(meta.get("size")),
-                version=_text(props.get("build_info")),
-            )
-            return replace(
-                served, message_start_id=await _fetch_message_start_id(transport, {"content": MESSAGE_START})
-            )
+            return await _fetch_llama_server_details(served, card, transport)
         case ServerKind.VLLM:
-            version = (await transport.request_json("GET", f"{root}/version")).fields
-            served = replace(served, version=_text(version.get("version")))
-            question = {"model": served.model_id, "prompt": MESSAGE_START, "add_special_tokens": False}
-            return replace(served, message_start_id=await _fetch_message_start_id(transport, question))
+            return await _fetch_vllm_details(served, transport)
         case ServerKind.SGLANG:
-            info = (await transport.request_json("GET", f"{root}/get_server_info")).fields
-            n_ctx = served.n_ctx or _count(info.get("context_length"))
-            return replace(served, version=_text(info.get("version")), n_ctx=n_ctx)
+            return await _fetch_sglang_details(served, transport)
         case ServerKind.OLLAMA:
             return await _fetch_ollama_details(served, transport)
         case ServerKind.LM_STUDIO:
-            listing = (await transport.request_json("GET", f"{root}/api/v0/models")).fields
-            cards = [_fields(item) for item in _sequence(listing.get("data"))]
-            own = next((one for one in cards if one.get("id") == served.model_id), {})
-            return replace(
-                served,
-                n_ctx=_count(own.get("loaded_context_length")),
-                n_ctx_train=_count(own.get("max_context_length")),
-                quant=_text(own.get("quantization")),
-                architecture=_text(own.get("arch")),
-            )
+            return await _fetch_lm_studio_details(served, transport)
         case ServerKind.LLAMA_CPP_PYTHON | ServerKind.DASHSCOPE | ServerKind.OPENAI:
             return served
+
+
+async def _fetch_llama_server_details(
+    served: RemoteModel, card: JsonObject, transport: HttpTransport
+) -> RemoteModel:
+    meta = json_object(card.get("meta"))
+    props = (await transport.request_json("GET", f"{transport.endpoint.root}/props")).fields
+    settings = json_object(props.get("default_generation_settings"))
+    return replace(
+        served,
+        n_ctx=_count(settings.get("n_ctx")) or _count(meta.get("n_ctx")),
+        n_ctx_train=_count(meta.get("n_ctx_train")),
+        parameters=_count(meta.get("n_params")),
+        size_bytes=_count(meta.get("size")),
+        version=_text(props.get("build_info")),
+        message_start_id=await _fetch_message_start_id(transport, {"content": MESSAGE_START}),
+    )
+
+
+async def _fetch_vllm_details(served: RemoteModel, transport: HttpTransport) -> RemoteModel:
+    version = (await transport.request_json("GET", f"{transport.endpoint.root}/version")).fields
+    body = {"model": served.model_id, "prompt": MESSAGE_START, "add_special_tokens": False}
+    return replace(
+        served,
+        version=_text(version.get("version")),
+        message_start_id=await _fetch_message_start_id(transport, body),
+    )
+
+
+async def _fetch_sglang_details(served: RemoteModel, transport: HttpTransport) -> RemoteModel:
+    info = (await transport.request_json("GET", f"{transport.endpoint.root}/get_server_info")).fields
+    n_ctx = served.n_ctx or _count(info.get("context_length"))
+    return replace(served, version=_text(info.get("version")), n_ctx=n_ctx)
 
 
 async def _fetch_ollama_details(served: RemoteModel, transport: HttpTransport) -> RemoteModel:
     root = transport.endpoint.root
     version = (await transport.request_json("GET", f"{root}/api/version")).fields
-    shown = (await transport.request_json("POST", f"{root}/api/show", {"model": served.model_id})).fields
-    details, info = _fields(shown.get("details")), _fields(shown.get("model_info"))
+    show = (await transport.request_json("POST", f"{root}/api/show", {"model": served.model_id})).fields
+    details, info = json_object(show.get("details")), json_object(show.get("model_info"))
     architecture = _text(info.get("general.architecture"))
-    trained = _count(info.get(f"{architecture}.context_length"))
-    skills = _sequence(shown.get("capabilities"))
+    n_ctx_train = _count(info.get(f"{architecture}.context_length"))
+    capabilities = json_list(show.get("capabilities"))
     return replace(
         served,
         version=_text(version.get("version")),
-        n_ctx=min(OLLAMA_N_CTX, trained or OLLAMA_N_CTX),
-        n_ctx_train=trained,
+        n_ctx=min(OLLAMA_N_CTX, n_ctx_train or OLLAMA_N_CTX),
+        n_ctx_train=n_ctx_train,
         quant=_text(details.get("quantization_level")),
         architecture=architecture,
         parameters=_count(info.get("general.parameter_count")),
-        thinks_on_demand=not skills or "thinking" in skills,
+        thinks_on_demand=not capabilities or "thinking" in capabilities,
+    )
+
+
+async def _fetch_lm_studio_details(served: RemoteModel, transport: HttpTransport) -> RemoteModel:
+    listing = (await transport.request_json("GET", f"{transport.endpoint.root}/api/v0/models")).fields
+    cards = [json_object(item) for item in json_list(listing.get("data"))]
+    card = next((card for card in cards if card.get("id") == served.model_id), {})
+    return replace(
+        served,
+        n_ctx=_count(card.get("loaded_context_length")),
+        n_ctx_train=_count(card.get("max_context_length")),
+        quant=_text(card.get("quantization")),
+        architecture=_text(card.get("arch")),
     )
 
 
 async def _fetch_message_start_id(transport: HttpTransport, body: JsonObject) -> int | None:
-    """Ask for the token that begins a message; None where the server doesn't tokenise."""
-    answer = await transport.request_json("POST", f"{transport.endpoint.root}/tokenize", body)
-    tokens = _sequence(answer.fields.get("tokens"))
+    """Return the token with which a message begins, or None if the server can't tokenise."""
+    response = await transport.request_json("POST", f"{transport.endpoint.root}/tokenize", body)
+    tokens = json_list(response.fields.get("tokens"))
     return _count(tokens[0]) if len(tokens) == 1 else None
 
 
@@ -201,64 +268,10 @@ def _with_context(served: RemoteModel, n_ctx: int | None) -> RemoteModel:
     )
 
 
-def _fields(value: object) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else []
-
-
 def _text(value: object) -> str:
-    """Return a server's text, which is shown: it steers no terminal."""
+    """Return a text of the server, safe to display: it contains no terminal controls."""
     return terminal_safe(value) if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0
-
-
-PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteSettings:
-    """Which server, and what is not left to it: None lets it tell; `name` is what the user calls it."""
-
-    endpoint: Endpoint
-    model: str | None = None
-    kind: ServerKind | None = None
-    access: ServerAccess = field(default_factory=ServerAccess)
-    n_ctx: int | None = None
-    timeouts: TimeoutPolicy = field(default_factory=TimeoutPolicy)
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    """What a server said when it was asked for its models; `failure` is a sentence, empty where it is up."""
-
-    label: str = ""
-    models: tuple[str, ...] = ()
-    latency_s: float = 0.0
-    failure: str = ""
-    missing_features: tuple[MissingFeature, ...] = ()
-
-
-async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = monotonic) -> ServerState:
-    """Ask a server for its models, twice: the second time tells how soon it answers once it is reached."""
-    transport = HttpTransport(settings.endpoint, settings.access, PROBE_TIMEOUTS)
-    try:
-        await list_served_models(transport, settings.kind)
-        began_s = clock()
-        kind, names = await list_served_models(transport, settings.kind)
-    except EngineError as error:
-        return ServerState(failure=str(error))
-    finally:
-        await transport.close()
-    return ServerState(
-        SERVER_FEATURES[kind].label,
-        tuple(names),
-        clock() - began_s,
-        missing_features=SERVER_FEATURES[kind].missing_features,
-    )
+    return json_count(value) or 0

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 DONE_MARKER: Final = "[DONE]"
-"""What ends a stream of events in the OpenAI protocol; it comes out as it is."""
+"""The end of a stream of events in the OpenAI protocol; the decoder returns it unchanged."""
 
 MAX_EXCERPT_CHARACTERS = 300
 _SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry|error)\s*$")
@@ -17,24 +17,24 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class SseDecoder:
-    """Server-sent events: `feed` text, get the data of each event that is complete.
+    """An incremental decoder of server-sent events into the data of each complete event.
 
     A field `error`, which old llama-servers send, counts as data.
     """
 
     def __init__(self) -> None:
-        self._line: list[str] = []  # the line that is not complete, in pieces
+        self._line: list[str] = []  # the incomplete line, in pieces
         self._data: list[str] = []
         self._ends_in_cr = False
 
     def feed(self, text: str) -> list[str]:
-        """Take text, return the data of the events that it completes."""
+        """Return the data of the events that more text completes."""
         if self._ends_in_cr and text.startswith("\n"):
-            text = text[1:]  # the second half of a line end whose first half was enough
+            text = text[1:]  # the second half of a line end whose first half has ended the line
         if not text:
             return []
         self._ends_in_cr = text.endswith("\r")
-        *lines, rest = _LINE_END.split(text)
+        *lines, incomplete = _LINE_END.split(text)
         events = []
         for line in lines:
             whole = "".join([*self._line, line])
@@ -43,12 +43,12 @@ class SseDecoder:
                 self._take(whole)
             elif self._data:
                 events.append(self._event())
-        if rest:
-            self._line.append(rest)
+        if incomplete:
+            self._line.append(incomplete)
         return events
 
     def flush(self) -> list[str]:
-        """Return the data of an event that the stream's end cut short; it may be complete all the same."""
+        """Return the data of the last event, which the end of the stream may have cut off."""
         self._take("".join(self._line))
         self._line = []
         return [self._event()] if self._data else []
@@ -71,10 +71,10 @@ class _BodyFormat(StrEnum):
 
 
 class BodyDecoder:
-    """An answer's body into values: events, JSON lines or one JSON text, told apart by how it begins.
+    """An incremental decoder of a body: events, JSON lines or one JSON text, recognised by its beginning.
 
-    The content type is not asked: proxies and servers get it wrong. `n_damaged` counts what was meant to be
-    JSON and is none; `unrecognised_start` is how a body begins that is neither.
+    The content type is ignored, because proxies and servers get it wrong. `n_damaged` counts the values that
+    are invalid JSON; `unrecognised_start` is the beginning of a body of another format.
     """
 
     def __init__(self) -> None:
@@ -87,11 +87,11 @@ class BodyDecoder:
         self._whole: list[str] = []
 
     def feed(self, data: bytes) -> list[object]:
-        """Take bytes, return the values that they complete; `DONE_MARKER` is one of them."""
+        """Return the values that more bytes complete; `DONE_MARKER` may be one of them."""
         return self._feed(self._utf8.decode(data))
 
     def flush(self) -> list[object]:
-        """Return what is left: the stream is over."""
+        """Return the remaining values, at the end of the stream."""
         values = self._feed(self._utf8.decode(b"", final=True))
         if self._format is _BodyFormat.UNKNOWN and self._held.strip():
             self._format = _BodyFormat.EVENTS if _SSE_START.match(self._held.lstrip()) else _BodyFormat.OTHER
@@ -99,9 +99,9 @@ class BodyDecoder:
             values += self._feed(held)
         for data in self._events.flush():
             values += self._parsed(data)
-        rest = "".join(self._whole)
+        text = "".join(self._whole)
         self._whole = []
-        return values + (self._parsed(rest) if rest.strip() else [])
+        return values + (self._parsed(text) if text.strip() else [])
 
     def _feed(self, text: str) -> list[object]:
         if self._format is _BodyFormat.UNKNOWN:
@@ -120,11 +120,11 @@ class BodyDecoder:
                 return []
 
     def _feed_json(self, text: str) -> list[object]:
-        """Take JSON lines; what is no JSON yet may be one text over many lines."""
+        """Return the values of JSON lines; an incomplete value may span many lines."""
         self._whole.append(text)
         if "\n" not in text:
             return []
-        *lines, rest = "".join(self._whole).split("\n")
+        *lines, incomplete = "".join(self._whole).split("\n")
         values: list[object] = []
         pending = ""
         for line in lines:
@@ -134,7 +134,7 @@ class BodyDecoder:
                 pending = ""
             except (ValueError, RecursionError):
                 pending += "\n"
-        self._whole = [pending.lstrip() + rest]
+        self._whole = [pending.lstrip() + incomplete]
         return values
 
     def _parsed(self, data: str) -> list[object]:

@@ -17,25 +17,27 @@ TOKENS_AROUND_MESSAGE = 5
 TOKENS_AROUND_TOOLS = 130
 ASCII_CHARACTERS_PER_TOKEN = 3.6
 OTHER_CHARACTERS_PER_TOKEN = 1.4
-"""Of Qwen3's vocabulary: English has some 4.4 characters a token and code 3, Chinese 1.5; better too many."""
+"""Low values for Qwen3's vocabulary, because an estimate should rather be too high.
+
+English has about 4.4 characters a token, code 3, Chinese 1.5.
+"""
 
 
 async def count_tokens(request: ChatRequest, served: RemoteModel, transport: HttpTransport) -> TokenCounts:
-    """Count a request's tokens; an estimate where the server can't count or fails to.
+    """Return the token counts of a request, estimated if the server can't count or fails to.
 
     Raises:
-        EngineError: the request itself can't be written down.
+        EngineError: the request itself can't be encoded.
     """
     if served.message_start_id is not None:
-        question = template_body(request, served)
-        ids = await _prompt_ids(question, served, transport)
+        ids = await _prompt_ids(template_body(request, served), served, transport)
         if ids is not None:
             return _counts_by_message(ids, served.message_start_id, request)
     return estimate_tokens(request)
 
 
 def estimate_tokens(request: ChatRequest) -> TokenCounts:
-    """Estimate a request's tokens by its characters."""
+    """Estimate the token counts of a request from its characters."""
     counts = _estimates(request.messages)
     tools = sum(_estimate_text_tokens(tool.schema) for tool in request.tools)
     return TokenCounts(counts, sum(counts) + (tools + TOKENS_AROUND_TOOLS if tools else 0), exact=False)
@@ -57,15 +59,15 @@ async def _prompt_ids(
             body = {"model": served.model_id, "add_generation_prompt": True, **body}
         ids = (await transport.request_json("POST", f"{root}/tokenize", body)).fields.get("tokens")
     except EngineError:
-        return None  # a reply will say it better, if the server is gone
+        return None  # if the server is down, the reply will report it better
     return ids if isinstance(ids, list) else None
 
 
 def _counts_by_message(ids: Sequence[object], start_id: int, request: ChatRequest) -> TokenCounts:
-    """Share the prompt out among the messages, each of which begins with the same token.
+    """Divide the prompt among the messages, each of which begins with the same token.
 
-    The last part is where the reply begins. Where the template joins messages, as it does with the results of
-    tools, the shares are estimates, and the whole is exact all the same.
+    The last part is the beginning of the reply. If the template joins messages, as it does with the results
+    of tools, the counts of messages are estimates, but the total is exact.
     """
     starts = [index for index, token in enumerate(ids) if token == start_id]
     counts = [end - start for start, end in zip(starts, [*starts[1:], len(ids)], strict=True)]

@@ -1,5 +1,7 @@
-"""The entry point of the worker process, `python -m qwen3_chat.engine.worker LOG_FILE`: commands in,
-messages out.
+"""The entry point of the worker process: `python -m qwen3_chat.engine.worker LOG_FILE`.
+
+Commands come in on stdin, messages go out on stdout. Until the environment of llama.cpp is set, nothing
+that this module imports may import llama_cpp.
 """
 
 from __future__ import annotations
@@ -18,19 +20,19 @@ from qwen3_chat.errors import EngineError
 _STDIN, _STDOUT = 0, 1
 ENVIRONMENT = {
     # OpenMP's threads spin while they wait; where another program uses a core, that is 100 times slower.
-    # A short while of it spares most of the waits a sleep: two threads gain a half. Where they wait for
-    # another program, they slow down enough for the thread guard to see it.
+    # Spinning for a short while avoids most of the sleeps: two threads get faster by half. Where they wait
+    # for another program, they slow down enough for the thread guard to notice it.
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "1000",
     # ggml would start a debugger on itself before it aborts.
     "GGML_NO_BACKTRACE": "1",
 }
-"""What llama.cpp and OpenMP read when they are loaded."""
+"""The environment variables that llama.cpp and OpenMP read when they are loaded."""
 
 
 def main(log_path: Path) -> None:
-    """Work until the client closes stdin."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal is the interface's business
+    """Carry out commands until the client closes stdin."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interface handles Ctrl+C in the terminal
     source, target = _take_streams()
     log = WorkerLog(log_path)
     log.redirect_output()
@@ -42,43 +44,43 @@ def main(log_path: Path) -> None:
     except (ImportError, OSError, RuntimeError, EngineError) as error:
         log.write_failure(error)
         _refuse_all(inbox, outbox, error)
-    os._exit(0)  # the system gives everything back at once, and no destructor of a GPU's driver can hang
+    os._exit(0)  # the system frees everything at once, and no destructor of a GPU's driver can hang
 
 
 def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Keep stdin and stdout for the protocol, where nothing else in this process can reach them."""
+    """Move stdin and stdout to descriptors that only the protocol uses; return both streams."""
     source, target = os.fdopen(os.dup(_STDIN), "rb"), os.fdopen(os.dup(_STDOUT), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, _STDIN)
+    os.close(null)
     return source, target
 
 
 def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
-    # Only now: llama.cpp and OpenMP read the environment and may print when they are loaded.
+    # Not before the environment is set: llama.cpp and OpenMP read it, and may print, when they are loaded.
     import llama_cpp
 
-    from qwen3_chat.engine.worker import llama_bindings
     from qwen3_chat.engine.worker.command_loop import CommandLoop
+    from qwen3_chat.engine.worker.llama_bindings import check_bindings, set_abort_listener
     from qwen3_chat.engine.worker.llama_log import LlamaLog
 
-    llama_bindings.check_bindings()
+    check_bindings()
     llama_log = LlamaLog(log)
     llama_log.install()
 
-    def say_last_words(message: str) -> None:
+    def send_abort_reason(message: str) -> None:
         log.write(f"E {message}")
         outbox.send_abort_reason(llama_log.first_error() or message)
 
-    kept_alive = llama_bindings.set_abort_listener(say_last_words)
+    callback = set_abort_listener(send_abort_reason)
     llama_cpp.llama_backend_init()
     outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": llama_cpp.__version__}))
     CommandLoop(inbox, outbox, log, llama_log).run()
-    del kept_alive
+    del callback  # had to live until here
 
 
 def _refuse_all(inbox: Inbox, outbox: Outbox, error: Exception) -> None:
-    """Answer whatever comes in with the reason why nothing works."""
+    """Answer every command with the reason why the worker can't run."""
     failure = (
         error if isinstance(error, EngineError) else EngineError("engine.llama_cpp_broken", reason=error)
     )

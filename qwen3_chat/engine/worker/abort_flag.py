@@ -1,4 +1,7 @@
-"""The flag that stops llama.cpp in the midst of its work, and the error that follows from it."""
+"""The flag that stops llama.cpp in the middle of its work, and the error that is raised then.
+
+A module of its own that imports nothing: nine modules use it, some of them before llama_cpp may be imported.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 
 class AbortFlag:
-    """A flag that C code reads without Python: a C string, empty until the flag is raised."""
+    """A flag that C code reads without Python: a C string, empty until the flag is set."""
 
     __slots__ = ("_text",)
 
@@ -16,27 +19,27 @@ class AbortFlag:
         self._text = ctypes.create_string_buffer(2)
 
     def set(self) -> None:
-        """Raise the flag; it stays up."""
+        """Set the flag, for good."""
         self._text[0] = b"\1"
 
     def is_set(self) -> bool:
-        """Tell whether the flag is raised."""
+        """Return True once the flag is set."""
         return self._text[0] != b"\0"
 
     @property
     def pointer(self) -> ctypes.c_void_p:
-        """What `abort_callback` is to be called with; valid as long as this object lives."""
+        """The argument of the callback that `abort_callback` returns; valid as long as this object lives."""
         return ctypes.cast(self._text, ctypes.c_void_p)
 
 
 class AbortedError(Exception):
-    """The abort flag went up; what was evaluated before stays."""
+    """The error of work that the abort flag stopped; what was evaluated before stays in the cache."""
 
 
 def abort_callback(callback_type: Any) -> Any:
-    """Return C's `strlen` as a callback: true for a raised flag.
+    """Return C's `strlen` as a callback: true for a flag that is set.
 
-    A callback in Python would be called some 540 times a token and need the interpreter's lock each time.
+    A callback in Python would be called some 540 times per token and need the interpreter's lock each time.
     """
     library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
     return ctypes.cast(library.strlen, callback_type)

@@ -1,4 +1,4 @@
-"""The snapshots of evaluated chats, from which a chat goes on after another one or in another process."""
+"""The snapshots of evaluated chats, with which a chat continues after another chat or in a new process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from qwen3_chat.events import EngineEvent, PrefillProgressed
 from qwen3_chat.request import PersistenceOptions
 
 _LOAD_SPEEDUP = 8
-"""Loading is about so many times quicker than evaluating, its checks included."""
+"""The speed of loading a snapshot, its checks included, over that of evaluating; about."""
 _MIN_TIMED_TOKENS = 32
 
 
 class ChatSnapshots:
-    """Keeps chats that took long to evaluate; what has no good snapshot is evaluated again."""
+    """The snapshots of chats that took long to evaluate; a chat without a good one is evaluated again."""
 
     def __init__(self, model: LlamaModel, persistence: PersistenceOptions) -> None:
         self._model = model
@@ -33,21 +33,24 @@ class ChatSnapshots:
         self._token_s = 0.0
 
     def time_evaluation(self, events: Iterable[EngineEvent]) -> Iterator[EngineEvent]:
-        """Pass on the events of a reply; learn from them how long evaluating takes, of few tokens little."""
-        begun_s, evaluated = time.perf_counter(), 0
+        """Pass on the events of a reply, and time the evaluation of its prompt by them.
+
+        Once there is a time, only one of enough tokens replaces it.
+        """
+        started_s, n_evaluated = time.perf_counter(), 0
         for event in events:
             if isinstance(event, PrefillProgressed):
-                if not (evaluated := event.done - event.reused):
-                    begun_s = time.perf_counter()
-                elif evaluated >= _MIN_TIMED_TOKENS or not self._token_s:
-                    self._token_s = (time.perf_counter() - begun_s) / evaluated
+                if not (n_evaluated := event.done - event.reused):
+                    started_s = time.perf_counter()
+                elif n_evaluated >= _MIN_TIMED_TOKENS or not self._token_s:
+                    self._token_s = (time.perf_counter() - started_s) / n_evaluated
             yield event
 
     def load(self, chat_id: int, prompt: Sequence[int]) -> None:
-        """Load the snapshot of a chat where much of the prompt is in it that is not in the KV cache.
+        """Load the snapshot of a chat if it has much of the prompt that the KV cache lacks.
 
         Raises:
-            OSError: the cabinet can't be written to.
+            OSError: the store can't be written to.
         """
         context = self._model.context
         snapshot = self._store.find(chat_id, self._fingerprint)
@@ -67,39 +70,40 @@ class ChatSnapshots:
             self._store.remove(chat_id)
 
     def save(self, reply: ReplyGenerator, on_start: Callable[[], None]) -> None:
-        """Save what is evaluated of a chat after its latest reply, where it is worth it; tell that it begins.
+        """Save the evaluated tokens of a chat after its latest reply, if evaluating them takes long enough.
 
-        What is on disk needs no place in the KV cache when another chat begins.
+        `on_start` is called before the file is written. A chat on disk may lose its cells in the KV cache
+        when another one begins.
 
         Raises:
             EngineError: the chat can't be rendered.
-            OSError: the disk is full, or worse.
+            OSError: the disk is full, or the file can't be written for another reason.
         """
         chat_id = reply.request.chat_id
         if chat_id is None:
             return
         tokens = self._tokens_to_save(reply)
-        there = self._store.find(chat_id, self._fingerprint)
-        n_there = common_length(there.metadata.tokens, tokens) if there else 0
-        if (len(tokens) - n_there) * self._token_s <= self._min_evaluation_s:
-            self._model.context.may_discard_chat = n_there > len(tokens) // 2
+        snapshot = self._store.find(chat_id, self._fingerprint)
+        n_saved = common_length(snapshot.metadata.tokens, tokens) if snapshot else 0
+        if (len(tokens) - n_saved) * self._token_s <= self._min_evaluation_s:
+            self._model.context.may_discard_chat = n_saved > len(tokens) // 2
             return
         if not self._store.has_room_for(self._model.context.max_saved_bytes):
             return
         on_start()
-        draft = self._store.create_partial_file(chat_id)
-        if self._model.context.save(draft, tokens):
-            self._store.commit(chat_id, draft, self._fingerprint, tokens)
+        partial_file = self._store.create_partial_file(chat_id)
+        if self._model.context.save(partial_file, tokens):
+            self._store.commit(chat_id, partial_file, self._fingerprint, tokens)
             self._model.context.may_discard_chat = True
         else:
-            draft.unlink()
+            partial_file.unlink()
 
     def remove(self, chat_id: int) -> None:
-        """Drop the snapshot of a chat."""
+        """Remove the snapshot of a chat."""
         self._store.remove(chat_id)
 
     def _tokens_to_save(self, reply: ReplyGenerator) -> list[int]:
-        """Return what the chat goes on from: the next prompt's beginning, or a reply that was stopped."""
+        """Return the evaluated part of the next prompt's beginning, or of a reply that was stopped."""
         if reply.stop_reason is StopReason.END_OF_TURN:
             upcoming = next_prompt_prefix(self._model, reply.request, reply.message())
         else:

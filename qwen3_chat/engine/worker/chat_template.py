@@ -1,7 +1,10 @@
 """The chat template of a model, and the prompts that it renders conversations to.
 
-What users, files, models and tools wrote must never turn into a special token. … (the rest of today's
-docstring stays)
+Text from users, files, models and tools must never turn into a special token. So every spelling of one in
+it is swapped for a private character before the template runs; the special spellings in the rendered text are
+then the template's own, and the text is split there. In between, where the swapped spellings are back, it is
+cut after the first character of each, so that no piece spells one. Any other cut would give other ids than
+the whole text has.
 """
 
 from __future__ import annotations
@@ -27,25 +30,26 @@ _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 
 
 @dataclass(frozen=True, slots=True)
 class SpecialToken:
-    """A special token that the template itself wrote."""
+    """A special token of the template itself."""
 
     spelling: str
 
 
 @dataclass(frozen=True, slots=True)
 class PlainText:
-    """Text between special tokens, in the pieces to be tokenised one by one."""
+    """The text between two special tokens, in pieces that are tokenised one by one."""
 
     pieces: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """A prompt: its text, the same text in parts, and whether it ends inside a think block."""
+    """A prompt: its text, and the same text in parts."""
 
     text: str
     parts: tuple[SpecialToken | PlainText, ...]
     opens_reasoning: bool
+    """True if the prompt ends inside a think block."""
 
 
 class ChatTemplate:
@@ -55,27 +59,27 @@ class ChatTemplate:
         """Compile a template; `specials` are the spellings of all special tokens of its vocabulary.
 
         Raises:
-            EngineError: there is no template or it is no Jinja.
+            EngineError: there is no template, or it is not valid Jinja.
         """
         if not source.strip():
             raise EngineError("prompt.no_template")
         self._source = source
-        # Special tokens of nothing but white space, which other families have, mark no structure.
+        # Special tokens of white space only, which other families have, mark no structure.
         markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)
-        either = "|".join(map(re.escape, markup)) or "(?!)"
-        self._special = re.compile(either)
-        self._start_of_special = re.compile(f"(?={either})")
+        pattern = "|".join(map(re.escape, markup)) or "(?!)"
+        self._special = re.compile(pattern)
+        self._start_of_special = re.compile(f"(?={pattern})")
         try:
             self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise EngineError("prompt.template_broken", reason=str(error)) from error
 
     def pieces(self, text: str) -> tuple[str, ...]:
-        """Cut a text so that no piece spells a special token; tokenised one by one, it stays text."""
+        """Cut a text so that no piece spells a special token: tokenised one by one, it stays text."""
         return self._split_text(text).pieces
 
     def render_request(self, request: ChatRequest) -> RenderedPrompt:
-        """Render the prompt of a request; the hard switch is used where it asks for it."""
+        """Render the prompt of a request, with the hard switch where the request asks for it."""
         thinks = request.mode is ThinkingMode.THINK or not request.hard_switch
         return self.render(request.messages, request.tools, thinks)
 
@@ -86,41 +90,41 @@ class ChatTemplate:
         enable_thinking: bool,
         add_generation_prompt: bool = True,
     ) -> RenderedPrompt:
-        """Render messages and tools.
+        """Render messages and tools as a prompt.
 
         Raises:
             EngineError: the template refused them or failed, or a tool's schema is no JSON object.
         """
         try:
-            hidden, spelling_of = self._mask_special_tokens(
+            masked, spelling_of = self._mask_special_tokens(
                 [[_template_message(message) for message in messages], [_tool_schema(tool) for tool in tools]]
             )
-        except RecursionError as error:  # nothing but a schema is nested
+        except RecursionError as error:  # only a schema is nested
             raise EngineError("prompt.tool_schema_broken", reason=str(error)) from error
         try:
             text = self._template.render(
-                messages=hidden[0],
-                tools=hidden[1] or None,
+                messages=masked[0],
+                tools=masked[1] or None,
                 enable_thinking=enable_thinking,
                 add_generation_prompt=add_generation_prompt,
             )
-        except Exception as error:  # a template is a program out of a file: whatever it raises is its failure
+        except Exception as error:  # a template is a program from a file: whatever it raises is its failure
             reason = str(error).translate(spelling_of)
             raise EngineError("prompt.template_failed", reason=reason) from error
         return self._split_prompt(text, spelling_of)
 
     def _mask_special_tokens(self, values: list[Any]) -> tuple[Any, dict[int, str]]:
-        """Swap every spelling of a special token for a private character; tell what each stands for."""
-        letters = _unused_characters(chain(self._source, *_iterate_strings(values)))
-        letter_of: dict[str, str] = {}
+        """Swap every spelling of a special token for a private character; return also the way back."""
+        unused = _unused_characters(chain(self._source, *_iterate_strings(values)))
+        mask_of: dict[str, str] = {}
 
         def swap(match: re.Match[str]) -> str:
-            if match[0] not in letter_of:
-                letter_of[match[0]] = next(letters)
-            return letter_of[match[0]]
+            if match[0] not in mask_of:
+                mask_of[match[0]] = next(unused)
+            return mask_of[match[0]]
 
-        hidden = _map_strings(values, lambda text: self._special.sub(swap, text))
-        return hidden, {ord(letter): spelling for spelling, letter in letter_of.items()}
+        masked = _map_strings(values, lambda text: self._special.sub(swap, text))
+        return masked, {ord(mask): spelling for spelling, mask in mask_of.items()}
 
     def _split_prompt(self, text: str, spelling_of: dict[int, str]) -> RenderedPrompt:
         parts: list[SpecialToken | PlainText] = []
@@ -132,12 +136,9 @@ class ChatTemplate:
             end = match.end()
         if end < len(text):
             parts.append(self._split_text(text[end:].translate(spelling_of)))
-        marks = [
-            part
-            for part in parts
-            if part in (SpecialToken(ReplyTag.THINK_OPEN), SpecialToken(ReplyTag.THINK_CLOSE))
-        ]
-        opens_reasoning = bool(marks) and marks[-1] == SpecialToken(ReplyTag.THINK_OPEN)
+        opening, closing = SpecialToken(ReplyTag.THINK_OPEN), SpecialToken(ReplyTag.THINK_CLOSE)
+        tags = [part for part in parts if part in (opening, closing)]
+        opens_reasoning = bool(tags) and tags[-1] == opening
         return RenderedPrompt(text.translate(spelling_of), tuple(parts), opens_reasoning)
 
     def _split_text(self, text: str) -> PlainText:
@@ -151,7 +152,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = lambda layout: datetime.now().strftime(layout)
+    environment.globals["strftime_now"] = lambda time_format: datetime.now().strftime(time_format)
     return environment
 
 
@@ -201,7 +202,7 @@ def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _iterate_strings(value: Any) -> Iterator[str]:
-    """Walk over every string in nested lists and dictionaries, keys included."""
+    """Yield every string in nested lists and dictionaries, keys included."""
     match value:
         case str():
             yield value
@@ -215,6 +216,6 @@ def _iterate_strings(value: Any) -> Iterator[str]:
 
 
 def _unused_characters(used: Iterable[str]) -> Iterator[str]:
-    """Walk over the private characters that the input does without; all 137,000 fit no context."""
+    """Yield the private characters that are not used; no context has room for all 137,000 of them."""
     taken = set(used)
-    return (letter for letter in map(chr, chain(*_PRIVATE_USE)) if letter not in taken)
+    return (character for character in map(chr, chain(*_PRIVATE_USE)) if character not in taken)

@@ -1,5 +1,7 @@
-"""The channel to the client: commands read by a thread of their own, so that a running job can be stopped,
-and messages written from any thread.
+"""The channel to the client: an inbox of commands and an outbox of messages.
+
+Commands are read in a thread of their own, so that a running job can be stopped. Messages may be written
+from any thread. Nothing here imports llama_cpp: the channel is open before its environment is set.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from qwen3_chat.engine.worker.abort_flag import AbortFlag
 
 _START_TIMEOUT_S = 30.0
 _EXIT_GRACE_S = 1.0
+_MAX_LOCK_WAIT_S = 1.0
 
 ShortCommand = wire.CountTokens | wire.ListDevices | wire.WaitIdle | wire.RemoveSnapshot
+"""A command that is carried out at once, where a job takes a while."""
 
 
 class Job:
-    """A load, a reply or the like, with what the client may ask of it meanwhile."""
+    """A command that takes a while, with the requests that the client may make meanwhile."""
 
     __slots__ = ("abort", "command", "must_end_thinking")
 
@@ -33,10 +37,10 @@ class Job:
 
 
 class Inbox:
-    """Reads commands: long ones wait for the main thread, the others are done at once.
+    """The commands that arrive: jobs wait for the main thread, short commands are carried out at once.
 
-    When the client is gone, every job is stopped and the process ends within a second, whatever it is doing;
-    only while it starts, before it takes anything, it has longer.
+    When the client is gone, every job is stopped and the process ends within a second, whatever it is doing.
+    Only while it starts, before the first command is taken, does it get more time.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -48,25 +52,25 @@ class Inbox:
         self._lock = Lock()
         self._has_started = Event()
         self.on_short_command: Callable[[ShortCommand], None] | None = None
-        """What answers short questions; until there is something, they wait in the queue."""
+        """The handler of commands that need no turn in the queue; without it they wait there."""
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread that reads."""
         Thread(target=self._read, name="inbox", daemon=True).start()
 
     def take(self) -> Job | ShortCommand | None:
-        """Wait for the next thing to do; None when the client is gone."""
+        """Wait for the next command and return it; None when the client is gone."""
         self._has_started.set()
         return self._queue.get()
 
     def finish(self, job: Job) -> None:
-        """Forget a job that is over."""
+        """Remove a job that has ended."""
         with self._lock:
             self._jobs.pop(job.command.call_id, None)
 
     @contextmanager
     def idle(self) -> Iterator[AbortFlag]:
-        """Give a flag that goes up as soon as there is a job to do, which may be at once."""
+        """Yield a flag that is set as soon as there is a job to do, which may be at once."""
         with self._lock:
             flag = self._idle_flag = AbortFlag()
             if self._jobs or self._is_closed:
@@ -79,7 +83,7 @@ class Inbox:
         try:
             for line in self._source:
                 self._receive(wire.decode_command(line))
-        finally:  # the end of the client, or of what we understand of it
+        finally:  # the client has ended, or sent a line that is no command
             with self._lock:
                 self._is_closed = True
                 for job in self._jobs.values():
@@ -119,11 +123,8 @@ class Inbox:
             self._idle_flag.set()
 
 
-_MAX_LOCK_WAIT_S = 1.0
-
-
 class Outbox:
-    """Writes replies from any thread; once nobody reads them, they are dropped."""
+    """The messages to the client, sent from any thread; once nobody reads them, they are dropped."""
 
     def __init__(self, target: BinaryIO) -> None:
         self._target = target
@@ -131,13 +132,16 @@ class Outbox:
         self._is_open = True
 
     def send(self, message: wire.AnyWorkerMessage) -> None:
-        """Write a reply and see it off."""
+        """Write a message and flush it."""
         line = wire.encode(message)
         with self._lock:
             self._write(line)
 
     def send_abort_reason(self, reason: str) -> None:
-        """Say why llama.cpp is about to abort the process, even where a thread died while it was writing."""
+        """Send the reason why llama.cpp is about to abort the process.
+
+        It is sent even where another thread died while it was writing, and so still holds the lock.
+        """
         has_lock = self._lock.acquire(timeout=_MAX_LOCK_WAIT_S)
         self._write(wire.encode(wire.Aborting(reason)))
         if has_lock:
@@ -149,5 +153,5 @@ class Outbox:
         try:
             self._target.write(line)
             self._target.flush()
-        except OSError:  # the client is gone: the inbox sees that too, and ends the process
+        except OSError:  # the client is gone: the inbox notices that, too, and ends the process
             self._is_open = False

@@ -1,4 +1,4 @@
-"""The main loop of the worker: commands carried out one after the other, idle time used in between."""
+"""The main loop of the worker: jobs carried out one after the other, idle time used in between."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.tuning import Trial
-from qwen3_chat.engine.worker import llama_model
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox, ShortCommand
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
+from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_thinking_budget
@@ -25,24 +25,24 @@ from qwen3_chat.request import ChatRequest
 
 
 class CommandLoop:
-    """Works on commands: loads and replies in the main thread, one after the other."""
+    """The loop that carries out commands, jobs one after the other in the main thread."""
 
     def __init__(self, inbox: Inbox, outbox: Outbox, log: WorkerLog, llama_log: LlamaLog) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._log = log
         self._llama_log = llama_log
-        self._model: llama_model.LlamaModel | None = None
-        self._unreported_load_s = 0.0  # of a load that no reply has been charged with yet
+        self._model: LlamaModel | None = None
+        self._unreported_load_s = 0.0  # the duration of a load that no reply has reported yet
         self._tuner: Tuner | None = None
         self._snapshots: ChatSnapshots | None = None
-        self._chat_reply: ReplyGenerator | None = (
-            None  # the latest one in a stored chat, as long as that is there
-        )
-        self._last_reply: ReplyGenerator | None = None  # whose successor can be prepared for
+        # The latest reply of a stored chat, as long as that chat exists.
+        self._chat_reply: ReplyGenerator | None = None
+        # The reply whose next prompt can be prefetched.
+        self._last_reply: ReplyGenerator | None = None
 
     def run(self) -> None:
-        """Do what comes in until the client is gone."""
+        """Carry out commands until the client is gone."""
         self._inbox.on_short_command = self.answer
         while (task := self._inbox.take()) is not None:
             if isinstance(task, Job):
@@ -52,15 +52,16 @@ class CommandLoop:
                 self.answer(task)
 
     def answer(self, command: ShortCommand) -> None:
-        """Answer a short question; any thread may ask, but only its turn in the queue is a sign of rest."""
+        """Answer a short command, in any thread.
+
+        That the worker is idle is true only when its turn in the queue has come.
+        """
         try:
             match command:
                 case wire.CountTokens(call_id, request):
-                    loaded = self._require_model()
-                    measure = count_prompt_tokens(
-                        loaded.template, loaded.vocab, apply_thinking_budget(request)
-                    )
-                    self._outbox.send(wire.TokensCounted(call_id, measure))
+                    model = self._require_model()
+                    counts = count_prompt_tokens(model.template, model.vocab, apply_thinking_budget(request))
+                    self._outbox.send(wire.TokensCounted(call_id, counts))
                 case wire.ListDevices(call_id):
                     self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
                 case wire.WaitIdle(call_id):
@@ -75,20 +76,8 @@ class CommandLoop:
         self._llama_log.clear_errors()
         try:
             match job.command:
-                case wire.Load(_, settings, plan, keeping):
-                    if self._model is None:
-                        self._tuner = tuner = Tuner(settings, plan, keeping)
-                        self._model = llama_model.load_model(
-                            settings,
-                            tuner.plan,
-                            job.abort,
-                            lambda event: self._outbox.send(wire.EventEmitted(call_id, event)),
-                            self._llama_log,
-                        )
-                        self._unreported_load_s = self._model.load_s
-                        if keeping and keeping.snapshots_bytes:
-                            self._snapshots = ChatSnapshots(self._model, keeping)
-                    self._outbox.send(wire.Loaded(call_id, self._model.description))
+                case wire.Load() as command:
+                    self._load(command, job)
                 case wire.Generate(_, request):
                     for event in self._reply(request, job):
                         self._outbox.send(wire.EventEmitted(call_id, event))
@@ -102,11 +91,30 @@ class CommandLoop:
         finally:
             self._inbox.finish(job)
 
+    def _load(self, command: wire.Load, job: Job) -> None:
+        """Load the model where none is loaded yet, and send its description."""
+        model = self._model
+        if model is None:
+            settings, persistence = command.settings, command.persistence
+            self._tuner = tuner = Tuner(settings, command.plan, persistence)
+            self._model = model = load_model(
+                settings,
+                tuner.plan,
+                job.abort,
+                lambda event: self._outbox.send(wire.EventEmitted(command.call_id, event)),
+                self._llama_log,
+            )
+            self._unreported_load_s = model.load_s
+            if persistence and persistence.snapshots_bytes:
+                self._snapshots = ChatSnapshots(model, persistence)
+        self._outbox.send(wire.Loaded(command.call_id, model.description))
+
     def _reply(self, request: ChatRequest, job: Job) -> Iterator[EngineEvent]:
+        """Generate a reply; of a stored chat, with its snapshot where that helps."""
         load_s, self._unreported_load_s = self._unreported_load_s, 0.0
-        loaded = self._require_model()
-        loaded.context.adjust_threads = ThreadGuard(loaded.threads).record if loaded.threads else None
-        reply = ReplyGenerator(loaded, request, job, load_s)
+        model = self._require_model()
+        model.context.adjust_threads = ThreadGuard(model.threads).record if model.threads else None
+        reply = ReplyGenerator(model, request, job, load_s)
         if request.chat_id is None:
             yield from reply.events()
         else:
@@ -121,7 +129,7 @@ class CommandLoop:
         self._last_reply = reply
 
     def _save_snapshot(self, call_id: int) -> None:
-        """Keep the chat, which may take a while; where that fails, it is evaluated again."""
+        """Save the chat, which may take a while; where that fails, it is evaluated again."""
         if self._snapshots is not None and self._chat_reply is not None:
             with suppress(OSError):
                 self._snapshots.save(
@@ -136,16 +144,16 @@ class CommandLoop:
             self._snapshots.remove(chat_id)
 
     def _use_idle_time(self) -> None:
-        """Evaluate what the next prompt will begin with and measure, until there is something else to do."""
+        """Prefetch the next prompt, then measure, until there is a job to do."""
         reply, self._last_reply = self._last_reply, None
         if reply is None:
             return
         with self._inbox.idle() as abort:
             try:
-                loaded = self._require_model()
-                prefetch_next_prompt(loaded, reply.request, reply.message(), reply.stop_reason, abort)
-                if loaded.threads is not None:
-                    measure_threads(loaded.context, loaded.threads, abort)
+                model = self._require_model()
+                prefetch_next_prompt(model, reply.request, reply.message(), reply.stop_reason, abort)
+                if model.threads is not None:
+                    measure_threads(model.context, model.threads, abort)
                 self._calibrate_in_idle_time(abort)
             except AbortedError:
                 return
@@ -153,25 +161,25 @@ class CommandLoop:
                 self._log.write_failure(error)
 
     def _calibrate_in_idle_time(self, abort: AbortFlag) -> None:
-        loaded, tuner = self._require_model(), self._tuner
-        if abort.is_set() or tuner is None or not tuner.has_idle_work(loaded):
+        model, tuner = self._require_model(), self._tuner
+        if abort.is_set() or tuner is None or not tuner.has_idle_work(model):
             return
         tuner.calibrate_in_idle_time(
-            loaded, abort, lambda notice: self._outbox.send(wire.NoticeEmitted(notice))
+            model, abort, lambda notice: self._outbox.send(wire.NoticeEmitted(notice))
         )
 
     def _calibrate(self, call_id: int, job: Job) -> None:
         assert self._tuner is not None
 
-        def tell(trial: Trial, done: int, total: int) -> None:
+        def send_trial(trial: Trial, done: int, total: int) -> None:
             self._outbox.send(wire.TrialFinished(call_id, trial, done, total))
 
         tuning = None
         with suppress(AbortedError):
-            tuning = self._tuner.calibrate(self._require_model(), job.abort, tell)
+            tuning = self._tuner.calibrate(self._require_model(), job.abort, send_trial)
         self._outbox.send(wire.Calibrated(call_id, tuning))
 
-    def _require_model(self) -> llama_model.LlamaModel:
+    def _require_model(self) -> LlamaModel:
         if self._model is None:
             raise EngineError("engine.no_model")
         return self._model

@@ -1,6 +1,4 @@
-"""The deltas of a reply: sampled tokens as pieces of thinking and answer, joined so that few of them
-travel.
-"""
+"""The deltas of a reply: sampled tokens as pieces of thinking and answer, joined so that few are sent."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ _JOIN_INTERVAL_S = 0.03
 
 
 class DeltaBuilder:
-    """Turns tokens into deltas: the first at once, then what came within 30 ms as one.
+    """A converter of tokens into deltas: the first at once, then those of 30 ms joined to one.
 
-    A character that is cut across tokens is held back until it is whole, and dropped if it never is.
+    A character that is split across tokens is held back until it is complete, and dropped if it never is.
     """
 
     def __init__(
@@ -34,7 +32,7 @@ class DeltaBuilder:
         """All deltas so far."""
         self._vocab = vocab
         self._clock = clock
-        self._tags = {id_: mark for mark in ReplyTag if (id_ := vocab.token(mark)) is not None}
+        self._tags = {token: tag for tag in ReplyTag if (token := vocab.token(tag)) is not None}
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._splitter = ReplySplitter(opened_by_prompt)
         self._texts: list[str] = []
@@ -44,12 +42,12 @@ class DeltaBuilder:
 
     @property
     def in_reasoning(self) -> bool:
-        """Whether the next token belongs to the thinking."""
+        """True while the next token belongs to the thinking."""
         return self._splitter.in_reasoning
 
     @property
     def is_between_characters(self) -> bool:
-        """Whether the last token ended a character."""
+        """True if the last token ended a character."""
         return not self._decoder.getstate()[0]
 
     @property
@@ -58,7 +56,7 @@ class DeltaBuilder:
         return tuple(part.call for part in self.emitted if isinstance(part, ToolCallRequested))
 
     def message(self, token_ids: Sequence[int] = ()) -> ChatMessage:
-        """Return what was told as the message that it makes."""
+        """Return the deltas so far as a message."""
         answer = [part.text for part in self.emitted if isinstance(part, AnswerDelta)]
         reasoning = [part.text for part in self.emitted if isinstance(part, ReasoningDelta)]
         return ChatMessage(
@@ -66,7 +64,7 @@ class DeltaBuilder:
         )
 
     def feed(self, token: int) -> list[ReplyPart]:
-        """Take a token; return the deltas that are due."""
+        """Add a token; return the deltas that are due."""
         self._add_token(token)
         now_s = self._clock()
         if now_s < self._due_s:
@@ -77,32 +75,32 @@ class DeltaBuilder:
         return self._release()
 
     def replay(self, tokens: Sequence[int]) -> list[ReplyPart]:
-        """Take the beginning of a reply that is to be continued; return its deltas at once."""
+        """Add the beginning of a reply that is continued; return its deltas at once."""
         for token in tokens:
             self._add_token(token)
         self._split_text()
         return self._release()
 
     def flush(self) -> list[ReplyPart]:
-        """Return what was held back: the reply is over."""
+        """Return the deltas that were held back, at the end of the reply."""
         self._split_text()
         self._parts += self._splitter.flush()
         self._update_reasoning_time(False)
         return self._release()
 
     def _add_token(self, token: int) -> None:
-        mark = self._tags.get(token)
-        if mark is None:
+        tag = self._tags.get(token)
+        if tag is None:
             self._count(self._splitter.in_reasoning)
             self._texts.append(self._decoder.decode(self._vocab.piece(token)))
         else:
-            self._feed_tag(mark)
+            self._feed_tag(tag)
 
-    def _feed_tag(self, mark: ReplyTag) -> None:
+    def _feed_tag(self, tag: ReplyTag) -> None:
         self._split_text()
         self._decoder.reset()
         was_thinking = self._splitter.in_reasoning
-        self._parts += self._splitter.feed(mark)
+        self._parts += self._splitter.feed(tag)
         self._count(was_thinking or self._splitter.in_reasoning)
         self._update_reasoning_time(self._splitter.in_reasoning)
 

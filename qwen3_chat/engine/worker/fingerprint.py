@@ -1,5 +1,6 @@
-"""The fingerprint of all that evaluated tokens depend on besides their ids: the model file, the build of
-llama.cpp, the layout of the KV cells.
+"""The fingerprint of all that evaluated tokens depend on besides their ids.
+
+That is the model file, the build of llama.cpp and the layout of the KV cells.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import llama_cpp
 
-_HEADER_BYTES = 8 << 20  # holds the metadata and the table of the tensors
+_HEADER_BYTES = 8 << 20  # enough for the metadata and the table of the tensors
 _KV_LAYOUT_FIELDS = (
     "type_k",
     "type_v",
@@ -27,12 +28,12 @@ _KV_LAYOUT_FIELDS = (
 
 
 def kv_layout(params: Any) -> str:
-    """Write down those parameters of a context that its cells depend on."""
+    """Return those parameters of a context that its cells depend on, as text."""
     return ",".join(f"{name}={getattr(params, name)}" for name in _KV_LAYOUT_FIELDS)
 
 
 def model_fingerprint(model_path: Path, layout: str) -> str:
-    """Name a model file, the build of llama.cpp and the layout of the cells, as a hash.
+    """Return a hash of a model file, the build of llama.cpp and the layout of the cells.
 
     Raises:
         OSError: the file can't be read.

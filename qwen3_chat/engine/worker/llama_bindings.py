@@ -1,4 +1,4 @@
-"""The bindings of llama.cpp: a check that they fit the library, and the functions of ggml that they lack."""
+"""The bindings of llama.cpp: a check that they fit the library, and the functions that they lack."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ from qwen3_chat.errors import EngineError
 
 _MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES = 80, 160  # in llama.h of the llama.cpp that 0.3.36 vendors
 _DEFAULT_N_CTX, _DEFAULT_N_BATCH = 512, 2048
+# ggml_backend_dev_type in ggml-backend.h
+_DEVICE_KINDS = (
+    DeviceKind.CPU,
+    DeviceKind.GPU,
+    DeviceKind.INTEGRATED_GPU,
+    DeviceKind.ACCELERATOR,
+    DeviceKind.META,
+)
+_SOURCE_FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+:\d+: )")
+_ABORT_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
 def check_bindings() -> None:
-    """See that the structs and where the library puts its defaults are what this code was written for.
+    """Check that the structs, and the fields that hold the defaults, are what this code was written for.
 
     Raises:
         EngineError: another version of llama-cpp-python is installed.
@@ -39,19 +49,8 @@ def check_bindings() -> None:
         raise EngineError("engine.bindings_differ", version=llama_cpp.__version__)
 
 
-_DEVICE_KINDS = (
-    DeviceKind.CPU,
-    DeviceKind.GPU,
-    DeviceKind.INTEGRATED_GPU,
-    DeviceKind.ACCELERATOR,
-    DeviceKind.META,
-)  # ggml_backend_dev_type in ggml-backend.h
-_SOURCE_FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+:\d+: )")
-_ABORT_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-
-
 def list_ggml_devices() -> tuple[Device, ...]:
-    """List what this build of llama.cpp can compute on, with the memory that is free there now."""
+    """Return the devices that this build of llama.cpp can compute on, with the memory that is free now."""
     pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     count = _function("ggml_backend_dev_count", size)
     get = _function("ggml_backend_dev_get", pointer, size)
@@ -79,13 +78,16 @@ def list_ggml_devices() -> tuple[Device, ...]:
 
 
 def cpu_buffer_type() -> int | None:
-    """Return the kind of buffer that weights in RAM are in."""
+    """Return the type of the buffers for weights in RAM."""
     buffer_type: int | None = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
     return buffer_type
 
 
 def set_abort_listener(listener: Callable[[str], None]) -> object:
-    """Call `listener` with the reason just before ggml aborts the process; keep what is returned alive."""
+    """Have `listener` called with the reason just before ggml aborts the process.
+
+    The returned object is the callback: it has to be kept alive.
+    """
     callback = _ABORT_CALLBACK(
         lambda message: listener(_SOURCE_FOLDER.sub("", message.decode(errors="replace")))
     )
@@ -100,6 +102,6 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 
 def _base_library() -> ctypes.CDLL:
-    """Open the library below ggml's: on Windows a look-up does not follow to it."""
+    """Open the library that ggml's depends on: on Windows a lookup does not search it."""
     name = "ggml-base.dll" if sys.platform == "win32" else "libggml-base.so"
     return ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / name))

@@ -1,4 +1,4 @@
-"""The context of a model: the evaluated tokens of its sequences, kept from one reply to the next."""
+"""The context of a model: the evaluated tokens of its sequences, which stay from one reply to the next."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
 from qwen3_chat.errors import EngineError
 
+N_SEQUENCES = 4
+MAX_OUTPUTS = 8
+"""The most tokens of a batch that have an output; llama.cpp needs at least one for each sequence."""
+
+_LIVE, _PREFETCHED, _PREVIOUS, _SPARE = range(N_SEQUENCES)
+STATUS_NO_ROOM, STATUS_ABORTED = 1, 2  # of llama_decode
+_TIMED_TOKENS = 5
+
 
 class Batch:
-    """Room for a chunk of tokens of one sequence, of which some at the end have an output."""
+    """A chunk of tokens of one sequence, of which some at the end have an output."""
 
     def __init__(self, max_tokens: int) -> None:
         self.struct = L.llama_batch_init(max_tokens, 0, 1)  # lives as long as the process
 
     def fill(self, tokens: Sequence[int], start: int, sequence: int, n_outputs: int) -> None:
-        """Put tokens in, the first of them at position `start`; the last `n_outputs` get an output."""
+        """Fill the batch with tokens from position `start` on; the last `n_outputs` get an output."""
         first_output = len(tokens) - n_outputs
         struct = self.struct
         struct.n_tokens = len(tokens)
@@ -36,32 +44,24 @@ class Batch:
             struct.logits[index] = index >= first_output
 
 
-MAX_OUTPUTS = 8
-"""The tokens of a batch that an output is wanted for; llama.cpp wants room for one for each sequence."""
-
-_LIVE, _PREFETCHED, _PREVIOUS, _SPARE = range(4)
-STATUS_NO_ROOM, STATUS_ABORTED = 1, 2  # of llama_decode
-_TIMED_TOKENS = 5
-
-
 class Context:
-    """A context of llama.cpp: `tokens` are those of the live sequence in its KV cache, in order.
+    """A context of llama.cpp: the tokens of the live sequence in its KV cache, and those of two others.
 
-    `prefetched` are those of a second one, which exists between two replies only: what the next prompt probably
-    begins with. `previous_chat` are those of the chat that the user was in before, as long as there is room. What
-    sequences have in common from their start is in the same cells.
+    The prefetched sequence exists only between two replies: what the next prompt probably begins with. The
+    sequence of the previous chat, which the user was in before, stays as long as there is room. The tokens
+    that sequences share from their start on are in the same cells.
     """
 
     def __init__(self, pointer: Any, chunk_tokens: int, kv_layout: str = "") -> None:
         self.pointer = pointer
         self.kv_layout = kv_layout
-        """What a cell's content depends on besides the tokens."""
+        """The parameters that a cell's content depends on besides the tokens."""
         self.may_discard_chat = False
-        """Whether the chat needs no cells once another one begins: each cell costs time with every token."""
+        """True if the chat may lose its cells once another begins: each cell costs time with every token."""
         self.adjust_threads: Callable[[float], int | None] | None = None
-        """Called with the time of each token of a reply; returns the number of threads to go on with."""
+        """The function that gets the time of each token; it returns another number of threads, or None."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
-        self._sequences: list[list[int]] = [[], [], [], []]
+        self._sequences: list[list[int]] = [[] for _ in range(N_SEQUENCES)]
         self._chunk_tokens = chunk_tokens
         self._memory = L.llama_get_memory(pointer)
         self._abort = AbortFlag()
@@ -72,33 +72,33 @@ class Context:
 
     @property
     def tokens(self) -> list[int]:
-        """What is evaluated of the live sequence."""
+        """The evaluated tokens of the live sequence, in order."""
         return self._sequences[_LIVE]
 
     @property
     def prefetched(self) -> list[int]:
-        """What is evaluated of the next prompt."""
+        """The evaluated tokens of the next prompt."""
         return self._sequences[_PREFETCHED]
 
     @property
     def previous_chat(self) -> list[int]:
-        """What is kept of the chat before."""
+        """The evaluated tokens of the previous chat."""
         return self._sequences[_PREVIOUS]
 
     @property
     def free_tokens(self) -> int:
-        """How many more tokens fit, if nothing else were kept."""
+        """The number of tokens that still fit after the live ones, without the other sequences."""
         return self.n_ctx - len(self.tokens)
 
     def set_abort_flag(self, abort: AbortFlag) -> None:
-        """Let this flag stop whatever is evaluated from now on."""
+        """Have this flag stop whatever is evaluated from now on."""
         self._abort = abort
         L.llama_set_abort_callback(self.pointer, self._abort_callback, abort.pointer)
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
-        """Forget what differs from `prompt`; return how many tokens of it are there.
+        """Cut the live sequence to the longest known prefix of `prompt`; return the length of that prefix.
 
-        The last token is never among them: it has to be evaluated for its output.
+        The last token is never part of it: it has to be evaluated for its output.
         """
         common = [common_length(sequence, prompt) for sequence in self._sequences]
         best = max((_LIVE, _PREFETCHED, _PREVIOUS), key=common.__getitem__)
@@ -110,7 +110,7 @@ class Context:
             self._copy(best, _LIVE)
         self._truncate(_PREFETCHED, 0)
         if is_another_chat:
-            self._copy(_SPARE, _PREVIOUS)  # nothing where it may go
+            self._copy(_SPARE, _PREVIOUS)  # an empty sequence where the chat may be discarded
             self._truncate(_SPARE, 0)
         self.may_discard_chat = False
         return self._truncate(_LIVE, min(common[best], len(prompt) - 1))
@@ -121,73 +121,73 @@ class Context:
             self._truncate(sequence, 0)
 
     def prefetch(self, prefix: Sequence[int], may_cut_back: bool) -> Iterator[int]:
-        """Evaluate what the next prompt will begin with; yields and raises as `evaluate` does.
+        """Evaluate the beginning of the next prompt; yield and raise as `evaluate` does.
 
-        Where there is room for both, the live sequence stays as it is. Else it is cut back to where they
-        differ, and goes on with the other's tokens, if it may.
+        Where there is room for both, the live sequence stays as it is. Otherwise, with `may_cut_back`, it is
+        cut to what both have in common, and continued with the remaining tokens of the prefix.
         """
         self._truncate(_PREFETCHED, 0)
-        kept = common_length(self.tokens, prefix)
-        rest = prefix[kept:]
-        if len(rest) <= self.free_tokens:
-            self._copy(_LIVE, _PREFETCHED, kept)
-            yield from self._evaluate(rest, _PREFETCHED)
+        n_common = common_length(self.tokens, prefix)
+        remaining = prefix[n_common:]
+        if len(remaining) <= self.free_tokens:
+            self._copy(_LIVE, _PREFETCHED, n_common)
+            yield from self._evaluate(remaining, _PREFETCHED)
         elif may_cut_back and len(prefix) < self.n_ctx:
-            self._truncate(_LIVE, kept)
-            yield from self._evaluate(rest, _LIVE)
+            self._truncate(_LIVE, n_common)
+            yield from self._evaluate(remaining, _LIVE)
 
     def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
-        """Append tokens to the live sequence, chunk by chunk; yield how many are evaluated after each.
+        """Append tokens to the live sequence, chunk by chunk; yield the number evaluated after each chunk.
 
-        The last one has an output.
+        The last token has an output.
 
         Raises:
-            AbortedError: the flag went up.
+            AbortedError: the flag was set.
             EngineError: llama.cpp could not evaluate them.
         """
         return self._evaluate(tokens, _LIVE)
 
     def common_length(self, prompt: Sequence[int]) -> int:
-        """Return how many tokens of a prompt are there, in whatever sequence."""
+        """Return the length of the longest prefix of a prompt that any sequence has."""
         return max(common_length(sequence, prompt) for sequence in self._sequences)
 
     def set_threads(self, n_threads: int, n_prompt_threads: int) -> None:
-        """Decode and evaluate with so many threads from now on."""
+        """Set the numbers of threads for decoding and for evaluating prompts."""
         L.llama_set_n_threads(self.pointer, n_threads, n_prompt_threads)
 
     def time_token_s(self, limit_s: float = inf) -> float | None:
-        """Decode a few tokens after the live ones, on the side; return what one takes, None without room.
+        """Decode a few tokens in a copy of the live sequence; return the median time, None without room.
 
-        No further one is begun once they took `limit_s` together.
+        No further token is decoded once they took `limit_s` together.
 
         Raises:
-            AbortedError: the flag went up.
+            AbortedError: the flag was set.
             EngineError: llama.cpp could not decode them.
         """
-        kept = sum(map(len, self._sequences))
-        if not self.tokens or kept + _TIMED_TOKENS > self.n_ctx:
+        n_evaluated = sum(map(len, self._sequences))
+        if not self.tokens or n_evaluated + _TIMED_TOKENS > self.n_ctx:
             return None
         times_s: list[float] = []
         try:
             self._copy(_LIVE, _SPARE)
             while len(times_s) < _TIMED_TOKENS and sum(times_s) < limit_s:
-                begun_s = time.perf_counter()
+                started_s = time.perf_counter()
                 list(self._evaluate(self.tokens[-1:], _SPARE))
-                times_s.append(time.perf_counter() - begun_s)
+                times_s.append(time.perf_counter() - started_s)
         finally:
             self._truncate(_SPARE, 0)
-        return statistics.median(times_s[1:] or times_s)  # the first one wakes the threads up
+        return median_after_first(times_s)
 
     @property
     def max_saved_bytes(self) -> int:
-        """What saving a sequence takes at most."""
+        """The largest size of a saved sequence, in bytes."""
         sizes = (L.llama_state_seq_get_size(self.pointer, sequence) for sequence in (_LIVE, _PREFETCHED))
         return max(map(int, sizes))
 
     def save(self, path: Path, tokens: Sequence[int]) -> bool:
-        """Write `tokens`, the beginning of a sequence, to a file as evaluated; tell whether it worked."""
-        begins = (common_length(sequence, tokens) == len(tokens) for sequence in self._sequences)
-        source = next((number for number, begins_so in enumerate(begins) if begins_so), None)
+        """Save the cells of `tokens`, the beginning of some sequence, to a file; return True on success."""
+        begins = (common_length(evaluated, tokens) == len(tokens) for evaluated in self._sequences)
+        source = next((sequence for sequence, is_source in enumerate(begins) if is_source), None)
         if source is None or not tokens:
             return False
         self._copy(source, _SPARE, len(tokens))
@@ -200,9 +200,9 @@ class Context:
             self._truncate(_SPARE, 0)
 
     def load(self, path: Path, n_tokens: int) -> bool:
-        """Read what `save` wrote, in place of the chat before; tell whether it worked.
+        """Load a file of `save` as the previous chat; return True on success.
 
-        `keep_prefix` goes on with it where it is worth more than what else there is.
+        `keep_prefix` continues it where it has more of the prompt than the other sequences.
         """
         self._truncate(_PREVIOUS, 0)
         if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
@@ -211,14 +211,14 @@ class Context:
         if not L.llama_state_seq_load_file(
             self.pointer, os.fsencode(path), _PREVIOUS, ids, n_tokens, ctypes.byref(count)
         ):
-            L.llama_memory_seq_rm(self._memory, _PREVIOUS, -1, -1)  # what it got to
+            L.llama_memory_seq_rm(self._memory, _PREVIOUS, -1, -1)  # the part that was read
             return False
         self._sequences[_PREVIOUS] = list(ids[: count.value])
         return True
 
     def append(self, token: int) -> None:
-        """Evaluate one token; raises as `evaluate` does. Its output is the last."""
-        begun_s = time.perf_counter()
+        """Evaluate one token, whose output is then the last; raise as `evaluate` does."""
+        started_s = time.perf_counter()
         self._next[0] = token
         status: int = L.llama_decode(self.pointer, self._batch_of_next)
         if status == STATUS_NO_ROOM:
@@ -226,14 +226,14 @@ class Context:
         self._sequences[_LIVE].append(token)
         if status:
             self._raise_for_status(status, _LIVE)
-        if self.adjust_threads and (n_threads := self.adjust_threads(time.perf_counter() - begun_s)):
+        if self.adjust_threads and (n_threads := self.adjust_threads(time.perf_counter() - started_s)):
             self.set_threads(n_threads, n_threads)
 
     def append_with_draft(self, token: int, draft: Sequence[int]) -> None:
-        """Evaluate a token and a guess of what follows, as one batch with an output for each.
+        """Evaluate a token and a draft of the next ones, as one batch with an output for each.
 
-        Only `token` counts as evaluated. Each guessed one is to be confirmed, in order; `drop_draft` forgets
-        the others before anything else is evaluated. Raises as `evaluate` does.
+        Only `token` counts as evaluated. The drafted tokens are then accepted one by one, in order; before
+        anything else is evaluated, `drop_draft` has to remove the others. Raises as `evaluate` does.
         """
         live = self._sequences[_LIVE]
         self._batch.fill([token, *draft], len(live), _LIVE, n_outputs=1 + len(draft))
@@ -242,15 +242,15 @@ class Context:
         self._raise_for_status(status, _LIVE)
 
     def accept_draft_token(self, token: int) -> None:
-        """Count a guessed token as evaluated."""
+        """Count the next drafted token as evaluated."""
         self._sequences[_LIVE].append(token)
 
     def drop_draft(self) -> None:
-        """Forget what was guessed and not confirmed."""
+        """Remove the drafted tokens that were not accepted."""
         L.llama_memory_seq_rm(self._memory, _LIVE, len(self.tokens), -1)
 
     def has_room_for_draft(self, length: int) -> bool:
-        """Tell whether a token and a guess of so many fit without anything else having to go."""
+        """Return True if a token and a draft of that length fit without another sequence being removed."""
         return (
             length < min(MAX_OUTPUTS, self._chunk_tokens)
             and sum(map(len, self._sequences)) + length < self.n_ctx
@@ -260,7 +260,7 @@ class Context:
         evaluated = self._sequences[sequence]
         done = 0
         while done < len(tokens):
-            if self._abort.is_set():  # most GPUs don't look at the flag
+            if self._abort.is_set():  # most GPUs don't check the flag
                 raise AbortedError
             # A chunk ends where llama.cpp's blocks of cells do: attention goes over whole ones.
             room = self._chunk_tokens - len(evaluated) % self._chunk_tokens
@@ -275,23 +275,23 @@ class Context:
             yield done
 
     def _decode_without_previous_chat(self, batch: Any) -> int:
-        """Decode once more what found no room, in that of the chat before."""
+        """Decode a batch that found no room once more, without the cells of the previous chat."""
         self._truncate(_PREVIOUS, 0)
         status: int = L.llama_decode(self.pointer, batch)
         return status
 
     def _copy(self, source: int, target: int, length: int = -1) -> None:
-        """Have a sequence begin with as many tokens of another, in the same cells; all of them for -1."""
+        """Replace a sequence by the first `length` tokens of another, in the same cells; -1 for all."""
         self._truncate(target, 0)
         L.llama_memory_seq_cp(self._memory, source, target, 0, length)
         self._sequences[target] = self._sequences[source][: None if length < 0 else length]
 
     def _truncate(self, sequence: int, start: int) -> int:
-        """Forget the tokens of a sequence from a position on; return how many are left."""
+        """Remove the tokens of a sequence from a position on; return the number that stays."""
         tokens = self._sequences[sequence]
         if start < len(tokens):
             if not L.llama_memory_seq_rm(self._memory, sequence, start, -1):
-                start = 0  # some kinds of memory can only be forgotten as a whole
+                start = 0  # some kinds of memory can only be removed as a whole
                 L.llama_memory_seq_rm(self._memory, sequence, start, -1)
             del tokens[start:]
         return start
@@ -299,7 +299,7 @@ class Context:
     def _raise_for_status(self, status: int, sequence: int) -> None:
         if status == 0:
             return
-        # Of a batch that failed, earlier parts may have been evaluated: llama.cpp knows how much is there.
+        # Earlier parts of a batch that failed may have been evaluated: llama.cpp knows the last position.
         del self._sequences[sequence][L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
         if status == STATUS_ABORTED:
             raise AbortedError
@@ -309,6 +309,11 @@ class Context:
 
 
 def common_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many tokens two sequences have in common from their start."""
+    """Return the length of the longest common prefix of two sequences."""
     end = min(len(first), len(second))
     return next((i for i in range(end) if first[i] != second[i]), end)
+
+
+def median_after_first(times_s: Sequence[float]) -> float:
+    """Return the median without the first time, in which the threads wake up; a single time as it is."""
+    return statistics.median(times_s[1:] or times_s)

@@ -1,4 +1,4 @@
-"""The log of llama.cpp: all of it goes to the worker's log, its errors are kept for the user."""
+"""The log of llama.cpp: all of it goes to the worker's log, its errors are stored for the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNINFORMATIVE_ERRORS = ("failed to load model", "failed to initialize the conte
 
 
 class LlamaLog:
-    """Takes over llama.cpp's log; must live as long as llama.cpp is used."""
+    """The receiver of llama.cpp's log; it must live as long as llama.cpp is used."""
 
     def __init__(self, log: WorkerLog) -> None:
         self._log = log
@@ -27,15 +27,15 @@ class LlamaLog:
         self._callback = L.llama_log_callback(self._receive)
 
     def install(self) -> None:
-        """Begin to listen; after the import of llama_cpp, which installs a callback of its own."""
+        """Receive the log from now on; to be called after the import of llama_cpp, which sets a callback."""
         L.llama_log_set(self._callback, None)
 
     def clear_errors(self) -> None:
-        """Begin a new list of errors."""
+        """Forget the errors so far."""
         self._errors.clear()
 
     def first_error(self) -> str:
-        """Return the first error that says something, empty where there is none; others follow from it."""
+        """Return the first informative error, empty where there is none; the others follow from it."""
         for error in self._errors:
             reason = _PREFIX.sub("", error)
             if reason and not reason.startswith(_UNINFORMATIVE_ERRORS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,40 +12,35 @@ import psutil
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.demo import DEMO_MODEL_NAME
-from qwen3_chat.engine import cpu_cores
+from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads, threads_to_try
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.fingerprint import kv_layout
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
-from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
+from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, N_SEQUENCES, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
-from qwen3_chat.engine.worker.llama_params import ModelParams
+from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
 from qwen3_chat.engine.worker.threads import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
-from qwen3_chat.errors import Cancelled, EngineError, ModelError
+from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
-from qwen3_chat.models import gguf
-from qwen3_chat.models.gguf import GgufHeader
-from qwen3_chat.request import KvType, LoadedModel, LoadSettings
+from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.request import LoadedModel, LoadSettings
 
 LoadEventSink = Callable[[EngineEvent], None]
+"""The function that gets the progress and the notices of a load."""
 
-_QWEN3_ARCHITECTURES = ("qwen3", "qwen3moe")
-_SEQUENCES = 4  # of `Context`; they share the cells
-_FLASH_ATTENTION = {
-    None: L.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    False: L.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-    True: L.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-}
+_QWEN3_ARCHITECTURES = ("qwen3", "qwen3moe")  # as in the catalog, which the worker does not load
+
 _READ_BYTES = 4 << 20
 _PROGRESS_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class LlamaModel:
-    """What generating and counting need; `pointer` is llama.cpp's and lives as long as the process."""
+    """A loaded model; `pointer` is llama.cpp's and lives as long as the process."""
 
     pointer: Any
     vocab: Vocab
@@ -65,11 +60,11 @@ def load_model(
     Raises:
         ModelError: the file is missing, broken or nothing that llama.cpp can load.
         EngineError: the model can't be used with these settings.
-        Cancelled: the flag went up.
+        Cancelled: the flag was set.
     """
     started_s = time.perf_counter()
     path = Path(settings.path)
-    header = gguf.read_file(path)
+    header = read_file(path)
     if header.architecture not in _QWEN3_ARCHITECTURES:
         on_event(Notice("engine.not_qwen3", {"name": path.name, "architecture": header.architecture or "?"}))
     gpus = _gpus() if plan.n_gpu_layers else []
@@ -77,7 +72,7 @@ def load_model(
         plan = plan.with_placement(0, 0)
     if settings.n_threads:
         plan = replace(plan, n_threads=settings.n_threads, n_prompt_threads=settings.n_threads)
-    pointer = _load_weights(path, header.architecture, plan, _Progress(on_event, abort), llama_log)
+    pointer = _load_weights(path, header.architecture, plan, _LoadProgress(on_event, abort), llama_log)
     try:
         vocab = Vocab(L.llama_model_get_vocab(pointer))
         template = ChatTemplate(header.text("tokenizer.chat_template"), vocab.specials)
@@ -85,78 +80,52 @@ def load_model(
     except EngineError:
         L.llama_model_free(pointer)
         raise
-    description = LoadedModel(
-        name=header.name or path.stem,
-        quant=header.quant,
-        path=settings.path,
-        architecture=header.architecture,
-        parameters=_count_parameters(pointer, header),
-        size_bytes=L.llama_model_size(pointer),
-        n_ctx=context.n_ctx,
-        n_ctx_train=header.n_ctx_train,
-        n_layers=header.n_layers,
-        n_gpu_layers=plan.n_gpu_layers,
-        device=" + ".join(gpu.description for gpu in gpus) if gpus else "CPU",
-        is_demo=header.name == DEMO_MODEL_NAME,
-        n_cpu_moe=plan.n_cpu_moe,
-        kv_type=plan.kv_type,
+    return LlamaModel(
+        pointer=pointer,
+        vocab=vocab,
+        template=template,
+        context=context,
+        description=_describe(pointer, header, settings.path, plan, context.n_ctx, gpus),
+        threads=_thread_choice(settings, plan),
+        load_s=time.perf_counter() - started_s,
+        kv_bytes_per_token=header.kv_bytes_per_token,
     )
-    threads = _thread_choice(settings, plan)
-    load_s = time.perf_counter() - started_s
-    kv_bytes = header.kv_bytes_per_token
-    return LlamaModel(pointer, vocab, template, context, description, threads, load_s, kv_bytes)
-
-
-def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | None:
-    """Offer what may be faster than the default; None where the user chose, or where the GPU does it all."""
-    if settings.n_threads or (plan.n_gpu_layers == plan.n_layers and not plan.n_cpu_moe):
-        return None
-    first = plan.n_threads or cpu_cores.default_threads()
-    return ThreadChoice(
-        cpu_cores.threads_to_try(), first, plan.n_prompt_threads or cpu_cores.default_prompt_threads()
-    )
-
-
-def _count_parameters(pointer: Any, header: GgufHeader) -> int:
-    """Count the weights; a part of a split file lists its own tensors only."""
-    is_split = header.number("split.count") > 1
-    return int(L.llama_model_n_params(pointer)) if is_split else header.parameters
 
 
 def _gpus() -> list[Device]:
-    """List what llama.cpp offloads to: GPUs, or else an integrated one."""
+    """Return the devices that llama.cpp offloads to: GPUs, or else an integrated one."""
     devices = list_ggml_devices()
     gpus = [device for device in devices if device.kind is DeviceKind.GPU]
     return gpus or [device for device in devices if device.kind is DeviceKind.INTEGRATED_GPU]
 
 
 def _load_weights(
-    path: Path, architecture: str, plan: LoadPlan, progress: _Progress, llama_log: LlamaLog
+    path: Path, architecture: str, plan: LoadPlan, progress: _LoadProgress, llama_log: LlamaLog
 ) -> Any:
-    """Load the model; return llama.cpp's pointer to it.
+    """Load the weights; return llama.cpp's pointer to the model.
 
     Raises:
         ModelError: llama.cpp refused the file.
-        Cancelled: the flag went up.
+        Cancelled: the flag was set.
     """
     progress.share = 0.5 if plan.n_gpu_layers else 0.9  # on the CPU, little is left to do afterwards
     _fill_page_cache(path, progress)
     if progress.abort.is_set():
-        raise Cancelled("engine.load_cancelled")
+        raise Cancelled(LOAD_CANCELLED)
     progress.start, progress.share = progress.share, 1 - progress.share
     params = ModelParams(plan, architecture, progress)
     pointer = L.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params.struct)
     if not pointer and progress.abort.is_set():
-        raise Cancelled("engine.load_cancelled")
+        raise Cancelled(LOAD_CANCELLED)
     if not pointer:
         raise ModelError("engine.load_refused", name=path.name, reason=llama_log.first_error())
     return pointer
 
 
-def _fill_page_cache(path: Path, progress: _Progress) -> None:
-    """Read the file once, with progress: llama.cpp maps it and would block without any.
+def _fill_page_cache(path: Path, progress: _LoadProgress) -> None:
+    """Read the file once, with progress: llama.cpp maps it into memory and would block without any.
 
-    A file that doesn't fit into memory is left alone.
+    A file that doesn't fit into memory is not read.
     """
     size_bytes = path.stat().st_size
     if size_bytes > psutil.virtual_memory().available:
@@ -174,7 +143,7 @@ def _make_context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     Raises:
         EngineError: llama.cpp could not make it, which mostly means that there is too little memory.
     """
-    params = context_params(plan)
+    params = context_params(plan, N_SEQUENCES, MAX_OUTPUTS)
     llama_log.clear_errors()
     pointer = L.llama_init_from_model(model, params)
     if not pointer:
@@ -182,26 +151,47 @@ def _make_context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     return Context(pointer, plan.n_ubatch, kv_layout(params))
 
 
-def context_params(plan: LoadPlan) -> Any:
-    params = L.llama_context_default_params()
-    params.n_ctx = plan.n_ctx
-    params.n_batch = params.n_ubatch = plan.n_ubatch
-    params.n_seq_max, params.kv_unified = _SEQUENCES, True
-    params.n_outputs_max = MAX_OUTPUTS
-    params.n_threads = plan.n_threads or cpu_cores.default_threads()
-    params.n_threads_batch = plan.n_prompt_threads or cpu_cores.default_prompt_threads()
-    params.flash_attn_type = _FLASH_ATTENTION[plan.flash_attention]
-    if plan.kv_type is KvType.Q8_0:
-        params.type_k = params.type_v = L.GGML_TYPE_Q8_0
-    if plan.yarn_factor > 1:
-        params.rope_scaling_type = L.LLAMA_ROPE_SCALING_TYPE_YARN
-        params.rope_freq_scale = 1 / plan.yarn_factor
-        params.yarn_orig_ctx = plan.yarn_base_n_ctx
-    return params
+def _describe(
+    pointer: Any, header: GgufHeader, path: str, plan: LoadPlan, n_ctx: int, gpus: Sequence[Device]
+) -> LoadedModel:
+    """Return the description of a loaded model for the client."""
+    return LoadedModel(
+        name=header.name or Path(path).stem,
+        quant=header.quant,
+        path=path,
+        architecture=header.architecture,
+        parameters=_count_parameters(pointer, header),
+        size_bytes=L.llama_model_size(pointer),
+        n_ctx=n_ctx,
+        n_ctx_train=header.n_ctx_train,
+        n_layers=header.n_layers,
+        n_gpu_layers=plan.n_gpu_layers,
+        device=" + ".join(gpu.description for gpu in gpus) if gpus else "CPU",
+        is_demo=header.name == DEMO_MODEL_NAME,
+        n_cpu_moe=plan.n_cpu_moe,
+        kv_type=plan.kv_type,
+    )
 
 
-class _Progress:
-    """Reports the progress of one step of several now and then; returns whether to go on."""
+def _count_parameters(pointer: Any, header: GgufHeader) -> int:
+    """Count the weights; the header of a split file lists its own tensors only."""
+    is_split = header.number("split.count") > 1
+    return int(L.llama_model_n_params(pointer)) if is_split else header.parameters
+
+
+def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | None:
+    """Return the numbers of threads to choose from; None if the user chose, or if all is on the GPU."""
+    if settings.n_threads or plan.is_all_on_gpu:
+        return None
+    first = plan.n_threads or default_threads()
+    return ThreadChoice(threads_to_try(), first, plan.n_prompt_threads or default_prompt_threads())
+
+
+class _LoadProgress:
+    """The progress of one step of a load, reported now and then; `start` and `share` place it in the whole.
+
+    A call reports a fraction of the step and returns False once the load is to be stopped.
+    """
 
     def __init__(self, on_event: LoadEventSink, abort: AbortFlag) -> None:
         self.abort = abort

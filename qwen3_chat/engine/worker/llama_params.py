@@ -1,16 +1,46 @@
-"""The parameters that llama.cpp loads a model and makes a context with, and all that they point to."""
+"""The parameters with which llama.cpp loads a model and makes a context, and all that they point to."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
+from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.worker.llama_bindings import cpu_buffer_type
+from qwen3_chat.request import KvType
 
 _EXPERTS_OF_LAYER = r"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps"  # as --n-cpu-moe in common.h
+_FLASH_ATTENTION_TYPES = {
+    None: L.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    False: L.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    True: L.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
+
+
+def context_params(plan: LoadPlan, n_sequences: int, n_outputs: int) -> Any:
+    """Return the parameters of a context, with `n_sequences` that share its cells.
+
+    A batch has at most `n_outputs` tokens with an output.
+    """
+    params = L.llama_context_default_params()
+    params.n_ctx = plan.n_ctx
+    params.n_batch = params.n_ubatch = plan.n_ubatch
+    params.n_seq_max, params.kv_unified = n_sequences, True
+    params.n_outputs_max = n_outputs
+    params.n_threads = plan.n_threads or default_threads()
+    params.n_threads_batch = plan.n_prompt_threads or default_prompt_threads()
+    params.flash_attn_type = _FLASH_ATTENTION_TYPES[plan.flash_attention]
+    if plan.kv_type is KvType.Q8_0:
+        params.type_k = params.type_v = L.GGML_TYPE_Q8_0
+    if plan.yarn_factor > 1:
+        params.rope_scaling_type = L.LLAMA_ROPE_SCALING_TYPE_YARN
+        params.rope_freq_scale = 1 / plan.yarn_factor
+        params.yarn_orig_ctx = plan.yarn_base_n_ctx
+    return params
 
 
 class _BufferOverride(ctypes.Structure):
@@ -20,7 +50,10 @@ class _BufferOverride(ctypes.Structure):
 
 
 class ModelParams:
-    """Keeps what `struct` points to alive; hold on to it until the model is loaded."""
+    """The parameters to load a model with, as `struct`; to be kept alive until the model is loaded.
+
+    The object owns all that `struct` points to. `progress` gets fractions and returns False to stop the load.
+    """
 
     def __init__(self, plan: LoadPlan, architecture: str, progress: Callable[[float], bool]) -> None:
         self.struct = L.llama_model_default_params()
@@ -28,7 +61,7 @@ class ModelParams:
         self.struct.progress_callback = self._progress
         # llama.cpp counts the output as one more layer.
         self.struct.n_gpu_layers = plan.n_gpu_layers + 1 if plan.n_gpu_layers else 0
-        if not plan.n_gpu_layers:  # else a GPU would still be given work, and need memory for it
+        if not plan.n_gpu_layers:  # otherwise a GPU would still get work, and need memory for it
             self._no_devices = (ctypes.c_void_p * 1)()
             self.struct.devices = ctypes.cast(self._no_devices, ctypes.c_void_p)
         if plan.n_cpu_moe:
@@ -40,7 +73,7 @@ class ModelParams:
 
 
 def _experts_in_ram(n_layers: int) -> ctypes.Array[_BufferOverride]:
-    """List the tensors that stay in RAM; an empty entry ends the list."""
+    """Return the patterns of the expert tensors that stay in RAM; an empty entry ends the list."""
     patterns = [_EXPERTS_OF_LAYER.format(layer=layer).encode() for layer in range(n_layers)]
     ram = cpu_buffer_type()
     overrides = [_BufferOverride(pattern, ram) for pattern in patterns]
@@ -48,8 +81,10 @@ def _experts_in_ram(n_layers: int) -> ctypes.Array[_BufferOverride]:
 
 
 def _yarn_metadata(architecture: str, n_ctx: int) -> ctypes.Array[L.llama_model_kv_override]:
-    """Say what YaRN stretches: the files give a longer context than the models were made for."""
-    # An empty entry ends the list.
+    """Return the metadata that gives YaRN the context to stretch; an empty entry ends the list.
+
+    The files state a longer context than the models were trained for.
+    """
     metadata: ctypes.Array[L.llama_model_kv_override] = (L.llama_model_kv_override * 2)()
     metadata[0].tag = L.LLAMA_KV_OVERRIDE_TYPE_INT
     metadata[0].key = f"{architecture}.rope.scaling.original_context_length".encode()

@@ -1,7 +1,7 @@
-"""The prefetch of the next prompt: what it will begin with is evaluated while nobody waits.
+"""The prefetch of the next prompt: its beginning is evaluated while nobody waits.
 
 Qwen3's template drops the thinking of earlier turns, and the empty think block of those without. So the KV
-cache is of no use from the last reply on, and the next turn would begin with all of its answer.
+cache is of no use from the last reply on, and the next turn would have to evaluate all of its answer first.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from qwen3_chat.engine.worker.prompt_ids import tokenise
 from qwen3_chat.request import ChatRequest
 
 _PLACEHOLDER_QUESTIONS = ("a", "1")
-"""Two questions with nothing in common: what their prompts share, every next prompt has."""
+"""Two questions with nothing in common: the shared beginning of their prompts is that of any next prompt."""
 
 
 def prefetch_next_prompt(
     model: LlamaModel, request: ChatRequest, reply: ChatMessage, stop_reason: StopReason, abort: AbortFlag
 ) -> None:
-    """Evaluate as much of the next prompt as is known, until the flag goes up.
+    """Evaluate as much of the next prompt as is known, until the flag is set.
 
-    A reply that was stopped stays in the KV cache in any case: it may be continued. After a tool call, the
-    turn goes on with all of its thinking.
+    A reply that was stopped stays in the KV cache in any case: it may be continued. After a tool call,
+    nothing is evaluated: the same turn is continued with all of its thinking.
 
     Raises:
         EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it.
     """
     if stop_reason is StopReason.TOOL_CALLS or abort.is_set():
         return
-    beginning = next_prompt_prefix(model, request, reply)
+    prefix = next_prompt_prefix(model, request, reply)
     model.context.set_abort_flag(abort)
     try:
-        for _ in model.context.prefetch(beginning, stop_reason is StopReason.END_OF_TURN):
+        for _ in model.context.prefetch(prefix, may_cut_back=stop_reason is StopReason.END_OF_TURN):
             pass
     except AbortedError:
         return
 
 
 def next_prompt_prefix(model: LlamaModel, request: ChatRequest, reply: ChatMessage) -> list[int]:
-    """Return the tokens that the next prompt begins with, whatever is asked in it."""
+    """Return the tokens that the next prompt begins with, whatever the user asks."""
     first, second = (
         _prompt_with_question(model, request, reply, question) for question in _PLACEHOLDER_QUESTIONS
     )

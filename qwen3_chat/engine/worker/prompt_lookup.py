@@ -1,9 +1,9 @@
-"""Prompt lookup: drafts of the next tokens, copied from what was said before and verified in one batch.
+"""Prompt lookup: drafts of the next tokens, copied from earlier text and verified in one batch.
 
-Answers repeat their thinking, and code that is changed repeats most of the code. A draft is evaluated along
-with the token before it. The sampler draws from each output in turn, as it would without: what it draws is
-the reply, and a draft token that it does not draw is forgotten with all that follow. So the reply is the
-same.
+Answers repeat their thinking, and changed code repeats most of the original. A draft is evaluated along with
+the token before it. The sampler draws from each output in turn, as it would without a draft: the drawn tokens
+are the reply, and a drafted token that is not drawn is removed with all that follow it. So the reply stays
+the same.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 
 LAST_OUTPUT = -1
 _KEY_TOKENS = 3
-_SHORT_DRAFT_TOKENS, _LONG_DRAFT_TOKENS = (
-    3,
-    MAX_OUTPUTS - 1,
-)  # with the token itself 4 and 8, which kernels are made for
-_AVERAGE_WEIGHT = 0.8  # of averages, from one step to the next
+# With the token itself 4 and 8, for which there are kernels.
+_SHORT_DRAFT_TOKENS, _LONG_DRAFT_TOKENS = 3, MAX_OUTPUTS - 1
+_AVERAGE_WEIGHT = 0.8  # of the average so far, when a new value is added to it
 _FIRST_PAUSE_TOKENS, _MAX_PAUSE_TOKENS = 16, 1024
 
 
 class NgramIndex:
-    """Finds the place where the latest tokens stood before."""
+    """An index of the positions where each three tokens last occurred."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
@@ -32,28 +30,28 @@ class NgramIndex:
         self._match: int | None = None
 
     def add(self, tokens: Sequence[int]) -> None:
-        """Take in what follows."""
-        known, ends = self.tokens, self._end_of
+        """Append tokens."""
+        indexed, ends = self.tokens, self._end_of
         for token in tokens:
-            known.append(token)
-            key = tuple(known[-_KEY_TOKENS:])
+            indexed.append(token)
+            key = tuple(indexed[-_KEY_TOKENS:])
             self._match = ends.get(key)
-            ends[key] = len(known)
+            ends[key] = len(indexed)
 
     def continuation(self, length: int) -> list[int]:
-        """Return what followed the latest tokens the last time they came; nothing where they never did."""
+        """Return the tokens that followed the previous occurrence of the latest three; none without one."""
         return [] if self._match is None else self.tokens[self._match : self._match + length]
 
 
 class SpeedupEstimate:
-    """Tells from measured times how much is to be guessed: nothing where guessing does not pay.
+    """An estimate, from measured times, of the speedup by drafts.
 
-    What does not pay is tried again after a pause, which doubles each time.
+    Where drafts slow decoding down, they are tried again after a pause, which doubles each time.
     """
 
     def __init__(self) -> None:
         self.draft_length = _SHORT_DRAFT_TOKENS
-        """How many tokens the next guess may have."""
+        """The most tokens of the next draft."""
         self._token_s = 0.0
         self._ratio = 1.0
         self._pause = 0
@@ -61,11 +59,11 @@ class SpeedupEstimate:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether the next token is worth a guess."""
+        """True while drafts are expected to speed decoding up."""
         return self._token_s > 0 and not self._pause
 
     def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
-        """Take in how long a token took, alone or with a guess of which so many were right."""
+        """Record the time of one step: of a token alone, or with a draft of which so many were accepted."""
         if not n_drafted:
             self._token_s = _average(self._token_s, elapsed_s)
             self._pause = max(0, self._pause - 1)
@@ -80,25 +78,28 @@ class SpeedupEstimate:
 
 
 class PromptLookup:
-    """Appends the sampled tokens of one reply to a context; `output_index` is what to sample the next one from."""
+    """The tokens of one reply on their way into a context, with drafts of the next ones.
+
+    The next token is to be sampled from `output_index`.
+    """
 
     def __init__(
         self,
         context: Context,
-        known: Sequence[int],
+        known_ids: Sequence[int],
         is_enabled: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.output_index = LAST_OUTPUT
         self._is_enabled = is_enabled
         self._context = context
-        self._known = known
+        self._known_ids = known_ids
         self._clock = clock
         self._ngrams = NgramIndex()
         self._speedup = SpeedupEstimate()
         self._draft: list[int] = []
         self._n_accepted = 0
-        self._begun_s: float | None = None
+        self._started_s: float | None = None
 
     def __enter__(self) -> PromptLookup:
         return self
@@ -107,7 +108,7 @@ class PromptLookup:
         self._finish_step()
 
     def append(self, token: int) -> None:
-        """Have a token evaluated, if it was not guessed; raises as the context does."""
+        """Evaluate a sampled token, unless the draft has it already; raise as the context does."""
         self._ngrams.add([token])
         if self._n_accepted < len(self._draft) and self._draft[self._n_accepted] == token:
             self._context.accept_draft_token(token)
@@ -115,43 +116,44 @@ class PromptLookup:
             self.output_index = self._n_accepted
             return
         self._finish_step()
-        if guess := self._next_draft():
-            self._context.append_with_draft(token, guess)
-            self._draft, self._n_accepted, self.output_index = guess, 0, 0
+        if draft := self._next_draft():
+            self._context.append_with_draft(token, draft)
+            self._draft, self._n_accepted, self.output_index = draft, 0, 0
         else:
             self._context.append(token)
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Have tokens evaluated that were not sampled; raises as the context does."""
+        """Evaluate tokens that were not sampled; raise as the context does."""
         self._ngrams.add(tokens)
         self._finish_step()
-        self._begun_s = None
+        self._started_s = None
         for _ in self._context.evaluate(tokens):
             pass
 
     def _finish_step(self) -> None:
-        """Forget the part of the guess that was not drawn; note what the last step took, sampling included.
+        """Remove the part of the draft that was not drawn; record the time of the step, sampling included.
 
         A GPU still computes when the call that started it returns.
         """
         now_s = self._clock()
-        if self._begun_s is not None:
-            self._speedup.record(now_s - self._begun_s, len(self._draft), self._n_accepted)
-        self._begun_s = now_s
+        if self._started_s is not None:
+            self._speedup.record(now_s - self._started_s, len(self._draft), self._n_accepted)
+        self._started_s = now_s
         if self._n_accepted < len(self._draft):
             self._context.drop_draft()
         self._draft, self._n_accepted, self.output_index = [], 0, LAST_OUTPUT
 
     def _next_draft(self) -> list[int]:
-        if self._known:  # not before the first token is out
+        if self._known_ids:  # indexed only now, so that the first token does not wait for it
             sampled, self._ngrams = self._ngrams.tokens, NgramIndex()
-            self._ngrams.add([*self._known, *sampled])
-            self._known = ()
+            self._ngrams.add([*self._known_ids, *sampled])
+            self._known_ids = ()
         if not (self._is_enabled and self._speedup.is_worthwhile):
             return []
-        guess = self._ngrams.continuation(self._speedup.draft_length)
-        return guess if self._context.has_room_for_draft(len(guess)) else []
+        draft = self._ngrams.continuation(self._speedup.draft_length)
+        return draft if self._context.has_room_for_draft(len(draft)) else []
 
 
 def _average(before: float, value: float) -> float:
+    """Return the exponential moving average; 0 stands for none before."""
     return _AVERAGE_WEIGHT * before + (1 - _AVERAGE_WEIGHT) * value if before else value

@@ -1,6 +1,4 @@
-"""The generation of one reply: its prompt, the decoding loop, the end of its thinking, its usage and
-timings.
-"""
+"""The generation of one reply: its prompt, the decoding loop, the end of its thinking, its usage."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest
 
-# Qwen's own words for ending the thinking early, without the mark that follows them.
+# Qwen's own words to end the thinking early, without the tag that follows them.
 EARLY_STOPPING_TEXT = (
     "\n\nConsidering the limited time by the user, "
     "I have to give the solution based on the thinking directly now.\n"
@@ -32,21 +30,21 @@ _MAX_CHARACTER_TOKENS = 4
 
 
 def apply_thinking_budget(request: ChatRequest) -> ChatRequest:
-    """Return a request in which a thinking budget of 0 is what it means: the hard switch."""
+    """Return the request with the hard switch in place of a thinking budget of 0."""
     if request.thinking_budget == 0:
         return replace(request, mode=ThinkingMode.NO_THINK, hard_switch=True)
     return request
 
 
 class ReplyGenerator:
-    """Generates one reply: prompt evaluation with progress, then a lean loop until something ends it."""
+    """The generator of one reply: it evaluates the prompt, then decodes until something ends the reply."""
 
     def __init__(self, model: LlamaModel, request: ChatRequest, job: Job, load_s: float = 0.0) -> None:
         self._model = model
         self._context = model.context
         self.request = apply_thinking_budget(request)
         self.stop_reason = StopReason.ERROR
-        """Why it ended; an error until it did."""
+        """The reason why the reply ended; ERROR until it does."""
         self._job = job
         self._load_s = load_s
         self._started_s = time.perf_counter()
@@ -60,10 +58,12 @@ class ReplyGenerator:
         self._early_stopping_ids = self._encode_early_stopping()
 
     def events(self) -> Iterator[EngineEvent]:
-        """Generate; the last event is `TurnFinished`. A reply that is continued comes from its beginning.
+        """Generate the reply and yield its events, `TurnFinished` as the last.
+
+        A reply that is continued is yielded from its beginning.
 
         Raises:
-            EngineError: the prompt doesn't fit, or llama.cpp could not go on.
+            EngineError: the prompt doesn't fit, or llama.cpp could not evaluate or decode.
         """
         known = self.known_ids
         n_known, n_ctx = len(known), self._context.n_ctx
@@ -80,8 +80,8 @@ class ReplyGenerator:
             with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
                 for token in self._ids:
                     sampler.accept(token)
-                with PromptLookup(self._context, known, is_enabled=self.request.guesses) as guessing:
-                    self.stop_reason = yield from self._decode(sampler, guessing)
+                with PromptLookup(self._context, known, is_enabled=self.request.guesses) as lookup:
+                    self.stop_reason = yield from self._decode(sampler, lookup)
         except AbortedError:
             self.stop_reason = StopReason.CANCELLED
         except EngineError:
@@ -94,50 +94,51 @@ class ReplyGenerator:
 
     @property
     def known_ids(self) -> list[int]:
-        """The prompt, and what there is of a reply that is continued."""
+        """The ids of the prompt, and of the reply as far as it came."""
         return self._prompt + self._ids
 
     def message(self) -> ChatMessage:
         """Return the reply as far as it came."""
         return self._deltas.message(self._ids)
 
-    def _decode(self, sampler: Sampler, guessing: PromptLookup) -> Generator[EngineEvent, None, StopReason]:
+    def _decode(self, sampler: Sampler, lookup: PromptLookup) -> Generator[EngineEvent, None, StopReason]:
+        """Decode until something ends the reply; yield its deltas, return the reason."""
         context, deltas, ids = self._context, self._deltas, self._ids
         end_ids, abort = self._model.vocab.end_ids, self._job.abort
-        most_tokens = self._n_prefix + (self.request.max_tokens or context.n_ctx)
+        max_ids = self._n_prefix + (self.request.max_tokens or context.n_ctx)
         while True:
-            token = sampler.sample(context.pointer, guessing.output_index)
+            token = sampler.sample(context.pointer, lookup.output_index)
             ids.append(token)
             if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()
             if token in end_ids:
                 return StopReason.END_OF_TURN
             yield from deltas.feed(token)
-            if len(ids) >= most_tokens:
+            if len(ids) >= max_ids:
                 return StopReason.MAX_TOKENS
             if abort.is_set():
                 return StopReason.CANCELLED
             if context.free_tokens < 1:
                 return StopReason.CONTEXT_FULL
-            guessing.append(token)
+            lookup.append(token)
             if deltas.in_reasoning and self._must_end_thinking() and deltas.is_between_characters:
-                yield from self._end_thinking(sampler, guessing)
+                yield from self._end_thinking(sampler, lookup)
 
     def _must_end_thinking(self) -> bool:
-        """Tell whether the thinking has to end: asked for, at its budget, or near the end of the context."""
+        """Return True if the thinking has to end: on request, at its budget, or near a full context."""
         if not self._early_stopping_ids:
             return False
         budget = self.request.thinking_budget
         reserve = answer_reserve_tokens(self._context.n_ctx)
         return (
             self._job.must_end_thinking
-            # A character that begins now might need that many tokens, and would go over the budget.
+            # A character that begins now may take that many tokens, and would exceed the budget.
             or (budget is not None and self._deltas.reasoning_tokens > budget - _MAX_CHARACTER_TOKENS)
             or self._context.free_tokens <= reserve + len(self._early_stopping_ids)
         )
 
-    def _end_thinking(self, sampler: Sampler, guessing: PromptLookup) -> Iterator[EngineEvent]:
-        """Write the end of the thinking in the model's place, as one batch."""
+    def _end_thinking(self, sampler: Sampler, lookup: PromptLookup) -> Iterator[EngineEvent]:
+        """Append the end of the thinking in place of the model, as one batch."""
         forced, self._early_stopping_ids = self._early_stopping_ids, []
         if self._context.free_tokens <= len(forced):
             return
@@ -145,16 +146,15 @@ class ReplyGenerator:
             sampler.accept(token)
             self._ids.append(token)
             yield from self._deltas.feed(token)
-        guessing.extend(forced)
+        lookup.extend(forced)
 
     def _encode_early_stopping(self) -> list[int]:
+        """Return the ids that end the thinking early; none without a token for that."""
         vocab = self._model.vocab
-        mark = vocab.token(ReplyTag.THINK_CLOSE)
-        return (
-            []
-            if mark is None
-            else [*vocab.encode(EARLY_STOPPING_TEXT), mark, *vocab.encode(_AFTER_THINK_CLOSE)]
-        )
+        closing = vocab.token(ReplyTag.THINK_CLOSE)
+        if closing is None:
+            return []
+        return [*vocab.encode(EARLY_STOPPING_TEXT), closing, *vocab.encode(_AFTER_THINK_CLOSE)]
 
     def _finish_event(self, n_reused: int) -> TurnFinished:
         n_sampled = len(self._ids) - self._n_prefix

@@ -1,4 +1,4 @@
-"""The chain of samplers that draws the next token, in C."""
+"""The chain of samplers that draws the next token, in C code of llama.cpp."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
-from qwen3_chat.chat import SamplingParams
+from qwen3_chat.sampling import SamplingParams
 
 _PENALISED_TOKENS = 4096
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp draws a seed of its own
 
 
 class Sampler:
-    """Draws tokens for one reply: penalties → top-k → temperature → top-p → min-p → dist.
+    """The sampler of one reply: penalties → top-k → temperature → top-p → min-p → dist.
 
     Top-k comes first because top-p over a vocabulary of 151,936 takes 10 ms, temperature before top-p because
-    the recommended settings are meant that way. Temperature 0 takes the most probable token.
+    the recommended settings assume that order. With temperature 0 the most probable token is drawn.
     """
 
     def __init__(self, params: SamplingParams, seed: int, n_vocab: int) -> None:
@@ -34,12 +34,12 @@ class Sampler:
         L.llama_sampler_free(self._chain)
 
     def sample(self, context: Any, output_index: int = -1) -> int:
-        """Draw a token from an output of the context's last batch, and take note of it."""
+        """Draw a token from an output of the context's last batch; penalties count it."""
         token: int = L.llama_sampler_sample(self._chain, context, output_index)
         return token
 
     def accept(self, token: int) -> None:
-        """Take note of a token that was not drawn."""
+        """Have the penalties count a token that was not drawn."""
         L.llama_sampler_accept(self._chain, token)
 
 

@@ -1,8 +1,7 @@
-"""The number of threads that decode fastest: chosen by recent times, lowered when a reply's speed
-collapses, measured while nobody waits.
+"""The number of threads that decode fastest: measured while idle, lowered when a reply's speed collapses.
 
-With a thread more than there are idle cores, decoding can be many times slower: all wait for the one that
-waits. With one less, a core is wasted. So a few tokens are timed after each reply, at its depth.
+With one thread more than there are idle cores, decoding can be many times slower: all wait for the one that
+waits. With one less, a core is unused. So a few tokens are timed after each reply, at its depth.
 """
 
 from __future__ import annotations
@@ -16,13 +15,20 @@ from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import Context
 
 _MAX_KEPT_TIMES = 3
-_CHANGE_THRESHOLD = 0.9
+_CHANGE_THRESHOLD = 0.9  # another number of threads has to be a tenth faster
+_WINDOW_TOKENS = 8
+_COLLAPSE_FACTOR = 2.0
+_GROWTH = 1.02  # of the usual time, from window to window: a longer context takes longer
+_WINDOWS_BETWEEN_TRIALS = 16
+_MAX_SLOWDOWN = 10
+"""The factor at which a candidate that is slower than another is no longer timed."""
 
 
 class ThreadChoice:
-    """Keeps the latest times of each candidate, so that a burst of other work is forgotten as it passes.
+    """The choice of a number of threads by the latest times of each candidate.
 
-    `first` is the choice until there are any, `first_for_prompts` as long as it stays the best.
+    Older times are forgotten, and so is a burst of other work once it is over. `first` is the choice until
+    there are times, `first_for_prompts` that for prompts as long as `first` stays the best.
     """
 
     def __init__(self, candidates: Sequence[int], first: int, first_for_prompts: int) -> None:
@@ -36,11 +42,11 @@ class ThreadChoice:
 
     @property
     def best_for_prompts(self) -> int:
-        """How many threads to evaluate prompts with."""
+        """The number of threads to evaluate prompts with."""
         return self._first_for_prompts if self.best == self._first else self.best
 
     def record(self, n_threads: int, token_s: float) -> None:
-        """Take in how long a token took; another number than before has to be a tenth faster."""
+        """Record the time of a token, and choose anew; another number has to be a tenth faster."""
         self._times_s[n_threads].append(token_s)
         medians = {count: statistics.median(times) for count, times in self._times_s.items() if times}
         fastest = min(medians, key=medians.__getitem__)
@@ -48,18 +54,11 @@ class ThreadChoice:
             self.best = fastest
 
 
-_WINDOW_TOKENS = 8
-_COLLAPSE_FACTOR = 2.0
-_BETTER = 0.9
-_GROWTH = 1.02  # of the usual time, from window to window: a longer context takes longer
-_WINDOWS_BETWEEN_TRIALS = 16
-
-
 class ThreadGuard:
-    """Watches the time of each token of one reply, by windows of a few.
+    """The guard of one reply's speed: it watches the time of each token, by windows of a few.
 
-    When a window takes twice as long as usual, the next lower number of threads is given a window to prove
-    itself; as long as there are fewer than in the beginning, a higher one is, now and then.
+    When a window takes twice as long as usual, the next lower number of threads is tried for a window. As
+    long as there are fewer than at the start, the next higher number is tried now and then.
     """
 
     def __init__(self, choice: ThreadChoice) -> None:
@@ -68,10 +67,10 @@ class ThreadGuard:
         self._times_s: list[float] = []
         self._usual_s = inf
         self._windows_to_wait = 0
-        self._before: tuple[int, float] | None = None  # of a trial: the number of threads and its time
+        self._before_trial: tuple[int, float] | None = None  # the number of threads and its time
 
     def record(self, token_s: float) -> int | None:
-        """Take in how long a token took; return how many threads to go on with, None for as many."""
+        """Record the time of a token; return the number of threads for the next ones, None for no change."""
         self._times_s.append(token_s)
         if len(self._times_s) < _WINDOW_TOKENS:
             return None
@@ -82,8 +81,9 @@ class ThreadGuard:
         return None if self._current == before else self._current
 
     def _decide(self, window_s: float) -> int:
-        if self._before:
-            return self._judge(*self._before, window_s)
+        """Return the number of threads for the next window."""
+        if self._before_trial:
+            return self._judge(*self._before_trial, window_s)
         self._usual_s = min(self._usual_s * _GROWTH, window_s)
         if self._windows_to_wait:
             self._windows_to_wait -= 1
@@ -95,27 +95,23 @@ class ThreadGuard:
             other = min(n for n in (*self._choice.candidates, self._first) if n > self._current)
         if other is None:
             return self._current
-        self._before = (self._current, window_s)
+        self._before_trial = (self._current, window_s)
         return other
 
     def _judge(self, before: int, before_s: float, window_s: float) -> int:
-        """Decide on a trial; what it showed counts for the next replies as well."""
-        self._before = None
+        """Return the faster number of threads after a trial; its times count for the next replies, too."""
+        self._before_trial = None
         self._windows_to_wait = _WINDOWS_BETWEEN_TRIALS
         self._choice.record(before, before_s)
         self._choice.record(self._current, window_s)
-        if window_s > _BETTER * before_s:
+        if window_s > _CHANGE_THRESHOLD * before_s:
             return before
         self._usual_s = window_s
         return self._current
 
 
-_MAX_SLOWDOWN = 10
-"""What takes longer than so many tokens of another candidate is not measured to its end."""
-
-
 def measure_threads(context: Context, choice: ThreadChoice, abort: AbortFlag) -> None:
-    """Time each candidate, then go on with the best; interrupted, with the best so far.
+    """Time each candidate, then set the best; if interrupted, the best so far.
 
     Raises:
         EngineError: llama.cpp could not decode.

@@ -1,6 +1,4 @@
-"""The tuning of the loaded model: applied when it is loaded, completed by calibration while nobody waits,
-remembered in a file.
-"""
+"""The tuning of the loaded model: applied by its load, measured while nobody waits, stored in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from qwen3_chat.engine import cpu_cores
+from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads, threads_to_try
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningFile, TuningParameter, apply_tuning
 from qwen3_chat.engine.wire import DeviceKind
@@ -19,18 +17,16 @@ from qwen3_chat.engine.worker.fingerprint import model_fingerprint
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.events import Notice
-from qwen3_chat.request import LoadSettings, PersistenceOptions
+from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, LoadSettings, PersistenceOptions
 
 CPU_UBATCHES, GPU_UBATCHES = (64, 128, 256), (256, 512, 1024)
-"""What may be tried."""
-DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
-"""What `fit` plans with where memory is plenty; importing that would delay the process."""
+"""The chunk sizes that may be tried."""
 
 
 class Tuner:
-    """Knows how one model runs fastest here; without `keeping` it forgets that with the process.
+    """The tuner of one model on this machine; without `persistence` its results end with the process.
 
-    What the user wants wins over what was measured.
+    The user's settings take precedence over measured ones.
     """
 
     def __init__(
@@ -46,15 +42,15 @@ class Tuner:
         self._may_calibrate = persistence is not None and persistence.calibrates
         self._idle_calibration: Calibration | None = None
         self.tuning = self._file.find(self._key) if self._file else None
-        """What is known."""
+        """The tuning in use, None without one."""
 
     @property
     def plan(self) -> LoadPlan:
-        """Return how to load the model."""
+        """The plan to load the model by."""
         return apply_tuning(self._default_plan, self.tuning, self._default_n_ubatch)
 
     def has_idle_work(self, model: LlamaModel) -> bool:
-        """Tell whether something is left to be measured; of the toy, nothing is worth it."""
+        """Return True if something is left to be measured; the demo model is not worth it."""
         return (
             self._may_calibrate
             and not model.description.is_demo
@@ -64,36 +60,39 @@ class Tuner:
     def calibrate_in_idle_time(
         self, model: LlamaModel, abort: AbortFlag, on_notice: Callable[[Notice], None]
     ) -> None:
-        """Measure for a few seconds at most; tell of it where it is new to the user.
+        """Measure for a few seconds at most; send a notice of the first start and of a new result.
 
         Raises:
-            AbortedError: the flag went up.
-            EngineError: llama.cpp could not do it.
+            AbortedError: the flag was set.
+            EngineError: llama.cpp could not evaluate.
         """
         calibration = self._get_idle_calibration(model)
         before = self.tuning
         if before is None:
             on_notice(Notice("engine.calibrating"))
-        found: Tuning | None = None
+        tuning: Tuning | None = None
         self._save(calibration.result(is_complete=True))  # not tried again if it ends this process
         try:
-            found = calibration.run(abort, lambda trial: None)
+            tuning = calibration.run(abort, lambda trial: None)
         finally:
-            self._save(found or calibration.result())
-        if found and (before is None or found.chosen_settings != before.chosen_settings):
-            on_notice(_calibrated_notice(found))
+            self._save(tuning or calibration.result())
+        if tuning and (before is None or tuning.chosen_settings != before.chosen_settings):
+            on_notice(_calibrated_notice(tuning))
 
     def calibrate(
         self, model: LlamaModel, abort: AbortFlag, on_trial: Callable[[Trial, int, int], None]
     ) -> Tuning | None:
-        """Measure everything anew; raises as above. None where there is no memory for it."""
+        """Measure everything anew; return None if there is no memory for it.
+
+        Raises as `calibrate_in_idle_time`.
+        """
         calibration = Calibration(self._make_target(model), FULL_PROFILE)
-        found = calibration.run(
+        tuning = calibration.run(
             abort, lambda trial: on_trial(trial, calibration.n_trials_done, calibration.n_trials)
         )
-        if found:
-            self._save(found)
-        return found
+        if tuning:
+            self._save(tuning)
+        return tuning
 
     def _get_idle_calibration(self, model: LlamaModel) -> Calibration:
         if self._idle_calibration is None:
@@ -106,9 +105,8 @@ class Tuner:
             self._file.save(self._key, tuning)
 
     def _make_target(self, model: LlamaModel) -> CalibrationTarget:
-        plan = self._default_plan
-        all_on_gpu = plan.n_gpu_layers == plan.n_layers and not plan.n_cpu_moe
-        wanted = self._settings.n_threads
+        plan, n_threads = self._default_plan, self._settings.n_threads
+        thread_counts = (n_threads,) if n_threads else threads_to_try()
         return CalibrationTarget(
             pointer=model.pointer,
             defaults=Trial(
@@ -116,19 +114,19 @@ class Tuner:
                 plan.flash_attention is not False,
                 plan.kv_type,
                 self._default_n_ubatch,
-                wanted or cpu_cores.default_threads(),
+                n_threads or default_threads(),
             ),
             kv_bytes_per_token=model.kv_bytes_per_token,
             free_bytes=self._free_bytes,
-            n_prompt_threads=wanted or cpu_cores.default_prompt_threads(),
-            thread_counts=() if all_on_gpu else (wanted,) if wanted else cpu_cores.threads_to_try(),
+            n_prompt_threads=n_threads or default_prompt_threads(),
+            thread_counts=() if plan.is_all_on_gpu else thread_counts,
             ubatch_sizes=self._ubatches,
         )
 
     def _free_bytes(self) -> int:
-        ram = psutil.virtual_memory().available
+        """Return the free memory of the GPUs, or of the machine where none is used."""
         if not self._uses_gpu:
-            return ram
+            return psutil.virtual_memory().available
         return sum(device.free_bytes for device in list_ggml_devices() if device.kind is not DeviceKind.CPU)
 
 
@@ -145,7 +143,7 @@ def _calibrated_notice(tuning: Tuning) -> Notice:
 
 
 def _tuning_key(settings: LoadSettings, plan: LoadPlan) -> str:
-    """Name the machine, the model with its place on it, and the build of llama.cpp, as a hash."""
+    """Return a hash of the machine, the model with its placement on it, and the build of llama.cpp."""
     machine = [(d.backend, d.description, d.total_bytes) for d in list_ggml_devices()]
-    place = (plan.n_gpu_layers, plan.n_cpu_moe, plan.kv_type)
-    return model_fingerprint(Path(settings.path), f"{machine},{cpu_cores.threads_to_try()},{place}")[:32]
+    placement = (plan.n_gpu_layers, plan.n_cpu_moe, plan.kv_type)
+    return model_fingerprint(Path(settings.path), f"{machine},{threads_to_try()},{placement}")[:32]

@@ -1,5 +1,6 @@
-"""The vocabulary of a loaded model: text to token ids, token ids to bytes, and the ids that the text of a
-reply was sampled as.
+"""The vocabulary of a loaded model: text to token ids, and token ids to bytes.
+
+It also remembers the ids that the text of a reply was sampled as: tokenised again, a text need not give them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as there is a call i
 
 _PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 _MAX_CACHED_TOKENS = 1 << 18
+_MAX_CACHED_REPLIES = 256
 
 
 class Vocab:
@@ -26,11 +28,11 @@ class Vocab:
     def __init__(self, pointer: ctypes.c_void_p) -> None:
         self._pointer = pointer
         self.n_tokens: int = L.llama_vocab_n_tokens(pointer)
-        marks = L.LLAMA_TOKEN_ATTR_CONTROL | L.LLAMA_TOKEN_ATTR_USER_DEFINED
-        ids = [token for token in range(self.n_tokens) if L.llama_vocab_get_attr(pointer, token) & marks]
+        special = L.LLAMA_TOKEN_ATTR_CONTROL | L.LLAMA_TOKEN_ATTR_USER_DEFINED
+        ids = [token for token in range(self.n_tokens) if L.llama_vocab_get_attr(pointer, token) & special]
         spellings = [L.llama_vocab_get_text(pointer, token).decode(errors="replace") for token in ids]
         self.specials: Mapping[str, int] = MappingProxyType(dict(zip(spellings, ids, strict=True)))
-        """Every control and user-defined token: spelling to id."""
+        """The control and user-defined tokens: spelling to id."""
         self.end_ids = frozenset(token for token in ids if L.llama_vocab_is_eog(pointer, token))
         """The tokens that end a reply."""
         self._pieces: dict[int, bytes] = {}
@@ -39,13 +41,13 @@ class Vocab:
         """The texts of sampled replies."""
 
     def token(self, spelling: str) -> int | None:
-        """Look up a special token by its spelling."""
+        """Return the id of a special token, None where there is none of that spelling."""
         return self.specials.get(spelling)
 
     def encode(self, text: str) -> list[int]:
-        """Tokenise plain text: nothing is put in front, and control tokens are not read from it.
+        """Tokenise plain text; no token is added in front, and control tokens are not read from the text.
 
-        llama.cpp reads user-defined tokens (`<think>`) from any text: `render` breaks those that must not be.
+        llama.cpp reads user-defined tokens (`<think>`) from any text: `ChatTemplate.pieces` cuts those apart.
         """
         ids = self._segments.get(text)
         if ids is None:
@@ -61,14 +63,14 @@ class Vocab:
         return piece
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
-        data = text.encode(errors="replace")  # a lone surrogate is the one thing that UTF-8 cannot hold
-        room = len(data) + 1  # a token stands for a byte at least
-        ids = (L.llama_token * room)()
-        count: int = L.llama_tokenize(self._pointer, data, len(data), ids, room, False, False)
+        data = text.encode(errors="replace")  # only a lone surrogate can't be encoded
+        max_ids = len(data) + 1  # a token stands for a byte at least
+        ids = (L.llama_token * max_ids)()
+        count: int = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
         if count < 0:
-            room = -count
-            ids = (L.llama_token * room)()
-            count = L.llama_tokenize(self._pointer, data, len(data), ids, room, False, False)
+            max_ids = -count
+            ids = (L.llama_token * max_ids)()
+            count = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
         return tuple(ids[:count])
 
     def _detokenise(self, token: int) -> bytes:
@@ -81,15 +83,16 @@ class Vocab:
 
 
 class _SegmentCache:
-    """The texts that were tokenised last, up to so many tokens: each turn of a chat comes again and again."""
+    """The texts that were tokenised last, up to a number of tokens: each prompt of a chat has them again."""
 
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = max_tokens
-        self._tokens = 0
+        self._n_tokens = 0
         self._entries: OrderedDict[str, tuple[int, ...]] = OrderedDict()
-        self._lock = Lock()  # counting goes on in another thread while a reply is generated
+        self._lock = Lock()  # another thread counts tokens while a reply is generated
 
     def get(self, text: str) -> tuple[int, ...] | None:
+        """Return the ids of a text, None where they are not cached."""
         with self._lock:
             ids = self._entries.get(text)
             if ids is not None:
@@ -97,28 +100,26 @@ class _SegmentCache:
             return ids
 
     def put(self, text: str, ids: tuple[int, ...]) -> None:
+        """Cache the ids of a text; drop those that were used longest ago."""
         with self._lock:
             if text not in self._entries:
                 self._entries[text] = ids
-                self._tokens += len(ids)
-            while self._tokens > self._max_tokens:
+                self._n_tokens += len(ids)
+            while self._n_tokens > self._max_tokens:
                 _, oldest = self._entries.popitem(last=False)
-                self._tokens -= len(oldest)
-
-
-_MAX_CACHED_REPLIES = 256
+                self._n_tokens -= len(oldest)
 
 
 class SampledTextCache:
-    """The replies that were looked up last: each prompt of a chat holds all of them again."""
+    """The sampled replies that were looked up last: each prompt of a chat has all of them again."""
 
     def __init__(self, vocab: Vocab) -> None:
         self._vocab = vocab
         self._texts: OrderedDict[tuple[int, ...], SampledText] = OrderedDict()
-        self._lock = Lock()  # counting goes on in another thread while a reply is generated
+        self._lock = Lock()  # another thread counts tokens while a reply is generated
 
     def get(self, ids: tuple[int, ...]) -> SampledText:
-        """Return what was sampled as these ids."""
+        """Return the text that was sampled as these ids."""
         with self._lock:
             text = self._texts.pop(ids, None) or SampledText(ids, self._vocab)
             self._texts[ids] = text
@@ -128,7 +129,7 @@ class SampledTextCache:
 
 
 class SampledText:
-    """What was sampled for one reply, cut at its special tokens; those themselves are not to be found."""
+    """The text of one sampled reply, cut at its special tokens, which are no part of it."""
 
     def __init__(self, ids: Sequence[int], vocab: Vocab) -> None:
         specials = frozenset(vocab.specials.values())
@@ -138,12 +139,12 @@ class SampledText:
                 self._add(list(group), vocab)
 
     def find_ids(self, text: str) -> list[int] | None:
-        """Return the ids that a text was read from; None where it was not sampled like that."""
+        """Return the ids that a text was sampled as, None where it is no piece of this reply."""
         ids = self._ids_of.get(text)
         return None if ids is None else list(ids)
 
     def _add(self, ids: list[int], vocab: Vocab) -> None:
-        """Note a text with and without the newlines before it, which a template may leave out."""
+        """Add a text with and without the newlines before it, which a template may drop."""
         pieces = [vocab.piece(token) for token in ids]
         first = next((i for i, piece in enumerate(pieces) if piece.strip(b"\n")), len(ids))
         self._ids_of[_decode_pieces(pieces)] = ids
@@ -152,5 +153,5 @@ class SampledText:
 
 
 def _decode_pieces(pieces: Sequence[bytes]) -> str:
-    """Read bytes as a reply is read: what is no UTF-8, which a model may well sample, shows as U+FFFD."""
+    """Decode bytes as those of a reply: a model may well sample invalid UTF-8, which becomes U+FFFD."""
     return b"".join(pieces).decode(errors="replace")

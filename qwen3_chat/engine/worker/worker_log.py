@@ -1,4 +1,7 @@
-"""The worker's log file, which its file descriptors 1 and 2 lead to."""
+"""The worker's log file, to which its file descriptors 1 and 2 are redirected.
+
+Apart from the log of llama.cpp: this one is written before llama_cpp may be imported.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class WorkerLog:
-    """A log that only its owner may read; at `largest_bytes` it becomes `<name>.1` and a new one begins.
+    """A log that only its owner may read; at `max_bytes` it becomes `<name>.1` and a new file begins.
 
-    What was said in a chat is never written to it.
+    Nothing of what is said in a chat is ever written to it.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
@@ -27,13 +30,13 @@ class WorkerLog:
         self._lock = Lock()
 
     def redirect_output(self) -> None:
-        """Lead everything that this process prints, from Python or C, into the log."""
+        """Redirect everything that this process prints, from Python or C, to the log."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._open()
 
     def write(self, text: str) -> None:
-        """Write a line with the time and the process it is from."""
+        """Write a line with the time and the id of this process."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         line = f"{stamp} [{os.getpid()}] {text.rstrip()}\n".encode(errors="replace")
         with self._lock, contextlib.suppress(OSError):  # a full disk must not end a chat
@@ -42,7 +45,7 @@ class WorkerLog:
                 self._open()
 
     def write_failure(self, error: BaseException) -> None:
-        """Write where an error came from, without its message: that may quote a chat."""
+        """Write the traceback of an error, without its message: that may quote a chat."""
         for frame in traceback.extract_tb(error.__traceback__):
             self.write(f"  {frame.filename}:{frame.lineno} in {frame.name}")
         self.write(f"E {type(error).__name__}")

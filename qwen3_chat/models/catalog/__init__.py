@@ -1,4 +1,4 @@
-"""The Qwen3 family: its models, their published files, how each is sampled; data without any I/O."""
+"""The Qwen3 family: its models, their references, published files and sampling; data without any I/O."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qwen3_chat.models.catalog.family import (
     find_family_model,
     thinking_support,
 )
+from qwen3_chat.models.catalog.model_reference import ModelReference
 from qwen3_chat.models.catalog.published_files import ModelFile, Publisher
 from qwen3_chat.models.catalog.quants import Weights, file_bytes
 from qwen3_chat.models.catalog.sampling_presets import (
@@ -31,6 +32,7 @@ __all__ = [
     "FamilyModel",
     "MachineClass",
     "ModelFile",
+    "ModelReference",
     "Publisher",
     "Shape",
     "ThinkingSupport",

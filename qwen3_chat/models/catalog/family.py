@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.models.catalog.published_files import REPOSITORIES, ModelFile
-from qwen3_chat.models.catalog.quants import BASE_TENSOR_TYPES, Weights, file_bytes, weights
+from qwen3_chat.models.catalog.quants import (
+    BASE_TENSOR_TYPES,
+    REFERENCE_QUANT,
+    Weights,
+    file_bytes,
+    scaled_weights,
+    weights,
+)
 from qwen3_chat.models.catalog.shape import Shape
 
 HYBRID_N_CTX, HYBRID_ANSWER_TOKENS = 32_768, 8_192
 _2507_N_CTX = 262_144
 YARN_N_CTX = 131_072
-"""What the larger hybrid models hold with YaRN, factor 4 over 32,768; short texts suffer from it."""
+"""The context of the larger hybrid models with YaRN, factor 4 over 32,768; short texts suffer from it."""
 
 STANDARD_QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 """The quants that every model but the smallest is offered in, by rising quality."""
 
 
 class ThinkingSupport(StrEnum):
-    """Whether thinking can be switched."""
+    """The support of a model for switching its thinking on and off."""
 
     SWITCHABLE = "switchable"
     ALWAYS = "always"
@@ -28,7 +35,7 @@ class ThinkingSupport(StrEnum):
 
 
 class MachineClass(StrEnum):
-    """The kind of machine that a model is made for; names a text."""
+    """The kind of machine that a model is made for; the value is part of a text's key."""
 
     PHONE = "phone"
     LAPTOP = "laptop"
@@ -56,12 +63,12 @@ class FamilyModel:
 
     @property
     def default_quant(self) -> str:
-        """The least quant that is recommended: small models suffer too much below 8 bits."""
+        """The lowest quant that is recommended: small models suffer too much below 8 bits."""
         return "Q8_0" if self.shape.parameters < 3e9 else "Q4_K_M"
 
     @property
     def quants(self) -> tuple[str, ...]:
-        """The quants there are files of, by rising size."""
+        """The quants that files exist of, by rising size."""
         known = {file.quant for file in self.files}
         return tuple(sorted(known | (set() if self.files else set(STANDARD_QUANTS)), key=self.size_bytes))
 
@@ -69,7 +76,7 @@ class FamilyModel:
     def files(self) -> tuple[ModelFile, ...]:
         """The single files whose names are known, official ones first, then those of predicted size.
 
-        A split model has none: its parts are found in the listing of `repositories`.
+        A split model has none: the listing of `repositories` gives its parts.
         """
         listed = tuple(
             file for source in REPOSITORIES if source.repo in self.repositories for file in source.files
@@ -80,11 +87,11 @@ class FamilyModel:
         return listed + tuple(self._predicted_file(quant) for quant in missing)
 
     def preferred_file(self, quant: str) -> ModelFile | None:
-        """Return the preferred file of a quant."""
+        """Return the preferred file of a quant, or None where none is known."""
         return next(iter(self.files_of(quant)), None)
 
     def files_of(self, quant: str) -> tuple[ModelFile, ...]:
-        """Return every file of a quant, the preferred one first."""
+        """Return all files of a quant, the preferred one first."""
         return tuple(file for file in self.files if file.quant.upper() == quant.upper())
 
     def size_bytes(self, quant: str) -> int:
@@ -97,14 +104,14 @@ class FamilyModel:
         return file_bytes(self.shape, quant)
 
     def weights(self, quant: str) -> Weights:
-        """Return the bytes of the tensors; an estimate where the quant's mix of types is not known."""
+        """Return the bytes of the tensors in a quant, estimated where its mix of types is not known."""
         if quant in BASE_TENSOR_TYPES:
             return weights(self.shape, quant)
         return self.estimated_weights(self.size_bytes(quant))
 
     def estimated_weights(self, size_bytes: int) -> Weights:
         """Estimate the bytes of the tensors of a file by its size."""
-        return weights(self.shape, "Q4_K_M").scaled_to(size_bytes)
+        return scaled_weights(self.shape, REFERENCE_QUANT, size_bytes)
 
     def _predicted_file(self, quant: str) -> ModelFile:
         repo = next(repo for repo in self.repositories if repo.startswith("unsloth/"))
@@ -161,17 +168,17 @@ FAMILY = (
 """Hybrid models from small to large, then those of July 2025, whose thinking is fixed."""
 
 QUALITY_ORDER = ("32B", "30B-A3B", "14B", "8B", "4B", "1.7B", "0.6B")
-"""The models that are recommended, best answers first."""
+"""The models that may be recommended, the best answers first."""
 
 
 def derived_model(name: str, shape: Shape, n_ctx_train: int) -> FamilyModel:
-    """Describe a model that somebody else made of the family, such as a fine-tuned one."""
-    like = min(FAMILY, key=lambda model: abs(model.shape.parameters - shape.parameters))
-    return FamilyModel(name, shape, like.good_for, (), n_ctx_train=n_ctx_train, n_ctx_yarn=None)
+    """Return a model that is derived from the family, such as a fine-tuned one."""
+    closest = min(FAMILY, key=lambda model: abs(model.shape.parameters - shape.parameters))
+    return FamilyModel(name, shape, closest.good_for, (), n_ctx_train=n_ctx_train, n_ctx_yarn=None)
 
 
 def thinking_support(name: str) -> ThinkingSupport:
-    """Tell by its name whether a model's thinking can be switched, also that of a model made from one."""
+    """Return the support that a model's name implies; names of derived models count too."""
     match = re.search(r"(instruct|thinking)[-_ ]2507", name, re.IGNORECASE)
     if match is None:
         return ThinkingSupport.SWITCHABLE
@@ -180,5 +187,5 @@ def thinking_support(name: str) -> ThinkingSupport:
 
 def find_family_model(name: str) -> FamilyModel | None:
     """Find a model by its name in any case, with or without `Qwen3-`, with hyphens or spaces."""
-    wanted = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower().replace(" ", "-"))
-    return next((model for model in FAMILY if model.name.lower() == wanted), None)
+    normalised_name = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower().replace(" ", "-"))
+    return next((model for model in FAMILY if model.name.lower() == normalised_name), None)

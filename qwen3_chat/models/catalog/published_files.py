@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Publisher(StrEnum):
-    """Who makes the GGUF files; the value is the account on Hugging Face."""
+    """A publisher of GGUF files; the value is its account on Hugging Face."""
 
     QWEN = "Qwen"
     UNSLOTH = "unsloth"
@@ -31,20 +31,20 @@ class ModelFile:
 
     @property
     def publisher(self) -> Publisher:
-        """Who made it."""
+        """The publisher."""
         return Publisher(self.repo.partition("/")[0])
 
     @property
     def is_on_modelscope(self) -> bool:
-        """Whether ModelScope has the same file under the same name."""
+        """True if ModelScope has the same file under the same name."""
         return self.publisher is not Publisher.BARTOWSKI
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Files of one model; `name_pattern` holds `{quant}`; `published` has quant, bytes and SHA-256.
+    """The files of one model; `name_pattern` holds `{quant}`; `published` has quant, bytes and SHA-256.
 
-    `quants_of_derived_size` names the quants whose size is not published but within 32 bytes of what stands here.
+    `quants_of_derived_size` names the quants whose sizes are not published, but correct to 32 bytes here.
     """
 
     repo: str
@@ -55,7 +55,7 @@ class Repository:
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
-        """Its files in the order of the listing."""
+        """The files in the order of the listing."""
         return tuple(
             ModelFile(
                 self.repo,
@@ -279,4 +279,4 @@ REPOSITORIES = (
         (("Q4_K_M", 18_632_183_808, "382b4f5a164d200f93790ee0e339fae12852896d23485cfb203ce868fea33a95"),),
     ),
 )
-"""The official repositories first; an order of preference."""
+"""The repositories in order of preference, the official ones first."""

@@ -1,6 +1,6 @@
 """The bytes that a model's tensors take in each quant.
 
-Which tensor gets which type follows `llama_tensor_get_type_impl` of llama.cpp's src/llama-quant.cpp,
+The choice of a type for each tensor follows `llama_tensor_get_type_impl` of llama.cpp's src/llama-quant.cpp,
 without what depends on an importance matrix (which changes Q4_0, Q5_0 and the IQ types only).
 """
 
@@ -15,13 +15,19 @@ TENSOR_TYPE_BLOCKS = {
     "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q5_0": (32, 22), "Q4_0": (32, 18),
     "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
 }  # fmt: skip
-"""A type's block: how many weights in how many bytes."""
+"""The blocks of each type: the number of weights in one, and its bytes.
+
+`models.gguf` has the same by ggml's numbers, for every type that a file may hold; this module needs no file.
+"""
 
 BASE_TENSOR_TYPES = {
     "Q2_K": "Q2_K", "Q3_K_S": "Q3_K", "Q3_K_M": "Q3_K", "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K", "Q5_0": "Q5_0",
     "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "Q8_0": "Q8_0", "BF16": "BF16", "F16": "F16",
 }  # fmt: skip
-"""The quants whose sizes are known by formula, with the type of most tensors."""
+"""The quants whose sizes a formula gives, with the type of most tensors."""
+
+REFERENCE_QUANT = "Q4_K_M"
+"""The quant from whose mix of types those of unknown quants are estimated."""
 
 ALIGNMENT_BYTES = 32
 HEADER_BYTES = 5_933_400
@@ -30,7 +36,7 @@ HEADER_BYTES = 5_933_400
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Bytes of a model's tensors by where they can be placed; layers from first to last, experts apart.
+    """The bytes of a model's tensors by the places they can go to; layers from first to last, experts apart.
 
     A tied embedding is the output too: on a GPU it takes its bytes there as well as in RAM.
     """
@@ -43,12 +49,12 @@ class Weights:
 
     @property
     def total_bytes(self) -> int:
-        """All tensors as the file holds them."""
+        """The bytes of all tensors as the file holds them."""
         output = 0 if self.is_tied else self.output_bytes
         return self.embedding_bytes + output + sum(self.layer_bytes) + sum(self.expert_bytes)
 
     def scaled_to(self, total_bytes: int) -> Weights:
-        """Stretch every part alike: an estimate for a file whose mix of types is not known."""
+        """Scale every part alike: an estimate for a file whose mix of types is not known."""
         factor = total_bytes / self.total_bytes
         return Weights(
             round(self.embedding_bytes * factor),
@@ -84,6 +90,12 @@ def weights(shape: Shape, quant: str) -> Weights:
     )
 
 
+def scaled_weights(shape: Shape, quant: str, total_bytes: int) -> Weights:
+    """Estimate the bytes of a file's tensors by their sum; an unknown quant counts as `REFERENCE_QUANT`."""
+    known_quant = quant if quant in BASE_TENSOR_TYPES else REFERENCE_QUANT
+    return weights(shape, known_quant).scaled_to(total_bytes)
+
+
 @cache
 def file_bytes(shape: Shape, quant: str) -> int:
     """Predict the size of a file; `quant` is one of `BASE_TENSOR_TYPES`."""
@@ -95,7 +107,7 @@ def file_bytes(shape: Shape, quant: str) -> int:
 
 
 def tensor_bytes(tensor: Tensor, type_name: str) -> int:
-    """Return the bytes of a tensor, with what aligns the next one."""
+    """Return the bytes of a tensor, with the padding before the next one."""
     block_weights, block_bytes = TENSOR_TYPE_BLOCKS[type_name]
     size = tensor.n_weights // block_weights * block_bytes
     return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
@@ -113,10 +125,10 @@ def tensor_type(tensor: Tensor, shape: Shape, quant: str) -> str:
     if tensor.layer is None:
         return base
     layer, n_layers = tensor.layer, shape.n_layers
-    shared_widely = shape.n_heads // shape.n_kv_heads >= 4
+    is_widely_shared = shape.n_heads // shape.n_kv_heads >= 4
     match quant, tensor.role:
         case "Q2_K", TensorRole.VALUE:
-            return "Q4_K" if shared_widely else "Q3_K"
+            return "Q4_K" if is_widely_shared else "Q3_K"
         case "Q2_K", TensorRole.DOWN | TensorRole.ATTENTION_OUTPUT:
             return "Q3_K"
         case "Q3_K_M", TensorRole.VALUE:
@@ -135,6 +147,6 @@ def tensor_type(tensor: Tensor, shape: Shape, quant: str) -> str:
 
 
 def _gets_more_bits(layer: int, n_layers: int) -> bool:
-    """Tell whether `use_more_bits` of llama.cpp holds: the first and last eighth, and every third between."""
+    """Return `use_more_bits` of llama.cpp: the first and last eighth, and every third layer between."""
     eighth = n_layers // 8
     return layer < eighth or layer >= 7 * n_layers // 8 or (layer - eighth) % 3 == 2

@@ -12,7 +12,7 @@ from math import prod
 
 
 class TensorRole(StrEnum):
-    """What a tensor is for; how it is quantised depends on that."""
+    """The role of a tensor; its quantisation depends on it."""
 
     EMBEDDING = "token_embd"
     OUTPUT = "output"
@@ -28,7 +28,7 @@ class TensorRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor of a file; `layer` is None where it belongs to no layer."""
+    """A tensor of a file; `layer` is None where it belongs to no layer."""
 
     name: str
     role: TensorRole
@@ -65,13 +65,13 @@ class Shape:
     def from_header(
         cls, architecture: str, number: Callable[[str], int], parameters: int | None
     ) -> Shape | None:
-        """Read the shape of a GGUF file off its metadata; None where it is no Qwen3.
+        """Return the shape by the metadata of a GGUF file, or None where it is no Qwen3.
 
         Args:
-            architecture: What the file calls the kind of network.
+            architecture: The name of the kind of network in the file.
             number: Returns a number of the metadata, 0 where there is none.
-            parameters: All weights: they tell whether the output has a matrix of its own. None where the file
-                is a part of a split one, as only large models are, whose output has one.
+            parameters: The count of all weights, which shows whether the output has a matrix of its own. None
+                for a part of a split file: only large models are split, and their output has one.
         """
         if architecture not in ("qwen3", "qwen3moe"):
             return None
@@ -92,36 +92,36 @@ class Shape:
 
     @property
     def architecture(self) -> str:
-        """The name that GGUF files give it."""
+        """The name of the architecture in GGUF files."""
         return "qwen3moe" if self.n_experts else "qwen3"
 
     @property
     def kv_values_per_token(self) -> int:
-        """Numbers that a token puts into the KV cache: a key and a value for each layer and KV head."""
+        """The numbers that a token puts into the KV cache: a key and a value for each layer and KV head."""
         return 2 * self.n_layers * self.n_kv_heads * self.head_dim
 
     @property
     def parameters(self) -> int:
-        """All weights."""
+        """The number of all weights."""
         return sum(tensor.n_weights for tensor in self.tensors())
 
     @property
     def active_parameters(self) -> int:
-        """The weights that take part in one token."""
+        """The number of weights that take part in one token."""
         return sum(
             tensor.n_weights * self.n_experts_used // self.n_experts if tensor.is_expert else tensor.n_weights
             for tensor in self.tensors()
         )
 
     def tensors(self) -> Iterator[Tensor]:
-        """Walk over the tensors in the order of a file."""
+        """Yield the tensors in the order of a file."""
         yield Tensor("token_embd.weight", TensorRole.EMBEDDING, (self.n_embd, self.n_vocab))
         yield Tensor("output_norm.weight", TensorRole.UNQUANTISED, (self.n_embd,))
         if not self.is_tied:
             yield Tensor("output.weight", TensorRole.OUTPUT, (self.n_embd, self.n_vocab))
         for layer in range(self.n_layers):
-            for name, part, dimensions in self._layer():
-                yield Tensor(f"blk.{layer}.{name}.weight", part, dimensions, layer, name.endswith("_exps"))
+            for name, role, dimensions in self._layer():
+                yield Tensor(f"blk.{layer}.{name}.weight", role, dimensions, layer, name.endswith("_exps"))
 
     def _layer(self) -> Iterator[tuple[str, TensorRole, tuple[int, ...]]]:
         width, heads, kv_heads = self.n_embd, self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim

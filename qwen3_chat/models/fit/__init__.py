@@ -1,4 +1,4 @@
-"""The fit of models to a machine: where their parts go, how fast they will be, which one to choose; pure."""
+"""The fit of models to a machine: placement of their parts, speed, recommendation; pure."""
 
 from __future__ import annotations
 

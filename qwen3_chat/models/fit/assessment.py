@@ -1,4 +1,4 @@
-"""The assessment of one model in one quant on a machine, with the reason as a sentence."""
+"""The assessment of a model in one quant on a machine, with the reason as a sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import Placement, PlacementPlan, cpu_plan, plans
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.formatting import format_size, speed_figure
 
 ReasonValues = dict[str, str | int]
 
@@ -30,18 +30,18 @@ class Reason:
 
 
 def plan_values(plan: PlacementPlan) -> ReasonValues:
-    """Return the numbers of a plan as they are written in a sentence."""
+    """Return the numbers of a plan as they appear in sentences."""
     return {
-        "context": write_context(plan.context),
+        "context": format_context(plan.context),
         "need": format_size(plan.need_bytes),
         "gpu": format_size(plan.gpu_bytes),
         "ram": format_size(plan.ram_bytes),
-        "speed": write_speed(plan.tokens_per_s),
+        "speed": speed_figure(plan.tokens_per_s),
         "layers": plan.n_gpu_layers,
     }
 
 
-def write_context(context: ContextSpec) -> str:
+def format_context(context: ContextSpec) -> str:
     """Write a context: `16K`, `8K with q8_0 KV`, or all digits of its length."""
     n_ctx = context.n_ctx
     length = f"{n_ctx // 1024}K" if n_ctx % 1024 == 0 else str(n_ctx)
@@ -50,19 +50,16 @@ def write_context(context: ContextSpec) -> str:
     return t("fit.quantised_kv", length=length, kv=context.kv_type.value)
 
 
-def write_speed(tokens_per_s: float) -> str:
-    """Write a speed without pretending to know it: `1.4`, `12`, `140`."""
-    return f"{tokens_per_s:.1f}" if tokens_per_s < 9.95 else f"{tokens_per_s:.0f}"
-
-
 TARGET_N_CTX, MIN_N_CTX = 16_384, 8_192
 CONTEXTS = (TARGET_N_CTX, 12_288, MIN_N_CTX)
+SHORT_CONTEXTS = (4_096, 2_048)
+"""The contexts that are better than none where not even the shortest recommended one fits."""
 MIN_TOKENS_PER_S = 5.0
 FAST_TOKENS_PER_S = 20.0
 
 
 class Fit(StrEnum):
-    """How well it fits, the best first."""
+    """The degree of fit, the best first."""
 
     GOOD = "good"
     TIGHT = "tight"
@@ -72,7 +69,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a model would be like here; without room for it, `plan` says what it needs at least."""
+    """The result of assessing a model in one quant; if it is too large, `plan` has its minimum needs."""
 
     model: FamilyModel
     quant: str
@@ -82,8 +79,13 @@ class Assessment:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it holds a conversation at a bearable speed."""
+        """True if it holds a conversation at a bearable speed."""
         return self.fit in (Fit.GOOD, Fit.TIGHT)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the quant's file in the catalogue."""
+        return self.model.size_bytes(self.quant)
 
 
 def assess(
@@ -93,16 +95,16 @@ def assess(
     n_ctx: int | None = None,
     size_bytes: int | None = None,
 ) -> Assessment:
-    """Find the best way to run a model; `n_ctx` is the context that it must have, else 16K down to 8K.
+    """Find the best plan for running a model; `n_ctx` is the context it must have, None for 16K down to 8K.
 
-    `size_bytes` is the size of a file that isn't one of the catalogue's.
+    `size_bytes` is the size of a file that is not in the catalogue.
     """
     weights = model.weights(quant) if size_bytes is None else model.estimated_weights(size_bytes)
-    most_n_ctx = max(model.n_ctx_train, model.n_ctx_yarn or 0)
-    if n_ctx and n_ctx > most_n_ctx:
-        least = cpu_plan(model.shape, weights, machine, most_n_ctx, KvType.F16)
-        reason = Reason("fit.short_context", {"n_ctx": most_n_ctx})
-        return Assessment(model, quant, Fit.TOO_LARGE, least, reason)
+    max_n_ctx = max(model.n_ctx_train, model.n_ctx_yarn or 0)
+    if n_ctx and n_ctx > max_n_ctx:
+        minimum_plan = cpu_plan(model.shape, weights, machine, max_n_ctx, KvType.F16)
+        reason = Reason("fit.short_context", {"n_ctx": max_n_ctx})
+        return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, reason)
     plan = best_plan(model.shape, weights, machine, n_ctx)
     if plan is None:
         return _too_large(model, quant, weights, machine, n_ctx)
@@ -147,22 +149,23 @@ def _rank(plan: PlacementPlan) -> tuple[int, bool, int, bool]:
 def _possible_plans(
     shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None
 ) -> Iterator[PlacementPlan]:
-    for wanted in (n_ctx,) if n_ctx else CONTEXTS:
+    for candidate_n_ctx in (n_ctx,) if n_ctx else CONTEXTS:
         for kv_type in KvType:
-            yield from plans(shape, weights, machine, wanted, kv_type)
+            yield from plans(shape, weights, machine, candidate_n_ctx, kv_type)
 
 
 def _too_large(
     model: FamilyModel, quant: str, weights: Weights, machine: Machine, n_ctx: int | None
 ) -> Assessment:
-    least = cpu_plan(model.shape, weights, machine, n_ctx or MIN_N_CTX, KvType.Q8_0)
+    minimum_plan = cpu_plan(model.shape, weights, machine, n_ctx or MIN_N_CTX, KvType.Q8_0)
     # What is free may be enough, but not in one piece: each part of the model needs its memory beside it.
-    key = "fit.split" if least.need_bytes <= machine.usable_bytes else "fit.too_large"
+    key = "fit.split" if minimum_plan.need_bytes <= machine.usable_bytes else "fit.too_large"
     shorter = best_plan(model.shape, weights, machine) if n_ctx and n_ctx > MIN_N_CTX else None
-    need, free = format_size(least.need_bytes), format_size(machine.usable_bytes)
+    need, free = format_size(minimum_plan.need_bytes), format_size(machine.usable_bytes)
     if need == free:  # a digit more shows the difference
-        need, free = format_size(least.need_bytes, digits=2), format_size(machine.usable_bytes, digits=2)
+        need = format_size(minimum_plan.need_bytes, digits=2)
+        free = format_size(machine.usable_bytes, digits=2)
     values: ReasonValues = {"need": need, "free": free}
     if shorter:
-        key, values["context"] = "fit.too_long", write_context(shorter.context)
-    return Assessment(model, quant, Fit.TOO_LARGE, least, Reason(key, values))
+        key, values["context"] = "fit.too_long", format_context(shorter.context)
+    return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, Reason(key, values))

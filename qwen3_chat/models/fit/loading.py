@@ -1,7 +1,6 @@
-"""The plan for loading one model on a machine within the user's settings, with the longest context it may
-have.
+"""The plan for loading a model on a machine within the user's settings, and the longest context it may have.
 
-Qwen3's hybrid models are made for 32,768 tokens (their files say 40,960, with room for an answer) and were
+Qwen3's hybrid models are trained for 32,768 tokens (40,960 in their files, with room for an answer) and were
 tested up to 131,072 with YaRN: https://qwen.readthedocs.io/en/latest/run_locally/llama.cpp.html
 """
 
@@ -12,7 +11,7 @@ from dataclasses import replace
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.catalog.family import HYBRID_ANSWER_TOKENS, HYBRID_N_CTX, YARN_N_CTX
-from qwen3_chat.models.fit.assessment import CONTEXTS, choose_plan
+from qwen3_chat.models.fit.assessment import CONTEXTS, SHORT_CONTEXTS, choose_plan
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import (
     LARGE_CPU_UBATCH,
@@ -26,18 +25,18 @@ from qwen3_chat.models.fit.placement import (
 from qwen3_chat.request import KvType, LoadSettings
 
 YARN_BASE_N_CTX = HYBRID_N_CTX
-"""What YaRN's factor refers to."""
+"""The context to which YaRN's factor refers."""
 _MIN_YARN_PARAMETERS = 3e9
-"""0.6B and 1.7B are not offered with YaRN: they lose their way in long texts before that."""
+"""The smallest model with YaRN: 0.6B and 1.7B lose their way in long texts before that."""
 
 
 def max_supported_n_ctx(shape: Shape | None, n_ctx_train: int) -> int:
-    """Return the longest context that a model may have; `n_ctx_train` is what its file says."""
+    """Return the longest context that a model may have; `n_ctx_train` is the one in its file."""
     return YARN_N_CTX if _can_be_stretched(shape, n_ctx_train) else n_ctx_train
 
 
 def yarn_factor(shape: Shape | None, n_ctx_train: int, n_ctx: int) -> float:
-    """Return by what positions are scaled for a context; 1, for not at all, wherever that is enough."""
+    """Return the factor by which positions are scaled for a context; 1 where none is needed."""
     if n_ctx <= YARN_BASE_N_CTX or not _can_be_stretched(shape, n_ctx_train):
         return 1.0
     return n_ctx / YARN_BASE_N_CTX
@@ -48,29 +47,27 @@ def _can_be_stretched(shape: Shape | None, n_ctx_train: int) -> bool:
     return is_hybrid and shape is not None and shape.parameters >= _MIN_YARN_PARAMETERS
 
 
-SHORT_CONTEXTS = (4_096, 2_048)
-"""What is better than nothing, where not even the shortest recommended context fits."""
 _BOUNDLESS_BYTES = 1 << 50
 
 
 def plan_load(
     shape: Shape, weights: Weights, machine: Machine, settings: LoadSettings, max_n_ctx: int
 ) -> tuple[PlacementPlan, bool]:
-    """Plan how to load a model, and tell whether the machine has room for that.
+    """Plan the loading of a model, and return whether the machine has room for it.
 
     Without room for any plan, the GPU is filled and the weights in RAM are left to the system, which reads
-    them from the disk again and again. What `settings` says stands in any case.
+    them from the disk again and again. Every value in `settings` stands in any case.
     """
     if not shape.n_experts:
         settings = replace(settings, n_cpu_moe=None)
     for contexts in _context_tiers(settings.n_ctx, max_n_ctx):
-        found = [
+        candidates = [
             plan
             for n_ctx in contexts
             for kv_type in _kv_types(settings)
             for plan in _plans_within(shape, weights, machine, n_ctx, kv_type, settings)
         ]
-        if best := choose_plan(found):
+        if best := choose_plan(candidates):
             return _with_larger_batch(best, shape, weights, machine), True
     n_ctx, kv_type = settings.n_ctx or min(SHORT_CONTEXTS[0], max_n_ctx), settings.kv_type or KvType.F16
     if _is_pinned(settings, machine):
@@ -84,7 +81,7 @@ def plan_load(
 def _with_larger_batch(
     plan: PlacementPlan, shape: Shape, weights: Weights, machine: Machine
 ) -> PlacementPlan:
-    """Evaluate prompts in larger chunks, without a GPU, where there is room for that as well."""
+    """Return a plan that evaluates prompts in larger chunks, without a GPU, where there is room for it."""
     if plan.n_gpu_layers:
         return plan
     context = plan.context
@@ -93,7 +90,7 @@ def _with_larger_batch(
 
 
 def _context_tiers(n_ctx_setting: int | None, max_n_ctx: int) -> Iterator[tuple[int, ...]]:
-    """Yield the contexts to choose among, then the ones to fall back on."""
+    """Yield the contexts to choose among, then each shorter one to fall back on."""
     if n_ctx_setting:
         yield (n_ctx_setting,)
         return
@@ -108,7 +105,7 @@ def _kv_types(settings: LoadSettings) -> tuple[KvType, ...]:
 
 
 def _is_pinned(settings: LoadSettings, machine: Machine) -> bool:
-    """Tell whether the user chose what goes to the GPU."""
+    """Return whether the user chose the parts that go to the GPU."""
     is_chosen = settings.n_gpu_layers is not None or settings.n_cpu_moe is not None
     return is_chosen and settings.n_gpu_layers != 0 and bool(machine.gpus)
 

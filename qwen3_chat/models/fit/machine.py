@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from qwen3_chat.texts.formatting import GIB, MIB
 
 DISPLAY_SHARE = 0.08
-"""What a screen and other programs may come to need of a GPU's memory; llama.cpp leaves 1 GiB too."""
+"""The share of a GPU's memory that a screen and other programs may need; llama.cpp leaves 1 GiB too."""
+
 RAM_SHARE = 0.1
+"""The share of the free RAM that stays free for other programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU; with `shares_ram` its memory is the RAM, and what it holds counts once."""
+    """A GPU; with `shares_ram` its memory is the RAM, and bytes in it count once."""
 
     name: str
     free_bytes: int
@@ -24,7 +26,7 @@ class Gpu:
 
     @property
     def usable_bytes(self) -> int:
-        """What a model may take."""
+        """The bytes that a model may take."""
         if self.shares_ram or not self.drives_display:
             margin_bytes = 512 * MIB
         else:
@@ -34,7 +36,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine as a model sees it."""
+    """The memory of a machine, with its GPUs, as a model can use it."""
 
     ram_free_bytes: int
     ram_bandwidth_bytes_per_s: float
@@ -42,25 +44,25 @@ class Machine:
 
     @property
     def usable_ram_bytes(self) -> int:
-        """What a model may take of the RAM."""
+        """The bytes of RAM that a model may take."""
         return max(0, self.ram_free_bytes - max(GIB, round(self.ram_free_bytes * RAM_SHARE)))
 
     @property
     def is_unified(self) -> bool:
-        """Whether GPU and processor share one memory."""
+        """True if GPU and processor share one memory."""
         return any(gpu.shares_ram for gpu in self.gpus)
 
     @property
     def n_usable_gpus(self) -> int:
-        """How many GPUs have room for a part of a model."""
+        """The number of GPUs with room for a part of a model."""
         return sum(gpu.usable_bytes > 0 for gpu in self.gpus)
 
     @property
     def usable_gpu_bytes(self) -> int:
-        """What a model may take of all GPUs."""
+        """The bytes that a model may take of all GPUs."""
         return sum(gpu.usable_bytes for gpu in self.gpus)
 
     @property
     def usable_bytes(self) -> int:
-        """What a model may take in all."""
+        """The bytes that a model may take in all."""
         return self.usable_ram_bytes if self.is_unified else self.usable_ram_bytes + self.usable_gpu_bytes

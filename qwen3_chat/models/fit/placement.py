@@ -1,8 +1,8 @@
-"""The placement of a model's parts in GPU memory and RAM, with the memory it takes and the speed it gives.
+"""The placement of a model's parts in GPU memory and RAM, with the memory it takes and its speed.
 
-Speeds are the bytes that a token has to read, over the bandwidth. Calibrated on published runs of Qwen3: 8B
+Speeds are bandwidths over the bytes that a token has to read. Calibrated on published runs of Qwen3: 8B
 on an RTX 3090 and 5090, 14B and 30B-A3B on an M1 Max, 30B-A3B on an RTX 3080 with experts in RAM, 8B on a
-desktop processor. Good to a third or so.
+desktop processor. Correct to about a third.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from enum import StrEnum
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes
 from qwen3_chat.models.fit.machine import Machine
-from qwen3_chat.request import KvType
+from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, KvType
 from qwen3_chat.texts.formatting import MIB
 
 CHAT_TOKENS = 2_048
 """The length of chat that a speed is predicted for."""
+
 _GPU_SHARE, _UNIFIED_SHARE, _RAM_SHARE = 0.7, 0.55, 0.6
-_UNIFIED_RAM_SHARE = 0.4  # the processor of a chip with one wide memory can't take all that it offers
-_EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts serve them less well
-_CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache keeps a processor busy computing
+_UNIFIED_RAM_SHARE = 0.4  # a processor can't use the whole bandwidth of a wide shared memory
+_EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts help them less
+_CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache is limited by computing
 _LAYER_S = 50e-6
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryTraffic:
-    """The bytes of weights that one token reads from one memory, with the share of layers that are there."""
+    """The bytes of weights that a token reads from one memory, with the share of layers in it."""
 
     dense_bytes: int
     expert_bytes: int
@@ -39,7 +40,7 @@ class MemoryTraffic:
 def tokens_per_s(
     shape: Shape, machine: Machine, context: ContextSpec, on_gpu: MemoryTraffic, on_cpu: MemoryTraffic
 ) -> float:
-    """Predict the speed of writing in a chat of `CHAT_TOKENS`."""
+    """Predict the speed of generating in a chat of `CHAT_TOKENS`."""
     depth = ContextSpec(
         min(CHAT_TOKENS, context.n_ctx), context.kv_type, context.n_ubatch, context.flash_attention
     )
@@ -62,15 +63,17 @@ def tokens_per_s(
 
 
 PROGRAM_BYTES = 300 * MIB
-"""The two processes without a model."""
-CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, 256, 512
-"""The chunks that the worker evaluates a prompt in; on a CPU the larger ones where memory is plenty."""
+"""The memory of the two processes without a model."""
+
+CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH
+"""The chunks in which the worker evaluates a prompt; on a CPU the larger ones where memory is plenty."""
+
 _STREAMED_TENSORS = 1.5
-"""Weights in RAM pass through the GPU for long prompts: its buffer grows by so many large tensors."""
+"""The number of large tensors by which a GPU's buffer grows if weights in RAM pass through it."""
 
 
 class Placement(StrEnum):
-    """Where the weights are, the fastest first."""
+    """The place of the weights, the fastest first."""
 
     GPU = "gpu"
     EXPERTS_IN_RAM = "experts_in_ram"
@@ -96,7 +99,7 @@ class PlacementPlan:
 
     @property
     def need_bytes(self) -> int:
-        """All the memory it takes."""
+        """The memory that it takes in all."""
         return self.gpu_bytes + self.ram_bytes
 
 
@@ -119,7 +122,7 @@ def cpu_plan(
     kv_type: KvType,
     n_ubatch: int = CPU_UBATCH,
 ) -> PlacementPlan:
-    """Plan without any GPU, whether it fits or not."""
+    """Return the plan without a GPU, whether it fits or not."""
     context = ContextSpec(n_ctx, kv_type, n_ubatch, flash_attention=kv_type is not KvType.F16)
     return _plan(shape, weights, machine, context, Placement.CPU, 0, 0)
 
@@ -132,7 +135,7 @@ def pinned_plan(
     n_gpu_layers: int | None,
     n_cpu_moe: int | None,
 ) -> PlacementPlan:
-    """Plan with so many layers on the GPU, all for None, and the experts of so many in RAM.
+    """Return the plan with so many layers on the GPU (None: all) and the experts of so many in RAM.
 
     Where the latter is None, as few experts as possible stay in RAM.
     """
@@ -148,21 +151,22 @@ def pinned_plan(
         return with_experts_in_ram(0)
     if n_cpu_moe is not None:
         return with_experts_in_ram(min(n_cpu_moe, shape.n_layers))
-    found = map(with_experts_in_ram, range(shape.n_layers + 1))
+    candidates = map(with_experts_in_ram, range(shape.n_layers + 1))
     return next(
-        (plan for plan in found if _fits_gpus(plan, weights, machine)), with_experts_in_ram(shape.n_layers)
+        (plan for plan in candidates if _fits_gpus(plan, weights, machine)),
+        with_experts_in_ram(shape.n_layers),
     )
 
 
 def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:
-    """Say how a context on a GPU is made."""
+    """Return the parameters of a context on a GPU."""
     return ContextSpec(n_ctx, kv_type, GPU_UBATCH, flash_attention=True)
 
 
 def _gpu_plans(
     shape: Shape, weights: Weights, machine: Machine, context: ContextSpec
 ) -> Iterator[PlacementPlan]:
-    """Yield the plan with all on the GPU if it fits, else the one with as much there as it holds."""
+    """Yield the plan with everything on the GPU if it fits, else the one with as much there as it holds."""
     everything = _plan(shape, weights, machine, context, Placement.GPU, shape.n_layers, 0)
     if has_room(everything, weights, machine):
         yield everything
@@ -176,8 +180,8 @@ def _gpu_plans(
         return _plan(shape, weights, machine, context, Placement.PARTIAL, shape.n_layers - n_moved, 0)
 
     # The fewest layers (or their experts) to move to RAM: each one takes less of the GPU, more of the RAM.
-    most = shape.n_layers if shape.n_experts else shape.n_layers - 1
-    moves = range(1, most + 1)
+    max_moved = shape.n_layers if shape.n_experts else shape.n_layers - 1
+    moves = range(1, max_moved + 1)
     at = bisect_left(moves, True, key=lambda n_moved: _fits_gpus(divided(n_moved), weights, machine))
     if at < len(moves) and has_room(plan := divided(moves[at]), weights, machine):
         yield plan
@@ -191,7 +195,7 @@ def _fits_gpus(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
 
 
 def has_room(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
-    """Tell whether the machine holds a plan."""
+    """Return whether the machine has room for a plan."""
     in_ram = plan.need_bytes if machine.is_unified else plan.ram_bytes
     return in_ram <= machine.usable_ram_bytes and _fits_gpus(plan, weights, machine)
 
@@ -205,7 +209,7 @@ def _plan(
     n_gpu_layers: int,
     n_cpu_moe: int,
 ) -> PlacementPlan:
-    """Add up one way to place a model; llama.cpp puts the last layers and the output on the GPU first."""
+    """Add up the plan for a placement; llama.cpp puts the last layers and the output on the GPU first."""
     first = shape.n_layers - n_gpu_layers
     gpu_dense, cpu_dense = sum(weights.layer_bytes[first:]), sum(weights.layer_bytes[:first])
     gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
@@ -235,7 +239,7 @@ def _plan(
 
 
 def _streamed_bytes(shape: Shape, weights: Weights) -> int:
-    """Estimate what the GPU's buffer grows by where it borrows weights from RAM."""
+    """Estimate the growth of a GPU's buffer where it borrows weights from RAM."""
     if shape.n_experts:
         return round(_STREAMED_TENSORS * max(weights.expert_bytes) / 3)  # gate, up, down
     return round(_STREAMED_TENSORS * max(weights.layer_bytes) / 3)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwen3_chat.models.catalog import QUALITY_ORDER, FamilyModel, find_family_model
-from qwen3_chat.models.fit.assessment import FAST_TOKENS_PER_S, Assessment, Fit, Reason, assess, plan_values
+from qwen3_chat.models.fit.assessment import (
+    FAST_TOKENS_PER_S,
+    SHORT_CONTEXTS,
+    Assessment,
+    Fit,
+    Reason,
+    assess,
+    plan_values,
+)
 from qwen3_chat.models.fit.machine import Machine
 
 _BY_QUALITY = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -15,8 +23,8 @@ _BY_QUALITY = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 class Recommendation:
     """The pick with its reason; `fast` is another model where the pick is not fast itself.
 
-    `rejected` holds what has better answers than the pick, each with the reason why it isn't chosen. Where
-    not even the smallest model is bearable, `pick` is that one if there is room for it, else None.
+    `rejected` has the models with better answers than the pick, each with the reason against it. Where not
+    even the smallest model is bearable, `pick` is that one if there is room for it, else None.
     """
 
     pick: Assessment | None
@@ -38,7 +46,7 @@ def recommend(machine: Machine, n_ctx: int | None = None) -> Recommendation:
         rejected.append(first)
     smallest = rejected[-1]
     if smallest.fit is Fit.TOO_LARGE and n_ctx is None:
-        smallest = assess(smallest.model, smallest.quant, machine, 4096)
+        smallest = assess(smallest.model, smallest.quant, machine, SHORT_CONTEXTS[0])
     if smallest.fit is Fit.TOO_LARGE:
         values = smallest.reason.values
         reason = Reason("fit.pick.none_at", {"n_ctx": n_ctx}) if n_ctx else Reason("fit.pick.none", values)
@@ -48,13 +56,13 @@ def recommend(machine: Machine, n_ctx: int | None = None) -> Recommendation:
 
 
 def best_quant(model: FamilyModel, machine: Machine, n_ctx: int | None = None) -> Assessment:
-    """Choose the best quant of one model that keeps what its default one has: pace, place, full context."""
+    """Choose the best quant of a model with the pace, placement and full context of its default one."""
     first = assess(model, model.default_quant, machine, n_ctx)
     return _best_quant(first, machine, n_ctx) if first.is_usable else first
 
 
 def _best_quant(first: Assessment, machine: Machine, n_ctx: int | None) -> Assessment:
-    """Choose the best quant with the full context, in the same place as the default one."""
+    """Choose the best quant with the full context and the placement of the default one."""
     for quant in _BY_QUALITY:
         if quant == first.quant:
             return first
@@ -66,9 +74,9 @@ def _best_quant(first: Assessment, machine: Machine, n_ctx: int | None) -> Asses
 
 def _fast(candidates: list[FamilyModel], machine: Machine, n_ctx: int | None) -> Assessment | None:
     for model in candidates:
-        found = assess(model, model.default_quant, machine, n_ctx)
-        if found.is_usable and found.plan.tokens_per_s >= FAST_TOKENS_PER_S:
-            return found
+        assessed = assess(model, model.default_quant, machine, n_ctx)
+        if assessed.is_usable and assessed.plan.tokens_per_s >= FAST_TOKENS_PER_S:
+            return assessed
     return None
 
 

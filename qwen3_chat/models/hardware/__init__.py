@@ -1,4 +1,4 @@
-"""The hardware of a machine: memory, processors, GPUs, and which of them llama.cpp can use."""
+"""The hardware of a machine: memory, processors, GPUs, and the devices that llama.cpp can use."""
 
 from __future__ import annotations
 

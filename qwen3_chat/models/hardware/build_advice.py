@@ -15,7 +15,7 @@ _CUDA_BUILDS = ((11, 8), (12, 1), (12, 2), (12, 3), (12, 4), (12, 5), (13, 0), (
 
 @dataclass(frozen=True, slots=True)
 class BuildAdvice:
-    """A GPU that lies idle, with the command that installs a ready-made build for it."""
+    """An idle GPU, with the command that installs a prebuilt llama.cpp for it."""
 
     gpu: SystemGpu
     command: tuple[str, ...]
@@ -24,7 +24,7 @@ class BuildAdvice:
 def advise_build(
     hardware: Hardware, system: str | None = None, python: str = sys.executable
 ) -> BuildAdvice | None:
-    """Advise on the largest GPU that this build cannot use; `system` is as `platform.system()` says."""
+    """Return advice on the largest GPU that this build cannot use; `system` is a `platform.system()`."""
     if not hardware.unusable_gpus:
         return None
     gpu = max(hardware.unusable_gpus, key=lambda gpu: gpu.total_bytes)
@@ -39,7 +39,7 @@ def advise_build(
 
 
 def build_for(gpu: SystemGpu, system: str) -> str | None:
-    """Name the ready-made build for a GPU; None where none suits."""
+    """Return the name of the prebuilt llama.cpp for a GPU; None where none suits."""
     match gpu.vendor, system:
         case Vendor.NVIDIA, "Linux" | "Windows":
             runs = [build for build in _CUDA_BUILDS if gpu.cuda_version and build <= gpu.cuda_version]

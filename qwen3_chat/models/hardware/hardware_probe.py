@@ -1,31 +1,28 @@
-"""The probe of this machine's hardware; whatever can't be found out is left out."""
+"""The probe of this machine's hardware; facts that cannot be found out are left out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from qwen3_chat.engine.wire import Device
+from qwen3_chat.engine.cpu_cores import usable_cores
+from qwen3_chat.engine.wire import Device, DeviceLister
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus
 from qwen3_chat.texts import t
 
-DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]
 _LLAMA_CPP_TIMEOUT_S = 20
 _log = logging.getLogger(__name__)
 
 
 async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_CPP_TIMEOUT_S) -> Hardware:
-    """Ask llama.cpp, which runs in a process of its own, and at the same time the system."""
+    """Probe llama.cpp, which runs in a process of its own, and at the same time the system."""
     system = asyncio.create_task(asyncio.to_thread(_system_hardware))
     devices: tuple[Device, ...] = ()
     failure = ""
@@ -36,19 +33,18 @@ async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_C
         failure = str(error)
     except TimeoutError:  # a GPU's driver can hang
         failure = t("hardware.no_answer", seconds=round(timeout_s))
-    found = await system
-    return Hardware(found.cpu_name, found.n_cores, found.ram, devices, found.gpus, failure)
+    return replace(await system, devices=devices, engine_failure=failure)
 
 
 def _system_hardware() -> Hardware:
-    return Hardware(_cpu_name(), _cores(), read_ram(), gpus=_system_gpus())
+    return Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
 
 
 def _system_gpus() -> tuple[SystemGpu, ...]:
     gpus: list[SystemGpu] = []
-    for look in (nvidia_gpus, sysfs_gpus, apple_gpus):
+    for list_gpus in (nvidia_gpus, sysfs_gpus, apple_gpus):
         try:
-            gpus += look()
+            gpus += list_gpus()
         except Exception:  # drivers fail in ways that nobody can list, and no GPU is worth a crash
             _log.warning("GPUs could not be listed", exc_info=True)
     return tuple(gpus)
@@ -61,9 +57,3 @@ def _cpu_name() -> str:
             if key.strip() in ("model name", "Model"):
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return min(physical, allowed)

@@ -1,4 +1,4 @@
-"""The one-line description of a machine."""
+"""The description of a machine in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 def describe_hardware(hardware: Hardware) -> str:
-    """Write the machine in one line."""
+    """Describe the hardware of this machine in one line."""
     parts = [
         t("hardware.cpu", name=terminal_safe(hardware.cpu_name), n_cores=hardware.n_cores),
         t(
@@ -25,14 +25,14 @@ def describe_hardware(hardware: Hardware) -> str:
 
 
 def describe_machine(machine: Machine) -> str:
-    """Write a machine that was described in one line."""
+    """Describe a machine that the user states in one line."""
     return SEPARATOR.join(
         [t("hardware.ram_only", free=format_size(machine.ram_free_bytes)), *_gpu_parts(machine)]
     )
 
 
 def _gpu_parts(machine: Machine) -> list[str]:
-    """Write each GPU with its memory."""
+    """Describe each GPU with its free memory."""
     if not machine.gpus:
         return [t("hardware.no_gpu")]
     return [

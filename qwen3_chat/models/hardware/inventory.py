@@ -1,6 +1,4 @@
-"""The hardware that was found on this machine or stated by the user, and the `Machine` that it gives a
-model.
-"""
+"""The hardware of this machine, or as the user states it, and the `Machine` that a model can use of it."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _METAL = {"Metal", "MTL"}
 
 
 class Vendor(StrEnum):
-    """Who makes a GPU."""
+    """The maker of a GPU."""
 
     NVIDIA = "NVIDIA"
     AMD = "AMD"
@@ -28,7 +26,7 @@ class Vendor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SystemGpu:
-    """A GPU as its driver describes it, whatever llama.cpp makes of it; 0 bytes where that isn't told."""
+    """A GPU as its driver describes it, usable by llama.cpp or not; 0 bytes where the size is unknown."""
 
     vendor: Vendor
     name: str
@@ -41,7 +39,7 @@ class SystemGpu:
 
 @dataclass(frozen=True, slots=True)
 class SystemRam:
-    """The memory; `limit_bytes` is what a container may use of it, None where there is no limit."""
+    """The memory of a machine; `limit_bytes` is a container's share, None where there is no limit."""
 
     total_bytes: int
     available_bytes: int
@@ -50,9 +48,9 @@ class SystemRam:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """A machine; `devices` are what llama.cpp computes on, `gpus` what the system knows of.
+    """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` says why llama.cpp could not be asked, empty where it could.
+    `engine_failure` is the reason why llama.cpp listed no devices, empty where it did.
     """
 
     cpu_name: str
@@ -64,22 +62,22 @@ class Hardware:
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
-        """What llama.cpp puts layers on: GPUs, or else an integrated one."""
+        """The devices for a model's layers: GPUs, or else an integrated one."""
         for kind in (DeviceKind.GPU, DeviceKind.INTEGRATED_GPU):
-            if found := tuple(device for device in self.devices if device.kind is kind):
-                return found
+            if devices := tuple(device for device in self.devices if device.kind is kind):
+                return devices
         return ()
 
     @property
     def unusable_gpus(self) -> tuple[SystemGpu, ...]:
-        """GPUs worth using that this build of llama.cpp doesn't see."""
+        """The GPUs that are worth using but unknown to this build of llama.cpp."""
         if self.offload_devices or self.engine_failure:
             return ()
         return tuple(gpu for gpu in self.gpus if not gpu.is_integrated)
 
     @property
     def machine(self) -> Machine:
-        """What a model can use, with the build of llama.cpp that is installed."""
+        """The machine as the fit computes with it, for the installed build of llama.cpp."""
         chip = next((device for device in self.offload_devices if device.backend in _METAL), None)
         bandwidth = (
             apple_bandwidth(chip.description, self.ram.total_bytes) if chip else ram_bandwidth(self.n_cores)
@@ -103,19 +101,19 @@ class Hardware:
 
 
 def override_machine(vram: str | None, ram: str | None, machine: Machine | None) -> Machine:
-    """Make the machine of `--vram` and `--ram`; what isn't given is taken from `machine`.
+    """Return the machine of `--vram` and `--ram`; a value that is not given is taken from `machine`.
 
     `vram` may hold several GPUs, `12GiB+12GiB`, and 0 for none. Both are free memory, before any margin.
 
     Raises:
-        UsageError: one of them is no size.
+        UsageError: one of them is not a size.
     """
     gpus = machine.gpus if machine else ()
     if vram is not None:
         sizes = [_size(part, "--vram") for part in re.split(r"[+,]", vram)]
         gpus = tuple(Gpu("", size, size, gpu_bandwidth("", size)) for size in sizes if size)
     ram_bytes = _size(ram, "--ram") if ram is not None else machine.ram_free_bytes if machine else 0
-    # Of another machine's processor nothing is known, so it is an ordinary one.
+    # Nothing is known of another machine's processor, so an ordinary one is assumed.
     return Machine(ram_bytes, ram_bandwidth(), gpus)
 
 

@@ -1,11 +1,11 @@
-"""The bandwidth of memory by device: as published, else the usual one of its class."""
+"""The bandwidth of memory by device: the published one, else the usual one of its class."""
 
 from __future__ import annotations
 
 import re
 
 _GB_PER_S = {
-    # NVIDIA: longer names first where one begins another
+    # NVIDIA: longer names first where one is the beginning of another
     "H200": 4800, "H100": 3350, "A100": 1555, "V100": 900, "L40": 864, "L4": 300, "A10": 600, "T4": 320,
     "RTX 6000 Ada": 960, "RTX A6000": 768, "RTX A5000": 768, "RTX A4000": 448,
     "RTX 5090": 1792, "RTX 5080": 960, "RTX 5070 Ti": 896, "RTX 5070": 672, "RTX 5060": 448,
@@ -30,21 +30,24 @@ _GPU_CLASSES_GB_PER_S = (
     (5, 130), (7, 250), (9, 270), (11, 400), (13, 360), (17, 450), (21, 500), (25, 900), (33, 1000),
     (49, 800),
 )  # fmt: skip
-"""GPUs without a known name: up to so many GiB of memory, so fast; the modest cards of each size."""
+"""The classes of GPUs without a known name: GiB of memory at most, and GB/s of the modest cards."""
+
 _LARGE_GPU_GB_PER_S = 1500
 _APPLE_CLASSES_GB_PER_S = ((17, 100), (25, 120), (37, 150), (65, 300))
 _LARGE_APPLE_GB_PER_S = 400
 
 DEFAULT_RAM_GB_PER_S = 50
-"""Two channels of DDR4-3200; DDR5 has up to 90."""
+"""The bandwidth of two channels of DDR4-3200; DDR5 has up to 90."""
+
 CORE_GB_PER_S = 20
-"""What one core can take from memory while it computes: few cores don't fill two channels."""
+"""The bandwidth that a computing core uses at most: few cores don't fill two channels."""
+
 GB = 10**9
 _GIB = 1 << 30
 
 
 def gpu_bandwidth(name: str, total_bytes: int) -> float:
-    """Return the bytes per second of a GPU's memory, by its name or else by its size."""
+    """Return the bytes per second of a GPU's memory, by its name or else by its size in bytes."""
     for known, gb_per_s in _GB_PER_S.items():
         if re.search(rf"\b{re.escape(known)}\b", name, re.IGNORECASE):
             return gb_per_s * GB
@@ -60,10 +63,11 @@ def apple_bandwidth(name: str, ram_bytes: int) -> float:
 
 
 def ram_bandwidth(n_cores: int | None = None) -> float:
-    """Return the bytes per second that so many cores read from RAM; None stands for enough of them."""
-    most = DEFAULT_RAM_GB_PER_S if n_cores is None else min(DEFAULT_RAM_GB_PER_S, n_cores * CORE_GB_PER_S)
-    return most * GB
+    """Return the bytes per second that so many cores read from RAM; None stands for enough cores."""
+    if n_cores is None:
+        return DEFAULT_RAM_GB_PER_S * GB
+    return min(DEFAULT_RAM_GB_PER_S, n_cores * CORE_GB_PER_S) * GB
 
 
-def _by_size(size_bytes: int, classes: tuple[tuple[int, int], ...], beyond_gb_per_s: int) -> float:
-    return next((speed for size, speed in classes if size_bytes <= size * _GIB), beyond_gb_per_s) * GB
+def _by_size(size_bytes: int, classes: tuple[tuple[int, int], ...], large_gb_per_s: int) -> float:
+    return next((gb_per_s for gib, gb_per_s in classes if size_bytes <= gib * _GIB), large_gb_per_s) * GB

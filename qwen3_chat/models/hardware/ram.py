@@ -1,4 +1,4 @@
-"""The RAM that is available: the system's, or less where a container is limited.
+"""The available RAM: that of the system, or less where a container is limited.
 
 The rules of cgroups: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max, memory.current,
 memory.stat).
@@ -18,7 +18,7 @@ _NO_LIMIT_BYTES = 1 << 60  # version 1 writes a number near 2⁶³ where there i
 
 
 def read_ram(root: Path = Path("/")) -> SystemRam:
-    """Read the memory, cgroup limits included; `root` holds `proc` and `sys`."""
+    """Read the memory of the system with cgroup limits; `root` is the folder of `proc` and `sys`."""
     memory = psutil.virtual_memory()
     limit, available = None, memory.available
     for limit_bytes, free_bytes in _limits(root):
@@ -28,7 +28,7 @@ def read_ram(root: Path = Path("/")) -> SystemRam:
 
 
 def _limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Yield the limit of each group that this process is in, with what is left of it."""
+    """Yield the limit of each cgroup that this process is in, with the bytes that are free within it."""
     groups = root / "sys/fs/cgroup"
     for controllers, path in _own_groups(root):
         if controllers == "":
@@ -41,7 +41,7 @@ def _limits(root: Path) -> Iterator[tuple[int, int]]:
             continue
         inner = folder / path.strip("/")
         for group in (inner, *inner.parents):
-            with suppress(OSError, ValueError):  # no such file, "max" or nothing that we know
+            with suppress(OSError, ValueError):  # no such file, "max" or an unknown value
                 limit_bytes = int((group / names[0]).read_text())
                 if limit_bytes < _NO_LIMIT_BYTES:
                     used_bytes = int((group / names[1]).read_text()) - _reclaimable(group, names[2])
@@ -53,13 +53,13 @@ def _limits(root: Path) -> Iterator[tuple[int, int]]:
 def _own_groups(root: Path) -> Iterator[tuple[str, str]]:
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
-            _, _, rest = line.partition(":")
-            controllers, _, path = rest.partition(":")
+            _, _, remainder = line.partition(":")
+            controllers, _, path = remainder.partition(":")
             yield controllers, path
 
 
 def _reclaimable(group: Path, name: str) -> int:
-    """Return the pages of files that the system would give up first; they count as used."""
+    """Return the bytes of cached file pages, which count as used but are reclaimed first."""
     for line in (group / "memory.stat").read_text().splitlines():
         key, _, value = line.partition(" ")
         if key == name:

@@ -1,6 +1,4 @@
-"""The GPUs that the system knows of: NVIDIA's by the driver's library, AMD's and Intel's by /sys, Apple's
-by sysctl.
-"""
+"""The GPUs that the system reports: by NVIDIA's driver, by /sys for AMD and Intel, by sysctl for Apple."""
 
 from __future__ import annotations
 
@@ -20,12 +18,12 @@ from qwen3_chat.texts.formatting import GIB, MIB
 
 
 def nvidia_gpus(environ: Mapping[str, str] = os.environ) -> tuple[SystemGpu, ...]:
-    """List the GPUs; none where there is no driver, or where the user hides them from CUDA."""
+    """List the GPUs of NVIDIA; none without a driver, or if the user hides them from CUDA."""
     if environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return ()
     if sys.platform == "linux" and not _is_loadable("libnvidia-ml.so.1"):
         return ()
-    import pynvml  # here: it takes longer than all other probing together
+    import pynvml  # here: its import takes longer than all other probing together
 
     try:
         pynvml.nvmlInit()
@@ -51,7 +49,7 @@ def _is_loadable(library: str) -> bool:
 
 
 def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
-    """Describe one GPU; some don't tell their memory, because it is the RAM."""
+    """Describe a GPU; those whose memory is the RAM don't report its size."""
     import pynvml
 
     name = pynvml.nvmlDeviceGetName(handle)
@@ -76,11 +74,11 @@ def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
 
 _AMD_ID, _INTEL_ID = "0x1002", "0x8086"
 _MIN_CARD_BYTES = 2 * GIB
-"""What a processor's own graphics sets aside is seldom more; a card has more."""
+"""The memory above which a GPU counts as a card; graphics of a processor seldom set aside more."""
 
 
 def sysfs_gpus(root: Path = Path("/")) -> tuple[SystemGpu, ...]:
-    """List the GPUs; none on another system."""
+    """List the GPUs of AMD and Intel; none on a system without /sys."""
     gpus = []
     for card in sorted((root / "sys/class/drm").glob("card[0-9]")):
         device = card / "device"
@@ -139,7 +137,7 @@ _SYSCTL_TIMEOUT_S = 5
 
 
 def apple_gpus() -> tuple[SystemGpu, ...]:
-    """List the chip's GPU; none elsewhere."""
+    """List the GPU of an Apple chip; none on other systems."""
     if sys.platform != "darwin" or platform.machine() != "arm64":
         return ()
     memory = psutil.virtual_memory()
@@ -150,7 +148,7 @@ def apple_gpus() -> tuple[SystemGpu, ...]:
 
 
 def working_set_bytes(ram_bytes: int, wired_limit_mib: int = 0) -> int:
-    """Return what Metal may take: the limit that was set, else 2/3 of a small RAM, 3/4 of a large one."""
+    """Return the bytes that Metal may use: the set limit, else 2/3 of a small RAM, 3/4 of a large one."""
     if wired_limit_mib:
         return wired_limit_mib * MIB
     return ram_bytes * 2 // 3 if ram_bytes <= _SMALL_RAM_BYTES else ram_bytes * 3 // 4

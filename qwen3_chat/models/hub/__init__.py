@@ -1,4 +1,4 @@
-"""Models from the network: found at Hugging Face or ModelScope, downloaded and verified."""
+"""The download of models from Hugging Face or ModelScope: lookup, transfer, verification."""
 
 from __future__ import annotations
 

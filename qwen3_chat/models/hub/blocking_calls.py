@@ -1,4 +1,4 @@
-"""Blocking calls beside the event loop, in two kinds that differ in what a cancellation does."""
+"""Blocking calls in threads beside the event loop, of two kinds that differ when they are cancelled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OutcomeT = TypeVar("OutcomeT")
 
 
 async def run_to_end(work: Callable[[], OutcomeT]) -> OutcomeT:
-    """Run short work on a file; a cancellation waits for its end, so that the file can be closed."""
+    """Run short work on a file to its end, even when cancelled, so that the file can be closed."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
@@ -24,11 +24,11 @@ async def run_to_end(work: Callable[[], OutcomeT]) -> OutcomeT:
 
 
 async def run_detached(work: Callable[[], OutcomeT]) -> OutcomeT:
-    """Run work that may hang on a network; a cancellation leaves it to itself, the program's end ends it."""
+    """Run work that may hang on a network; when cancelled, it runs on until the program ends."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[OutcomeT] = loop.create_future()
 
-    def tell(method: Callable[[], None]) -> None:
+    def settle(method: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(lambda: None if outcome.done() else method())
 
@@ -37,9 +37,9 @@ async def run_detached(work: Callable[[], OutcomeT]) -> OutcomeT:
             result = work()
         except Exception as error:
             caught = error
-            tell(lambda: outcome.set_exception(caught))
+            settle(lambda: outcome.set_exception(caught))
         else:
-            tell(lambda: outcome.set_result(result))
+            settle(lambda: outcome.set_result(result))
 
     threading.Thread(target=run, daemon=True).start()
     return await outcome

@@ -1,7 +1,4 @@
-"""The errors of a source, told apart by what helps.
-
-(keep the tree)
-"""
+"""The errors of a source, by their remedy: the same source later, another source, the file once more."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from qwen3_chat.errors import HubError
 
 
 class SourceFailedError(HubError):
-    """The same source may deliver a little later, not before `wait_s` where it said so."""
+    """A failure of a source that may deliver later, not before `wait_s` where it gave a time."""
 
     def __init__(self, key: str, wait_s: float | None = None, **values: object) -> None:
         super().__init__(key, **values)
@@ -17,8 +14,8 @@ class SourceFailedError(HubError):
 
 
 class SourceRefusedError(HubError):
-    """This source won't deliver; another one may."""
+    """A refusal by a source; another source may deliver."""
 
 
 class DamagedError(HubError):
-    """All bytes came, but they aren't those of the file."""
+    """A download of the full length whose bytes are not those of the file."""

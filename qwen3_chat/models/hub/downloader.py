@@ -1,4 +1,4 @@
-"""The download of one file: it resumes, changes sources, and never takes a wrong byte for the file."""
+"""The download of a file, which resumes, changes sources and accepts only the right bytes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.errors import HubError
+from qwen3_chat.models.gguf_file_name import lock_name
 from qwen3_chat.models.hub.blocking_calls import run_to_end
 from qwen3_chat.models.hub.download_errors import DamagedError, SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
@@ -26,35 +27,35 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 BATCH_BYTES = 512 << 10
-"""Bytes that are hashed and written at once, while the next ones arrive."""
+"""The number of bytes that are hashed and written together, while the next ones arrive."""
 
 BATCH_S = 0.25
 SPACE_CHECK_BYTES = 32 << 20
-"""How often the free space is looked at again."""
+"""The number of bytes between two checks of the free space."""
 
 MAX_DAMAGED_DOWNLOADS = 2
-"""How many times wrong bytes are thrown away before the file is given up."""
+"""The number of downloads with wrong bytes after which the file is given up."""
 
 
 class DownloadObserver:
-    """What a download tells while it runs; each method does nothing unless overridden."""
+    """An observer of a download; each method does nothing unless overridden."""
 
     def on_checked(self, file: HubFile, done_bytes: int) -> None:
-        """Tell how much of what an earlier run left is checked."""
+        """Note that so many bytes of an earlier run are checked."""
 
     def on_source_asked(self, file: HubFile, host: str) -> None:
-        """Tell which source is asked."""
+        """Note that a source is asked for the file."""
 
     def on_received(self, file: HubFile, host: str, done_bytes: int) -> None:
-        """Tell how much of the file is there."""
+        """Note that so many bytes of the file have arrived."""
 
     def on_delayed(self, file: HubFile, reason: str, wait_s: float) -> None:
-        """Tell what is in the way."""
+        """Note that the download is delayed, for a reason that is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
-    """Fetches files from the same sources; cancel the task to pause, call again to go on."""
+    """A downloader of files from the same sources; cancel its task to pause, call it again to resume."""
 
     client: httpx2.AsyncClient
     hubs: Sequence[Hub]
@@ -64,10 +65,10 @@ class Downloader:
     clock: Callable[[], float] = time.monotonic
 
     async def fetch(self, file: HubFile, target: Path) -> None:
-        """Bring a file to its place, where it appears only when it is whole and checked.
+        """Download a file to `target`, which appears only when the file is complete and checked.
 
         Raises:
-            HubError: no source delivers it, or it can't be stored; what arrived is kept for the next call.
+            HubError: no source delivers it, or it can't be stored; the next call resumes.
         """
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +85,10 @@ class Downloader:
 
     @asynccontextmanager
     async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[None]:
-        """Be the only process that writes this part; the system frees the lock of one that dies."""
+        """Hold the lock of this part; the system frees the lock of a process that dies."""
         from filelock import FileLock, Timeout  # here: only a download needs it
 
-        lock = FileLock(f"{part_path(target, file)}.lock", thread_local=False)
+        lock = FileLock(lock_name(str(part_path(target, file))), thread_local=False)
         while True:
             try:
                 lock.acquire(blocking=False)
@@ -120,15 +121,15 @@ class Downloader:
                 self.observer.on_delayed(file, str(error), 0)
 
     async def _fill(self, file: HubFile, part: PartFile, hubs: list[Hub]) -> None:
-        """Ask the sources in turn until every byte is there; the one that delivers stays first."""
+        """Ask the sources in turn until every byte is there; a source that delivers becomes the first."""
         failures: dict[Hub, HubError] = {}
         refused: set[Hub] = set()
-        rests_until_s: dict[Hub, float] = {}
+        paused_until_s: dict[Hub, float] = {}
         fruitless = 0
         while part.size_bytes < file.size_bytes:
             before_bytes = part.size_bytes
             for hub in [hub for hub in hubs if hub not in refused]:
-                if rests_until_s.get(hub, 0) > self.clock():
+                if paused_until_s.get(hub, 0) > self.clock():
                     continue
                 try:
                     await self._receive(file, part, hub)
@@ -137,7 +138,7 @@ class Downloader:
                     refused.add(hub)
                 except SourceFailedError as error:
                     failures[hub] = error
-                    rests_until_s[hub] = self.clock() + (error.wait_s or 0)
+                    paused_until_s[hub] = self.clock() + (error.wait_s or 0)
                 if part.size_bytes > before_bytes:
                     hubs.remove(hub)
                     hubs.insert(0, hub)
@@ -145,20 +146,20 @@ class Downloader:
             if part.size_bytes == file.size_bytes:
                 return
             fruitless = 0 if part.size_bytes > before_bytes else fruitless + 1
-            asking = [hub for hub in hubs if hub not in refused]
-            if not asking or fruitless == self.retry_policy.max_attempts:
+            willing = [hub for hub in hubs if hub not in refused]
+            if not willing or fruitless == self.retry_policy.max_attempts:
                 raise _no_source(file, list(failures.values()))
-            rest_s = min(rests_until_s.get(hub, 0) for hub in asking) - self.clock()
-            if rest_s > self.retry_policy.max_wait_s:
+            pause_s = min(paused_until_s.get(hub, 0) for hub in willing) - self.clock()
+            if pause_s > self.retry_policy.max_wait_s:
                 raise _no_source(file, list(failures.values()))
-            wait_s = max(self.retry_policy.wait_s(fruitless), rest_s)
+            wait_s = max(self.retry_policy.wait_s(fruitless), pause_s)
             self.observer.on_delayed(
                 file, join_sentences(failures[hub] for hub in hubs if hub in failures), wait_s
             )
             await asyncio.sleep(wait_s)
 
     async def _receive(self, file: HubFile, part: PartFile, hub: Hub) -> None:
-        """Ask one source once for what is missing; keep what it sends, however it ends."""
+        """Ask a source once for the missing bytes, and store those that arrive, however the request ends."""
         import httpx2
 
         self.observer.on_source_asked(file, hub.host)
@@ -168,15 +169,15 @@ class Downloader:
             headers["Range"] = f"bytes={offset}-"
         try:
             async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
-                asked = RangeRequest(hub.host, file.repository, file.name, offset, file.size_bytes)
-                begin = body_offset_bytes(response.status_code, response.headers, asked)
+                request = RangeRequest(hub.host, file.repository, file.name, offset, file.size_bytes)
+                begin = body_offset_bytes(response.status_code, response.headers, request)
                 writer = _BatchWriter(self, file, part, hub.host)
                 try:
-                    # a source that ignores ranges sends again what is here; it is let pass, not written
-                    passing = offset - begin
+                    # a source that ignores ranges sends the stored bytes again; they are skipped
+                    n_skipped = offset - begin
                     async for data in response.aiter_raw():
-                        fresh, passing = data[passing:], max(0, passing - len(data))
-                        await writer.take(fresh)
+                        fresh, n_skipped = data[n_skipped:], max(0, n_skipped - len(data))
+                        await writer.add(fresh)
                 finally:
                     await writer.close()
         except httpx2.TooManyRedirects as error:
@@ -188,10 +189,10 @@ class Downloader:
 
 
 class _BatchWriter:
-    """Gathers what arrives into batches; one is written in a thread while the next one fills."""
+    """A writer of the bytes that arrive, in batches; a thread writes one while the next one fills."""
 
-    def __init__(self, download: Downloader, file: HubFile, part: PartFile, host: str) -> None:
-        self._download = download
+    def __init__(self, downloader: Downloader, file: HubFile, part: PartFile, host: str) -> None:
+        self._downloader = downloader
         self._file = file
         self._part = part
         self._host = host
@@ -199,31 +200,31 @@ class _BatchWriter:
         self._batch = bytearray()
         self._batch_begun_s = 0.0
         self._writing: asyncio.Task[None] | None = None
-        self._unlooked_bytes = 0
+        self._bytes_since_space_check = 0
 
-    async def take(self, data: bytes) -> None:
-        """Add bytes; more than the file has are dropped.
+    async def add(self, data: bytes) -> None:
+        """Add bytes; those beyond the end of the file are dropped.
 
         Raises:
-            HubError: the disk does not take them.
+            HubError: they can't be written to the disk.
         """
         data = data[: self._missing]
         if not data:
             return
         self._missing -= len(data)
         if not self._batch:
-            self._batch_begun_s = self._download.clock()
+            self._batch_begun_s = self._downloader.clock()
         self._batch += data
-        if len(self._batch) >= BATCH_BYTES or self._download.clock() - self._batch_begun_s >= BATCH_S:
-            await self._written()
+        if len(self._batch) >= BATCH_BYTES or self._downloader.clock() - self._batch_begun_s >= BATCH_S:
+            await self._finish_batch()
             self._write()
 
     async def close(self) -> None:
-        """Write what is left, also when the connection broke or the download was cancelled."""
-        await self._written()
+        """Write the last batch, also when the connection broke or the download was cancelled."""
+        await self._finish_batch()
         if self._batch:
             self._write()
-            await self._written()
+            await self._finish_batch()
 
     def _write(self) -> None:
         batch = bytes(self._batch)
@@ -232,17 +233,17 @@ class _BatchWriter:
 
     def _append(self, batch: bytes) -> None:
         self._part.append(batch)
-        self._unlooked_bytes += len(batch)
-        if self._unlooked_bytes >= SPACE_CHECK_BYTES:
-            self._unlooked_bytes = 0
+        self._bytes_since_space_check += len(batch)
+        if self._bytes_since_space_check >= SPACE_CHECK_BYTES:
+            self._bytes_since_space_check = 0
             self._part.check_space()
 
-    async def _written(self) -> None:
-        """Wait for the batch that is being written; a cancellation leaves it to `close`."""
+    async def _finish_batch(self) -> None:
+        """Wait for the batch that is being written; after a cancellation `close` waits for it."""
         if (writing := self._writing) is not None:
             await asyncio.wait({writing})
             self._writing = None
-            self._download.observer.on_received(self._file, self._host, self._part.size_bytes)
+            self._downloader.observer.on_received(self._file, self._host, self._part.size_bytes)
             writing.result()
 
 
@@ -252,7 +253,7 @@ def _exists(path: Path) -> bool:
 
 def _release(lock: BaseFileLock, target: Path) -> None:
     lock.release()
-    if target.exists():  # whoever waits for the lock finds the file there
+    if target.exists():  # a process that waits for the lock finds the complete file
         with suppress(OSError):
             Path(lock.lock_file).unlink(missing_ok=True)
 

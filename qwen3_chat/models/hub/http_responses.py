@@ -1,4 +1,4 @@
-"""The meaning of a source's HTTP response: where its bytes begin, or why there are none."""
+"""The meaning of a source's HTTP response: the offset of its bytes, or the reason for having none."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from qwen3_chat.texts.formatting import format_duration
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 _PAGES = ("text/html", "application/json", "application/xml", "text/xml")
-"""What no model file is sent as: a login page, or an error that came with status 200."""
+"""The media types of responses that are no model file: a login page, or an error with status 200."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeRequest:
-    """What was asked of whom; the names are for sentences."""
+    """A request for the bytes of a file from an offset on; the names are used in sentences."""
 
     host: str
     repository: str
@@ -29,13 +29,13 @@ class RangeRequest:
 
 
 def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeRequest) -> int:
-    """Return at which byte of the file the body begins: where it was asked to, or 0.
+    """Return the byte of the file at which the body begins: the one of the request, or 0.
 
-    `Content-Range` decides, not the status: ModelScope has been seen to answer a range with 200.
+    `Content-Range` decides, not the status: ModelScope has been seen to send a range with status 200.
     The names in `headers` are in lower case.
 
     Raises:
-        SourceFailedError: asking again may help.
+        SourceFailedError: another attempt may help.
         SourceRefusedError: it won't.
     """
     check_status(status, headers, request.host, request.repository, request.name)
@@ -56,10 +56,10 @@ def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeReq
 
 
 def check_status(status: int, headers: Mapping[str, str], host: str, repository: str, name: str) -> None:
-    """Let a success pass.
+    """Raise the error of a status that is no success.
 
     Raises:
-        SourceFailedError: asking again may help.
+        SourceFailedError: another attempt may help.
         SourceRefusedError: it won't.
     """
     code = headers.get("x-error-code", "")
@@ -91,7 +91,7 @@ def check_status(status: int, headers: Mapping[str, str], host: str, repository:
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return how long the source asks to be left alone; None where neither Retry-After nor RateLimit says."""
+    """Return the seconds that Retry-After or RateLimit ask clients to wait; None where neither does."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)

@@ -15,12 +15,12 @@ _UNSAFE = re.compile(r'[\\:*?"<>|\x00-\x1f\x7f]')
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file; wherever it comes from, it is this one only if size and checksum agree.
+    """A file of a repository; bytes from anywhere are this file only if size and checksum agree.
 
     `revision` is a commit on Hugging Face; None stands for the newest.
 
     Raises:
-        HubError: the path would leave the repository's folder, or the checksum is none.
+        HubError: the path would leave the repository's folder, or the checksum is not one.
     """
 
     repository: str
@@ -43,10 +43,10 @@ class HubFile:
 
 
 def checked_repository(name: str) -> str:
-    """Return the name of a repository, `owner/name`.
+    """Return the name of a repository, `owner/name`, once it is checked.
 
     Raises:
-        UsageError: it isn't one.
+        UsageError: it is not the name of one.
     """
     if not _REPOSITORY.fullmatch(name) or ".." in name:
         raise UsageError("hub.no_repository_name", name=name)

@@ -1,4 +1,4 @@
-"""The pull of a model, split or not: copies that are here already are linked, the rest is downloaded."""
+"""The pull of a model, split or not: copies on this disk are linked, other files are downloaded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHECK_STEP_BYTES = 4 << 20
 
 
 class FileCheck:
-    """Compares size and checksum, a few milliseconds at a time; a file that can't be read isn't the one."""
+    """A check of size and checksum, a few milliseconds at a time; an unreadable file does not match."""
 
     def __init__(self, path: Path, file: HubFile) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class FileCheck:
         self.matches = False
 
     def step(self) -> bool:
-        """Check some more; tell whether there is more to check."""
+        """Check a step further, and return whether there is more to check."""
         try:
             if self._stream is None:
                 if self._path.stat().st_size != self._file.size_bytes:
@@ -58,13 +58,13 @@ class FileCheck:
         return bool(data)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._stream is not None:
             self._stream.close()
 
 
 def link_copy(copy: Path, target: Path) -> bool:
-    """Give a copy a second name; tell whether the file system can do that."""
+    """Link `target` to a copy, and return whether the file system can do that."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,7 +77,7 @@ def link_copy(copy: Path, target: Path) -> bool:
 
 
 def clear_target(target: Path) -> None:
-    """Remove what has a name without being the file: a damaged one, a link that leads nowhere.
+    """Remove a file that occupies the target: a damaged one, a dangling link.
 
     Raises:
         HubError: it can't be removed.
@@ -89,19 +89,19 @@ def clear_target(target: Path) -> None:
 
 
 REPORT_INTERVAL_S = 0.1
-"""Progress is told this often at most."""
+"""The shortest interval between two reports of progress."""
 
 PullEventSink = Callable[[PullEvent], None]
 FindCopies = Callable[[HubFile], Iterable[Path]]
 
 
 def no_copies(file: HubFile) -> Iterable[Path]:
-    """Find nothing."""
+    """Return no copies."""
     return ()
 
 
 async def pull_target(
-    resolved_target: PullTarget,
+    target: PullTarget,
     hubs: Sequence[Hub],
     folder: Path,
     on_event: PullEventSink,
@@ -109,43 +109,39 @@ async def pull_target(
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
     reserve_bytes: int = RESERVE_BYTES,
 ) -> ModelPulled:
-    """Bring a model into the models folder; `find_copies` names files that may be the ones wanted.
+    """Pull a model into the models folder; `find_copies` returns files that may be copies of one.
 
-    Cancelling keeps what arrived; the same call goes on with it.
+    After a cancellation the same call resumes.
 
     Raises:
         HubError: a file could not be fetched or stored.
     """
-    targets = [folder / file.repository / file.path for file in resolved_target.files]
-    progress = _Progress(resolved_target, targets, on_event)
+    paths = [folder / file.repository / file.path for file in target.files]
+    progress = _Progress(target, paths, on_event)
     async with new_http_client(retry_policy) as client:
-        download = Downloader(client, hubs, progress, retry_policy, reserve_bytes)
-        for file, target in zip(resolved_target.files, targets, strict=True):
-            if not (
-                await _is_in_place(file, target, progress)
-                or await _use_copy(file, target, find_copies, progress)
-            ):
-                await download.fetch(file, target)
+        downloader = Downloader(client, hubs, progress, retry_policy, reserve_bytes)
+        for file, path in zip(target.files, paths, strict=True):
+            is_here = await _is_in_place(file, path, progress)
+            if not is_here and not await _use_copy(file, path, find_copies, progress):
+                await downloader.fetch(file, path)
             progress.finished(file)
-    pulled = ModelPulled(
-        resolved_target.model, resolved_target.quant, str(targets[0]), resolved_target.size_bytes
-    )
+    pulled = ModelPulled(target.model, target.quant, str(paths[0]), target.size_bytes)
     on_event(pulled)
     return pulled
 
 
-async def _is_in_place(file: HubFile, target: Path, progress: _Progress) -> bool:
-    """Check a file that has the name already; one that is not whole makes way."""
-    if await _is_the_file(file, target, progress):
+async def _is_in_place(file: HubFile, path: Path, progress: _Progress) -> bool:
+    """Return whether the target is the file already; any other file there is removed."""
+    if await _is_the_file(file, path, progress):
         return True
-    clear_target(target)
+    clear_target(path)
     return False
 
 
-async def _use_copy(file: HubFile, target: Path, find_copies: FindCopies, progress: _Progress) -> bool:
-    """Use a copy that another program keeps where it is, by a link to it."""
+async def _use_copy(file: HubFile, path: Path, find_copies: FindCopies, progress: _Progress) -> bool:
+    """Link the target to a copy of another program, and return whether there is one."""
     for copy in find_copies(file):
-        if await _is_the_file(file, copy, progress) and link_copy(copy, target):
+        if await _is_the_file(file, copy, progress) and link_copy(copy, path):
             progress.on_event(CopyUsed(file.name, str(copy)))
             return True
     return False
@@ -162,30 +158,29 @@ async def _is_the_file(file: HubFile, path: Path, progress: _Progress) -> bool:
 
 
 class _Progress(DownloadObserver):
-    """Adds the parts up, smooths the speed, and reports ten times a second at most."""
+    """The progress of all parts, with a smoothed speed; it is reported ten times a second at most."""
 
-    def __init__(self, resolved_target: PullTarget, targets: Sequence[Path], on_event: PullEventSink) -> None:
+    def __init__(self, target: PullTarget, paths: Sequence[Path], on_event: PullEventSink) -> None:
         self.on_event = on_event
-        self._total_bytes = resolved_target.size_bytes
+        self._total_bytes = target.size_bytes
         self._done_bytes = {
-            file.path: _size_of(part_path(target, file))
-            for file, target in zip(resolved_target.files, targets, strict=True)
+            file.path: _size_of(part_path(path, file)) for file, path in zip(target.files, paths, strict=True)
         }
         self._throughput = Throughput()
         self._reported_s = -REPORT_INTERVAL_S
 
     def on_checked(self, file: HubFile, done_bytes: int) -> None:
-        """Report what is checked."""
+        """Report the number of checked bytes."""
         if self._is_due():
             self.on_event(FileChecked(file.name, done_bytes, file.size_bytes))
 
     def on_source_asked(self, file: HubFile, host: str) -> None:
-        """Report which source is asked."""
+        """Report the source that is asked."""
         self.on_event(SourceAsked(file.name, host))
-        self._reported_s = -REPORT_INTERVAL_S  # what arrives first is told at once
+        self._reported_s = -REPORT_INTERVAL_S  # the first bytes are reported at once
 
     def on_received(self, file: HubFile, host: str, done_bytes: int) -> None:
-        """Add up what arrived."""
+        """Add up the bytes that arrived, and report them."""
         arrived_bytes = done_bytes - self._done_bytes[file.path]
         self._done_bytes[file.path] = done_bytes
         self._throughput.feed(max(0, arrived_bytes), time.monotonic())
@@ -193,11 +188,11 @@ class _Progress(DownloadObserver):
             self._report_progress(file, host)
 
     def on_delayed(self, file: HubFile, reason: str, wait_s: float) -> None:
-        """Report what is in the way."""
+        """Report the reason of a delay."""
         self.on_event(DownloadDelayed(file.name, reason, wait_s))
 
     def finished(self, file: HubFile) -> None:
-        """Count a file as whole."""
+        """Count a file as complete."""
         self._done_bytes[file.path] = file.size_bytes
 
     def _report_progress(self, file: HubFile, host: str) -> None:

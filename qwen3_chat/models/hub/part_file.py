@@ -1,4 +1,4 @@
-"""The part of a file that has arrived; it outlives runs, and any source continues it."""
+"""The part of a file that has arrived; it outlives runs, and any source can complete it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from types import TracebackType
 from typing import Self
 
 from qwen3_chat.errors import HubError
+from qwen3_chat.models.gguf_file_name import partial_download_name
 from qwen3_chat.models.hub.download_errors import DamagedError
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.texts.formatting import format_size
 
 RESERVE_BYTES = 256 << 20
-"""What is left free on the disk, for everything else that runs."""
+"""The bytes that stay free on the disk, for all other programs."""
 
 _STEP_BYTES = 4 << 20
 
 
 def part_path(target: Path, file: HubFile) -> Path:
-    """Name the part: what it is a part of is in its name, so another version can't be mixed in."""
-    return target.with_name(f"{target.name}.{file.sha256[:16]}.part")
+    """Return the path of a part; it names the version of the file, so versions can't be mixed."""
+    return target.with_name(partial_download_name(target.name, file.sha256))
 
 
 class PartFile:
-    """The part, open for appending; whoever opens it holds the lock beside it. Every method may block.
+    """The part of a file, open for appending, by the process that holds its lock; every method may block.
 
     Methods that write raise HubError where the disk is full or can't be written.
     """
@@ -37,7 +38,7 @@ class PartFile:
         self._file = file
         self.path = part_path(target, file)
         self.size_bytes = 0
-        """How many bytes are there and in the checksum."""
+        """The bytes that are there and in the checksum."""
         try:
             self._stream = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         except OSError as error:
@@ -53,7 +54,7 @@ class PartFile:
         self._stream.close()
 
     def hash_next_step(self) -> bool:
-        """Add a step of what an earlier run left to the checksum; tell whether there is more."""
+        """Add a step of an earlier run's bytes to the checksum, and return whether there is more."""
         step = self._stream.read(min(_STEP_BYTES, self._file.size_bytes - self.size_bytes))
         self._sum.update(step)
         self.size_bytes += len(step)
@@ -63,29 +64,29 @@ class PartFile:
         return False
 
     def append(self, data: bytes) -> None:
-        """Write what arrived; what does not fit on the disk is not counted."""
-        rest = memoryview(data)
-        while rest:
+        """Write bytes at the end; those that do not fit on the disk are not counted."""
+        remaining = memoryview(data)
+        while remaining:
             try:
-                written = self._stream.write(rest) or 0
+                written = self._stream.write(remaining) or 0
             except OSError as error:
                 self._cut(self.size_bytes)
                 raise self._write_error(error) from error
-            self._sum.update(rest[:written])
+            self._sum.update(remaining[:written])
             self.size_bytes += written
-            rest = rest[written:]
+            remaining = remaining[written:]
 
     def discard(self) -> None:
-        """Forget everything."""
+        """Discard the bytes and the checksum."""
         self._cut(0)
         self._sum = hashlib.sha256()
         self.size_bytes = 0
 
     def check_space(self, reserve_bytes: int = 0) -> None:
-        """See that the rest fits on the disk.
+        """Check that the missing bytes fit on the disk.
 
         Raises:
-            HubError: it doesn't.
+            HubError: they don't.
         """
         free_bytes = shutil.disk_usage(self.path.parent).free
         missing_bytes = self._file.size_bytes - self.size_bytes
@@ -98,10 +99,10 @@ class PartFile:
             )
 
     def finish(self) -> None:
-        """Give the whole file its name.
+        """Give the complete file its name.
 
         Raises:
-            DamagedError: the bytes aren't those of the file; they are thrown away.
+            DamagedError: the bytes aren't those of the file; they are discarded.
         """
         if self._sum.hexdigest() != self._file.sha256:
             self.discard()
@@ -127,5 +128,5 @@ class PartFile:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Tell whether a write failed for lack of space: of the disk, of a quota, of a file's allowed size."""
+    """Return whether a write failed for lack of space on the disk, in a quota, or in a file's size limit."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or getattr(error, "winerror", 0) == 112

@@ -8,7 +8,7 @@ from qwen3_chat.events import Event
 
 
 class FileChecked(Event, frozen=True):
-    """Bytes that are here already are being checked: `done_bytes` of `total_bytes` of one file."""
+    """The check of a file on this disk has reached `done_bytes` of `total_bytes`."""
 
     file: str
     done_bytes: int
@@ -16,7 +16,7 @@ class FileChecked(Event, frozen=True):
 
 
 class DownloadProgressed(Event, frozen=True):
-    """So much of the whole is here, all parts together; speed and time left where they are known."""
+    """The bytes that have arrived, of all parts together; with speed and time left where they are known."""
 
     file: str
     source: str
@@ -27,14 +27,14 @@ class DownloadProgressed(Event, frozen=True):
 
 
 class SourceAsked(Event, frozen=True):
-    """A source is asked for what is missing of a file; its answer may take a while."""
+    """A source is asked for the missing bytes of a file; its response may take a while."""
 
     file: str
     source: str
 
 
 class DownloadDelayed(Event, frozen=True):
-    """Something is in the way, said in a sentence; what is missing is asked for again after `wait_s`."""
+    """The download is delayed, for a reason that is a sentence; the next attempt follows after `wait_s`."""
 
     file: str
     reason: str
@@ -42,14 +42,14 @@ class DownloadDelayed(Event, frozen=True):
 
 
 class CopyUsed(Event, frozen=True):
-    """A file that another program keeps is the very one, so it is used where it is."""
+    """A file of another program is a copy of this one, so a link to it is used."""
 
     file: str
     path: str
 
 
 class ModelPulled(Event, frozen=True):
-    """Everything is here and checked; `path` is the file to load, the first part of a split one."""
+    """The model is complete and checked; `path` is the file to load, the first part of a split one."""
 
     model: str
     quant: str
@@ -59,9 +59,8 @@ class ModelPulled(Event, frozen=True):
 
 PullEvent = FileChecked | SourceAsked | DownloadProgressed | DownloadDelayed | CopyUsed | ModelPulled
 
-
 AVERAGING_TIME_S = 5.0
-"""What arrived this long ago weighs a third."""
+"""The age at which bytes that arrived weigh a third."""
 
 
 class Throughput:
@@ -87,11 +86,11 @@ class Throughput:
 
     @property
     def bytes_per_s(self) -> float:
-        """The speed; 0 before there is one. The average starts at 0, which is taken out again."""
+        """The speed, 0 before it is known; the start of the average at 0 is compensated."""
         if self._begun_s is None or self._last_s <= self._begun_s:
             return 0.0
         return self._average / -math.expm1(-(self._last_s - self._begun_s) / AVERAGING_TIME_S)
 
     def remaining_s(self, missing_bytes: int) -> float | None:
-        """Return the time that the rest takes at this speed; None while it can't be known."""
+        """Return the time that the missing bytes take at this speed; None while it can't be known."""
         return missing_bytes / self.bytes_per_s if self.bytes_per_s >= 1 else None

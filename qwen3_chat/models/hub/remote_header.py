@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_REQUESTS = 16
-"""A header with Qwen3's vocabulary has 6 MB and takes six; more than this is no header."""
+"""The limit of requests for a header; one with Qwen3's vocabulary has 6 MB and takes six."""
 
 _CONTENT_RANGE_START = re.compile(r"bytes\s+(\d+)-", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ async def fetch_header(file: HubFile, hubs: Sequence[Hub], retry_policy: RetryPo
 
     Raises:
         HubError: none does.
-        ModelError: it is no header of a model.
+        ModelError: it is not the header of a model.
     """
     failures: list[HubError] = []
     for hub in hubs:
@@ -58,7 +58,7 @@ def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> Gg
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of which each read is a request for just these bytes."""
+    """A file at a source; each read is a request for exactly these bytes."""
 
     def __init__(self, client: httpx2.Client, file: HubFile, hub: Hub) -> None:
         self._client = client
@@ -98,7 +98,7 @@ class _RemoteFile(io.RawIOBase):
             "Range": f"bytes={begin}-{end - 1}",
             "Accept-Encoding": "identity",
         }
-        found = bytearray()
+        received = bytearray()
         with self._client.stream("GET", self._hub.file_url(self._file), headers=headers) as response:
             check_status(
                 response.status_code, response.headers, self._hub.host, self._file.repository, self._file.name
@@ -108,9 +108,9 @@ class _RemoteFile(io.RawIOBase):
             if first > begin:
                 raise SourceFailedError("hub.wrong_range", host=self._hub.host)
             for data in response.iter_raw():
-                found += data
-                if first + len(found) >= end:
+                received += data
+                if first + len(received) >= end:
                     break
-        if first + len(found) < end:
+        if first + len(received) < end:
             raise SourceFailedError("hub.cut", host=self._hub.host)
-        return bytes(found[begin - first : end - first])
+        return bytes(received[begin - first : end - first])

@@ -1,4 +1,7 @@
-"""The retry policy of requests and downloads: timeouts, waits, attempts."""
+"""The retry policy of requests and downloads: timeouts, waits, attempts.
+
+It stands alone so that its name leads to the times.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Limits of waiting; `max_attempts` counts rounds over all sources in which no byte arrived."""
+    """The timeouts and waits; `max_attempts` counts rounds over all sources in which no byte arrived."""
 
     connect_timeout_s: float = 10
     stall_timeout_s: float = 30

@@ -40,21 +40,21 @@ class RemoteFile:
 
 
 class Hub(Protocol):
-    """A place that lists repositories and delivers their files over plain HTTP."""
+    """A source that lists repositories and delivers their files over plain HTTP."""
 
     @property
     def source(self) -> Source:
-        """What kind it is."""
+        """The kind of source."""
 
     @property
     def host(self) -> str:
-        """Its name for people."""
+        """The host's name in sentences."""
 
     def file_url(self, file: HubFile) -> str:
         """Return the URL of a file."""
 
     def headers(self) -> Mapping[str, str]:
-        """Return what each request carries."""
+        """Return the headers of each request."""
 
     async def list_files(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
@@ -62,24 +62,24 @@ class Hub(Protocol):
         """List a repository.
 
         Raises:
-            SourceFailedError: asking again may help.
+            SourceFailedError: another attempt may help.
             SourceRefusedError: it won't.
         """
 
 
 def new_http_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
-    """Make the HTTP client; it follows redirects and keeps tokens from the hosts they lead to.
+    """Make the HTTP client; it follows redirects, and sends no token to other hosts that they lead to.
 
-    httpx2 is what huggingface_hub brings along: async, so that a download is cancelled within milliseconds
-    even while its server is silent, and it knows proxies and the system's certificates.
+    httpx2 comes with huggingface_hub. It is async, so that a download is cancelled within milliseconds even
+    while its server is silent, and it supports proxies and the system's certificates.
     """
-    import httpx2  # here: a third of a second that only downloads need
+    import httpx2  # here: its import takes a third of a second, which only downloads need
 
     return httpx2.AsyncClient(**http_client_options(retry_policy))
 
 
 def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
-    """Return what every client is made with."""
+    """Return the options of every HTTP client."""
     import httpx2
 
     return {
@@ -91,7 +91,7 @@ def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class HuggingFace:
-    """Hugging Face, or a mirror that speaks its protocol; listings go through huggingface_hub."""
+    """Hugging Face, or a mirror with its protocol; listings go through huggingface_hub."""
 
     endpoint: str = HUGGING_FACE_ENDPOINT
     token: Callable[[], str | None] = field(default=lambda: None)
@@ -99,7 +99,7 @@ class HuggingFace:
 
     @property
     def host(self) -> str:
-        """Its name for people."""
+        """The host's name in sentences."""
         return _host(self.endpoint)
 
     def file_url(self, file: HubFile) -> str:
@@ -108,7 +108,7 @@ class HuggingFace:
         return f"{self.endpoint}/{file.repository}/resolve/{revision}/{quote(file.path)}"
 
     def headers(self) -> Mapping[str, str]:
-        """Send the user's token."""
+        """Return the header with the user's token, if there is one."""
         token = self.token()
         return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -133,13 +133,13 @@ class HuggingFace:
 
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
         try:
-            # not the listing of its tree, which tries for half a minute to reach a host that is not there
-            found = api.model_info(
+            # not the listing of its tree, which tries for half a minute to reach an unreachable host
+            info = api.model_info(
                 repository, revision=revision, files_metadata=True, timeout=retry_policy.listing_timeout_s
             )
             return tuple(
                 RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
-                for file in found.siblings or ()
+                for file in info.siblings or ()
             )
         except OfflineModeIsEnabled as error:
             raise SourceRefusedError("hub.offline", host=self.host) from error
@@ -164,7 +164,7 @@ class ModelScope:
 
     @property
     def host(self) -> str:
-        """Its name for people."""
+        """The host's name in sentences."""
         return _host(self.endpoint)
 
     def file_url(self, file: HubFile) -> str:
@@ -173,13 +173,13 @@ class ModelScope:
         return f"{self.endpoint}/api/v1/models/{file.repository}/repo?{query}"
 
     def headers(self) -> Mapping[str, str]:
-        """Send nothing special."""
+        """Return no headers."""
         return {}
 
     async def list_files(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
-        """List a repository; whatever the revision, it is the newest."""
+        """List the newest revision of a repository, whatever `revision` is."""
         import httpx2
 
         # `Recursive` must be capitalised; in lower case it has been seen to be ignored
@@ -198,12 +198,12 @@ class ModelScope:
             raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
         check_status(response.status_code, response.headers, self.host, repository, repository)
         try:
-            answer: Any = response.json()
-            if answer["Code"] != 200:  # an error that came with status 200
+            body: Any = response.json()
+            if body["Code"] != 200:  # an error that came with status 200
                 raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
             return tuple(
                 RemoteFile(entry["Path"], int(entry["Size"]), entry.get("Sha256") or None)
-                for entry in answer["Data"]["Files"]
+                for entry in body["Data"]["Files"]
                 if entry["Type"] == "blob"
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -212,7 +212,7 @@ class ModelScope:
 
 
 def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return where Hugging Face and ModelScope are; HF_ENDPOINT and MODELSCOPE_ENDPOINT move them."""
+    """Return the URLs of Hugging Face and ModelScope, which HF_ENDPOINT and MODELSCOPE_ENDPOINT change."""
     return (
         _endpoint(environ.get("HF_ENDPOINT"), HUGGING_FACE_ENDPOINT),
         _endpoint(environ.get("MODELSCOPE_ENDPOINT"), MODELSCOPE_ENDPOINT),
@@ -220,14 +220,14 @@ def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn."""
+    """Return the sources to try in turn: the one that is given, else all."""
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
     return tuple(hub for hub in hubs if source in (None, hub.source))
 
 
 def network_error(host: str, error: Exception) -> SourceFailedError:
-    """Say in one sentence what a network did."""
+    """Return the error for a failed request."""
     import httpx2
 
     match error:

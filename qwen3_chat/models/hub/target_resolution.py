@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from qwen3_chat.errors import HubError, UsageError
-from qwen3_chat.models.catalog import FAMILY, ModelFile, find_family_model
+from qwen3_chat.models.catalog import FAMILY, ModelFile, ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import parse_gguf_file_name, split_part_names
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
@@ -19,7 +19,7 @@ from qwen3_chat.texts.formatting import join_sentences
 
 @dataclass(frozen=True, slots=True)
 class PullTarget:
-    """A model to fetch: one file, or the parts of a split one in order."""
+    """A model to be downloaded: one file, or the parts of a split one in order."""
 
     model: str
     quant: str
@@ -27,26 +27,28 @@ class PullTarget:
 
     @property
     def size_bytes(self) -> int:
-        """All parts together."""
+        """The bytes of all parts."""
         return sum(file.size_bytes for file in self.files)
 
 
-async def resolve_target(reference: str, hubs: Sequence[Hub], retry_policy: RetryPolicy) -> PullTarget:
-    """Find the files of `NAME[:QUANT]` or `REPOSITORY:FILE-OR-QUANT`.
+async def resolve_target(
+    reference: ModelReference, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> PullTarget:
+    """Find the files that a reference means.
 
-    What the catalogue knows the checksum of needs no network; anything else is looked up at the sources.
+    A file whose checksum the catalogue knows needs no network; any other is looked up at the sources.
 
     Raises:
         UsageError: there is no such model, repository, file or quant.
         HubError: no source could be asked.
     """
-    name, _, rest = reference.partition(":")
-    if "/" in name:
-        return await _from_listing(checked_repository(name), rest, None, hubs, retry_policy)
+    name, selector = reference.name, reference.selector or ""
+    if reference.is_repository:
+        return await _from_listing(checked_repository(name), selector, None, hubs, retry_policy)
     model = find_family_model(name)
     if model is None:
         raise UsageError("hub.unknown_model", name=name, known=", ".join(model.name for model in FAMILY))
-    quant = rest or model.default_quant
+    quant = selector or model.default_quant
     known = model.preferred_file(quant)
     if known is not None and known.sha256 is not None:
         return PullTarget(model.name, known.quant, (_hub_file(known, known.sha256),))
@@ -58,17 +60,17 @@ async def resolve_target(reference: str, hubs: Sequence[Hub], retry_policy: Retr
             return await _from_listing(repository, quant, None, hubs, retry_policy)
         except (UsageError, SourceRefusedError) as error:
             problems.append(error)
-    # that a quant is missing says more than that one of the repositories is
+    # a missing quant is a more precise error than a missing repository
     raise min(problems, key=lambda problem: not isinstance(problem, UsageError))
 
 
 async def resolve_repository(
     repository: str, hubs: Sequence[Hub], retry_policy: RetryPolicy
 ) -> tuple[PullTarget, ...]:
-    """Find every model of a repository, one for each quant.
+    """Find the models of a repository, one for each quant.
 
     Raises:
-        UsageError: the name is none of a repository, or a part is missing.
+        UsageError: the name is not one of a repository, or a part is missing.
         HubError: no source could be asked.
     """
     listing = await _listing(checked_repository(repository), None, hubs, retry_policy)
@@ -100,7 +102,7 @@ def _target_from_listing(repository: str, files: tuple[RemoteFile, ...], revisio
 async def _listing(
     repository: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
 ) -> tuple[RemoteFile, ...]:
-    """List a repository; a source that is silent for a while does not keep the next one from being asked."""
+    """List a repository; where a source stays silent for a while, ask the next one as well."""
     failures: list[HubError] = []
     waiting = list(hubs)
     asked: set[asyncio.Task[tuple[RemoteFile, ...]]] = set()
@@ -127,7 +129,7 @@ async def _listing(
 
 
 def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str) -> tuple[RemoteFile, ...]:
-    """Pick a file by its path, name or quant, with every part of a split one.
+    """Select a file by its path, name or quant, with all parts of a split one.
 
     Raises:
         UsageError: there is no such file, or a part is missing.

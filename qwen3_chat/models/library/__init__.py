@@ -7,6 +7,7 @@ from qwen3_chat.models.library.external_models import (
     find_local_copies,
     find_model_dirs,
     list_external_models,
+    list_models_on_disk,
 )
 from qwen3_chat.models.library.installed_models import (
     InstalledModel,
@@ -31,6 +32,7 @@ __all__ = [
     "find_model_file",
     "list_external_models",
     "list_installed_models",
+    "list_models_on_disk",
     "list_partial_downloads",
     "matches_reference",
     "plan_removal",

@@ -1,4 +1,4 @@
-"""The models of other programs on this disk; they are used where they are."""
+"""The models of other programs on this disk, which are used in their own folders."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from pathlib import Path
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.gguf_file_name import parse_gguf_file_name
-from qwen3_chat.models.library.installed_models import InstalledModel, Origin, newest_first, read_models
+from qwen3_chat.models.library.installed_models import (
+    InstalledModel,
+    Origin,
+    list_installed_models,
+    newest_first,
+    read_models,
+)
 
 OLLAMA_FAMILY = "qwen3"
-"""What Ollama's own library calls the models that are our family."""
+"""The name of the family in Ollama's own library."""
 
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDirs:
-    """Where other programs keep their models on this system, whether there are any or not."""
+    """The folders in which other programs have their models, whether they exist or not."""
 
     hugging_face: Path
     lm_studio: tuple[Path, ...]
     llama_cpp: tuple[Path, ...]
     ollama: tuple[Path, ...]
     configured: tuple[Path, ...] = ()
-    """Folders that the user names in the settings."""
+    """The folders that the user's settings name."""
 
 
 def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[str] = ()) -> ModelDirs:
-    """Find the folders, by the variables and the defaults of each program; nothing is made."""
+    """Return the folders by the variables and the defaults of each program; create nothing."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hf_home = Path(environ.get("HF_HOME") or cache / "huggingface")
     llama_cpp = (cache / "llama.cpp", home / "Library" / "Caches" / "llama.cpp")
@@ -47,14 +53,19 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
 
 
 def list_external_models(model_dirs: ModelDirs) -> tuple[InstalledModel, ...]:
-    """List the Qwen3 models of other programs, the newest file first; what can't be read is left out."""
+    """List the Qwen3 models of other programs, the newest file first; unreadable ones are left out."""
     return newest_first(_external_models(model_dirs))
 
 
-def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: ModelDirs) -> Iterator[Path]:
-    """Yield files that may be the one wanted, the likeliest first; the checksum still has to be compared.
+def list_models_on_disk(folder: Path, model_dirs: ModelDirs) -> tuple[InstalledModel, ...]:
+    """List the models of the app's folder, then those of other programs, the newest first in each."""
+    return (*list_installed_models(folder), *list_external_models(model_dirs))
 
-    Hugging Face and Ollama name blobs by their checksum; elsewhere name and size must agree.
+
+def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: ModelDirs) -> Iterator[Path]:
+    """Yield files that may be copies of the file, the likeliest first; the checksum is still to be compared.
+
+    Hugging Face and Ollama name blobs by their checksum; in other folders name and size must agree.
     """
     blobs = [*model_dirs.hugging_face.glob(f"models--*/blobs/{sha256}")]
     blobs += [folder / "blobs" / f"sha256-{sha256}" for folder in model_dirs.ollama]
@@ -90,7 +101,7 @@ def _family_models(models: Iterable[InstalledModel]) -> Iterator[InstalledModel]
 
 
 def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
-    """Find blobs through the manifests; a tag such as `8b-q8_0` does not always name the quant."""
+    """Yield the blobs that manifests name; a tag such as `8b-q8_0` does not always name the quant."""
     for manifest in folder.glob(f"manifests/*/*/{OLLAMA_FAMILY}/*"):
         blob = _model_blob(manifest, folder)
         if blob is None:
@@ -110,9 +121,9 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
 
 
 def _ollama_name(tag: str, title: str) -> str:
-    """Name a model as the family does: `8b-q8_0` is `8B`; `latest` says nothing, so the file's title does."""
-    read = parse_gguf_file_name(f"{tag}.gguf")
-    name = read.model if read else title.replace(" ", "-") if tag == "latest" else tag
+    """Return the family's name of a tag: `8B` for `8b-q8_0`; for `latest`, which names none, the file's."""
+    parsed = parse_gguf_file_name(f"{tag}.gguf")
+    name = parsed.model if parsed else title.replace(" ", "-") if tag == "latest" else tag
     name = name.lower().removeprefix("qwen3-").upper()
     return name.replace("INSTRUCT", "Instruct").replace("THINKING", "Thinking")
 

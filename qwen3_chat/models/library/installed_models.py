@@ -10,14 +10,18 @@ from pathlib import Path
 
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
-from qwen3_chat.models.catalog import find_family_model
-from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
-
-"""The model that ships with the package."""
+from qwen3_chat.models.catalog import ModelReference, find_family_model
+from qwen3_chat.models.gguf_file_name import (
+    LOCK_SUFFIX,
+    PART_SUFFIX,
+    GgufFileName,
+    parse_gguf_file_name,
+    split_part_names,
+)
 
 
 class Origin(StrEnum):
-    """Which program keeps a file."""
+    """The program that a file belongs to."""
 
     APP = "qwen3-chat"
     HUGGING_FACE = "Hugging Face"
@@ -31,7 +35,7 @@ class Origin(StrEnum):
 class InstalledModel:
     """A GGUF file, named as the family names it: `8B`, `Q4_K_M`; of a split one the first part.
 
-    `size_bytes` counts all parts. `path` may be a link to a file that another program keeps.
+    `size_bytes` counts all parts. `path` may be a link to a file of another program.
     """
 
     name: str
@@ -43,7 +47,7 @@ class InstalledModel:
 
     @property
     def parts(self) -> tuple[Path, ...]:
-        """Every file of it."""
+        """All files of the model."""
         return tuple(self.path.with_name(name) for name in split_part_names(self.path.name))
 
 
@@ -52,8 +56,8 @@ def list_installed_models(folder: Path) -> tuple[InstalledModel, ...]:
     return newest_first(read_models(folder, Origin.APP))
 
 
-def find_model_file(folder: Path, reference: str, external: Iterable[InstalledModel] = ()) -> Path:
-    """Find a model by `NAME` or `NAME:QUANT`, in the app's folder, then elsewhere.
+def find_model_file(folder: Path, reference: ModelReference, external: Iterable[InstalledModel] = ()) -> Path:
+    """Find the file of a model, in the app's folder first, then among those of other programs.
 
     Raises:
         ModelError: it is not there.
@@ -62,22 +66,22 @@ def find_model_file(folder: Path, reference: str, external: Iterable[InstalledMo
         for model in models:
             if matches_reference(model, reference):
                 return model.path
-    can_be_pulled = "/" in reference or find_family_model(reference.partition(":")[0])
+    can_be_pulled = reference.is_repository or find_family_model(reference.name)
     raise ModelError(
-        "library.not_installed" if can_be_pulled else "library.unknown", name=reference, folder=folder
+        "library.not_installed" if can_be_pulled else "library.unknown", name=str(reference), folder=folder
     )
 
 
-def matches_reference(model: InstalledModel, reference: str) -> bool:
-    """Tell whether this is what `NAME` or `NAME:QUANT` means, in any case."""
-    name, _, quant = reference.partition(":")
-    return model.name.lower() == name.lower().removeprefix("qwen3-") and quant.upper() in ("", model.quant)
+def matches_reference(model: InstalledModel, reference: ModelReference) -> bool:
+    """Return whether a reference means this model; letter case does not matter."""
+    name, quant = reference.name.lower().removeprefix("qwen3-"), (reference.selector or "").upper()
+    return model.name.lower() == name and quant in ("", model.quant)
 
 
 def read_models(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Iterable[InstalledModel]:
-    """Read the models of a folder off their files' names; incomplete and unreadable ones are left out.
+    """Yield the models of a folder by the names of their files; incomplete and unreadable ones are left out.
 
-    A name that tells no quant is believed where the user put the file; what is in it says the rest.
+    A file whose name holds no quant counts only in a folder of the user's; its header then gives the quant.
     """
     for path in folder.glob(pattern):
         name = parse_gguf_file_name(path.name)
@@ -96,7 +100,7 @@ def read_models(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Ite
 
 
 def _name_by_header(path: Path) -> GgufFileName | None:
-    if path.name.startswith("mmproj"):  # the eyes of another model
+    if path.name.startswith("mmproj"):  # the vision encoder of another model
         return None
     try:
         quant = gguf.read_file(path).quant
@@ -106,35 +110,32 @@ def _name_by_header(path: Path) -> GgufFileName | None:
 
 
 def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:
-    """Sort by the time of the file."""
+    """Sort models by the modification time of their files, the newest first."""
     return tuple(sorted(models, key=lambda model: -model.modified_s))
-
-
-PART_SUFFIXES = (".part", ".lock")
 
 
 @dataclass(frozen=True, slots=True)
 class PartialDownload:
-    """A part `Qwen3-8B-Q4_K_M.gguf.d98cdcbd03e17ce4.part`, or the lock beside it, by the model it belongs to.
+    """A part `Qwen3-8B-Q4_K_M.gguf.d98cdcbd03e17ce4.part`, or the lock beside it, with the model it is for.
 
-    `reference` is what `pull` takes to go on with it.
+    `reference` is the one by which `pull` resumes it.
     """
 
     name: str
     quant: str
     path: Path
     size_bytes: int
-    reference: str
+    reference: ModelReference
 
 
 def list_partial_downloads(folder: Path) -> Iterator[PartialDownload]:
-    """Read them off their names."""
-    for suffix in PART_SUFFIXES:
+    """Yield the partial downloads of a folder by their names, the locks after the parts."""
+    for suffix in (PART_SUFFIX, LOCK_SUFFIX):
         for path in folder.glob(f"**/*.gguf.*{suffix}"):
             file = path.name.partition(".gguf")[0] + ".gguf"
-            if (read := parse_gguf_file_name(file)) is None:
+            if (parsed := parse_gguf_file_name(file)) is None:
                 continue
             *repository, _ = path.relative_to(folder).parts
             size_bytes = path.stat().st_size if path.exists() else 0
-            wanted = f"{'/'.join(repository[:2])}:{'/'.join((*repository[2:], file))}"
-            yield PartialDownload(read.model, read.quant, path, size_bytes, wanted)
+            reference = ModelReference("/".join(repository[:2]), "/".join((*repository[2:], file)))
+            yield PartialDownload(parsed.model, parsed.quant, path, size_bytes, reference)

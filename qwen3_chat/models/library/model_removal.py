@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library.installed_models import (
     InstalledModel,
     Origin,
@@ -19,39 +20,40 @@ from qwen3_chat.models.library.installed_models import (
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What would be removed: files with the bytes that get free, and files elsewhere that stay."""
+    """The files to be removed, the bytes that this frees, and the files of other programs that stay."""
 
     paths: tuple[Path, ...]
     freed_bytes: int
     external_paths: tuple[Path, ...] = ()
 
 
-def plan_removal(folder: Path, reference: str, external: Iterable[InstalledModel] = ()) -> Removal:
-    """Find what belongs to `NAME` or `NAME:QUANT`, parts of a download that was broken off included.
+def plan_removal(folder: Path, reference: ModelReference, external: Iterable[InstalledModel] = ()) -> Removal:
+    """Find the files of a model, partial downloads included.
 
     Raises:
         UsageError: it is installed in several quants, so one must be named.
         ModelError: it is not in the app's folder.
     """
     models = [model for model in list_installed_models(folder) if matches_reference(model, reference)]
-    unfinished = [model for model in _partial_as_models(folder) if matches_reference(model, reference)]
-    quants = sorted({model.quant for model in (*models, *unfinished)})
+    partial = [model for model in _partial_as_models(folder) if matches_reference(model, reference)]
+    quants = sorted({model.quant for model in (*models, *partial)})
     if len(quants) > 1:
-        names = ", ".join(f"{models[0].name if models else unfinished[0].name}:{quant}" for quant in quants)
-        raise UsageError("rm.which", wanted=reference, names=names)
-    paths = [path for model in (*models, *unfinished) for path in model.parts if _is_there(path)]
+        name = models[0].name if models else partial[0].name
+        names = ", ".join(f"{name}:{quant}" for quant in quants)
+        raise UsageError("rm.which", wanted=str(reference), names=names)
+    paths = [path for model in (*models, *partial) for path in model.parts if _is_there(path)]
     if not paths:
         for model in external:
             if matches_reference(model, reference):
-                raise ModelError("rm.elsewhere", name=reference, origin=model.origin, path=model.path)
-        raise ModelError("rm.not_installed", name=reference)
+                raise ModelError("rm.elsewhere", name=str(reference), origin=model.origin, path=model.path)
+        raise ModelError("rm.not_installed", name=str(reference))
     links = [path for path in paths if path.is_symlink()]
     freed = sum(path.stat().st_size for path in paths if not path.is_symlink())
     return Removal(tuple(paths), freed, tuple(link.resolve() for link in links))
 
 
 def apply_removal(removal: Removal, folder: Path) -> None:
-    """Remove the files, then the folders that they leave empty.
+    """Remove the files, then the folders that this leaves empty.
 
     Raises:
         ModelError: a file can't be removed.

@@ -1,10 +1,11 @@
-"""The models to choose from: here, to be downloaded, served; and the downloads that run."""
+"""The models to choose from: on this disk, to be downloaded, on servers; and the downloads that run."""
 
 from __future__ import annotations
 
 from qwen3_chat.models.picker.background_downloads import Download, DownloadPhase, Downloads
 from qwen3_chat.models.picker.model_picker import ModelPicker
 from qwen3_chat.models.picker.model_table import (
+    INSTALLED_MARK,
     DiskModel,
     ModelRow,
     ModelTable,
@@ -15,6 +16,7 @@ from qwen3_chat.models.picker.model_table import (
 )
 
 __all__ = [
+    "INSTALLED_MARK",
     "DiskModel",
     "Download",
     "DownloadPhase",

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
-from qwen3_chat.models.catalog import FAMILY, FamilyModel, Shape, derived_model, find_family_model
+from qwen3_chat.models.catalog import (
+    FAMILY,
+    FamilyModel,
+    ModelReference,
+    Shape,
+    derived_model,
+    find_family_model,
+)
 from qwen3_chat.models.fit import Assessment, Machine, Recommendation, assess, best_quant, recommend
+from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.library import InstalledModel
 from qwen3_chat.session import ServedModel
+
+INSTALLED_MARK = "●"
+"""The mark of a variant whose file is on this disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiskModel:
-    """A file with the model that is in it."""
+    """A file on this disk with the model that it holds."""
 
     model: FamilyModel
     file: InstalledModel
 
 
 def identify_models(files: Iterable[InstalledModel]) -> tuple[DiskModel, ...]:
-    """Tell of each file which model it is, by its name or else its header; of two copies the first counts.
+    """Identify the model in each file, by its name or else its header; of two copies the first counts.
 
-    What is broken or no Qwen3 is left out.
+    Files that are broken or hold no Qwen3 are left out.
     """
-    found: dict[tuple[str, str], DiskModel] = {}
+    models: dict[tuple[str, str], DiskModel] = {}
     for file in files:
         key = file.name.lower(), file.quant.upper()
-        if key not in found and (model := find_family_model(file.name) or _model_in(file)):
-            found[key] = DiskModel(model, file)
-    return tuple(found.values())
+        if key not in models and (model := find_family_model(file.name) or _model_by_header(file)):
+            models[key] = DiskModel(model, file)
+    return tuple(models.values())
 
 
-def _model_in(file: InstalledModel) -> FamilyModel | None:
+def _model_by_header(file: InstalledModel) -> FamilyModel | None:
     try:
         header = gguf.read_file(file.path)
     except ModelError:
         return None
-    parameters = None if len(file.parts) > 1 else header.parameters
+    return model_from_header(header, file.name, is_split=len(file.parts) > 1)
+
+
+def model_from_header(header: GgufHeader, name: str, is_split: bool) -> FamilyModel | None:
+    """Return the model that a header describes, under `name`; None where it is no Qwen3."""
+    parameters = None if is_split else header.parameters
     shape = Shape.from_header(header.architecture, header.number, parameters)
-    return derived_model(file.name, shape, header.n_ctx_train) if shape else None
+    return derived_model(name, shape, header.n_ctx_train) if shape else None
 
 
 VariantKey = tuple[str, str]
@@ -51,26 +67,35 @@ VariantKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ModelVariant:
-    """A model in one quant: how it would run here, with its file where there is one."""
+    """A model in one quant with its assessment for the machine, and its file where it is on this disk.
+
+    `is_listed` is False for a quant that only a file on this disk has, not the catalogue.
+    """
 
     assessment: Assessment
     size_bytes: int
     file: InstalledModel | None = None
+    is_listed: bool = True
 
     @property
     def key(self) -> VariantKey:
-        """What tells it from other offers."""
+        """The name and quant that identify it."""
         return self.assessment.model.name, self.assessment.quant
 
     @property
-    def reference(self) -> str:
-        """What `pull` and `--model` call it."""
-        return ":".join(self.key)
+    def title(self) -> str:
+        """The name with the quant, for questions."""
+        return " ".join(self.key)
+
+    @property
+    def reference(self) -> ModelReference:
+        """The reference that `pull` and `--model` take."""
+        return ModelReference(*self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model with its quants by rising size; `suggested_index` is the place of the one to show first."""
+    """A model with its variants by rising size; `suggested_index` is that of the variant to show first."""
 
     model: FamilyModel
     variants: tuple[ModelVariant, ...]
@@ -78,16 +103,20 @@ class ModelRow:
 
     @property
     def is_installed(self) -> bool:
-        """Whether a file of it is here."""
-        return any(offer.file for offer in self.variants)
+        """True if a file of it is on this disk."""
+        return any(variant.file for variant in self.variants)
+
+    def variant(self, quant: str) -> ModelVariant | None:
+        """Return the variant of a quant, or None where there is none."""
+        return next((variant for variant in self.variants if variant.assessment.quant == quant), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRow:
     """A server that the user has named, or one of its models.
 
-    `is_reachable` is None before it has answered; `about` is what there is to say of it, line by line; `endpoint_root` is
-    what `LoadedModel.path` says where it is in use.
+    `is_reachable` is None before its first response; `about` has the lines that describe it; `endpoint_root`
+    is the value of `LoadedModel.path` while it is in use.
     """
 
     title: str
@@ -100,61 +129,88 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
-    """Everything there is to choose from, with the recommendation."""
+    """The models to choose from, those of the family first, with the recommendation."""
 
     rows: tuple[ModelRow, ...]
     recommendation: Recommendation
 
     @property
     def pick(self) -> VariantKey | None:
-        """The offer that is recommended."""
+        """The key of the recommended variant."""
         pick = self.recommendation.pick
         return (pick.model.name, pick.quant) if pick else None
 
     def is_recommended(self, variant: ModelVariant) -> bool:
-        """Tell whether this is the pick, or its model in another quant that is here and will do."""
-        will_do = variant.file is not None and variant.assessment.is_usable
-        return self.pick is not None and (
-            variant.key == self.pick or (will_do and variant.key[0] == self.pick[0])
-        )
+        """Return whether this is the pick, or its model in another usable quant on this disk."""
+        if self.pick is None:
+            return False
+        is_substitute = variant.file is not None and variant.assessment.is_usable
+        return variant.key == self.pick or (is_substitute and variant.key[0] == self.pick[0])
+
+    @property
+    def family_rows(self) -> tuple[ModelRow, ...]:
+        """The rows of the family, in the order of the catalogue."""
+        return self.rows[: len(FAMILY)]
+
+    @property
+    def listed_variants(self) -> tuple[ModelVariant, ...]:
+        """The variants of the catalogue, in its order."""
+        return tuple(variant for variant in self._variants if variant.is_listed)
+
+    @property
+    def unlisted_variants(self) -> tuple[ModelVariant, ...]:
+        """The variants of files that are not in the catalogue."""
+        return tuple(variant for variant in self._variants if not variant.is_listed)
+
+    @property
+    def _variants(self) -> Iterator[ModelVariant]:
+        return (variant for row in self.rows for variant in row.variants)
 
 
 def build_model_table(machine: Machine, files: Iterable[DiskModel], n_ctx: int | None = None) -> ModelTable:
-    """Lay out the family for a machine, then the models on this disk that are others."""
+    """Build the table of the family for a machine, then of the other models on this disk."""
     recommendation = recommend(machine, n_ctx)
-    by_name = sorted(files, key=lambda one: one.model.name.lower())
-    here = {name: list(group) for name, group in groupby(by_name, key=lambda one: one.model.name)}
-    rows = [_family_row(model, here.pop(model.name, []), machine, n_ctx) for model in FAMILY]
-    for others in here.values():
-        offers = tuple(_variant_of_file(one, machine, n_ctx) for one in others)
-        rows.append(ModelRow(others[0].model, _by_size(offers), 0))
+    by_name = sorted(files, key=lambda disk_model: disk_model.model.name.lower())
+    files_by_model = {
+        name: list(group) for name, group in groupby(by_name, key=lambda disk_model: disk_model.model.name)
+    }
+    rows = [_family_row(model, files_by_model.pop(model.name, []), machine, n_ctx) for model in FAMILY]
+    for others in files_by_model.values():
+        variants = tuple(_variant_of_file(disk_model, machine, n_ctx) for disk_model in others)
+        rows.append(ModelRow(others[0].model, _by_size(variants), 0))
     return ModelTable(tuple(rows), recommendation)
 
 
-def _family_row(model: FamilyModel, here: list[DiskModel], machine: Machine, n_ctx: int | None) -> ModelRow:
-    files = {one.file.quant.upper(): one for one in here}
+def _family_row(
+    model: FamilyModel, disk_models: list[DiskModel], machine: Machine, n_ctx: int | None
+) -> ModelRow:
+    by_quant = {disk_model.file.quant.upper(): disk_model for disk_model in disk_models}
     listed = tuple(
         ModelVariant(
             assess(model, quant, machine, n_ctx),
             model.size_bytes(quant),
-            files.pop(quant).file if quant in files else None,
+            by_quant.pop(quant).file if quant in by_quant else None,
         )
         for quant in model.quants
     )
-    offers = _by_size((*listed, *(_variant_of_file(one, machine, n_ctx) for one in files.values())))
-    installed = [at for at, offer in enumerate(offers) if offer.file]
+    unlisted = (_variant_of_file(disk_model, machine, n_ctx) for disk_model in by_quant.values())
+    variants = _by_size((*listed, *unlisted))
+    installed = [index for index, variant in enumerate(variants) if variant.file]
     if installed:
-        usable = [at for at in installed if offers[at].assessment.is_usable]
-        return ModelRow(model, offers, usable[-1] if usable else installed[0])
-    best = best_quant(model, machine, n_ctx).quant
-    return ModelRow(model, offers, [offer.assessment.quant for offer in offers].index(best))
+        usable = [index for index in installed if variants[index].assessment.is_usable]
+        return ModelRow(model, variants, usable[-1] if usable else installed[0])
+    recommended_quant = best_quant(model, machine, n_ctx).quant
+    return ModelRow(
+        model, variants, [variant.assessment.quant for variant in variants].index(recommended_quant)
+    )
 
 
 def _variant_of_file(disk_model: DiskModel, machine: Machine, n_ctx: int | None) -> ModelVariant:
-    """Assess a file by its own size."""
-    found = assess(disk_model.model, disk_model.file.quant, machine, n_ctx, disk_model.file.size_bytes)
-    return ModelVariant(found, disk_model.file.size_bytes, disk_model.file)
+    """Return the variant of a file that is not in the catalogue, assessed by the size of the file."""
+    file = disk_model.file
+    assessment = assess(disk_model.model, file.quant, machine, n_ctx, file.size_bytes)
+    return ModelVariant(assessment, file.size_bytes, file, is_listed=False)
 
 
 def _by_size(variants: tuple[ModelVariant, ...]) -> tuple[ModelVariant, ...]:
-    return tuple(sorted(variants, key=lambda offer: offer.size_bytes))
+    return tuple(sorted(variants, key=lambda variant: variant.size_bytes))

@@ -1,1 +1,1 @@
-"""The actions of the chat screen in groups; each is a part of the screen."""
+"""The actions of the chat screen in groups, each a base class of the screen."""

@@ -1,4 +1,4 @@
-"""The actions on whole chats: a new one, another one, the sidebar, an export."""
+"""The actions on whole chats: begin, open, list and export a chat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import timedelta
 from textual import on, work
 
 from qwen3_chat.documents.export import export_to_folder
-from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.session.message_versions import BranchVersions
 from qwen3_chat.store import SearchHit
 from qwen3_chat.texts import t
@@ -18,27 +17,27 @@ from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_list import ChatChoice, ChatList
 
 DELETED_RETENTION = timedelta(days=30)
-"""Deleted chats and messages can be brought back from the store for so long."""
+"""The time for which deleted chats and messages can be restored from the store."""
 
 
 class ChatActions(TurnActions):
-    """None of them while an answer is written: it belongs to the chat that is open."""
+    """Actions on whole chats; none runs while an answer is written, which belongs to the open chat."""
 
     _hits: tuple[SearchHit, ...] = ()
-    """Where the open chat holds what was searched for, in its order."""
+    """The search hits in the open chat, in its order."""
 
     def on_mount(self) -> None:
-        """Tidy up once the screen is there."""
+        """Schedule the purge for after the screen is mounted."""
         self.call_later(self.purge)
 
     @work(group="purge", exit_on_error=False)
     async def purge(self) -> None:
-        """Remove for good what was deleted a month ago."""
+        """Remove for good what was deleted longer ago than can be restored."""
         with notify_errors(self):
             await self.store.purge_deleted(DELETED_RETENTION)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now; None shows it disabled."""
         match action:
             case "new_chat" | "chats":
                 return None if self.is_answering else True
@@ -58,7 +57,7 @@ class ChatActions(TurnActions):
 
     @work(group="chats")
     async def action_new_chat(self) -> None:
-        """Leave this chat as it is and begin another, once what goes on with its messages is done."""
+        """Begin a new chat once the running change of the open one is done."""
         async with self.navigation_lock:
             if not self.is_answering:
                 self._begin_new()
@@ -72,19 +71,19 @@ class ChatActions(TurnActions):
         self.input.focus()
 
     def show_chat(self) -> None:
-        """Show which chat of the list is open; what was searched for in another one is over."""
+        """Show the session's chat; mark it in the sidebar and drop the hits of another chat's search."""
         super().show_chat()
         if self._hits and self._hits[0].chat_id != self.session.chat_id:
             self._hits, self.transcript.search_text = (), ""
         self.refresh_chat_list()
 
     def after_turn(self) -> None:
-        """Bring the list up to date."""
+        """Update the sidebar, too."""
         super().after_turn()
         self.refresh_chat_list()
 
     def refresh_chat_list(self) -> None:
-        """Bring the list at the side up to date."""
+        """Update the list of chats in the sidebar."""
         self.sidebar.open_chat = self.session.chat_id
         self.sidebar.busy_chat = self.sidebar.open_chat if self.is_answering else None
         if self.has_class("-sidebar"):
@@ -92,7 +91,7 @@ class ChatActions(TurnActions):
 
     @work(group="chats")
     async def action_chats(self) -> None:
-        """Choose a stored chat and go on with it."""
+        """Open the list of stored chats and go on with the chosen one."""
         self.app.clear_notifications()
         current = self.session.chat_id
         chats = ChatsScreen(self.store, current)
@@ -105,13 +104,13 @@ class ChatActions(TurnActions):
             await self._read_title()
 
     async def _leave_deleted(self, chat_id: int | None) -> None:
-        """Leave a chat that was deleted while it was open; an answer that began meanwhile brings it back."""
+        """Leave a chat that was deleted while open; an answer that began meanwhile restores it."""
         async with self.navigation_lock:
             if self.session.chat_id == chat_id and not self.is_answering:
                 self._begin_new()
 
     def action_sidebar(self) -> None:
-        """Show the list of chats at the side and go there; hide it from there."""
+        """Open and focus the sidebar, or close it while it has the focus."""
         if self.has_class("-sidebar") and self.sidebar.has_focus_within:
             self.close_sidebar()
         else:
@@ -121,14 +120,14 @@ class ChatActions(TurnActions):
 
     @on(ChatList.Closed)
     def close_sidebar(self) -> None:
-        """Return to the chat."""
+        """Close the sidebar and return to the input."""
         self.remove_class("-sidebar")
         self.input.focus()
         self.refresh_bindings()
 
     @on(ChatList.Chosen)
     def resume_from_sidebar(self, message: ChatList.Chosen) -> None:
-        """Go on with a chat of the list; the list stays where there is room for both."""
+        """Go on with a chat of the sidebar, which stays open where the terminal is wide enough."""
         if self.is_answering:
             self.notify(t("ui.notice.busy"))
             return
@@ -138,12 +137,12 @@ class ChatActions(TurnActions):
 
     @on(ChatList.Deleted)
     def sidebar_chat_deleted(self, message: ChatList.Deleted) -> None:
-        """Leave the open chat when it is deleted."""
+        """Leave the open chat if it was deleted in the sidebar."""
         self.leave_from_sidebar(message.chat_id)
 
     @work(group="chats")
     async def leave_from_sidebar(self, chat_id: int) -> None:
-        """Leave a chat that was deleted in the list, and stay in the list."""
+        """Leave a chat that was deleted in the sidebar, where the focus stays."""
         is_in_list = self.sidebar.has_focus_within
         await self._leave_deleted(chat_id)
         if is_in_list:
@@ -151,7 +150,7 @@ class ChatActions(TurnActions):
 
     @work(group="chats")
     async def go_to(self, choice: ChatChoice) -> None:
-        """Go on with a chat, at what was searched for in it."""
+        """Go on with a chat, at the latest search hit in it."""
         await self._go_to(choice)
 
     async def _go_to(self, choice: ChatChoice) -> None:
@@ -184,13 +183,13 @@ class ChatActions(TurnActions):
 
     @work(group="chats")
     async def action_hit(self, step: int) -> None:
-        """Go to the next or the previous message that holds what was searched for."""
+        """Go to the next or the previous message with a search hit."""
         async with self.navigation_lock:
             ids = [hit.message_id for hit in self._hits]
-            at = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
+            index = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
             if ids and self.transcript.search_text and not self.is_answering:
                 with notify_errors(self):
-                    await self._show_hit(self._hits[(at + step) % len(ids)], self.transcript.search_text)
+                    await self._show_hit(self._hits[(index + step) % len(ids)], self.transcript.search_text)
 
     @on(ChatList.Renamed)
     async def _read_title(self) -> None:
@@ -201,10 +200,10 @@ class ChatActions(TurnActions):
 
     @work(group="export", thread=False)
     async def action_export(self) -> None:
-        """Write the chat as Markdown beside earlier exports."""
+        """Export the chat as Markdown to the folder of exports."""
         with notify_errors(self):
             if self.session.chat is not None:
-                thinking = ThinkingStyle(self.settings.export_thinking)
+                thinking = self.settings.export_thinking
                 path = export_to_folder(
                     self.session.chat, self.session.messages, self.exports_folder, thinking
                 )

@@ -1,4 +1,4 @@
-"""The titling of chats by the model, while nobody waits for it."""
+"""The generation of chat titles by the model while the user waits for nothing else."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from qwen3_chat.ui.actions.turn_actions import TurnActions
 from qwen3_chat.ui.error_notices import notify_errors
 
 IDLE_S = 1.0
-"""So long after an answer nothing has happened: the engine may be used for a title."""
+"""The time after an answer in which nothing must happen before the engine is used for a title."""
 
 
 class ChatTitling(TurnActions):
-    """A turn never waits for a title: its beginning ends the naming, which is tried again after it."""
+    """Automatic titles; the start of a turn cancels the generation of one, which the turn's end retries."""
 
     _timer: Timer | None = None
     _titling: Worker[None] | None = None
     _attempted = frozenset[int]()
 
     def after_turn(self) -> None:
-        """Name the chat unless something else happens first."""
+        """Schedule a title for a chat that needs one."""
         super().after_turn()
         chat = self.session.chat
         if (
@@ -41,22 +41,22 @@ class ChatTitling(TurnActions):
             self._titling = self._title_chat()
 
     async def free_engine(self) -> None:
-        """End the naming, for something that the user waits for."""
+        """Cancel the generation of a title, for something that the user waits for."""
         await super().free_engine()
         if self._timer is not None:
             self._timer.stop()
         if self._titling is not None and self._titling.is_running:
-            self._titling.cancel()  # which cancels the reply, too
+            self._titling.cancel()  # this cancels the reply, too
             with suppress(WorkerError):
                 await self._titling.wait()
         self._titling = None
 
     async def shutdown(self) -> None:
-        """End the naming before the app ends."""
+        """Cancel the generation of a title before the app ends."""
         await self.free_engine()
         await super().shutdown()
 
-    @work(group="naming", exclusive=True, exit_on_error=False)
+    @work(group="titling", exclusive=True, exit_on_error=False)
     async def _title_chat(self) -> None:
         assert self.session.chat is not None
         chat_id = self.session.chat.id

@@ -1,4 +1,4 @@
-"""The draft of each chat: in the input while the chat is open, stored as it is written."""
+"""The autosave of drafts: the text of the input, stored for each chat while it is typed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qwen3_chat.ui.widgets.chat_input import ChatInput
 
 
 class DraftAutosave(ConversationScreen):
-    """Whatever is in the input is on the disk within half a second, under the chat that is open."""
+    """Autosave of the input's draft under the open chat, within half a second."""
 
     _saved: tuple[int | None, Draft] | None = None
-    """The chat whose draft is in the input, with the draft as kept last; None before the first chat."""
+    """The chat whose draft is in the input, with the draft as saved last; None before the first chat."""
     _is_restoring = False
-    """Whether the draft is still on its way to the input; nothing is kept meanwhile, or it would be lost."""
+    """True while the stored draft is being read; a save would overwrite it meanwhile."""
     _is_changed = False
     _is_failing = False
 
     @property
     def draft(self) -> Draft:
-        """What is in the input now."""
+        """The content of the input: its text and its attachments."""
         return Draft(self.input.text, self.input.attachments)
 
     @draft.setter
@@ -38,13 +38,13 @@ class DraftAutosave(ConversationScreen):
         return self.session.chat_id
 
     def show_chat(self) -> None:
-        """Put the draft of another chat into the input; that of the chat before stays with it."""
+        """Show the session's chat with its draft; the draft of the chat before is saved under that chat."""
         super().show_chat()
         if self._saved is not None:
-            chat_id, kept = self._saved
+            chat_id, saved = self._saved
             if chat_id == self._open_chat:
                 return
-            if self.draft != kept:
+            if self.draft != saved:
                 self._save_later(chat_id, self.draft, follows_another=self._is_restoring)
         self._saved = (self._open_chat, NO_DRAFT)
         self._is_restoring = True
@@ -58,7 +58,7 @@ class DraftAutosave(ConversationScreen):
             draft = await self.drafts.load(chat_id)
         if self._saved is not None and self._saved[0] == chat_id:
             self._is_restoring = False
-            if draft != NO_DRAFT:  # else the cursor stays where it is
+            if draft != NO_DRAFT:  # otherwise the cursor stays where it is
                 self.draft = draft.followed_by(self.draft)
 
     @on(TextArea.Changed)
@@ -67,7 +67,7 @@ class DraftAutosave(ConversationScreen):
         self._is_changed = True
 
     def tick(self) -> None:
-        """Keep what was changed since the tick before."""
+        """Save what was changed since the tick before."""
         super().tick()
         if self._is_restoring:
             return
@@ -77,14 +77,14 @@ class DraftAutosave(ConversationScreen):
                 self._save_later(chat_id, draft)
 
     def before_chat_change(self) -> None:
-        """Know which chat is left, also one that has begun since the last tick."""
+        """Save the draft under the chat that is left, which may have begun since the last tick."""
         super().before_chat_change()
         if not self._is_restoring:
             for chat_id, draft in self._pending_drafts():
                 self._save_later(chat_id, draft)
 
     async def shutdown(self) -> None:
-        """Keep the draft last, with what came back from a turn that did not begin."""
+        """Shut down, then save the draft, with a text that came back from a turn that did not begin."""
         await super().shutdown()
         if self._is_restoring and self._saved is not None:
             await self._save(self._saved[0], self.draft, follows_another=True)
@@ -93,7 +93,10 @@ class DraftAutosave(ConversationScreen):
             await self._save(chat_id, draft)
 
     def _pending_drafts(self) -> list[tuple[int | None, Draft]]:
-        """Tell the draft with its chat; a chat that has just begun leaves no draft where it began."""
+        """Return the draft with its chat, and note it as saved.
+
+        A chat that has just begun clears the draft of the chat that had not begun.
+        """
         has_begun = self._saved is not None and self._saved[0] is None and self._open_chat is not None
         self._saved = (self._open_chat, self.draft)
         return [(None, NO_DRAFT), self._saved] if has_begun else [self._saved]
@@ -108,7 +111,7 @@ class DraftAutosave(ConversationScreen):
                 draft = (await self.drafts.load(chat_id)).followed_by(draft)
             await self.drafts.save(chat_id, draft)
         except StoreError as error:
-            if not self._is_failing:  # told once, not at each letter
+            if not self._is_failing:  # notified once, not at each letter
                 self.notify(str(error), severity="warning")
             self._is_failing = True
         else:

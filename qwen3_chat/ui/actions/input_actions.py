@@ -1,4 +1,4 @@
-"""The services of the input: commands and files by name, attachments with their tokens."""
+"""The actions of the input: commands, completions, and attachments with their token counts."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from qwen3_chat.ui.widgets.completion_list import CompletionList
 
 
 class InputActions(ConversationScreen):
-    """Answers what the input asks for."""
+    """Commands, completions and attachments for the input."""
 
     attachment_bar = getters.query_one(AttachmentBar)
     completions = getters.query_one(CompletionList)
 
     _files: list[str] | None = None
-    """The files that can be attached, listed anew with each `@`."""
+    """The files that can be attached, listed again with each `@`."""
 
     def on_mount(self) -> None:
-        """Begin without counted attachments."""
+        """Begin with no attachment counted."""
         self._token_counts: dict[Attachment, AttachmentTokens] = {}
 
     def show_chat(self) -> None:
-        """Have the history go on to the other chats behind what was asked in this one."""
+        """Show the session's chat, and load the questions of other chats into the input's history."""
         super().show_chat()
         self._load_history()
 
-    @work(group="recall", exclusive=True)
+    @work(group="history", exclusive=True)
     async def _load_history(self) -> None:
         with notify_errors(self):
             self.input.remember_older(await self.store.latest_questions())
@@ -59,14 +59,17 @@ class InputActions(ConversationScreen):
 
     @property
     def commands(self) -> list[PaletteCommand]:
-        """The palette's actions by the names that `[keys]` has for them, and the tags of Qwen3."""
+        """The palette's actions by their names in `[keys]`, then Qwen3's tags of the thinking modes."""
         tags = [PaletteCommand(mode.value, t(f"ui.tip.tag.{mode}"), mode) for mode in ThinkingMode]
-        return [*(PaletteCommand(one.id or "", t(one.tooltip)) for one in (*CHAT_KEYS, *APP_KEYS)), *tags]
+        return [
+            *(PaletteCommand(key.id or "", t(key.tooltip)) for key in (*CHAT_KEYS, *APP_KEYS)),
+            *tags,
+        ]
 
     @on(ChatInput.CommandEntered)
     async def run_command(self, message: ChatInput.CommandEntered) -> None:
-        """Do what was asked for by name, or say why not."""
-        binding = next((one for one in (*CHAT_KEYS, *APP_KEYS) if one.id == message.name), None)
+        """Run a command by its name, or notify why it can't run."""
+        binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if key.id == message.name), None)
         if binding is None:
             self.notify(t("ui.command.unknown", name=message.name), severity="warning")
             return
@@ -84,12 +87,12 @@ class InputActions(ConversationScreen):
 
     @on(ChatInput.CompletionRequested)
     def complete(self, message: ChatInput.CompletionRequested) -> None:
-        """Offer what completes the word at the cursor."""
+        """Show the completions of the word at the cursor."""
         match message.trigger:
             case CompletionTrigger(kind=CompletionKind.COMMAND, typed=typed) as trigger:
-                found = matching_commands(typed, self.commands)
-                self.completions.offer(
-                    trigger, [(f"/{command.name}", command.description) for command in found]
+                matches = matching_commands(typed, self.commands)
+                self.completions.show_choices(
+                    trigger, [(f"/{command.name}", command.description) for command in matches]
                 )
             case CompletionTrigger(kind=CompletionKind.FILE) as trigger:
                 if not trigger.typed or self._files is None:
@@ -102,33 +105,33 @@ class InputActions(ConversationScreen):
     @work(group="files", exclusive=True)
     async def _list_files(self, trigger: CompletionTrigger) -> None:
         self._files = await to_thread(list_attachable_files, Path.cwd())
-        if (wanted := self.input.completion_trigger) is not None and wanted.kind is trigger.kind:
-            self._offer_files(wanted)
+        if (current := self.input.completion_trigger) is not None and current.kind is trigger.kind:
+            self._offer_files(current)
 
     def _offer_files(self, trigger: CompletionTrigger) -> None:
-        found = matching_files(trigger.typed, self._files or ())
-        self.completions.offer(trigger, [(path, "") for path in found])
+        matches = matching_files(trigger.typed, self._files or ())
+        self.completions.show_choices(trigger, [(path, "") for path in matches])
 
     # attachments
 
     @on(ChatInput.FileChosen)
     @work(group="attach")
     async def attach_file(self, message: ChatInput.FileChosen) -> None:
-        """Read a file and attach it, or say why it can't be."""
+        """Read a file and attach it, or notify why it can't be attached."""
         with notify_errors(self):
             self.input.attach(await to_thread(read_attachment, Path(message.path)))
 
     @on(AttachmentLine.Removed)
     def detach(self, message: AttachmentLine.Removed) -> None:
-        """Take an attachment away."""
+        """Remove an attachment."""
         self.input.detach(message.attachment)
         self.input.focus()
 
     @on(ChatInput.AttachmentsChanged)
     def show_attachments(self) -> None:
-        """Show what is attached; count what was not counted."""
+        """Show the attachments, and count the tokens of new ones."""
         attached = self.input.attachments
-        self._token_counts = {one: count for one, count in self._token_counts.items() if one in attached}
+        self._token_counts = {key: count for key, count in self._token_counts.items() if key in attached}
         self._show_token_counts()
         self._count_tokens()
 
@@ -137,9 +140,9 @@ class InputActions(ConversationScreen):
         self.attachment_bar.show(self.input.attachments, self._token_counts, model.n_ctx if model else 0)
 
     def tick(self) -> None:
-        """Count what was attached before a model was there to count."""
+        """Count the tokens of what was attached before a model was ready."""
         super().tick()
-        if any(one not in self._token_counts for one in self.input.attachments):
+        if any(attachment not in self._token_counts for attachment in self.input.attachments):
             self._count_tokens()
 
     @work(group="count", exclusive=True)
@@ -149,13 +152,14 @@ class InputActions(ConversationScreen):
             if engine.model is None or attachment in self._token_counts:
                 continue
             try:
-                measure = await engine.count_tokens(_request(fence_attachment(attachment)))
+                counts = await engine.count_tokens(_request(fence_attachment(attachment)))
             except EngineError:
-                return  # the turn itself tells what is wrong
-            self._token_counts[attachment] = AttachmentTokens(measure.per_message[0], measure.exact)
+                return  # the turn itself reports what is wrong
+            self._token_counts[attachment] = AttachmentTokens(counts.per_message[0], counts.exact)
             self._show_token_counts()
 
 
 def _request(text: str) -> ChatRequest:
+    """Return a request with one message, of which only the tokens are counted."""
     mode = ThinkingMode.NO_THINK
     return ChatRequest((ChatMessage(Role.USER, text),), mode, sampling_for(mode, is_demo=False), seed=0)

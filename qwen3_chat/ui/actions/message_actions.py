@@ -1,4 +1,4 @@
-"""The actions on one message, which is marked by key or by a click on its header, and on its versions."""
+"""The actions on the marked message and on its versions."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
-
-def quoted(text: str, before: str = "") -> str:
-    """Return the lines of a text behind `> `, on lines of their own after what is `before`, room below."""
-    gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
-    lines = text.strip("\n").split("\n")
-    return gap + "\n".join(f"> {line}".rstrip() for line in lines) + "\n\n"
+BLOCKED_WHILE_ANSWERING = frozenset({"edit", "answer", "other_mode", "delete", "earlier", "later"})
+"""The actions on a message that are disabled while an answer is written."""
 
 
 class VersionActions(ConversationScreen):
-    """Walks through them in the order in which they were written."""
+    """Actions on the versions of a message, in the order in which they were written."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
-        if action == "variant" and self.is_ready:
+        """Return whether an action is possible now; None shows it disabled."""
+        if action == "version" and self.is_ready:
             is_possible = self.chosen_versions.id_at_step(int(str(parameters[0]))) is not None
             return None if is_possible and self.is_answering else is_possible
         return super().check_action(action, parameters)
 
-    @work(group="variant")
+    @work(group="version")
     async def action_version(self, step: int) -> None:
-        """Show another version of the marked message, or of the latest that has some; a mark goes along."""
+        """Show another version of the marked message, or else of the latest one with several.
+
+        The mark moves to the version that is shown.
+        """
         async with self.navigation_lock:
             other = self.chosen_versions.id_at_step(step)
             if other is None or self.is_answering:
@@ -55,31 +54,30 @@ class VersionActions(ConversationScreen):
                     self.transcript.mark(other)
 
 
-BLOCKED_WHILE_ANSWERING = frozenset({"edit", "answer", "other_mode", "delete", "earlier", "later"})
-"""What can't be done to a message while an answer is written."""
-
-
 class MessageActions(VersionActions, TurnActions):
-    """While a message is marked the transcript has the focus, so that single letters act on it."""
+    """Actions on the message that is marked, by key or by a click on its header.
+
+    While a message is marked the transcript has the focus, so that single letters act on the message.
+    """
 
     _edited: int | None = None
-    """The question whose text is in the input; sending asks it instead."""
+    """The question that is being edited in the input; the edited text is sent in its place."""
     _set_aside_text = ""
-    """What was in the input before."""
+    """The text that was in the input before the editing began."""
     _deletions: tuple[Deletion, ...] = ()
     _text_at_deletion = ""
 
     @property
     def marked(self) -> StoredMessage | None:
-        """The message that the keys act on."""
+        """The marked message, on which the keys act."""
         key = self.transcript.marked
         return next((stored for stored in self.session.messages if stored.id == key), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now; None shows it disabled."""
         match action:
             case "mark" | "message" | "leave" | "undo_deletion" if not self.is_ready:
-                return False  # a letter that is typed early is a letter
+                return False  # a letter typed before the screen is ready is text
             case "mark":
                 return bool(self.session.messages)
             case "message":
@@ -93,23 +91,23 @@ class MessageActions(VersionActions, TurnActions):
             case _:
                 return super().check_action(action, parameters)
 
-    def _is_allowed(self, what: str) -> bool | None:
+    def _is_allowed(self, action: str) -> bool | None:
         if (stored := self.marked) is None:
             return False
         is_live = self.is_answering and stored is self.session.messages[-1]
-        match what:
+        match action:
             case "edit":
                 possible = stored.message.role is Role.USER
             case "code":
                 possible = "`" in stored.message.content or "    " in stored.message.content
             case "earlier" | "later":
-                step = -1 if what == "earlier" else 1
+                step = -1 if action == "earlier" else 1
                 possible = self.versions.for_message(stored.id).id_at_step(step) is not None
             case "quote":
                 possible = bool(stored.message.content) and not is_live
             case _:
                 possible = True
-        return None if possible and self.is_answering and what in BLOCKED_WHILE_ANSWERING else possible
+        return None if possible and self.is_answering and action in BLOCKED_WHILE_ANSWERING else possible
 
     # marking
 
@@ -119,7 +117,7 @@ class MessageActions(VersionActions, TurnActions):
 
     @on(MarkedTranscript.Marked)
     def mark_moved(self) -> None:
-        """Give the keys to what is marked by now, or back to the input."""
+        """Focus the transcript while a message is marked, the input after that."""
         if self.transcript.marked is not None:
             self.transcript.focus(scroll_visible=False)
         elif self.transcript.has_focus:
@@ -128,26 +126,26 @@ class MessageActions(VersionActions, TurnActions):
 
     @on(DescendantFocus)
     def focus_moved(self, event: DescendantFocus) -> None:
-        """Leave the mark when the user goes elsewhere."""
+        """Remove the mark when another widget gets the focus."""
         if event.widget is not self.transcript:
             self.transcript.marked = None
 
     def action_leave(self) -> None:
-        """Leave the marked message, then the editing of one."""
+        """Remove the mark; if there is none, end the editing of a question."""
         if self.transcript.marked is not None:
             self.transcript.marked = None
             self.transcript.search_text = ""
         else:
             self._stop_editing(self._set_aside_text)
 
-    # what is done to the marked message
+    # the actions on the marked message
 
-    async def action_message(self, what: str) -> None:
-        """Do one of the things that can be done to a message."""
+    async def action_message(self, action: str) -> None:
+        """Run one of the actions on the marked message."""
         stored = self.marked
         if stored is None:
             return
-        match what:
+        match action:
             case "edit":
                 self._edit(stored)
             case "answer":
@@ -168,7 +166,7 @@ class MessageActions(VersionActions, TurnActions):
                 self.action_version(1)
 
     def action_copy_answer(self) -> None:
-        """Copy the marked message, or else the latest answer."""
+        """Copy the marked message, or the latest answer if none is marked."""
         if (stored := self.marked) is not None:
             self.app.copy_to_clipboard(self._source(stored))
         else:
@@ -189,15 +187,15 @@ class MessageActions(VersionActions, TurnActions):
         self.refresh_bindings()
 
     def turn_events(self, text: str) -> AsyncGenerator[SessionEvent, None]:
-        """Ask in place of the question that is edited, where one is."""
+        """Return the turn of a new question, or of the edited one in place of the original."""
         if self._edited is None:
             return super().turn_events(text)
-        events, aside = self.chat_tree.edit_question(self._edited, text), self._set_aside_text
-        self.call_after_refresh(self._stop_editing, aside)
+        events = self.chat_tree.edit_question(self._edited, text)
+        self.call_after_refresh(self._stop_editing, self._set_aside_text)
         return events
 
     def show_chat(self) -> None:
-        """Leave what belonged to the chat before: its editing, what was deleted there."""
+        """Show the session's chat; drop the editing and the deletions of another chat."""
         chat_id = self.session.chat_id
         if self._edited is not None and self._edited not in {m.id for m in self.session.messages}:
             self._stop_editing(self._set_aside_text)
@@ -206,13 +204,13 @@ class MessageActions(VersionActions, TurnActions):
         super().show_chat()
 
     def _answer_in_other_mode(self, stored: StoredMessage) -> None:
-        place = self.session.messages.index(stored)
-        earlier = self.session.messages[: place + 1]
-        asked = next((m for m in reversed(earlier) if m.message.role is Role.USER), None)
-        if asked is not None and typed_mode(asked.message.content):
+        index = self.session.messages.index(stored)
+        earlier = self.session.messages[: index + 1]
+        question = next((m for m in reversed(earlier) if m.message.role is Role.USER), None)
+        if question is not None and typed_mode(question.message.content):
             self.notify(t("ui.notice.mode_is_typed"))
             return
-        later = (m for m in self.session.messages[place:] if m.meta.mode)
+        later = (m for m in self.session.messages[index:] if m.meta.mode)
         mode = next((m.meta.mode for m in later), None) or self.session.mode
         self.take_turn(self.chat_tree.regenerate_at(stored.id, mode.other))
 
@@ -249,7 +247,7 @@ class MessageActions(VersionActions, TurnActions):
 
     @work(group="delete")
     async def action_undo_deletion(self) -> None:
-        """Bring back what was deleted last."""
+        """Restore the message that was deleted last."""
         async with self.navigation_lock:
             if not self._deletions or self.is_answering:
                 return
@@ -265,3 +263,10 @@ class MessageActions(VersionActions, TurnActions):
     def _typed(self) -> None:
         if self._deletions:
             self.refresh_bindings()
+
+
+def quoted(text: str, before: str = "") -> str:
+    """Return a text quoted with `> `, on lines of its own after `before` and with a blank line below."""
+    gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
+    lines = text.strip("\n").split("\n")
+    return gap + "\n".join(f"> {line}".rstrip() for line in lines) + "\n\n"

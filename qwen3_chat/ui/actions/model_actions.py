@@ -1,4 +1,4 @@
-"""The actions on models: choose another one, download one while the chat goes on."""
+"""The actions on models: switch to another model, download one while the chat goes on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ from qwen3_chat.ui.widgets.banner import Banner
 
 
 class ModelActions(TurnActions):
-    """A chat goes on with another model; what is sent meanwhile waits for it."""
+    """The model picker, the switch to another model and the state of downloads.
+
+    A message that is sent during a switch waits for the new model.
+    """
 
     def on_mount(self) -> None:
-        """Follow the downloads."""
+        """Listen to the downloads and probe the machine."""
         self._switch_lock = asyncio.Lock()
         self._downloaded_model: LocalModel | None = None
         if self.model_picker is not None:
@@ -35,7 +38,7 @@ class ModelActions(TurnActions):
 
     @work(group="machine", exit_on_error=False)
     async def probe_machine(self) -> None:
-        """Tell of a GPU that lies idle; advise a newcomer, who has nothing but the demo yet."""
+        """Notify of an idle GPU; advise a newcomer, who has only the demo, on a model."""
         assert self.model_picker is not None
         with notify_errors(self):
             hardware = await self.model_picker.probe()
@@ -43,27 +46,28 @@ class ModelActions(TurnActions):
             if await self.model_picker.list_disk_models():
                 return
             machine = self.model_picker.available_machine(hardware, self.session.engine.model)
-            found = await asyncio.to_thread(recommend, machine)
-            self.advice = newcomer_advice(self.model_picker.describe_machine(hardware, machine), found)
+            recommendation = await asyncio.to_thread(recommend, machine)
+            description = self.model_picker.describe_machine(hardware, machine)
+            self.advice = newcomer_advice(description, recommendation)
             if not self.session.messages and not self.is_answering:
                 self.show_messages()
 
     async def shutdown(self) -> None:
-        """Pause the downloads, then end whatever runs."""
+        """Pause the downloads, then shut down."""
         if self.model_picker is not None:
             self.model_picker.downloads.listeners.remove(self.download_changed)
             await self.model_picker.downloads.close()
         await super().shutdown()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now; None shows it disabled."""
         if action == "models":
             return self.model_picker is not None and not self.is_answering
         return super().check_action(action, parameters)
 
     @work(group="models", exclusive=True)
     async def action_models(self) -> None:
-        """Choose a model, or fetch one."""
+        """Open the model picker, then switch to the chosen model."""
         assert self.model_picker is not None
         self.app.clear_notifications()
         choice = await show_dialog(
@@ -76,7 +80,7 @@ class ModelActions(TurnActions):
 
     @work(group="load", exclusive=True, exit_on_error=False)
     async def switch_model(self, choice: EngineChoice) -> None:
-        """Go on with another model, once the one in use has given back its memory."""
+        """Switch to another model, after the one in use has freed its memory."""
         assert self.model_picker is not None
         with notify_errors(self):
             engine = self.model_picker.make_engine(choice)
@@ -89,7 +93,7 @@ class ModelActions(TurnActions):
         self.show_state()
 
     def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
-        """Run one turn, with the model that is being loaded where one is."""
+        """Run one turn, with the new model if a switch is under way."""
         super().take_turn(self._after_switch(events), typed)
 
     async def _after_switch(
@@ -102,30 +106,31 @@ class ModelActions(TurnActions):
                 yield event
 
     def download_changed(self, download: Download) -> None:
-        """Show how far it is; use a first real model at once where nothing was said yet."""
-        name = " ".join(download.key)
+        """Show a download's progress; use the first real model at once if the chat is still empty."""
         if download.phase is DownloadPhase.FAILED:
-            self.notify(download.message, title=t("ui.notice.not_fetched", name=name), severity="error")
+            self.notify(
+                download.message, title=t("ui.notice.not_fetched", name=download.title), severity="error"
+            )
         elif download.phase is DownloadPhase.DONE and download.path is not None:
             self._downloaded_model = LocalModel(download.path)
             if self._has_only_unused_demo and self.app.screen is self:
-                self.notify(t("ui.notice.fetched_and_used", name=name))
+                self.notify(t("ui.notice.fetched_and_used", name=download.title))
                 self.switch_model(self._downloaded_model)
             else:
-                self.notify(t("ui.notice.fetched", name=name), timeout=15)
+                self.notify(t("ui.notice.fetched", name=download.title), timeout=15)
         self.show_downloads()
 
     def show_downloads(self) -> None:
-        """Say in the status bar how far the downloads are, and that a model waits to be used."""
+        """Show the downloads in the status bar, or that a downloaded model can be used."""
         assert self.model_picker is not None
-        words = downloads_label(self.model_picker.downloads.running)
-        if not words and self._downloaded_model is not None:
-            words = t("ui.status.arrived")
-        if words != self.status_bar.status.download:
-            self.status_bar.status = replace(self.status_bar.status, download=words)
+        label = downloads_label(self.model_picker.downloads.running)
+        if not label and self._downloaded_model is not None:
+            label = t("ui.status.arrived")
+        if label != self.status_bar.status.download:
+            self.status_bar.status = replace(self.status_bar.status, download=label)
 
     @property
     def _has_only_unused_demo(self) -> bool:
-        """Whether there is nothing yet but the demo, unused."""
+        """True while the model is the demo and the chat is empty."""
         model = self.session.engine.model
         return not self.session.messages and not self.is_answering and model is not None and model.is_demo

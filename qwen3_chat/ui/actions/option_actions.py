@@ -1,4 +1,4 @@
-"""The choice of a system prompt and of the sampling for the open chat."""
+"""The action that sets the system prompt and the sampling of the open chat."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from textual import work
 
 from qwen3_chat.config.prompt_library import load_prompts
-from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.session.turn_options import overrides
 from qwen3_chat.texts import current_language, t
+from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen, ChatSetup
 from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
@@ -18,20 +18,17 @@ from qwen3_chat.ui.screens.dialog import show_dialog
 
 
 class OptionActions(ConversationScreen):
-    """What is chosen counts from the next message on, and is told in the title bar."""
+    """The options of the chat: they take effect with the next message and show in the title bar."""
 
     prompts_file: Path | None = None
     """The user's own prompts."""
 
     @work(group="options", exclusive=True)
     async def action_chat_options(self) -> None:
-        """Choose for this chat, or for the one that the next message begins."""
+        """Open the options of this chat, or of the chat that the next message begins."""
         self.app.clear_notifications()
         session = self.session
-        model = session.engine.model
-        preset = session.options.sampling_from(
-            sampling_for(session.mode, is_demo=bool(model and model.is_demo))
-        )
+        preset = session.options.sampling_from(session.sampling_preset(session.mode))
         before = ChatSetup(session.system, session.chat_options)
         library = partial(load_prompts, self.prompts_file, current_language())
         setup = await show_dialog(self, ChatOptionsScreen(before, preset, library))
@@ -43,11 +40,11 @@ class OptionActions(ConversationScreen):
         self.show_state()
 
     def show_state(self) -> None:
-        """Tell what differs from the presets, too."""
+        """Show the state, with the options that differ from the presets in the title bar."""
         super().show_state()
         session = self.session
         parts = [t("ui.options.has_system")] if session.system != self.settings.system_prompt else []
         parts += [
             f"{t(f'ui.options.{name}')} {value:g}" for name, value in overrides(session.chat_options).items()
         ]
-        self.title_bar.note = " · ".join(parts)
+        self.title_bar.note = SEPARATOR.join(parts)

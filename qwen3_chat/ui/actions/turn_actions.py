@@ -1,6 +1,4 @@
-"""The actions around a turn: send, stop, answer now, retry, continue, and the choice where the context is
-full.
-"""
+"""The actions around a turn: send, stop, answer now, retry, continue, and the choice at a full context."""
 
 from __future__ import annotations
 
@@ -21,15 +19,15 @@ from qwen3_chat.ui.widgets.chat_input import ChatInput
 
 
 class TurnActions(ConversationScreen):
-    """The turn runs in a worker of the screen, the loading in another."""
+    """Actions around a turn, which runs in one worker of the screen; the load of a model runs in another."""
 
     def on_mount(self) -> None:
-        """Make the engine ready while the user reads and writes."""
-        self.call_next(self.prepare_engine)  # the screen that this is a part of is mounted first
+        """Schedule the load of the model."""
+        self.call_next(self.prepare_engine)  # after `on_mount` of the base classes
 
     @work(group="load", exit_on_error=False)
     async def prepare_engine(self) -> None:
-        """Load the model; where the chat is empty, say what it is."""
+        """Load the model while the user reads and writes; show its name in the welcome of an empty chat."""
         await self._run(self.session.prepare())
         model = self.session.engine.model
         if model is None or self.session.messages:
@@ -38,7 +36,7 @@ class TurnActions(ConversationScreen):
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
-        """Start a turn, or switch the mode where nothing but a tag was typed."""
+        """Start a turn, or switch the mode if only a mode tag was typed."""
         text = message.text
         if is_only_mode_tag(text) and (tag := typed_mode(text)):
             self.set_mode(tag)
@@ -53,11 +51,11 @@ class TurnActions(ConversationScreen):
         self.input.clear_sent(text)
 
     def turn_events(self, text: str) -> AsyncGenerator[SessionEvent, None]:
-        """Begin the turn of what was typed."""
+        """Return the turn of a typed text."""
         return self.session.send(text)
 
     def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
-        """Run one turn to its end; at once it is known that one runs, and a second one is not begun."""
+        """Start a turn unless one runs; `is_answering` is set at once, so that no second turn begins."""
         if self.is_answering:
             return
         self.is_answering = True
@@ -83,16 +81,16 @@ class TurnActions(ConversationScreen):
         self.after_turn()
 
     async def free_engine(self) -> None:
-        """Free the engine for a turn; groups that use it between turns end what they do."""
+        """Free the engine for a turn; a group that uses it between turns overrides this."""
 
     def refresh_chat_list(self) -> None:
-        """Show what is new of the stored chats."""
+        """Update the list of stored chats; a group with such a list overrides this."""
 
     def after_turn(self) -> None:
-        """Do what is to be done after a turn; other groups add theirs."""
+        """Run the tasks that follow a turn; other groups add theirs."""
 
     async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
-        """Draw events to their end; a load and the turn that waits for it may run at the same time."""
+        """Show all events of a turn or of a load; a load and the turn that waits for it may run together."""
         turn = self.turn
         turn.begin()
         self.refresh_bindings()
@@ -110,7 +108,7 @@ class TurnActions(ConversationScreen):
 
     @work(group="mode", exclusive=True)
     async def set_mode(self, mode: ThinkingMode) -> None:
-        """Remember the mode with the chat, then show it."""
+        """Store the mode with the chat, then show it."""
         if (fixed := fixed_mode(self.session.engine.model)) is not None:
             self.notify(t(f"ui.fixed_mode.{fixed.value}"))
             return
@@ -119,7 +117,7 @@ class TurnActions(ConversationScreen):
         self.show_state()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now; None shows it disabled."""
         if self.is_ready:
             match action:
                 case "stop":
@@ -135,34 +133,34 @@ class TurnActions(ConversationScreen):
         return super().check_action(action, parameters)
 
     def action_toggle_mode(self) -> None:
-        """Switch thinking on or off for the turns to come."""
+        """Switch thinking on or off for the following turns."""
         self.set_mode(self.session.mode.other)
 
     async def action_stop(self) -> None:
-        """Stop what the engine is at; what arrived is kept."""
+        """Stop the engine; the text that arrived is kept."""
         await self.session.stop()
 
     async def action_answer_now(self) -> None:
-        """End the thinking; the answer follows."""
+        """End the thinking, so that the answer follows."""
         await self.session.engine.end_thinking()
 
     def action_retry(self) -> None:
-        """Answer the latest message again, or the marked one."""
+        """Answer the marked message again, or the latest one if none is marked."""
         messages = self.session.messages
         if messages:
             self.take_turn(self.chat_tree.regenerate_at(self.transcript.marked or messages[-1].id))
 
     def action_continue_reply(self) -> None:
-        """Go on with the reply that was stopped."""
+        """Continue the reply that was stopped."""
         self.show_chat()
         self.take_turn(self.session.continue_reply())
 
 
 class ContextActions(TurnActions):
-    """A turn that waits for a choice goes on as soon as it is made."""
+    """The choice at a full context, after which the waiting turn goes on."""
 
     def after_turn(self) -> None:
-        """Ask what is to be done about a chat that did not fit."""
+        """Run the tasks that follow a turn; ask for the policy for a chat that exceeds the context."""
         super().after_turn()
         exceeded, self.turn.context_exceeded = self.turn.context_exceeded, None
         if exceeded is not None:
@@ -170,7 +168,7 @@ class ContextActions(TurnActions):
 
     @work(group="context", exclusive=True)
     async def choose_policy(self, exceeded: ContextExceeded) -> None:
-        """Let the user choose, then take the turn that waits."""
+        """Ask the user for a policy, then run the waiting turn with it."""
         self.app.clear_notifications()
         policy = await self.app.push_screen_wait(ContextChoiceScreen(exceeded))
         if policy is None or self.is_answering:

@@ -1,4 +1,4 @@
-"""The options of one chat: its system prompt and how its replies are generated."""
+"""The options of one chat: its system prompt and the parameters of its replies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Label, Static, TextArea
 
-from qwen3_chat.chat import SamplingParams
 from qwen3_chat.config.prompt_library import PromptLibrary
 from qwen3_chat.errors import UsageError
+from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session.turn_options import OPTION_FIELDS, OptionField
 from qwen3_chat.store.records import ChatOptions
 from qwen3_chat.texts import t
@@ -25,17 +25,20 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 @dataclass(frozen=True, slots=True)
 class ChatSetup:
-    """What a chat begins with and how it goes on."""
+    """The system prompt and the options of a chat."""
 
     system: str
     options: ChatOptions
 
 
 class ChatOptionsScreen(Dialog[ChatSetup | None]):
-    """An empty line leaves the preset of the mode, which it shows; what does not fit is said at once."""
+    """The form for the options of a chat; it closes with them, or with None if nothing is to change.
+
+    An empty line keeps the preset of the mode, which it shows; a bad value is reported while it is typed.
+    """
 
     BINDINGS = [
-        key_binding("keep_options", "ctrl+s", "keep", priority=True),
+        key_binding("keep_options", "ctrl+s", "save", priority=True),
         key_binding("prompts", "ctrl+l", "prompts", priority=True),
         key_binding("clear_options", "ctrl+d", "clear", priority=True),
         key_binding("close", "escape", "close"),
@@ -77,7 +80,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         self._library = library
 
     def compose(self) -> ComposeResult:
-        """Lay out the prompt, a line for each number, the keys."""
+        """Lay out the prompt, a line for each option, and the keys."""
         with Vertical(id="options-box") as box:
             box.border_title = t("ui.options.title")
             with VerticalScroll():
@@ -97,17 +100,17 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Begin at the prompt."""
+        """Focus the prompt."""
         self.prompt.tab_behavior = "focus"
         self.prompt.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
-        return not self.query("Input.-wrong") if action == "keep" else True
+        """Return whether an action is possible now."""
+        return not self.query("Input.-wrong") if action == "save" else True
 
     @on(Input.Changed)
     def check(self, message: Input.Changed) -> None:
-        """Say what is wrong with a number, beside it."""
+        """Show the error of a value beside it."""
         field = next(field for field in OPTION_FIELDS if field.name == message.input.id)
         try:
             field.parse(message.value)
@@ -127,7 +130,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
 
     @work
     async def action_prompts(self) -> None:
-        """Choose a prompt from the library."""
+        """Open the library and take over the chosen prompt."""
         library = self._library()
         if library.problem is not None:
             self.notify(str(library.problem), severity="warning")
@@ -136,17 +139,17 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
             self.prompt.move_cursor(self.prompt.document.end)
 
     def action_clear(self) -> None:
-        """Go back to the presets."""
+        """Clear all options, which brings back the presets."""
         for line in self.query(Input):
             line.value = ""
 
     def action_save(self) -> None:
-        """Take over what was chosen."""
+        """Close with the values of the form."""
         values: dict[str, Any] = {field.name: field.parse(self._line(field).value) for field in OPTION_FIELDS}
         self.dismiss(ChatSetup(self.prompt.text.strip(), ChatOptions(**values)))
 
     def action_close(self) -> None:
-        """Leave everything as it was."""
+        """Close without a change."""
         self.dismiss(None)
 
     def _line(self, field: OptionField) -> Input:

@@ -1,4 +1,4 @@
-"""The list of stored chats over the chat that is open."""
+"""The dialog with the list of stored chats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
 class ChatsScreen(Dialog[ChatChoice | None]):
-    """Closes with the chat to go on with; None where the open one stays."""
+    """The list of stored chats; it closes with the chosen chat, or with None if the open one stays."""
 
     DEFAULT_CSS = """
     ChatsScreen {
@@ -31,10 +31,10 @@ class ChatsScreen(Dialog[ChatChoice | None]):
         self._store = store
         self._open_chat = open_chat
         self.deleted: list[int] = []
-        """The chats that were deleted here, the latest last."""
+        """The ids of the chats that were deleted here, the latest last."""
 
     def compose(self) -> ComposeResult:
-        """Lay out the list and its keys."""
+        """Lay out the list and the keys."""
         with Vertical(id="chats-box"):
             yield ChatList(self._store)
             yield KeyBar()
@@ -46,15 +46,15 @@ class ChatsScreen(Dialog[ChatChoice | None]):
 
     @on(ChatList.Chosen)
     def chosen(self, message: ChatList.Chosen) -> None:
-        """Go on with the chat."""
+        """Close with the chosen chat."""
         self.dismiss(message.choice)
 
     @on(ChatList.Deleted)
     def chat_deleted(self, message: ChatList.Deleted) -> None:
-        """Remember it for whoever shows it."""
+        """Record a deleted chat."""
         self.deleted.append(message.chat_id)
 
     @on(ChatList.Closed)
     def closed(self) -> None:
-        """Return to the chat that is open."""
+        """Close without a choice."""
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""The code blocks of one message: copy one, save it, open it in the browser."""
+"""The dialog with the code blocks of one message: copy one, save it, open it in the browser."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from qwen3_chat.ui.code_files import opens_in_browser, save_code
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 FIRST_LINE_CHARS = 60
 
 
 class CodeBlocksScreen(Dialog[None]):
-    """Lists the blocks by number; a digit copies one at once."""
+    """The numbered list of the blocks; a digit copies its block at once."""
 
     BINDINGS = [
         key_binding("copy_code", "enter", "copy", priority=True),
@@ -67,7 +68,7 @@ class CodeBlocksScreen(Dialog[None]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Begin at the first block."""
+        """Highlight the first block."""
         self.options.focus()
         self.options.highlighted = 0
 
@@ -76,36 +77,36 @@ class CodeBlocksScreen(Dialog[None]):
         return self._blocks[self.options.highlighted or 0]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now."""
         if action == "open" and self.is_mounted:
             return opens_in_browser(self._block)
         return True
 
     @on(OptionList.OptionHighlighted)
     def moved(self) -> None:
-        """Bring the keys in line with the block."""
+        """Update the keys for the highlighted block."""
         self.refresh_bindings()
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
-        """Copy the block that was clicked."""
+        """Copy the clicked block."""
         self.action_copy(message.option_index + 1)
 
     def action_copy(self, number: int = 0) -> None:
-        """Copy a block, byte for byte, and return to the chat."""
+        """Copy a block byte for byte and return to the chat; 0 is the highlighted block."""
         if number <= len(self._blocks) and self.is_current:
             block = self._blocks[number - 1] if number else self._block
             self.app.copy_to_clipboard(block.text)
             self.dismiss(None)
 
     def action_save(self) -> None:
-        """Save the block to a new file."""
+        """Save the highlighted block to a new file."""
         with notify_errors(self):
             path = save_code(self._block, self._folder)
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
 
     def action_open(self) -> None:
-        """Save the block to a new file and have the browser show it."""
+        """Save the highlighted block to a new file and open that in the browser."""
         with notify_errors(self):
             path = save_code(self._block, self._folder)
             self.app.open_url(path.absolute().as_uri())
@@ -124,6 +125,6 @@ class CodeBlocksScreen(Dialog[None]):
                 (f"{number} ", "bold $primary"),
                 t("ui.code.detail", language=language, count=len(rows)),
                 "\n  ",
-                (terminal_safe(first.strip())[:FIRST_LINE_CHARS], "$foreground 68%"),
+                (terminal_safe(first.strip())[:FIRST_LINE_CHARS], DIM),
             )
         )

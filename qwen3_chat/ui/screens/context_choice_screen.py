@@ -1,4 +1,4 @@
-"""The choice of what to do about a chat that does not fit into the context."""
+"""The dialog for a chat that does not fit into the context: the choice of a policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
 class ContextChoiceScreen(Dialog[ContextPolicy | None]):
-    """Lists what can be done, each with what it comes to; None where nothing was chosen."""
+    """The list of the possible policies with their effects; it closes with the chosen one, or with None."""
 
     BINDINGS = [
         key_binding("choose", "enter", "choose", priority=True),
@@ -52,7 +52,7 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
         self._exceeded = exceeded
 
     def compose(self) -> ComposeResult:
-        """Lay out the figures, what there is to choose, the keys."""
+        """Lay out the figures, the choices and the keys."""
         with Vertical(id="context-box") as box:
             box.border_title = t("ui.context.title")
             yield Static(self._exceeded.text, id="context-figures", markup=False)
@@ -60,30 +60,30 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Let the keys choose."""
+        """Highlight the first choice."""
         self.options.focus()
         self.options.highlighted = 0
 
     @on(OptionList.OptionSelected)
     def chosen(self, message: OptionList.OptionSelected) -> None:
-        """Take what was clicked."""
+        """Close with the clicked choice."""
         self.dismiss(ContextPolicy(str(message.option.id)))
 
     def action_choose(self) -> None:
-        """Take what is highlighted."""
+        """Close with the highlighted choice."""
         self.options.action_select()
 
     def action_close(self) -> None:
-        """Leave the question as it is: it waits."""
+        """Close without a choice; the turn keeps waiting."""
         self.dismiss(None)
 
     def _choices(self) -> Iterator[Option | None]:
         for number, policy in enumerate(self._exceeded.policies):
             if number:
-                yield None  # a line between
-            yield Option(self._described(policy), policy)
+                yield None  # a line between the choices
+            yield Option(self._choice_content(policy), policy)
 
-    def _described(self, policy: ContextPolicy) -> Content:
-        asked = self._exceeded
-        about = t(f"ui.context.{policy}.about", count=asked.to_leave_out, n_ctx=asked.larger_n_ctx or 0)
+    def _choice_content(self, policy: ContextPolicy) -> Content:
+        exceeded = self._exceeded
+        about = t(f"ui.context.{policy}.about", count=exceeded.to_leave_out, n_ctx=exceeded.larger_n_ctx or 0)
         return Content.assemble((t(f"ui.context.{policy}"), "bold $primary"), "\n", about)

@@ -1,4 +1,4 @@
-"""The base of the chat screen: the state that every group of its actions works on."""
+"""The base class of the chat screen: the state that all groups of actions work on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from time import monotonic
 
 from textual import getters
-from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.worker import WorkerError
 
@@ -27,54 +26,20 @@ from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.message_entries import entries_from_branch, versioned_header, welcome_entry
 from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen, set_animation
 from qwen3_chat.ui.turn_view import TurnView
-from qwen3_chat.ui.widgets.activity_line import ActivityLine
-from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar
-from qwen3_chat.ui.widgets.banner import Banner
-from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.chat_list import ChatList
-from qwen3_chat.ui.widgets.completion_list import CompletionList
-from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status, StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 
 WORKER_END_TIMEOUT_S = 3
-"""How long a running turn may take to end by itself."""
-
-
-async def wait_for_workers(screen: Screen[None], groups: Collection[str]) -> None:
-    """Wait for the workers of a screen that was asked to stop; those that take too long are cancelled."""
-    with suppress(TimeoutError):
-        async with timeout(WORKER_END_TIMEOUT_S):
-            await _wait_for_groups(screen, groups)
-    screen.workers.cancel_node(screen)
-    await _wait_for_groups(screen, groups)
-
-
-async def _wait_for_groups(screen: Screen[None], groups: Collection[str]) -> None:
-    for worker in [one for one in screen.workers if one.node is screen and one.group in groups]:
-        with suppress(WorkerError):
-            await worker.wait()
+"""The time that a running turn has to end by itself."""
 
 
 class ConversationScreen(ReadingScreen):
-    """Shows a session's chat; the groups of actions in `ui.actions` change it.
+    """A screen with a session's chat; the groups of actions in `ui.actions` change the chat.
 
-    A group is a subclass; its `check_action` answers for its own actions and leaves the others to `super()`.
+    A group is a subclass; its `check_action` decides on its own actions and leaves the others to `super()`.
     """
-
-    DEFAULT_CSS = """
-    ConversationScreen {
-        layers: base above;
-        #sidebar {
-            display: none; dock: left; width: 34; height: 100%;
-            border-right: tall $panel; background: $surface; padding-top: 1;
-        }
-        &.-sidebar #sidebar { display: block; }
-        &.-narrow #sidebar { layer: above; width: 90%; max-width: 44; border-right: tall $primary; }
-    }
-    """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
     transcript = getters.query_one(MarkedTranscript)
     sidebar = getters.query_one("#sidebar", ChatList)
@@ -103,24 +68,11 @@ class ConversationScreen(ReadingScreen):
         self.chat_tree = ChatTree(session, store)
         self.versions = BranchVersions()
         self.navigation_lock = Lock()
-        """Held while another chat or branch is brought in: one such change is over before the next begins."""
+        """The lock held during a change to another chat or branch, so that such changes follow each other."""
         self.settings = settings
 
-    def compose(self) -> ComposeResult:
-        """Lay out from top to bottom."""
-        yield ChatList(self.store, id="sidebar")
-        yield TitleBar()
-        yield Banner()
-        yield MarkedTranscript(copy_label=t("ui.copy"))
-        yield ActivityLine()
-        yield AttachmentBar()
-        yield (completions := CompletionList())
-        yield ChatInput(completions)
-        yield StatusBar()
-        yield KeyBar()
-
     def on_mount(self) -> None:
-        """Show the chat."""
+        """Apply the settings to the widgets, then show the chat."""
         self.turn = TurnView(self.transcript, self.activity_line, monotonic)
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.input.enter_sends = self.settings.enter_key == "send"
@@ -130,37 +82,38 @@ class ConversationScreen(ReadingScreen):
         self.show_chat()
 
     def before_chat_change(self) -> None:
-        """Do what is to be done before another chat is opened; groups of actions add theirs."""
+        """Run the tasks that precede a change of the chat; groups of actions add theirs."""
 
     async def shutdown(self) -> None:
-        """End whatever runs; everything that arrived is in the store afterwards."""
+        """End all work; everything that arrived is in the store afterwards."""
         await self.session.stop()
         await wait_for_workers(self, ("turn", "load"))
 
     def show_chat(self) -> None:
-        """Show the session's chat from its end."""
+        """Show the session's chat, scrolled to its end."""
         self.show_messages()
         messages = [stored.message for stored in self.session.messages]
         self.input.remember([message.content for message in messages if message.role is Role.USER])
         self.show_state()
 
     def show_messages(self) -> None:
-        """Show the messages, or the welcome where there are none, with what was said while loading."""
+        """Show the messages, or the welcome if there are none, with the notices of the load."""
         entries = entries_from_branch(self.session.messages)
-        empty = [] if entries else [welcome_entry(self.session.engine.model, self.models_folder, self.advice)]
-        self.transcript.show([*entries, *empty, *self.turn.notices])
+        if is_empty := not entries:
+            entries = [welcome_entry(self.session.engine.model, self.models_folder, self.advice)]
+        self.transcript.show([*entries, *self.turn.notices])
         self.show_version_counts()
-        if empty and not self.turn.notices:
+        if is_empty and not self.turn.notices:
             self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
 
     def tick(self) -> None:
-        """Let time go on in what is shown."""
+        """Update the elapsed times on the screen."""
         self.turn.tick()
         if self.turn.is_busy:
             self.show_state()
 
     def show_state(self) -> None:
-        """Bring title, mode, model and figures up to date."""
+        """Update the title, the status bar and the keys."""
         session = self.session
         replies = (m.meta for m in reversed(session.messages) if m.message.role is Role.ASSISTANT)
         meta = next(replies, None)
@@ -179,17 +132,17 @@ class ConversationScreen(ReadingScreen):
         self.refresh_bindings()
 
     async def show_versions(self) -> None:
-        """Count the versions of each message, for their headers and for the keys that walk through them."""
+        """Count the versions of each message, for the headers and for the keys that switch between them."""
         branch = self.session.chat_id, self.session.messages
         versions = await self.chat_tree.versions()
         if (self.session.chat_id, self.session.messages) != branch:
-            return  # another branch came meanwhile, with its own
+            return  # another branch was opened meanwhile, with versions of its own
         self.versions = versions
         self.show_version_counts()
         self.refresh_bindings()
 
     def show_version_counts(self) -> None:
-        """Write into the headers which version of how many is shown."""
+        """Write the number of the shown version and the count into the headers."""
         self.transcript.retitle(
             {
                 stored.id: versioned_header(stored, versions)
@@ -200,17 +153,32 @@ class ConversationScreen(ReadingScreen):
 
     @property
     def chosen_versions(self) -> MessageVersions:
-        """The versions of the marked message, or of the end of the chat."""
+        """The versions of the marked message, or of the end of the chat if none is marked."""
         marked = self.transcript.marked
         return self.versions.for_latest if marked is None else self.versions.for_message(marked)
 
     @property
     def is_ready(self) -> bool:
-        """Whether the screen has been laid out, so that its widgets can be asked."""
+        """True once the screen is mounted, so that its widgets can be queried."""
         return self.is_mounted and hasattr(self, "turn")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now; None shows it disabled."""
         if self.is_ready and action in ("fold", "fold_all"):
-            return any(turn.has_thinking for turn in self.transcript.transcript_layout.message_views)
+            return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
         return True
+
+
+async def wait_for_workers(screen: Screen[None], groups: Collection[str]) -> None:
+    """Wait for the workers of a screen that were asked to stop; cancel those that take too long."""
+    with suppress(TimeoutError):
+        async with timeout(WORKER_END_TIMEOUT_S):
+            await _wait_for_groups(screen, groups)
+    screen.workers.cancel_node(screen)
+    await _wait_for_groups(screen, groups)
+
+
+async def _wait_for_groups(screen: Screen[None], groups: Collection[str]) -> None:
+    for worker in [worker for worker in screen.workers if worker.node is screen and worker.group in groups]:
+        with suppress(WorkerError):
+            await worker.wait()

@@ -1,4 +1,7 @@
-"""The base of all dialogs: screens over another one that open once and close once."""
+"""The base class of all dialogs, the screens over another one that open and close once.
+
+A module of its own: ten modules use it.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,18 @@ ResultT = TypeVar("ResultT")
 
 
 class Dialog(ModalScreen[ResultT]):
-    """Closes only while nothing lies over it: of two quick presses the first counts."""
+    """A screen over another one that closes only while nothing covers it.
+
+    Of two quick key presses only the first has an effect.
+    """
 
     def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
-        """Close with a result; without this check the screen that lies above would be closed instead."""
+        """Close with a result; without this check Textual would close the screen that covers this one."""
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
 async def show_dialog(screen: Screen[Any], dialog: Dialog[ResultT]) -> ResultT | None:
-    """Show a dialog over a screen for its result; none where something else has covered the screen before."""
+    """Show a dialog over a screen and return its result; None if something else covers the screen already."""
     if screen.app.screen is not screen:
         return None
     return await screen.app.push_screen_wait(dialog)

@@ -1,4 +1,4 @@
-"""The help: every key with its effect, made from the bindings."""
+"""The help, which lists every key with its effect and is made from the bindings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY_COLUMN_CELLS = 19
 
 
 class HelpScreen(Dialog[None]):
-    """Scrolls where the terminal is small."""
+    """The keys with their effects; the list scrolls where the terminal is small."""
 
     BINDINGS = [key_binding("close", "escape,f1,q", "close")]
     DEFAULT_CSS = """
@@ -49,7 +49,7 @@ class HelpScreen(Dialog[None]):
         self._enter_sends = enter_sends
 
     def compose(self) -> ComposeResult:
-        """Lay out the keys in groups, then a few words on the two ways of switching."""
+        """Lay out the keys in groups, then a text on what can be typed into the input."""
         with Vertical(id="help-box") as box:
             box.border_title = t("ui.help.title")
             with VerticalScroll():

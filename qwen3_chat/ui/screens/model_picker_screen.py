@@ -1,4 +1,4 @@
-"""The model picker's screen: which Qwen3 fits this machine, why, how fast it will be; download it, use it."""
+"""The model picker's screen: the models with their fit and speed on this machine, to download and use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
 class ModelDetail(Vertical):
-    """A paragraph and four lines that are always there, so that nothing jumps."""
+    """The detail of the highlighted line: a paragraph and four lines, always there, so that nothing moves."""
 
     DEFAULT_CSS = """
     ModelDetail {
@@ -55,10 +55,10 @@ class ModelDetail(Vertical):
         border-top: solid $primary 40%;
         Static { height: 1; }
         #model-reason { height: 3; }
-        #model-said { color: $accent; }
+        #model-status { color: $accent; }
     }
     """
-    NAMES = ("reason", "quants", "context", "memory", "said")
+    NAMES = ("reason", "quants", "context", "memory", "status")
 
     def compose(self) -> ComposeResult:
         """Lay out the lines."""
@@ -66,16 +66,33 @@ class ModelDetail(Vertical):
             yield Static(id=f"model-{name}", markup=False)
 
     def show(self, **lines: Content | str) -> None:
-        """Set the lines; what isn't given is empty."""
+        """Set the lines; those not given become empty."""
         for name in self.NAMES:
             self.query_one(f"#model-{name}", Static).update(lines.get(name, ""))
 
 
-class ModelPickerView(Dialog[EngineChoice | None]):
-    """Follows the machine, the files and the downloads; `ModelPickerScreen` adds what can be done."""
+class ModelPickerScreen(Dialog[EngineChoice | None]):
+    """The model picker: typing searches; the chat behind and the downloads go on, also after it is closed.
 
+    It closes with the chosen engine, or with None if the engine stays.
+    """
+
+    BINDINGS = [
+        key_binding("use_model", "enter", "choose", priority=True),
+        key_binding("quant", "tab", "quant(1)", priority=True),
+        Binding("shift+tab", "quant(-1)", show=False, priority=True),
+        key_binding("context", "right", "context(1)", priority=True),
+        Binding("left", "context(-1)", show=False, priority=True),
+        key_binding("pause", "f3", "pause", priority=True),
+        key_binding("delete_model", "ctrl+d", "delete", priority=True),
+        key_binding("close", "escape,f7", "close", priority=True),
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+        Binding("pageup", "move(-8)", show=False, priority=True),
+        Binding("pagedown", "move(8)", show=False, priority=True),
+    ]
     DEFAULT_CSS = """
-    ShelfScreen {
+    ModelPickerScreen {
         align: center middle;
         #models-box {
             width: 100%;
@@ -100,7 +117,9 @@ class ModelPickerView(Dialog[EngineChoice | None]):
 
     n_ctx_step: var[int] = var(0, init=False)
     question: var[str] = var("", init=False)
-    """What Enter would confirm; empty where nothing is asked."""
+    """The question that Enter would confirm; empty while nothing is asked."""
+    _pending_action: Callable[[], object] | None = None
+    """The action that Enter runs while the question is shown."""
 
     search_input = getters.query_one(Input)
     options = getters.query_one(OptionList)
@@ -119,7 +138,7 @@ class ModelPickerView(Dialog[EngineChoice | None]):
         self.chosen_quants: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
-        """Lay out machine, search, list, detail, keys."""
+        """Lay out the machine, the search, the list, the detail and the keys."""
         with Vertical(id="models-box") as box:
             box.border_title = t("ui.models.title")
             yield Static(t("ui.models.looking"), id="models-machine", markup=False)
@@ -129,7 +148,7 @@ class ModelPickerView(Dialog[EngineChoice | None]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Look at the machine while the screen is there already."""
+        """Start to probe the machine and the servers while the screen is shown already."""
         self.search_input.focus()
         self.model_picker.downloads.listeners.append(self.download_changed)
         self.probe()
@@ -137,15 +156,15 @@ class ModelPickerView(Dialog[EngineChoice | None]):
         self.set_interval(0.5, self.follow_engine)
 
     def follow_engine(self) -> None:
-        """Mark another line where another model has become ready."""
+        """Update the list if another model has become ready."""
         if self.loaded != self._marked_model:
             self.fill()
 
     def on_unmount(self) -> None:
-        """Listen no more."""
+        """Stop listening to the downloads."""
         self.model_picker.downloads.listeners.remove(self.download_changed)
 
-    @work(exclusive=True, group="look")
+    @work(exclusive=True, group="probe")
     async def probe(self) -> None:
         """Probe the machine and list the files, then show what fits."""
         with notify_errors(self):
@@ -153,31 +172,31 @@ class ModelPickerView(Dialog[EngineChoice | None]):
             self.machine = self.model_picker.available_machine(hardware, self.loaded)
             self.disk_models = await self.model_picker.list_disk_models()
             await self.reassess()
-            words = self.model_picker.describe_machine(hardware, self.machine)
-            self.query_one("#models-machine", Static).update(words)
+            description = self.model_picker.describe_machine(hardware, self.machine)
+            self.query_one("#models-machine", Static).update(description)
             self.highlight_first()
 
     @work(exclusive=True, group="servers")
     async def probe_servers(self) -> None:
         """List the servers, each with its state as soon as it answers."""
-        async with aclosing(self.model_picker.servers()) as asked:
-            async for rows in asked:
+        async with aclosing(self.model_picker.servers()) as updates:
+            async for rows in updates:
                 self.servers = rows
                 if self.model_list is not None:
                     self.model_list = replace(self.model_list, servers=rows)
                     self.fill()
 
     async def reassess(self) -> None:
-        """Reckon anew what fits, with the context that is wished for; there is much to add up."""
+        """Compute again which models fit, with the chosen context; in a thread, for it takes a moment."""
         if self.machine is None:
             return
         n_ctx = CONTEXT_STEPS[self.n_ctx_step]
-        found = await to_thread(build_model_table, self.machine, self.disk_models, n_ctx)
-        self.model_list = ModelList(found, DemoRow(self.model_picker.demo), self.servers)
+        table = await to_thread(build_model_table, self.machine, self.disk_models, n_ctx)
+        self.model_list = ModelList(table, DemoRow(self.model_picker.demo), self.servers)
         self.fill()
 
     def fill(self) -> None:
-        """Fill the list with what the search leaves; the highlight stays on its model."""
+        """Fill the list with the matches of the search; the highlight stays on its model."""
         if self.model_list is None:
             return
         before = self.highlighted_id
@@ -195,38 +214,38 @@ class ModelPickerView(Dialog[EngineChoice | None]):
         self.show_detail()
 
     def highlight_first(self) -> None:
-        """Begin at the model in use, or at the recommended one where that is only the demo."""
-        for at, line in enumerate(self.lines.values()):
+        """Highlight the model in use; if that is not listed, the highlight stays on the first line."""
+        for index, line in enumerate(self.lines.values()):
             if isinstance(line, ModelRow) and self.is_in_use(self.variant(line)):
-                self.options.highlighted = at
+                self.options.highlighted = index
 
-    # what is shown
+    # the list and the detail
 
     @property
     def loaded(self) -> LoadedModel | None:
-        """The model in use; it may become ready while the screen is open."""
+        """The model in use, which may change while the screen is open."""
         return self._loaded_model()
 
     @property
     def highlighted_id(self) -> str | None:
-        """The line that the keys act on."""
+        """The id of the highlighted line, on which the keys act."""
         option = self.options.highlighted_option
         return option.id if option else None
 
     @property
     def highlighted(self) -> Line | None:
-        """What is on it."""
+        """The content of the highlighted line."""
         return self.lines.get(self.highlighted_id or "")
 
     def variant(self, row: ModelRow) -> ModelVariant:
-        """Return a model in the quant that is shown."""
+        """Return the model of a row in the quant that is chosen."""
         return row.variants[chosen_variant_index(row, self.chosen_quants)]
 
     def line_content(self, line: Line) -> Content:
-        """Write a line of the list."""
+        """Return the text of a line of the list."""
         match line:
-            case Heading(text_key=text):
-                return Content(t(text))
+            case Heading(text_key=text_key):
+                return Content(t(text_key))
             case DemoRow():
                 return Content(
                     self._mark(self.loaded is not None and self.loaded.is_demo) + t("ui.models.demo")
@@ -235,19 +254,19 @@ class ModelPickerView(Dialog[EngineChoice | None]):
                 is_in_use = self.loaded is not None and line.endpoint_root == self.loaded.path
                 return model_list.server_line(line, self._mark(is_in_use))
             case ModelRow():
-                offer = self.variant(line)
-                mark = model_list.IN_USE_MARK if self.is_in_use(offer) else ""
-                if not mark and self.model_list and self.model_list.table.is_recommended(offer):
+                variant = self.variant(line)
+                mark = model_list.IN_USE_MARK if self.is_in_use(variant) else ""
+                if not mark and self.model_list and self.model_list.table.is_recommended(variant):
                     mark = model_list.PICK_MARK
-                download = self.model_picker.downloads.states.get(offer.key)
-                return model_list.row_line(line.model.name, offer, mark, download)
+                download = self.model_picker.downloads.states.get(variant.key)
+                return model_list.row_line(line.model.name, variant, mark, download)
 
     @staticmethod
     def _mark(is_in_use: bool) -> str:
         return f"{model_list.IN_USE_MARK} " if is_in_use else "  "
 
     def is_in_use(self, variant: ModelVariant) -> bool:
-        """Tell whether the chat runs with this file."""
+        """Return True if the chat uses this file."""
         return bool(
             self.loaded
             and variant.file
@@ -266,20 +285,20 @@ class ModelPickerView(Dialog[EngineChoice | None]):
             self.detail.show(reason=self.question)
             self.refresh_bindings()
             return
-        offer = self.variant(line)
-        found = self.model_list.table
-        pick = str(found.recommendation.reason) if offer.key == found.pick else ""
-        download = self.model_picker.downloads.states.get(offer.key)
+        variant = self.variant(line)
+        table = self.model_list.table
+        pick_reason = str(table.recommendation.reason) if variant.key == table.pick else ""
+        download = self.model_picker.downloads.states.get(variant.key)
         self.detail.show(
             reason=Content.styled(terminal_safe(self.question), "$warning bold")
             if self.question
-            else model_list.reason_line(line, offer, pick),
+            else model_list.reason_line(line, variant, pick_reason),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
             memory=model_list.progress_line(download)
             if download and download.phase is not DownloadPhase.DONE
-            else model_list.memory_line(self.machine, offer.assessment),
-            said="" if self.question else self._status_text(offer, download),
+            else model_list.memory_line(self.machine, variant.assessment),
+            status="" if self.question else self._status_text(variant, download),
         )
         self.refresh_bindings()
 
@@ -291,7 +310,7 @@ class ModelPickerView(Dialog[EngineChoice | None]):
         return model_list.origin_line(variant) or t("ui.models.enter_fetches", name=variant.reference)
 
     def download_changed(self, download: Download) -> None:
-        """Bring one row up to date; a model that has arrived moves to those that are here."""
+        """Update the row of a download; a complete model moves to the installed ones."""
         if download.phase is DownloadPhase.DONE:
             self.refresh_disk_models()
             return
@@ -303,35 +322,15 @@ class ModelPickerView(Dialog[EngineChoice | None]):
 
     @work(exclusive=True, group="disk")
     async def refresh_disk_models(self) -> None:
-        """List the files anew."""
+        """List the model files again."""
         with notify_errors(self):
             self.disk_models = await self.model_picker.list_disk_models()
             await self.reassess()
 
-
-class ModelPickerScreen(ModelPickerView):
-    """Typing searches; the chat behind goes on, and so do downloads when the screen is left."""
-
-    BINDINGS = [
-        key_binding("use_model", "enter", "choose", priority=True),
-        key_binding("quant", "tab", "quant(1)", priority=True),
-        Binding("shift+tab", "quant(-1)", show=False, priority=True),
-        key_binding("context", "right", "context(1)", priority=True),
-        Binding("left", "context(-1)", show=False, priority=True),
-        key_binding("pause", "f3", "pause", priority=True),
-        key_binding("delete_model", "ctrl+d", "delete", priority=True),
-        key_binding("close", "escape,f7", "close", priority=True),
-        Binding("up", "move(-1)", show=False, priority=True),
-        Binding("down", "move(1)", show=False, priority=True),
-        Binding("pageup", "move(-8)", show=False, priority=True),
-        Binding("pagedown", "move(8)", show=False, priority=True),
-    ]
-
-    _pending_action: Callable[[], object] | None = None
-    """What Enter does while it is asked for."""
+    # the actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now."""
         line = self.highlighted
         match action:
             case "quant":
@@ -358,37 +357,37 @@ class ModelPickerScreen(ModelPickerView):
 
     @on(OptionList.OptionSelected)
     def clicked(self) -> None:
-        """Choose the line that was clicked."""
+        """Choose the clicked line."""
         self.action_choose()
 
     def action_move(self, step: int) -> None:
-        """Move the highlight over the headings while the search keeps the focus."""
+        """Move the highlight, skipping the headings, while the search keeps the focus."""
         self._withdraw_question()
-        choosable = [at for at, line in enumerate(self.lines.values()) if not isinstance(line, Heading)]
+        choosable = [index for index, line in enumerate(self.lines.values()) if not isinstance(line, Heading)]
         if choosable:
-            now = self.options.highlighted
-            place = choosable.index(now) + step if now in choosable else 0
-            self.options.highlighted = choosable[max(0, min(len(choosable) - 1, place))]
+            current = self.options.highlighted
+            position = choosable.index(current) + step if current in choosable else 0
+            self.options.highlighted = choosable[max(0, min(len(choosable) - 1, position))]
 
     def action_quant(self, step: int) -> None:
-        """Go to the model's next quant."""
+        """Choose the next or the previous quant of the highlighted model."""
         self._withdraw_question()
         if isinstance(row := self.highlighted, ModelRow):
-            at = (chosen_variant_index(row, self.chosen_quants) + step) % len(row.variants)
-            self.chosen_quants[row.model.name] = row.variants[at].assessment.quant
+            index = (chosen_variant_index(row, self.chosen_quants) + step) % len(row.variants)
+            self.chosen_quants[row.model.name] = row.variants[index].assessment.quant
             self.options.replace_option_prompt(self.highlighted_id or "", self.line_content(row))
             self.show_detail()
 
     @work(exclusive=True, group="context")
     async def action_context(self, step: int) -> None:
-        """Ask for more or less context; what fits is reckoned anew."""
+        """Choose a larger or smaller context, and compute again which models fit."""
         self._withdraw_question()
         self.n_ctx_step = max(0, min(len(CONTEXT_STEPS) - 1, self.n_ctx_step + step))
         self.show_detail()
         await self.reassess()
 
     def action_choose(self) -> None:
-        """Use the highlighted model, or fetch it; ask first where it does not fit."""
+        """Use or download the highlighted model, after a question if it does not fit."""
         if (confirmed := self._pending_action) is not None:
             self._withdraw_question()
             confirmed()
@@ -401,58 +400,58 @@ class ModelPickerScreen(ModelPickerView):
 
     def _choose(self, variant: ModelVariant) -> None:
         download = self.model_picker.downloads.states.get(variant.key)
-        does: Callable[[], object]
+        action: Callable[[], object]
         if variant.file is not None:
-            does = partial(self.dismiss, LocalModel(variant.file.path, CONTEXT_STEPS[self.n_ctx_step]))
-            key_of_question = "ui.models.use_anyway"
+            action = partial(self.dismiss, LocalModel(variant.file.path, CONTEXT_STEPS[self.n_ctx_step]))
+            question_key = "ui.models.use_anyway"
         elif download is not None and download.is_running:
             return
         else:
-            does = partial(self._fetch, variant)
-            key_of_question = "ui.models.fetch_anyway"
+            action = partial(self._fetch, variant)
+            question_key = "ui.models.fetch_anyway"
         if variant.assessment.fit is Fit.TOO_LARGE:
-            self._ask(t(key_of_question, reason=variant.assessment.reason), does)
+            self._ask(t(question_key, reason=variant.assessment.reason), action)
         else:
-            does()
+            action()
 
     @work(exclusive=True, group="pause")
     async def action_pause(self) -> None:
-        """Stop the download of the highlighted model, or go on with it."""
+        """Pause or resume the download of the highlighted model."""
         if isinstance(row := self.highlighted, ModelRow):
-            offer = self.variant(row)
-            download = self.model_picker.downloads.states.get(offer.key)
+            variant = self.variant(row)
+            download = self.model_picker.downloads.states.get(variant.key)
             if download is not None and download.is_running:
-                await self.model_picker.downloads.pause(offer.key)
+                await self.model_picker.downloads.pause(variant.key)
             else:
-                self._fetch(offer)
+                self._fetch(variant)
 
     def _fetch(self, variant: ModelVariant) -> None:
-        """Fetch a model, or go on with the very file that was begun."""
+        """Download a model, or resume the download that was begun, from its own source."""
         begun = self.model_picker.downloads.states.get(variant.key)
         self.model_picker.downloads.start(
             begun.reference if begun else variant.reference, variant.key, variant.size_bytes
         )
 
     def action_delete(self) -> None:
-        """Ask whether the highlighted model, or what arrived of it, is to be deleted."""
+        """Ask whether to delete the highlighted model, or its partial download."""
         row = self.highlighted
         if not isinstance(row, ModelRow):
             return
-        offer = self.variant(row)
-        if self.is_in_use(offer):
+        variant = self.variant(row)
+        if self.is_in_use(variant):
             self.notify(t("ui.models.in_use"), severity="warning")
             return
         with notify_errors(self):
             try:
-                removal = self.model_picker.plan_removal(offer.key)
+                removal = self.model_picker.plan_removal(variant.key)
             except Qwen3ChatError:
-                if offer.key not in self.model_picker.downloads.states:
+                if variant.key not in self.model_picker.downloads.states:
                     raise
                 removal = Removal((), 0)  # nothing has arrived yet
             size = format_size(removal.freed_bytes)
-            what = "ui.models.delete" if offer.file is not None else "ui.models.give_up"
-            question = t(what, name=" ".join(offer.key), size=size)
-            self._ask(question, partial(self._delete, offer))
+            question_key = "ui.models.delete" if variant.file is not None else "ui.models.give_up"
+            question = t(question_key, name=variant.title, size=size)
+            self._ask(question, partial(self._delete, variant))
 
     @work(exclusive=True, group="delete")
     async def _delete(self, variant: ModelVariant) -> None:
@@ -468,7 +467,7 @@ class ModelPickerScreen(ModelPickerView):
             await self.reassess()
 
     def action_close(self) -> None:
-        """Take a question back, or return to the chat."""
+        """Withdraw a question, or return to the chat."""
         if not self._withdraw_question():
             self.dismiss(None)
 
@@ -477,7 +476,7 @@ class ModelPickerScreen(ModelPickerView):
         self.show_detail()
 
     def _withdraw_question(self) -> bool:
-        """Forget what was asked; tell whether something was."""
+        """Withdraw the question; return True if there was one."""
         was_asked = self._pending_action is not None
         self._pending_action, self.question = None, ""
         if was_asked:

@@ -1,4 +1,4 @@
-"""The library of system prompts, to choose one from."""
+"""The dialog with the library of system prompts, to choose one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
 class PromptsScreen(Dialog[SystemPrompt | None]):
-    """Closes with the prompt that was chosen."""
+    """The list of system prompts; it closes with the chosen one, or with None."""
 
     BINDINGS = [
         key_binding("choose", "enter", "choose", priority=True),
@@ -54,29 +54,29 @@ class PromptsScreen(Dialog[SystemPrompt | None]):
         """Lay out the list and the keys."""
         with Vertical(id="prompts-box") as box:
             box.border_title = t("ui.prompts.title")
-            yield OptionList(*(Option(_described(prompt)) for prompt in self._prompts))
+            yield OptionList(*(Option(_prompt_content(prompt)) for prompt in self._prompts))
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Begin at the first."""
+        """Highlight the first prompt."""
         self.options.focus()
         self.options.highlighted = 0
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
-        """Take what was clicked."""
+        """Close with the clicked prompt."""
         self.dismiss(self._prompts[message.option_index])
 
     def action_choose(self) -> None:
-        """Take what is highlighted."""
+        """Close with the highlighted prompt."""
         self.options.action_select()
 
     def action_close(self) -> None:
-        """Choose none."""
+        """Close without a choice."""
         self.dismiss(None)
 
 
-def _described(prompt: SystemPrompt) -> Content:
+def _prompt_content(prompt: SystemPrompt) -> Content:
     return Content.assemble(
         (terminal_safe(prompt.title), "bold"), "\n", (terminal_safe(prompt.text), "$foreground 70%")
     )

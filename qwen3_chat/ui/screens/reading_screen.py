@@ -1,4 +1,4 @@
-"""The reader's part of the chat screen: scroll, fold, copy, open links; with more or less animation."""
+"""The reader's part of the chat screen: scroll, fold, copy, open links; more or less animation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from qwen3_chat.ui.widgets.activity_line import ActivityLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.transcript import UPDATE_INTERVAL_S, Transcript, TranscriptScreen
 
+TICK_S, REDUCED_TICK_S = 0.25, 2.0
+"""The interval at which elapsed times are updated, with full and with reduced animation."""
+UPDATE_S, REDUCED_UPDATE_S = UPDATE_INTERVAL_S, 1.0
+"""The interval at which more of a live reply is shown, with full and with reduced animation."""
+
 
 class ReadingScreen(TranscriptScreen[None]):
-    """Scrolls, folds, copies, opens links, while the input keeps the focus."""
+    """A screen on which one scrolls, folds, copies and opens links while the input keeps the focus."""
 
     transcript = getters.query_one(Transcript)
     activity_line = getters.query_one(ActivityLine)
     input = getters.query_one(ChatInput)
 
     def on_key(self, event: Key) -> None:
-        """Say why a key does nothing; give what is typed to the input, wherever the focus is."""
+        """Notify of a disabled key; pass typed text to the input, wherever the focus is."""
         active = self.active_bindings.get(event.key)
         if active is not None and not active.enabled and active.binding.id:
             self.notify(t("ui.notice.busy"))
@@ -30,7 +35,7 @@ class ReadingScreen(TranscriptScreen[None]):
             event.stop()
 
     def on_paste(self, event: Paste) -> None:
-        """Give what is pasted to the input, wherever the focus is."""
+        """Pass pasted text to the input, wherever the focus is."""
         if not self.input.has_focus:
             self.input.focus()
             self.input.paste(event.text)
@@ -38,7 +43,7 @@ class ReadingScreen(TranscriptScreen[None]):
 
     @on(Transcript.FollowChanged)
     def show_badge(self, message: Transcript.FollowChanged) -> None:
-        """Tell a reader who is not at the end that there is something new."""
+        """Show a badge for a reader who is not at the end while there is new text below."""
         self.activity_line.badge = t("ui.new_text") if message.unseen else ""
 
     @on(Transcript.CopyRequested)
@@ -48,47 +53,41 @@ class ReadingScreen(TranscriptScreen[None]):
 
     @on(Transcript.LinkClicked)
     def open_link(self, message: Transcript.LinkClicked) -> None:
-        """Open a web page; nothing else that a model links to is opened."""
+        """Open a web page; other links of a model are not opened."""
         if message.url.startswith(("https://", "http://")):
             self.app.open_url(message.url)
 
     def action_copy_answer(self) -> None:
-        """Copy the latest answer."""
+        """Copy the last answer on the screen or above it."""
         self.transcript.copy_answer()
 
     def action_fold(self) -> None:
-        """Fold or unfold the thinking nearest to the reader."""
+        """Fold or unfold the thinking pane nearest to the reader."""
         self.transcript.toggle_thinking()
 
     def action_fold_all(self) -> None:
-        """Fold or unfold all thinking."""
+        """Fold or unfold all thinking panes."""
         self.transcript.toggle_all_thinking()
 
     def action_page_up(self) -> None:
-        """Read one page back while the input keeps the focus."""
+        """Scroll one page up while the input keeps the focus."""
         self.transcript.scroll_page_up(animate=False)
 
     def action_page_down(self) -> None:
-        """Read one page on."""
+        """Scroll one page down while the input keeps the focus."""
         self.transcript.scroll_page_down(animate=False)
 
     def action_to_start(self) -> None:
-        """Go to the beginning of the chat."""
+        """Scroll to the beginning of the chat."""
         self.transcript.scroll_home(animate=False)
 
     def action_to_end(self) -> None:
-        """Go to the end of the chat."""
+        """Scroll to the end of the chat."""
         self.transcript.scroll_end(animate=False)
 
 
-TICK_S, REDUCED_TICK_S = 0.25, 2.0
-"""How often what counts on by itself is written anew."""
-UPDATE_S, REDUCED_UPDATE_S = UPDATE_INTERVAL_S, 1.0
-"""How often a reply that is being written is shown further."""
-
-
 def set_animation(screen: ReadingScreen, *, reduced: bool) -> None:
-    """Keep the caret, scrolling and growing replies calm, or lively."""
+    """Set the animation of the cursor, of scrolling and of live replies."""
     screen.app.animation_level = "none" if reduced else "full"
     screen.input.cursor_blink = not reduced
     screen.transcript.update_interval_s = REDUCED_UPDATE_S if reduced else UPDATE_S

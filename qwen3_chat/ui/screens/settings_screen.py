@@ -1,4 +1,4 @@
-"""The settings: each with its value, its purpose and the values it takes, changed in place."""
+"""The dialog with the settings, each with its value, purpose and allowed values, changed in place."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from qwen3_chat.config.setting_types import Setting, SettingType, known_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 LABEL_CELLS = 26
+BOX_WIDTH_PERCENT, MAX_BOX_CELLS = 92, 100
+"""The width of the box in percent of the screen, and at most; `SettingsScreen.DEFAULT_CSS` has the same."""
+FRAME_CELLS = 4
+"""The cells of the box's border and of the list's padding, on both sides."""
 
 
 class ValueEditor(TextArea):
-    """The value that is being typed; Enter ends it, Ctrl+J begins a new line."""
+    """The editor of a value; Enter ends it, Ctrl+J begins a new line."""
 
     BINDINGS = [key_binding("take", "enter", "take")]
 
     class Submitted(Message):
-        """The value is complete."""
+        """The message that the value is complete."""
 
     def action_take(self) -> None:
-        """Hand the value over."""
+        """Post that the value is complete."""
         self.post_message(self.Submitted())
 
     async def _on_key(self, event: events.Key) -> None:
@@ -50,13 +55,13 @@ class ValueEditor(TextArea):
 
 
 class SettingList(OptionList):
-    """The list; its Enter key is one of ours, so that the line of keys shows it."""
+    """The list of settings; it declares its Enter key itself, so that the key bar shows it."""
 
     BINDINGS = [key_binding("change", "enter", "select")]
 
 
 class SettingsScreen(Dialog[None]):
-    """Every change is in the file at once; comments there stay as they are."""
+    """The settings; every change is written to the file at once, whose comments stay."""
 
     BINDINGS = [
         key_binding("change", "enter", "change"),
@@ -108,9 +113,9 @@ class SettingsScreen(Dialog[None]):
         choices: Mapping[str, Sequence[str]],
         apply: Callable[[str], bool],
     ) -> None:
-        """Take the settings, what the app offers for some of them, and how a change gets its effect.
+        """Take the settings, the app's own choices for some of them, and the function that applies a change.
 
-        `apply` tells whether the change counts at once.
+        `apply` returns True if the change takes effect at once.
         """
         super().__init__()
         self._settings_store = settings_store
@@ -119,7 +124,7 @@ class SettingsScreen(Dialog[None]):
         self._settings = known_settings()
 
     def compose(self) -> ComposeResult:
-        """Lay out list, explanation, line to type in, keys."""
+        """Lay out the list, the explanation, the editor and the keys."""
         with Vertical(id="settings-box") as box:
             box.border_title = t("ui.settings.title")
             box.border_subtitle = terminal_safe(str(self._settings_store.file))
@@ -129,16 +134,16 @@ class SettingsScreen(Dialog[None]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Begin at the first setting."""
+        """Highlight the first setting."""
         self.options.focus()
         self.options.highlighted = 0
 
     def on_resize(self) -> None:
-        """Fit the values to the width."""
+        """Fit the values to the new width."""
         for setting in self._settings.values():
             self._show(setting)
 
-    # what is shown
+    # the list and the explanation
 
     def _option(self, setting: Setting) -> Option:
         return Option(self._line(setting), id=setting.name)
@@ -146,7 +151,8 @@ class SettingsScreen(Dialog[None]):
     def _line(self, setting: Setting) -> Content:
         mark = " " if self._settings_store.is_default(setting.name) else "•"
         value = self._shown_value(setting)
-        room = max(10, min(96, self.app.size.width * 92 // 100 - 4) - LABEL_CELLS - 5)
+        box_cells = min(MAX_BOX_CELLS, self.app.size.width * BOX_WIDTH_PERCENT // 100)
+        room = max(10, box_cells - FRAME_CELLS - LABEL_CELLS - 5)
         if cell_len(value) > room:
             value = set_cell_size(value, room - 1).rstrip() + "…"
         label = set_cell_size(setting.label, LABEL_CELLS)
@@ -169,13 +175,13 @@ class SettingsScreen(Dialog[None]):
 
     @on(OptionList.OptionHighlighted)
     def explain(self) -> None:
-        """Say what the highlighted setting is for and what it takes."""
+        """Explain the highlighted setting and its allowed values."""
         self._explain("")
 
     def _explain(self, note: str) -> None:
         if setting := self.highlighted:
-            words = [setting.about, self._accepted_values(setting), *([note] if note else ())]
-            self.about.update(Content("\n".join(words)))
+            lines = [setting.about, self._accepted_values(setting), *([note] if note else ())]
+            self.about.update(Content("\n".join(lines)))
             self.refresh_bindings()
 
     def _accepted_values(self, setting: Setting) -> str:
@@ -183,25 +189,25 @@ class SettingsScreen(Dialog[None]):
             return t("ui.settings.in_file", name=setting.name)
         choices = self._choices_of(setting)
         if choices:
-            taken = " · ".join(choices)
+            accepted = SEPARATOR.join(choices)
         elif setting.type in (SettingType.TEXT, SettingType.TEXTS):
-            taken = t(f"ui.settings.typed.{setting.type}")
+            accepted = t(f"ui.settings.typed.{setting.type}")
         else:
-            taken = setting.allowed
+            accepted = setting.allowed
         default = setting.format_for_input(setting.default) or t("ui.settings.unset")
-        return t("ui.settings.taken", name=setting.name, taken=taken, default=default)
+        return t("ui.settings.taken", name=setting.name, taken=accepted, default=default)
 
     def _choices_of(self, setting: Setting) -> Sequence[str]:
         return self._choices.get(setting.name, setting.choices)
 
     @property
     def highlighted(self) -> Setting | None:
-        """The setting that the keys act on."""
+        """The highlighted setting, on which the keys act."""
         option = self.options.highlighted_option
         return self._settings[option.id] if option is not None and option.id else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now."""
         if not self.is_mounted or (setting := self.highlighted) is None:
             return True
         match action:
@@ -214,10 +220,10 @@ class SettingsScreen(Dialog[None]):
             case _:
                 return True
 
-    # what is changed
+    # changes
 
     def watch_typing(self, setting: Setting | None) -> None:
-        """Show the line to type in, or hide it."""
+        """Show or hide the editor of a value."""
         self.set_class(setting is not None, "-typing")
         if setting is None:
             self.options.focus()
@@ -229,7 +235,7 @@ class SettingsScreen(Dialog[None]):
 
     @on(OptionList.OptionSelected)
     def action_change(self) -> None:
-        """Go to the next choice, or type a value."""
+        """Take the next choice, or open the editor of a value."""
         setting = self.highlighted
         if setting is None or setting.type is SettingType.TABLE:
             return
@@ -239,26 +245,26 @@ class SettingsScreen(Dialog[None]):
             self.typing = setting
 
     def action_choose(self, step: int) -> None:
-        """Take the next of the choices, or the one before."""
+        """Take the next or the previous choice."""
         if setting := self.highlighted:
             choices = self._choices_of(setting)
-            now = setting.format_for_input(self._settings_store.value(setting.name)).lower()
-            place = choices.index(now) + step if now in choices else 0
-            self._change(setting, choices[place % len(choices)])
+            current = setting.format_for_input(self._settings_store.value(setting.name)).lower()
+            index = choices.index(current) + step if current in choices else 0
+            self._change(setting, choices[index % len(choices)])
 
     @on(ValueEditor.Submitted)
     def typed(self) -> None:
-        """Take the value that was typed, or say why it does not fit."""
+        """Set the typed value, or show why it is not allowed."""
         if (setting := self.typing) and self._change(setting, self.editor.text):
             self.typing = None
 
     def action_reset(self) -> None:
-        """Return to the default."""
+        """Reset the highlighted setting to its default."""
         if setting := self.highlighted:
             try:
                 self._settings_store.reset(setting.name)
             except ConfigError as error:
-                self._refuse(error)
+                self._show_error(error)
             else:
                 self._take_effect(setting)
 
@@ -266,12 +272,12 @@ class SettingsScreen(Dialog[None]):
         try:
             self._settings_store.change(setting.name, setting.parse(typed))
         except ConfigError as error:
-            self._refuse(error)
+            self._show_error(error)
             return False
         self._take_effect(setting)
         return True
 
-    def _refuse(self, error: ConfigError) -> None:
+    def _show_error(self, error: ConfigError) -> None:
         self.about.update(Content.assemble((terminal_safe(str(error)), "$text-error")))
 
     def _take_effect(self, setting: Setting) -> None:
@@ -280,7 +286,7 @@ class SettingsScreen(Dialog[None]):
         self._explain("" if counts_now else t("ui.settings.next_start", label=setting.label))
 
     def action_close(self) -> None:
-        """Leave the value as it was, or return to the chat."""
+        """Close the editor without a change, or return to the chat."""
         if self.typing is not None:
             self.typing = None
             self.explain()

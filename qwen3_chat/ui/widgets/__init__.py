@@ -1,1 +1,1 @@
-"""The widgets: state in by attribute, events out by message."""
+"""The widgets, which take their state by attribute and post events by message."""

@@ -15,7 +15,7 @@ BAR_CELLS = 20
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What is going on, how far it is (0 to 1) where that is known, what the user can do about it."""
+    """The engine's activity: its text, its progress from 0 to 1 if known, a hint of what the user can do."""
 
     text: str = ""
     fraction: float | None = None
@@ -23,7 +23,7 @@ class Activity:
 
 
 class ActivityLine(Widget):
-    """One row, empty while nothing happens."""
+    """One row with the activity, empty while there is none."""
 
     COMPONENT_CLASSES = {"activity-line--bar", "activity-line--rail", "activity-line--hint"}
     DEFAULT_CSS = """
@@ -39,23 +39,23 @@ class ActivityLine(Widget):
 
     activity: reactive[Activity] = reactive(Activity())
     badge: reactive[str] = reactive("")
-    """Stands at the right end, whatever goes on."""
+    """A text at the right end, independent of the activity."""
 
     def render(self) -> RenderResult:
-        """Draw text, bar and, where there is room, the hint."""
-        now = self.activity
-        line = Content(now.text)
-        if now.fraction is not None:
-            done = round(min(1.0, max(0.0, now.fraction)) * BAR_CELLS)
+        """Draw the text, the bar, the hint if there is room, and the badge."""
+        activity = self.activity
+        line = Content(activity.text)
+        if activity.fraction is not None:
+            done = round(min(1.0, max(0.0, activity.fraction)) * BAR_CELLS)
             line = Content.assemble(
                 line,
                 "  ",
                 ("━" * done, self.get_visual_style("activity-line--bar")),
                 ("━" * (BAR_CELLS - done), self.get_visual_style("activity-line--rail")),
-                f" {now.fraction:.0%}",
+                f" {activity.fraction:.0%}",
             )
-        if now.hint and line.cell_length + 3 + cell_len(now.hint) <= self.content_size.width:
-            line += Content.styled(f"   {now.hint}", self.get_visual_style("activity-line--hint"))
+        if activity.hint and line.cell_length + 3 + cell_len(activity.hint) <= self.content_size.width:
+            line += Content.styled(f"   {activity.hint}", self.get_visual_style("activity-line--hint"))
         if self.badge:
             gap = self.content_size.width - line.cell_length - cell_len(self.badge)
             line += Content(" " * max(1, gap) + self.badge)

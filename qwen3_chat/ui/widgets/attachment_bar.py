@@ -1,4 +1,4 @@
-"""The attachments of the message: one line for each, above the input."""
+"""The attachments of the message being written, one line for each, above the input."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from textual.widgets import Static
 from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.themes import DIM
 
 
 @dataclass(frozen=True, slots=True)
 class AttachmentTokens:
-    """The tokens of an attachment, exact or an estimate."""
+    """The number of an attachment's tokens, exact or estimated."""
 
     tokens: int
     is_exact: bool
 
 
 class AttachmentLine(Static):
-    """One attachment; a click takes it away."""
+    """The line of one attachment; a click removes the attachment."""
 
     @dataclass
     class Removed(Message):
-        """The user takes an attachment away."""
+        """The message that the user removes an attachment."""
 
         attachment: Attachment
 
@@ -39,23 +40,21 @@ class AttachmentLine(Static):
         if count is not None:
             sign = "" if count.is_exact else "≈"
             tokens = [sign + formatting.format_token_count(count.tokens)]
-        words = formatting.SEPARATOR.join(
+        label = formatting.SEPARATOR.join(
             [terminal_safe(attachment.name), formatting.format_line_count(attachment.line_count), *tokens]
         )
-        super().__init__(
-            Content.assemble(("▤ ", "$primary"), words, ("  ×", "$foreground 68%")), markup=False
-        )
+        super().__init__(Content.assemble(("▤ ", "$primary"), label, ("  ×", DIM)), markup=False)
         self._attachment = attachment
         self.tooltip = t("attach.remove_tip")
 
     def on_click(self, event: events.Click) -> None:
-        """Take the attachment away."""
+        """Post that the attachment is to be removed."""
         event.stop()
         self.post_message(self.Removed(self._attachment))
 
 
 class AttachmentBar(VerticalScroll, can_focus=False):
-    """Not there while nothing is attached."""
+    """The list of attachments; hidden while there are none."""
 
     DEFAULT_CSS = """
     AttachmentBar {
@@ -82,17 +81,18 @@ class AttachmentBar(VerticalScroll, can_focus=False):
         self._n_ctx = 0
 
     def compose(self) -> ComposeResult:
-        """Lay out a line for each attachment."""
+        """Lay out a line for each attachment, and a warning if they exceed the context."""
         for attachment in self._attachments:
             yield AttachmentLine(attachment, self._counts.get(attachment))
-        total = sum(self._counts[one].tokens for one in self._attachments if one in self._counts)
+        counts = [self._counts[key].tokens for key in self._attachments if key in self._counts]
+        total = sum(counts)
         if 0 < self._n_ctx <= total:
             yield Static(t("attach.too_long", total=total, n_ctx=self._n_ctx), markup=False, id="too-long")
 
     def show(
         self, attachments: Sequence[Attachment], counts: Mapping[Attachment, AttachmentTokens], n_ctx: int
     ) -> None:
-        """Show what is attached, with the tokens as far as they are counted; say where it can't fit.
+        """Show the attachments with the tokens counted so far, and warn if they can't fit into the context.
 
         `n_ctx` is 0 while it is not known.
         """

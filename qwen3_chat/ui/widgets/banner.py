@@ -1,4 +1,7 @@
-"""A line below the title for what the user should know and can do something about."""
+"""A line below the title for something that the user should know and can act on.
+
+A module of its own, as each widget is.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
 class Banner(Static):
-    """Takes no room while there is nothing to say; a click takes it away."""
+    """A warning that takes no room while it is empty; a click removes it."""
 
     DEFAULT_CSS = """
     Banner {
@@ -18,7 +21,7 @@ class Banner(Static):
         padding: 0 2;
         background: $warning 20%;
         color: $text-warning;
-        &.-said { display: block; }
+        &.-filled { display: block; }
     }
     """
 
@@ -26,10 +29,10 @@ class Banner(Static):
         super().__init__(markup=False)
 
     def set_text(self, text: str) -> None:
-        """Show a sentence; an empty one takes the line away."""
+        """Show a sentence; an empty one hides the line."""
         self.update(terminal_safe(text))
-        self.set_class(bool(text), "-said")
+        self.set_class(bool(text), "-filled")
 
     def on_click(self) -> None:
-        """Take the line away."""
+        """Hide the line."""
         self.set_text("")

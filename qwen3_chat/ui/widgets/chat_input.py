@@ -1,4 +1,4 @@
-"""The box in which the user writes."""
+"""The input, in which the user writes messages."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.widgets.completion_list import CompletionList
 
 JOINERS = "\u200c\u200d"
-"""What holds the parts of an emoji or of a ligature together; Textual takes it for unprintable."""
+"""The characters that join the parts of an emoji or of a ligature; Textual takes them for unprintable."""
 
 LONG_PASTE_LINES = 30
 LONG_PASTE_CHARACTERS = 4_000
 
 
 class ChatInput(TextArea):
-    """Enter sends and Ctrl+J breaks the line, or the other way round; Up and Down at the edges walk through
-    what was sent. A long paste becomes an attachment; `/` and `@` offer completions.
+    """The input of messages.
+
+    Enter sends and Ctrl+J breaks the line, or the other way round. Up and Down at the edges walk through the
+    history. A long paste becomes an attachment; `/` and `@` show completions.
     """
 
     DEFAULT_CSS = """
@@ -49,72 +51,72 @@ class ChatInput(TextArea):
     }
     """
     OTHER_KEYS = frozenset({"ctrl+j", "shift+enter", "alt+enter", "ctrl+enter"})
-    """What does the other of the two that Enter can do."""
+    """The keys that break the line where Enter sends, and send where Enter breaks the line."""
 
     enter_sends: var[bool] = var(True)
     attachments: var[tuple[Attachment, ...]] = var((), init=False)
 
     @dataclass
     class Submitted(Message):
-        """The user sends what is in the box, with what is attached."""
+        """The message that the user sends the text with its attachments."""
 
         text: str
 
     @dataclass
     class CommandEntered(Message):
-        """The user gives a command by its name."""
+        """The message that the user enters a command by its name."""
 
         name: str
 
     @dataclass
     class CompletionRequested(Message):
-        """The word at the cursor can be completed; None where it can't, or no longer."""
+        """The message that the word at the cursor can be completed; None if it can't, or no longer."""
 
         trigger: CompletionTrigger | None
 
     @dataclass
     class FileChosen(Message):
-        """The user wants a file attached."""
+        """The message that the user chose a file to attach."""
 
         path: str
 
     class AttachmentsChanged(Message):
-        """Something was attached or taken away."""
+        """The message that attachments were added or removed."""
 
     def __init__(self, completions: CompletionList) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", compact=False)
         self._completions = completions
         self._history = InputHistory()
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
-        """What was sent last: as a whole, what of it was typed, what was attached."""
+        """The content sent last: the whole message, the typed text, the attachments."""
         self._submitted = ""
 
     def on_mount(self) -> None:
-        """Keep the terminal's own cursor at ours, also where only the layout has moved it.
+        """Keep the terminal's own cursor at the input's cursor, also after a change of the layout.
 
-        That is where an input method shows its candidates; Textual moves it with the text only.
+        An input method shows its candidates there; Textual moves the terminal's cursor with the text only.
         """
-        self.screen.screen_layout_refresh_signal.subscribe(self, self._place_terminal_cursor)
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._move_terminal_cursor)
 
-    def _place_terminal_cursor(self, _screen: Screen[object]) -> None:
+    def _move_terminal_cursor(self, _screen: Screen[object]) -> None:
         if self.has_focus:
             self.app.cursor_position = self.cursor_screen_offset
 
     def watch_enter_sends(self, enter_sends: bool) -> None:
-        """Say which key sends and which begins a new line."""
+        """Show in the placeholder which key sends and which begins a new line."""
         enter, other = t("ui.help.send_keys"), t("ui.help.line_keys")
         send, line = (enter, other) if enter_sends else (other, enter)
         self.placeholder = t("ui.input.placeholder", send=send, line=line)
 
     def watch_attachments(self) -> None:
-        """Tell that there is more or less to send."""
+        """Post that attachments were added or removed."""
         self.post_message(self.AttachmentsChanged())
 
-    # what is sent
+    # sending
 
     @property
     def content(self) -> str:
-        """The text with what is attached."""
+        """The text with its attachments, as one message."""
         return join_attachments(unescaped(self.text), self.attachments)
 
     @content.setter
@@ -123,15 +125,15 @@ class ChatInput(TextArea):
         self.move_cursor(self.document.end)
 
     def remember(self, contents: Iterable[str]) -> None:
-        """Take over what was sent before, oldest first."""
+        """Replace the history with messages sent before, oldest first."""
         self._history.reset(split_attachments(content)[0] for content in contents)
 
     def remember_older(self, contents: Iterable[str]) -> None:
-        """Have what was sent in other chats, oldest first, before that."""
+        """Insert messages of other chats, oldest first, before the history."""
         self._history.prepend(split_attachments(content)[0] for content in contents)
 
     def clear_sent(self, text: str) -> None:
-        """Empty the box after its content was taken over; what was typed since stays."""
+        """Clear the content that was sent; text typed since then stays."""
         self._sent = (text, self._submitted, self.attachments)
         self._history.add(self._submitted)
         self.attachments = ()
@@ -140,7 +142,7 @@ class ChatInput(TextArea):
         self.insert(since)
 
     def restore_unsent(self, text: str) -> None:
-        """Return what could not be sent, unless the user has begun another message."""
+        """Bring back a message that could not be sent, unless the user has begun another one."""
         if not self.text and not self.attachments:
             if text == self._sent[0]:
                 _, self.text, self.attachments = self._sent
@@ -150,31 +152,34 @@ class ChatInput(TextArea):
 
     def _submit(self) -> None:
         self._submitted = self.text
-        self.move_cursor(self.document.end)  # what is typed before the box is emptied is the next message's
+        self.move_cursor(
+            self.document.end
+        )  # text typed before the input is cleared belongs to the next message
         if (name := typed_command(self.text)) and not self.attachments and not is_only_mode_tag(self.text):
             self.post_message(self.CommandEntered(name))
         elif self.content.strip():
             self.post_message(self.Submitted(self.content))
 
-    # what is attached
+    # attachments
 
     def attach(self, attachment: Attachment) -> None:
-        """Have a text go along with the message."""
+        """Add an attachment."""
         self.attachments = (*self.attachments, attachment)
 
     def detach(self, attachment: Attachment) -> None:
-        """Take an attachment away."""
-        self.attachments = tuple(one for one in self.attachments if one is not attachment)
+        """Remove an attachment."""
+        self.attachments = tuple(other for other in self.attachments if other is not attachment)
 
     def paste(self, text: str) -> None:
-        """Insert a text; a long one is attached, for in the box nobody could read it."""
+        """Insert a pasted text; a long one becomes an attachment, for nobody could read it in the input."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
         if len(text) > MAX_TEXT_BYTES:
             limit = format_size(MAX_TEXT_BYTES)
             self.notify(t("attach.paste_too_large", limit=limit), severity="warning")
         elif text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
-            pasted = sum(one.name.startswith(t("attach.pasted", number="")) for one in self.attachments)
-            self.attach(Attachment(t("attach.pasted", number=pasted + 1), text))
+            prefix = t("attach.pasted", number="")
+            count = sum(attachment.name.startswith(prefix) for attachment in self.attachments)
+            self.attach(Attachment(t("attach.pasted", number=count + 1), text))
         else:
             if result := self._replace_via_keyboard(text, *self.selection):
                 self.move_cursor(result.end_location)
@@ -184,16 +189,16 @@ class ChatInput(TextArea):
         self.paste(event.text)
         self.focus()
 
-    # what is typed
+    # typing
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
-        """Scroll to the cursor; an undo of many lines asks for it before the cursor has moved."""
+        """Scroll to the cursor, unless an undo of many lines asks for it before the cursor has moved."""
         if self.cursor_location[0] >= self.document.line_count:
             return Offset()
         return super().scroll_cursor_visible(center, animate)
 
     async def _on_key(self, event: events.Key) -> None:
-        if self._completions.offered_for == self.completion_trigger is not None and self._choose(event.key):
+        if self._completions.trigger == self.completion_trigger is not None and self._choose(event.key):
             event.prevent_default().stop()
         elif event.key == "enter" or event.key in self.OTHER_KEYS:
             event.prevent_default().stop()
@@ -217,10 +222,10 @@ class ChatInput(TextArea):
             await super()._on_key(event)
 
     async def _edit(self, key: str) -> bool:
-        """Do at once what a key does to the text.
+        """Run the binding of a key at once; return False if it has none.
 
-        Textual would do it after all keys that came in the same moment: over a slow connection, a backspace
-        would take away what was typed after it.
+        Textual would run it after all keys that arrived at the same moment: over a slow connection, a
+        backspace would remove a character typed after it.
         """
         for binding in self._bindings.key_to_bindings.get(key, ()):
             if await self.app.run_action(binding.action, self):
@@ -232,12 +237,12 @@ class ChatInput(TextArea):
 
     @property
     def completion_trigger(self) -> CompletionTrigger | None:
-        """What the text before the cursor asks to complete."""
+        """The completion that the text before the cursor calls for; None if there is none."""
         row, column = self.cursor_location
         return find_trigger(self.document[row][:column], row)
 
     def _choose(self, key: str) -> bool:
-        """Move through the completions, take one or none; tell whether the key was for them."""
+        """Move through the completions, accept or close them; return True if the key was for them."""
         match key:
             case "up":
                 self._completions.action_cursor_up()
@@ -245,14 +250,17 @@ class ChatInput(TextArea):
                 self._completions.action_cursor_down()
             case "escape":
                 self._completions.close()
-            case "tab" | "enter" if (wanted := self.completion_trigger) is not None:
-                return self._accept_completion(wanted, self._completions.chosen, is_final=key == "enter")
+            case "tab" | "enter" if (trigger := self.completion_trigger) is not None:
+                return self._accept_completion(trigger, self._completions.chosen, is_final=key == "enter")
             case _:
                 return False
         return True
 
     def _accept_completion(self, trigger: CompletionTrigger, chosen: str, is_final: bool) -> bool:
-        """Put what was chosen in place of what was typed of it; Enter gives a command at once."""
+        """Replace the typed word with the chosen completion; Enter submits a command at once.
+
+        Return False if the command was typed completely and is not submitted.
+        """
         self._completions.close()
         end = self.cursor_location
         begin = (end[0], trigger.column)
@@ -267,18 +275,18 @@ class ChatInput(TextArea):
         return is_final or not is_typed_whole
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Move up, or to the text sent before when at the first line."""
+        """Move up, or to the previous text of the history from the first line."""
         if select or self._row > 0 or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """Move down, or to the text sent after when at the last line."""
+        """Move down, or to the next text of the history from the last line."""
         if select or self._row < self.wrapped_document.height - 1 or not self._walk(1):
             super().action_cursor_down(select)
 
     @property
     def _row(self) -> int:
-        """The row of the cursor as the text is wrapped."""
+        """The row of the cursor in the wrapped text."""
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     def _walk(self, step: int) -> bool:

@@ -1,4 +1,4 @@
-"""The stored chats as a list: searched, renamed, pinned, deleted, chosen."""
+"""The list of stored chats, in which they are searched, renamed, pinned, deleted and chosen."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from textual.widgets.option_list import Option
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import format_day
+from qwen3_chat.texts.formatting import SEPARATOR, format_day
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
+from qwen3_chat.ui.themes import DIM
 
 MAX_HITS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ChatChoice:
-    """The chat to go on with; where it was found by its words, the messages that hold them."""
+    """The chat to go on with; if a search found it, with the query and the hits in its messages."""
 
     chat_id: int
     query: str = ""
@@ -37,7 +38,7 @@ class ChatChoice:
 
 
 class ChatList(Vertical):
-    """Pinned ones first, then the newest; typing searches titles, messages and thinking."""
+    """The stored chats, pinned ones first, then the newest; typing searches titles, messages and thinking."""
 
     BINDINGS = [
         key_binding("resume", "enter", "resume", priority=True),
@@ -67,37 +68,37 @@ class ChatList(Vertical):
     """
 
     renaming: var[int | None] = var(None, init=False)
-    """The chat whose title is being typed."""
+    """The chat whose title is being edited."""
     open_chat: var[int | None] = var(None, init=False)
-    """The chat on the screen, which is marked in the list."""
+    """The chat that is open on the screen, which is marked in the list."""
     busy_chat: var[int | None] = var(None, init=False)
-    """The chat in which an answer is being written: it can't be deleted now."""
+    """The chat in which an answer is being written, which can't be deleted meanwhile."""
 
     @dataclass
     class Chosen(Message):
-        """The user goes on with a chat."""
+        """The message that the user goes on with a chat."""
 
         choice: ChatChoice
 
     @dataclass
     class Deleted(Message):
-        """A chat was deleted; it can still be brought back."""
+        """The message that a chat was deleted; it can still be restored."""
 
         chat_id: int
 
     @dataclass
     class Renamed(Message):
-        """A chat got another title."""
+        """The message that a chat got another title."""
 
         chat_id: int
 
     @dataclass
     class Closed(Message):
-        """The user is done with the list."""
+        """The message that the user leaves the list."""
 
     def __init__(self, store: ChatStore, id: str | None = None) -> None:
         super().__init__(id=id)
-        # Attributes, not queries: a search may be over when the list is being left and its children are gone.
+        # Attributes, not queries: a search may end while the list is being closed and its children are gone.
         self.search_input = Input(placeholder=t("ui.chats.search"))
         self.options = OptionList()
         self.empty = Static(classes="chat-list--empty", markup=False)
@@ -114,16 +115,16 @@ class ChatList(Vertical):
         yield self.empty
 
     def on_mount(self) -> None:
-        """Say what this is."""
+        """Set the title of the border."""
         self.border_title = t("ui.chats.title")
 
     def begin(self) -> None:
-        """List all chats, ready for a search."""
+        """List all chats and focus the search."""
         self.search_input.focus()
         self.fill(self.open_chat)
 
     def watch_renaming(self, chat_id: int | None) -> None:
-        """Turn the search line into one for the title, or back."""
+        """Turn the search line into the editor of a title, or back."""
         title = self._summaries[chat_id].title if chat_id is not None else None
         with self.prevent(Input.Changed):
             self.search_input.value = self._search if title is None else terminal_safe(title)
@@ -141,32 +142,32 @@ class ChatList(Vertical):
     async def fill(self, chosen: int | None = None) -> None:
         """Fill the list; highlight the chosen chat, or the first."""
         text = self._search.strip()
-        found: tuple[ChatSummary, ...] = ()
+        summaries: tuple[ChatSummary, ...] = ()
         hits: Iterable[SearchHit] = ()
         with notify_errors(self):
-            found = await self._store.chats(search=text or None)
+            summaries = await self._store.chats(search=text or None)
             hits = await self._store.find(text, limit=MAX_HITS) if text else ()
         if not self.options.is_attached:
-            return  # the list was left meanwhile
+            return  # the list was closed meanwhile
         self._hits = {}
         for hit in hits:
             self._hits.setdefault(hit.chat_id, []).append(hit)
-        self._summaries = {summary.id: summary for summary in found}
-        self.set_class(not found, "-empty")
+        self._summaries = {summary.id: summary for summary in summaries}
+        self.set_class(not summaries, "-empty")
         self.empty.update(t("ui.chats.none_found") if text else t("ui.chats.none"))
         self.options.clear_options()
-        self.options.add_options(self._option(summary) for summary in found)
-        if found:
+        self.options.add_options(self._option(summary) for summary in summaries)
+        if summaries:
             self.options.highlighted = list(self._summaries).index(chosen) if chosen in self._summaries else 0
         self.refresh_bindings()
 
     def _option(self, summary: ChatSummary) -> Option:
         when = format_day(summary.updated_at.astimezone(), datetime.now().astimezone())
         detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
-        pin = f"{t('ui.chats.pinned')} · " if summary.pinned else ""
+        pin = t("ui.chats.pinned") + SEPARATOR if summary.pinned else ""
         is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
         title = terminal_safe(summary.title) or t("ui.untitled")
-        content = Content.assemble(is_open, title, "\n", (pin + detail, "$foreground 68%"))
+        content = Content.assemble(is_open, title, "\n", (pin + detail, DIM))
         if hits := self._hits.get(summary.id):
             content = Content.assemble(content, "\n", self._excerpt(hits[0]))
         return Option(content, id=str(summary.id))
@@ -176,16 +177,16 @@ class ChatList(Vertical):
         for start, end in hit.marks:
             content = content.stylize("bold $text-warning", start, end)
         where = t("ui.chats.in_thinking") if hit.in_reasoning else ""
-        return Content.assemble((where, "$foreground 68%"), content)
+        return Content.assemble((where, DIM), content)
 
     @property
     def highlighted(self) -> ChatSummary | None:
-        """The chat that the keys act on."""
+        """The highlighted chat, on which the keys act."""
         option = self.options.highlighted_option
         return self._summaries.get(int(option.id)) if option is not None and option.id else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done now."""
+        """Return whether an action is possible now."""
         match action:
             case "undo":
                 return bool(self._deleted)
@@ -199,11 +200,11 @@ class ChatList(Vertical):
     def action_move(self, step: int) -> None:
         """Move the highlight while the search keeps the focus."""
         if self.options.option_count and self.renaming is None:
-            place = (self.options.highlighted or 0) + step
-            self.options.highlighted = max(0, min(self.options.option_count - 1, place))
+            index = (self.options.highlighted or 0) + step
+            self.options.highlighted = max(0, min(self.options.option_count - 1, index))
 
     async def action_resume(self) -> None:
-        """Go on with the highlighted chat, or take over the title that was typed."""
+        """Go on with the highlighted chat, or store the typed title."""
         if (chat_id := self.renaming) is not None:
             with notify_errors(self):
                 if title := self.search_input.value.strip():
@@ -216,7 +217,7 @@ class ChatList(Vertical):
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
-        """Go on with the chat that was clicked."""
+        """Go on with the clicked chat."""
         message.stop()
         self._choose(int(message.option.id or 0))
 
@@ -225,21 +226,21 @@ class ChatList(Vertical):
         self.post_message(self.Chosen(ChatChoice(chat_id, self._search.strip() if hits else "", hits)))
 
     def action_rename(self) -> None:
-        """Type another title."""
+        """Edit the title of the highlighted chat."""
         if summary := self.highlighted:
             self.search_input.focus()
             self.renaming = summary.id
             self.refresh_bindings()
 
     async def action_pin(self) -> None:
-        """Keep the chat at the top, or no longer."""
+        """Pin the highlighted chat to the top, or unpin it."""
         if summary := self.highlighted:
             with notify_errors(self):
                 await self._store.set_pinned(summary.id, not summary.pinned)
             self.fill(summary.id)
 
     async def action_delete(self) -> None:
-        """Take the chat off the list; it can be brought back."""
+        """Delete the highlighted chat; it can be restored."""
         if (summary := self.highlighted) is None:
             return
         if summary.id == self.busy_chat:
@@ -253,14 +254,14 @@ class ChatList(Vertical):
         self.fill()
 
     async def action_undo(self) -> None:
-        """Bring back the chat deleted last."""
+        """Restore the chat that was deleted last."""
         if self._deleted:
             with notify_errors(self):
                 await self._store.restore_chat(self._deleted[-1])
                 self.fill(self._deleted.pop())
 
     def action_close(self) -> None:
-        """Leave the title as it was, or the list."""
+        """Close the editor of the title without a change, or the list."""
         if self.renaming is not None:
             self.renaming = None
             self.refresh_bindings()

@@ -1,4 +1,4 @@
-"""The choices above the input that complete the word at the cursor."""
+"""The list of completions above the input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from qwen3_chat.ui.completion import CompletionTrigger
+from qwen3_chat.ui.themes import DIM
 
 
 class CompletionList(OptionList, can_focus=False):
-    """Shown while there is something to choose; the input keeps the focus and moves the highlight."""
+    """The completions of the word at the cursor, hidden while there are none.
+
+    The input keeps the focus and moves the highlight.
+    """
 
     DEFAULT_CSS = """
     CompletionList {
@@ -30,29 +34,27 @@ class CompletionList(OptionList, can_focus=False):
     }
     """
 
-    offered_for: CompletionTrigger | None = None
-    """What the choices complete; None while there are none."""
+    trigger: CompletionTrigger | None = None
+    """The word that the choices complete; None while there are none."""
 
     @property
     def chosen(self) -> str:
-        """The choice that is highlighted."""
+        """The highlighted choice."""
         option = self.highlighted_option
         return (option.id or "") if option is not None else ""
 
-    def offer(self, trigger: CompletionTrigger | None, choices: Sequence[tuple[str, str]]) -> None:
-        """Show choices, each with a word on it; none close the list."""
-        self.offered_for = trigger if choices else None
+    def show_choices(self, trigger: CompletionTrigger | None, choices: Sequence[tuple[str, str]]) -> None:
+        """Show choices, each with a description; an empty sequence closes the list."""
+        self.trigger = trigger if choices else None
         self.set_class(bool(choices), "-open")
         self.clear_options()
         room = max((cell_len(name) for name, _ in choices), default=0)
         for name, about in choices:
             gap = " " * (room - cell_len(name) + 2)
-            self.add_option(
-                Option(Content.assemble((name, "bold"), gap, (about, "$foreground 68%")), id=name)
-            )
+            self.add_option(Option(Content.assemble((name, "bold"), gap, (about, DIM)), id=name))
         if choices:
             self.highlighted = 0
 
     def close(self) -> None:
-        """Take the choices away."""
-        self.offer(None, ())
+        """Close the list."""
+        self.show_choices(None, ())

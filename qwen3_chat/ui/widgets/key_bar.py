@@ -1,4 +1,4 @@
-"""The bottom line: the keys that work now, as many as fit."""
+"""The bottom line with the keys that work now, as many as fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwen3_chat.ui.key_bindings import LABEL_PREFIX, short_key_name
 
 
 class KeyBar(Widget):
-    """Shows the active bindings in the order in which they were declared."""
+    """The active bindings in the order in which they are declared."""
 
     COMPONENT_CLASSES = {"key-bar--key", "key-bar--label"}
     DEFAULT_CSS = """
@@ -27,18 +27,18 @@ class KeyBar(Widget):
     """
 
     def on_mount(self) -> None:
-        """Follow the bindings as they change."""
+        """Subscribe to changes of the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._update)
 
     def _update(self, _screen: Screen[object]) -> None:
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Draw whole entries only; what does not fit is in the help."""
+        """Draw whole entries only; the help has the keys that do not fit."""
         key_style = self.get_visual_style("key-bar--key")
         label_style = self.get_visual_style("key-bar--label")
         line = Content("")
-        for binding in self._bindings_that_work():
+        for binding in self._shown_bindings():
             entry = Content.assemble(
                 (short_key_name(binding.key), key_style), " ", (t(binding.description), label_style)
             )
@@ -48,13 +48,13 @@ class KeyBar(Widget):
             line = longer
         return line
 
-    def _bindings_that_work(self) -> list[Binding]:
-        """List the bindings to show, each once, as they are declared from the focus up to the app."""
+    def _shown_bindings(self) -> list[Binding]:
+        """Return the bindings to show, each once, as they are declared from the focus up to the app."""
         nodes = self.screen.focused.ancestors_with_self if self.screen.focused else (self.screen, self.app)
-        ids = [one.id for node in nodes for one in node.BINDINGS if isinstance(one, Binding)]
-        declared = {name: place for place, name in reversed([*enumerate(ids)])}
+        bindings = [binding for node in nodes for binding in node.BINDINGS if isinstance(binding, Binding)]
+        order = {bindings[index].id: index for index in reversed(range(len(bindings)))}
         first: dict[str | None, Binding] = {}
         for active in self.screen.active_bindings.values():
             if active.enabled and active.binding.show and active.binding.description.startswith(LABEL_PREFIX):
                 first.setdefault(active.binding.id, active.binding)
-        return sorted(first.values(), key=lambda binding: declared[binding.id])
+        return sorted(first.values(), key=lambda binding: order[binding.id])

@@ -18,7 +18,10 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the bar shows; a None is not known yet, without `counts_exactly` tokens are estimated."""
+    """The contents of the status bar.
+
+    A None is not known yet; without `counts_exactly` the tokens are estimated.
+    """
 
     mode: ThinkingMode
     model: LoadedModel | None = None
@@ -26,20 +29,20 @@ class Status:
     timings: Timings | None = None
     counts_exactly: bool = True
     versions: tuple[int, int] = (1, 1)
-    """Which version of the end of the chat is shown, of how many."""
+    """The number of the shown version of the end of the chat, and the count of versions."""
     mode_is_fixed: bool = False
-    """Whether the model has this one mode only."""
+    """True if the model has only this mode."""
     download: str = ""
-    """How far the models are that are being fetched."""
+    """The progress of the downloads; empty while there are none."""
 
 
 def status_parts(status: Status) -> list[str]:
-    """Write the parts of the bar after the mode, the most important first."""
+    """Return the parts of the bar after the mode, the most important first."""
     parts = []
     model, usage, timings = status.model, status.usage, status.timings
     if model is not None:
-        parts.append(terminal_safe(" ".join(filter(None, (model.name, model.quant)))))
-        # The last token was sampled, but there may have been no cell left to evaluate it in.
+        parts.append(terminal_safe(model.title))
+        # The last token was sampled, but there may be no cell left in the context to evaluate it in.
         used = min(usage.context_tokens, model.n_ctx) if usage else 0
         shown = f"{used}" if status.counts_exactly else f"≈{used}"
         parts.append(
@@ -63,7 +66,7 @@ def status_parts(status: Status) -> list[str]:
 
 
 class StatusBar(Widget):
-    """One row; parts that do not fit are left out from the right."""
+    """One row with the status; the rightmost parts are left out where there is no room."""
 
     COMPONENT_CLASSES = {"status-bar--think", "status-bar--no-think", "status-bar--part"}
     DEFAULT_CSS = """

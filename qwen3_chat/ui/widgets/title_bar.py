@@ -1,4 +1,4 @@
-"""The top line: the chat's title, its options, the app's name."""
+"""The top line with the chat's title, its options and the app's name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.texts.terminal_safe import terminal_safe
-
-NAME = "qwen3-chat"
 
 
 class TitleBar(Widget):
-    """One row; a long title ends in an ellipsis."""
+    """One row with the title, of which a long one ends in an ellipsis."""
 
     COMPONENT_CLASSES = {"title-bar--name"}
     DEFAULT_CSS = """
@@ -28,16 +27,16 @@ class TitleBar(Widget):
 
     title: reactive[str] = reactive("")
     note: reactive[str] = reactive("")
-    """What differs from the presets in this chat; left out where there is no room."""
+    """The options of the chat that differ from the presets; left out where there is no room."""
 
     def render(self) -> RenderResult:
-        """Draw the title on the left, the name on the right, the note beside the title."""
-        room = max(1, self.content_size.width - len(NAME) - 2)
+        """Draw the title with the note on the left and the app's name on the right."""
+        room = max(1, self.content_size.width - len(APP_NAME) - 2)
         title = Content(terminal_safe(self.title)).truncate(room, ellipsis=True)
         style = self.get_visual_style("title-bar--name")
         if self.note and (left := room - title.cell_length - 3) > 8:
             title = Content.assemble(title, "   ", (self.note, style)).truncate(
                 title.cell_length + 3 + left, ellipsis=True
             )
-        gap = " " * (self.content_size.width - title.cell_length - len(NAME))
-        return Content.assemble(title, gap, (NAME, style))
+        gap = " " * (self.content_size.width - title.cell_length - len(APP_NAME))
+        return Content.assemble(title, gap, (APP_NAME, style))

@@ -1,4 +1,4 @@
-"""Rows of the transcript as strips of segments, in the styles of a widget."""
+"""The painter of the transcript: rows as strips of segments, in the styles of a widget."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from qwen3_chat.transcript.cells import cell_width
 from qwen3_chat.transcript.styled_rows import Row
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_PREFIX
 
-# A strip is some twenty objects, and what a full garbage collection takes is the slowest frame a reader sees.
 MAX_CACHED_STRIPS = 200
+# A strip is some twenty objects, and a full garbage collection is the slowest frame that a reader sees.
 
 Piece = tuple[str, str, int]
-"""Text, style names, offset in the logical row."""
+"""A piece of a row: its text, its style names, its offset in the logical row."""
 
 
 class RowPainter:
-    """Draws rows; strips are kept until the theme or the width changes."""
+    """The painter of rows; it caches strips until the theme or the width changes."""
 
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
@@ -31,21 +31,21 @@ class RowPainter:
         self._strips: LRUCache[Row, Strip] = LRUCache(MAX_CACHED_STRIPS)
 
     def clear(self) -> None:
-        """Drop everything made for the present theme."""
+        """Clear the styles and strips of the current theme."""
         self._styles.clear()
         self._strips.clear()
 
     def strip(self, row: Row | None, width: int, span: tuple[int, int] | None) -> Strip:
-        """Draw a row; `span` is the selected part of its logical row, -1 for its end."""
+        """Return a row as a strip; `span` is the selected part of its logical row, with -1 for its end."""
         if width != self._width:
             self._strips.clear()
             self._width = width
         if row is None:
             return Strip.blank(width, self._style(""))
-        if span is None and (kept := self._strips.get(row)) is not None:
-            return kept
+        if span is None and (cached := self._strips.get(row)) is not None:
+            return cached
         strip = self._draw(row, width, span)
-        # Code without colours yet gets them when its block is complete.
+        # Code that has no colours yet gets them when its block is complete.
         if span is None and (row.code is None or row.code.row_spans(row.code_row) is not None):
             self._strips[row] = strip
         return strip
@@ -62,7 +62,7 @@ class RowPainter:
             start = max(0, span[0] - offset)
             end = len(text) if span[1] < 0 else max(start, span[1] - offset)
             parts = ((text[:start], style), (text[start:end], style + self._selected()), (text[end:], style))
-            segments += [Segment(part, look) for part, look in parts if part]
+            segments += [Segment(part, part_style) for part, part_style in parts if part]
         fill = names if names.startswith("code") and names != "code-inline" else ""
         segments.append(Segment(" " * max(0, width - used), self._style(fill)))
         strip = Strip(segments, max(used, width))
@@ -80,16 +80,16 @@ class RowPainter:
 
 
 def _pieces(row: Row) -> Iterator[Piece]:
-    """Runs of a row, divided where code changes its colour."""
+    """Yield the runs of a row, divided where code changes its colour."""
     coloured = (row.code.row_spans(row.code_row) or ()) if row.code is not None else ()
     for text, names, _, offset in row.runs:
-        at = 0
+        done = 0
         for start, end, name in coloured if offset >= 0 else ():
-            start, end = max(start - offset, at), min(end - offset, len(text))
+            start, end = max(start - offset, done), min(end - offset, len(text))
             if end > start:
-                if start > at:
-                    yield text[at:start], names, offset + at
+                if start > done:
+                    yield text[done:start], names, offset + done
                 yield text[start:end], f"{names} {name}", offset + start
-                at = end
-        if at < len(text):
-            yield text[at:], names, offset + at if offset >= 0 else -1
+                done = end
+        if done < len(text):
+            yield text[done:], names, offset + done if offset >= 0 else -1

@@ -1,4 +1,7 @@
-"""The look of the transcript: one component class for each style name that a row may carry."""
+"""The styles of the transcript: a component class for each style name that a row may have.
+
+A module of its own: it is where to change a colour, such as that of the thinking pane.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +74,4 @@ TranscriptView {
 COMPONENT_NAMES = frozenset(
     part.partition(" ")[0] for part in TRANSCRIPT_CSS.split(f"& > .{COMPONENT_PREFIX}")[1:]
 )
+"""The style names that have a component class, taken from the CSS."""

@@ -1,4 +1,4 @@
-"""A scroll view over laid-out messages: what it shows is exact, what the reader reads stays put."""
+"""The scroll view over laid-out messages: the rows shown are exact, and what is being read never moves."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ from qwen3_chat.ui.widgets.transcript_painter import RowPainter
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_PREFIX, TRANSCRIPT_CSS
 
 GAP_CELLS = 1
-"""Between the text and the scrollbar."""
+"""The gap between the text and the scrollbar."""
 
 
 class TranscriptView(ScrollView, can_focus=True):
-    """Shows a column; turns that touch the screen are laid out, the heights of others may be estimates."""
+    """A scroll view over a transcript's layout.
+
+    The messages that touch the screen are laid out; the heights of the others may be estimates.
+    """
 
     DEFAULT_CSS = TRANSCRIPT_CSS
     COMPONENT_CLASSES = {f"{COMPONENT_PREFIX}{name}" for name in COMPONENT_NAMES}
 
     following: var[bool] = var(True, init=False)
-    """Whether the reader is at the end, and stays there as it grows."""
+    """True while the reader is at the end, where the view then stays as the text grows."""
     unseen: var[bool] = var(False, init=False)
-    """Whether something was written below the screen since the reader left the end."""
+    """True if there is new text below the screen since the reader left the end."""
 
     @dataclass
     class FollowChanged(Message):
-        """The reader left the end or came back to it, or there is something new below."""
+        """The message that the reader left or reached the end, or that there is new text below."""
 
         following: bool
         unseen: bool
@@ -52,25 +55,28 @@ class TranscriptView(ScrollView, can_focus=True):
 
     @property
     def screen_rows(self) -> int:
-        """Rows that fit."""
+        """The number of rows that fit."""
         return max(1, self.scrollable_content_region.height)
 
     @property
     def visible_views(self) -> range:
-        """Turns that touch the screen."""
+        """The indices of the messages that touch the screen."""
         first, last = (
             self.transcript_layout.locate(self._top)[0],
             self.transcript_layout.locate(self._top + self.screen_rows - 1)[0],
         )
         return range(first, last + 1)
 
-    # where the reader is
+    # the reader's position
 
-    def scroll_to_row(self, turn: int, row: int, dirty: int | None = None) -> None:
-        """Show a row of a turn on top, or the end if the reader follows; draw anew from `dirty` or all."""
+    def scroll_to_row(self, index: int, row: int, dirty: int | None = None) -> None:
+        """Show a row of a message on top, or the end while the reader follows it.
+
+        The rows are drawn again from the row `dirty`, or all of them if it is None.
+        """
         if self.transcript_layout.width <= 0:
             return
-        top = self.transcript_layout.layout_screen(turn, row, self.screen_rows, self.following)
+        top = self.transcript_layout.layout_screen(index, row, self.screen_rows, self.following)
         moved, self._top = top != self._top, top
         self._anchor = self.transcript_layout.anchor_at(top)
         # Position and size without a layout of the screen: no widget gets another region.
@@ -87,50 +93,50 @@ class TranscriptView(ScrollView, can_focus=True):
             self.refresh_lines(max(dirty, top), self.screen_rows)
 
     def keep_position(self, dirty: int | None = None) -> None:
-        """Place what is on top already, after something grew below it."""
+        """Keep the row on top after text has grown below it."""
         self.scroll_to_row(*self.transcript_layout.locate(self._top), dirty=dirty)
 
     def apply_change(self, change: Callable[[], Iterable[int]]) -> None:
-        """Run a change that returns the turns it gave another shape; the text on the top row stays there."""
+        """Run a change that returns the indices of the messages it changed; the text on top stays there."""
         self.transcript_layout.reestimate(change())
         self.scroll_to_row(*self.transcript_layout.locate_anchor(self._anchor))
 
     def grey_out(self, keys: Collection[int], note: str) -> None:
-        """Grey the entries with these keys, with a note on each, and no others."""
+        """Grey the entries with these keys, with a note on each, and only these."""
 
         def change() -> Iterable[int]:
-            for number, turn in enumerate(self.transcript_layout.message_views):
-                left_out = note if turn.entry.key in keys else ""
-                if turn.entry.dropped_note != left_out:
-                    turn.set_entry(replace(turn.entry, dropped_note=left_out))
-                    yield number
+            for index, view in enumerate(self.transcript_layout.message_views):
+                dropped_note = note if view.entry.key in keys else ""
+                if view.entry.dropped_note != dropped_note:
+                    view.set_entry(replace(view.entry, dropped_note=dropped_note))
+                    yield index
 
         self.apply_change(lambda: list(change()))
 
     def to_end(self) -> None:
-        """Go to the end and stay there."""
+        """Scroll to the end and stay there as the text grows."""
         self.following = True
         self.scroll_to_row(0, 0)
 
     def watch_following(self, following: bool) -> None:
-        """Tell, and forget what was unseen."""
+        """Post the change; at the end nothing is unseen."""
         if following:
             self.set_reactive(TranscriptView.unseen, False)
         self.post_message(self.FollowChanged(following, self.unseen))
 
     def watch_unseen(self, unseen: bool) -> None:
-        """Tell."""
+        """Post that there is new text below, or no longer."""
         self.post_message(self.FollowChanged(self.following, unseen))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Count real rows from the old top up to a page; longer moves (drag, Home) go by estimates."""
+        """Scroll by exact rows up to a page; longer moves (drag, Home) go by estimates."""
         if self.scrollable_content_region.size != self._layout_size:
-            return  # clamped to a new size: `on_resize` knows what was on top
+            return  # clamped to a new size: `on_resize` restores the top row
         goal, top = round(new_value), self._top
         if abs(goal - top) <= self.screen_rows:
             self.following = self.following and new_value >= old_value
-            turn, row = self.transcript_layout.locate(top)
-            self.scroll_to_row(turn, row + goal - top)
+            index, row = self.transcript_layout.locate(top)
+            self.scroll_to_row(index, row + goal - top)
             self.following = (
                 new_value >= old_value and self._top + self.screen_rows >= self.transcript_layout.height
             )
@@ -139,7 +145,7 @@ class TranscriptView(ScrollView, can_focus=True):
             self.scroll_to_row(*self.transcript_layout.locate(goal))
 
     def on_resize(self, event: Resize) -> None:
-        """Wrap anew, around what is on top."""
+        """Wrap the text to the new width; the text on top stays there."""
         self._layout_size = self.scrollable_content_region.size
         width = max(0, self._layout_size.width - GAP_CELLS)
         if width != self.transcript_layout.width:
@@ -147,7 +153,7 @@ class TranscriptView(ScrollView, can_focus=True):
         self.scroll_to_row(*self.transcript_layout.locate_anchor(self._anchor))
 
     def scroll_end(self, **options: Any) -> None:
-        """Go to the end at once, wherever it turns out to be."""
+        """Scroll to the end at once, without an animation."""
         self.to_end()
 
     def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
@@ -157,36 +163,36 @@ class TranscriptView(ScrollView, can_focus=True):
     def _size_updated(
         self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
     ) -> bool:
-        # Asked on each layout of the screen, so with each key typed into an input. The stock answer compares
-        # with sizes that no line widget has, and draws the scrollbar anew each time.
+        # Called on each layout of the screen, so with each key typed into an input. Textual's own compares
+        # with sizes that no line widget has, and draws the scrollbar again each time.
         return size != self._size and super()._size_updated(size, virtual_size, container_size, layout)
 
-    # what it looks like
+    # rendering
 
     def render_line(self, y: int) -> Strip:
         """Draw one row of the screen."""
-        turn, row = self.transcript_layout.row_at(self._top + y)
+        index, row = self.transcript_layout.row_at(self._top + y)
         span = None
         if row is not None and (selection := self.text_selection) is not None:
-            span = selection.get_span(turn * MESSAGE_STRIDE + row.logical)
+            span = selection.get_span(index * MESSAGE_STRIDE + row.logical)
         return self._painter.strip(row, self.transcript_layout.width, span)
 
     def notify_style_update(self) -> None:
-        """Take over the colours of another theme; the layout holds."""
+        """Take over the colours of another theme; the layout stays valid."""
         super().notify_style_update()
         self._painter.clear()
 
     # selection: an offset counts characters of the unwrapped text, so it survives scrolling and wrapping
 
     def offset_at(self, x: int, y: int) -> Offset:
-        """Character at a cell of the content: its offset in the logical row, and the number of that row."""
+        """Return the character at a cell of the content: its offset in its logical row, the row's number."""
         if not self.transcript_layout.message_views:
             return Offset(0, 0)
-        place = target_at(self.transcript_layout, x, self._top + y).position
-        return Offset(place.offset, place.logical)
+        position = target_at(self.transcript_layout, x, self._top + y).position
+        return Offset(position.offset, position.logical)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """Source of the selected text."""
+        """Return the source of the selected text."""
         start, end = selection
         first = TextPosition(start.y, start.x) if start is not None else TextPosition(0, 0)
         last = (

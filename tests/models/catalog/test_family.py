@@ -39,7 +39,7 @@ KV_VALUES = {
 
 
 def published_files() -> list[ModelFile]:
-    """The files whose size is published and whose mix of types is llama.cpp's own."""
+    """Return the files whose size is published and whose mix of types is llama.cpp's own."""
     files = [file for source in REPOSITORIES for file in source.files]
     own_mix = [file for file in files if "Qwen_Qwen3-30B" not in file.filename]  # bartowski's MoE is not
     return [file for file in own_mix if file.quant in BASE_TENSOR_TYPES and file.size_is_exact]

@@ -1,7 +1,9 @@
-"""Ask llama.cpp what a model takes, `python -m tests.models.fit.account FILE account|load`; contexts on stdin.
+"""A program that asks llama.cpp for the memory of contexts, which stdin lists.
 
-`account` allocates nothing and prints what llama.cpp would; `load` really loads, evaluates a chunk and prints
-by how much the process grew.
+`python -m tests.models.fit.account FILE account|load`
+
+`account` allocates nothing and prints the bytes that llama.cpp would; `load` really loads, evaluates a chunk
+and prints the growth of the process.
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ import llama_cpp
 import psutil
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as in the worker
 
-SEQUENCES = 4
-_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, N_SEQUENCES
+from qwen3_chat.engine.worker.llama_params import context_params
+from qwen3_chat.request import KvType
+
 _COMPUTE = re.compile(r"compute buffer size =\s+([\d.]+) MiB")
 _REPACKED = re.compile(r"CPU_REPACK model buffer size =\s+([\d.]+) MiB")
 _KV = re.compile(r"llama_kv_cache: size =\s+([\d.]+) MiB")
 
 
 def main(file: str, what: str) -> None:
-    """Answer for each context that stdin asks for."""
+    """Print the memory of each context that stdin lists."""
     lines: list[str] = []
 
     @L.llama_log_callback  # type: ignore[untyped-decorator]
@@ -62,15 +67,19 @@ def main(file: str, what: str) -> None:
 
 
 def _context(model: Any, asked: dict[str, Any]) -> Any:
-    """Make a context as the worker does."""
-    params = L.llama_context_default_params()
-    params.n_ctx = asked["n_ctx"]
-    params.n_batch = params.n_ubatch = asked["n_ubatch"]
-    params.n_seq_max, params.kv_unified, params.n_outputs_max = SEQUENCES, True, SEQUENCES
-    params.n_threads = params.n_threads_batch = 1
-    params.flash_attn_type = 1 if asked["flash_attention"] else 0
-    params.type_k = _TYPES[asked["kv_type"]]
-    params.type_v = params.type_k if asked["flash_attention"] else _TYPES["f16"]
+    """Make a context with the worker's parameters."""
+    plan = LoadPlan(
+        n_layers=0,  # has no influence on a context
+        n_ctx=asked["n_ctx"],
+        kv_type=KvType(asked["kv_type"]),
+        n_ubatch=asked["n_ubatch"],
+        flash_attention=asked["flash_attention"],
+        n_threads=1,
+        n_prompt_threads=1,
+    )
+    params = context_params(plan, N_SEQUENCES, MAX_OUTPUTS)
+    if not plan.flash_attention:
+        params.type_v = L.GGML_TYPE_F16  # without flash attention, only the keys can be quantised
     return L.llama_init_from_model(model, params)
 
 

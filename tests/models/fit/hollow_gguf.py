@@ -23,7 +23,7 @@ _U32, _F32, _STRING = 4, 6, 8
 
 
 def write(path: Path, shape: Shape, quant: str) -> Path:
-    """Write a file without a vocabulary, as long as the real one."""
+    """Write a file of the real length, without a vocabulary."""
     metadata = _metadata(shape)
     tensors = list(shape.tensors())
     head = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]

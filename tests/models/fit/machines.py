@@ -8,18 +8,18 @@ from qwen3_chat.texts.formatting import GIB
 
 
 def cpu(ram_gib: int) -> Machine:
-    """A machine without a GPU and with so much free RAM."""
+    """Return a machine without a GPU and with so much free RAM."""
     return Machine(ram_gib * GIB, ram_bandwidth())
 
 
 def with_gpus(ram_gib: int, *vram_gib: int) -> Machine:
-    """A machine with GPUs that nothing else uses."""
+    """Return a machine with GPUs that no other program uses."""
     gpus = (Gpu("", size * GIB, size * GIB, gpu_bandwidth("", size * GIB)) for size in vram_gib)
     return Machine(ram_gib * GIB, ram_bandwidth(), tuple(gpus))
 
 
 def apple(ram_gib: int) -> Machine:
-    """An Apple machine of whose memory other programs take a quarter, with the usual working set."""
+    """Return an Apple machine with the usual working set; other programs take a quarter of its memory."""
     share = 2 / 3 if ram_gib <= 36 else 3 / 4
     bandwidth = apple_bandwidth("", ram_gib * GIB)
     gpu = Gpu("", int(ram_gib * GIB * share), ram_gib * GIB, bandwidth, shares_ram=True)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from qwen3_chat.models.fit import Machine, Recommendation, recommend
-from qwen3_chat.models.fit.assessment import write_context, write_speed
-from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.models.fit.assessment import format_context
+from qwen3_chat.texts.formatting import format_size, speed_figure
 from tests.conftest import REPOSITORY
 from tests.models.fit.machines import MACHINES
 
@@ -16,7 +16,7 @@ PLACES = {
 
 
 def row(name: str, machine: Machine, found: Recommendation) -> str:
-    """A machine's line in the document's table."""
+    """Return the line of a machine in the table of the document."""
     pick = found.pick
     assert pick
     plan = pick.plan
@@ -29,10 +29,10 @@ def row(name: str, machine: Machine, found: Recommendation) -> str:
         name,
         f"**{pick.model.name}** {pick.quant}",
         place,
-        write_context(plan.context),
+        format_context(plan.context),
         gpu,
         f"{format_size(plan.ram_bytes)} of {format_size(machine.usable_ram_bytes)}",
-        write_speed(plan.tokens_per_s),
+        speed_figure(plan.tokens_per_s),
         f"{found.fast.model.name} {found.fast.quant}" if found.fast else "–",
         f"{better.model.name}: {better.reason}" if better else "–",
     ]

@@ -12,7 +12,7 @@ from tests.models.hardware.test_report import CPU, CUDA, NVIDIA, hardware
 
 
 def advice(program: str) -> BuildAdvice:
-    """Advice whose command is a program of this test."""
+    """Return advice whose command is a program of this test."""
     return BuildAdvice(NVIDIA, (sys.executable, "-c", program))
 
 

@@ -12,7 +12,7 @@ TOTAL_BYTES = psutil.virtual_memory().total
 
 
 def groups(root: Path, own: str, files: dict[str, object]) -> Path:
-    """A system whose process is in the groups `own` describes."""
+    """Write a system whose process is in the cgroups that `own` describes."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(own)
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""A fake hub, and downloads from it with little patience."""
+"""A fake hub, and downloads from it with short timeouts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ FAST_RETRIES = RetryPolicy(
     max_wait_s=0.05,
     lock_poll_interval_s=0.01,
 )
-"""Tries again at once, but takes no slow machine for a silent source."""
+"""A policy of immediate retries whose timeouts don't take a slow machine for a silent source."""
 
 FAST_RETRIES_SHORT_STALL = replace(FAST_RETRIES, stall_timeout_s=1)
-"""For sources that fall silent; a slow machine may seem silent too, so nothing is counted with it."""
+"""A policy for silent sources; a slow machine may seem silent too, so tests with it count no attempts."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def hub_at(endpoint: str, source: Source) -> Hub:
 
 @pytest.fixture(params=list(Source))
 def source(request: pytest.FixtureRequest) -> Source:
-    """Everything is tried against each source."""
+    """Return each kind of source in turn; every test runs against all."""
     return Source(request.param)
 
 
@@ -69,7 +69,7 @@ def file() -> HubFile:
 
 @dataclass
 class RecordingObserver(DownloadObserver):
-    """Writes down what a download tells."""
+    """An observer that records the events of a download."""
 
     arrivals: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ async def download(hub: Hub, notes: RecordingObserver) -> AsyncIterator[Download
 
 @asynccontextmanager
 async def ready_for(faults: Iterable[Fault], download: Downloader) -> AsyncIterator[Downloader]:
-    """Wait only briefly where a source falls silent, else as long as a slow machine may take."""
+    """Yield a downloader with a short timeout if a source falls silent, else with that for slow machines."""
     if not any(isinstance(fault, Stall) for fault in faults):
         yield download
         return
@@ -108,5 +108,5 @@ def target(tmp_path: Path) -> Path:
 
 
 def content(path: Path) -> bytes | None:
-    """What a file holds; None where there is none."""
+    """Return the bytes of a file, or None where there is none."""
     return path.read_bytes() if path.exists() else None

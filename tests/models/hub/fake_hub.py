@@ -23,74 +23,74 @@ NO_HEADERS: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Fault:
-    """What one request for bytes gets instead of the truth."""
+    """A fault: the response to one request for bytes instead of the right one."""
 
 
 @dataclass(frozen=True)
 class Cut(Fault):
-    """So many bytes, then the connection breaks."""
+    """A fault: so many bytes, then the connection breaks."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """So many bytes, then silence until the client leaves."""
+    """A fault: so many bytes, then silence until the client disconnects."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class Held(Fault):
-    """So many bytes, then silence until the test lets the rest go."""
+    """A fault: so many bytes, then silence until the test releases the others."""
 
     after_bytes: int
 
 
 @dataclass(frozen=True)
 class Status(Fault):
-    """An error."""
+    """A fault: an HTTP error."""
 
     code: int
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class IgnoredRange(Fault):
-    """The whole file from its first byte, whatever was asked for."""
+    """A fault: the whole file from its first byte, whatever the request."""
 
 
 class RangeAs200(Fault):
-    """The right bytes with Content-Range, but with status 200."""
+    """A fault: the right bytes with Content-Range, but with status 200."""
 
 
 class WrongRange(Fault):
-    """Bytes from another place than asked for, and it says so."""
+    """A fault: bytes from another offset than requested, with the header that admits it."""
 
 
 class FlippedBit(Fault):
-    """Every byte, one of them wrong."""
+    """A fault: all bytes, one of them wrong."""
 
 
 class Redirected(Fault):
-    """A way around another address."""
+    """A fault: a redirect through another address."""
 
 
 class LoginPage(Fault):
-    """A web page with status 200."""
+    """A fault: a web page with status 200."""
 
 
 class OtherVersion(Fault):
-    """A file of another size."""
+    """A fault: a file of another size."""
 
 
 class FakeHub:
-    """Serves repositories from memory; `faults` are used up one per request for bytes."""
+    """A server of repositories from memory; each request for bytes uses up one of `faults`."""
 
     def __init__(self, repositories: Mapping[str, Mapping[str, bytes]]) -> None:
         self.repositories = repositories
         self.faults: deque[Fault] = deque()
         self.pieces_fail = False
-        """Whether faults are used up by requests for a piece with an end, too, as of a header."""
+        """True if requests for a range with an end use up faults too, such as those for a header."""
         self.sent_bytes = 0
         self.requests: list[tuple[str, str | None]] = []
         self.tokens: list[tuple[str, str | None]] = []
@@ -116,7 +116,7 @@ class FakeHub:
 
     @property
     def downloads(self) -> list[str | None]:
-        """The Range of each request for bytes."""
+        """The Range headers of all requests for bytes."""
         return [asked for path, asked in self.requests if "/resolve/" in path or "FilePath=" in path]
 
     def __enter__(self) -> Self:
@@ -137,7 +137,7 @@ def sha256(data: bytes) -> str:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients leave in the middle here; that is no news."""
+        """Ignore errors: clients of these tests disconnect in the middle."""
 
 
 class _Handler(BaseHTTPRequestHandler):

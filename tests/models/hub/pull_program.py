@@ -1,4 +1,4 @@
-"""`qwen3-chat pull` as a process of its own, which sees nothing but the loopback."""
+"""`qwen3-chat pull` as a process of its own, which can reach only the loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNREACHABLE_ENDPOINT = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class PullProgram:
-    """The real program with a home of its own."""
+    """The real program with a home folder of its own."""
 
     home: Path
     hugging_face: FakeHub | None = None
@@ -44,7 +44,7 @@ class PullProgram:
         return self.home / "app" / "models"
 
     def start(self, *arguments: str, limit_kib: int | None = None) -> subprocess.Popen[str]:
-        """Start; `limit_kib` is the size a file may have, as on a full disk."""
+        """Start the command; `limit_kib` limits the size of files, as on a full disk."""
         command = [sys.executable, "-m", "qwen3_chat", *arguments]
         if limit_kib is not None:
             command = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *command]
@@ -59,13 +59,13 @@ class PullProgram:
         )
 
     def run(self, *arguments: str, limit_kib: int | None = None) -> Outcome:
-        """Run to the end."""
+        """Run the command to its end."""
         return wait_for_end(self.start(*arguments, limit_kib=limit_kib))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended."""
+    """The outcome of a command."""
 
     status: int
     stdout: str
@@ -73,11 +73,11 @@ class Outcome:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The JSON lines."""
+        """The JSON lines of the output."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
 def wait_for_end(process: subprocess.Popen[str]) -> Outcome:
-    """Wait for the end."""
+    """Wait until the command ends."""
     stdout, stderr = process.communicate(timeout=WAIT_LIMIT_S)
     return Outcome(process.returncode, stdout, stderr)

@@ -1,4 +1,4 @@
-"""Splits a GGUF file into parts, laid out as llama.cpp's gguf-split does."""
+"""A splitter of GGUF files into parts, in the layout of llama.cpp's gguf-split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRING, ARRAY, UINT16, INT32 = 8, 9, 2, 5
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor: what stands in the table before its offset, and its bytes, padded."""
+    """A tensor: its entry in the table up to the offset, and its padded bytes."""
 
     info: bytes
     data: bytes

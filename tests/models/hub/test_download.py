@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 
 def is_clean(target: Path) -> bool:
-    """Whether nothing but the file is left."""
+    """Return whether the folder contains only the file."""
     return [path.name for path in target.parent.iterdir()] == [NAME]
 
 

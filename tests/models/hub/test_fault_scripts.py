@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 
 class End(StrEnum):
-    """How a run ends, unless the file is complete before."""
+    """The end of a run, unless the file is complete before."""
 
     BY_ITSELF = "by itself"
     CANCELLED = "cancelled"
@@ -44,7 +44,7 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what each source does wrong, in order, and how the run ends."""
+    """A run: the faults of each source in order, and the end."""
 
     first: tuple[Fault, ...]
     second: tuple[Fault, ...]
@@ -88,7 +88,7 @@ def script(seed: int, ends: list[End]) -> list[Run]:
 
 
 def wasted_bytes(runs: list[Run]) -> int:
-    """How much may be fetched twice at most: 1 MiB a cut, all of it where a source gives no other choice."""
+    """Return the bytes that may be fetched twice: 1 MiB a cut, or all where a source leaves no choice."""
     faults = [fault for run in runs for fault in (*run.first, *run.second)]
     whole = sum(isinstance(fault, IgnoredRange | FlippedBit | OtherVersion | WrongRange) for fault in faults)
     return len(faults) * MIB + 2 * whole * (len(PAYLOAD) + MIB)
@@ -104,7 +104,7 @@ def size_of(part: Path) -> int:
 
 
 async def killed(command: PullProgram, part: Path, least_bytes: int) -> None:
-    """Start the real program; kill it without warning in the middle."""
+    """Start the real program and kill it without warning in the middle."""
     process = command.start("pull", f"{REPOSITORY}:{NAME}", "--json")
     await until(lambda: process.poll() is not None or size_of(part) >= least_bytes)
     process.kill()
@@ -112,7 +112,7 @@ async def killed(command: PullProgram, part: Path, least_bytes: int) -> None:
 
 
 async def cancelled(download: Downloader, file: HubFile, target: Path, least_bytes: int) -> None:
-    """Start a download; cancel it in the middle."""
+    """Start a download and cancel it in the middle."""
     running = asyncio.create_task(download.fetch(file, target))
     part = part_path(target, file)
     await until(lambda: running.done() or size_of(part) >= least_bytes)
@@ -122,7 +122,7 @@ async def cancelled(download: Downloader, file: HubFile, target: Path, least_byt
 
 
 def least_bytes(run: Run, part: Path) -> int:
-    """When a run may be ended: what comes before the stall is there, but for what is still in memory."""
+    """Wait until a run may be ended: the bytes before the stall are stored, except those still in memory."""
     (stall,) = run.first
     assert isinstance(stall, Stall)
     return size_of(part) + stall.after_bytes - MIB
@@ -131,7 +131,7 @@ def least_bytes(run: Run, part: Path) -> int:
 async def play(
     runs: list[Run], download: Downloader, file: HubFile, hubs: tuple[FakeHub, FakeHub], home: Path
 ) -> None:
-    """Run by run, until the file is there; then once more without any fault."""
+    """Perform the runs until the file is complete, then one more without faults."""
     first, second = hubs
     command = PullProgram(home, first, second)
     target = command.models / REPOSITORY / NAME

@@ -45,7 +45,7 @@ def wanted() -> PullTarget:
 
 @dataclass
 class Puller:
-    """Pulls from one hub into one folder, and remembers what was told."""
+    """A pull from one hub into one folder, which records the events."""
 
     hub: Hub
     folder: Path

@@ -113,7 +113,7 @@ def test_a_full_disk_breaks_nothing(command: PullProgram, fake: FakeHub) -> None
 
 
 def hugging_face_cache(home: Path, data: bytes) -> Path:
-    """Lay a file out as huggingface_hub does."""
+    """Write a file in the layout of huggingface_hub."""
     folder = home / ".cache" / "huggingface" / "hub" / "models--unsloth--Qwen3-0.6B-GGUF"
     blob, snapshot = folder / "blobs" / sha256(data), folder / "snapshots" / ("c" * 40) / NAME
     blob.parent.mkdir(parents=True)
@@ -172,7 +172,7 @@ def test_a_terminal_gets_a_bar(command: PullProgram, fake: FakeHub) -> None:
 
 
 def can_mount() -> bool:
-    """Whether this user may have a file system of its own."""
+    """Return whether this user may mount a file system."""
     if shutil.which("unshare") is None:
         return False
     trial = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
-from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
@@ -36,14 +36,14 @@ def fake() -> Iterator[FakeHub]:
         yield hub
 
 
-async def wanted(text: str, *hubs: Hub) -> PullTarget:
-    return await resolve_target(text, hubs, FAST_RETRIES)
+async def resolve(text: str, *hubs: Hub) -> PullTarget:
+    return await resolve_target(ModelReference.parse(text), hubs, FAST_RETRIES)
 
 
 @pytest.mark.parametrize("text", ["8B", "qwen3-8b:q4_k_m", "8B:Q4_K_M"])
 async def test_what_the_catalogue_knows_needs_no_network(text: str) -> None:
-    found = await wanted(text)
-    (file,) = found.files
+    target = await resolve(text)
+    (file,) = target.files
     model = find_family_model("8B")
     assert model is not None
     published = model.preferred_file("Q4_K_M")
@@ -53,7 +53,7 @@ async def test_what_the_catalogue_knows_needs_no_network(text: str) -> None:
         published.sha256,
         published.revision,
     )
-    assert (found.model, found.quant, found.size_bytes) == ("8B", "Q4_K_M", published.size_bytes)
+    assert (target.model, target.quant, target.size_bytes) == ("8B", "Q4_K_M", published.size_bytes)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,12 @@ async def test_what_the_catalogue_knows_needs_no_network(text: str) -> None:
 async def test_the_rest_is_looked_up_at_a_source(
     fake: FakeHub, source: Source, text: str, repository: str, model: str, quant: str, paths: list[str]
 ) -> None:
-    found = await wanted(text, hub_at(fake.endpoint, source))
-    assert (found.model, found.quant) == (model, quant)
-    assert [(file.repository, file.path) for file in found.files] == [(repository, path) for path in paths]
-    assert [file.sha256 for file in found.files] == [sha256(REPOSITORIES[repository][path]) for path in paths]
+    target = await resolve(text, hub_at(fake.endpoint, source))
+    assert (target.model, target.quant) == (model, quant)
+    assert [(file.repository, file.path) for file in target.files] == [(repository, path) for path in paths]
+    assert [file.sha256 for file in target.files] == [
+        sha256(REPOSITORIES[repository][path]) for path in paths
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,13 +108,13 @@ async def test_what_there_is_not_is_a_wrong_request(
     fake: FakeHub, source: Source, text: str, key: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        await wanted(text, hub_at(fake.endpoint, source))
+        await resolve(text, hub_at(fake.endpoint, source))
     assert raised.value.key == key
 
 
 async def test_the_quants_there_are_get_named(fake: FakeHub, source: Source) -> None:
     with pytest.raises(UsageError, match="Q4_K_M, UD-Q4_K_XL"):
-        await wanted("unsloth/Qwen3-8B-GGUF", hub_at(fake.endpoint, source))
+        await resolve("unsloth/Qwen3-8B-GGUF", hub_at(fake.endpoint, source))
 
 
 async def test_a_model_that_no_source_has_is_said() -> None:
@@ -120,12 +122,12 @@ async def test_a_model_that_no_source_has_is_said() -> None:
         FakeHub({}) as empty,
         pytest.raises(HubError, match="there is no repository Qwen/Qwen3-235B"),
     ):
-        await wanted("235B-A22B:Q8_0", HuggingFace(empty.endpoint))
+        await resolve("235B-A22B:Q8_0", HuggingFace(empty.endpoint))
 
 
 async def test_a_missing_repository_is_said(fake: FakeHub, source: Source) -> None:
     with pytest.raises(HubError, match="there is no repository no/such"):
-        await wanted("no/such:Q8_0", hub_at(fake.endpoint, source))
+        await resolve("no/such:Q8_0", hub_at(fake.endpoint, source))
 
 
 @pytest.mark.parametrize(
@@ -140,34 +142,35 @@ async def test_a_missing_repository_is_said(fake: FakeHub, source: Source) -> No
 async def test_a_refused_listing_is_said(fake: FakeHub, source: Source, status: Status, said: str) -> None:
     fake.listing_status = status
     with pytest.raises(HubError, match=said):
-        await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+        await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
 
 
 async def test_the_other_source_is_asked_where_one_has_no_list(fake: FakeHub) -> None:
     with FakeHub({}) as empty:
-        found = await wanted(
+        target = await resolve(
             "unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace(empty.endpoint), ModelScope(fake.endpoint)
         )
-    assert found.quant == "Q4_K_M"
+    assert target.quant == "Q4_K_M"
 
 
 async def test_a_source_that_is_silent_does_not_keep_the_other_from_being_asked(fake: FakeHub) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         hubs = (HuggingFace(endpoint), ModelScope(fake.endpoint))
-        patience = replace(FAST_RETRIES, next_source_after_s=0.01)
-        found = await resolve_target("unsloth/Qwen3-8B-GGUF:Q4_K_M", hubs, patience)
-    assert found.quant == "Q4_K_M"
+        retry_policy = replace(FAST_RETRIES, next_source_after_s=0.01)
+        reference = ModelReference.parse("unsloth/Qwen3-8B-GGUF:Q4_K_M")
+        target = await resolve_target(reference, hubs, retry_policy)
+    assert target.quant == "Q4_K_M"
 
 
 async def test_a_source_that_nobody_answers_at_is_asked_once(source: Source) -> None:
     with pytest.raises(HubError, match=r"127\.0\.0\.1:9 can't be reached"):
-        await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at("http://127.0.0.1:9", source))
+        await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at("http://127.0.0.1:9", source))
 
 
 async def test_a_path_that_leaves_its_folder_is_refused(fake: FakeHub, source: Source) -> None:
     with pytest.raises(HubError, match="not safe to write"):
-        await wanted("evil/paths:Q4_K_M", hub_at(fake.endpoint, source))
+        await resolve("evil/paths:Q4_K_M", hub_at(fake.endpoint, source))
 
 
 @pytest.mark.parametrize(
@@ -241,5 +244,7 @@ def test_every_error_of_a_hub_is_for_the_user() -> None:
 async def test_a_source_that_cannot_be_reached_does_not_write_onto_the_screen(
     fake: FakeHub, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    await wanted("unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace("http://127.0.0.1:9"), ModelScope(fake.endpoint))
+    await resolve(
+        "unsloth/Qwen3-8B-GGUF:Q4_K_M", HuggingFace("http://127.0.0.1:9"), ModelScope(fake.endpoint)
+    )
     assert capfd.readouterr() == ("", "")

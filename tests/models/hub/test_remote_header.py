@@ -24,11 +24,11 @@ REPOSITORY = "someone/Qwen3-4B-tuned-GGUF"
 NAME = "Qwen3-4B-tuned-Q4_K_M.gguf"
 TOKENS = 151_936
 WEIGHTS_BYTES = 3 << 20
-"""As much of the weights as the hub pretends to have; they are not to be fetched."""
+"""The bytes of weights that the hub pretends to have; they must not be fetched."""
 
 
 def with_vocabulary(hollow: bytes) -> bytes:
-    """Put a vocabulary of the real size before the other metadata, and drop the weights."""
+    """Insert a vocabulary of the real size before the other metadata, and remove the weights."""
     version, tensors, entries = struct.unpack_from("<IQQ", hollow, 4)
     token = struct.pack("<Q", 11) + b"eleven char"
     added = b""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.errors import ModelError, UsageError
+from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library import (
     InstalledModel,
     ModelDirs,
@@ -22,6 +23,7 @@ from qwen3_chat.models.library import (
 
 DATA = b"GGUF and so on"
 CHECKSUM = "a" * 64
+parse = ModelReference.parse
 
 
 def put(path: Path, data: bytes = DATA) -> Path:
@@ -31,7 +33,7 @@ def put(path: Path, data: bytes = DATA) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> ModelDirs:
+def model_dirs(tmp_path: Path) -> ModelDirs:
     return find_model_dirs({}, tmp_path)
 
 
@@ -39,9 +41,9 @@ def names(models: tuple[InstalledModel, ...]) -> list[tuple[str, str, Origin]]:
     return sorted((model.name, model.quant, model.origin) for model in models)
 
 
-def test_nothing_elsewhere_is_nothing(places: ModelDirs) -> None:
-    assert list_external_models(places) == ()
-    assert list(find_local_copies("x.gguf", 1, CHECKSUM, places)) == []
+def test_nothing_elsewhere_is_nothing(model_dirs: ModelDirs) -> None:
+    assert list_external_models(model_dirs) == ()
+    assert list(find_local_copies("x.gguf", 1, CHECKSUM, model_dirs)) == []
 
 
 @pytest.mark.parametrize(
@@ -64,14 +66,14 @@ def test_nothing_elsewhere_is_nothing(places: ModelDirs) -> None:
     ],
 )
 def test_models_of_other_programs_are_found_with_their_origin(
-    places: ModelDirs, tmp_path: Path, path: str, found: list[tuple[str, str, Origin]]
+    model_dirs: ModelDirs, tmp_path: Path, path: str, found: list[tuple[str, str, Origin]]
 ) -> None:
     put(tmp_path / path)
-    assert names(list_external_models(places)) == found
+    assert names(list_external_models(model_dirs)) == found
 
 
 def ollama(folder: Path, tag: str, digest: str, model: Path | None) -> Path:
-    """Lay a model out as Ollama does."""
+    """Write a model in the layout of Ollama."""
     manifest = {
         "layers": [
             {"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:" + "b" * 64},
@@ -91,24 +93,24 @@ def ollama(folder: Path, tag: str, digest: str, model: Path | None) -> Path:
     [("0.6b", "0.6B"), ("0.6b-q8_0", "0.6B"), ("30b-a3b-instruct-2507-q4_K_M", "30B-A3B-Instruct-2507")],
 )
 def test_ollamas_models_are_found_through_their_manifests(
-    places: ModelDirs, tmp_path: Path, demo_gguf: Path, tag: str, name: str
+    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, tag: str, name: str
 ) -> None:
     blob = ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf)
-    (model,) = list_external_models(places)
+    (model,) = list_external_models(model_dirs)
     assert (model.name, model.quant, model.path, model.origin) == (name, "Q8_0", blob, Origin.OLLAMA)
 
 
 @pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": 3}', b'{"layers": [{}]}', b"\xff"])
 def test_a_manifest_that_makes_no_sense_is_left_out(
-    places: ModelDirs, tmp_path: Path, manifest: bytes
+    model_dirs: ModelDirs, tmp_path: Path, manifest: bytes
 ) -> None:
     put(tmp_path / ".ollama/models/manifests/registry.ollama.ai/library/qwen3/8b", manifest)
-    assert list_external_models(places) == ()
+    assert list_external_models(model_dirs) == ()
 
 
-def test_a_manifest_without_its_blob_is_left_out(places: ModelDirs, tmp_path: Path) -> None:
+def test_a_manifest_without_its_blob_is_left_out(model_dirs: ModelDirs, tmp_path: Path) -> None:
     ollama(tmp_path / ".ollama/models", "8b", CHECKSUM, None)
-    assert list_external_models(places) == ()
+    assert list_external_models(model_dirs) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,31 +144,31 @@ def test_ollama_can_be_moved(tmp_path: Path, demo_gguf: Path) -> None:
     ],
 )
 def test_a_copy_is_known_by_its_size_with_name_or_checksum(
-    places: ModelDirs, tmp_path: Path, path: str
+    model_dirs: ModelDirs, tmp_path: Path, path: str
 ) -> None:
     copy = put(tmp_path / path)
-    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [copy]
-    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA) + 1, CHECKSUM, places)) == []
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, model_dirs)) == [copy]
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA) + 1, CHECKSUM, model_dirs)) == []
 
 
 def test_the_apps_own_models_come_before_those_elsewhere(tmp_path: Path) -> None:
-    elsewhere = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.LM_STUDIO),)
-    assert find_model_file(tmp_path / "models", "8b", elsewhere) == tmp_path / "x"
+    external = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.LM_STUDIO),)
+    assert find_model_file(tmp_path / "models", parse("8b"), external) == tmp_path / "x"
     own = put(tmp_path / "models/Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf")
-    assert find_model_file(tmp_path / "models", "8B:q4_k_m", elsewhere) == own
+    assert find_model_file(tmp_path / "models", parse("8B:q4_k_m"), external) == own
 
 
 @pytest.mark.parametrize(
-    ("wanted", "key"),
+    ("reference", "key"),
     [
         ("8B:Q8_0", "library.not_installed"),
         ("unsloth/Qwen3-8B-GGUF:Q8_0", "library.not_installed"),
         ("9B", "library.unknown"),
     ],
 )
-def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, wanted: str, key: str) -> None:
+def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, reference: str, key: str) -> None:
     with pytest.raises(ModelError) as raised:
-        find_model_file(tmp_path, wanted)
+        find_model_file(tmp_path, parse(reference))
     assert raised.value.key == key
 
 
@@ -186,7 +188,7 @@ def test_removing_takes_every_part_and_leaves_the_rest(tmp_path: Path) -> None:
     kept = put(tmp_path / "a/b/Qwen3-4B-Q8_0.gguf")
     for number in (1, 2):
         put(tmp_path / f"a/c/Q8_0/Qwen3-32B-Q8_0-0000{number}-of-00002.gguf")
-    removal = plan_removal(tmp_path, "32B")
+    removal = plan_removal(tmp_path, parse("32B"))
     assert (len(removal.paths), removal.freed_bytes) == (2, 2 * len(DATA))
     apply_removal(removal, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
@@ -197,22 +199,22 @@ def test_of_several_quants_one_must_be_named(tmp_path: Path) -> None:
     put(tmp_path / "Qwen3-4B-Q8_0.gguf")
     put(tmp_path / "Qwen3-4B-Q4_K_M.gguf")
     with pytest.raises(UsageError, match="4B:Q4_K_M, 4B:Q8_0"):
-        plan_removal(tmp_path, "4B")
-    assert len(plan_removal(tmp_path, "4B:Q8_0").paths) == 1
+        plan_removal(tmp_path, parse("4B"))
+    assert len(plan_removal(tmp_path, parse("4B:Q8_0")).paths) == 1
 
 
 def test_a_model_of_another_program_is_not_removed(tmp_path: Path) -> None:
-    elsewhere = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.OLLAMA),)
+    external = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.OLLAMA),)
     with pytest.raises(ModelError, match="belongs to Ollama"):
-        plan_removal(tmp_path / "models", "8B", elsewhere)
+        plan_removal(tmp_path / "models", parse("8B"), external)
 
 
 def test_folders_that_the_user_names_are_looked_into(tmp_path: Path) -> None:
     named = put(tmp_path / "gguf/deep/Qwen3-8B-Q4_K_M.gguf")
-    places = find_model_dirs({}, tmp_path / "home", [str(tmp_path / "gguf")])
-    (model,) = list_external_models(places)
+    model_dirs = find_model_dirs({}, tmp_path / "home", [str(tmp_path / "gguf")])
+    (model,) = list_external_models(model_dirs)
     assert (model.name, model.path, model.origin) == ("8B", named, Origin.CONFIGURED)
-    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, places)) == [named]
+    assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA), CHECKSUM, model_dirs)) == [named]
 
 
 def test_a_file_whose_name_tells_no_quant_is_listed_by_its_header(tmp_path: Path, demo_gguf: Path) -> None:
@@ -220,4 +222,4 @@ def test_a_file_whose_name_tells_no_quant_is_listed_by_its_header(tmp_path: Path
     put(tmp_path / "broken.gguf")
     (model,) = list_installed_models(tmp_path)
     assert (model.name, model.quant) == ("my-own", "Q8_0")
-    assert find_model_file(tmp_path, "my-own:q8_0") == model.path
+    assert find_model_file(tmp_path, parse("my-own:q8_0")) == model.path

@@ -1,4 +1,4 @@
-"""A model picker over a made-up machine, with the real downloads, from a hub on the loopback."""
+"""A model picker over an invented machine, with the real downloads from a hub on the loopback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen3_chat.engine import Engine
+from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.hardware import Hardware, SystemGpu, SystemRam
 from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget, RetryPolicy, pull_target
@@ -25,12 +26,12 @@ from tests.models.hub.pull_program import UNREACHABLE_ENDPOINT
 REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"
 FILE = "Qwen3-0.6B-Q8_0.gguf"
 SMALL = ("0.6B", "Q8_0")
-"""The model that the hub serves; what is in its file does not matter here."""
+"""The model that the hub serves, whatever bytes its file has."""
 
 
 @dataclass
 class PickerFixture:
-    """What a test gives to the interface, with what it chose."""
+    """The parts of a model picker for a test, with the choices that the interface made."""
 
     folder: Path
     machine: Machine = field(default_factory=lambda: cpu(16))
@@ -68,21 +69,21 @@ class PickerFixture:
 def make_downloads(
     hub: FakeHub | None, folder: Path, payload: bytes = b"", retry_policy: RetryPolicy = FAST_RETRIES
 ) -> Downloads:
-    """Download by the real code; whatever is wanted, it is the file that the hub has."""
+    """Return downloads by the real code; every reference means the file that the hub has."""
     hubs = (HuggingFace(hub.endpoint if hub else UNREACHABLE_ENDPOINT),)
     file = HubFile(REPOSITORY, FILE, len(payload), sha256(payload))
 
-    async def find(text: str) -> PullTarget:
+    async def resolve(reference: ModelReference) -> PullTarget:
         return PullTarget(*SMALL, (file,))
 
-    async def fetch(wanted: PullTarget, report: PullEventSink) -> ModelPulled:
-        return await pull_target(wanted, hubs, folder, report, retry_policy=retry_policy, reserve_bytes=0)
+    async def pull(target: PullTarget, on_event: PullEventSink) -> ModelPulled:
+        return await pull_target(target, hubs, folder, on_event, retry_policy=retry_policy, reserve_bytes=0)
 
-    return Downloads(find, fetch)
+    return Downloads(resolve, pull)
 
 
 def install_files(folder: Path, *names: str) -> None:
-    """Put files with these names into the models folder."""
+    """Write files with these names into the models folder."""
     for name in names:
         path = folder / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)

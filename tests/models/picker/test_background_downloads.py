@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.picker import Download, DownloadPhase, Downloads
 from tests.conftest import WAIT_LIMIT_S
 from tests.models.hub.conftest import FAST_RETRIES_SHORT_STALL
@@ -14,7 +15,7 @@ from tests.models.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall
 from tests.models.picker.picker_fixture import FILE, REPOSITORY, SMALL, make_downloads
 
 PAYLOAD = random.Random(8).randbytes((2 << 20) + 5)
-WANTED = ":".join(SMALL)
+REFERENCE = ModelReference(*SMALL)
 
 
 @pytest.fixture
@@ -31,21 +32,21 @@ async def downloads(hub: FakeHub, tmp_path: Path) -> AsyncIterator[Downloads]:
 
 
 async def reached(downloads: Downloads, holds: Callable[[Download], bool]) -> Download:
-    """Wait for a state of the one download there is."""
-    found: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
+    """Wait for a state of the only download."""
+    reached_state: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
 
-    def look(state: Download) -> None:
-        if holds(state) and not found.done():
-            found.set_result(state)
+    def check(state: Download) -> None:
+        if holds(state) and not reached_state.done():
+            reached_state.set_result(state)
 
-    downloads.listeners.append(look)
+    downloads.listeners.append(check)
     for state in downloads.states.values():
-        look(state)
-    return await asyncio.wait_for(found, WAIT_LIMIT_S)
+        check(state)
+    return await asyncio.wait_for(reached_state, WAIT_LIMIT_S)
 
 
 def start(downloads: Downloads) -> None:
-    downloads.start(WANTED, SMALL, len(PAYLOAD))
+    downloads.start(REFERENCE, SMALL, len(PAYLOAD))
 
 
 async def test_a_download_tells_its_progress_and_where_the_file_is(downloads: Downloads) -> None:

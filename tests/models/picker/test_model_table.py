@@ -26,8 +26,8 @@ from tests.models.picker.picker_fixture import install_files
 DEMO = DemoRow(LocalModel(Path("demo.gguf")))
 
 
-def row_of(found: ModelTable, name: str) -> ModelRow:
-    return next(row for row in found.rows if row.model.name == name)
+def row_of(table: ModelTable, name: str) -> ModelRow:
+    return next(row for row in table.rows if row.model.name == name)
 
 
 def disk(folder: Path, *names: str) -> tuple[DiskModel, ...]:
@@ -37,11 +37,11 @@ def disk(folder: Path, *names: str) -> tuple[DiskModel, ...]:
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 def test_the_suggested_quant_of_the_recommended_model_is_the_recommended_one(machine: Machine) -> None:
-    found = build_model_table(machine, ())
-    assert len(found.rows) == len(FAMILY)
-    if found.pick:
-        row = row_of(found, found.pick[0])
-        assert row.variants[row.suggested_index].key == found.pick
+    table = build_model_table(machine, ())
+    assert len(table.rows) == len(FAMILY)
+    if table.pick:
+        row = row_of(table, table.pick[0])
+        assert row.variants[row.suggested_index].key == table.pick
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_row_says_in_words_where_a_model_runs(machine: Machine, name: str, wor
 
 
 def test_an_installed_quant_is_suggested_before_a_better_one_that_is_not_here(tmp_path: Path) -> None:
-    found = build_model_table(with_gpus(64, 24), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
-    row = row_of(found, "8B")
+    table = build_model_table(with_gpus(64, 24), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
+    row = row_of(table, "8B")
     assert row.is_installed
     assert row.variants[row.suggested_index].key == ("8B", "Q4_K_M")
 
@@ -72,20 +72,31 @@ def test_a_quant_that_the_catalogue_does_not_list_gets_its_place_by_size(tmp_pat
     assert row.variants[0].assessment.quant == "IQ2_XXS"  # the file of the test has four bytes
 
 
+def test_the_variants_are_those_of_the_catalogue_in_its_order_and_those_of_other_files(
+    tmp_path: Path,
+) -> None:
+    files = disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf", "Qwen3-4B-IQ2_XXS.gguf")
+    table = build_model_table(cpu(16), files)
+    catalogue = [(model.name, quant) for model in FAMILY for quant in model.quants]
+    assert [variant.key for variant in table.listed_variants] == catalogue
+    assert [variant.key for variant in table.listed_variants if variant.file] == [("8B", "Q4_K_M")]
+    assert [variant.key for variant in table.unlisted_variants] == [("4B", "IQ2_XXS")]
+
+
 def test_more_context_needs_more_memory_and_may_no_longer_fit() -> None:
-    offers = [
+    assessments = [
         row_of(build_model_table(cpu(8), (), n_ctx), "4B").variants[1].assessment
         for n_ctx in (4096, 32768, 131072)
     ]
-    needs = [offer.plan.need_bytes for offer in offers]
+    needs = [assessment.plan.need_bytes for assessment in assessments]
     assert needs == sorted(needs)
-    assert [offer.fit for offer in offers][-1] is Fit.TOO_LARGE
+    assert [assessment.fit for assessment in assessments][-1] is Fit.TOO_LARGE
 
 
 def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path) -> None:
     servers = (ServerRow("My server", "8B", ServedModel("http://localhost:8000")),)
-    found = build_model_table(cpu(32), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
-    lines = ModelList(found, DEMO, servers).lines()
+    table = build_model_table(cpu(32), disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf"))
+    lines = ModelList(table, DEMO, servers).lines()
     headings = [line.text_key for line in lines.values() if isinstance(line, Heading)]
     assert headings == [f"ui.models.group.{name}" for name in ("best", "here", "more", "servers")]
     names = [line.model.name for line in lines.values() if isinstance(line, ModelRow)]
@@ -95,21 +106,21 @@ def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path)
 
 
 def test_a_recommended_model_that_is_here_in_another_quant_is_marked_and_nothing_else(tmp_path: Path) -> None:
-    found = build_model_table(cpu(6), disk(tmp_path, "Qwen3-4B-Q4_0.gguf"))
-    assert found.pick == ("4B", "Q4_K_M")
-    row = row_of(found, "4B")
-    assert found.is_recommended(row.variants[row.suggested_index])
+    table = build_model_table(cpu(6), disk(tmp_path, "Qwen3-4B-Q4_0.gguf"))
+    assert table.pick == ("4B", "Q4_K_M")
+    row = row_of(table, "4B")
+    assert table.is_recommended(row.variants[row.suggested_index])
     assert not any(
-        found.is_recommended(other.variants[other.suggested_index])
-        for other in found.rows
+        table.is_recommended(other.variants[other.suggested_index])
+        for other in table.rows
         if other is not row
     )
-    assert "ui.models.group.best" not in ModelList(found, DEMO).lines()
+    assert "ui.models.group.best" not in ModelList(table, DEMO).lines()
 
 
 def test_a_name_that_is_too_long_shows_that_it_is_cut() -> None:
-    offer = row_of(build_model_table(cpu(16), ()), "4B").variants[0]
-    line = row_line("My-very-long-fine-tuned-model", offer).plain
+    variant = row_of(build_model_table(cpu(16), ()), "4B").variants[0]
+    line = row_line("My-very-long-fine-tuned-model", variant).plain
     assert line.startswith("  My-very-long-fine-tune… ")
 
 
@@ -158,6 +169,6 @@ def test_no_row_is_wider_than_a_small_terminal(machine: Machine, language: Langu
     try:
         for row in build_model_table(machine, ()).rows:
             assert len(row.model.name) < NAME_CELLS
-            assert all(row_line(row.model.name, offer, "★").cell_length <= 74 for offer in row.variants)
+            assert all(row_line(row.model.name, variant, "★").cell_length <= 74 for variant in row.variants)
     finally:
         set_language(Language.EN)

@@ -1,4 +1,4 @@
-"""Entries as rows: header, pane, answer, note."""
+"""Message views as rows: header, pane, answer, note."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ REPLY = MessageEntry("assistant", "Three.", "\nCount.\n\nAgain.\n", "Qwen3", "Th
 
 
 def lines(entry: MessageEntry, width: int = 24, **state: bool | ThinkingDisplay | None) -> list[str]:
-    turn = MessageView(entry, "copy")
+    view = MessageView(entry, "copy")
     for name, value in state.items():
-        setattr(turn, name, value)
-    turn.layout(width)
-    assert turn.rows is not None
-    assert turn.height == len(turn.rows) + 1
-    return ["".join(run[0] for run in row.runs).rstrip() for row in turn.rows]
+        setattr(view, name, value)
+    view.layout(width)
+    assert view.rows is not None
+    assert view.height == len(view.rows) + 1
+    return ["".join(run[0] for run in row.runs).rstrip() for row in view.rows]
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_each_role_has_its_look(entry: MessageEntry, expected: list[str]) -> Non
 
 def test_thinking_folds_to_its_header() -> None:
     head, tail = "  Qwen3             copy", ["", "  Three.", "", "  stopped"]
-    assert lines(REPLY, chosen=False) == [head, "  ▸ Thought 2 s", *tail]
+    assert lines(REPLY, open_override=False) == [head, "  ▸ Thought 2 s", *tail]
     pane = ["  ▾ Thought 2 s", "  │ Count.", "  │", "  │ Again."]
-    assert lines(REPLY, chosen=True) == [head, *pane, *tail]
+    assert lines(REPLY, open_override=True) == [head, *pane, *tail]
 
 
 @pytest.mark.parametrize(
-    ("display", "answer", "chosen", "is_open"),
+    ("display", "answer", "open_override", "is_open"),
     [
         (ThinkingDisplay.AUTO, "", None, True),
         (ThinkingDisplay.AUTO, "\n", None, True),
@@ -63,11 +63,11 @@ def test_thinking_folds_to_its_header() -> None:
     ],
 )
 def test_the_readers_choice_wins_over_the_setting(
-    display: ThinkingDisplay, answer: str, chosen: bool | None, is_open: bool
+    display: ThinkingDisplay, answer: str, open_override: bool | None, is_open: bool
 ) -> None:
-    turn = MessageView(MessageEntry("assistant", answer, "why"))
-    turn.thinking_display, turn.open_override = display, chosen
-    assert turn.is_open is is_open
+    view = MessageView(MessageEntry("assistant", answer, "why"))
+    view.thinking_display, view.open_override = display, open_override
+    assert view.is_open is is_open
 
 
 PIECES = st.lists(
@@ -80,40 +80,40 @@ PIECES = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(pieces=PIECES, chosen=st.sampled_from([None, True, False]))
+@given(pieces=PIECES, open_override=st.sampled_from([None, True, False]))
 def test_a_live_turn_has_the_rows_of_a_complete_one(
-    pieces: list[tuple[str, str]], chosen: bool | None
+    pieces: list[tuple[str, str]], open_override: bool | None
 ) -> None:
-    turn = MessageView(MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking"), "copy")
-    turn.open_override = chosen
-    turn.layout(30)
+    view = MessageView(MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking"), "copy")
+    view.open_override = open_override
+    view.layout(30)
     for reasoning, answer in pieces:
-        before = [row.runs for row in turn.rows or ()]
-        changed = turn.append(reasoning, answer)
-        turn.layout(30)
-        assert turn.rows is not None
+        before = [row.runs for row in view.rows or ()]
+        changed = view.append(reasoning, answer)
+        view.layout(30)
+        assert view.rows is not None
         if changed is not None:
-            assert [row.runs for row in turn.rows[:changed]] == before[:changed]
+            assert [row.runs for row in view.rows[:changed]] == before[:changed]
     texts = "".join(answer for _, answer in pieces), "".join(reasoning for reasoning, _ in pieces)
-    assert lines(MessageEntry("assistant", *texts, "Qwen3", "Thinking"), 30, chosen=chosen) == [
-        "".join(run[0] for run in row.runs).rstrip() for row in turn.rows or ()
+    assert lines(MessageEntry("assistant", *texts, "Qwen3", "Thinking"), 30, open_override=open_override) == [
+        "".join(run[0] for run in row.runs).rstrip() for row in view.rows or ()
     ]
 
 
 def test_titles_change_without_a_layout() -> None:
-    turn = MessageView(REPLY, "copy")
-    turn.layout(30)
-    turn.reasoning_header = "Thought 3 s"
-    assert turn.update_titles(30) == [1]
-    turn.note = ""
-    assert turn.update_titles(30) is None
+    view = MessageView(REPLY, "copy")
+    view.layout(30)
+    view.reasoning_header = "Thought 3 s"
+    assert view.update_titles(30) == [1]
+    view.note = ""
+    assert view.update_titles(30) is None
 
 
 @pytest.mark.parametrize("width", [40, 76, 116])
 def test_estimates_are_close(width: int) -> None:
     for entry in chat(5):
-        turn = MessageView(entry, "copy")
-        turn.estimate_height(width)
-        guess = turn.height
-        turn.layout(width)
-        assert abs(guess - turn.height) <= max(2, 0.15 * turn.height)
+        view = MessageView(entry, "copy")
+        view.estimate_height(width)
+        guess = view.height
+        view.layout(width)
+        assert abs(guess - view.height) <= max(2, 0.15 * view.height)

@@ -146,11 +146,11 @@ def tagged(mode: ThinkingMode | None) -> str:
 
 def expected(
     typed: ThinkingMode | None,
-    toggle: ThinkingMode | None,
+    mode_override: ThinkingMode | None,
     history: ThinkingMode | None,
     prompt: ThinkingMode | None,
 ) -> ModeDecision:
-    match typed, toggle, history, prompt:
+    match typed, mode_override, history, prompt:
         case ThinkingMode() as mode, _, _, _:
             return ModeDecision(mode, None, mode)
         case None, ThinkingMode.THINK, ThinkingMode.NO_THINK, _:
@@ -174,24 +174,26 @@ def expected(
 
 
 @pytest.mark.parametrize("is_appended", [False, True])
-@pytest.mark.parametrize(("typed", "toggle", "history", "prompt"), [*product(MODES, repeat=4)])
+@pytest.mark.parametrize(("typed", "mode_override", "history", "prompt"), [*product(MODES, repeat=4)])
 def test_typed_tag_then_toggle_then_history_then_system_prompt_then_thinking(
     typed: ThinkingMode | None,
-    toggle: ThinkingMode | None,
+    mode_override: ThinkingMode | None,
     history: ThinkingMode | None,
     prompt: ThinkingMode | None,
     is_appended: bool,
 ) -> None:
     earlier = ChatMessage(Role.USER, "Hi", mode_tag=history) if is_appended else user(tagged(history))
     messages = (system(tagged(prompt)), earlier, reply("Hello"))
-    assert decide_mode(tagged(typed), toggle, messages) == expected(typed, toggle, history, prompt)
+    assert decide_mode(tagged(typed), mode_override, messages) == expected(
+        typed, mode_override, history, prompt
+    )
 
 
 def test_a_tag_is_appended_once_and_not_again_while_it_is_in_force() -> None:
     history: tuple[ChatMessage, ...] = ()
     appended = []
-    for toggle in (None, NO_THINK, NO_THINK, THINK, THINK, NO_THINK):
-        decision = decide_mode("Go on", toggle, history)
+    for mode_override in (None, NO_THINK, NO_THINK, THINK, THINK, NO_THINK):
+        decision = decide_mode("Go on", mode_override, history)
         appended.append(decision.tag_to_append)
         history += (ChatMessage(Role.USER, "Go on", mode_tag=decision.tag_to_append), reply("Well"))
     assert appended == [None, NO_THINK, None, THINK, None, NO_THINK]

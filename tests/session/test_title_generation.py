@@ -43,7 +43,7 @@ def test_a_title_is_one_short_line_without_markup(answer: str, title: str | None
 
 
 async def asked(folder: Path, text: str, *naming: Step) -> tuple[FakeEngine, str | None, bool]:
-    """Take a turn, then have the chat named."""
+    """Run a turn, then have the model name the chat."""
     store = await ChatStore.open(folder / "chats.db")
     engine = FakeEngine(REPLY, naming)
     session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)

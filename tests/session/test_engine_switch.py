@@ -128,4 +128,4 @@ async def test_a_model_whose_thinking_is_fixed_gets_no_tags(
     assert engine.requests[0].mode is mode
     assert engine.requests[0].messages[0].mode_tag is None
     await all_of(switch_engine(session, named("8B")))
-    assert session.mode is mode.other  # what was chosen by key holds again
+    assert session.mode is mode.other  # the mode override applies again
