@@ -8,6 +8,12 @@ from enum import StrEnum
 MESSAGE_START = "<|im_start|>"
 """The token with which every message begins in Qwen3's prompt."""
 
+EARLY_STOPPING_TEXT = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
+    "directly now.\n"
+)
+"""The text with which Qwen's own code ends the thinking early, without the tag that follows it."""
+
 
 class Role(StrEnum):
     """The speaker of a message."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from conformance.features import Cell, Feature
 from conformance.replies import Heard, React, hear
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
-from qwen3_chat.engine.remote.request_bodies import BUDGET_MESSAGE
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
 from qwen3_chat.sampling import SamplingParams
@@ -149,7 +148,7 @@ def stopped_for(heard: Heard, *reasons: StopReason) -> bool:
 
 def count_thinking_characters(heard: Heard) -> int:
     """Return the number of characters of thinking, without the text with which a budget ends it."""
-    return len(heard.reasoning.replace(BUDGET_MESSAGE.strip(), ""))
+    return len(heard.reasoning.replace(EARLY_STOPPING_TEXT.strip(), ""))
 
 
 def continuation_request(request: ChatRequest, heard: Heard) -> ChatRequest:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from demo_model.dialogues import Dialogue, Turn
 from demo_model.render import Message, Sample, render
 from demo_model.tokenizer import encode, special_id
+from qwen3_chat.chat import EARLY_STOPPING_TEXT
 
-EARLY_STOP = (
-    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly"
-    " now.\n</think>\n\n"
-)
+EARLY_STOP = f"{EARLY_STOPPING_TEXT}</think>\n\n"
 # One token in a reply decides whether it thinks; it is hardly ever wrong if it weighs more.
 MODE_WEIGHT = 3.0
 WORK_WEIGHT = 3.0

@@ -8,11 +8,11 @@ from random import Random
 import pytest
 
 from benchmarks.in_process import open_model
-from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.chat import EARLY_STOPPING_TEXT, StopReason, ThinkingMode
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_model import LlamaModel
-from qwen3_chat.engine.worker.reply_generator import EARLY_STOPPING_TEXT, ReplyGenerator
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
 from tests.engine.requests import THINKING, chat_request, user_message

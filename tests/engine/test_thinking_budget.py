@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.chat import EARLY_STOPPING_TEXT, StopReason, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.engine.worker.reply_generator import EARLY_STOPPING_TEXT
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta
 from qwen3_chat.request import LoadSettings

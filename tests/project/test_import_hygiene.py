@@ -102,13 +102,6 @@ def test_the_terminal_application_starts_without_what_only_some_actions_need(tmp
     assert below(modules, [*LIBRARIES, *WORKER]) == []
 
 
-def test_the_engine_s_process_listens_before_it_loads_llama_cpp(tmp_path: Path) -> None:
-    modules = loaded_modules("import qwen3_chat.engine.worker.__main__", tmp_path)
-    unwanted = ["llama_cpp", "numpy", "psutil", "jinja2", "asyncio"]
-    unwanted += ["qwen3_chat.models", "qwen3_chat.session", "qwen3_chat.store", "qwen3_chat.cli"]
-    assert below(modules, unwanted) == []
-
-
 @pytest.mark.parametrize("module", ["qwen3_chat.plain_chat.chat_loop", "qwen3_chat.documents.export"])
 def test_a_package_of_documents_or_lines_loads_no_renderer_at_import(module: str, tmp_path: Path) -> None:
     assert below(loaded_modules(f"import {module}", tmp_path), [*INTERFACE, *DOCUMENT_LIBRARIES]) == []

@@ -6,19 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, ThinkingSwitch
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
 from qwen3_chat.sampling import sampling_body
 from qwen3_chat.servers import ServerKind
-
-BUDGET_MESSAGE = (
-    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
-    "directly now.\n"
-)
-"""The text with which Qwen's own code ends the thinking early."""
 
 RequestBody = dict[str, Any]
 """A JSON object of a request."""
@@ -115,7 +109,7 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
         body |= {
             "return_progress": True,
             "reasoning_control": True,
-            "reasoning_budget_message": BUDGET_MESSAGE,
+            "reasoning_budget_message": EARLY_STOPPING_TEXT,
         }
     return body
 

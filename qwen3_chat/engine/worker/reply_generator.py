@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.context_plan import answer_reserve_tokens
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.abort_flag import AbortedError
@@ -20,11 +20,6 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest
 
-# Qwen's own words to end the thinking early, without the tag that follows them.
-EARLY_STOPPING_TEXT = (
-    "\n\nConsidering the limited time by the user, "
-    "I have to give the solution based on the thinking directly now.\n"
-)
 _AFTER_THINK_CLOSE = "\n\n"
 _MAX_CHARACTER_TOKENS = 4
 
