@@ -18,6 +18,9 @@ LOCAL_ENGINE_NAME = "llama.cpp"
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""
 
+DEFAULT_SNAPSHOTS_GIB = 2.0
+"""The disk space that all snapshots of chats may take together."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
@@ -91,7 +94,7 @@ class PersistenceOptions:
     """
 
     folder: str
-    snapshots_bytes: int = 2 * GIB
+    snapshots_bytes: int = int(DEFAULT_SNAPSHOTS_GIB * GIB)
     worth_s: float = 3.0
     calibrates: bool = False
 

@@ -46,6 +46,7 @@ from qwen3_chat.request import (
 )
 
 _SAVE_START_S, _SAVE_S = 2.0, 60.0
+"""The longest waits for a snapshot: until its writing begins, until it is saved."""
 
 
 class SnapshotClient:
@@ -61,7 +62,7 @@ class SnapshotClient:
                 worker.send(wire.SaveSnapshot(request.call_id))
 
     async def save_and_wait(self, worker: WorkerProcess) -> None:
-        """Wait until a snapshot is saved; a process that does not begin within 2 s probably hangs."""
+        """Save a snapshot and wait for it; give up if the process does not begin within 2 s: it may hang."""
         if not self.options:
             return
         with suppress(EngineError, TimeoutError), worker.open_request() as request:
@@ -98,16 +99,19 @@ class LocalEngine:
         self._settings = settings
         self._probe_machine = probe_machine
         self._planner = LoadPlanner(settings, probe_machine)
-        self._has_generated = False  # true once the running process has generated a token
+        self._has_generated = False
+        """True once the running process has generated a token."""
         self._log_path = log_path
         self._python = python
         self._snapshots = SnapshotClient(persistence)
         self._worker: WorkerProcess | None = None
         self._model: LoadedModel | None = None
-        self._starting = asyncio.Lock()
-        self._loading = asyncio.Lock()
+        self._start_lock = asyncio.Lock()
+        self._load_lock = asyncio.Lock()
         self._turn: Operation | None = None
+        """The reply in progress, the load before it included."""
         self._operations: set[Operation] = set()
+        """The loads and the reply in progress."""
         self.on_notice: Callable[[Notice], None] = lambda notice: None
         """The handler of notices between turns."""
 
@@ -161,7 +165,10 @@ class LocalEngine:
         return message.counts
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
-        """Return the size of a larger context for that many tokens; None if model or memory is too small."""
+        """Return the size of a larger context for that many tokens.
+
+        It is None if the tokens fit already, or if the model or the memory is too small.
+        """
         model = self.model
         if model is None or tokens <= model.n_ctx:
             return None
@@ -179,7 +186,7 @@ class LocalEngine:
         )
 
     async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model again with a context of that size; after a failure, restore it with a notice."""
+        """Load the model again with that context; after a failure, go back to the old one with a notice."""
         before = self._settings
         for settings in (replace(before, n_ctx=n_ctx), before):
             await self.close()
@@ -240,7 +247,7 @@ class LocalEngine:
         The last message is the result. Closing the generator early cancels the measurement.
 
         Raises:
-            EngineError: llama.cpp could not do it.
+            EngineError: llama.cpp could not measure them.
         """
         worker = await self.ensure_worker()
         with worker.open_request() as request:
@@ -268,7 +275,7 @@ class LocalEngine:
         Raises:
             EngineError: the process can't be started.
         """
-        async with self._starting:
+        async with self._start_lock:
             worker = self._running_worker()
             if worker is None:
                 self._model = None
@@ -301,12 +308,13 @@ class LocalEngine:
         return self._worker if self._worker and not self._worker.exit_error else None
 
     async def _detach_worker(self) -> WorkerProcess | None:
-        async with self._starting:
+        """Forget the process and its model, and return the process."""
+        async with self._start_lock:
             worker, self._worker, self._model = self._worker, None, None
         return worker
 
     async def _reply(self, operation: Operation, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model if needed, then generate; if memory is short for the first token, retry with less.
+        """Load the model if needed, then generate; if memory runs out before a token, use a smaller plan.
 
         Raises:
             EngineError: the reply failed; `Cancelled` if the load was stopped.
@@ -331,12 +339,12 @@ class LocalEngine:
                 yield await self._fall_back(error)
 
     async def _load(self, operation: Operation) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model if it is not loaded; if memory runs out, retry with less.
+        """Load the model if it is not loaded; if memory runs out, use a smaller plan.
 
         Raises:
             EngineError: the load failed; `Cancelled` if it was stopped.
         """
-        async with self._loading:
+        async with self._load_lock:
             if self._planner.settings is not self._settings:
                 self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
@@ -362,7 +370,7 @@ class LocalEngine:
                     yield await self._fall_back(error)
 
     async def _fall_back(self, error: EngineError) -> Notice:
-        """Reduce the plan, end the process, whose memory can't be trusted, and return a notice of it.
+        """Change to a smaller plan, end the process (its memory can't be trusted), and return a notice of it.
 
         Raises:
             EngineError: the given error, if no smaller plan is left.

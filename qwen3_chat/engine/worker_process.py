@@ -27,7 +27,7 @@ _GRACE_S = 2.0
 _SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
 
 CommandFactory = Callable[[int], wire.AnyWorkerCommand]
-"""A factory of a command from the id of its call."""
+"""A function that makes a command from the id of its call."""
 
 
 class PendingRequest:
@@ -70,21 +70,21 @@ class WorkerProcess:
         Raises:
             EngineError: the system could not start the process.
         """
-        errors = _open_log(log_path)
+        log_fd = _open_log(log_path)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(python, "-P", "-m", _MODULE, str(log_path)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=log_fd,
                 env=_environment(),
                 **_own_process_group(),
             )
         except OSError as error:
             raise EngineError("engine.not_started", reason=error.strerror or str(error)) from error
         finally:
-            if errors >= 0:
-                os.close(errors)
+            if log_fd >= 0:
+                os.close(log_fd)
         return cls(process)
 
     @property
@@ -105,7 +105,7 @@ class WorkerProcess:
             del self._pending[request.call_id]
 
     def send(self, command: wire.AnyWorkerCommand) -> None:
-        """Send a command; if the process has ended, its pending requests are informed anyway.
+        """Send a command; do nothing if the process has ended: its pending requests get the error anyway.
 
         Raises:
             EngineError: the command can't be encoded as UTF-8.
@@ -149,7 +149,7 @@ class WorkerProcess:
         stdin = self._process.stdin
         if stdin is not None:
             stdin.close()
-            with contextlib.suppress(OSError):  # what was not read any more
+            with contextlib.suppress(OSError):  # commands that the process did not read any more
                 await stdin.wait_closed()
 
     def _receive(self, message: wire.AnyWorkerMessage) -> None:
@@ -167,7 +167,10 @@ class WorkerProcess:
 
 
 def _open_log(path: Path) -> int:
-    """Open the log for the early output of the process; a missing log must not prevent a chat."""
+    """Open the log for the early output of the process; return its file descriptor.
+
+    It is `DEVNULL`, a negative number, where that fails: a missing log must not prevent a chat.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -188,7 +191,7 @@ def _own_process_group() -> dict[str, Any]:
 
 
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
-    """Return the error for the end of a process: by llama.cpp, by a signal or by itself."""
+    """Return the error for the end of a process: aborted by llama.cpp, ended by a signal or by itself."""
     if abort_reason:
         key = "engine.out_of_memory" if is_out_of_memory(abort_reason) else "engine.aborted"
         return EngineDied(key, reason=abort_reason)
@@ -218,7 +221,7 @@ class Operation:
         self._operations.discard(self)
 
     def attach(self, worker: WorkerProcess, request: PendingRequest) -> None:
-        """Register the request that the operation consists of now."""
+        """Register the request that carries out the operation now; cancel it if `cancel` came earlier."""
         self._worker, self._request = worker, request
         if self.is_cancelled:
             self.cancel()
@@ -228,7 +231,7 @@ class Operation:
         self._worker = self._request = None
 
     def cancel(self) -> None:
-        """Cancel the operation, now or as soon as it has begun."""
+        """Cancel the operation, now or as soon as its command is sent."""
         self.is_cancelled = True
         if self._worker and self._request:
             self._worker.send(wire.Cancel(self._request.call_id))

@@ -62,7 +62,7 @@ class ChatConfiguration:
 
     @property
     def chat_options(self) -> ChatOptions:
-        """The generation options of this chat; they take precedence over `options`."""
+        """The generation options of this chat; they take precedence over `ChatSession.options`."""
         return self._chat_options if self.chat is None else self.chat.options
 
     async def set_system(self, system: str) -> None:
@@ -122,6 +122,7 @@ class ChatConfiguration:
 
 
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
+"""The reasons that end a reply before its own end, so that it can be continued."""
 
 
 class ChatSession(ChatConfiguration):
@@ -224,8 +225,8 @@ class ChatSession(ChatConfiguration):
     ) -> AsyncGenerator[SessionEvent, None]:
         """Answer the latest user message again; earlier answers stay stored as versions.
 
-        Where the mode is another than before, this answer's own or the chat's, the message gets a sibling
-        with the tag of that mode.
+        If the mode (argument `mode`, else the chat's override) needs another tag than the stored message
+        carries, a copy with the new tag is stored as another version of it.
         """
         question_index = max(
             (i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None

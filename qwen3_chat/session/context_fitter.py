@@ -29,7 +29,8 @@ class ContextFitter:
     """The fitter of one request: `request` is the one to send, None until it fits.
 
     Its messages are those of `branch`, after the system prompt where there is one. The oldest
-    `dropped_count` of them are not sent; `summary` replaces them.
+    `dropped_count` of them are not sent; `summary`, unless it is empty, replaces them. Replies store both, as
+    `MessageMeta.left_out` and `MessageMeta.summary`.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ContextFitter:
             yield self._dropped_event(counts)  # all of it fits again
 
     def reply_meta(self, request: ChatRequest) -> MessageMeta:
-        """Return the metadata of the reply to `request`, the messages that it is written without among it."""
+        """Return the metadata to store with the reply, `dropped_count` and `summary` among it."""
         model = self._engine.model
         return MessageMeta(
             model=model.name if model else None,
@@ -78,7 +79,7 @@ class ContextFitter:
         )
 
     def _policy_in_force(self) -> ContextPolicy:
-        """Return the policy; where it is to ask, the choice that was made earlier in this chat."""
+        """Return the policy to apply: instead of asking again, the choice made earlier in this chat."""
         if self._policy is ContextPolicy.ASK and self._dropped_before:
             return ContextPolicy.SUMMARISE if self._summary_before else ContextPolicy.DROP
         return self._policy
@@ -114,36 +115,37 @@ class ContextFitter:
 
     async def _drop(self) -> AsyncGenerator[SessionEvent, None]:
         plan = self._plan(self._full_request, await self._engine.count_tokens(self._full_request))
-        count = len(plan.dropped_messages)
-        while (counts := await self._accept_if_it_fits(self._without(count))) is None:
-            count = self._drop_another_turn(count, await self._engine.count_tokens(self._without(count)))
-        self.dropped_count = count
+        dropped_count = len(plan.dropped_messages)
+        while (counts := await self._accept_if_it_fits(self._shortened(dropped_count))) is None:
+            counts = await self._engine.count_tokens(self._shortened(dropped_count))
+            dropped_count = self._drop_another_turn(dropped_count, counts)
+        self.dropped_count = dropped_count
         yield self._dropped_event(counts)
 
     async def _summarise(self) -> AsyncGenerator[SessionEvent, None]:
-        count, summary = self._dropped_before, self._summary_before
+        dropped_count, summary = self._dropped_before, self._summary_before
         while (
-            not count
+            not dropped_count
             or not summary
-            or (counts := await self._accept_if_it_fits(self._without(count, summary))) is None
+            or (counts := await self._accept_if_it_fits(self._shortened(dropped_count, summary))) is None
         ):
-            # The first summary also covers the messages that were dropped without one.
-            already_summarised = count if summary else 0
-            shorter = self._without(already_summarised, summary)
+            # The first summary also covers the messages that were dropped before there was one.
+            summarised_count = dropped_count if summary else 0
+            shortened = self._shortened(summarised_count, summary)
             plan = self._plan(
-                shorter, await self._engine.count_tokens(shorter), max_summary_tokens(self._n_ctx)
+                shortened, await self._engine.count_tokens(shortened), max_summary_tokens(self._n_ctx)
             )
             if plan.missing_tokens or not plan.dropped_messages:
-                raise self._too_long(await self._engine.count_tokens(shorter))
-            system_count = len(shorter.messages) - (len(self._ids) - already_summarised)
-            count = already_summarised + len(plan.dropped_messages)
-            old_messages = shorter.messages[: system_count + len(plan.dropped_messages)]
+                raise self._too_long(await self._engine.count_tokens(shortened))
+            system_count = len(shortened.messages) - (len(self._ids) - summarised_count)
+            dropped_count = summarised_count + len(plan.dropped_messages)
+            old_messages = shortened.messages[: system_count + len(plan.dropped_messages)]
             writer = SummaryWriter(self._engine, self._full_request, old_messages)
             async with aclosing(writer.write(self._n_ctx)) as events:
                 async for event in events:
                     yield event
             summary = writer.text
-        self.dropped_count, self.summary = count, summary
+        self.dropped_count, self.summary = dropped_count, summary
         yield self._dropped_event(counts)
 
     async def _enlarge(self) -> AsyncGenerator[SessionEvent, None]:
@@ -179,7 +181,7 @@ class ContextFitter:
         return turn_reserve_tokens(self._n_ctx, self._full_request.mode)
 
     async def _accept_if_it_fits(self, request: ChatRequest) -> TokenCounts | None:
-        """Make a request that fits the one to send and return its token counts; None if it does not fit."""
+        """If `request` fits, set `self.request` to it and return its token counts; else return None."""
         counts = await self._engine.count_tokens(request)
         if counts.total + self._reserve_tokens > self._n_ctx:
             return None
@@ -198,22 +200,22 @@ class ContextFitter:
             headroom_tokens=max(0, n_ctx // _HEADROOM_DIVISOR - extra_tokens),
         )
 
-    def _drop_another_turn(self, count: int, counts: TokenCounts) -> int:
+    def _drop_another_turn(self, dropped_count: int, counts: TokenCounts) -> int:
         """Return the number of messages to drop with one more turn: the planned counts were estimates.
 
         Raises:
             EngineError: no turn is left to drop.
         """
-        plan = self._plan(self._without(count), counts)
+        plan = self._plan(self._shortened(dropped_count), counts)
         if not plan.dropped_messages:
             raise self._too_long(counts)
-        return count + len(plan.dropped_messages)
+        return dropped_count + len(plan.dropped_messages)
 
-    def _without(self, count: int, summary: str = "") -> ChatRequest:
-        """Return the request without its `count` oldest messages, with the summary in the system prompt."""
+    def _shortened(self, dropped_count: int, summary: str = "") -> ChatRequest:
+        """Return the request after its oldest messages are dropped, with the summary in the system prompt."""
         messages = self._full_request.messages
         system_messages = messages[: len(messages) - len(self._ids)]
-        sent_messages = messages[len(system_messages) + count :]
+        sent_messages = messages[len(system_messages) + dropped_count :]
         if summary:
             system = system_messages[0].content if system_messages else ""
             system_messages = (ChatMessage(Role.SYSTEM, with_summary_heading(system, summary)),)
@@ -231,4 +233,5 @@ class ContextFitter:
         )
 
     def _too_long(self, counts: TokenCounts) -> EngineError:
+        """Return the error for a chat that can't be made to fit; it names the size of the newest message."""
         return EngineError("session.too_long", tokens=counts.per_message[-1], n_ctx=self._n_ctx)

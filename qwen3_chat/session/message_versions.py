@@ -1,6 +1,6 @@
 """The versions of each message of a branch: other answers to a question, other questions in its position.
 
-Pure.
+It is computed from stored messages alone, without access to the store.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MessageVersions:
         return len(self.ids)
 
     def id_at_step(self, step: int) -> int | None:
-        """Return the id of the version some steps from the one shown; None beyond the ends."""
+        """Return the id of the version `step` versions after the one shown; None beyond the ends."""
         index = self.shown_index + step
         return self.ids[index] if 0 <= index < len(self.ids) else None
 
@@ -40,7 +40,7 @@ NO_VERSIONS = MessageVersions()
 
 
 class BranchVersions:
-    """The versions of every message of a branch that has more than one.
+    """The versions of the messages of a branch, computed from `forks`, the siblings where it divides.
 
     A question that was asked in two modes is stored twice, with different tags. To the reader it is one
     question: these duplicates count as one version, and the answers to all of them as versions of one
@@ -79,11 +79,13 @@ class BranchVersions:
         stored = self._branch[index]
         if stored.message.role is Role.USER:
             own_ids = set(self._equivalent_ids_at(index))
-            newest = {s.content: s.id for s in self._children_of(stored.parent_id) if s.role is Role.USER}
-            ids = tuple(stored.id if message_id in own_ids else message_id for message_id in newest.values())
+            questions = (s for s in self._children_of(stored.parent_id) if s.role is Role.USER)
+            newest_ids = {question.content: question.id for question in questions}.values()
+            ids = tuple(stored.id if message_id in own_ids else message_id for message_id in newest_ids)
         else:
             question_ids = self._equivalent_ids_at(index - 1) if index else (None,)
-            ids = tuple(sorted(answer.id for number in question_ids for answer in self._children_of(number)))
+            answers = (answer for parent_id in question_ids for answer in self._children_of(parent_id))
+            ids = tuple(sorted(answer.id for answer in answers))
         return MessageVersions(ids, ids.index(stored.id)) if stored.id in ids else NO_VERSIONS
 
     def _equivalent_ids_at(self, index: int) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from qwen3_chat.events import EngineEvent, ReasoningDelta
 _UNIT = re.compile(r"[a-zA-Z0-9']+|[^\W_a-zA-Z0-9]")
 """A word, or a single character of a script without spaces between words."""
 
-_UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")  # a word may continue in the next piece
+_UNFINISHED = re.compile(r"[a-zA-Z0-9']+$")
+"""The last word of an event's text: it may continue in the next event."""
 
 _PHRASE_UNITS = 10
 _WINDOW_UNITS = 90
@@ -22,14 +23,15 @@ class RepetitionDetector:
     """A detector of repetition in the thinking of one reply; it reports once.
 
     Saying something a second time is how Qwen3 checks itself. Its thinking counts as repeated where nine
-    tenths of the last 90 words belong to phrases of ten words that occur for the third time or more.
+    tenths of the last 90 words end a phrase of ten words that occurs for the third time or more.
     """
 
     def __init__(self) -> None:
         self._incomplete_word = ""
         self._phrase: deque[str] = deque(maxlen=_PHRASE_UNITS)
-        self._seen: Counter[tuple[str, ...]] = Counter()
+        self._occurrences: Counter[tuple[str, ...]] = Counter()
         self._repeated: deque[bool] = deque(maxlen=_WINDOW_UNITS)
+        """For each of the latest words, True if it ends a phrase that occurred often enough."""
         self._has_reported = False
 
     def feed(self, event: EngineEvent) -> bool:
@@ -52,5 +54,5 @@ class RepetitionDetector:
         if len(self._phrase) < _PHRASE_UNITS:
             return
         phrase = tuple(self._phrase)
-        self._seen[phrase] += 1
-        self._repeated.append(self._seen[phrase] >= _MIN_OCCURRENCES)
+        self._occurrences[phrase] += 1
+        self._repeated.append(self._occurrences[phrase] >= _MIN_OCCURRENCES)

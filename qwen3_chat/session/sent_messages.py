@@ -1,7 +1,6 @@
 """Stored messages in the form that an engine is sent, with the token ids that its own model sampled.
 
-A module of its own because two importers, the turn and the title, must send the same prefix, or the KV
-cache of the turn is lost.
+The turn and the title must send the same prefix, or the KV cache of the turn is lost.
 """
 
 from __future__ import annotations

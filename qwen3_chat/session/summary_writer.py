@@ -37,13 +37,13 @@ class SummaryWriter:
         self._request = request
 
     async def write(self, n_ctx: int) -> AsyncGenerator[EngineEvent | Summarising, None]:
-        """Generate the summary and yield its progress.
+        """Generate the summary and yield its progress; the oldest messages are dropped if not all fit.
 
         Raises:
             EngineError: the engine failed or wrote nothing; `Cancelled` where it was stopped.
         """
         max_tokens = max_summary_tokens(n_ctx)
-        count = sum(message.role is not Role.SYSTEM for message in self._messages)
+        summarised_count = sum(message.role is not Role.SYSTEM for message in self._messages)
         instruction = t("session.summary_instruction", words=max_tokens // 3)
         request = replace(
             self._request,
@@ -53,19 +53,21 @@ class SummaryWriter:
             max_tokens=max_tokens,
             thinking_budget=None,
             prefix=None,
-            chat_id=None,  # its KV cache is not worth keeping
+            chat_id=None,  # no snapshot of its KV cache is worth saving
         )
         plan = plan_context(request.messages, await self._engine.count_tokens(request), n_ctx, max_tokens)
-        sent = tuple(message for i, message in enumerate(request.messages) if i not in plan.dropped_messages)
-        yield Summarising(count)
-        async with aclosing(self._engine.generate(replace(request, messages=sent))) as events:
+        sent_messages = tuple(
+            message for i, message in enumerate(request.messages) if i not in plan.dropped_messages
+        )
+        yield Summarising(summarised_count)
+        async with aclosing(self._engine.generate(replace(request, messages=sent_messages))) as events:
             async for event in events:
                 match event:
                     case PrefillProgressed():
                         yield event
                     case AnswerDelta(text=text, tokens=tokens):
                         self.text += text
-                        yield Summarising(count, tokens)
+                        yield Summarising(summarised_count, tokens)
                     case EngineFailed():
                         raise event.to_error()
                     case TurnFinished(stop_reason=StopReason.CANCELLED):

@@ -1,6 +1,7 @@
 """The thinking mode of a turn: typed tag, mode override, latest tag of the conversation, default.
 
-The first of them that is there decides; a model that can't switch its thinking overrules all.
+The first of these that exists decides, but a model whose thinking can't be switched has only one mode. A tag
+is the soft switch in a message, `/think` or `/no_think`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ DEFAULT_MODE = ThinkingMode.THINK
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff" + "·—‘’“”…"
 _TAG = re.compile(
     rf"""
-    [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is passed over, whatever it holds
+    [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is skipped, with any tag in it
     | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
       /(?P<mode>no_think|think)
       (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of a word or path
@@ -38,18 +39,18 @@ class ModeDecision:
 
 
 def typed_mode(text: str) -> ThinkingMode | None:
-    """Return the mode that the last soft switch in a text asks for."""
+    """Return the mode that the last tag in a text asks for; None without a tag."""
     modes = [match["mode"] for match in _TAG.finditer(text) if match["mode"]]
     return ThinkingMode(modes[-1]) if modes else None
 
 
 def is_only_mode_tag(text: str) -> bool:
-    """Return True if a text is nothing but a soft switch."""
+    """Return True if a text is nothing but a tag."""
     return text.strip() in {mode.tag for mode in ThinkingMode}
 
 
 def mode_in_force(messages: Sequence[ChatMessage]) -> ThinkingMode | None:
-    """Return the mode that the latest tag asks for: in the user's messages, else in the system prompt."""
+    """Return the mode of the latest tag in the user's messages, else in the system prompt; else None."""
     for role in (Role.USER, Role.SYSTEM):
         for message in reversed([message for message in messages if message.role is role]):
             mode = message.mode_tag or typed_mode(message.content)
@@ -63,9 +64,9 @@ def decide_mode(
 ) -> ModeDecision:
     """Decide the mode of the turn that sends `text` after `history`; None stands for no mode override.
 
-    A typed tag decides, and becomes the mode override. Else the mode override does; its tag is appended only
-    where it changes the instruction in force. Else the latest tag of the conversation, else Qwen3's default:
-    thinking.
+    A typed tag decides, and becomes the mode override. Without one, the mode override decides; its tag is
+    appended only where another mode is in force. Without either, the latest tag of the conversation decides,
+    and without any tag Qwen3's default: thinking.
     """
     typed = typed_mode(text)
     if typed is not None:

@@ -82,7 +82,8 @@ class ContextExceeded(Event, frozen=True):
     """A chat that does not fit, with nothing sent: the user has to choose a policy.
 
     `prompt_tokens` and `reserve_tokens` for the answer are more than `n_ctx`. The oldest `to_leave_out`
-    messages would have to go, 0 where that does not help; `larger_n_ctx` is a context that could be loaded.
+    messages would have to be dropped, 0 where that does not help; `larger_n_ctx` is a context that could be
+    loaded.
     `continues` is True where the waiting turn is the rest of a reply.
     """
 

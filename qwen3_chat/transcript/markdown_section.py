@@ -51,8 +51,8 @@ class BlockSection(Section):
     copy_label = ""
     """The label of the button in the head of a code block that copies the code."""
 
-    def __init__(self, width: int, first_logical: int, prefix: Prefix = ()) -> None:
-        super().__init__(width, first_logical, prefix)
+    def __init__(self, width: int, first_logical_row: int, prefix: Prefix = ()) -> None:
+        super().__init__(width, first_logical_row, prefix)
         self.line_base = 0
         """The source line of the first token given to `add_blocks`."""
         self.line_end = 0
@@ -196,8 +196,8 @@ class MarkdownSection(BlockSection):
     `[a]: http://b`, which change text above them, and items such as `- | -` that could begin a table.
     """
 
-    def __init__(self, width: int, first_logical: int, prefix: Prefix = (), copy_label: str = "") -> None:
-        super().__init__(width, first_logical, prefix)
+    def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), copy_label: str = "") -> None:
+        super().__init__(width, first_logical_row, prefix)
         self.copy_label = copy_label
         self._source = ""
         self._stable_offset = 0  # the source before it can't change any more

@@ -20,6 +20,7 @@ MESSAGE_STRIDE = 1 << 24
 Such a number survives wrapping, folding and resizing.
 """
 HEADER, REASONING, ANSWER, NOTE = (n << 22 for n in range(4))
+"""The sections, each named by its first logical row."""
 
 _BEFORE_ANSWER, _BEFORE_NOTE = Row((), ANSWER - 1), Row((), NOTE - 1)
 _PREFIXES: dict[str, Prefix] = {"user": (("▌ ", "user", None, -1),), "assistant": (("  ", "", None, -1),)}
@@ -32,7 +33,7 @@ _SHORT_LINE_CELLS = 40
 _TextExtent = tuple[int, int, float]
 """The extent of a text, to estimate its height: lines, long lines among them, cells of the long lines.
 
-A plain tuple, because garbage collections pass over tuples of numbers: a long chat keeps thousands.
+A plain tuple, because the garbage collector does not track tuples of numbers: a long chat keeps thousands.
 """
 
 
@@ -53,8 +54,9 @@ class MessageView:
         """The rows drawn; None after `estimate_height` or `discard_rows`."""
         self.sections: dict[int, Section] = {}
         self._height = 1
-        self._answer_row = 0
+        self._answer_row = 0  # the index of the answer's first row
         self._extents: dict[int, tuple[str, _TextExtent]] = {}
+        """The text of each section when it was measured last, with its extent."""
 
     @property
     def height(self) -> int:
@@ -80,7 +82,7 @@ class MessageView:
         return bool(self.reasoning.strip())
 
     def set_entry(self, entry: MessageEntry) -> None:
-        """Take over the texts of another entry; the reader's choice stays."""
+        """Replace the entry and its texts; the reader's choice about the thinking stays."""
         self.entry = entry
         self.header, self.reasoning_header, self.note = entry.header, entry.reasoning_header, entry.note
         self.reasoning, self.answer = entry.reasoning, entry.answer
@@ -113,7 +115,7 @@ class MessageView:
         return _estimate_rows(measured[1], width)
 
     def layout(self, width: int) -> None:
-        """Lay the message out as rows unless it has rows."""
+        """Lay the message out as rows, unless that is done already."""
         if self.rows is not None:
             return
         answer: Section
@@ -137,22 +139,22 @@ class MessageView:
         self._assemble()
 
     def update_titles(self, width: int) -> list[int] | None:
-        """Draw headers and notes again; return the indexes of changed rows, None if their number changed."""
+        """Draw headers and note again; return the indexes of changed rows, None if the row count changed."""
         if self.rows is None:
             return []
         before, thinking = self.rows, self.sections[REASONING]
         self.sections[HEADER], self.sections[NOTE] = self._header_section(width), self._note_section(width)
         if thinking.rows:
-            head = self._thinking_section(width)
-            thinking.rows[0], thinking.logical_texts[0] = head.rows[0], head.logical_texts[0]
+            fold_section = self._thinking_section(width)
+            thinking.rows[0], thinking.logical_texts[0] = fold_section.rows[0], fold_section.logical_texts[0]
         self._assemble()
         if len(before) != len(self.rows):
             return None
         pairs = zip(before, self.rows, strict=True)
-        return [number for number, (old, new) in enumerate(pairs) if old is not new and old.runs != new.runs]
+        return [index for index, (old, new) in enumerate(pairs) if old is not new and old.runs != new.runs]
 
     def append(self, reasoning: str, answer: str) -> int | None:
-        """Append text; return the index of the first row that may have changed, None for all."""
+        """Append text; return the index of the first row that may have changed, None if all rows may have."""
         was_open, had_thinking, had_answer = self.is_open, self.has_thinking, bool(self.answer.strip())
         reasoning_length = len(_trim_blank_lines(self.reasoning))
         answer_length = len(_trim_blank_lines(self.answer))
@@ -177,12 +179,11 @@ class MessageView:
         """Return the row at an index; None for the blank row at the end and before the layout."""
         return self.rows[index] if self.rows is not None and 0 <= index < len(self.rows) else None
 
-    def row_index(self, logical: int, offset: int) -> int:
+    def row_index(self, logical_row: int, offset: int) -> int:
         """Return the index of the row that shows an offset of a logical row, or of the nearest row above."""
         assert self.rows is not None, "laid out before"
-        return max(
-            0, bisect_right(self.rows, (logical, offset), key=lambda row: (row.logical, row.offset)) - 1
-        )
+        position = (logical_row, offset)
+        return max(0, bisect_right(self.rows, position, key=lambda row: (row.logical_row, row.offset)) - 1)
 
     def _assemble(self) -> None:
         header, thinking, answer, note = (
@@ -217,14 +218,14 @@ class MessageView:
 
     def _thinking_section(self, width: int) -> PlainTextSection:
         """Return the section with the row that folds the thinking; the thinking is fed below it."""
-        head = Section(width, REASONING, self._prefix)
+        fold_section = Section(width, REASONING, self._prefix)
         section = PlainTextSection(width, REASONING, (*self._prefix, _THINKING_BAR), "thought")
         if self.has_thinking:
             marker = "▾ " if self.is_open else "▸ "
             title = marker + terminal_safe(self.reasoning_header).replace("\n", " ")
-            label = _shorten(title, head.available_cells())
-            head.add_row([(label, "fold", FoldThinking(), 0)], label)
-            section.rows, section.logical_texts = head.rows, head.logical_texts
+            label = _shorten(title, fold_section.available_cells())
+            fold_section.add_row([(label, "fold", FoldThinking(), 0)], label)
+            section.rows, section.logical_texts = fold_section.rows, fold_section.logical_texts
         return section
 
     def _note_section(self, width: int) -> Section:

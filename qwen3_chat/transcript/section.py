@@ -1,4 +1,4 @@
-"""The sections of a message view: rows over the unwrapped text that they show; plain text that grows."""
+"""The sections of a message view: their rows, with the unwrapped text that the rows show."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ Prefix = tuple[PositionedRun, ...]
 
 
 class Section:
-    """A part of a message view; a row shows a part of `logical_texts[row.logical - first_logical]`."""
+    """A part of a message view, such as its answer.
 
-    def __init__(self, width: int, first_logical: int, prefix: Prefix = (), style: str = "") -> None:
-        self.width, self.first_logical, self.style = width, first_logical, style
+    A logical row is a line before it is wrapped; each row shows a part of one, whose text is
+    `logical_texts[row.logical_row - first_logical_row]`.
+    """
+
+    def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), style: str = "") -> None:
+        self.width, self.first_logical_row, self.style = width, first_logical_row, style
         self.rows: list[Row] = []
         self.logical_texts: list[str] = []
         self.code_blocks: list[HighlightedCode] = []
@@ -30,11 +34,11 @@ class Section:
         """The prefixes of each open container: on its first row, on the others."""
 
     def feed(self, text: str) -> None:
-        """Append text as the section understands it."""
+        """Append text in the section's format."""
         raise NotImplementedError
 
     def available_cells(self) -> int:
-        """Return the number of cells beside the prefixes."""
+        """Return the number of cells that the prefixes leave for the text."""
         prefix_cells = sum(cell_width(run[0]) for run in self._prefix)
         prefix_cells += sum(cell_width(run[0]) for first, _ in self._container_prefixes for run in first)
         return max(_MIN_CELLS, self.width - prefix_cells)
@@ -54,14 +58,14 @@ class Section:
         if text is not None:
             self.logical_texts.append(text)
         self.rows.append(
-            Row((*prefix, *runs), self.first_logical + len(self.logical_texts) - 1, code, code_row)
+            Row((*prefix, *runs), self.first_logical_row + len(self.logical_texts) - 1, code, code_row)
         )
 
     def add_blank_row(self) -> None:
         """Append an empty row; bars continue through it, bullets wait for the text."""
         bars = [run for _, others in self._container_prefixes for run in others if run[1] == "bar"]
         self.logical_texts.append("")
-        self.rows.append(Row((*self._prefix, *bars), self.first_logical + len(self.logical_texts) - 1))
+        self.rows.append(Row((*self._prefix, *bars), self.first_logical_row + len(self.logical_texts) - 1))
 
     def add_wrapped(self, runs: list[Run]) -> None:
         """Append runs as wrapped text; a newline begins a new logical row."""
@@ -79,15 +83,15 @@ class Section:
 class PlainTextSection(Section):
     """A section of plain text that grows: only its last line is wrapped again."""
 
-    def __init__(self, width: int, first_logical: int, prefix: Prefix = (), style: str = "") -> None:
-        super().__init__(width, first_logical, prefix, style)
+    def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), style: str = "") -> None:
+        super().__init__(width, first_logical_row, prefix, style)
         self._last_line: str | None = None
 
     def feed(self, text: str) -> None:
         """Append plain text."""
         if self._last_line is not None:
-            last_logical = self.first_logical + len(self.logical_texts) - 1
-            while self.rows and self.rows[-1].logical == last_logical:
+            last_logical_row = self.first_logical_row + len(self.logical_texts) - 1
+            while self.rows and self.rows[-1].logical_row == last_logical_row:
                 self.rows.pop()
             self.logical_texts.pop()
         self.first_changed_row = len(self.rows)

@@ -53,7 +53,7 @@ class Row:
     """A screen row of a logical row; it only names its styles, so a change of theme needs no new layout."""
 
     runs: tuple[PositionedRun, ...]
-    logical: int
+    logical_row: int
     code: HighlightedCode | None = None
     code_row: int = 0
 

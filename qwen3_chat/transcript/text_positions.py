@@ -16,7 +16,7 @@ from qwen3_chat.transcript.transcript_layout import TranscriptLayout
 class TextPosition:
     """The position of a character: its logical row over all messages, then its offset in it."""
 
-    logical: int
+    logical_row: int
     offset: int
 
 
@@ -43,7 +43,7 @@ def target_at(layout: TranscriptLayout, x: int, y: int) -> PointerTarget:
         if start >= 0 and (column <= x or not has_offset):
             has_offset, offset = True, start + _characters_within(text, x - column)
         column = end
-    position = TextPosition(message_index * MESSAGE_STRIDE + row.logical, offset)
+    position = TextPosition(message_index * MESSAGE_STRIDE + row.logical_row, offset)
     return PointerTarget(message_index, position, action)
 
 
@@ -53,21 +53,21 @@ def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPositi
     Messages that lie inside as a whole give their source; they need no layout.
     """
     parts: list[str] = []
-    last = min(end.logical // MESSAGE_STRIDE, len(layout.message_views) - 1)
-    for index in range(max(0, start.logical) // MESSAGE_STRIDE, last + 1):
+    last = min(end.logical_row // MESSAGE_STRIDE, len(layout.message_views) - 1)
+    for index in range(max(0, start.logical_row) // MESSAGE_STRIDE, last + 1):
         base = index * MESSAGE_STRIDE
-        if start <= TextPosition(base, 0) and end.logical >= base + MESSAGE_STRIDE:
+        if start <= TextPosition(base, 0) and end.logical_row >= base + MESSAGE_STRIDE:
             parts.append(layout.message_views[index].answer.strip("\n"))
             continue
         lines: list[str] = []
         for kind, section in layout.layout(index).sections.items():
-            for logical, text in enumerate(section.logical_texts, base + section.first_logical):
-                if not start.logical <= logical <= end.logical or logical == base + REASONING:
+            for logical_row, text in enumerate(section.logical_texts, base + section.first_logical_row):
+                if not start.logical_row <= logical_row <= end.logical_row or logical_row == base + REASONING:
                     continue
-                if kind == HEADER and end.logical > base + HEADER:
+                if kind == HEADER and end.logical_row > base + HEADER:
                     continue  # a header is copied only if the selection ends in it
-                first = start.offset if logical == start.logical else 0
-                lines.append(text[first : end.offset if logical == end.logical else None])
+                first = start.offset if logical_row == start.logical_row else 0
+                lines.append(text[first : end.offset if logical_row == end.logical_row else None])
         if lines:
             parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -19,7 +19,7 @@ class Anchor:
     """A position in the text, not on the screen: it survives resizing, folding and wrong estimates."""
 
     message_index: int = 0
-    logical: int = 0
+    logical_row: int = 0
     offset: int = 0
 
 
@@ -34,7 +34,7 @@ class TranscriptLayout:
         self.width = 0
         self._heights: list[int] = []
         self._tops = [0]
-        self._cached_heights: OrderedDict[int, int] = OrderedDict()
+        self._heights_by_recency: OrderedDict[int, int] = OrderedDict()
         """The height of each view that has rows, by message index, the least recently shown first."""
 
     @property
@@ -71,15 +71,15 @@ class TranscriptLayout:
     def resize(self, width: int) -> None:
         """Set a new width; every height is an estimate again."""
         self.width = width
-        self._cached_heights.clear()
+        self._heights_by_recency.clear()
         for view in self.message_views:
             view.estimate_height(max(1, width))
         self._collect_heights()
 
     def reestimate(self, indices: Iterable[int]) -> None:
-        """Estimate the heights of messages again whose shape changed."""
+        """Estimate the heights of messages whose shape changed."""
         for index in indices:
-            self._cached_heights.pop(index, None)
+            self._heights_by_recency.pop(index, None)
             self.message_views[index].estimate_height(max(1, self.width))
         self._collect_heights()
 
@@ -90,12 +90,12 @@ class TranscriptLayout:
         if self._heights[index] != view.height:
             self._heights[index] = view.height
             self._tops[index:] = accumulate(self._heights[index:], initial=self._tops[index])
-        self._cached_heights[index] = view.height
-        self._cached_heights.move_to_end(index)
+        self._heights_by_recency[index] = view.height
+        self._heights_by_recency.move_to_end(index)
         return view
 
     def layout_screen(self, index: int, row: int, screen_rows: int, at_end: bool) -> int:
-        """Lay out a screen of `screen_rows` with that row on top, or the end; return its top row's y.
+        """Lay out a screen with `row` of message `index` on top, or the end at its bottom; return its top y.
 
         The row does not move while estimates above it turn into heights, because y is computed from it. Less
         than a screen away from an edge, all that lies before the edge is laid out as well: the next move ends
@@ -103,7 +103,7 @@ class TranscriptLayout:
         """
         if not self.message_views or self.width <= 0:
             return 0
-        anchor = len(self.message_views) if at_end else index
+        nearest_to = len(self.message_views) if at_end else index
         while True:
             bottom = self.height - screen_rows
             y = max(0, bottom if at_end else min(self._tops[index] + row, bottom))
@@ -113,8 +113,8 @@ class TranscriptLayout:
             missing = [number for number in needed if self.message_views[number].rows is None]
             if not missing:
                 break
-            # The nearest to the anchor first: a wrong estimate may move the others out of the screen.
-            self.layout(min(missing, key=lambda number: abs(number - anchor)))
+            # The nearest first: a wrong estimate may move the others out of the screen.
+            self.layout(min(missing, key=lambda number: abs(number - nearest_to)))
         self._evict_rows(needed)
         return y
 
@@ -127,8 +127,8 @@ class TranscriptLayout:
         if not rows:
             return Anchor(index)
         if row >= len(rows):  # the blank row at the end of the message
-            return Anchor(index, rows[-1].logical + 1)
-        return Anchor(index, rows[row].logical, rows[row].offset)
+            return Anchor(index, rows[-1].logical_row + 1)
+        return Anchor(index, rows[row].logical_row, rows[row].offset)
 
     def locate_anchor(self, anchor: Anchor) -> tuple[int, int]:
         """Return the index of the message and the row in it that show an anchor now."""
@@ -136,23 +136,23 @@ class TranscriptLayout:
             return 0, 0
         view = self.layout(anchor.message_index)
         assert view.rows is not None, "just laid out"
-        if view.rows and anchor.logical > view.rows[-1].logical:
+        if view.rows and anchor.logical_row > view.rows[-1].logical_row:
             return anchor.message_index, len(view.rows)
-        return anchor.message_index, view.row_index(anchor.logical, anchor.offset)
+        return anchor.message_index, view.row_index(anchor.logical_row, anchor.offset)
 
     def _collect_heights(self) -> None:
         self._heights = [view.height for view in self.message_views]
         self._tops = [0, *accumulate(self._heights)]
 
     def _evict_rows(self, needed: range) -> None:
-        """Discard the rows of the least recently shown messages."""
+        """Discard rows of the least recently shown messages until few enough remain, none of the `needed`."""
         for index in needed:
-            self._cached_heights.move_to_end(index)
-        excess = sum(self._cached_heights.values()) - MAX_CACHED_ROWS
-        for index, height in [*self._cached_heights.items()] if excess > 0 else ():
+            self._heights_by_recency.move_to_end(index)
+        excess = sum(self._heights_by_recency.values()) - MAX_CACHED_ROWS
+        for index, height in [*self._heights_by_recency.items()] if excess > 0 else ():
             if excess <= 0:
                 break
             if index not in needed and not self.message_views[index].is_live:
-                del self._cached_heights[index]
+                del self._heights_by_recency[index]
                 self.message_views[index].discard_rows()
                 excess -= height

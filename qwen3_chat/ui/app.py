@@ -37,6 +37,7 @@ from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.reading_screen import set_animation
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+from qwen3_chat.ui.themes import default_variables
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
@@ -96,6 +97,10 @@ class ChatApp(App[None]):
             self.theme = settings_store.settings.theme
         elif self._themes:
             self.theme = next(iter(self._themes))
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the variables that the app's styles need and a theme may leave out."""
+        return default_variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """Return the chat screen, in which the app starts."""

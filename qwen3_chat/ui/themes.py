@@ -88,6 +88,11 @@ def _colors_among(variables: dict[str, str]) -> list[str]:
     ]
 
 
+def default_variables(theme: Theme) -> dict[str, str]:
+    """Return the variables of the app's own that a theme may leave out: the colour of the thinking."""
+    return {"thinking-color": f"{theme.to_color_system().generate()['foreground']} 68%"}
+
+
 def load_themes(user_folder: Path, shipped_folders: Iterable[Path] = SHIPPED_THEME_FOLDERS) -> LoadedThemes:
     """Read the shipped themes, then the user's, which replace those of the same name."""
     folder = next((path for path in shipped_folders if path.is_dir()), None)

@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Markdown
 
 from qwen3_chat.transcript import MessageEntry
+from qwen3_chat.ui.themes import default_variables
 from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
@@ -85,6 +86,10 @@ class TranscriptApp(MeasuredApp):
     def transcript(self) -> Transcript:
         """The widget of the messages."""
         return self.query_one(Transcript)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the variables that the styles of the transcript need."""
+        return default_variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """Return a screen of the class that the chat uses."""

@@ -52,7 +52,7 @@ def generate(model: LlamaModel, request: ChatRequest, end_thinking_at: int | Non
         match event:
             case ReasoningDelta(text=text):
                 thinking.append(text)
-                job.must_end_thinking = end_thinking_at is not None and len(thinking) > end_thinking_at
+                job.answer_now_requested = end_thinking_at is not None and len(thinking) > end_thinking_at
             case AnswerDelta(text=text):
                 answer.append(text)
             case TurnFinished(usage=usage, stop_reason=reason):

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from qwen3_chat.transcript import MessageEntry
+from qwen3_chat.ui.themes import default_variables
 from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
 
@@ -22,6 +23,9 @@ class Host(App[None]):
         super().__init__()
         self.transcript = Transcript(entries, copy_label="copy")
         self.received: list[Message] = []
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return default_variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         return TranscriptScreen()

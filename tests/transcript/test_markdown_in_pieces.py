@@ -47,7 +47,7 @@ LINES = [
 
 
 def drawn(document: MarkdownSection) -> list[Any]:
-    rows = [(row.logical, row.runs, row.code_row) for row in document.rows]
+    rows = [(row.logical_row, row.runs, row.code_row) for row in document.rows]
     return [rows, document.logical_texts, [code.language for code in document.code_blocks]]
 
 

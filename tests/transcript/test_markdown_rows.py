@@ -141,7 +141,7 @@ def test_code_has_a_head_with_language_and_copy_button() -> None:
 
 def test_code_rows_fold_and_their_text_does_not() -> None:
     section = document("```\n" + "x" * 50 + "\n```", 30)
-    assert [row.logical for row in section.rows] == [0, 1, 1]
+    assert [row.logical_row for row in section.rows] == [0, 1, 1]
     assert section.logical_texts == ["", "x" * 50]
 
 

@@ -66,7 +66,7 @@ def test_every_character_is_found_where_it_is_drawn(layout: TranscriptLayout) ->
                 if offset >= 0 and character != " ":
                     assert row is not None
                     assert target_at(layout, x, y).position == TextPosition(
-                        message_index * MESSAGE_STRIDE + row.logical, offset + number
+                        message_index * MESSAGE_STRIDE + row.logical_row, offset + number
                     )
                     found.append((character, "first cell"))
                 x += 2 if character > "\u2e80" else 1

@@ -103,7 +103,7 @@ class Use:
         if transcript._top >= transcript.max_scroll_y:
             return
         assert now.message_index == anchor.message_index
-        assert now.logical in (anchor.logical, REASONING)
+        assert now.logical_row in (anchor.logical_row, REASONING)
 
     async def apply(self, operation: str) -> None:
         transcript, choose = self.transcript, self.random.choice

@@ -193,9 +193,9 @@ async def test_resizing_keeps_the_text_on_top(size: tuple[int, int]) -> None:
         anchor = host.transcript._anchor
         await pilot.resize_terminal(*size)
         await pilot.pause()
-        assert (host.transcript._anchor.message_index, host.transcript._anchor.logical) == (
+        assert (host.transcript._anchor.message_index, host.transcript._anchor.logical_row) == (
             anchor.message_index,
-            anchor.logical,
+            anchor.logical_row,
         )
 
 

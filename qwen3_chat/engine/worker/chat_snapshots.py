@@ -17,12 +17,13 @@ from qwen3_chat.events import EngineEvent, PrefillProgressed
 from qwen3_chat.request import PersistenceOptions
 
 _LOAD_SPEEDUP = 8
-"""The speed of loading a snapshot, its checks included, over that of evaluating; about."""
+"""The approximate speed of loading a snapshot, its checks included, as a multiple of that of evaluating."""
 _MIN_TIMED_TOKENS = 32
+"""The number of tokens from which on a measured time is reliable."""
 
 
 class ChatSnapshots:
-    """The snapshots of chats that took long to evaluate; a chat without a good one is evaluated again."""
+    """The snapshots of chats that took long to evaluate; a chat without an intact one is evaluated again."""
 
     def __init__(self, model: LlamaModel, persistence: PersistenceOptions) -> None:
         self._model = model
@@ -31,11 +32,12 @@ class ChatSnapshots:
         self._store.remove_abandoned_files()
         self._fingerprint = model_fingerprint(Path(model.description.path), model.context.kv_layout)
         self._token_s = 0.0
+        """The time of evaluating one token of a prompt; 0 before it was measured."""
 
     def time_evaluation(self, events: Iterable[EngineEvent]) -> Iterator[EngineEvent]:
         """Pass on the events of a reply, and time the evaluation of its prompt by them.
 
-        Once there is a time, only one of enough tokens replaces it.
+        Once there is a time, only one of at least `_MIN_TIMED_TOKENS` tokens replaces it.
         """
         started_s, n_evaluated = time.perf_counter(), 0
         for event in events:
@@ -47,7 +49,7 @@ class ChatSnapshots:
             yield event
 
     def load(self, chat_id: int, prompt: Sequence[int]) -> None:
-        """Load the snapshot of a chat if it has much of the prompt that the KV cache lacks.
+        """Load the snapshot of a chat if it has so much of the prompt that the KV cache lacks that it pays.
 
         Raises:
             OSError: the store can't be written to.
@@ -57,8 +59,8 @@ class ChatSnapshots:
         if snapshot is None:
             return
         tokens = snapshot.metadata.tokens
-        gain = common_length(tokens, prompt) - context.common_length(prompt)
-        if gain * _LOAD_SPEEDUP < len(tokens) or len(tokens) > context.n_ctx:
+        n_gained = common_length(tokens, prompt) - context.common_length(prompt)
+        if n_gained * _LOAD_SPEEDUP < len(tokens) or len(tokens) > context.n_ctx:
             return
         if not snapshot.is_intact():
             self._store.remove(chat_id)
@@ -72,8 +74,8 @@ class ChatSnapshots:
     def save(self, reply: ReplyGenerator, on_start: Callable[[], None]) -> None:
         """Save the evaluated tokens of a chat after its latest reply, if evaluating them takes long enough.
 
-        `on_start` is called before the file is written. A chat on disk may lose its cells in the KV cache
-        when another one begins.
+        `on_start` is called before the file is written. A chat whose snapshot is on disk may lose its cells
+        in the KV cache when another chat begins.
 
         Raises:
             EngineError: the chat can't be rendered.
@@ -105,7 +107,7 @@ class ChatSnapshots:
     def _tokens_to_save(self, reply: ReplyGenerator) -> list[int]:
         """Return the evaluated part of the next prompt's beginning, or of a reply that was stopped."""
         if reply.stop_reason is StopReason.END_OF_TURN:
-            upcoming = next_prompt_prefix(self._model, reply.request, reply.message())
+            tokens = next_prompt_prefix(self._model, reply.request, reply.message())
         else:
-            upcoming = reply.known_ids
-        return upcoming[: self._model.context.common_length(upcoming)]
+            tokens = reply.known_ids
+        return tokens[: self._model.context.common_length(tokens)]

@@ -28,12 +28,12 @@ ShortCommand = wire.CountTokens | wire.ListDevices | wire.WaitIdle | wire.Remove
 class Job:
     """A command that takes a while, with the requests that the client may make meanwhile."""
 
-    __slots__ = ("abort", "command", "must_end_thinking")
+    __slots__ = ("abort", "answer_now_requested", "command")
 
     def __init__(self, command: wire.Load | wire.Generate | wire.SaveSnapshot | wire.Calibrate) -> None:
         self.command = command
         self.abort = AbortFlag()
-        self.must_end_thinking = False
+        self.answer_now_requested = False
 
 
 class Inbox:
@@ -116,7 +116,7 @@ class Inbox:
             case wire.EndThinking(call_id):
                 with self._lock:
                     if job_to_hurry := self._jobs.get(call_id):
-                        job_to_hurry.must_end_thinking = True
+                        job_to_hurry.answer_now_requested = True
 
     def _interrupt_idle(self) -> None:
         if self._idle_flag:

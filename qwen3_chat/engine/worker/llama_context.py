@@ -18,9 +18,10 @@ from qwen3_chat.errors import EngineError
 
 N_SEQUENCES = 4
 MAX_OUTPUTS = 8
-"""The most tokens of a batch that have an output; llama.cpp needs at least one for each sequence."""
+"""The maximum number of tokens in a batch with an output; llama.cpp needs at least one for each sequence."""
 
 _LIVE, _PREFETCHED, _PREVIOUS, _SPARE = range(N_SEQUENCES)
+"""The ids of the sequences; the spare one holds a copy while a method needs it."""
 STATUS_NO_ROOM, STATUS_ABORTED = 1, 2  # of llama_decode
 _TIMED_TOKENS = 5
 
@@ -47,27 +48,28 @@ class Batch:
 class Context:
     """A context of llama.cpp: the tokens of the live sequence in its KV cache, and those of two others.
 
-    The prefetched sequence exists only between two replies: what the next prompt probably begins with. The
-    sequence of the previous chat, which the user was in before, stays as long as there is room. The tokens
-    that sequences share from their start on are in the same cells.
+    The live sequence is the latest prompt with its reply. The prefetched sequence, the probable beginning of
+    the next prompt, exists only between two replies. The sequence of the previous chat, which the user was in
+    before, stays as long as there is room. The tokens that sequences share from their start on are in the
+    same cells.
     """
 
     def __init__(self, pointer: Any, chunk_tokens: int, kv_layout: str = "") -> None:
         self.pointer = pointer
         self.kv_layout = kv_layout
-        """The parameters that a cell's content depends on besides the tokens."""
+        """The parameters, as text, that a cell's content depends on besides the tokens."""
         self.may_discard_chat = False
-        """True if the chat may lose its cells once another begins: each cell costs time with every token."""
+        """True if the chat may lose its cells once another begins: each cell in use slows down all tokens."""
         self.adjust_threads: Callable[[float], int | None] | None = None
-        """The function that gets the time of each token; it returns another number of threads, or None."""
+        """The function called with the time of each token; it returns a new number of threads, or None."""
         self.n_ctx: int = L.llama_n_ctx(pointer)
         self._sequences: list[list[int]] = [[] for _ in range(N_SEQUENCES)]
         self._chunk_tokens = chunk_tokens
         self._memory = L.llama_get_memory(pointer)
         self._abort = AbortFlag()
         self._abort_callback = abort_callback(L.ggml_abort_callback)
-        self._next = (L.llama_token * 1)()
-        self._batch_of_next = L.llama_batch_get_one(self._next, 1)
+        self._token_buffer = (L.llama_token * 1)()
+        self._single_token_batch = L.llama_batch_get_one(self._token_buffer, 1)
         self._batch = Batch(chunk_tokens)
 
     @property
@@ -91,14 +93,15 @@ class Context:
         return self.n_ctx - len(self.tokens)
 
     def set_abort_flag(self, abort: AbortFlag) -> None:
-        """Have this flag stop whatever is evaluated from now on."""
+        """Make this flag the one that stops evaluations from now on."""
         self._abort = abort
         L.llama_set_abort_callback(self.pointer, self._abort_callback, abort.pointer)
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
-        """Cut the live sequence to the longest known prefix of `prompt`; return the length of that prefix.
+        """Make the longest evaluated prefix of `prompt` the live sequence; return its length.
 
-        The last token is never part of it: it has to be evaluated for its output.
+        The last token is never part of it: it has to be evaluated for its output. The chat evaluated before
+        becomes the previous one if `prompt` begins with less than half of it, unless it may be discarded.
         """
         common = [common_length(sequence, prompt) for sequence in self._sequences]
         best = max((_LIVE, _PREFETCHED, _PREVIOUS), key=common.__getitem__)
@@ -124,7 +127,7 @@ class Context:
         """Evaluate the beginning of the next prompt; yield and raise as `evaluate` does.
 
         Where there is room for both, the live sequence stays as it is. Otherwise, with `may_cut_back`, it is
-        cut to what both have in common, and continued with the remaining tokens of the prefix.
+        cut to the tokens that both begin with, and continued with the remaining tokens of the prefix.
         """
         self._truncate(_PREFETCHED, 0)
         n_common = common_length(self.tokens, prefix)
@@ -186,8 +189,12 @@ class Context:
 
     def save(self, path: Path, tokens: Sequence[int]) -> bool:
         """Save the cells of `tokens`, the beginning of some sequence, to a file; return True on success."""
-        begins = (common_length(evaluated, tokens) == len(tokens) for evaluated in self._sequences)
-        source = next((sequence for sequence, is_source in enumerate(begins) if is_source), None)
+        sources = (
+            sequence
+            for sequence, evaluated in enumerate(self._sequences)
+            if common_length(evaluated, tokens) == len(tokens)
+        )
+        source = next(sources, None)
         if source is None or not tokens:
             return False
         self._copy(source, _SPARE, len(tokens))
@@ -200,9 +207,9 @@ class Context:
             self._truncate(_SPARE, 0)
 
     def load(self, path: Path, n_tokens: int) -> bool:
-        """Load a file of `save` as the previous chat; return True on success.
+        """Load a file that `save` wrote, as the previous chat; return True on success.
 
-        `keep_prefix` continues it where it has more of the prompt than the other sequences.
+        `keep_prefix` makes it the live sequence if it has more of the prompt than the others.
         """
         self._truncate(_PREVIOUS, 0)
         if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
@@ -217,12 +224,12 @@ class Context:
         return True
 
     def append(self, token: int) -> None:
-        """Evaluate one token, whose output is then the last; raise as `evaluate` does."""
+        """Evaluate one token, whose output becomes the last one; raise as `evaluate` does."""
         started_s = time.perf_counter()
-        self._next[0] = token
-        status: int = L.llama_decode(self.pointer, self._batch_of_next)
+        self._token_buffer[0] = token
+        status: int = L.llama_decode(self.pointer, self._single_token_batch)
         if status == STATUS_NO_ROOM:
-            status = self._decode_without_previous_chat(self._batch_of_next)
+            status = self._decode_without_previous_chat(self._single_token_batch)
         self._sequences[_LIVE].append(token)
         if status:
             self._raise_for_status(status, _LIVE)
@@ -262,9 +269,9 @@ class Context:
         while done < len(tokens):
             if self._abort.is_set():  # most GPUs don't check the flag
                 raise AbortedError
-            # A chunk ends where llama.cpp's blocks of cells do: attention goes over whole ones.
-            room = self._chunk_tokens - len(evaluated) % self._chunk_tokens
-            chunk = tokens[done : done + room]
+            # A chunk ends where llama.cpp's blocks of cells do: attention is computed over whole blocks.
+            max_tokens = self._chunk_tokens - len(evaluated) % self._chunk_tokens
+            chunk = tokens[done : done + max_tokens]
             done += len(chunk)
             self._batch.fill(chunk, len(evaluated), sequence, n_outputs=int(done == len(tokens)))
             status: int = L.llama_decode(self.pointer, self._batch.struct)
@@ -275,7 +282,7 @@ class Context:
             yield done
 
     def _decode_without_previous_chat(self, batch: Any) -> int:
-        """Decode a batch that found no room once more, without the cells of the previous chat."""
+        """Free the cells of the previous chat, then decode a batch again that found no room."""
         self._truncate(_PREVIOUS, 0)
         status: int = L.llama_decode(self.pointer, batch)
         return status
@@ -315,5 +322,5 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def median_after_first(times_s: Sequence[float]) -> float:
-    """Return the median without the first time, in which the threads wake up; a single time as it is."""
+    """Return the median of all times but the first, in which the threads wake up; a single time as it is."""
     return statistics.median(times_s[1:] or times_s)

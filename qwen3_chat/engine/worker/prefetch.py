@@ -1,7 +1,8 @@
 """The prefetch of the next prompt: its beginning is evaluated while nobody waits.
 
-Qwen3's template drops the thinking of earlier turns, and the empty think block of those without. So the KV
-cache is of no use from the last reply on, and the next turn would have to evaluate all of its answer first.
+Qwen3's template drops the thinking of earlier turns, and the empty think block of turns without thinking. So
+from the latest reply on, the KV cache does not match the next prompt, and the next turn would have to
+evaluate that whole answer first.
 """
 
 from __future__ import annotations
@@ -53,5 +54,5 @@ def _prompt_with_question(
     model: LlamaModel, request: ChatRequest, reply: ChatMessage, question: str
 ) -> list[int]:
     messages = (*request.messages, reply, ChatMessage(Role.USER, question))
-    upcoming = replace(request, messages=messages, prefix=None)
-    return tokenise(model.template.render_request(upcoming), model.vocab, upcoming)
+    next_request = replace(request, messages=messages, prefix=None)
+    return tokenise(model.template.render_request(next_request), model.vocab, next_request)

@@ -2,8 +2,8 @@
 
 Answers repeat their thinking, and changed code repeats most of the original. A draft is evaluated along with
 the token before it. The sampler draws from each output in turn, as it would without a draft: the drawn tokens
-are the reply, and a drafted token that is not drawn is removed with all that follow it. So the reply stays
-the same.
+are the reply, and the first drafted token that is not drawn is removed with all that follow it. So the reply
+is the same as without drafts.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Callable, Sequence
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 
 LAST_OUTPUT = -1
-_KEY_TOKENS = 3
-# With the token itself 4 and 8, for which there are kernels.
+_KEY_TOKENS = 3  # the latest tokens by which an earlier occurrence is found
+# With the token before them, batches of 4 and 8, for which llama.cpp has kernels.
 _SHORT_DRAFT_TOKENS, _LONG_DRAFT_TOKENS = 3, MAX_OUTPUTS - 1
 _AVERAGE_WEIGHT = 0.8  # of the average so far, when a new value is added to it
 _FIRST_PAUSE_TOKENS, _MAX_PAUSE_TOKENS = 16, 1024
 
 
 class NgramIndex:
-    """An index of the positions where each three tokens last occurred."""
+    """An index of a text's tokens: for every three in a row, the position after their last occurrence."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self._end_of: dict[tuple[int, ...], int] = {}
         self._match: int | None = None
+        """The position after the previous occurrence of the latest three tokens; None without one."""
 
     def add(self, tokens: Sequence[int]) -> None:
         """Append tokens."""
@@ -39,48 +40,50 @@ class NgramIndex:
             ends[key] = len(indexed)
 
     def continuation(self, length: int) -> list[int]:
-        """Return the tokens that followed the previous occurrence of the latest three; none without one."""
+        """Return the tokens after the previous occurrence of the latest three, `length` at most."""
         return [] if self._match is None else self.tokens[self._match : self._match + length]
 
 
 class SpeedupEstimate:
     """An estimate, from measured times, of the speedup by drafts.
 
-    Where drafts slow decoding down, they are tried again after a pause, which doubles each time.
+    Where drafts slow decoding down, they are tried again after a pause, which doubles each time; pauses are
+    counted in tokens.
     """
 
     def __init__(self) -> None:
         self.draft_length = _SHORT_DRAFT_TOKENS
-        """The most tokens of the next draft."""
+        """The maximum number of tokens in the next draft."""
         self._token_s = 0.0
-        self._ratio = 1.0
-        self._pause = 0
-        self._next_pause = _FIRST_PAUSE_TOKENS
+        self._average_speedup = 1.0
+        self._pause_tokens = 0
+        self._next_pause_tokens = _FIRST_PAUSE_TOKENS
 
     @property
     def is_worthwhile(self) -> bool:
         """True while drafts are expected to speed decoding up."""
-        return self._token_s > 0 and not self._pause
+        return self._token_s > 0 and not self._pause_tokens
 
     def record(self, elapsed_s: float, n_drafted: int, n_accepted: int) -> None:
-        """Record the time of one step: of a token alone, or with a draft of which so many were accepted."""
+        """Record the time of one step: of a token alone, or with a draft of which `n_accepted` were drawn."""
         if not n_drafted:
             self._token_s = _average(self._token_s, elapsed_s)
-            self._pause = max(0, self._pause - 1)
+            self._pause_tokens = max(0, self._pause_tokens - 1)
             return
         self.draft_length = _LONG_DRAFT_TOKENS if n_accepted == n_drafted else _SHORT_DRAFT_TOKENS
-        self._ratio = _average(self._ratio, (1 + n_accepted) * self._token_s / max(elapsed_s, 1e-9))
-        if self._ratio >= 1:
-            self._next_pause = _FIRST_PAUSE_TOKENS
+        speedup = (1 + n_accepted) * self._token_s / max(elapsed_s, 1e-9)
+        self._average_speedup = _average(self._average_speedup, speedup)
+        if self._average_speedup >= 1:
+            self._next_pause_tokens = _FIRST_PAUSE_TOKENS
             return
-        self._pause, self._ratio = self._next_pause, 1.0
-        self._next_pause = min(2 * self._next_pause, _MAX_PAUSE_TOKENS)
+        self._pause_tokens, self._average_speedup = self._next_pause_tokens, 1.0
+        self._next_pause_tokens = min(2 * self._next_pause_tokens, _MAX_PAUSE_TOKENS)
 
 
 class PromptLookup:
-    """The tokens of one reply on their way into a context, with drafts of the next ones.
+    """The evaluation of one reply's tokens in a context, with drafts of the next ones.
 
-    The next token is to be sampled from `output_index`.
+    The next token has to be sampled from the output at `output_index`.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class PromptLookup:
         self._finish_step()
 
     def append(self, token: int) -> None:
-        """Evaluate a sampled token, unless the draft has it already; raise as the context does."""
+        """Evaluate a sampled token, unless it is the next of the draft; raise as the context does."""
         self._ngrams.add([token])
         if self._n_accepted < len(self._draft) and self._draft[self._n_accepted] == token:
             self._context.accept_draft_token(token)
@@ -131,9 +134,9 @@ class PromptLookup:
             pass
 
     def _finish_step(self) -> None:
-        """Remove the part of the draft that was not drawn; record the time of the step, sampling included.
+        """Remove the part of the draft that was not drawn; record the time of the step.
 
-        A GPU still computes when the call that started it returns.
+        The time includes the sampling: a GPU still computes when the call that started it returns.
         """
         now_s = self._clock()
         if self._started_s is not None:
@@ -155,5 +158,5 @@ class PromptLookup:
 
 
 def _average(before: float, value: float) -> float:
-    """Return the exponential moving average; 0 stands for none before."""
+    """Return the new exponential moving average; a `before` of 0 stands for no average yet."""
     return _AVERAGE_WEIGHT * before + (1 - _AVERAGE_WEIGHT) * value if before else value

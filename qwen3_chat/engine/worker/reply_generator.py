@@ -25,7 +25,7 @@ _MAX_CHARACTER_TOKENS = 4
 
 
 def apply_thinking_budget(request: ChatRequest) -> ChatRequest:
-    """Return the request with the hard switch in place of a thinking budget of 0."""
+    """Return the request; a budget of 0 becomes the hard switch, an empty think block in the prompt."""
     if request.thinking_budget == 0:
         return replace(request, mode=ThinkingMode.NO_THINK, hard_switch=True)
     return request
@@ -51,6 +51,7 @@ class ReplyGenerator:
         self._ids = prefix_ids(model.template, model.vocab, rendered, prefix) if prefix else []
         self._n_prefix = len(self._ids)
         self._early_stopping_ids = self._encode_early_stopping()
+        """The ids that end the thinking early; empty where that is impossible, and once they are appended."""
 
     def events(self) -> Iterator[EngineEvent]:
         """Generate the reply and yield its events, `TurnFinished` as the last.
@@ -121,12 +122,12 @@ class ReplyGenerator:
 
     def _must_end_thinking(self) -> bool:
         """Return True if the thinking has to end: on request, at its budget, or near a full context."""
-        if not self._early_stopping_ids:
+        if not self._early_stopping_ids:  # no token for the end of thinking, or tried already
             return False
         budget = self.request.thinking_budget
         reserve = answer_reserve_tokens(self._context.n_ctx)
         return (
-            self._job.must_end_thinking
+            self._job.answer_now_requested
             # A character that begins now may take that many tokens, and would exceed the budget.
             or (budget is not None and self._deltas.reasoning_tokens > budget - _MAX_CHARACTER_TOKENS)
             or self._context.free_tokens <= reserve + len(self._early_stopping_ids)
@@ -134,6 +135,7 @@ class ReplyGenerator:
 
     def _end_thinking(self, sampler: Sampler, lookup: PromptLookup) -> Iterator[EngineEvent]:
         """Append the end of the thinking in place of the model, as one batch."""
+        # Emptied: the thinking is ended once at most, and not tried again where there is no room for that.
         forced, self._early_stopping_ids = self._early_stopping_ids, []
         if self._context.free_tokens <= len(forced):
             return
@@ -144,7 +146,7 @@ class ReplyGenerator:
         lookup.extend(forced)
 
     def _encode_early_stopping(self) -> list[int]:
-        """Return the ids that end the thinking early; none without a token for that."""
+        """Return the ids that end the thinking early; none if the vocabulary has no token for its end."""
         vocab = self._model.vocab
         closing = vocab.token(ReplyTag.THINK_CLOSE)
         if closing is None:

@@ -20,7 +20,7 @@ from qwen3_chat.events import Notice
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, LoadSettings, PersistenceOptions
 
 CPU_UBATCHES, GPU_UBATCHES = (64, 128, 256), (256, 512, 1024)
-"""The chunk sizes that may be tried."""
+"""The values of `n_ubatch` (tokens evaluated at once) that calibration may try."""
 
 
 class Tuner:
@@ -71,7 +71,8 @@ class Tuner:
         if before is None:
             on_notice(Notice("engine.calibrating"))
         tuning: Tuning | None = None
-        self._save(calibration.result(is_complete=True))  # not tried again if it ends this process
+        # Saved as complete first: if the measurement crashes the process, the next start does not repeat it.
+        self._save(calibration.result(is_complete=True))
         try:
             tuning = calibration.run(abort, lambda trial: None)
         finally:

@@ -79,7 +79,7 @@ class Assessment:
 
     @property
     def is_usable(self) -> bool:
-        """True if it holds a conversation at a bearable speed."""
+        """True if it fits and generates at least `MIN_TOKENS_PER_S`."""
         return self.fit in (Fit.GOOD, Fit.TIGHT)
 
     @property
@@ -95,8 +95,9 @@ def assess(
     n_ctx: int | None = None,
     size_bytes: int | None = None,
 ) -> Assessment:
-    """Find the best plan for running a model; `n_ctx` is the context it must have, None for 16K down to 8K.
+    """Find the best plan for running a model in a quant, and assess it.
 
+    `n_ctx` is the context that it must have; None tries 16K, 12K, 8K.
     `size_bytes` is the size of a file that is not in the catalogue.
     """
     weights = model.weights(quant) if size_bytes is None else model.estimated_weights(size_bytes)
@@ -121,7 +122,9 @@ def assess(
 def best_plan(
     shape: Shape, weights: Weights, machine: Machine, n_ctx: int | None = None
 ) -> PlacementPlan | None:
-    """Choose the plan: a fast one before a slow one, then the faster placement, then the longer context.
+    """Choose the plan: at least `MIN_TOKENS_PER_S` first, then the faster placement, then the longer context.
+
+    Where every plan is slower than that, the fastest is chosen.
 
     Returns:
         The plan, None where nothing fits.
@@ -133,10 +136,10 @@ def choose_plan(candidates: Sequence[PlacementPlan]) -> PlacementPlan | None:
     """Choose among plans as `best_plan` does."""
     if not candidates:
         return None
-    bearable = [plan for plan in candidates if plan.tokens_per_s >= MIN_TOKENS_PER_S]
-    if not bearable:
+    fast_enough = [plan for plan in candidates if plan.tokens_per_s >= MIN_TOKENS_PER_S]
+    if not fast_enough:
         return max(candidates, key=lambda plan: plan.tokens_per_s)
-    return min(bearable, key=_rank)
+    return min(fast_enough, key=_rank)
 
 
 def _rank(plan: PlacementPlan) -> tuple[int, bool, int, bool]:
@@ -158,7 +161,7 @@ def _too_large(
     model: FamilyModel, quant: str, weights: Weights, machine: Machine, n_ctx: int | None
 ) -> Assessment:
     minimum_plan = cpu_plan(model.shape, weights, machine, n_ctx or MIN_N_CTX, KvType.Q8_0)
-    # What is free may be enough, but not in one piece: each part of the model needs its memory beside it.
+    # GPU and RAM together would have enough free memory, but no split of the model fits both.
     key = "fit.split" if minimum_plan.need_bytes <= machine.usable_bytes else "fit.too_large"
     shorter = best_plan(model.shape, weights, machine) if n_ctx and n_ctx > MIN_N_CTX else None
     need, free = format_size(minimum_plan.need_bytes), format_size(machine.usable_bytes)

@@ -1,8 +1,8 @@
 """The placement of a model's parts in GPU memory and RAM, with the memory it takes and its speed.
 
-Speeds are bandwidths over the bytes that a token has to read. Calibrated on published runs of Qwen3: 8B
-on an RTX 3090 and 5090, 14B and 30B-A3B on an M1 Max, 30B-A3B on an RTX 3080 with experts in RAM, 8B on a
-desktop processor. Correct to about a third.
+A speed is a memory's bandwidth divided by the bytes that each token has to read. The constants were fitted
+to published runs of Qwen3: 8B on an RTX 3090 and 5090, 14B and 30B-A3B on an M1 Max, 30B-A3B on an RTX 3080
+with experts in RAM, 8B on a desktop processor. The speeds are correct to about a third.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ CHAT_TOKENS = 2_048
 """The length of chat that a speed is predicted for."""
 
 _GPU_SHARE, _UNIFIED_SHARE, _RAM_SHARE = 0.7, 0.55, 0.6
+"""The shares of a memory's bandwidth that generating reaches."""
 _UNIFIED_RAM_SHARE = 0.4  # a processor can't use the whole bandwidth of a wide shared memory
 _EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts help them less
 _CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache is limited by computing
-_LAYER_S = 50e-6
+_LAYER_S = 50e-6  # the time that a layer takes besides its reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,14 @@ PROGRAM_BYTES = 300 * MIB
 """The memory of the two processes without a model."""
 
 CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH
-"""The chunks in which the worker evaluates a prompt; on a CPU the larger ones where memory is plenty."""
+"""The numbers of tokens evaluated at once; on a CPU the larger one where memory is plentiful."""
 
 _STREAMED_TENSORS = 1.5
-"""The number of large tensors by which a GPU's buffer grows if weights in RAM pass through it."""
+"""The number of large tensors by which a GPU's buffer grows if weights in RAM are streamed through it."""
 
 
 class Placement(StrEnum):
-    """The place of the weights, the fastest first."""
+    """The kinds of memory that hold the weights, the fastest first."""
 
     GPU = "gpu"
     EXPERTS_IN_RAM = "experts_in_ram"
@@ -83,7 +84,7 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlacementPlan:
-    """A way to load a model that the machine has room for, or would need room for.
+    """A way to load a model, with its predicted speed and the memory it needs, maybe more than is free.
 
     `n_gpu_layers` counts the layers on the GPU, the last ones; `n_cpu_moe` those layers whose experts stay in
     RAM, from the first on.
@@ -135,9 +136,10 @@ def pinned_plan(
     n_gpu_layers: int | None,
     n_cpu_moe: int | None,
 ) -> PlacementPlan:
-    """Return the plan with so many layers on the GPU (None: all) and the experts of so many in RAM.
+    """Return the plan with the given numbers of layers on the GPU and of layers whose experts stay in RAM.
 
-    Where the latter is None, as few experts as possible stay in RAM.
+    If `n_gpu_layers` is None, all layers are on the GPU; if `n_cpu_moe` is None, as few experts as possible
+    stay in RAM.
     """
     layers = shape.n_layers if n_gpu_layers is None else min(n_gpu_layers, shape.n_layers)
 
@@ -166,7 +168,7 @@ def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:
 def _gpu_plans(
     shape: Shape, weights: Weights, machine: Machine, context: ContextSpec
 ) -> Iterator[PlacementPlan]:
-    """Yield the plan with everything on the GPU if it fits, else the one with as much there as it holds."""
+    """Yield the plan with everything on the GPU if that fits, else the one with as much there as fits."""
     everything = _plan(shape, weights, machine, context, Placement.GPU, shape.n_layers, 0)
     if has_room(everything, weights, machine):
         yield everything
@@ -179,11 +181,11 @@ def _gpu_plans(
             return _plan(shape, weights, machine, context, Placement.EXPERTS_IN_RAM, shape.n_layers, n_moved)
         return _plan(shape, weights, machine, context, Placement.PARTIAL, shape.n_layers - n_moved, 0)
 
-    # The fewest layers (or their experts) to move to RAM: each one takes less of the GPU, more of the RAM.
+    # The fewest layers (or their experts) to move to RAM: each one frees memory of the GPU and takes RAM.
     max_moved = shape.n_layers if shape.n_experts else shape.n_layers - 1
     moves = range(1, max_moved + 1)
-    at = bisect_left(moves, True, key=lambda n_moved: _fits_gpus(divided(n_moved), weights, machine))
-    if at < len(moves) and has_room(plan := divided(moves[at]), weights, machine):
+    first = bisect_left(moves, True, key=lambda n_moved: _fits_gpus(divided(n_moved), weights, machine))
+    if first < len(moves) and has_room(plan := divided(moves[first]), weights, machine):
         yield plan
 
 
@@ -195,7 +197,7 @@ def _fits_gpus(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
 
 
 def has_room(plan: PlacementPlan, weights: Weights, machine: Machine) -> bool:
-    """Return whether the machine has room for a plan."""
+    """Return True if the machine has room for a plan, in RAM and on its GPUs."""
     in_ram = plan.need_bytes if machine.is_unified else plan.ram_bytes
     return in_ram <= machine.usable_ram_bytes and _fits_gpus(plan, weights, machine)
 
@@ -209,7 +211,7 @@ def _plan(
     n_gpu_layers: int,
     n_cpu_moe: int,
 ) -> PlacementPlan:
-    """Add up the plan for a placement; llama.cpp puts the last layers and the output on the GPU first."""
+    """Compute the plan of a placement; llama.cpp puts the last layers and the output on the GPU first."""
     first = shape.n_layers - n_gpu_layers
     gpu_dense, cpu_dense = sum(weights.layer_bytes[first:]), sum(weights.layer_bytes[:first])
     gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
@@ -239,7 +241,7 @@ def _plan(
 
 
 def _streamed_bytes(shape: Shape, weights: Weights) -> int:
-    """Estimate the growth of a GPU's buffer where it borrows weights from RAM."""
+    """Estimate the growth of a GPU's buffer where weights in RAM are streamed through it."""
     if shape.n_experts:
         return round(_STREAMED_TENSORS * max(weights.expert_bytes) / 3)  # gate, up, down
     return round(_STREAMED_TENSORS * max(weights.layer_bytes) / 3)

@@ -30,6 +30,8 @@ BATCH_BYTES = 512 << 10
 """The number of bytes that are hashed and written together, while the next ones arrive."""
 
 BATCH_S = 0.25
+"""The time after which a batch is written, even if it is smaller."""
+
 SPACE_CHECK_BYTES = 32 << 20
 """The number of bytes between two checks of the free space."""
 
@@ -41,16 +43,16 @@ class DownloadObserver:
     """An observer of a download; each method does nothing unless overridden."""
 
     def on_checked(self, file: HubFile, done_bytes: int) -> None:
-        """Note that so many bytes of an earlier run are checked."""
+        """Note that `done_bytes` of an earlier run are checked."""
 
     def on_source_asked(self, file: HubFile, host: str) -> None:
         """Note that a source is asked for the file."""
 
     def on_received(self, file: HubFile, host: str, done_bytes: int) -> None:
-        """Note that so many bytes of the file have arrived."""
+        """Note that `done_bytes` of the file have arrived so far."""
 
     def on_delayed(self, file: HubFile, reason: str, wait_s: float) -> None:
-        """Note that the download is delayed, for a reason that is a sentence."""
+        """Note a delay: `reason` is a sentence for the user, `wait_s` the planned pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Downloader:
 
     @asynccontextmanager
     async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[None]:
-        """Hold the lock of this part; the system frees the lock of a process that dies."""
+        """Wait for the lock of this part and hold it; the system frees the lock of a process that dies."""
         from filelock import FileLock, Timeout  # here: only a download needs it
 
         lock = FileLock(lock_name(str(part_path(target, file))), thread_local=False)
@@ -106,16 +108,17 @@ class Downloader:
             _release(lock, target)
 
     async def _complete(self, file: HubFile, part: PartFile) -> None:
+        """Download the missing bytes and check all; if they are wrong, start again with the next source."""
         hubs = list(self.hubs)
-        damaged = 0
+        n_damaged = 0
         while True:
             await self._fill(file, part, hubs)
             try:
                 await run_to_end(part.finish)
                 return
             except DamagedError as error:
-                damaged += 1
-                if damaged == MAX_DAMAGED_DOWNLOADS:
+                n_damaged += 1
+                if n_damaged == MAX_DAMAGED_DOWNLOADS:
                     raise
                 hubs = [*hubs[1:], hubs[0]]
                 self.observer.on_delayed(file, str(error), 0)
@@ -125,7 +128,7 @@ class Downloader:
         failures: dict[Hub, HubError] = {}
         refused: set[Hub] = set()
         paused_until_s: dict[Hub, float] = {}
-        fruitless = 0
+        n_fruitless_rounds = 0
         while part.size_bytes < file.size_bytes:
             before_bytes = part.size_bytes
             for hub in [hub for hub in hubs if hub not in refused]:
@@ -145,14 +148,14 @@ class Downloader:
                     break
             if part.size_bytes == file.size_bytes:
                 return
-            fruitless = 0 if part.size_bytes > before_bytes else fruitless + 1
+            n_fruitless_rounds = 0 if part.size_bytes > before_bytes else n_fruitless_rounds + 1
             willing = [hub for hub in hubs if hub not in refused]
-            if not willing or fruitless == self.retry_policy.max_attempts:
+            if not willing or n_fruitless_rounds == self.retry_policy.max_attempts:
                 raise _no_source(file, list(failures.values()))
             pause_s = min(paused_until_s.get(hub, 0) for hub in willing) - self.clock()
             if pause_s > self.retry_policy.max_wait_s:
                 raise _no_source(file, list(failures.values()))
-            wait_s = max(self.retry_policy.wait_s(fruitless), pause_s)
+            wait_s = max(self.retry_policy.wait_s(n_fruitless_rounds), pause_s)
             self.observer.on_delayed(
                 file, join_sentences(failures[hub] for hub in hubs if hub in failures), wait_s
             )
@@ -170,14 +173,14 @@ class Downloader:
         try:
             async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
                 request = RangeRequest(hub.host, file.repository, file.name, offset, file.size_bytes)
-                begin = body_offset_bytes(response.status_code, response.headers, request)
+                body_offset = body_offset_bytes(response.status_code, response.headers, request)
                 writer = _BatchWriter(self, file, part, hub.host)
                 try:
                     # a source that ignores ranges sends the stored bytes again; they are skipped
-                    n_skipped = offset - begin
+                    n_to_skip = offset - body_offset
                     async for data in response.aiter_raw():
-                        fresh, n_skipped = data[n_skipped:], max(0, n_skipped - len(data))
-                        await writer.add(fresh)
+                        new_data, n_to_skip = data[n_to_skip:], max(0, n_to_skip - len(data))
+                        await writer.add(new_data)
                 finally:
                     await writer.close()
         except httpx2.TooManyRedirects as error:
@@ -189,16 +192,16 @@ class Downloader:
 
 
 class _BatchWriter:
-    """A writer of the bytes that arrive, in batches; a thread writes one while the next one fills."""
+    """A writer of the bytes that arrive, in batches; a thread writes one batch while the next one fills."""
 
     def __init__(self, downloader: Downloader, file: HubFile, part: PartFile, host: str) -> None:
         self._downloader = downloader
         self._file = file
         self._part = part
         self._host = host
-        self._missing = file.size_bytes - part.size_bytes
+        self._missing_bytes = file.size_bytes - part.size_bytes
         self._batch = bytearray()
-        self._batch_begun_s = 0.0
+        self._batch_started_s = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._bytes_since_space_check = 0
 
@@ -208,14 +211,14 @@ class _BatchWriter:
         Raises:
             HubError: they can't be written to the disk.
         """
-        data = data[: self._missing]
+        data = data[: self._missing_bytes]
         if not data:
             return
-        self._missing -= len(data)
+        self._missing_bytes -= len(data)
         if not self._batch:
-            self._batch_begun_s = self._downloader.clock()
+            self._batch_started_s = self._downloader.clock()
         self._batch += data
-        if len(self._batch) >= BATCH_BYTES or self._downloader.clock() - self._batch_begun_s >= BATCH_S:
+        if len(self._batch) >= BATCH_BYTES or self._downloader.clock() - self._batch_started_s >= BATCH_S:
             await self._finish_batch()
             self._write()
 
@@ -239,7 +242,7 @@ class _BatchWriter:
             self._part.check_space()
 
     async def _finish_batch(self) -> None:
-        """Wait for the batch that is being written; after a cancellation `close` waits for it."""
+        """Wait for the batch that is being written; if that is cancelled, `close` waits for it."""
         if (writing := self._writing) is not None:
             await asyncio.wait({writing})
             self._writing = None

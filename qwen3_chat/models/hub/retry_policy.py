@@ -1,7 +1,4 @@
-"""The retry policy of requests and downloads: timeouts, waits, attempts.
-
-It stands alone so that its name leads to the times.
-"""
+"""The retry policy of requests and downloads: timeouts, waits, attempts."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Hub(Protocol):
 
     @property
     def host(self) -> str:
-        """The host's name in sentences."""
+        """The host's name, for sentences to the user."""
 
     def file_url(self, file: HubFile) -> str:
         """Return the URL of a file."""
@@ -59,11 +59,11 @@ class Hub(Protocol):
     async def list_files(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
-        """List a repository.
+        """List the files of a repository.
 
         Raises:
-            SourceFailedError: another attempt may help.
-            SourceRefusedError: it won't.
+            SourceFailedError: it failed, and another attempt may help.
+            SourceRefusedError: the source refused, and another attempt won't help.
         """
 
 
@@ -99,7 +99,7 @@ class HuggingFace:
 
     @property
     def host(self) -> str:
-        """The host's name in sentences."""
+        """The host's name, for sentences to the user."""
         return _host(self.endpoint)
 
     def file_url(self, file: HubFile) -> str:
@@ -115,7 +115,7 @@ class HuggingFace:
     async def list_files(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
-        """List a repository."""
+        """List the files of a repository."""
         try:
             return await asyncio.wait_for(
                 run_detached(lambda: self._listing(repository, revision, retry_policy)),
@@ -133,7 +133,7 @@ class HuggingFace:
 
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
         try:
-            # not the listing of its tree, which tries for half a minute to reach an unreachable host
+            # not `list_repo_tree`, which tries for half a minute to reach an unreachable host
             info = api.model_info(
                 repository, revision=revision, files_metadata=True, timeout=retry_policy.listing_timeout_s
             )
@@ -164,7 +164,7 @@ class ModelScope:
 
     @property
     def host(self) -> str:
-        """The host's name in sentences."""
+        """The host's name, for sentences to the user."""
         return _host(self.endpoint)
 
     def file_url(self, file: HubFile) -> str:
@@ -179,17 +179,17 @@ class ModelScope:
     async def list_files(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
-        """List the newest revision of a repository, whatever `revision` is."""
+        """List the files of a repository's newest revision, whatever `revision` is."""
         import httpx2
 
         # `Recursive` must be capitalised; in lower case it has been seen to be ignored
-        address = f"{self.endpoint}/api/v1/models/{repository}/repo/files?Revision=master&Recursive=True"
+        url = f"{self.endpoint}/api/v1/models/{repository}/repo/files?Revision=master&Recursive=True"
         try:
             async with (
                 new_http_client(retry_policy) as client,
                 asyncio.timeout(retry_policy.listing_timeout_s),
             ):
-                response = await client.get(address)
+                response = await client.get(url)
         except TimeoutError as error:
             raise SourceFailedError("hub.silent", host=self.host) from error
         except httpx2.HTTPError as error:
@@ -220,14 +220,14 @@ def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn: the one that is given, else all."""
+    """Return the sources to try in turn: only `source` if it is given, else all."""
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
     return tuple(hub for hub in hubs if source in (None, hub.source))
 
 
 def network_error(host: str, error: Exception) -> SourceFailedError:
-    """Return the error for a failed request."""
+    """Return the error that stands for an exception of a request: unreachable, silent or cut off."""
     import httpx2
 
     match error:

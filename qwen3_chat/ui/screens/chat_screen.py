@@ -19,10 +19,10 @@ from qwen3_chat.ui.widgets.activity_line import ActivityLine
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar
 from qwen3_chat.ui.widgets.banner import Banner
 from qwen3_chat.ui.widgets.chat_input import ChatInput
-from qwen3_chat.ui.widgets.chat_list import ChatList
 from qwen3_chat.ui.widgets.completion_list import CompletionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
+from qwen3_chat.ui.widgets.sidebar import Sidebar
 from qwen3_chat.ui.widgets.status_bar import StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 
@@ -44,10 +44,6 @@ class ChatScreen(
     DEFAULT_CSS = """
     ChatScreen {
         layers: base above;
-        #sidebar {
-            display: none; dock: left; width: 34; height: 100%;
-            border-right: tall $panel; background: $surface; padding-top: 1;
-        }
         &.-sidebar #sidebar { display: block; }
         &.-narrow #sidebar { layer: above; width: 90%; max-width: 44; border-right: tall $primary; }
     }
@@ -56,7 +52,7 @@ class ChatScreen(
 
     def compose(self) -> ComposeResult:
         """Lay out the sidebar, then the widgets of the chat from top to bottom."""
-        yield ChatList(self.store, id="sidebar")
+        yield Sidebar(self.store, id="sidebar")
         yield TitleBar()
         yield Banner()
         yield MarkedTranscript(copy_label=t("ui.copy"))

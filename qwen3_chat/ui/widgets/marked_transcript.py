@@ -115,9 +115,9 @@ class MarkedTranscript(Transcript):
             self.apply_change(lambda: (index,))
         section = self.transcript_layout.layout(index).sections[REASONING if in_thinking else ANSWER]
         row = 0
-        for logical, text in enumerate(section.logical_texts, section.first_logical):
-            if logical != REASONING and (spans := match_spans(text, query)):
-                row = view.row_index(logical, spans[0][0])
+        for logical_row, text in enumerate(section.logical_texts, section.first_logical_row):
+            if logical_row != REASONING and (spans := match_spans(text, query)):
+                row = view.row_index(logical_row, spans[0][0])
                 break
         self.following = False
         self.scroll_to_row(index, row - ROWS_ABOVE_HIT)
@@ -140,7 +140,7 @@ class MarkedTranscript(Transcript):
         target = target_at(
             self.transcript_layout, event.x - self.gutter.left, self._top + event.y - self.gutter.top
         )
-        is_header = target.position.logical % MESSAGE_STRIDE < REASONING
+        is_header = target.position.logical_row % MESSAGE_STRIDE < REASONING
         key = self.transcript_layout.message_views[target.message_index].entry.key
         if target.action is None and is_header and key is not None:
             self.marked = None if key == self.marked else key
@@ -158,7 +158,7 @@ class MarkedTranscript(Transcript):
                 highlighted = strip.crop(start, end).apply_style(style)
                 strip = Strip.join([strip.crop(0, start), highlighted, strip.crop(end)])
         if self.marked is not None and view.entry.key == self.marked:
-            sign = POINTER if row.logical == HEADER else BAR
+            sign = POINTER if row.logical_row == HEADER else BAR
             mark = Segment(sign, self.get_component_rich_style("transcript--mark"))
             strip = Strip.join([Strip([mark], 1), strip.crop(1)])
         return strip
@@ -167,13 +167,13 @@ class MarkedTranscript(Transcript):
         """Return the spans of a row's cells that match the search."""
         text = next(
             (
-                section.logical_texts[row.logical - section.first_logical]
+                section.logical_texts[row.logical_row - section.first_logical_row]
                 for section in self.transcript_layout.message_views[index].sections.values()
-                if 0 <= row.logical - section.first_logical < len(section.logical_texts)
+                if 0 <= row.logical_row - section.first_logical_row < len(section.logical_texts)
             ),
             "",
         )
-        spans = match_spans(text, self.search_text) if text and row.logical > REASONING else []
+        spans = match_spans(text, self.search_text) if text and row.logical_row > REASONING else []
         cells: list[tuple[int, int]] = []
         run_start = 0
         for run, _, _, offset in row.runs if spans else ():

@@ -228,8 +228,9 @@ class Transcript(TranscriptView):
             if event.chain == 1 or isinstance(target.action, FoldThinking):
                 self._run_action(target.message_index, target.action)
         elif event.chain == 2:
-            logical = target.position.logical
-            self.screen.selections = {self: Selection(Offset(0, logical), Offset(BEYOND_TEXT, logical))}
+            logical_row = target.position.logical_row
+            line_start, line_end = Offset(0, logical_row), Offset(BEYOND_TEXT, logical_row)
+            self.screen.selections = {self: Selection(line_start, line_end)}
 
     def watch_thinking_display(self, display: ThinkingDisplay) -> None:
         """Fold or unfold the panes that the reader did not fold or unfold."""

@@ -1,7 +1,4 @@
-"""The styles of the transcript: a component class for each style name that a row may have.
-
-A module of its own: it is where to change a colour, such as that of the thinking pane.
-"""
+"""The styles of the transcript: a component class for each style name that a row may have."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ TranscriptView {
     & > .transcript--dim { color: $foreground 68%; }
 
     & > .transcript--fold { color: $foreground 75%; }
-    & > .transcript--thought { color: $foreground 68%; }
+    & > .transcript--thought { color: $thinking-color; }
     & > .transcript--bar { color: $foreground 35%; }
     & > .transcript--rule { color: $foreground 35%; }
 

@@ -174,7 +174,7 @@ class TranscriptView(ScrollView, can_focus=True):
         index, row = self.transcript_layout.row_at(self._top + y)
         span = None
         if row is not None and (selection := self.text_selection) is not None:
-            span = selection.get_span(index * MESSAGE_STRIDE + row.logical)
+            span = selection.get_span(index * MESSAGE_STRIDE + row.logical_row)
         return self._painter.strip(row, self.transcript_layout.width, span)
 
     def notify_style_update(self) -> None:
@@ -189,7 +189,7 @@ class TranscriptView(ScrollView, can_focus=True):
         if not self.transcript_layout.message_views:
             return Offset(0, 0)
         position = target_at(self.transcript_layout, x, self._top + y).position
-        return Offset(position.offset, position.logical)
+        return Offset(position.offset, position.logical_row)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the source of the selected text."""
