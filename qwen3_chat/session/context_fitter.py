@@ -212,7 +212,7 @@ class ContextFitter:
         return dropped_count + len(plan.dropped_messages)
 
     def _shortened(self, dropped_count: int, summary: str = "") -> ChatRequest:
-        """Return the request after its oldest messages are dropped, with the summary in the system prompt."""
+        """Return the full request with its oldest messages dropped and the summary in the system prompt."""
         messages = self._full_request.messages
         system_messages = messages[: len(messages) - len(self._ids)]
         sent_messages = messages[len(system_messages) + dropped_count :]

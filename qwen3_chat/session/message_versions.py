@@ -40,7 +40,7 @@ NO_VERSIONS = MessageVersions()
 
 
 class BranchVersions:
-    """The versions of the messages of a branch, computed from `forks`, the siblings where it divides.
+    """The versions of the messages of a branch; `forks` is what `ChatStore.forks` returns for its chat.
 
     A question that was asked in two modes is stored twice, with different tags. To the reader it is one
     question: these duplicates count as one version, and the answers to all of them as versions of one

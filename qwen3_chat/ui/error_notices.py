@@ -1,7 +1,4 @@
-"""Notices of errors, after which the app goes on.
-
-A module of its own: ten modules use it, screens and widgets among them.
-"""
+"""Notices of errors, after which the app goes on."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class ChatSnapshots:
             yield event
 
     def load(self, chat_id: int, prompt: Sequence[int]) -> None:
-        """Load the snapshot of a chat if it has so much of the prompt that the KV cache lacks that it pays.
+        """Load the snapshot of a chat if that is faster than evaluating the tokens that the KV cache lacks.
 
         Raises:
             OSError: the store can't be written to.

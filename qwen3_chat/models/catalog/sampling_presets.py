@@ -1,7 +1,4 @@
-"""The sampling presets that the makers of each model advise.
-
-They stand alone so that the name of the module leads to them; nothing else in the catalogue depends on them.
-"""
+"""The sampling presets that the makers of each model advise."""
 
 from __future__ import annotations
 

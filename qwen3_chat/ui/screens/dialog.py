@@ -1,7 +1,4 @@
-"""The base class of all dialogs, the screens over another one that open and close once.
-
-A module of its own: ten modules use it.
-"""
+"""The base class of all dialogs, the screens over another one that open and close once."""
 
 from __future__ import annotations
 

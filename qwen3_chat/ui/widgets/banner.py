@@ -1,7 +1,4 @@
-"""A line below the title for something that the user should know and can act on.
-
-A module of its own, as each widget is.
-"""
+"""A line below the title for something that the user should know and can act on."""
 
 from __future__ import annotations
 
