@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.sampling import SamplingParams
-from qwen3_chat.texts.formatting import GIB
 
 MIN_USER_N_CTX = 256
 """The smallest context that a user may ask for, in tokens."""
@@ -17,9 +16,6 @@ LOCAL_ENGINE_NAME = "llama.cpp"
 
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""
-
-DEFAULT_SNAPSHOTS_GIB = 2.0
-"""The disk space that all snapshots of chats may take together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ class PersistenceOptions:
     """
 
     folder: str
-    snapshots_bytes: int = int(DEFAULT_SNAPSHOTS_GIB * GIB)
+    snapshots_bytes: int
     worth_s: float = 3.0
     calibrates: bool = False
 

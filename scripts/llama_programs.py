@@ -65,6 +65,25 @@ def _compile(python: Path, requirement: str, log: TextIO) -> None:
             draft.replace(FOLDER / program)  # a running program keeps its file
 
 
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack the files of an archive; none may lie outside of the folder.
+
+    `TarFile.extractall` has a filter for that since Python 3.11.4 only, and Debian 12 has 3.11.2.
+    """
+    with tarfile.open(archive) as packed:
+        if hasattr(tarfile, "data_filter"):
+            packed.extractall(folder, filter="data")
+            return
+        root = folder.resolve()
+        for member in packed:
+            target = (root / member.name).resolve()
+            content = packed.extractfile(member) if member.isfile() and target.is_relative_to(root) else None
+            if content is not None:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
+                target.chmod(member.mode & 0o777)
+
+
 def compile_targets(
     python: Path, requirement: str, targets: Sequence[str], options: Sequence[str], folder: Path, log: TextIO
 ) -> Path:
@@ -76,8 +95,7 @@ def compile_targets(
     source_only = ("--no-binary", "llama-cpp-python", "--no-deps")
     run_pip(python, ["download", *source_only, "--dest", str(folder), requirement], log, os.environ)
     (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    unpack(archive, folder)
     (source,) = folder.glob("llama_cpp_python-*/vendor/llama.cpp")
     cmake, build = _cmake(python, log), folder / "build"
     run_with_progress([cmake, "-S", str(source), "-B", str(build), *options], log, os.environ)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
 
 from environment import ROOT, compiled_requirement, prepare_environment
+from llama_programs import unpack
 from pip_run import PipFailed, error_lines, run_pip
 from speech import t
 
@@ -118,13 +118,7 @@ def _download(requirement: str, folder: Path) -> tuple[Path, Path]:
             dict(os.environ),
         )
     (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        members = [
-            member
-            for member in packed.getmembers()
-            if Path(member.name).match(_TEMPLATE_OF_QWEN3) or Path(member.name).match(_VOCABULARY_OF_QWEN2)
-        ]
-        packed.extractall(folder, members, filter="data")
+    unpack(archive, folder)
     return next(folder.glob(_TEMPLATE_OF_QWEN3)), next(folder.glob(_VOCABULARY_OF_QWEN2))
 
 

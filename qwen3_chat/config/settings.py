@@ -11,7 +11,6 @@ from msgspec import Meta
 from qwen3_chat.config.paths import expand_home
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.documents.export_options import ThinkingStyle
-from qwen3_chat.request import DEFAULT_SNAPSHOTS_GIB
 from qwen3_chat.sampling import MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import Language
 
@@ -36,7 +35,7 @@ class Settings:
     ) = None
     context_policy: ContextPolicy = ContextPolicy.ASK
     calibrate: bool = True
-    snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = DEFAULT_SNAPSHOTS_GIB
+    snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     chat_titles: bool = True
     export_folder: str | None = None
     export_thinking: ThinkingStyle = ThinkingStyle.FOLDED

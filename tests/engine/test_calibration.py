@@ -267,7 +267,7 @@ def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Llama
 
 @pytest.fixture
 async def engine(made_up_gguf: Path, tmp_path: Path) -> AsyncIterator[LocalEngine]:
-    persistence = PersistenceOptions(str(tmp_path), calibrates=True)
+    persistence = PersistenceOptions(str(tmp_path), 1 << 30, calibrates=True)
     engine = LocalEngine(
         LoadSettings(str(made_up_gguf), n_ctx=512), tmp_path / "engine.log", persistence=persistence
     )
@@ -319,7 +319,7 @@ async def test_the_next_load_follows_what_was_measured(made_up_gguf: Path, tmp_p
     for flash_attention, n_ubatch in ((False, 128), (True, 64)):
         for key, found in file.read().items():
             file.save(key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch))
-        persistence = PersistenceOptions(str(tmp_path), calibrates=True)
+        persistence = PersistenceOptions(str(tmp_path), 1 << 30, calibrates=True)
         engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, persistence=persistence)
         await collect_events(engine.load())
         reported.append((last_logged(log_path, "flash_attn"), last_logged(log_path, "n_ubatch")))

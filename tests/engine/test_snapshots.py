@@ -38,7 +38,7 @@ async def open_engine(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[OpenEngi
     engines: list[LocalEngine] = []
 
     def open_one(worth_s: float = 0.0) -> LocalEngine:
-        persistence = PersistenceOptions(str(tmp_path), worth_s=worth_s)
+        persistence = PersistenceOptions(str(tmp_path), 1 << 30, worth_s=worth_s)
         engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log", persistence=persistence)
         engines.append(engine)
         return engine
@@ -197,7 +197,7 @@ async def test_a_snapshot_of_another_model_is_not_loaded(
     upcoming = await hold(first, 1)
     await first.close()
     copy = model_files.make(tmp_path / "copy.gguf", demo_gguf)
-    persistence = PersistenceOptions(str(tmp_path), worth_s=0)
+    persistence = PersistenceOptions(str(tmp_path), 1 << 30, worth_s=0)
     other = LocalEngine(LoadSettings(str(copy)), tmp_path / "engine.log", persistence=persistence)
     _, evaluated = await answer(other, upcoming)
     assert evaluated == (await other.count_tokens(upcoming)).total

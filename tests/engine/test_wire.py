@@ -30,7 +30,7 @@ def test_every_command_and_message_has_its_type_on_the_wire() -> None:
 
 
 def test_renamed_fields_keep_their_names_on_the_wire() -> None:
-    load = wire.Load(1, LoadSettings("a.gguf"), LoadPlan(1, 256), PersistenceOptions("data"))
+    load = wire.Load(1, LoadSettings("a.gguf"), LoadPlan(1, 256), PersistenceOptions("data", 0))
     fields = msgspec.json.decode(wire.encode(load), type=dict[str, object])
     assert set(fields) == {"type", "call_id", "settings", "plan", "keeping"}
     counted = wire.TokensCounted(1, TokenCounts((1,), 1, exact=True))

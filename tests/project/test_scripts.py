@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 import checks
 import environment
+import llama_programs
 import old_python
 import pip_progress
 import pip_run
@@ -277,6 +279,21 @@ def test_a_checkout_that_may_not_be_written_gets_no_caches(
     moved = checks.caches(root, home)
     assert moved["MYPY_CACHE_DIR"].startswith(str(home))
     assert "no:cacheprovider" in moved["PYTEST_ADDOPTS"]
+
+
+def test_nothing_of_an_archive_lands_outside_of_its_folder_whichever_python_unpacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "package.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        for name in ("package/build.sh", "../outside.txt"):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = 2, 0o755
+            packed.addfile(member, io.BytesIO(b"hi"))
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)  # as before Python 3.11.4
+    llama_programs.unpack(archive, tmp_path / "folder")
+    assert (tmp_path / "folder" / "package" / "build.sh").read_bytes() == b"hi"
+    assert not (tmp_path / "outside.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["chat", "test", "bench", "old_python.py"])

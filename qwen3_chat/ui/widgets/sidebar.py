@@ -1,7 +1,4 @@
-"""The sidebar: the list of chats beside the open one.
-
-A module of its own so that its width is found by its name; the screen decides when it is shown.
-"""
+"""The sidebar: the list of chats beside the open one; the chat screen decides when it is shown."""
 
 from __future__ import annotations
 

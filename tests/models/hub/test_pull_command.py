@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -157,8 +158,9 @@ def test_what_a_broken_off_download_left_can_be_removed(command: PullProgram, fa
 @pytest.mark.skipif(sys.platform != "linux", reason="script(1) takes other options elsewhere")
 def test_a_terminal_gets_a_bar(command: PullProgram, fake: FakeHub) -> None:
     fake.faults.append(FlippedBit())
+    pull = [sys.executable, "-m", "qwen3_chat", "pull", f"{REPOSITORY}:{NAME}"]
     shown = subprocess.run(
-        ["script", "-qec", f"{sys.executable} -m qwen3_chat pull {REPOSITORY}:{NAME}", "/dev/null"],
+        ["script", "-qec", shlex.join(pull), "/dev/null"],
         env={**command.environment, "TERM": "xterm-256color", "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
