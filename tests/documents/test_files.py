@@ -183,6 +183,8 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(read_only_folder:
         "import os, sys, pathlib\n"
         "from qwen3_chat.errors import ExportError\n"
         "from qwen3_chat.documents.new_file import write_new_file\n"
+        "from qwen3_chat.texts import Language, set_language\n"
+        "set_language(Language.EN)\n"  # loaded now: the checkout may be private to root
         "if os.geteuid() == 0:\n"  # to root every folder is writable
         "    os.seteuid(65534)\n"
         "try:\n"

@@ -124,7 +124,6 @@ FILES_OF_ONE_NAME = {
 SMALL_MODULES = {
     "qwen3_chat.__main__": "`python -m qwen3_chat` runs the file of this name",
     "qwen3_chat.cli.language": "imports the settings, for which `--version` must not wait",
-    "qwen3_chat.ui.widgets.sidebar": "has the width that a reader looks for by this name",
     "qwen3_chat.cli.rm_command": "imported alone, without what downloads and engines bring along",
 }
 """Modules of fewer than 40 lines with at most one importer, each with the reason why it stands alone."""

@@ -19,10 +19,10 @@ from qwen3_chat.ui.widgets.activity_line import ActivityLine
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar
 from qwen3_chat.ui.widgets.banner import Banner
 from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.chat_list import Sidebar
 from qwen3_chat.ui.widgets.completion_list import CompletionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
-from qwen3_chat.ui.widgets.sidebar import Sidebar
 from qwen3_chat.ui.widgets.status_bar import StatusBar
 from qwen3_chat.ui.widgets.title_bar import TitleBar
 

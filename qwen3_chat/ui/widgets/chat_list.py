@@ -1,4 +1,4 @@
-"""The list of stored chats, in which they are searched, renamed, pinned, deleted and chosen."""
+"""The list of stored chats, searched and chosen on a screen of its own or in the sidebar."""
 
 from __future__ import annotations
 
@@ -267,3 +267,14 @@ class ChatList(Vertical):
             self.refresh_bindings()
         else:
             self.post_message(self.Closed())
+
+
+class Sidebar(ChatList):
+    """The list at the left edge of the chat screen; hidden until it is opened."""
+
+    DEFAULT_CSS = """
+    Sidebar {
+        display: none; dock: left; width: 34; height: 100%;
+        border-right: tall $panel; background: $surface; padding-top: 1;
+    }
+    """

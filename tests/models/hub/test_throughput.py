@@ -43,5 +43,5 @@ def test_pieces_at_the_same_moment_all_count() -> None:
 
 
 def test_pauses_double_up_to_a_limit() -> None:
-    patience = RetryPolicy(first_wait_s=1, max_wait_s=10)
-    assert [patience.wait_s(attempt) for attempt in range(6)] == [1, 2, 4, 8, 10, 10]
+    policy = RetryPolicy(first_wait_s=1, max_wait_s=10)
+    assert [policy.wait_s(attempt) for attempt in range(6)] == [1, 2, 4, 8, 10, 10]
