@@ -6,6 +6,8 @@ They are msgspec structs, not dataclasses: the same values travel between the pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
@@ -98,3 +100,6 @@ EngineEvent = (
     | TurnFinished
     | EngineFailed
 )
+
+EventSink = Callable[[EngineEvent], None]
+"""A function that takes each event at once; it never waits."""

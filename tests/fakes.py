@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, Usage
-from qwen3_chat.events import AnswerDelta, EngineEvent, LoadProgressed, ReasoningDelta, TurnFinished
+from qwen3_chat.events import (
+    AnswerDelta,
+    EngineEvent,
+    EngineFailed,
+    EventSink,
+    LoadProgressed,
+    ReasoningDelta,
+    TurnFinished,
+)
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
 MODEL = LoadedModel(
@@ -40,16 +48,23 @@ Step = EngineEvent | asyncio.Event | Exception
 REPLY: tuple[EngineEvent, ...] = (ReasoningDelta("Let me see.", 3), AnswerDelta("It is 3.", 4), finished())
 
 
-async def play(script: Sequence[Step]) -> AsyncGenerator[EngineEvent, None]:
-    """Yield the events of a script, wait for its `asyncio.Event`s, raise its exceptions."""
+async def play(script: Sequence[Step], on_event: EventSink) -> TurnFinished | None:
+    """Push the events of a script, wait for its `asyncio.Event`s, raise its errors; return its last event.
+
+    Other tasks run between two events, as they do between those of a process.
+    """
     for step in script:
         match step:
             case asyncio.Event():
                 await step.wait()
             case Exception():
                 raise step
+            case EngineFailed():
+                raise step.to_error()
             case _:
-                yield step
+                on_event(step)
+                await asyncio.sleep(0)
+    return script[-1] if script and isinstance(script[-1], TurnFinished) else None
 
 
 class FakeEngine:
@@ -72,39 +87,42 @@ class FakeEngine:
         self._tokens_per_message = tokens_per_message
         self._loading = loading
 
-    async def load(self) -> AsyncGenerator[EngineEvent, None]:
+    async def load(self, on_event: EventSink) -> None:
         """Play the script of the load."""
-        async for event in play(self._loading):
-            yield event
+        await play(self._loading, on_event)
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
         """Return the same count for every message."""
         counts = tuple(self._tokens_per_message for _ in request.messages)
         return TokenCounts(counts, sum(counts), exact=True)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Play the next script."""
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Play the next script; if the caller is cancelled, push what follows up to its end first."""
         self.requests.append(request)
-        async for event in play(self._scripts.pop(0) if self._scripts else REPLY):
-            yield event
+        script = self._scripts.pop(0) if self._scripts else REPLY
+        try:
+            end = await play(script, on_event)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            for step in script[-1:]:
+                if isinstance(step, TurnFinished):
+                    on_event(step)
+            raise
+        return end or finished(mode=request.mode)
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
         """Return the context that the test has set, if it is large enough."""
         return self.max_n_ctx if self.max_n_ctx and self.max_n_ctx >= tokens else None
 
-    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
+    async def enlarge(self, n_ctx: int, on_event: EventSink) -> None:
         """Enlarge the context at once."""
         assert self.model is not None
         self.model = replace(self.model, n_ctx=n_ctx)
-        yield LoadProgressed(1)
+        on_event(LoadProgressed(1))
 
     async def end_thinking(self) -> None:
         """Count the calls."""
         self.ends_of_thinking += 1
-
-    async def cancel(self) -> None:
-        """Set the event that a script may wait for."""
-        self.cancelled.set()
 
     def leave_chat(self) -> None:
         """Do nothing: this engine keeps no state of a chat."""

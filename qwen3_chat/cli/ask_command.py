@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
-from qwen3_chat.cli.interrupts import stop_on_interrupt
+from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
@@ -34,7 +33,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-CANCELLATION_KEYS = (LOAD_CANCELLED, "session.summary_stopped")
+CANCELLATION_KEYS = (LOAD_CANCELLED, "session.stopped", "session.summary_stopped")
 """The texts of failures that the user brought about by stopping the turn."""
 
 
@@ -84,6 +83,7 @@ class TurnPrinter:
         self._answered = False
         self.failure: str | None = None
         self.is_cancelled = False
+        self.reply: StoredMessage | None = None
 
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
@@ -112,6 +112,8 @@ class TurnPrinter:
             case EngineFailed(key=key, values=values):
                 self.failure = terminal_safe(t(key, **values))
                 self.is_cancelled = key in CANCELLATION_KEYS
+            case ReplyStored(message=message):
+                self.reply = message
             case _:
                 pass
 
@@ -172,8 +174,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         printer = TurnPrinter(options)
-        with stop_on_interrupt(session.stop):
-            reply = await _run_turn(session, text, printer)
+        await run_until_interrupt(_run_turn(session, text, printer))
+        reply = printer.reply
         printer.close()
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
@@ -189,19 +191,9 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         return 0
 
 
-async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> StoredMessage | None:
-    reply = None
-    async with aclosing(session.prepare()) as events:
-        async for event in events:
-            printer.show(event)
-    if printer.failure is not None:
-        return None  # a question that no model can answer makes no chat
-    async with aclosing(session.send(text)) as turn:
-        async for turn_event in turn:
-            printer.show(turn_event)
-            if isinstance(turn_event, ReplyStored):
-                reply = turn_event.message
-    return reply
+async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:
+    if await session.prepare(printer.show):  # a question that no model can answer makes no chat
+        await session.send(text, printer.show)
 
 
 def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: TurnPrinter) -> AskResult:

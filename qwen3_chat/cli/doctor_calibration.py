@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import aclosing
 
 import msgspec
 from rich.cells import cell_len, set_cell_size
@@ -16,7 +15,7 @@ from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import EngineFailed, LoadProgressed, Notice
+from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -50,32 +49,26 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
     file = resolve_model_file(choice, settings, paths.models)
     engine = make_local_engine(model_load_settings(choice, file), settings, paths)
     try:
-        async with aclosing(engine.load()) as events:
-            async for event in events:
-                match event:
-                    case EngineFailed():
-                        raise event.to_error()
-                    case Notice(key=key, values=values):
-                        _print_progress(t(key, **values))
-                    case LoadProgressed():
-                        pass
+        await engine.load(_show_load)
         model = engine.model
         assert model is not None
         _print_progress(t("calibrate.begins", model=_model_name(model)))
-        async with aclosing(engine.calibrate()) as messages:
-            async for message in messages:
-                match message:
-                    case wire.TrialFinished(_, trial, done, total):
-                        _print_progress(
-                            t("calibrate.progress", done=done, total=total, what=_describe_trial(trial))
-                        )
-                    case wire.Calibrated(_, tuning) if tuning:
-                        return CalibrationReport(model.name, model.quant, model.device, tuning)
-                    case wire.Calibrated():
-                        break
+        calibrated = await engine.calibrate(_show_trial)
+        if calibrated.tuning:
+            return CalibrationReport(model.name, model.quant, model.device, calibrated.tuning)
     finally:
         await engine.close()
     raise EngineError("calibrate.no_memory")
+
+
+def _show_load(event: EngineEvent) -> None:
+    if isinstance(event, Notice):
+        _print_progress(t(event.key, **event.values))
+
+
+def _show_trial(message: wire.TrialFinished) -> None:
+    what = _describe_trial(message.trial)
+    _print_progress(t("calibrate.progress", done=message.done, total=message.total, what=what))
 
 
 def print_calibration(facts: CalibrationReport) -> None:

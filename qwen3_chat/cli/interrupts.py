@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 
 
-@contextmanager
-def stop_on_interrupt(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """Call `stop` on Ctrl+C within the context, so that the reply ends and its text stays."""
+async def run_until_interrupt(turn: Coroutine[None, None, None]) -> None:
+    """Run a turn, which Ctrl+C stops, so that its text stays; return however it ended.
+
+    Raises:
+        Qwen3ChatError: the turn could not be run.
+    """
     loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Future[None]] = set()
+    task = asyncio.ensure_future(turn)
     # Windows has no such handlers: Ctrl+C raises KeyboardInterrupt there, which stores the text as well.
     with suppress(NotImplementedError):
-        loop.add_signal_handler(signal.SIGINT, lambda: tasks.add(asyncio.ensure_future(stop())))
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
     try:
-        yield
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        raise
     finally:
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
+    if not task.cancelled():
+        task.result()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qwen3_chat.cli.composition import open_runtime
-from qwen3_chat.cli.interrupts import stop_on_interrupt
+from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
@@ -52,7 +52,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
                 return None
             return export_to_folder(session.chat, session.messages, folder, settings.export_thinking)
 
-        await PlainChat(session, runtime.store, renderer, _read_line, stop_on_interrupt, export).run()
+        await PlainChat(session, runtime.store, renderer, _read_line, run_until_interrupt, export).run()
     return 0
 
 

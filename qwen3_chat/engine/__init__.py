@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from qwen3_chat.events import EngineEvent
+from qwen3_chat.events import EventSink, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
 
 class Engine(Protocol):
-    """The interface of everything that can continue a conversation."""
+    """The interface of everything that can continue a conversation.
+
+    It pushes the events of a load or a reply to a function of the caller. Cancelling the caller's task stops
+    either.
+    """
 
     @property
     def capabilities(self) -> Capabilities:
@@ -22,8 +25,12 @@ class Engine(Protocol):
         """The model in use; None before `load` is done and after the engine died."""
         ...
 
-    def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model and yield the progress; the last event is `EngineFailed` if that fails."""
+    async def load(self, on_event: EventSink) -> None:
+        """Load the model unless it is loaded.
+
+        Raises:
+            EngineError: the load failed.
+        """
         ...
 
     async def count_tokens(self, request: ChatRequest) -> TokenCounts:
@@ -34,10 +41,14 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply, after loading the model if needed.
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Generate a reply, after loading the model if needed; return the last event.
 
-        The last event is `TurnFinished` or `EngineFailed`. Closing the generator early cancels the reply.
+        If the caller is cancelled, the reply ends, and what was generated until then still arrives, with a
+        `TurnFinished` if the engine can tell its length.
+
+        Raises:
+            EngineError: the reply failed.
         """
         ...
 
@@ -45,16 +56,16 @@ class Engine(Protocol):
         """Return the size of a larger context with room for that many tokens; None if there can't be one."""
         ...
 
-    def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model again with a context of that size; after a failure, restore it with a notice."""
+    async def enlarge(self, n_ctx: int, on_event: EventSink) -> None:
+        """Load the model again with a context of that size; after a failure, restore it with a notice.
+
+        Raises:
+            EngineError: it can't be restored either.
+        """
         ...
 
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now."""
-        ...
-
-    async def cancel(self) -> None:
-        """Stop the running reply or load; received events stay valid, and the stream ends as usual."""
         ...
 
     def leave_chat(self) -> None:

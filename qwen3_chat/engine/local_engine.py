@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 
-from qwen3_chat.chat import StopReason, Timings, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.worker_process import (
-    Operation,
+    CommandFactory,
+    PendingRequest,
     WorkerProcess,
     error_from_message,
     fetch_devices,
-    send_request,
-    stream_events,
 )
 from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError
-from qwen3_chat.events import (
-    AnswerDelta,
-    EngineEvent,
-    EngineFailed,
-    LoadProgressed,
-    Notice,
-    ReasoningDelta,
-    TurnFinished,
-)
+from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
 from qwen3_chat.models import gguf
 from qwen3_chat.request import (
     Capabilities,
@@ -58,28 +48,28 @@ class SnapshotClient:
     def save(self, worker: WorkerProcess) -> None:
         """Request a snapshot of the chat without waiting for it."""
         if self.options:
-            with worker.open_request() as request:
-                worker.send(wire.SaveSnapshot(request.call_id))
+            with worker.open_request(wire.SaveSnapshot):
+                pass
 
     async def save_and_wait(self, worker: WorkerProcess) -> None:
         """Save a snapshot and wait for it; give up if the process does not begin within 2 s: it may hang."""
         if not self.options:
             return
-        with suppress(EngineError, TimeoutError), worker.open_request() as request:
-            worker.send(wire.SaveSnapshot(request.call_id))
-            async with asyncio.timeout(_SAVE_START_S):
-                message = await request.next_message()
-            if isinstance(message, wire.SavingSnapshot):
-                async with asyncio.timeout(_SAVE_S):
-                    await request.next_message()
+        with suppress(EngineError, TimeoutError):
+            async with asyncio.timeout(_SAVE_START_S) as limit:
+                now_s = asyncio.get_running_loop().time
+                with worker.open_request(
+                    wire.SaveSnapshot, on_message=lambda _: limit.reschedule(now_s() + _SAVE_S)
+                ) as request:
+                    await asyncio.shield(request.outcome)
 
     def remove(self, chat_id: int, worker: WorkerProcess | None) -> None:
         """Remove the snapshot of a chat, even one that is being written now."""
         if self.options:
             KVSnapshotStore.from_options(self.options).remove(chat_id)
         if worker:
-            with worker.open_request() as request:
-                worker.send(wire.RemoveSnapshot(request.call_id, chat_id))
+            with worker.open_request(partial(wire.RemoveSnapshot, chat_id=chat_id)):
+                pass
 
 
 class LocalEngine:
@@ -108,10 +98,12 @@ class LocalEngine:
         self._model: LoadedModel | None = None
         self._start_lock = asyncio.Lock()
         self._load_lock = asyncio.Lock()
-        self._turn: Operation | None = None
-        """The reply in progress, the load before it included."""
-        self._operations: set[Operation] = set()
-        """The loads and the reply in progress."""
+        self._is_generating = False
+        """True while a reply is in progress, the load before it included."""
+        self._reply: PendingRequest | None = None
+        """The request of the reply that the process generates."""
+        self._n_closes = 0
+        """The number of calls of `close`; a load that was begun before one ends."""
         self.on_notice: Callable[[Notice], None] = lambda notice: None
         """The handler of notices between turns."""
 
@@ -139,27 +131,52 @@ class LocalEngine:
         worker = self._running_worker()
         return worker.pid if worker else None
 
-    async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model and yield the progress; end with `EngineFailed` after an error or `cancel`."""
-        with Operation(self._operations) as operation:
-            try:
-                async with aclosing(self._load(operation)) as events:
-                    async for event in events:
-                        yield event
-            except EngineError as error:
-                yield EngineFailed.from_error(error)
-
-    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
-        """Count the tokens of a request, even while a reply is generated; load the model first if needed.
+    async def load(self, on_event: EventSink) -> None:
+        """Load the model unless it is loaded; if memory runs out, use a smaller plan.
 
         Raises:
-            EngineError: the model can't be loaded, or the request can't be rendered.
+            EngineError: the load failed; `Cancelled` if the engine was closed.
         """
-        async with aclosing(self.load()) as events:
-            async for event in events:
-                if isinstance(event, EngineFailed):
-                    raise event.to_error()
-        message = await send_request(await self.ensure_worker(), partial(wire.CountTokens, request=request))
+        n_closes = self._n_closes
+        async with self._load_lock:
+            if self._planner.settings is not self._settings:
+                self._planner = LoadPlanner(self._settings, self._probe_machine)
+            while self.model is None:
+                if self._n_closes != n_closes:
+                    raise Cancelled(LOAD_CANCELLED)
+                on_event(LoadProgressed(0))  # there is something to show while the process starts
+                plan, notices = await self._planner.plan(self.devices)
+                for notice in notices:
+                    on_event(notice)
+                self._has_generated = False
+                command = partial(
+                    wire.Load, settings=self._settings, plan=plan, persistence=self._snapshots.options
+                )
+                try:
+                    await self._load(command, on_event)
+                except EngineError as error:
+                    on_event(await self._fall_back(error))
+
+    async def _load(self, command: CommandFactory, on_event: EventSink) -> None:
+        worker = await self.ensure_worker()
+        with worker.open_request(command, on_event) as request:
+            try:
+                message = await request.last_message()
+            finally:
+                match request.outcome.done() and request.outcome.result():
+                    case wire.Loaded(_, model):  # even where the caller was cancelled too late
+                        self._model = model
+        if not isinstance(message, wire.Loaded):
+            raise error_from_message(message)
+
+    async def count_tokens(self, request: ChatRequest) -> TokenCounts:
+        """Count the tokens of a request, even while a reply is generated.
+
+        Raises:
+            EngineError: the process ended, no model is loaded, or the request can't be rendered.
+        """
+        worker = await self.ensure_worker()
+        message = await worker.request(partial(wire.CountTokens, request=request))
         if not isinstance(message, wire.TokensCounted):
             raise error_from_message(message)
         return message.counts
@@ -185,23 +202,27 @@ class LocalEngine:
             free_bytes - SPARE_MEMORY_BYTES,
         )
 
-    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model again with that context; after a failure, go back to the old one with a notice."""
+    async def enlarge(self, n_ctx: int, on_event: EventSink) -> None:
+        """Load the model again with that context; after a failure, go back to the old one with a notice.
+
+        Raises:
+            EngineError: not even the old one could be loaded again.
+        """
         before = self._settings
-        for settings in (replace(before, n_ctx=n_ctx), before):
+        await self.close()
+        self._settings = replace(before, n_ctx=n_ctx)
+        try:
+            await self.load(on_event)
+        except EngineError as error:
+            self._settings = before
+            if isinstance(error, Cancelled):
+                raise
             await self.close()
-            self._settings = settings
-            async with aclosing(self.load()) as events:
-                async for event in events:
-                    if not isinstance(event, EngineFailed):
-                        yield event
-                    elif settings is before or event.key == LOAD_CANCELLED:
-                        self._settings = before
-                        yield event
-                        return
-            if self.model is not None:
-                return
-            yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
+            await self.load(on_event)
+            on_event(Notice("engine.not_enlarged", {"n_ctx": n_ctx}))
+        except asyncio.CancelledError:
+            self._settings = before
+            raise
 
     async def devices(self) -> tuple[wire.Device, ...]:
         """Return the devices that llama.cpp can compute on, with their free memory.
@@ -214,60 +235,69 @@ class LocalEngine:
     async def wait_idle(self) -> None:
         """Wait until the worker is idle: after a reply, it evaluates the beginning of the next prompt."""
         if worker := self._running_worker():
-            message = await send_request(worker, wire.WaitIdle)
+            message = await worker.request(wire.WaitIdle)
             if not isinstance(message, wire.Idle):
                 raise error_from_message(message)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply, after loading the model if needed.
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Generate a reply, after loading the model if needed; return the last event.
 
-        The last event is `TurnFinished` or `EngineFailed`. Closing the generator early cancels the reply.
+        If memory runs out before the first token, a smaller plan is used.
 
         Raises:
-            EngineError: another reply is being generated.
+            EngineError: the reply failed, or another one is being generated.
         """
-        if self._turn:
+        if self._is_generating:
             raise EngineError("engine.busy")
-        with Operation(self._operations) as operation:
-            self._turn = operation
+        self._is_generating = True
+        try:
+            while True:
+                await self.load(on_event)
+                try:
+                    return await self._generate(request, on_event)
+                except EngineError as error:
+                    if self._has_generated:
+                        raise
+                    on_event(await self._fall_back(error))
+        finally:
+            self._is_generating = False
+
+    async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        worker = await self.ensure_worker()
+        with worker.open_request(partial(wire.Generate, request=request), on_event) as self._reply:
             try:
-                async with aclosing(self._reply(operation, request)) as events:
-                    async for event in events:
-                        yield event
-            except Cancelled:
-                yield TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
-            except EngineError as error:
-                yield EngineFailed.from_error(error)
+                message = await self._reply.last_message()
             finally:
-                self._turn = None
+                self._has_generated |= self._reply.has_text
+                self._reply = None
+        match message:
+            case wire.EventEmitted(_, TurnFinished() as finished):
+                return finished
+            case _:
+                raise error_from_message(message)
 
-    async def calibrate(self) -> AsyncGenerator[wire.TrialFinished | wire.Calibrated, None]:
+    async def calibrate(self, on_trial: Callable[[wire.TrialFinished], None]) -> wire.Calibrated:
         """Measure the fastest settings of the loaded model, to be used from the next load on.
-
-        The last message is the result. Closing the generator early cancels the measurement.
 
         Raises:
             EngineError: llama.cpp could not measure them.
         """
+
+        def on_message(message: wire.AnyWorkerMessage) -> None:
+            if isinstance(message, wire.TrialFinished):
+                on_trial(message)
+
         worker = await self.ensure_worker()
-        with worker.open_request() as request:
-            worker.send(wire.Calibrate(request.call_id))
-            is_over = False
-            try:
-                while not is_over:
-                    message = await request.next_message()
-                    is_over = not isinstance(message, wire.TrialFinished)
-                    if not isinstance(message, wire.TrialFinished | wire.Calibrated):
-                        raise error_from_message(message)
-                    yield message
-            finally:
-                if not is_over:
-                    worker.send(wire.Cancel(request.call_id))
+        with worker.open_request(wire.Calibrate, on_message=on_message) as request:
+            message = await request.last_message()
+        if not isinstance(message, wire.Calibrated):
+            raise error_from_message(message)
+        return message
 
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now."""
-        if self._turn:
-            self._turn.end_thinking()
+        if self._reply:
+            self._reply.end_thinking()
 
     async def ensure_worker(self) -> WorkerProcess:
         """Return the process, after starting it if none is running.
@@ -283,11 +313,6 @@ class LocalEngine:
                 worker.on_notice = lambda notice: self.on_notice(notice)
             return worker
 
-    async def cancel(self) -> None:
-        """Stop the running reply or load; received events stay valid."""
-        for operation in self._operations:
-            operation.cancel()
-
     def leave_chat(self) -> None:
         """Request a snapshot of the evaluated chat, if evaluating it took long."""
         if worker := self._running_worker():
@@ -298,9 +323,13 @@ class LocalEngine:
         self._snapshots.remove(chat_id, self._running_worker())
 
     async def close(self) -> None:
-        """End the process after it has saved the chat; a process that hangs is killed after a few seconds."""
-        await self.cancel()
+        """End the process after it has saved the chat; a process that hangs is killed after a few seconds.
+
+        A reply or a load that is in progress ends.
+        """
+        self._n_closes += 1
         if worker := await self._detach_worker():
+            worker.cancel_requests()
             await self._snapshots.save_and_wait(worker)
             await worker.end()
 
@@ -312,62 +341,6 @@ class LocalEngine:
         async with self._start_lock:
             worker, self._worker, self._model = self._worker, None, None
         return worker
-
-    async def _reply(self, operation: Operation, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model if needed, then generate; if memory runs out before a token, use a smaller plan.
-
-        Raises:
-            EngineError: the reply failed; `Cancelled` if the load was stopped.
-        """
-        command = partial(wire.Generate, request=request)
-        is_over = False
-        while not is_over:
-            async with aclosing(self._load(operation)) as load_events:
-                async for load_event in load_events:
-                    yield load_event
-            try:
-                worker = await self.ensure_worker()
-                async with aclosing(stream_events(worker, operation, command)) as events:
-                    async for event in events:
-                        self._has_generated |= isinstance(event, ReasoningDelta | AnswerDelta)
-                        if not isinstance(event, LoadedModel):
-                            yield event
-                is_over = True
-            except EngineError as error:
-                if self._has_generated:
-                    raise
-                yield await self._fall_back(error)
-
-    async def _load(self, operation: Operation) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model if it is not loaded; if memory runs out, use a smaller plan.
-
-        Raises:
-            EngineError: the load failed; `Cancelled` if it was stopped.
-        """
-        async with self._load_lock:
-            if self._planner.settings is not self._settings:
-                self._planner = LoadPlanner(self._settings, self._probe_machine)
-            while self.model is None:
-                if operation.is_cancelled:
-                    raise Cancelled(LOAD_CANCELLED)
-                yield LoadProgressed(0)  # there is something to show while the process starts
-                plan, notices = await self._planner.plan(self.devices)
-                for notice in notices:
-                    yield notice
-                self._has_generated = False
-                command = partial(
-                    wire.Load, settings=self._settings, plan=plan, persistence=self._snapshots.options
-                )
-                try:
-                    worker = await self.ensure_worker()
-                    async with aclosing(stream_events(worker, operation, command)) as events:
-                        async for event in events:
-                            if isinstance(event, LoadedModel):
-                                self._model = event
-                            else:
-                                yield event
-                except EngineError as error:
-                    yield await self._fall_back(error)
 
     async def _fall_back(self, error: EngineError) -> Notice:
         """Change to a smaller plan, end the process (its memory can't be trusted), and return a notice of it.

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,35 +18,89 @@ import msgspec
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
 from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
-from qwen3_chat.events import EngineEvent, Notice, TurnFinished
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, TurnFinished
 
 _MODULE = "qwen3_chat.engine.worker"
 _READ_BYTES = 1 << 18
 _GRACE_S = 2.0
+CANCEL_TIMEOUT_S = 30.0
+"""The time that a cancelled command has to end; a portion of a prompt takes seconds on a slow processor."""
+IMPATIENCE_S = 1.0
+"""The time after which another cancellation means that the caller does not want to wait."""
 _SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
 
 CommandFactory = Callable[[int], wire.AnyWorkerCommand]
 """A function that makes a command from the id of its call."""
 
+MessageSink = Callable[[wire.AnyWorkerMessage], None]
+"""A function that takes each message at once."""
+
 
 class PendingRequest:
-    """A command whose answer is awaited, with the messages received so far, in order."""
+    """A command that the process works on, with the handlers of what arrives before its last message.
 
-    def __init__(self, call_id: int) -> None:
+    The handlers are called by the function that reads the process's output, at once and in order. If one of
+    them fails, the command counts as failed with that error.
+    """
+
+    def __init__(
+        self, worker: WorkerProcess, call_id: int, on_event: EventSink, on_message: MessageSink
+    ) -> None:
         self.call_id = call_id
-        self.messages: asyncio.Queue[wire.AnyWorkerMessage | EngineDied] = asyncio.Queue()
+        self.on_event = on_event
+        self.on_message = on_message
+        self.has_text = False
+        """True once a piece of the reply has arrived."""
+        self.outcome: asyncio.Future[wire.AnyWorkerMessage | Exception] = asyncio.Future()
+        """The last message, or the error that ended the request."""
+        self._worker = worker
 
-    async def next_message(self) -> wire.AnyWorkerMessage:
-        """Wait for the next message and return it.
+    async def last_message(self) -> wire.AnyWorkerMessage:
+        """Wait for the last message and return it.
+
+        If the caller is cancelled, the command is cancelled, and what the process had generated until then
+        still arrives. A process that does not answer is killed after a while.
 
         Raises:
-            EngineDied: the process ended before the call did.
+            EngineDied: the process ended before the command did.
         """
-        message = await self.messages.get()
-        if isinstance(message, EngineDied):
-            raise message
-        return message
+        try:
+            outcome = await asyncio.shield(self.outcome)
+        except asyncio.CancelledError:
+            self.cancel()
+            await self._wait_after_cancel()
+            raise
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _wait_after_cancel(self) -> None:
+        """Wait for the end of the cancelled command; a caller who is cancelled again later does not wait."""
+        now_s = asyncio.get_running_loop().time
+        cancelled_s = now_s()
+        while not self.outcome.done():
+            try:
+                await asyncio.wait({self.outcome}, timeout=cancelled_s + CANCEL_TIMEOUT_S - now_s())
+            except asyncio.CancelledError:
+                if now_s() - cancelled_s > IMPATIENCE_S:
+                    raise
+            else:
+                if not self.outcome.done():
+                    self._worker.kill()
+                    return
+
+    def end_with(self, outcome: wire.AnyWorkerMessage | Exception) -> None:
+        """Set the outcome, unless there is one."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def cancel(self) -> None:
+        """Make the process stop working on the command."""
+        self._worker.send(wire.Cancel(self.call_id))
+
+    def end_thinking(self) -> None:
+        """Make the reply stop thinking and answer now."""
+        self._worker.send(wire.EndThinking(self.call_id))
 
 
 class WorkerProcess:
@@ -93,16 +147,36 @@ class WorkerProcess:
         return self._process.pid
 
     @contextlib.contextmanager
-    def open_request(self) -> Iterator[PendingRequest]:
-        """Collect the answers to one command while the context is open; later ones are dropped."""
-        request = PendingRequest(next(self._ids))
+    def open_request(
+        self,
+        make_command: CommandFactory,
+        on_event: EventSink = lambda event: None,
+        on_message: MessageSink = lambda message: None,
+    ) -> Iterator[PendingRequest]:
+        """Send a command and pass on what the process reports about it while the context is open.
+
+        Events go to `on_event`, other messages but the last one to `on_message`.
+        """
+        request = PendingRequest(self, next(self._ids), on_event, on_message)
         self._pending[request.call_id] = request
         if self.exit_error:
-            request.messages.put_nowait(self.exit_error)
+            request.end_with(self.exit_error)
         try:
+            self.send(make_command(request.call_id))
             yield request
         finally:
             del self._pending[request.call_id]
+
+    async def request(
+        self, make_command: CommandFactory, on_event: EventSink = lambda event: None
+    ) -> wire.AnyWorkerMessage:
+        """Send a command, pass on its events, return its last message; see `PendingRequest.last_message`.
+
+        Raises:
+            EngineDied: the process ended before the command did.
+        """
+        with self.open_request(make_command, on_event) as request:
+            return await request.last_message()
 
     def send(self, command: wire.AnyWorkerCommand) -> None:
         """Send a command; do nothing if the process has ended: its pending requests get the error anyway.
@@ -115,6 +189,11 @@ class WorkerProcess:
         if stdin is not None and not stdin.is_closing():
             stdin.write(line)
 
+    def cancel_requests(self) -> None:
+        """Make the process stop working on everything it was asked."""
+        for request in self._pending.values():
+            request.cancel()
+
     async def end(self) -> None:
         """End the process: close its input first, kill it after 2 s."""
         stdin = self._process.stdin
@@ -124,10 +203,11 @@ class WorkerProcess:
             async with asyncio.timeout(_GRACE_S):
                 await asyncio.shield(self._reading)
         except TimeoutError:
-            self._kill()
+            self.kill()
             await self._reading
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Kill the process, which may hang."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
@@ -141,11 +221,11 @@ class WorkerProcess:
                     self._receive(wire.decode_message(line))
         except msgspec.MsgspecError as error:
             self._abort_reason = str(error)
-            self._kill()
+            self.kill()
         status = await self._process.wait()
         self.exit_error = _error_from_exit(status, self._abort_reason)
         for request in self._pending.values():
-            request.messages.put_nowait(self.exit_error)
+            request.end_with(self.exit_error)
         stdin = self._process.stdin
         if stdin is not None:
             stdin.close()
@@ -160,10 +240,21 @@ class WorkerProcess:
                 self.on_notice(notice)
             case wire.Aborting(reason):
                 self._abort_reason = reason
-            case _:
-                request = self._pending.get(message.call_id)
-                if request is not None:
-                    request.messages.put_nowait(message)
+            case _ if (request := self._pending.get(message.call_id)) and not request.outcome.done():
+                try:
+                    match message:
+                        case wire.EventEmitted(_, event):
+                            request.has_text |= isinstance(event, ReasoningDelta | AnswerDelta)
+                            request.on_event(event)
+                            if isinstance(event, TurnFinished):
+                                request.end_with(message)
+                        case wire.SavingSnapshot() | wire.TrialFinished():
+                            request.on_message(message)
+                        case _:
+                            request.end_with(message)
+                except Exception as error:  # of a handler; this function must go on reading
+                    request.end_with(error)
+                    request.cancel()
 
 
 def _open_log(path: Path) -> int:
@@ -204,88 +295,6 @@ def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     return EngineDied(_SIGNAL_KEYS.get(name, "engine.signalled"), number=-status, name=name)
 
 
-class Operation:
-    """A load or a reply in progress, which can be cancelled even before its command is sent."""
-
-    def __init__(self, operations: set[Operation]) -> None:
-        self.is_cancelled = False
-        self._operations = operations
-        self._worker: WorkerProcess | None = None
-        self._request: PendingRequest | None = None
-
-    def __enter__(self) -> Operation:
-        self._operations.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._operations.discard(self)
-
-    def attach(self, worker: WorkerProcess, request: PendingRequest) -> None:
-        """Register the request that carries out the operation now; cancel it if `cancel` came earlier."""
-        self._worker, self._request = worker, request
-        if self.is_cancelled:
-            self.cancel()
-
-    def detach(self) -> None:
-        """Remove the request, which has ended."""
-        self._worker = self._request = None
-
-    def cancel(self) -> None:
-        """Cancel the operation, now or as soon as its command is sent."""
-        self.is_cancelled = True
-        if self._worker and self._request:
-            self._worker.send(wire.Cancel(self._request.call_id))
-
-    def end_thinking(self) -> None:
-        """Make the reply stop thinking and answer now."""
-        if self._worker and self._request:
-            self._worker.send(wire.EndThinking(self._request.call_id))
-
-
-async def send_request(worker: WorkerProcess, make_command: CommandFactory) -> wire.AnyWorkerMessage:
-    """Send a command and return its only answer.
-
-    Raises:
-        EngineDied: the process ended before the answer.
-    """
-    with worker.open_request() as request:
-        worker.send(make_command(request.call_id))
-        return await request.next_message()
-
-
-async def stream_events(
-    worker: WorkerProcess, operation: Operation, make_command: CommandFactory
-) -> AsyncGenerator[EngineEvent | LoadedModel, None]:
-    """Send a command and yield its events until it is done; if closed early, cancel it.
-
-    Raises:
-        EngineError: the command failed; `Cancelled` if a load was stopped.
-    """
-    with worker.open_request() as request:
-        worker.send(make_command(request.call_id))
-        operation.attach(worker, request)
-        is_over = False
-        try:
-            while not is_over:
-                match await request.next_message():
-                    case wire.EventEmitted(_, event):
-                        is_over = isinstance(event, TurnFinished)
-                        yield event
-                    case wire.Loaded(_, model):
-                        is_over = True
-                        yield model
-                    case message:
-                        is_over = True
-                        raise error_from_message(message)
-        except EngineDied:
-            is_over = True
-            raise
-        finally:
-            if not is_over:
-                operation.cancel()
-            operation.detach()
-
-
 def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:
     """Return the error that a message reports; an unexpected message is an error too."""
     match message:
@@ -303,7 +312,7 @@ async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:
     Raises:
         EngineError: the process ended or could not list them.
     """
-    message = await send_request(worker, wire.ListDevices)
+    message = await worker.request(wire.ListDevices)
     if not isinstance(message, wire.DevicesListed):
         raise error_from_message(message)
     return message.devices

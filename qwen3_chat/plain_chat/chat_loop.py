@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
-from qwen3_chat.session import ChatSession, SessionEvent
+from qwen3_chat.session import ChatSession, SessionEventSink, Turn
 from qwen3_chat.session.thinking_mode import is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
@@ -62,20 +62,20 @@ class PlainChat:
         store: ChatStore,
         renderer: LineRenderer,
         read_line: ReadLine,
-        stop_on_interrupt: Callable[[Callable[[], Awaitable[None]]], AbstractContextManager[None]],
+        run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[None]],
         export: Callable[[], Path | None],
     ) -> None:
         self._session = session
         self._store = store
         self._renderer = renderer
         self._read_line = read_line
-        self._stop_on_interrupt = stop_on_interrupt
+        self._run_until_interrupt = run_until_interrupt
         self._export = export
 
     async def run(self) -> None:
         """Run the loop until the input ends or the user leaves."""
         self._renderer.write_line(t("linear.welcome"))
-        await self._turn(self._session.prepare())
+        await self._turn(self._prepare)
         if model := self._session.engine.model:
             self._renderer.write_line(terminal_safe(model.title))
         self._renderer.write_history(self._session.messages)
@@ -107,7 +107,7 @@ class PlainChat:
         if is_only_mode_tag(text) and (mode := typed_mode(text)):
             await self._session.set_mode_override(mode)
         elif typed is None or typed_mode(text):
-            await self._turn(self._session.send(text))
+            await self._turn(partial(self._session.send, text))
         elif typed.command is SlashCommand.QUIT:
             return False
         else:
@@ -128,9 +128,9 @@ class PlainChat:
             case SlashCommand.OPEN:
                 write_line(t("linear.open_what"))
             case SlashCommand.AGAIN:
-                await self._turn(session.regenerate())
+                await self._turn(session.regenerate)
             case SlashCommand.CONTINUE if session.can_continue:
-                await self._turn(session.continue_reply())
+                await self._turn(session.continue_reply)
             case SlashCommand.CONTINUE:
                 write_line(t("linear.nothing_to_continue"))
             case SlashCommand.EXPORT:
@@ -150,17 +150,17 @@ class PlainChat:
         if not chats:
             self._renderer.write_line(t("cli.no_chats_found") if words else t("cli.no_chats"))
 
-    async def _turn(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+    async def _prepare(self, on_event: SessionEventSink) -> None:
+        await self._session.prepare(on_event)
+
+    async def _turn(self, turn: Turn) -> None:
         """Show a turn; where the chat no longer fits, ask for a policy and answer with it."""
         self._renderer.start_turn()
-        with self._stop_on_interrupt(self._session.stop):
-            async with aclosing(events) as stream:
-                async for event in stream:
-                    self._renderer.render(event)
+        await self._run_until_interrupt(turn(self._renderer.render))
         if (exceeded := self._renderer.exceeded) is not None and exceeded.policies:
             choice = self._read_line(t("linear.policy", policies=", ".join(exceeded.policies)))
             if choice and choice.strip() in exceeded.policies:
                 policy = ContextPolicy(choice.strip())
                 session = self._session
                 answer = session.continue_reply if exceeded.continues else session.regenerate
-                await self._turn(answer(policy))
+                await self._turn(partial(answer, policy=policy))

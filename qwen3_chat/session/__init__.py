@@ -15,8 +15,10 @@ from qwen3_chat.session.turn_events import (
     ReplyStored,
     Rewound,
     SessionEvent,
+    SessionEventSink,
     Summarising,
     ThinkingRepeats,
+    Turn,
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
@@ -33,8 +35,10 @@ __all__ = [
     "Rewound",
     "ServedModel",
     "SessionEvent",
+    "SessionEventSink",
     "Summarising",
     "ThinkingRepeats",
+    "Turn",
     "TurnOptions",
     "UserStored",
     "switch_engine",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from asyncio import Lock
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from asyncio import CancelledError, Lock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine import Engine
-from qwen3_chat.errors import EngineError
+from qwen3_chat.errors import LOAD_CANCELLED, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
@@ -26,11 +26,12 @@ from qwen3_chat.session.turn_events import (
     ReplyStarted,
     ReplyStored,
     Rewound,
-    SessionEvent,
+    SessionEventSink,
     ThinkingRepeats,
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
+from qwen3_chat.session.uninterrupted import finish_even_if_cancelled
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
 
@@ -147,7 +148,6 @@ class ChatSession(ChatConfiguration):
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
-        self._is_stopping = False
 
     @property
     def history(self) -> tuple[ChatMessage, ...]:
@@ -187,11 +187,6 @@ class ChatSession(ChatConfiguration):
             self.engine.leave_chat()
             self.chat, self.mode_override, self.messages = chat, chat.mode_override, messages
 
-    async def stop(self) -> None:
-        """Stop the turn, also between loading and generating; the text that arrived is kept."""
-        self._is_stopping = True
-        await self.engine.cancel()
-
     async def show_version(self, message_id: int) -> None:
         """Switch to another version of a message, at the end of its newest branch."""
         assert self.chat is not None
@@ -199,58 +194,78 @@ class ChatSession(ChatConfiguration):
         await self._store.set_head(self.chat.id, head_id)
         self.messages = await self._store.branch(self.chat.id, head_id)
 
-    async def send(self, text: str) -> AsyncGenerator[SessionEvent, None]:
-        """Store the user's message, then generate the reply."""
-        self._is_stopping = False
-        decision = decide_model_mode(self.engine.model, text, self.mode_override, self.history)
-        await self._store_chat(decision.mode_override)
-        message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
-        stored = await self._add(message, MessageMeta())
-        await self.reread_chat()
-        yield UserStored(stored)
-        async with aclosing(self._reply(decision.mode)) as events:
-            async for event in events:
-                yield event
+    async def send(self, text: str, on_event: SessionEventSink) -> None:
+        """Store the user's message, then generate the reply.
 
-    async def prepare(self) -> AsyncGenerator[EngineEvent, None]:
-        """Load the model unless it is loaded; the timings of the next reply include the time it took."""
+        A turn ends early if its task is cancelled; what arrived until then is stored.
+        """
+
+        async def store_question() -> ThinkingMode:
+            decision = decide_model_mode(self.engine.model, text, self.mode_override, self.history)
+            await self._store_chat(decision.mode_override)
+            message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
+            stored = await self._add(message, MessageMeta())
+            await self.reread_chat()
+            on_event(UserStored(stored))
+            return decision.mode
+
+        with _reported_stop(on_event, "session.stopped"):
+            mode = await finish_even_if_cancelled(store_question())
+        if await self.prepare(on_event):
+            await self._reply(mode, on_event)
+
+    async def prepare(self, on_event: SessionEventSink) -> bool:
+        """Load the model unless it is loaded; return False if that failed, with `EngineFailed` as last event.
+
+        The timings of the next reply include the time it took.
+        """
         start_s = self._clock()
-        async with aclosing(self.engine.load()) as events:
-            async for event in events:
-                yield event
-                self._load_s = self._clock() - start_s
+
+        def on_load_event(event: EngineEvent) -> None:
+            self._load_s = self._clock() - start_s
+            on_event(event)
+
+        try:
+            with _reported_stop(on_event, LOAD_CANCELLED):
+                await self.engine.load(on_load_event)
+        except EngineError as error:
+            on_event(EngineFailed.from_error(error))
+            return False
+        return True
 
     async def regenerate(
-        self, policy: ContextPolicy | None = None, mode: ThinkingMode | None = None
-    ) -> AsyncGenerator[SessionEvent, None]:
-        """Answer the latest user message again; earlier answers stay stored as versions.
+        self,
+        on_event: SessionEventSink,
+        message_id: int | None = None,
+        policy: ContextPolicy | None = None,
+        mode: ThinkingMode | None = None,
+    ) -> None:
+        """Answer a user message again, the latest one up to the given message; earlier answers stay versions.
 
         If the mode (argument `mode`, else the chat's override) needs another tag than the stored message
         carries, a copy with the new tag is stored as another version of it.
         """
-        question_index = max(
-            (i for i, m in enumerate(self.messages) if m.message.role is Role.USER), default=None
-        )
-        if question_index is None:
+        question_index = self._question_index(message_id)
+        if question_index is None or not await self.prepare(on_event):
             return
-        self._is_stopping = False
-        async with aclosing(self.prepare()) as loading:
-            async for load_event in loading:
-                yield load_event
-                if isinstance(load_event, EngineFailed):
-                    return
         question = self.messages[question_index]
-        self.messages = self.messages[: question_index + 1]
+        before = self.messages[:question_index]
+        history = self.system_messages + tuple(stored.message for stored in before)
         decision = decide_model_mode(
-            self.engine.model, question.message.content, mode or self.mode_override, self.history[:-1]
+            self.engine.model, question.message.content, mode or self.mode_override, history
         )
-        if decision.tag_to_append is not question.message.mode_tag:
-            self.messages = self.messages[:-1]
-            await self._add(replace(question.message, mode_tag=decision.tag_to_append), question.meta)
-        yield Rewound(self.messages)
-        async with aclosing(self._reply(decision.mode, policy=policy)) as events:
-            async for event in events:
-                yield event
+
+        async def rewind() -> None:
+            if decision.tag_to_append is question.message.mode_tag:
+                self.messages = (*before, question)
+            else:
+                self.messages = before
+                await self._add(replace(question.message, mode_tag=decision.tag_to_append), question.meta)
+            on_event(Rewound(self.messages))
+
+        with _reported_stop(on_event, "session.stopped"):
+            await finish_even_if_cancelled(rewind())
+        await self._reply(decision.mode, on_event, policy=policy)
 
     @property
     def can_continue(self) -> bool:
@@ -258,15 +273,18 @@ class ChatSession(ChatConfiguration):
         reason = self.messages[-1].stop_reason if self.messages else None
         return reason in _CONTINUABLE and self.engine.capabilities.continues_prefix
 
-    async def continue_reply(self, policy: ContextPolicy | None = None) -> AsyncGenerator[SessionEvent, None]:
+    async def continue_reply(self, on_event: SessionEventSink, policy: ContextPolicy | None = None) -> None:
         """Continue the latest reply from where it was stopped; do nothing if it was not stopped."""
-        if not self.can_continue:
-            return
-        self._is_stopping = False
-        stopped = self.messages[-1]
-        async with aclosing(self._reply(stopped.meta.mode or self.mode, stopped, policy)) as events:
-            async for event in events:
-                yield event
+        if self.can_continue and await self.prepare(on_event):
+            stopped = self.messages[-1]
+            await self._reply(stopped.meta.mode or self.mode, on_event, stopped, policy)
+
+    def _question_index(self, message_id: int | None) -> int | None:
+        """Return the index of the latest user message up to that message of the branch; None without one."""
+        ids = [stored.id for stored in self.messages]
+        end = ids.index(message_id) + 1 if message_id in ids else len(ids)
+        questions = [i for i, m in enumerate(self.messages[:end]) if m.message.role is Role.USER]
+        return questions[-1] if questions else None
 
     async def _add(self, message: ChatMessage, meta: MessageMeta) -> StoredMessage:
         assert self.chat is not None
@@ -278,59 +296,80 @@ class ChatSession(ChatConfiguration):
     async def _reply(
         self,
         mode: ThinkingMode,
+        on_event: SessionEventSink,
         continued: StoredMessage | None = None,
         policy: ContextPolicy | None = None,
-    ) -> AsyncGenerator[SessionEvent, None]:
-        """Generate a reply, or the rest of `continued`: load, fit, generate, store what arrived."""
-        async with aclosing(self.prepare()) as loading:
-            async for load_event in loading:
-                yield load_event
-                if isinstance(load_event, EngineFailed):
-                    return
+    ) -> None:
+        """Fit the chat into the context, then generate a reply or the rest of `continued`, and store it."""
         load_s, self._load_s = self._load_s, 0.0
         mode = fixed_mode(self.engine.model) or mode  # known only now where the model had yet to be loaded
         branch = self.messages[:-1] if continued else self.messages
         full_request = self._request(mode, branch, continued)
         fitter = ContextFitter(self.engine, full_request, branch, policy or self.options.context_policy)
         try:
-            async with aclosing(fitter.fit()) as fitting:
-                async for fit_event in fitting:
-                    yield fit_event
+            request = await fitter.fit(on_event)
         except EngineError as error:
-            yield EngineFailed.from_error(error)
+            on_event(EngineFailed.from_error(error))
             return
-        if (request := fitter.request) is None:
-            return
-        meta = fitter.reply_meta(request)
-        if continued is None:
-            draft_message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
-        else:
-            await self._store.reopen_message(continued.id)
-            draft_message = replace(continued, meta=meta)
-        repetition = RepetitionDetector()
-        draft = ReplyDraft(self._store, draft_message, continued)
-        try:
-            yield ReplyStarted(draft_message, mode, continues=continued is not None)
-            async with aclosing(self._generate(request, load_s)) as events:
-                async for event in events:
-                    draft.feed(event)
-                    yield event
-                    if repetition.feed(event):
-                        yield ThinkingRepeats()
-        finally:
-            self.messages = (*self.messages[:-1], draft.outcome())  # kept even if it can't be stored
-            stored = await draft.finish()
-            self.messages = (*self.messages[:-1], stored)
-        yield ReplyStored(stored)
+        except CancelledError:
+            on_event(EngineFailed("session.summary_stopped" if fitter.is_summarising else "session.stopped"))
+            raise
+        if request is not None:
+            await self._generate(request, fitter.reply_meta(request), on_event, continued, load_s)
 
-    async def _generate(self, request: ChatRequest, load_s: float) -> AsyncGenerator[EngineEvent, None]:
-        if self._is_stopping:
-            return
-        async with aclosing(self.engine.generate(request)) as events:
-            async for event in events:
-                if isinstance(event, TurnFinished):
-                    event = msgspec.structs.replace(event, timings=replace(event.timings, load_s=load_s))
-                yield event
+    async def _generate(
+        self,
+        request: ChatRequest,
+        meta: MessageMeta,
+        on_event: SessionEventSink,
+        continued: StoredMessage | None,
+        load_s: float,
+    ) -> None:
+        """Generate a reply and store what arrived, however it ends."""
+        draft: ReplyDraft | None = None
+        repetition = RepetitionDetector()
+
+        async def begin() -> ReplyDraft:
+            nonlocal draft
+            if continued is None:
+                message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
+            else:
+                await self._store.reopen_message(continued.id)
+                message = replace(continued, meta=meta)
+            draft = ReplyDraft(self._store, message, continued)
+            on_event(ReplyStarted(message, request.mode, continues=continued is not None))
+            return draft
+
+        def on_reply_event(event: EngineEvent) -> None:
+            assert draft is not None
+            if isinstance(event, TurnFinished):
+                event = msgspec.structs.replace(event, timings=replace(event.timings, load_s=load_s))
+            draft.feed(event)
+            on_event(event)
+            if repetition.feed(event):
+                on_event(ThinkingRepeats())
+
+        try:
+            begun = await finish_even_if_cancelled(begin())
+            try:
+                await self.engine.generate(request, on_reply_event)
+            except EngineError as error:
+                on_reply_event(EngineFailed.from_error(error))
+            except CancelledError:
+                if not begun.has_ended:
+                    on_reply_event(
+                        TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
+                    )
+                raise
+        finally:
+            if draft is not None:
+                await finish_even_if_cancelled(self._finish(draft, on_event))
+
+    async def _finish(self, draft: ReplyDraft, on_event: SessionEventSink) -> None:
+        self.messages = (*self.messages[:-1], draft.outcome())  # kept even if it can't be stored
+        stored = await draft.finish()
+        self.messages = (*self.messages[:-1], stored)
+        on_event(ReplyStored(stored))
 
     def _request(
         self, mode: ThinkingMode, branch: tuple[StoredMessage, ...], continued: StoredMessage | None
@@ -348,3 +387,13 @@ class ChatSession(ChatConfiguration):
             prefix=with_sampled_ids(continued, model) if continued else None,
             chat_id=self.chat_id,
         )
+
+
+@contextmanager
+def _reported_stop(on_event: SessionEventSink, key: str) -> Iterator[None]:
+    """Push the event that a turn ended before its reply began, if it is stopped in this context."""
+    try:
+        yield
+    except CancelledError:
+        on_event(EngineFailed(key))
+        raise

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
-from qwen3_chat.chat import Role, ThinkingMode
-from qwen3_chat.events import EngineFailed
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.session.chat_session import ChatSession
 from qwen3_chat.session.message_versions import BranchVersions
-from qwen3_chat.session.turn_events import ContextExceeded, ReplyStarted, Rewound, SessionEvent, UserStored
+from qwen3_chat.session.turn_events import (
+    ContextExceeded,
+    ReplyStarted,
+    Rewound,
+    SessionEvent,
+    SessionEventSink,
+    UserStored,
+)
+from qwen3_chat.session.uninterrupted import finish_even_if_cancelled
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import Deletion
 
@@ -30,56 +34,56 @@ class ChatTree:
             return BranchVersions()
         return BranchVersions(self._session.messages, await self._store.forks(self._session.chat.id))
 
-    async def edit_question(self, message_id: int, text: str) -> AsyncGenerator[SessionEvent, None]:
+    async def edit_question(self, message_id: int, text: str, on_event: SessionEventSink) -> None:
         """Ask another question in place of an earlier one, which stays stored with all that followed it."""
         session = self._session
         before = session.messages
         session.messages = before[: self._branch_index(message_id)]
         is_stored = False
+
+        def on_turn_event(event: SessionEvent) -> None:
+            nonlocal is_stored
+            is_stored = is_stored or isinstance(event, UserStored)
+            on_event(event)
+
         try:
-            yield Rewound(session.messages)
-            async with aclosing(session.send(text)) as events:
-                async for event in events:
-                    is_stored = is_stored or isinstance(event, UserStored)
-                    yield event
+            on_event(Rewound(session.messages))
+            await session.send(text, on_turn_event)
         finally:
             if not is_stored:
                 session.messages = before
 
     async def regenerate_at(
-        self, message_id: int, mode: ThinkingMode | None = None
-    ) -> AsyncGenerator[SessionEvent, None]:
+        self, message_id: int, on_event: SessionEventSink, mode: ThinkingMode | None = None
+    ) -> None:
         """Answer a question, or the question of a reply, again; in `mode` where it is given.
 
         The mode applies to this answer only. Where no answer could be started, the branch stays as it was.
         """
         session = self._session
-        async with aclosing(session.prepare()) as loading:
-            async for load_event in loading:
-                yield load_event
-                if isinstance(load_event, EngineFailed):
-                    return
         before = session.messages
-        is_question = [m.message.role is Role.USER for m in before[: self._branch_index(message_id) + 1]]
-        if not any(is_question):
-            return
-        session.messages = before[: len(is_question) - is_question[::-1].index(True)]
-        has_started = waits_for_user = False
-        try:
-            async with aclosing(session.regenerate(mode=mode)) as events:
-                async for event in events:
-                    has_started = has_started or isinstance(event, ReplyStarted)
-                    waits_for_user = waits_for_user or isinstance(event, ContextExceeded)
-                    yield event
-        finally:
-            if not has_started and not waits_for_user:
+        is_rewound = has_started = waits_for_user = False
+
+        def on_turn_event(event: SessionEvent) -> None:
+            nonlocal is_rewound, has_started, waits_for_user
+            is_rewound = is_rewound or isinstance(event, Rewound)
+            has_started = has_started or isinstance(event, ReplyStarted)
+            waits_for_user = waits_for_user or isinstance(event, ContextExceeded)
+            on_event(event)
+
+        async def restore() -> None:
+            if not waits_for_user:
                 session.messages = before
-        if has_started:
-            return
-        assert session.chat is not None
-        await self._store.set_head(session.chat.id, session.messages[-1].id)
-        if not waits_for_user:
-            yield Rewound(before)
+            assert session.chat is not None
+            await self._store.set_head(session.chat.id, session.messages[-1].id)
+            if not waits_for_user:
+                on_event(Rewound(before))
+
+        try:
+            await session.regenerate(on_turn_event, message_id, mode=mode)
+        finally:
+            if is_rewound and not has_started:
+                await finish_even_if_cancelled(restore())
 
     async def delete(self, message_id: int) -> Deletion:
         """Delete a message with all that follows it; show another version of it where there is one."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role
@@ -16,17 +15,17 @@ from qwen3_chat.context_plan import (
 )
 from qwen3_chat.engine import Engine
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import EngineFailed, Notice
+from qwen3_chat.events import Notice
 from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session.summary_writer import SummaryWriter, max_summary_tokens, with_summary_heading
-from qwen3_chat.session.turn_events import ContextExceeded, MessagesDropped, SessionEvent
+from qwen3_chat.session.turn_events import ContextExceeded, MessagesDropped, SessionEventSink
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 
 _HEADROOM_DIVISOR = 4  # a quarter of the context is free again after messages were dropped
 
 
 class ContextFitter:
-    """The fitter of one request: `request` is the one to send, None until it fits.
+    """The fitter of one request into the context: `request` is the one to send, None until it fits.
 
     Its messages are those of `branch`, after the system prompt where there is one. The oldest
     `dropped_count` of them are not sent; `summary`, unless it is empty, replaces them. Replies store both, as
@@ -43,6 +42,8 @@ class ContextFitter:
         self.request: ChatRequest | None = None
         self.dropped_count = 0
         self.summary = ""
+        self.is_summarising = False
+        """True while the model writes a summary."""
         self._engine = engine
         self._full_request = full_request
         self._ids = [stored.id for stored in branch]
@@ -51,18 +52,28 @@ class ContextFitter:
         self._dropped_before = (before.left_out or 0) if before else 0
         self._summary_before = (before.summary or "") if before else ""
 
-    async def fit(self) -> AsyncGenerator[SessionEvent, None]:
-        """Apply the policy; where the user has to choose, the last event is `ContextExceeded`.
+    async def fit(self, on_event: SessionEventSink) -> ChatRequest | None:
+        """Apply the policy and return the request to send; None if the user has to choose first.
+
+        The event before None is `ContextExceeded`.
 
         Raises:
             EngineError: nothing can make it fit, or the engine failed.
         """
-        if (counts := await self._accept_if_it_fits(self._full_request)) is None:
-            async with aclosing(self._events_by_policy(self._policy_in_force())) as events:
-                async for event in events:
-                    yield event
-        elif self._dropped_before:
-            yield self._dropped_event(counts)  # all of it fits again
+        if (counts := await self._accept_if_it_fits(self._full_request)) is not None:
+            if self._dropped_before:
+                on_event(self._dropped_event(counts))  # all of it fits again
+            return self.request
+        match self._policy_in_force():
+            case ContextPolicy.ASK:
+                await self._ask(on_event)
+            case ContextPolicy.DROP:
+                await self._drop(on_event)
+            case ContextPolicy.SUMMARISE:
+                await self._summarise(on_event)
+            case ContextPolicy.ENLARGE:
+                await self._enlarge(on_event)
+        return self.request
 
     def reply_meta(self, request: ChatRequest) -> MessageMeta:
         """Return the metadata to store with the reply, `dropped_count` and `summary` among it."""
@@ -84,18 +95,7 @@ class ContextFitter:
             return ContextPolicy.SUMMARISE if self._summary_before else ContextPolicy.DROP
         return self._policy
 
-    def _events_by_policy(self, policy: ContextPolicy) -> AsyncGenerator[SessionEvent, None]:
-        match policy:
-            case ContextPolicy.ASK:
-                return self._ask()
-            case ContextPolicy.DROP:
-                return self._drop()
-            case ContextPolicy.SUMMARISE:
-                return self._summarise()
-            case ContextPolicy.ENLARGE:
-                return self._enlarge()
-
-    async def _ask(self) -> AsyncGenerator[SessionEvent, None]:
+    async def _ask(self, on_event: SessionEventSink) -> None:
         counts = await self._engine.count_tokens(self._full_request)
         plan = self._plan(self._full_request, counts)
         reserve_tokens = self._reserve_tokens
@@ -111,18 +111,18 @@ class ContextFitter:
         )
         if not exceeded.policies:
             raise self._too_long(counts)
-        yield exceeded
+        on_event(exceeded)
 
-    async def _drop(self) -> AsyncGenerator[SessionEvent, None]:
+    async def _drop(self, on_event: SessionEventSink) -> None:
         plan = self._plan(self._full_request, await self._engine.count_tokens(self._full_request))
         dropped_count = len(plan.dropped_messages)
         while (counts := await self._accept_if_it_fits(self._shortened(dropped_count))) is None:
             counts = await self._engine.count_tokens(self._shortened(dropped_count))
             dropped_count = self._drop_another_turn(dropped_count, counts)
         self.dropped_count = dropped_count
-        yield self._dropped_event(counts)
+        on_event(self._dropped_event(counts))
 
-    async def _summarise(self) -> AsyncGenerator[SessionEvent, None]:
+    async def _summarise(self, on_event: SessionEventSink) -> None:
         dropped_count, summary = self._dropped_before, self._summary_before
         while (
             not dropped_count
@@ -141,31 +141,25 @@ class ContextFitter:
             dropped_count = summarised_count + len(plan.dropped_messages)
             old_messages = shortened.messages[: system_count + len(plan.dropped_messages)]
             writer = SummaryWriter(self._engine, self._full_request, old_messages)
-            async with aclosing(writer.write(self._n_ctx)) as events:
-                async for event in events:
-                    yield event
+            self.is_summarising = True
+            await writer.write(self._n_ctx, on_event)
+            self.is_summarising = False
             summary = writer.text
         self.dropped_count, self.summary = dropped_count, summary
-        yield self._dropped_event(counts)
+        on_event(self._dropped_event(counts))
 
-    async def _enlarge(self) -> AsyncGenerator[SessionEvent, None]:
+    async def _enlarge(self, on_event: SessionEventSink) -> None:
         counts = await self._engine.count_tokens(self._full_request)
         if larger_n_ctx := await self._engine.larger_n_ctx(counts.total + self._reserve_tokens):
-            async with aclosing(self._engine.enlarge(larger_n_ctx)) as events:
-                async for event in events:
-                    yield event
-                    if isinstance(event, EngineFailed):
-                        return
+            await self._engine.enlarge(larger_n_ctx, on_event)
             if (new_counts := await self._accept_if_it_fits(self._full_request)) is not None:
-                yield Notice("session.enlarged", {"n_ctx": self._n_ctx})
+                on_event(Notice("session.enlarged", {"n_ctx": self._n_ctx}))
                 if self._dropped_before:
-                    yield self._dropped_event(new_counts)
+                    on_event(self._dropped_event(new_counts))
                 return
         else:
-            yield Notice("session.not_enlarged", {"n_ctx": self._n_ctx})
-        async with aclosing(self._ask()) as exceeded_events:
-            async for exceeded in exceeded_events:
-                yield exceeded
+            on_event(Notice("session.not_enlarged", {"n_ctx": self._n_ctx}))
+        await self._ask(on_event)
 
     @property
     def _n_ctx(self) -> int:

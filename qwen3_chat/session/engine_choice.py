@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.engine import Engine
-from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.events import EngineFailed, Notice
 from qwen3_chat.session.chat_session import ChatSession
+from qwen3_chat.session.turn_events import SessionEvent, SessionEventSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ Raises:
 """
 
 
-async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[EngineEvent, None]:
+async def switch_engine(session: ChatSession, engine: Engine, on_event: SessionEventSink) -> None:
     """Load another engine after the current one has freed its memory; no turn may run.
 
     Where it can't be loaded, or is stopped while it loads, the earlier one is loaded again.
@@ -49,18 +50,24 @@ async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[
     await earlier.close()
     session.engine = engine
     failure: EngineFailed | None = None
-    async with aclosing(session.prepare()) as events:
-        async for event in events:
-            if isinstance(event, EngineFailed):
-                failure = event
-            else:
-                yield event
-    if failure is None:
+
+    def on_load_event(event: SessionEvent) -> None:
+        nonlocal failure
+        if isinstance(event, EngineFailed):
+            failure = event
+        else:
+            on_event(event)
+
+    is_loaded = False
+    try:
+        is_loaded = await session.prepare(on_load_event)
+    except asyncio.CancelledError:  # the user stopped this load; the earlier engine is wanted again
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+    if is_loaded or failure is None:
         return
     await engine.close()
     session.engine = earlier
-    yield Notice(failure.key, failure.values)
-    yield Notice("session.earlier_model")
-    async with aclosing(session.prepare()) as events:
-        async for event in events:
-            yield event
+    on_event(Notice(failure.key, failure.values))
+    on_event(Notice("session.earlier_model"))
+    await session.prepare(on_event)

@@ -67,15 +67,17 @@ class ReplyDraft:
             return self._continued
         return replace(self._message, message=message, meta=meta, packed_token_ids=pack_token_ids(token_ids))
 
+    @property
+    def has_ended(self) -> bool:
+        """True once the event that ends the reply was fed."""
+        return self._end is not None
+
     async def finish(self) -> StoredMessage:
-        """Store the outcome, even if the caller is cancelled meanwhile, and return it."""
+        """Store the outcome and return it."""
         self._saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._saver
+        await asyncio.wait({self._saver})
         reply = self.outcome()
-        return await asyncio.shield(
-            self._store.finish_message(reply.id, reply.message, reply.meta, reply.token_ids)
-        )
+        return await self._store.finish_message(reply.id, reply.message, reply.meta, reply.token_ids)
 
     def _is_longer_than(self, continued: StoredMessage) -> bool:
         before = continued.message

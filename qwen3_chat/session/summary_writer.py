@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine import Engine
-from qwen3_chat.errors import Cancelled, EngineError
-from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, PrefillProgressed, TurnFinished
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed
 from qwen3_chat.request import ChatRequest
-from qwen3_chat.session.turn_events import Summarising
+from qwen3_chat.session.turn_events import SessionEventSink, Summarising
 from qwen3_chat.texts import t
 
 
@@ -36,11 +34,11 @@ class SummaryWriter:
         self._messages = messages
         self._request = request
 
-    async def write(self, n_ctx: int) -> AsyncGenerator[EngineEvent | Summarising, None]:
-        """Generate the summary and yield its progress; the oldest messages are dropped if not all fit.
+    async def write(self, n_ctx: int, on_event: SessionEventSink) -> None:
+        """Generate the summary and push its progress; the oldest messages are dropped if not all fit.
 
         Raises:
-            EngineError: the engine failed or wrote nothing; `Cancelled` where it was stopped.
+            EngineError: the engine failed or wrote nothing.
         """
         max_tokens = max_summary_tokens(n_ctx)
         summarised_count = sum(message.role is not Role.SYSTEM for message in self._messages)
@@ -59,21 +57,19 @@ class SummaryWriter:
         sent_messages = tuple(
             message for i, message in enumerate(request.messages) if i not in plan.dropped_messages
         )
-        yield Summarising(summarised_count)
-        async with aclosing(self._engine.generate(replace(request, messages=sent_messages))) as events:
-            async for event in events:
-                match event:
-                    case PrefillProgressed():
-                        yield event
-                    case AnswerDelta(text=text, tokens=tokens):
-                        self.text += text
-                        yield Summarising(summarised_count, tokens)
-                    case EngineFailed():
-                        raise event.to_error()
-                    case TurnFinished(stop_reason=StopReason.CANCELLED):
-                        raise Cancelled("session.summary_stopped")
-                    case _:
-                        pass
+
+        def on_summary_event(event: EngineEvent) -> None:
+            match event:
+                case PrefillProgressed():
+                    on_event(event)
+                case AnswerDelta(text=text, tokens=tokens):
+                    self.text += text
+                    on_event(Summarising(summarised_count, tokens))
+                case _:
+                    pass
+
+        on_event(Summarising(summarised_count))
+        await self._engine.generate(replace(request, messages=sent_messages), on_summary_event)
         self.text = self.text.strip()
         if not self.text:
             raise EngineError("session.no_summary")

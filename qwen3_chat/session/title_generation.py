@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import aclosing
 from typing import Final
 
 from rich.cells import cell_len
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
+from qwen3_chat.events import AnswerDelta, EngineEvent
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.chat_session import ChatSession
 from qwen3_chat.session.sent_messages import sent_messages
@@ -70,18 +69,13 @@ async def _request_title(session: ChatSession) -> str | None:
         max_tokens=MAX_TITLE_TOKENS,
     )
     parts: list[str] = []
-    async with aclosing(session.engine.generate(request)) as events:
-        async for event in events:
-            match event:
-                case AnswerDelta(text=text):
-                    parts.append(text)
-                case TurnFinished(stop_reason=StopReason.END_OF_TURN):
-                    return "".join(parts)
-                case TurnFinished() | EngineFailed():
-                    return None
-                case _:
-                    pass
-    return None
+
+    def on_event(event: EngineEvent) -> None:
+        if isinstance(event, AnswerDelta):
+            parts.append(event.text)
+
+    end = await session.engine.generate(request, on_event)
+    return "".join(parts) if end.stop_reason is StopReason.END_OF_TURN else None
 
 
 def _question(first: tuple[StoredMessage, ...]) -> ChatMessage:

@@ -5,6 +5,8 @@ They are what `ask --jsonl` prints, so their tags and fields are fixed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.events import EngineEvent, Event
@@ -123,6 +125,12 @@ SessionEvent = (
     | ContextExceeded
     | ThinkingRepeats
 )
+
+SessionEventSink = Callable[[SessionEvent], None]
+"""A function that takes each event of a turn at once; it never waits."""
+
+Turn = Callable[[SessionEventSink], Coroutine[None, None, None]]
+"""A turn, or a load, to be run with the function that takes its events."""
 
 
 def _format_tokens(tokens: int, is_exact: bool) -> str:

@@ -57,13 +57,19 @@ class TurnView:
     """The view of a turn, or of the load that it waits for, in the transcript and in the activity line."""
 
     def __init__(
-        self, transcript: Transcript, activity_line: ActivityLine, clock: Callable[[], float]
+        self,
+        transcript: Transcript,
+        activity_line: ActivityLine,
+        clock: Callable[[], float],
+        on_phase: Callable[[], None],
     ) -> None:
+        """Show turns in these widgets; `on_phase` is called when the phase of a turn has changed."""
         self.phase = TurnPhase.IDLE
         self._running = 0
         self._transcript = transcript
         self._activity_line = activity_line
         self._clock = clock
+        self._on_phase = on_phase
         self._began_s = 0.0
         self._tokens = 0
         self._is_live = False
@@ -88,6 +94,7 @@ class TurnView:
 
     def draw(self, event: SessionEvent) -> None:
         """Show an event."""
+        phase_before = self.phase
         match event:
             case UserStored(message=message):
                 self.notices.clear()
@@ -125,6 +132,8 @@ class TurnView:
                 self._finish_reply(entry_from_message(message))
             case TurnFinished():
                 pass
+        if self.phase is not phase_before:
+            self._on_phase()
 
     def _show_load(self, event: LoadProgressed) -> None:
         self._set_phase(TurnPhase.LOADING)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.wire import DeviceLister
@@ -201,7 +202,7 @@ class AppEngine:
         started_s = time.perf_counter()
         texts: dict[type[ReasoningDelta | AnswerDelta], list[str]] = {ReasoningDelta: [], AnswerDelta: []}
         first_s = 0.0
-        async with aclosing(self.engine.generate(request)) as events:
+        async with aclosing(events_of(self.engine.generate, request)) as events:
             async for event in events:
                 match event:
                     case ReasoningDelta() | AnswerDelta():
@@ -230,9 +231,9 @@ class AppEngine:
             nonlocal stopped_s
             await asyncio.sleep(wait_s)
             stopped_s = time.perf_counter()
-            await self.engine.cancel()
+            events.cancel()
 
-        async with aclosing(self.engine.generate(request)) as events:
+        async with aclosing(events_of(self.engine.generate, request)) as events:
             stopping = asyncio.create_task(stop())
             async for _ in events:
                 pass
@@ -245,7 +246,7 @@ class AppEngine:
         await asyncio.sleep(wait_s)
         started_s = time.perf_counter()
         messages = (*request.messages, after, ChatMessage(Role.USER, "Really?"))
-        async with aclosing(self.engine.generate(replace(request, messages=messages))) as events:
+        async with aclosing(events_of(self.engine.generate, replace(request, messages=messages))) as events:
             async for event in events:
                 if isinstance(event, PrefillProgressed):
                     return time.perf_counter() - started_s

@@ -27,6 +27,7 @@ import httpx2
 from benchmarks.made_up_files import made_up_file
 from benchmarks.paced_server import REPLY_TOKENS, TOKENS_PER_S
 from benchmarks.ratios import Row, table
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote import RemoteEngine, RemoteSettings
 from qwen3_chat.events import AnswerDelta
@@ -73,10 +74,10 @@ def main(argv: Sequence[str]) -> int:
 async def cost_per_token_us(url: str) -> float:
     """Return the processor time per token of a reply in the whole engine, without that of the server."""
     engine = RemoteEngine(RemoteSettings(Endpoint.parse(url)))
-    async for _ in engine.generate(REQUEST):  # the first reply imports what every other one has
+    async for _ in events_of(engine.generate, REQUEST):  # the first reply imports what every other one has
         pass
     started_s = time.process_time()
-    async for _ in engine.generate(REQUEST):
+    async for _ in events_of(engine.generate, REQUEST):
         pass
     cost_s = time.process_time() - started_s
     await engine.close()
@@ -154,10 +155,11 @@ async def stop_delays_ms(rounds: int) -> list[float]:
 
 async def _stop_delay_ms(engine: RemoteEngine, client: httpx2.AsyncClient, slots: str) -> float:
     started_s = 0.0
-    async for event in engine.generate(REQUEST):
+    events = events_of(engine.generate, REQUEST)
+    async for event in events:
         if isinstance(event, AnswerDelta) and event.tokens == 20:
             started_s = time.monotonic()
-            await engine.cancel()
+            events.cancel()
     while any(slot["is_processing"] for slot in (await client.get(slots)).json()):
         pass
     return (time.monotonic() - started_s) * 1000

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.random_model import SHAPES, write_model
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, TurnFinished
@@ -40,11 +41,10 @@ async def first_token(engine: LocalEngine, request: ChatRequest) -> FirstToken:
     Raises:
         RuntimeError: the engine failed.
     """
-    async with aclosing(engine.load()) as loading:
-        async for _ in loading:
-            pass
+    async for _ in events_of(engine.load):
+        pass
     started_s, first_s = time.perf_counter(), 0.0
-    async with aclosing(engine.generate(request)) as events:
+    async with aclosing(events_of(engine.generate, request)) as events:
         async for event in events:
             match event:
                 case AnswerDelta():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from conformance.features import Cell, Feature
 from conformance.replies import Heard, React, hear
+from event_stream import events_of
 from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
@@ -82,7 +83,7 @@ class Bench:
     async def load(self) -> None:
         """Load every engine, and record whether the context is reported."""
         for engine in dict.fromkeys((self.talker, self.caller, self.brooder)):
-            async for event in engine.load():
+            async for event in events_of(engine.load):
                 require(not isinstance(event, EngineFailed), f"{event}")
                 if isinstance(event, Notice) and engine is self.talker:
                     self.notices.add(event.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from conformance.bench import (
@@ -20,6 +19,7 @@ from conformance.bench import (
 )
 from conformance.features import Cell, Feature
 from conformance.replies import Heard, React
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta
 
@@ -65,18 +65,15 @@ async def tools_may_stay_unused(bench: Bench) -> None:
 
 
 async def it_is_stopped_in_its_thinking(bench: Bench) -> None:
-    heard = await Talk(bench, bench.brooder).say(
-        ENDLESS, react=_at(ReasoningDelta, bench.brooder.cancel), max_tokens=None
-    )
+    heard = await Talk(bench, bench.brooder).say(ENDLESS, react=_stop_at(ReasoningDelta), max_tokens=None)
     require(stopped_for(heard, StopReason.CANCELLED), "the user is named as the reason")
     require(heard.reasoning, "what arrived is kept")
     await _note_stop(bench)
 
 
 async def it_is_stopped_in_its_answer(bench: Bench) -> None:
-    cancel = bench.brooder.cancel
     heard = await Talk(bench, bench.brooder).say(
-        ENDLESS, NO_THINK, react=_at(AnswerDelta, cancel), max_tokens=None
+        ENDLESS, NO_THINK, react=_stop_at(AnswerDelta), max_tokens=None
     )
     require(stopped_for(heard, StopReason.CANCELLED), "the user is named as the reason")
     require(heard.answer, "what arrived is kept")
@@ -84,7 +81,8 @@ async def it_is_stopped_in_its_answer(bench: Bench) -> None:
 
 
 async def it_is_left_within_a_reply(bench: Bench) -> None:
-    events = bench.brooder.generate(Talk(bench, bench.brooder).request(ENDLESS, max_tokens=None))
+    request = Talk(bench, bench.brooder).request(ENDLESS, max_tokens=None)
+    events = events_of(bench.brooder.generate, request)
     async for event in events:
         if isinstance(event, ReasoningDelta | AnswerDelta):
             break
@@ -94,7 +92,7 @@ async def it_is_left_within_a_reply(bench: Bench) -> None:
 
 async def it_answers_after_it_was_stopped(bench: Bench) -> None:
     engine = bench.brooder
-    await Talk(bench, engine).say(ENDLESS, react=_at(ReasoningDelta, engine.cancel), max_tokens=None)
+    await Talk(bench, engine).say(ENDLESS, react=_stop_at(ReasoningDelta), max_tokens=None)
     heard = await Talk(bench, engine).say(QUESTION, NO_THINK, max_tokens=20)
     require(heard.answer, "the next reply comes")
 
@@ -180,11 +178,10 @@ async def _ask_to_answer_now(bench: Bench) -> Heard:
     """Make a reply end its thinking after the first delta; stop it once it answers or refuses."""
     engine = bench.brooder
 
-    async def react(heard: Heard, event: EngineEvent) -> None:
+    async def react(heard: Heard, event: EngineEvent) -> bool:
         if isinstance(event, ReasoningDelta) and event is _first(heard, ReasoningDelta):
             await engine.end_thinking()
-        if heard.answer or THINKS_ON in heard.notices:
-            await engine.cancel()
+        return bool(heard.answer or THINKS_ON in heard.notices)
 
     return await Talk(bench, engine).say(ENDLESS, react=react, max_tokens=None)
 
@@ -203,12 +200,11 @@ async def _note_stop(bench: Bench) -> None:
     bench.note(Feature.STOP, Cell.WORKS)
 
 
-def _at(kind: type[ReasoningDelta | AnswerDelta], act: Callable[[], Awaitable[None]]) -> React:
-    """Return a reaction to the first delta of a kind."""
+def _stop_at(kind: type[ReasoningDelta | AnswerDelta]) -> React:
+    """Return a reaction that stops the reply at the first delta of a kind."""
 
-    async def react(heard: Heard, event: EngineEvent) -> None:
-        if isinstance(event, kind) and event is _first(heard, kind):
-            await act()
+    async def react(heard: Heard, event: EngineEvent) -> bool:
+        return isinstance(event, kind)
 
     return react
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from event_stream import events_of
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import (
@@ -53,16 +54,18 @@ class Heard:
                 pass
 
 
-React = Callable[[Heard, EngineEvent], Awaitable[None]]
+React = Callable[[Heard, EngineEvent], Awaitable[bool]]
+"""A function that acts on an event; it returns True to stop the reply."""
 
 
 async def hear(engine: Engine, request: ChatRequest, react: React | None = None) -> Heard:
-    """Return a reply after its end; `react` may act on each event, for example to stop the reply."""
+    """Return a reply after its end; `react` may act on each event, or stop the reply."""
     heard = Heard()
-    async with aclosing(engine.generate(request)) as events:
-        async for event in events:
+    stream = events_of(engine.generate, request)
+    async with aclosing(stream):
+        async for event in stream:
             heard.take(event)
-            if react is not None:
-                await react(heard, event)
+            if react is not None and await react(heard, event):
+                stream.cancel()
     assert (heard.failure is None) != (heard.end is None), "a reply has one end"
     return heard

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from demo_model.exam_questions import Question
 from demo_model.render import Message
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, ToolCall
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta, ToolCallRequested, TurnFinished
@@ -77,7 +78,7 @@ class Candidate:
         )
         thinking, answer, calls, has_ended = "", "", [], False
         ids: tuple[int, ...] = ()
-        async for event in self.engine.generate(request):
+        async for event in events_of(self.engine.generate, request):
             match event:
                 case ReasoningDelta(text):
                     thinking += text

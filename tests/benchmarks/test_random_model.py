@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_model import N_VOCAB, SHAPES, Shape, write_model
+from event_stream import events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.models.gguf import read_file
@@ -38,7 +39,7 @@ def test_the_same_seed_makes_the_same_model(tiny_gguf: Path, tmp_path: Path) -> 
 async def test_a_made_up_model_talks_until_it_is_told_to_stop(tiny_gguf: Path, tmp_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(tiny_gguf), n_ctx=512), tmp_path / "engine.log")
     request = chat_request(user_message("Hi"), sampling=THINKING, max_tokens=100)
-    end = end_of(await collect_events(engine.generate(request)))
+    end = end_of(await collect_events(events_of(engine.generate, request)))
     await engine.close()
     assert (end.stop_reason, end.usage.answer_tokens) == (StopReason.MAX_TOKENS, 100)
     assert len(set(end.token_ids)) > 20
@@ -55,6 +56,8 @@ async def test_a_made_up_mixture_of_experts_talks(tmp_path: Path) -> None:
     assert (header.architecture, header.number("qwen3moe.expert_count")) == ("qwen3moe", 4)
     assert header.expected_bytes == path.stat().st_size
     engine = LocalEngine(LoadSettings(str(path), n_ctx=512), tmp_path / "engine.log")
-    end = end_of(await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=5))))
+    end = end_of(
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=5)))
+    )
     await engine.close()
     assert end.usage.answer_tokens == 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.worker_process import WorkerProcess, send_request
+from qwen3_chat.engine.worker_process import WorkerProcess
 from qwen3_chat.texts.formatting import MIB
 
 _BUFFER = re.compile(r"(?P<name>\w+ (?:model|KV|compute)) buffer size =\s+(?P<mib>[\d.]+) MiB")
@@ -45,7 +45,7 @@ def peak_bytes(pid: int) -> int:
 async def peak_bytes_without_a_model(log_path: Path) -> int:
     """Return the peak memory of a worker that was only asked for its devices."""
     worker = await WorkerProcess.start(sys.executable, log_path)
-    await send_request(worker, wire.ListDevices)
+    await worker.request(wire.ListDevices)
     peak = peak_bytes(worker.pid)
     await worker.end()
     return peak

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.worker_process import CommandFactory, Operation, WorkerProcess, stream_events
+from qwen3_chat.engine.worker_process import CommandFactory, WorkerProcess, error_from_message
 from qwen3_chat.events import EngineEvent
 from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings
 
@@ -46,5 +46,12 @@ async def worker_with(path: Path, plan: LoadPlan, log_path: Path) -> AsyncIterat
 async def collect_worker_events(
     worker: WorkerProcess, command_of: CommandFactory
 ) -> list[EngineEvent | LoadedModel]:
-    async with aclosing(stream_events(worker, Operation(set()), command_of)) as events:
-        return [event async for event in events]
+    events: list[EngineEvent | LoadedModel] = []
+    match await worker.request(command_of, events.append):
+        case wire.Loaded(_, model):
+            events.append(model)
+        case wire.EventEmitted():
+            pass
+        case message:
+            raise error_from_message(message)
+    return events

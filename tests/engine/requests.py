@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from event_stream import EventStream
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.events import AnswerDelta, EngineEvent, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
@@ -30,7 +30,7 @@ def chat_request(*messages: ChatMessage, **changes: Any) -> ChatRequest:
     return replace(request, **changes)
 
 
-async def collect_events(events: AsyncGenerator[EngineEvent, None]) -> list[EngineEvent]:
+async def collect_events(events: EventStream[EngineEvent]) -> list[EngineEvent]:
     async with aclosing(events):
         return [event async for event in events]
 

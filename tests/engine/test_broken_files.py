@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.models.gguf import read_file
@@ -32,7 +33,7 @@ BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 async def failure_of(path: Path, log_path: Path) -> str:
     engine = LocalEngine(LoadSettings(str(path)), log_path)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     await engine.close()
     failure = events[-1]
     assert isinstance(failure, EngineFailed)
@@ -70,8 +71,8 @@ async def test_another_file_can_take_the_place_of_a_broken_one(
 ) -> None:
     path = model_files.make(tmp_path / "model.gguf", demo_gguf, lambda data: data[:99])
     engine = LocalEngine(LoadSettings(str(path)), log_path)
-    assert isinstance((await collect_events(engine.load()))[-1], EngineFailed)
+    assert isinstance((await collect_events(events_of(engine.load)))[-1], EngineFailed)
     model_files.make(path, demo_gguf)
-    await collect_events(engine.load())
+    await collect_events(events_of(engine.load))
     assert engine.model is not None
     await engine.close()

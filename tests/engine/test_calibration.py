@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from threading import enumerate as enumerate_threads
@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.in_process import open_model
 from benchmarks.random_model import Shape, write_model
+from event_stream import events_of
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -279,7 +280,7 @@ async def test_the_engine_calibrates_after_its_first_answer(engine: LocalEngine,
     notices: list[Notice] = []
     engine.on_notice = notices.append
     for _ in range(2):
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=4)))
         await engine.wait_idle()
     assert [notice.key.partition("_")[0] for notice in notices] == ["engine.calibrating", "engine.calibrated"]
     assert (tmp_path / "calibration.json").exists()
@@ -288,23 +289,23 @@ async def test_the_engine_calibrates_after_its_first_answer(engine: LocalEngine,
 async def test_a_full_calibration_tells_each_trial_and_is_remembered(
     engine: LocalEngine, tmp_path: Path
 ) -> None:
-    await collect_events(engine.load())
-    async with aclosing(engine.calibrate()) as replies:
-        *tried, last = [reply async for reply in replies]
-    assert isinstance(last, wire.Calibrated)
+    await collect_events(events_of(engine.load))
+    tried: list[wire.TrialFinished] = []
+    last = await engine.calibrate(tried.append)
     assert last.tuning is not None
-    assert [reply.done for reply in tried if isinstance(reply, wire.TrialFinished)] == [
-        *range(1, len(tried) + 1)
-    ]
+    assert [trial.done for trial in tried] == [*range(1, len(tried) + 1)]
     keys = TuningFile(tmp_path / "calibration.json").read()
     assert list(keys.values()) == [last.tuning]
 
 
 async def test_a_calibration_that_is_given_up_leaves_the_engine_free(engine: LocalEngine) -> None:
-    await collect_events(engine.load())
-    async with aclosing(engine.calibrate()) as replies:
-        await anext(replies)
-    assert await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
+    await collect_events(events_of(engine.load))
+    has_begun = asyncio.Event()
+    calibration = asyncio.create_task(engine.calibrate(lambda trial: has_begun.set()))
+    await has_begun.wait()
+    calibration.cancel()
+    await asyncio.wait({calibration})
+    assert await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=4)))
 
 
 def last_logged(log_path: Path, name: str) -> str:
@@ -321,9 +322,9 @@ async def test_the_next_load_follows_what_was_measured(made_up_gguf: Path, tmp_p
             file.save(key, msgspec.structs.replace(found, flash_attention=flash_attention, n_ubatch=n_ubatch))
         persistence = PersistenceOptions(str(tmp_path), 1 << 30, calibrates=True)
         engine = LocalEngine(LoadSettings(str(made_up_gguf), n_ctx=512), log_path, persistence=persistence)
-        await collect_events(engine.load())
+        await collect_events(events_of(engine.load))
         reported.append((last_logged(log_path, "flash_attn"), last_logged(log_path, "n_ubatch")))
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=4)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=4)))
         await engine.wait_idle()
         await engine.close()
     assert reported == [("disabled", "128"), ("enabled", "64")]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to, use_idle_time
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -135,16 +136,20 @@ def test_the_most_tokens_are_those_to_come(endless_gguf: Path, tmp_path: Path) -
 
 async def test_a_reply_goes_on_after_the_engine_died(endless_engine: LocalEngine) -> None:
     request = chat_request(user_message("Hi"))  # to the end of the context, so that it dies long before
-    undisturbed = text_of(await collect_events(endless_engine.generate(replace(request, max_tokens=60))))
+    undisturbed = text_of(
+        await collect_events(events_of(endless_engine.generate, replace(request, max_tokens=60)))
+    )
     events = []
-    async with aclosing(endless_engine.generate(request)) as reply:
+    async with aclosing(events_of(endless_engine.generate, request)) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, AnswerDelta) and endless_engine.pid:
                 os.kill(endless_engine.pid, signal.SIGKILL)
     assert isinstance(events[-1], EngineFailed)
     arrived = ChatMessage(Role.ASSISTANT, text_of(events))
-    again = await collect_events(endless_engine.generate(replace(request, prefix=arrived, max_tokens=20)))
+    again = await collect_events(
+        events_of(endless_engine.generate, replace(request, prefix=arrived, max_tokens=20))
+    )
     known = min(len(undisturbed), len(arrived.content))
     assert undisturbed[:known] == arrived.content[:known] != ""
     assert text_of(again).startswith(arrived.content)

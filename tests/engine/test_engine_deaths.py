@@ -10,6 +10,7 @@ from select import select
 
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
@@ -27,9 +28,11 @@ from tests.engine.requests import chat_request, user_message
 
 async def main():
     engine = LocalEngine(LoadSettings(sys.argv[1]), Path(sys.argv[2]))
-    async for event in engine.generate(chat_request(user_message("Hi"))):
+    def on_event(event):
         if isinstance(event, AnswerDelta):
             print(engine.pid, flush=True)
+
+    await engine.generate(chat_request(user_message("Hi")), on_event)
 
 asyncio.run(main())
 """
@@ -66,7 +69,7 @@ async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
     endless_engine: LocalEngine, cause: signal.Signals
 ) -> None:
     events = []
-    async with aclosing(endless_engine.generate(chat_request(user_message("Hi")))) as reply:
+    async with aclosing(events_of(endless_engine.generate, chat_request(user_message("Hi")))) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, AnswerDelta) and endless_engine.pid:
@@ -78,32 +81,36 @@ async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
         raise EngineError(failure.key, **failure.values)
     assert endless_engine.model is None
     assert end_of(
-        await collect_events(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(
+            events_of(endless_engine.generate, chat_request(user_message("Hi"), max_tokens=3))
+        )
     ).token_ids
 
 
 async def test_a_death_between_turns_goes_unnoticed(endless_engine: LocalEngine) -> None:
-    await collect_events(endless_engine.load())
+    await collect_events(events_of(endless_engine.load))
     first = pid_of(endless_engine)
     os.kill(first, signal.SIGKILL)
     with suppress(EngineDied):  # as long as the system has not told it
         await endless_engine.count_tokens(chat_request(user_message("Hi")))
     assert end_of(
-        await collect_events(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(
+            events_of(endless_engine.generate, chat_request(user_message("Hi"), max_tokens=3))
+        )
     ).token_ids
     assert pid_of(endless_engine) != first
 
 
 async def test_an_interpreter_that_is_not_there_is_named(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/nowhere/python")
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert events[-1] == EngineFailed("engine.not_started", {"reason": "No such file or directory"})
     await engine.close()
 
 
 async def test_a_worker_that_ends_by_itself_is_told(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, python="/bin/false")
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert events[-1] == EngineFailed("engine.ended", {"status": 1})
     await engine.close()
 
@@ -127,7 +134,7 @@ async def test_the_last_words_of_llama_cpp_are_told(
     (tmp_path / "sitecustomize.py").write_text(ABORT_WHEN_A_MODEL_IS_OPENED.replace("MESSAGE", message))
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert events[-1] == EngineFailed(key, {"reason": reason})
     await engine.close()
 

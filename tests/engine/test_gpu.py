@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_model import SHAPES, write_model
+from event_stream import events_of
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.wire import DeviceLister
@@ -69,7 +70,7 @@ async def test_the_device_is_seen_with_its_memory_and_has_all_of_it_again_after_
     engine = LocalEngine(
         LoadSettings(str(model_paths["small"]), n_ctx=512), log_path, probe_machine=real_machine
     )
-    assert notices_of(await collect_events(engine.load())) == []
+    assert notices_of(await collect_events(events_of(engine.load))) == []
     assert engine.model is not None
     assert (engine.model.n_gpu_layers, engine.model.n_layers) == (4, 4)
     assert "llvmpipe" in engine.model.device
@@ -132,7 +133,7 @@ async def test_what_the_device_does_not_hold_is_in_ram_and_said(
     model_paths: dict[str, Path], log_path: Path
 ) -> None:
     engine = LocalEngine(LoadSettings(str(model_paths["1.7B"])), log_path, probe_machine=real_machine)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert notices_of(events) == ["partly_on_gpu"]
     assert engine.model is not None
     assert 0 < engine.model.n_gpu_layers < 28
@@ -145,7 +146,7 @@ async def test_layers_leave_a_device_that_has_less_memory_than_it_says(
     limit_memory(tmp_path, monkeypatch, SPARE_MIB)
     settings = LoadSettings(str(model_paths["1.7B"]), n_ctx=2_048)
     engine = LocalEngine(settings, tmp_path / "engine.log", probe_machine=oversized_machine)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     notices = notices_of(events)
     assert engine.model is not None, events[-1]
     assert engine.model.n_gpu_layers < 28
@@ -160,7 +161,7 @@ async def test_layers_that_were_wanted_are_not_taken_back_but_refused_with_a_sen
     limit_memory(tmp_path, monkeypatch, SPARE_MIB)
     settings = LoadSettings(str(model_paths["1.7B"]), n_gpu_layers=28, n_ctx=2_048)
     engine = LocalEngine(settings, tmp_path / "engine.log", probe_machine=real_machine)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert isinstance(events[-1], EngineFailed)
     assert not {"partly_on_gpu", "not_on_gpu"} & set(notices_of(events))
     assert engine.model is None

@@ -9,6 +9,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.random_model import Shape, write_model
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
@@ -208,20 +209,22 @@ def test_tokens_that_no_text_gives_are_in_the_cache_as_they_were_sampled(made_up
 async def test_the_engine_uses_its_idle_time(demo_engine: LocalEngine) -> None:
     await demo_engine.wait_idle()
     first = chat_request(user_message(QUESTIONS[0]), mode=THINK)
-    events = await collect_events(demo_engine.generate(first))
+    events = await collect_events(events_of(demo_engine.generate, first))
     content = "".join(event.text for event in events if isinstance(event, AnswerDelta))
     answer = ChatMessage(Role.ASSISTANT, content, token_ids=end_of(events).token_ids)
     await demo_engine.wait_idle()
     second = chat_request(*first.messages, answer, user_message("Really?"), mode=THINK, max_tokens=4)
     counts = await demo_engine.count_tokens(second)
-    usage = end_of(await collect_events(demo_engine.generate(second))).usage
+    usage = end_of(await collect_events(events_of(demo_engine.generate, second))).usage
     assert usage.prompt_tokens == counts.total
     template = counts.total - sum(counts.per_message)
     assert counts.total - usage.reused_tokens <= counts.per_message[-1] + template + 2
 
 
 async def test_idle_time_ends_with_the_engine(demo_engine: LocalEngine) -> None:
-    await collect_events(demo_engine.generate(chat_request(user_message(QUESTIONS[0]), mode=THINK)))
+    await collect_events(
+        events_of(demo_engine.generate, chat_request(user_message(QUESTIONS[0]), mode=THINK))
+    )
     await demo_engine.close()
     await demo_engine.wait_idle()
     assert demo_engine.pid is None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.engine.load_planner import larger_n_ctx
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import LoadProgressed, Notice
@@ -40,24 +41,26 @@ def test_a_context_grows_as_far_as_model_and_memory_allow(case: Case) -> None:
 async def test_a_model_is_loaded_again_with_a_larger_context(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf), n_ctx=512), log_path)
     assert await engine.larger_n_ctx(700) is None
-    await collect_events(engine.load())
+    await collect_events(events_of(engine.load))
     before = engine.pid
     larger = await engine.larger_n_ctx(700)
     assert larger == 1024
-    events = await collect_events(engine.enlarge(larger))
+    events = await collect_events(events_of(engine.enlarge, larger))
     assert all(isinstance(event, LoadProgressed) for event in events)
     assert engine.model is not None
     assert (engine.model.n_ctx, engine.pid != before) == (1024, True)
     assert end_of(
-        await collect_events(engine.generate(chat_request(user_message("Hi " * 100), max_tokens=3)))
+        await collect_events(
+            events_of(engine.generate, chat_request(user_message("Hi " * 100), max_tokens=3))
+        )
     ).token_ids
     await engine.close()
 
 
 async def test_a_context_that_cannot_be_had_leaves_the_one_there_was(demo_gguf: Path, log_path: Path) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf), n_ctx=512), log_path)
-    await collect_events(engine.load())
-    events = await collect_events(engine.enlarge(1 << 40))
+    await collect_events(events_of(engine.load))
+    events = await collect_events(events_of(engine.enlarge, 1 << 40))
     assert engine.model is not None
     assert engine.model.n_ctx >= 512
     assert any(isinstance(event, Notice) for event in events)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_model import Shape, write_model
+from event_stream import events_of
 from qwen3_chat.engine.load_fallback import LoadFailure, classify_failure, next_plan
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -32,7 +33,7 @@ async def loaded(
 ) -> tuple[LocalEngine, list[EngineEvent]]:
     limit_memory(folder, monkeypatch, spare_mib)
     engine = LocalEngine(LoadSettings(str(path), n_ctx=n_ctx), folder / "engine.log")
-    return engine, await collect_events(engine.load())
+    return engine, await collect_events(events_of(engine.load))
 
 
 def notices_of(events: list[EngineEvent]) -> list[Notice]:
@@ -124,7 +125,7 @@ async def test_a_context_that_memory_does_not_hold_is_reduced_and_the_user_is_to
     assert engine.model.n_ctx < 16_384
     assert notices_of(events) == [Notice("engine.context_reduced", {"n_ctx": engine.model.n_ctx})]
     assert end_of(
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=3)))
     ).token_ids
     await engine.close()
 
@@ -138,7 +139,7 @@ async def test_a_context_that_was_wanted_gets_a_smaller_cache(
     assert engine.model.n_ctx == 16_384
     assert [notice.key for notice in notices_of(events)][:1] == ["engine.kv_quantised"]
     assert end_of(
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=3)))
     ).token_ids
     await engine.close()
 
@@ -162,7 +163,9 @@ async def test_whatever_memory_there_is_a_reply_comes_or_a_sentence(
 ) -> None:
     limit_memory(tmp_path, monkeypatch, spare_mib)
     engine = LocalEngine(LoadSettings(str(wide_gguf)), tmp_path / "engine.log")
-    events = await collect_events(engine.generate(chat_request(user_message("Hi " * 200), max_tokens=3)))
+    events = await collect_events(
+        events_of(engine.generate, chat_request(user_message("Hi " * 200), max_tokens=3))
+    )
     assert notices_of(events)[0] == Notice("engine.context_reduced", {"n_ctx": 8_192})
     failure = events[-1]
     if isinstance(failure, EngineFailed):

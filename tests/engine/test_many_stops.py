@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from benchmarks.random_model import Shape, write_model
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, PrefillProgressed
@@ -30,28 +31,31 @@ async def made_up_engine(tmp_path: Path, log_path: Path) -> AsyncIterator[LocalE
 async def stop(engine: LocalEngine, request: ChatRequest, kind: type, at: int) -> None:
     """Stop a reply at the n-th event of a kind; it ends as cancelled, or had ended before."""
     events = []
-    async with aclosing(engine.generate(request)) as reply:
+    async with aclosing(events_of(engine.generate, request)) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, kind):
                 at -= 1
                 if at < 0:
-                    await engine.cancel()
+                    reply.cancel()
     assert end_of(events).stop_reason in (StopReason.CANCELLED, StopReason.MAX_TOKENS)
 
 
 async def interrupt_idle_time(engine: LocalEngine, request: ChatRequest) -> None:
     """Ask the next question at once, while the last answer is evaluated without its thinking."""
-    events = await collect_events(engine.generate(request))
+    events = await collect_events(events_of(engine.generate, request))
     answer = ChatMessage(Role.ASSISTANT, text_of(events), token_ids=end_of(events).token_ids)
     following = chat_request(*request.messages, answer, user_message("Really?"), max_tokens=4)
-    assert end_of(await collect_events(engine.generate(following))).stop_reason is StopReason.MAX_TOKENS
+    assert (
+        end_of(await collect_events(events_of(engine.generate, following))).stop_reason
+        is StopReason.MAX_TOKENS
+    )
 
 
 async def check_stops(engine: LocalEngine, count: int) -> None:
     """Stop at random moments; each time, the next turn equals an undisturbed one."""
     random = Random(1)
-    expected = end_of(await collect_events(engine.generate(CHECK))).token_ids
+    expected = end_of(await collect_events(events_of(engine.generate, CHECK))).token_ids
     ways = ["prompt evaluation", "decoding", "idle evaluation"]
     for number in range(count):
         match random.choice(ways):
@@ -65,7 +69,7 @@ async def check_stops(engine: LocalEngine, count: int) -> None:
                 await stop(engine, request, AnswerDelta, random.randrange(5))
             case _:
                 await interrupt_idle_time(engine, chat_request(user_message(f"{number}"), max_tokens=30))
-        assert end_of(await collect_events(engine.generate(CHECK))).token_ids == expected
+        assert end_of(await collect_events(events_of(engine.generate, CHECK))).token_ids == expected
 
 
 async def test_after_some_stops_the_next_turn_is_right(made_up_engine: LocalEngine) -> None:

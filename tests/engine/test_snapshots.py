@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.in_process import clear_context, open_model, reply_to
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -60,7 +61,7 @@ def snapshot_path(tmp_path: Path) -> Path:
 
 async def answer(engine: LocalEngine, request: ChatRequest) -> tuple[ChatMessage, int]:
     """Send a request; return the reply and the number of evaluated tokens of its prompt."""
-    events = await collect_events(engine.generate(request))
+    events = await collect_events(events_of(engine.generate, request))
     end = end_of(events)
     reply = ChatMessage(
         Role.ASSISTANT,

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
@@ -103,7 +104,7 @@ async def test_what_is_printed_goes_to_the_log(
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
     assert end_of(
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=3)))
     ).token_ids
     await engine.close()
     log = content(log_path)
@@ -117,7 +118,7 @@ async def test_an_installation_without_llama_cpp_is_told(
     (tmp_path / "sitecustomize.py").write_text(NO_LLAMA_CPP)
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
-    events = await collect_events(engine.load())
+    events = await collect_events(events_of(engine.load))
     assert events[-1] == EngineFailed("engine.llama_cpp_broken", {"reason": "libllama.so is missing"})
     await engine.close()
 
@@ -133,8 +134,10 @@ async def test_the_log_is_private_and_tells_nothing_of_the_chat(
     demo_engine: LocalEngine, log_path: Path
 ) -> None:
     secret = "Zwetschgenröster"
-    events = await collect_events(demo_engine.generate(chat_request(user_message(secret * 3), max_tokens=30)))
-    await collect_events(demo_engine.generate(chat_request(user_message("\ud800" + secret))))
+    events = await collect_events(
+        events_of(demo_engine.generate, chat_request(user_message(secret * 3), max_tokens=30))
+    )
+    await collect_events(events_of(demo_engine.generate, chat_request(user_message("\ud800" + secret))))
     await demo_engine.close()
     log = content(log_path)
     assert mode(log_path) == 0o600
@@ -146,7 +149,7 @@ async def test_the_log_is_private_and_tells_nothing_of_the_chat(
 async def test_a_full_log_is_put_aside_at_the_start(demo_engine: LocalEngine, log_path: Path) -> None:
     old = "old\n" * 300_000
     write_for_all(log_path, old)
-    await collect_events(demo_engine.load())
+    await collect_events(events_of(demo_engine.load))
     await demo_engine.close()
     assert content(log_path.with_name("engine.log.1")) == old
     assert "old" not in content(log_path)
@@ -165,14 +168,16 @@ async def test_a_log_that_cannot_be_written_stops_no_chat(demo_gguf: Path, tmp_p
     (tmp_path / "file").touch()
     engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "file" / "engine.log")
     assert end_of(
-        await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=3)))
+        await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=3)))
     ).token_ids
     await engine.close()
 
 
 async def test_ctrl_c_does_not_reach_the_worker(endless_engine: LocalEngine) -> None:
     events = []
-    async with aclosing(endless_engine.generate(chat_request(user_message("Hi"), max_tokens=60))) as reply:
+    async with aclosing(
+        events_of(endless_engine.generate, chat_request(user_message("Hi"), max_tokens=60))
+    ) as reply:
         async for event in reply:
             events.append(event)
             if isinstance(event, AnswerDelta) and endless_engine.pid:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import Coroutine
 from pathlib import Path
 from time import monotonic
 
@@ -26,11 +25,11 @@ async def talk(folder: Path, engine: FakeEngine, *lines: str, shows_thinking: bo
     session = ChatSession(engine, store, lambda: 1, monotonic, options=TurnOptions())
     renderer = LineRenderer(written.append, monotonic, shows_thinking)
 
-    def stoppable(stop: Callable[[], Awaitable[None]]) -> nullcontext[None]:
-        return nullcontext()
+    async def to_its_end(turn: Coroutine[None, None, None]) -> None:
+        await turn
 
     try:
-        await PlainChat(session, store, renderer, read_line, stoppable, lambda: None).run()
+        await PlainChat(session, store, renderer, read_line, to_its_end, lambda: None).run()
     finally:
         await store.close()
     return "".join(written)

@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from conformance.replies import hear
+from event_stream import events_of
 from qwen3_chat.engine.remote import ApiKey, FallbackEngine, RemoteEngine, RemoteSettings, ServerAccess
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
@@ -49,7 +50,7 @@ async def test_a_certificate_of_the_teams_own_authority_is_trusted_where_the_pro
         assert stranger is not None
         assert stranger.key == "remote.untrusted"
         async with remote_engine_at(wire.url, access=ServerAccess(ca_file=ca_file)) as engine:
-            assert [event async for event in engine.load()] == []
+            assert [event async for event in events_of(engine.load)] == []
             assert (await hear(engine, chat_request("How many?"))).answer == ANSWERED
 
 
@@ -58,9 +59,9 @@ async def test_an_unchecked_certificate_is_warned_of_once(server_tls: ssl.SSLCon
         running(Imitation(ServerKind.VLLM), server_tls) as wire,
         remote_engine_at(wire.url, access=ServerAccess(verifies_certificate=False)) as engine,
     ):
-        told = [event async for event in engine.load()]
+        told = [event async for event in events_of(engine.load)]
         assert [event.key for event in told if isinstance(event, Notice)] == ["remote.unverified"]
-        assert [event async for event in engine.load()] == []
+        assert [event async for event in events_of(engine.load)] == []
 
 
 async def test_a_client_shows_its_certificate_to_a_server_that_wants_one(
@@ -135,7 +136,7 @@ def named(url: str, name: str) -> RemoteEngine:
 
 
 async def loaded(engine: FallbackEngine) -> list[EngineEvent]:
-    return [event async for event in engine.load()]
+    return [event async for event in events_of(engine.load)]
 
 
 async def test_a_server_that_is_down_is_replaced_by_its_fallback_and_that_is_said() -> None:

@@ -6,6 +6,7 @@ from conformance.bench import Bench
 from conformance.column import column, hold_conversations
 from conformance.conversations import CONVERSATIONS
 from conformance.features import MISSING_FEATURES, Cell, Column, Feature, read_documented_cells
+from event_stream import events_of
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.servers import ServerKind
@@ -67,7 +68,7 @@ async def test_thirty_conversations_with_an_imitated_server_find_its_column(kind
 async def test_a_server_is_recognised_and_its_model_described(kind: ServerKind) -> None:
     imitation = Imitation(kind)
     async with running(imitation) as wire, remote_engine_at(wire.url, None) as engine:
-        assert [event async for event in engine.load() if isinstance(event, EngineFailed)] == []
+        assert [event async for event in events_of(engine.load) if isinstance(event, EngineFailed)] == []
         model = engine.model
         assert model is not None
         host = wire.url.removeprefix("http://")

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from conformance.replies import Heard, hear
+from event_stream import events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.remote import RemoteEngine, ServerAccess, TimeoutPolicy
 from qwen3_chat.engine.remote.http_errors import connection_error
@@ -216,9 +217,10 @@ async def test_the_first_text_comes_at_once_and_a_stop_ends_the_gathering_of_mor
         running(lambda request: MODELS if request.method == "GET" else silent) as wire,
         remote_engine_at(wire.url, timeouts=LONG_GATHERING) as engine,
     ):
-        async for happened in engine.generate(chat_request("hi")):
+        events = events_of(engine.generate, chat_request("hi"))
+        async for happened in events:
             heard.take(happened)
-            await engine.cancel()
+            events.cancel()
         await wire.left.wait()
     assert heard.answer == "Hel"
     assert heard.end is not None
@@ -295,10 +297,11 @@ async def test_a_reply_whose_template_opened_the_thinking_is_split_at_its_end() 
 async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
     heard = Heard()
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
-        async for happened in engine.generate(chat_request("hi")):
+        events = events_of(engine.generate, chat_request("hi"))
+        async for happened in events:
             heard.take(happened)
             if isinstance(happened, AnswerDelta) and happened.text == "lo.":
-                await engine.cancel()
+                events.cancel()
         await wire.left.wait()
     assert heard.answer == "Hello."
     assert heard.end is not None
@@ -307,7 +310,7 @@ async def test_stopping_closes_the_connection_and_keeps_what_arrived() -> None:
 
 async def test_leaving_a_reply_early_closes_the_connection() -> None:
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (wire, engine):
-        events = engine.generate(chat_request("hi"))
+        events = events_of(engine.generate, chat_request("hi"))
         await anext(events)
         await events.aclose()
         await wire.left.wait()
@@ -315,18 +318,19 @@ async def test_leaving_a_reply_early_closes_the_connection() -> None:
 
 async def test_stopping_while_the_server_is_still_asked_what_it_serves_ends_the_load() -> None:
     async with running(lambda _: Reply([Fault.SILENCE])) as wire, remote_engine_at(wire.url) as engine:
-        loading = asyncio.ensure_future(anext(engine.load()))
+        loading = asyncio.ensure_future(engine.load(lambda event: None))
         await wire.arrivals.get()
-        await engine.cancel()
-        assert await loading == EngineFailed("engine.load_cancelled")
+        loading.cancel()
+        await wire.left.wait()
+        assert engine.model is None
 
 
 async def test_a_second_reply_at_the_same_time_is_refused() -> None:
     async with server_of(Reply([*HELLO, Fault.SILENCE])) as (_, engine):
-        events = engine.generate(chat_request("hi"))
+        events = events_of(engine.generate, chat_request("hi"))
         await anext(events)
         with pytest.raises(EngineError) as caught:
-            await anext(engine.generate(chat_request("hi")))
+            await engine.generate(chat_request("hi"), lambda event: None)
         assert caught.value.key == "engine.busy"
         await events.aclose()
 
@@ -344,7 +348,7 @@ LISTS = [
 @pytest.mark.parametrize(("reply", "key"), LISTS)
 async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(reply: Reply, key: str) -> None:
     async with running(lambda _: reply) as wire, remote_engine_at(wire.url) as engine:
-        events = [event async for event in engine.load()]
+        events = [event async for event in events_of(engine.load)]
     assert [event.key for event in events if isinstance(event, EngineFailed)] == [key]
 
 
@@ -352,7 +356,7 @@ async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
     async with running(lambda _: MODELS) as wire:
         url = wire.url
     async with remote_engine_at(url) as engine:
-        (failed,) = [event async for event in engine.load()]
+        (failed,) = [event async for event in events_of(engine.load)]
         assert engine.model is None
     assert isinstance(failed, EngineFailed)
     assert failed.key == "remote.nobody_listens"
@@ -390,14 +394,14 @@ def test_why_no_connection_was_made_is_told(error: Exception, key: str) -> None:
 
 async def test_the_context_that_the_user_names_is_the_one_in_use() -> None:
     async with running(lambda _: MODELS) as wire, remote_engine_at(wire.url, n_ctx=5000) as engine:
-        assert [event async for event in engine.load()] == []
+        assert [event async for event in events_of(engine.load)] == []
         assert engine.model is not None
         assert engine.model.n_ctx == 5000
 
 
 async def test_the_kind_that_the_user_names_is_the_one_in_use() -> None:
     async with running(lambda _: MODELS) as wire, remote_engine_at(wire.url, ServerKind.SGLANG) as engine:
-        assert [event async for event in engine.load()] != []  # the context is assumed
+        assert [event async for event in events_of(engine.load)] != []  # the context is assumed
         assert engine.capabilities.hard_switch
 
 

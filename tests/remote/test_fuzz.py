@@ -6,6 +6,7 @@ import random
 import pytest
 
 from conformance.replies import Heard
+from event_stream import events_of
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.texts import t
 from tests.remote.remote_engines import chat_request, remote_engine_at
@@ -112,7 +113,7 @@ async def check(n_cases: int) -> None:
         for seed in range(n_cases):
             case = Case(seed)
             heard = Heard()
-            async for happened in engine.generate(chat_request("hi", ThinkingMode.THINK)):
+            async for happened in events_of(engine.generate, chat_request("hi", ThinkingMode.THINK)):
                 heard.take(happened)
             assert (heard.failure is None) != (heard.end is None), seed
             assert len(set(heard.notices)) == len(heard.notices), seed

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from conformance.replies import Heard, hear
+from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -44,7 +45,7 @@ async def test_a_chat_goes_from_this_machine_to_a_server_and_back(
             session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic)
             if chat_id is not None:
                 await session.resume(chat_id)
-            async for _ in session.send(QUESTION):
+            async for _ in events_of(session.send, QUESTION):
                 pass
             assert session.chat is not None
             chat_id = session.chat.id
@@ -116,10 +117,11 @@ async def test_llama_server_is_idle_once_a_reply_is_stopped(musing_gguf: Path) -
     with llama_server(musing_gguf, LONG_N_CTX) as url:
         async with remote_engine_at(url) as engine, httpx2.AsyncClient(trust_env=False) as client:
             stopped = Heard()
-            async for event in engine.generate(sure()):
+            events = events_of(engine.generate, sure())
+            async for event in events:
                 stopped.take(event)
                 if isinstance(event, ReasoningDelta) and event.tokens == 20:
-                    await engine.cancel()
+                    events.cancel()
             assert stopped.end is not None
             assert stopped.end.stop_reason is StopReason.CANCELLED
             while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
@@ -134,11 +136,12 @@ async def test_llama_server_ends_the_thinking_on_demand_and_by_its_budget(musing
             assert "Considering the limited time" in limited.reasoning
             assert limited.answer
             told = Heard()
-            async for event in engine.generate(sure()):
+            events = events_of(engine.generate, sure())
+            async for event in events:
                 told.take(event)
                 if isinstance(event, ReasoningDelta) and event.tokens == 5:
                     await engine.end_thinking()
                 if told.answer:
-                    await engine.cancel()
+                    events.cancel()
             assert told.notices == []
             assert told.answer

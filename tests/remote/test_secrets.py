@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.replies import hear
+from event_stream import events_of
 from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.engine.remote import ApiKey
@@ -38,7 +39,7 @@ async def test_a_key_reaches_the_server_and_nothing_else(
         remote_engine_at(wire.url, key=ApiKey(SECRET)) as engine,
     ):
         session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
-        shown += [repr(event) async for event in session.send("How many?")]
+        shown += [repr(event) async for event in events_of(session.send, "How many?")]
         assert {request.headers["authorization"] for request in wire.requests} == {f"Bearer {SECRET}"}
         shown += [repr(engine.model), repr(engine.capabilities), repr(vars(engine))]
     assert session.chat is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from event_stream import EventStream, events_of
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.context_plan import ContextPolicy, turn_reserve_tokens
 from qwen3_chat.engine import Engine
-from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, Notice
+from qwen3_chat.events import AnswerDelta, EngineFailed, EventSink, Notice, TurnFinished
 from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session import (
     ChatSession,
@@ -44,11 +46,12 @@ class CharacterEngine(FakeEngine):
         prefix = len(request.prefix.content) if request.prefix else 0
         return TokenCounts(counts, sum(counts) + REPLY_HEADER_TOKENS + prefix, exact=True)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
         self.requests.append(request)
         text = SUMMARY if "Summarise" in request.messages[-1].content else "b" * 40
-        yield AnswerDelta(text, len(text))
-        yield finished()
+        on_event(AnswerDelta(text, len(text)))
+        on_event(end := finished())
+        return end
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def session_with(
     return ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0, system=system, options=options)
 
 
-async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEvent]:
+async def all_of(events: EventStream[SessionEvent]) -> list[SessionEvent]:
     async with aclosing(events):
         return [event async for event in events]
 
@@ -73,7 +76,7 @@ async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEven
 async def send_all(session: ChatSession, *texts: str) -> list[SessionEvent]:
     events: list[SessionEvent] = []
     for text in texts:
-        events = await all_of(session.send(text))
+        events = await all_of(events_of(session.send, text))
     return events
 
 
@@ -195,13 +198,13 @@ async def test_a_second_summary_tells_of_the_first(store: ChatStore) -> None:
 
 async def test_a_summary_that_is_stopped_leaves_the_question_waiting(store: ChatStore) -> None:
     class Stopped(CharacterEngine):
-        async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
             if "Summarise" in request.messages[-1].content:
-                yield finished(StopReason.CANCELLED)
-                return
-            async with aclosing(super().generate(request)) as events:
-                async for event in events:
-                    yield event
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await asyncio.sleep(0)
+            return await super().generate(request, on_event)
 
     session = session_with(store, Stopped(), SUMMARISE)
     events = await send_all(session, *LONG_CHAT)
@@ -214,7 +217,7 @@ async def test_what_was_chosen_when_asked_holds_in_the_chat(store: ChatStore) ->
     session = session_with(store, engine, ASK)
     assert isinstance((await send_all(session, *LONG_CHAT))[-1], ContextExceeded)
     assert session.messages[-1].message.role is Role.USER
-    await all_of(session.regenerate(DROP))
+    await all_of(events_of(session.regenerate, policy=DROP))
     assert session.messages[-1].meta.left_out == 4
     await send_all(session, "Short.")
     assert session.messages[-1].meta.left_out == 4

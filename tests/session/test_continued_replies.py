@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from event_stream import EventStream, events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta
@@ -38,7 +39,7 @@ async def session(tmp_path: Path, demo_gguf: Path) -> AsyncIterator[ChatSession]
 
 
 async def run(
-    session: ChatSession, events: AsyncGenerator[SessionEvent, None], kind: type | None, reason: StopReason
+    session: ChatSession, events: EventStream[SessionEvent], kind: type | None, reason: StopReason
 ) -> None:
     """Run a turn; end it at the first event of a kind."""
     assert isinstance(session.engine, LocalEngine)
@@ -47,7 +48,7 @@ async def run(
             if kind is None or not isinstance(event, kind):
                 continue
             if reason is StopReason.CANCELLED:
-                await session.stop()
+                events.cancel()
             elif session.engine.pid:
                 os.kill(session.engine.pid, signal.SIGKILL)
             kind = None
@@ -58,18 +59,18 @@ async def test_a_reply_goes_on_in_its_place_without_a_seam(
     session: ChatSession, kind: type | None, reason: StopReason
 ) -> None:
     options = session.options
-    await run(session, session.send(QUESTION), None, reason)
+    await run(session, events_of(session.send, QUESTION), None, reason)
     whole = session.messages[-1].message
     session.start_new()
     session.options = replace(options, max_tokens=30 if reason is StopReason.MAX_TOKENS else None)
-    await run(session, session.send(QUESTION), kind, reason)
+    await run(session, events_of(session.send, QUESTION), kind, reason)
     stopped = session.messages[-1]
     if stopped.stop_reason is StopReason.END_OF_TURN:
         return  # it was quicker than the stop: nothing is left to go on with
     assert stopped.stop_reason is reason
     session.options = options
     events: list[SessionEvent] = []
-    async with aclosing(session.continue_reply()) as continuing:
+    async with aclosing(events_of(session.continue_reply)) as continuing:
         async for event in continuing:
             events.append(event)
     assert not any(isinstance(event, EngineFailed) for event in events)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from event_stream import EventStream, events_of
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -30,7 +31,7 @@ def session_with(store: ChatStore, engine: Engine) -> ChatSession:
     return ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
 
 
-async def all_of(events: AsyncGenerator[SessionEvent, None]) -> list[SessionEvent]:
+async def all_of(events: EventStream[SessionEvent]) -> list[SessionEvent]:
     async with aclosing(events):
         return [event async for event in events]
 
@@ -48,17 +49,17 @@ async def test_the_old_process_is_gone_before_the_new_model_loads(
     old, new = (LocalEngine(settings, tmp_path / f"{name}.log") for name in ("old", "new"))
     session = session_with(store, old)
     try:
-        await all_of(session.send("Hello /no_think"))
+        await all_of(events_of(session.send, "Hello /no_think"))
         old_pid = old.pid
         assert old_pid is not None
         alive_while_loading = []
-        async with aclosing(switch_engine(session, new)) as events:
+        async with aclosing(events_of(switch_engine, session, new)) as events:
             async for event in events:
                 if isinstance(event, LoadProgressed):
                     alive_while_loading.append(psutil.pid_exists(old_pid))
         assert alive_while_loading
         assert not any(alive_while_loading)
-        await all_of(session.send("And now?"))
+        await all_of(events_of(session.send, "And now?"))
         assert [stored.meta.model for stored in session.messages if stored.meta.model] == [
             "Qwen3-chat demo"
         ] * 2
@@ -70,9 +71,9 @@ async def test_the_old_process_is_gone_before_the_new_model_loads(
 
 async def test_each_reply_remembers_its_model(store: ChatStore) -> None:
     session = session_with(store, named("8B"))
-    await all_of(session.send("One"))
-    await all_of(switch_engine(session, named("4B")))
-    await all_of(session.send("Two"))
+    await all_of(events_of(session.send, "One"))
+    await all_of(events_of(switch_engine, session, named("4B")))
+    await all_of(events_of(session.send, "Two"))
     assert session.chat is not None
     replies = (await store.branch(session.chat.id))[1::2]
     assert [reply.meta.model for reply in replies] == ["8B", "4B"]
@@ -80,11 +81,11 @@ async def test_each_reply_remembers_its_model(store: ChatStore) -> None:
 
 async def test_ids_go_only_to_the_model_that_sampled_them(store: ChatStore) -> None:
     session = session_with(store, named("8B"))
-    await all_of(session.send("One"))
+    await all_of(events_of(session.send, "One"))
     other = named("4B")
-    await all_of(switch_engine(session, other))
-    await all_of(session.send("Two"))
-    await all_of(session.send("Three"))
+    await all_of(events_of(switch_engine, session, other))
+    await all_of(events_of(session.send, "Two"))
+    await all_of(events_of(session.send, "Three"))
     of_8b, of_4b = other.requests[1].messages[1], other.requests[1].messages[3]
     assert (of_8b.token_ids, of_4b.token_ids) == ((), (3,))
 
@@ -93,7 +94,7 @@ async def test_a_model_that_can_not_be_loaded_leaves_the_earlier_one_in_use(stor
     earlier = named("8B")
     session = session_with(store, earlier)
     broken = FakeEngine(loading=[EngineFailed("engine.no_model")])
-    events = await all_of(switch_engine(session, broken))
+    events = await all_of(events_of(switch_engine, session, broken))
     assert session.engine is earlier
     assert [event.key for event in events if isinstance(event, Notice)] == [
         "engine.no_model",
@@ -124,8 +125,8 @@ async def test_a_model_whose_thinking_is_fixed_gets_no_tags(
     engine = named(name)
     session = session_with(store, engine)
     await session.set_mode_override(mode.other)
-    await all_of(session.send("One"))
+    await all_of(events_of(session.send, "One"))
     assert engine.requests[0].mode is mode
     assert engine.requests[0].messages[0].mode_tag is None
-    await all_of(switch_engine(session, named("8B")))
+    await all_of(events_of(switch_engine, session, named("8B")))
     assert session.mode is mode.other  # the mode override applies again

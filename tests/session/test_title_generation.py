@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
@@ -47,7 +48,7 @@ async def asked(folder: Path, text: str, *naming: Step) -> tuple[FakeEngine, str
     store = await ChatStore.open(folder / "chats.db")
     engine = FakeEngine(REPLY, naming)
     session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
-    async for _ in session.send(text):
+    async for _ in events_of(session.send, text):
         pass
     needs = needs_title(session)
     title = await generate_title(session)

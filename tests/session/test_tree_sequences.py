@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from event_stream import events_of
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import AnswerDelta, EngineFailed
@@ -139,20 +140,20 @@ class Actor:
         match verb:
             case "ask" | "stop":
                 self.engine.next(stopped=verb == "stop")
-                await drained(self.session.send(rest[0]))
+                await drained(events_of(self.session.send, rest[0]))
             case "go-on":
                 last = self.session.messages[-1].message.content
                 self.engine.replies += 1
                 self.engine.plays([AnswerDelta(f"{last}+"), finished()])
-                await drained(self.session.continue_reply())
+                await drained(events_of(self.session.continue_reply))
             case "again":
                 self.engine.next()
-                await drained(self.tree.regenerate_at(ids[int(index)]))
+                await drained(events_of(self.tree.regenerate_at, ids[int(index)]))
             case "other":
                 self.engine.next()
                 modes = [m.meta.mode for m in self.session.messages[int(index) :] if m.meta.mode]
                 other = (modes or [ThinkingMode.THINK])[0].other
-                await drained(self.tree.regenerate_at(ids[int(index)], other))
+                await drained(events_of(self.tree.regenerate_at, ids[int(index)], mode=other))
             case "fail":
                 self.engine.replies += 1
                 script: list[Step] = [
@@ -160,14 +161,14 @@ class Actor:
                     EngineFailed("engine.killed"),
                 ]
                 self.engine.plays(script)
-                await drained(self.tree.regenerate_at(ids[int(index)]))
+                await drained(events_of(self.tree.regenerate_at, ids[int(index)]))
             case "refuse":
                 self.engine._loading = [EngineFailed("engine.killed")]
-                await drained(self.tree.regenerate_at(ids[int(index)]))
+                await drained(events_of(self.tree.regenerate_at, ids[int(index)]))
                 self.engine._loading = ()
             case "edit":
                 self.engine.next()
-                await drained(self.tree.edit_question(ids[int(index)], text))
+                await drained(events_of(self.tree.edit_question, ids[int(index)], text))
             case "step":
                 other_id = (await self.tree.versions()).for_message(ids[int(index)]).id_at_step(int(text))
                 assert other_id is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from textual import events
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, EventSink, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.ui.message_entries import entry_from_message
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -87,33 +86,35 @@ NAMES = {"/": "slash", "_": "underscore"}
 
 
 class StreamingEngine(FakeEngine):
-    """An engine that yields a few dozen pieces of text at the pace of the event loop, unless cancelled."""
+    """An engine that pushes a few dozen pieces of text at the pace of the event loop, unless cancelled."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
         self._rng = rng
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Yield prefill, thinking and answer; a continued reply is repeated from its beginning."""
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Push prefill, thinking and answer; a continued reply is repeated from its beginning."""
         self.requests.append(request)
-        self.cancelled.clear()
         rng = self._rng
-        yield PrefillProgressed(1, 10, 0)
+        on_event(PrefillProgressed(1, 10, 0))
         before = request.prefix
         if before is not None and before.reasoning:
-            yield ReasoningDelta(before.reasoning, 1)
+            on_event(ReasoningDelta(before.reasoning, 1))
         if before is not None and before.content:
-            yield AnswerDelta(before.content, 1)
+            on_event(AnswerDelta(before.content, 1))
         thoughts = 0 if before is not None and before.content else rng.randrange(10)
         for count in range(thoughts + rng.randrange(1, 40)):
-            for _ in range(rng.randrange(12)):
-                await asyncio.sleep(0)
-            if self.cancelled.is_set():
-                yield finished(StopReason.CANCELLED)
-                return
+            try:
+                for _ in range(rng.randrange(12)):
+                    await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                on_event(finished(StopReason.CANCELLED))
+                raise
             text = rng.choice(WORDS)
-            yield ReasoningDelta(text, count) if count < thoughts else AnswerDelta(text, count)
-        yield finished(rng.choice([StopReason.END_OF_TURN, StopReason.END_OF_TURN, StopReason.MAX_TOKENS]))
+            on_event(ReasoningDelta(text, count) if count < thoughts else AnswerDelta(text, count))
+        end = finished(rng.choice([StopReason.END_OF_TURN, StopReason.END_OF_TURN, StopReason.MAX_TOKENS]))
+        on_event(end)
+        return end
 
 
 async def act_at_random(folder: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 
 from qwen3_chat.engine.remote.remote_engine import RemoteEngine
-from qwen3_chat.errors import Qwen3ChatError
-from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.events import EventSink, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
-from qwen3_chat.texts import t
 
 SERVER_DOWN_KEYS = frozenset(
     {
@@ -51,27 +49,26 @@ class FallbackEngine:
         """The model in use; None before `load` is done."""
         return self._current.model
 
-    async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Probe the server; while it is down, change to the next one with a notice."""
+    async def load(self, on_event: EventSink) -> None:
+        """Probe the server; while it is down, change to the next one with a notice.
+
+        Raises:
+            EngineError: no server can be used.
+        """
         while True:
             self._current.reset()
-            failed: EngineFailed | None = None
-            async with aclosing(self._current.load()) as events:
-                async for event in events:
-                    if isinstance(event, EngineFailed) and event.key in SERVER_DOWN_KEYS and self._others:
-                        failed = event
-                    else:
-                        yield event
-            if failed is None:
-                return
+            try:
+                return await self._current.load(on_event)
+            except EngineError as error:
+                if error.key not in SERVER_DOWN_KEYS or not self._others:
+                    raise
+                reason = str(error)
             name, make = self._others.pop(0)
-            reason = t(failed.key, **failed.values)
-            yield Notice("remote.fell_back", {"reason": reason, "name": name})
+            on_event(Notice("remote.fell_back", {"reason": reason, "name": name}))
             try:
                 next_engine = make()
             except Qwen3ChatError as error:
-                yield EngineFailed.from_error(error)
-                return
+                raise EngineError(error.key, **error.values) from error
             self._abandoned.append(self._current)
             self._current = next_engine
 
@@ -83,29 +80,25 @@ class FallbackEngine:
         """
         return await self._current.count_tokens(request)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply on the server in use; the last event is `TurnFinished` or `EngineFailed`."""
-        async with aclosing(self._current.generate(request)) as events:
-            async for event in events:
-                yield event
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Generate a reply on the server in use; return the last event.
+
+        Raises:
+            EngineError: the server failed.
+        """
+        return await self._current.generate(request, on_event)
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
         """Return None, because only the server can change its context."""
         return await self._current.larger_n_ctx(tokens)
 
-    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Yield a notice that the context of a server can't be changed from here."""
-        async with aclosing(self._current.enlarge(n_ctx)) as events:
-            async for event in events:
-                yield event
+    async def enlarge(self, n_ctx: int, on_event: EventSink) -> None:
+        """Push a notice that the context of a server can't be changed from here."""
+        await self._current.enlarge(n_ctx, on_event)
 
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now."""
         await self._current.end_thinking()
-
-    async def cancel(self) -> None:
-        """Stop the running reply or load."""
-        await self._current.cancel()
 
     def leave_chat(self) -> None:
         """Do nothing: the server manages its own cache."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +87,10 @@ class ReplyProgress(Protocol):
         ...
 
 
+PieceSink = Callable[[bytes], bool]
+"""A function that takes each piece of a reply at once; it returns False if it wants no more."""
+
+
 class HttpTransport:
     """A pool of connections to one server, created when first needed, which takes 0.1 s."""
 
@@ -115,9 +119,14 @@ class HttpTransport:
             raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
 
     async def stream(
-        self, url: str, body: Mapping[str, object], progress: ReplyProgress
-    ) -> AsyncGenerator[bytes | Notice, None]:
-        """Yield the bytes of a reply, with notices of retries; `progress` follows the reply that they form.
+        self,
+        url: str,
+        body: Mapping[str, object],
+        progress: ReplyProgress,
+        on_piece: PieceSink,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        """Request a reply and push its bytes, with notices of retries; `progress` follows what they form.
 
         Raises:
             EngineError: the server can't be reached, refuses, breaks off or stops sending.
@@ -125,12 +134,11 @@ class HttpTransport:
         for attempt in range(1, self.timeouts.max_attempts + 1):
             is_last = attempt == self.timeouts.max_attempts
             try:
-                async with aclosing(self._attempt(url, body, progress, is_last)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                await self._attempt(url, body, progress, on_piece, is_last)
                 return
             except _Retry as retry:
-                yield Notice("remote.waiting", {"host": self.endpoint.host, "seconds": round(retry.delay_s)})
+                seconds = round(retry.delay_s)
+                on_notice(Notice("remote.waiting", {"host": self.endpoint.host, "seconds": seconds}))
                 await asyncio.sleep(retry.delay_s)
 
     async def close(self) -> None:
@@ -140,8 +148,13 @@ class HttpTransport:
             await client.aclose()
 
     async def _attempt(
-        self, url: str, body: Mapping[str, object], progress: ReplyProgress, is_last: bool
-    ) -> AsyncGenerator[bytes, None]:
+        self,
+        url: str,
+        body: Mapping[str, object],
+        progress: ReplyProgress,
+        on_piece: PieceSink,
+        is_last: bool,
+    ) -> None:
         received = False
         timeouts = self.timeouts
         try:
@@ -158,7 +171,8 @@ class HttpTransport:
                     if piece is None:
                         return
                     received = True
-                    yield piece
+                    if not on_piece(piece):
+                        return
                     if progress.has_text and not progress.is_finished:
                         await reader.pause()
         except TimeoutError as error:

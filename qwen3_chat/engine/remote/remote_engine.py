@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
-from qwen3_chat.chat import StopReason, Timings, Usage
+from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.remote.http_errors import displayable_message
 from qwen3_chat.engine.remote.http_transport import HttpTransport
 from qwen3_chat.engine.remote.remote_model import RemoteModel
@@ -17,13 +17,10 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
-from qwen3_chat.errors import LOAD_CANCELLED, EngineError
-from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import EngineEvent, EventSink, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 from qwen3_chat.servers import ServerKind
-
-EventSink = Callable[[EngineEvent], None]
-"""A function that takes each event at once."""
 
 
 class RemoteEngine:
@@ -35,9 +32,9 @@ class RemoteEngine:
         self._transport = HttpTransport(settings.endpoint, settings.access, settings.timeouts)
         self._served: RemoteModel | None = None
         self._probing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._reply: ReplyReader | None = None
-        self._emit: EventSink | None = None
+        self._on_event: EventSink | None = None
+        """The handler of the running reply's events; None while there is none."""
         self._sent_notices: set[str] = set()
         self.last_reply = ReplyFacts()
 
@@ -63,11 +60,21 @@ class RemoteEngine:
         kind = self._served.kind if self._served else self._settings.kind or ServerKind.OPENAI
         return SERVER_FEATURES[kind].missing_features
 
-    async def load(self) -> AsyncGenerator[EngineEvent, None]:
-        """Probe the server and yield notices; end with `EngineFailed` after an error or `cancel`."""
-        async with aclosing(self._relay(self._probe, EngineFailed(LOAD_CANCELLED))) as events:
-            async for event in events:
-                yield event
+    async def load(self, on_event: EventSink) -> None:
+        """Probe the server and push notices of what the user should know about it.
+
+        Raises:
+            EngineError: the server can't be reached or does not serve the model.
+        """
+        served = await self._ensure_probed()
+        endpoint = self._settings.endpoint
+        access = self._settings.access
+        if access.sends_secrets and not (endpoint.is_encrypted or endpoint.is_loopback):
+            self._notify_once(on_event, "remote.key_unencrypted", host=endpoint.host)
+        if endpoint.is_encrypted and not access.verifies_certificate:
+            self._notify_once(on_event, "remote.unverified", host=endpoint.host)
+        if not served.n_ctx_is_known:
+            self._notify_once(on_event, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
 
     def reset(self) -> None:
         """Discard the probe's result, so that `load` asks again."""
@@ -81,41 +88,38 @@ class RemoteEngine:
         """
         return await count_tokens(request, await self._ensure_probed(), self._transport)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Generate a reply on the server; the last event is `TurnFinished` or `EngineFailed`.
+    async def generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        """Generate a reply on the server; return the last event.
 
-        Closing the generator early cancels the reply.
+        Cancelling the caller closes the connection, by which the server stops too.
 
         Raises:
-            EngineError: another reply is being generated.
+            EngineError: the server failed, or another reply is being generated.
         """
-        if self._emit is not None:
+        if self._on_event is not None:
             raise EngineError("engine.busy")
-        self._emit = _discard_event
+        self._on_event = on_event
         try:
-            cancelled = TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
-            async with aclosing(self._relay(lambda emit: self._generate(request, emit), cancelled)) as events:
-                async for event in events:
-                    yield event
+            return await self._generate(request, on_event)
         finally:
-            self._reply = self._emit = None
+            self._reply = self._on_event = None
 
     async def larger_n_ctx(self, tokens: int) -> int | None:
         """Return None, because only the server can change its context."""
         return None
 
-    async def enlarge(self, n_ctx: int) -> AsyncGenerator[EngineEvent, None]:
-        """Yield a notice that the context of a server can't be changed from here."""
-        yield Notice("engine.not_enlarged", {"n_ctx": n_ctx})
+    async def enlarge(self, n_ctx: int, on_event: EventSink) -> None:
+        """Push a notice that the context of a server can't be changed from here."""
+        on_event(Notice("engine.not_enlarged", {"n_ctx": n_ctx}))
 
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now, if the server can do that."""
-        reply, emit = self._reply, self._emit
-        if reply is None or emit is None:
+        reply, on_event = self._reply, self._on_event
+        if reply is None or on_event is None:
             return
         served = await self._ensure_probed()
         if not self.capabilities.ends_thinking:  # also during the answer: events may lag behind
-            emit(Notice("remote.thinks_on", {"server": served.server}))
+            on_event(Notice("remote.thinks_on", {"server": served.server}))
             return
         if not reply.in_reasoning:
             return
@@ -124,43 +128,12 @@ class RemoteEngine:
         with suppress(EngineError):  # if the server is down, the reply itself will report it
             await self._transport.request_json("POST", url, body)
 
-    async def cancel(self) -> None:
-        """Stop the running reply or load; the connection closes, by which the server stops too."""
-        for task in self._tasks:
-            task.cancel()
-
     def leave_chat(self) -> None:
         """Do nothing: the server manages its own cache."""
 
     async def close(self) -> None:
-        """Stop the running reply or load and close all connections."""
-        tasks = tuple(self._tasks)
-        await self.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Close all connections, that of a running reply too."""
         await self._transport.close()
-
-    async def _relay(
-        self, work: Callable[[EventSink], Coroutine[None, None, None]], cancelled: EngineEvent
-    ) -> AsyncGenerator[EngineEvent, None]:
-        """Yield the events that a task emits until it ends; if closed early, cancel the task.
-
-        `cancelled` is the last event if the task was cancelled before it could emit one.
-        """
-        queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(work(queue.put_nowait), name="remote engine")
-        task.add_done_callback(lambda _: queue.put_nowait(None))
-        self._tasks.add(task)
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-            if task.cancelled():
-                yield cancelled
-            else:
-                task.result()
-        finally:
-            self._tasks.discard(task)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _ensure_probed(self) -> RemoteModel:
         """Return the served model, after probing the server if it is not known yet.
@@ -176,59 +149,40 @@ class RemoteEngine:
                 )
             return self._served
 
-    async def _probe(self, emit: EventSink) -> None:
-        try:
-            served = await self._ensure_probed()
-        except EngineError as error:
-            emit(EngineFailed.from_error(error))
-            return
-        endpoint = self._settings.endpoint
-        access = self._settings.access
-        if access.sends_secrets and not (endpoint.is_encrypted or endpoint.is_loopback):
-            self._notify_once(emit, "remote.key_unencrypted", host=endpoint.host)
-        if endpoint.is_encrypted and not access.verifies_certificate:
-            self._notify_once(emit, "remote.unverified", host=endpoint.host)
-        if not served.n_ctx_is_known:
-            self._notify_once(emit, "remote.context_assumed", server=served.server, n_ctx=served.n_ctx)
-
-    async def _generate(self, request: ChatRequest, emit: EventSink) -> None:
-        """Send the request and emit each event, and a last one however the reply ends."""
-        try:
-            served = await self._ensure_probed()
-            body = chat_body(request, served)
-        except EngineError as error:
-            emit(EngineFailed.from_error(error))
-            return
+    async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
+        served = await self._ensure_probed()
+        body = chat_body(request, served)
         if request.thinking_budget is not None and not SERVER_FEATURES[served.kind].budget_field:
-            self._notify_once(emit, "remote.no_budget", server=served.server)
+            self._notify_once(on_event, "remote.no_budget", server=served.server)
         reply = self._reply = ReplyReader(
             request.mode, self._clock, bool(request.tools), served.opens_thinking
         )
-        self._emit = emit
         if request.prefix is not None:
-            _emit_all(emit, reply.begin(request.prefix))
-        stopped: StopReason | None = None
+            _push_all(reply.begin(request.prefix), on_event)
+        cancellation: asyncio.CancelledError | None = None
         failure: EngineError | None = None
         decoder = BodyDecoder()
         try:
-            await self._read(served, body, reply, decoder, emit)
-        except asyncio.CancelledError:
-            stopped = StopReason.CANCELLED
+            await self._read(served, body, reply, decoder, on_event)
+        except asyncio.CancelledError as error:
+            cancellation = error
         except EngineError as error:
             failure = error
         for value in decoder.flush():
-            _emit_all(emit, reply.feed(value))
-        _emit_all(emit, reply.flush())
+            _push_all(reply.feed(value), on_event)
+        _push_all(reply.flush(), on_event)
         self.last_reply = reply.facts
         if decoder.n_damaged:
-            emit(Notice("remote.damaged", {"count": decoder.n_damaged}))
-        failure = failure or (None if stopped else self._reply_error(reply, decoder, served))
+            on_event(Notice("remote.damaged", {"count": decoder.n_damaged}))
+        if failure := failure or (None if cancellation else self._reply_error(reply, decoder, served)):
+            raise failure
         estimate = estimate_tokens(request).total
-        emit(
-            EngineFailed.from_error(failure)
-            if failure
-            else reply.finish_event(request.seed, estimate, served.n_ctx, stopped)
-        )
+        stop_reason = StopReason.CANCELLED if cancellation else None
+        finished = reply.finish_event(request.seed, estimate, served.n_ctx, stop_reason)
+        on_event(finished)
+        if cancellation:
+            raise cancellation
+        return finished
 
     async def _read(
         self,
@@ -236,21 +190,19 @@ class RemoteEngine:
         body: dict[str, object],
         reply: ReplyReader,
         decoder: BodyDecoder,
-        emit: EventSink,
+        on_event: EventSink,
     ) -> None:
+        def on_piece(piece: bytes) -> bool:
+            """Push the events of a piece; return True if the reply goes on."""
+            for value in decoder.feed(piece):
+                for event in reply.feed(value):
+                    on_event(event)
+            return not reply.is_done and reply.error is None
+
         endpoint = self._settings.endpoint
         is_ollama = served.kind is ServerKind.OLLAMA
         url = f"{endpoint.root}/api/chat" if is_ollama else f"{endpoint.api}/chat/completions"
-        stream = self._transport.stream(url, body, reply)
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Notice):
-                    emit(piece)
-                    continue
-                for value in decoder.feed(piece):
-                    _emit_all(emit, reply.feed(value))
-                if reply.is_done or reply.error is not None:
-                    return
+        await self._transport.stream(url, body, reply, on_piece, on_event)
 
     def _reply_error(
         self, reply: ReplyReader, decoder: BodyDecoder, served: RemoteModel
@@ -271,16 +223,12 @@ class RemoteEngine:
             return EngineError("remote.no_reply_at_all", host=host)
         return EngineError("remote.no_reply", host=host)
 
-    def _notify_once(self, emit: EventSink, key: str, **values: str | int) -> None:
+    def _notify_once(self, on_event: EventSink, key: str, **values: str | int) -> None:
         if key not in self._sent_notices:
             self._sent_notices.add(key)
-            emit(Notice(key, dict(values)))
+            on_event(Notice(key, dict(values)))
 
 
-def _discard_event(event: EngineEvent) -> None:
-    """Discard an event that comes before the reply has begun."""
-
-
-def _emit_all(emit: EventSink, events: list[EngineEvent]) -> None:
+def _push_all(events: list[EngineEvent], on_event: EventSink) -> None:
     for event in events:
-        emit(event)
+        on_event(event)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from functools import partial
 
 from textual import on, work
 from textual.events import DescendantFocus
 
 from qwen3_chat.chat import Role
-from qwen3_chat.session import SessionEvent
+from qwen3_chat.session import Turn
 from qwen3_chat.session.thinking_mode import typed_mode
 from qwen3_chat.store.records import Deletion, StoredMessage
 from qwen3_chat.texts import t
@@ -149,7 +149,7 @@ class MessageActions(VersionActions, TurnActions):
             case "edit":
                 self._edit(stored)
             case "answer":
-                self.take_turn(self.chat_tree.regenerate_at(stored.id))
+                self.take_turn(partial(self.chat_tree.regenerate_at, stored.id))
             case "other_mode":
                 self._answer_in_other_mode(stored)
             case "copy":
@@ -186,13 +186,13 @@ class MessageActions(VersionActions, TurnActions):
         self.input.border_title = ""
         self.refresh_bindings()
 
-    def turn_events(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+    def turn_of(self, text: str) -> Turn:
         """Return the turn of a new question, or of the edited one in place of the original."""
         if self._edited is None:
-            return super().turn_events(text)
-        events = self.chat_tree.edit_question(self._edited, text)
+            return super().turn_of(text)
+        turn = partial(self.chat_tree.edit_question, self._edited, text)
         self.call_after_refresh(self._stop_editing, self._set_aside_text)
-        return events
+        return turn
 
     def show_chat(self) -> None:
         """Show the session's chat; drop the editing and the deletions of another chat."""
@@ -212,7 +212,7 @@ class MessageActions(VersionActions, TurnActions):
             return
         later = (m for m in self.session.messages[index:] if m.meta.mode)
         mode = next((m.meta.mode for m in later), None) or self.session.mode
-        self.take_turn(self.chat_tree.regenerate_at(stored.id, mode.other))
+        self.take_turn(partial(self.chat_tree.regenerate_at, stored.id, mode=mode.other))
 
     def _source(self, stored: StoredMessage) -> str:
         if self.is_answering and stored is self.session.messages[-1]:  # it is still being written

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from textual import work
 
 from qwen3_chat.models.fit import recommend
 from qwen3_chat.models.picker import Download, DownloadPhase
 from qwen3_chat.models.picker.model_picker import idle_gpu_notice, newcomer_advice
-from qwen3_chat.session import EngineChoice, LocalModel, SessionEvent, switch_engine
+from qwen3_chat.session import EngineChoice, LocalModel, SessionEventSink, Turn, switch_engine
 from qwen3_chat.texts import t
 from qwen3_chat.ui.actions.turn_actions import TurnActions
 from qwen3_chat.ui.error_notices import notify_errors
@@ -85,25 +84,22 @@ class ModelActions(TurnActions):
         with notify_errors(self):
             engine = self.model_picker.make_engine(choice)
             async with self._switch_lock:
-                await self._run(switch_engine(self.session, engine))
+                await self._run(partial(switch_engine, self.session, engine))
         self._downloaded_model = None
         self.show_downloads()
         if not self.session.messages:
             self.show_messages()
         self.show_state()
 
-    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+    def take_turn(self, turn: Turn, typed: str = "") -> None:
         """Run one turn, with the new model if a switch is under way."""
-        super().take_turn(self._after_switch(events), typed)
 
-    async def _after_switch(
-        self, events: AsyncGenerator[SessionEvent, None]
-    ) -> AsyncGenerator[SessionEvent, None]:
-        async with self._switch_lock:
-            pass
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        async def take_after_switch(on_event: SessionEventSink) -> None:
+            async with self._switch_lock:
+                pass
+            await turn(on_event)
+
+        super().take_turn(take_after_switch, typed)
 
     def download_changed(self, download: Download) -> None:
         """Show a download's progress; use the first real model at once if the chat is still empty."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import asyncio
+from functools import partial
 
 from textual import on, work
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.session import ContextExceeded, SessionEvent
+from qwen3_chat.session import ContextExceeded, SessionEventSink, Turn
 from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
 from qwen3_chat.texts import t
 from qwen3_chat.ui.error_notices import notify_errors
@@ -28,11 +28,14 @@ class TurnActions(ConversationScreen):
     @work(group="load", exit_on_error=False)
     async def prepare_engine(self) -> None:
         """Load the model while the user reads and writes; show its name in the welcome of an empty chat."""
-        await self._run(self.session.prepare())
+        await self._run(self._prepare)
         model = self.session.engine.model
         if model is None or self.session.messages:
             return
         self.show_messages()
+
+    async def _prepare(self, on_event: SessionEventSink) -> None:
+        await self.session.prepare(on_event)
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
@@ -47,29 +50,29 @@ class TurnActions(ConversationScreen):
             if not self.session.messages:
                 self.transcript.show([])
             self.transcript.to_end()
-            self.take_turn(self.turn_events(text), text)
+            self.take_turn(self.turn_of(text), text)
         self.input.clear_sent(text)
 
-    def turn_events(self, text: str) -> AsyncGenerator[SessionEvent, None]:
+    def turn_of(self, text: str) -> Turn:
         """Return the turn of a typed text."""
-        return self.session.send(text)
+        return partial(self.session.send, text)
 
-    def take_turn(self, events: AsyncGenerator[SessionEvent, None], typed: str = "") -> None:
+    def take_turn(self, turn: Turn, typed: str = "") -> None:
         """Start a turn unless one runs; `is_answering` is set at once, so that no second turn begins."""
         if self.is_answering:
             return
         self.is_answering = True
-        self._answer(events, typed)
+        self._answer(turn, typed)
 
     @work(group="turn", exclusive=True, exit_on_error=False)
-    async def _answer(self, events: AsyncGenerator[SessionEvent, None], typed: str) -> None:
+    async def _answer(self, turn: Turn, typed: str) -> None:
         before = self.session.messages
         try:
             with notify_errors(self):
                 async with self.navigation_lock:
                     await self.free_engine()
                     before = self.session.messages
-                await self._run(events)
+                await self._run(turn)
         finally:
             self.is_answering = False
             if self.session.messages == before:
@@ -89,21 +92,27 @@ class TurnActions(ConversationScreen):
     def after_turn(self) -> None:
         """Run the tasks that follow a turn; other groups add theirs."""
 
-    async def _run(self, events: AsyncGenerator[SessionEvent, None]) -> None:
-        """Show all events of a turn or of a load; a load and the turn that waits for it may run together."""
-        turn = self.turn
-        turn.begin()
+    async def _run(self, turn: Turn) -> None:
+        """Run a turn or a load in a task of its own, which `action_stop` cancels, and show its events.
+
+        A load and the turn that waits for it may run together.
+        """
+        view = self.turn
+        view.begin()
         self.refresh_bindings()
+        task = asyncio.create_task(turn(view.draw))
+        self.running_turns.add(task)
         try:
-            async with aclosing(events) as stream:
-                phase = turn.phase
-                async for event in stream:
-                    turn.draw(event)
-                    if turn.phase is not phase:
-                        phase = turn.phase
-                        self.show_state()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
         finally:
-            turn.end(can_retry=bool(self.session.messages))
+            self.running_turns.discard(task)
+            view.end(can_retry=bool(self.session.messages))
             self.show_state()
 
     @work(group="mode", exclusive=True)
@@ -136,9 +145,9 @@ class TurnActions(ConversationScreen):
         """Switch thinking on or off for the following turns."""
         self.set_mode(self.session.mode.other)
 
-    async def action_stop(self) -> None:
-        """Stop the engine; the text that arrived is kept."""
-        await self.session.stop()
+    def action_stop(self) -> None:
+        """Stop the turn and the load; the text that arrived is kept."""
+        self.stop_turns()
 
     async def action_answer_now(self) -> None:
         """End the thinking, so that the answer follows."""
@@ -148,12 +157,12 @@ class TurnActions(ConversationScreen):
         """Answer the marked message again, or the latest one if none is marked."""
         messages = self.session.messages
         if messages:
-            self.take_turn(self.chat_tree.regenerate_at(self.transcript.marked or messages[-1].id))
+            self.take_turn(partial(self.chat_tree.regenerate_at, self.transcript.marked or messages[-1].id))
 
     def action_continue_reply(self) -> None:
         """Continue the reply that was stopped."""
         self.show_chat()
-        self.take_turn(self.session.continue_reply())
+        self.take_turn(self.session.continue_reply)
 
 
 class ContextActions(TurnActions):
@@ -175,6 +184,6 @@ class ContextActions(TurnActions):
             return
         self.show_chat()
         if exceeded.continues:
-            self.take_turn(self.session.continue_reply(policy))
+            self.take_turn(partial(self.session.continue_reply, policy=policy))
         else:
-            self.take_turn(self.session.regenerate(policy))
+            self.take_turn(partial(self.session.regenerate, policy=policy))

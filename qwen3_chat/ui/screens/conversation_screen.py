@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Lock, timeout
+from asyncio import Lock, Task, timeout
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +65,8 @@ class ConversationScreen(ReadingScreen):
         self.model_picker = model_picker
         self.advice = ""
         self.is_answering = False
+        self.running_turns: set[Task[None]] = set()
+        """The tasks of the turn and of the load in progress."""
         self.chat_tree = ChatTree(session, store)
         self.versions = BranchVersions()
         self.navigation_lock = Lock()
@@ -73,7 +75,7 @@ class ConversationScreen(ReadingScreen):
 
     def on_mount(self) -> None:
         """Apply the settings to the widgets, then show the chat."""
-        self.turn = TurnView(self.transcript, self.activity_line, monotonic)
+        self.turn = TurnView(self.transcript, self.activity_line, monotonic, self.show_state)
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.input.enter_sends = self.settings.enter_key == "send"
         set_animation(self, reduced=self.settings.reduced_motion)
@@ -86,8 +88,13 @@ class ConversationScreen(ReadingScreen):
 
     async def shutdown(self) -> None:
         """End all work; everything that arrived is in the store afterwards."""
-        await self.session.stop()
+        self.stop_turns()
         await wait_for_workers(self, ("turn", "load"))
+
+    def stop_turns(self) -> None:
+        """Stop the turn and the load in progress; what arrived is kept."""
+        for task in self.running_turns:
+            task.cancel()
 
     def show_chat(self) -> None:
         """Show the session's chat, scrolled to its end."""
