@@ -1,28 +1,24 @@
-"""The client's view of the worker process: its start and end, pending requests, events, cancellation."""
+"""The client's view of the worker process: its messages, pending requests, events, cancellation, errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
 from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, TurnFinished
 
 _MODULE = "qwen3_chat.engine.worker"
-_READ_BYTES = 1 << 18
-_GRACE_S = 2.0
 CANCEL_TIMEOUT_S = 30.0
 """The time that a cancelled command has to end; a portion of a prompt takes seconds on a slow processor."""
 IMPATIENCE_S = 1.0
@@ -106,7 +102,7 @@ class PendingRequest:
 class WorkerProcess:
     """A worker process, from its start to its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: ChildProcess) -> None:
         self._process = process
         self._ids = count(1)
         self._pending: dict[int, PendingRequest] = {}
@@ -124,21 +120,10 @@ class WorkerProcess:
         Raises:
             EngineError: the system could not start the process.
         """
-        log_fd = _open_log(log_path)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(python, "-P", "-m", _MODULE, str(log_path)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log_fd,
-                env=_environment(),
-                **_own_process_group(),
-            )
+            process = await ChildProcess.start(_MODULE, str(log_path), log_path=log_path, python=python)
         except OSError as error:
             raise EngineError("engine.not_started", reason=error.strerror or str(error)) from error
-        finally:
-            if log_fd >= 0:
-                os.close(log_fd)
         return cls(process)
 
     @property
@@ -184,10 +169,7 @@ class WorkerProcess:
         Raises:
             EngineError: the command can't be encoded as UTF-8.
         """
-        line = wire.encode(command)
-        stdin = self._process.stdin
-        if stdin is not None and not stdin.is_closing():
-            stdin.write(line)
+        self._process.write(wire.encode(command))
 
     def cancel_requests(self) -> None:
         """Make the process stop working on everything it was asked."""
@@ -196,41 +178,25 @@ class WorkerProcess:
 
     async def end(self) -> None:
         """End the process: close its input first, kill it after 2 s."""
-        stdin = self._process.stdin
-        if stdin is not None:
-            stdin.close()
-        try:
-            async with asyncio.timeout(_GRACE_S):
-                await asyncio.shield(self._reading)
-        except TimeoutError:
-            self.kill()
-            await self._reading
+        await self._process.end(self._reading)
 
     def kill(self) -> None:
         """Kill the process, which may hang."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     async def _read(self) -> None:
-        stdout = self._process.stdout
-        incomplete = b""
         try:
-            while stdout is not None and (data := await stdout.read(_READ_BYTES)):
-                *lines, incomplete = (incomplete + data).split(b"\n")
+            while lines := await self._process.read_lines():
                 for line in lines:
                     self._receive(wire.decode_message(line))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, LineTooLong) as error:
             self._abort_reason = str(error)
-            self.kill()
+            self._process.kill()
         status = await self._process.wait()
         self.exit_error = _error_from_exit(status, self._abort_reason)
         for request in self._pending.values():
             request.end_with(self.exit_error)
-        stdin = self._process.stdin
-        if stdin is not None:
-            stdin.close()
-            with contextlib.suppress(OSError):  # commands that the process did not read any more
-                await stdin.wait_closed()
+        await self._process.close_input()
 
     def _receive(self, message: wire.AnyWorkerMessage) -> None:
         match message:
@@ -255,30 +221,6 @@ class WorkerProcess:
                 except Exception as error:  # of a handler; this function must go on reading
                     request.end_with(error)
                     request.cancel()
-
-
-def _open_log(path: Path) -> int:
-    """Open the log for the early output of the process; return its file descriptor.
-
-    It is `DEVNULL`, a negative number, where that fails: a missing log must not prevent a chat.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError:
-        return subprocess.DEVNULL
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment with this process's import path, which never contains the current folder."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-
-
-def _own_process_group() -> dict[str, Any]:
-    """Return the options that protect the worker from Ctrl+C in the terminal."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:

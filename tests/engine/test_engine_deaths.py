@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import aclosing, suppress
 from pathlib import Path
-from select import select
 
 import pytest
 
@@ -15,27 +12,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
-from tests.conftest import REPOSITORY
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
-
-APP_THAT_CHATS = """
-import asyncio, sys
-from pathlib import Path
-from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.events import AnswerDelta
-from qwen3_chat.request import LoadSettings
-from tests.engine.requests import chat_request, user_message
-
-async def main():
-    engine = LocalEngine(LoadSettings(sys.argv[1]), Path(sys.argv[2]))
-    def on_event(event):
-        if isinstance(event, AnswerDelta):
-            print(engine.pid, flush=True)
-
-    await engine.generate(chat_request(user_message("Hi")), on_event)
-
-asyncio.run(main())
-"""
 
 # Python runs it in every process that finds it.
 ABORT_WHEN_A_MODEL_IS_OPENED = """
@@ -54,9 +31,6 @@ DEATHS = {
     signal.SIGSEGV: r"The engine was ended by signal 11 \(SIGSEGV\)",
     signal.SIGILL: "llama-cpp-python was built for another processor",
 }
-
-WAIT_LIMIT_S = 60
-"""The time limit: a worker that still runs then never ends."""
 
 
 def pid_of(engine: LocalEngine) -> int:
@@ -137,15 +111,3 @@ async def test_the_last_words_of_llama_cpp_are_told(
     events = await collect_events(events_of(engine.load))
     assert events[-1] == EngineFailed(key, {"reason": reason})
     await engine.close()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="watches a process by its file descriptor")
-def test_no_worker_outlives_a_killed_app(endless_gguf: Path, log_path: Path) -> None:
-    command = [sys.executable, "-c", APP_THAT_CHATS, str(endless_gguf), str(log_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as app:
-        assert app.stdout is not None
-        worker = os.pidfd_open(int(app.stdout.readline()))
-        app.kill()
-        ended, _, _ = select([worker], [], [], WAIT_LIMIT_S)
-        os.close(worker)
-    assert ended

@@ -16,6 +16,7 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.errors import EngineError
+from qwen3_chat.parent_death import die_with_parent
 
 _STDIN, _STDOUT = 0, 1
 ENVIRONMENT = {
@@ -32,6 +33,7 @@ ENVIRONMENT = {
 
 def main(log_path: Path) -> None:
     """Carry out commands until the client closes stdin."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interface handles Ctrl+C in the terminal
     source, target = _take_streams()
     log = WorkerLog(log_path)

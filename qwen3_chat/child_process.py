@@ -1,0 +1,165 @@
+"""Child processes: Python modules of this program that run in processes of their own and talk in lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from qwen3_chat.parent_death import bind_child, parent_variables
+
+MAX_LINE_BYTES = 1 << 26
+"""The most that is read in search of the end of a line; the ids of the longest reply are far less."""
+
+GRACE_S = 2.0
+"""The time that a process has to end by itself, once its input is closed."""
+
+_READ_BYTES = 1 << 18
+
+
+class LineTooLong(ValueError):
+    """A child wrote a line without an end."""
+
+
+class ChildProcess:
+    """A child process, from its start to its end, which comes with that of this process at the latest.
+
+    Its module calls `die_with_parent` first of all. It has a process group of its own: Ctrl+C in the
+    terminal does not reach it, and what it starts is killed with it.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, max_line_bytes: int) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._max_line_bytes = max_line_bytes
+        self._incomplete = bytearray()
+        self._has_ended = False
+
+    @classmethod
+    async def start(
+        cls,
+        module: str,
+        *arguments: str,
+        log_path: Path,
+        python: str = sys.executable,
+        max_line_bytes: int = MAX_LINE_BYTES,
+    ) -> ChildProcess:
+        """Start a module; what it writes to stderr is added to the log.
+
+        Raises:
+            OSError: the system could not start the process.
+        """
+        log_fd = _open_log(log_path)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(python, "-P", "-m", module, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log_fd,
+                env=_environment(),
+                **_own_process_group(),
+            )
+        finally:
+            if log_fd >= 0:
+                os.close(log_fd)
+        bind_child(process.pid)
+        return cls(process, max_line_bytes)
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def write(self, line: bytes) -> None:
+        """Write a line without waiting until it is read; do nothing once the input is closed."""
+        if not self._stdin.is_closing():
+            self._stdin.write(line)
+
+    async def read_lines(self) -> list[bytes]:
+        """Wait for output and return the lines that are complete by then, without their ends.
+
+        The list is empty when the output has ended, and only then.
+
+        Raises:
+            LineTooLong: there are too many bytes without the end of a line.
+        """
+        while data := await self._stdout.read(_READ_BYTES):
+            lines = data.split(b"\n")
+            if len(lines) > 1:
+                lines[0] = bytes(self._incomplete) + lines[0]
+                self._incomplete = bytearray(lines.pop())
+                return lines
+            self._incomplete += data
+            if len(self._incomplete) > self._max_line_bytes:
+                raise LineTooLong(f"more than {self._max_line_bytes} bytes without the end of a line")
+        return []
+
+    async def wait(self) -> int:
+        """Wait for the end of process and output, drop what is still unread, and return the exit status.
+
+        A negative status is the number of the signal that ended the process.
+        """
+        while await self._stdout.read(_READ_BYTES):
+            pass  # asyncio tells the end only once nothing is left to read
+        status = await self._process.wait()
+        self._has_ended = True
+        return status
+
+    async def close_input(self) -> None:
+        """Close the input; what is still to be written to a process that has ended is dropped."""
+        self._stdin.close()
+        with contextlib.suppress(OSError):
+            await self._stdin.wait_closed()
+
+    def kill(self) -> None:
+        """Kill the process and those of its group that still run."""
+        if self._has_ended:
+            return  # the number may be that of another process by now
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            # macOS refuses a group of which only an unnoticed end is left
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def end(self, reading: asyncio.Task[Any], grace_s: float = GRACE_S) -> None:
+        """End the process: close its input, kill it if it still runs after the grace period.
+
+        `reading` is the task that reads the lines and then waits for the end; if it fails, so does this.
+        """
+        self._stdin.close()
+        await asyncio.wait([reading], timeout=grace_s)
+        self.kill()
+        await reading
+
+
+def _open_log(path: Path) -> int:
+    """Open the log for the early output of the process; return its file descriptor.
+
+    It is `DEVNULL`, a negative number, where that fails: a missing log must not prevent a chat.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        return subprocess.DEVNULL
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment with this process's import path, which never contains the current folder."""
+    python_path = os.pathsep.join(map(os.path.abspath, sys.path))
+    return {**os.environ, "PYTHONPATH": python_path, **parent_variables()}
+
+
+def _own_process_group() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
