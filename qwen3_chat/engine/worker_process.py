@@ -19,6 +19,7 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
 from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, Notice, TurnFinished
+from qwen3_chat.log_file import open_log
 from qwen3_chat.request import LoadedModel
 
 _MODULE = "qwen3_chat.engine.worker"
@@ -172,8 +173,7 @@ def _open_log(path: Path) -> int:
     It is `DEVNULL`, a negative number, where that fails: a missing log must not prevent a chat.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open_log(path)
     except OSError:
         return subprocess.DEVNULL
 
