@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from qwen3_chat.log_file import open_log
 from qwen3_chat.parent_death import bind_child, parent_variables
 
 MAX_LINE_BYTES = 1 << 26
@@ -147,8 +148,7 @@ def _open_log(path: Path) -> int:
     It is `DEVNULL`, a negative number, where that fails: a missing log must not prevent a chat.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open_log(path)
     except OSError:
         return subprocess.DEVNULL
 

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from qwen3_chat.config import read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
+from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
@@ -105,7 +106,14 @@ async def open_app(
     themes = load_themes(folder / "themes").themes
     settings_store = SettingsStore(loaded.settings, folder / "config.toml")
     keymap = keymap_from_settings(loaded)
-    app = ChatApp(screen, themes, settings_store, keymap, clipboard_file=folder / "copied.txt")
+    app = ChatApp(
+        screen,
+        themes,
+        settings_store,
+        keymap,
+        clipboard_file=folder / "copied.txt",
+        interface_log=InterfaceLog(folder / "logs" / "interface.log"),
+    )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")

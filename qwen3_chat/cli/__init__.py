@@ -65,9 +65,29 @@ def _run(arguments: Sequence[str]) -> int:
         _discard_output()
         return 1
     except OSError as error:
+        if error.filename is not None:  # of another file than the output
+            _print_error(_describe_unforeseen(error))
+            return 1
         _discard_output()
         _print_error(t("cli.no_output", reason=error.strerror or error))
         return 1
+    except Exception as error:
+        _print_error(_describe_unforeseen(error))
+        return 1
+
+
+def _describe_unforeseen(error: Exception) -> str:
+    """Write the traceback of a bug to the log; return the sentence that names both."""
+    from qwen3_chat.config import find_paths
+    from qwen3_chat.errors import ConfigError
+    from qwen3_chat.interface_log import InterfaceLog, describe_failure_in
+    from qwen3_chat.texts import t
+
+    try:
+        log_path = InterfaceLog(find_paths().interface_log_file).write_failure(error)
+    except ConfigError:
+        log_path = None
+    return describe_failure_in(t("task.command"), error, log_path)
 
 
 def _print_error(sentence: str) -> None:

@@ -7,14 +7,17 @@ neither the hub nor the model picker.
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
@@ -23,6 +26,7 @@ from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SAMPLING_PARAMETERS
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
+from qwen3_chat.texts import current_language
 from qwen3_chat.texts.formatting import GIB
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.local_engine import LocalEngine
     from qwen3_chat.engine.remote import RemoteEngine
     from qwen3_chat.engine.wire import DeviceLister
+    from qwen3_chat.interface_log import InterfaceLog
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.hardware import Hardware
     from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from qwen3_chat.store import ChatStore
 
 SEED_BITS = 31
+TERMINAL_VARIABLES = ("TERM", "TERM_PROGRAM", "COLORTERM")
+MAX_VALUE_CHARS = 40
 
 
 def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:
@@ -243,6 +250,39 @@ async def open_runtime(
         with suppress(StoreError):
             await _remove_orphaned_snapshots(persistence_options(settings, paths), store)
         await store.close()
+
+
+@asynccontextmanager
+async def open_interface_log(paths: Paths, interface: str) -> AsyncGenerator[InterfaceLog, None]:
+    """Open the log of the interface with a line about this run; while it is open, it gets stray failures.
+
+    An error that leaves the context is not written here: `cli` does that for every command.
+    """
+    from qwen3_chat.interface_log import InterfaceLog  # here: `rm` needs no event loop
+
+    log = InterfaceLog(paths.interface_log_file)
+    log.write(describe_run(interface, os.environ))
+    try:
+        with log.stray_failures():
+            yield log
+    finally:
+        log.flush()
+        log.write("the interface ended")
+
+
+def describe_run(interface: str, environ: Mapping[str, str]) -> str:
+    """Return the versions, the system, the terminal and the language of this run in one line."""
+    system = platform.uname()
+    columns, rows = shutil.get_terminal_size()
+    facts = (
+        f"qwen3-chat {__version__} ({interface})",
+        f"Python {platform.python_version()}",
+        f"{system.system} {system.release} {system.machine}",
+        *(f"{name}={environ.get(name, '')[:MAX_VALUE_CHARS]!a}" for name in TERMINAL_VARIABLES),
+        f"{columns} × {rows}",
+        f"language {current_language().value}",
+    )
+    return " · ".join(facts)
 
 
 def make_session(

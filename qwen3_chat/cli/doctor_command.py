@@ -122,6 +122,8 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     problems: list[Problem]
     calibration: CalibrationReport | None = None
     servers: list[ServerFacts] = []
+    interface_log: str = ""
+    engine_log: str = ""
 
 
 def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice | None = None) -> None:
@@ -135,7 +137,12 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
     sources = asyncio.run(_probe_sources(os.environ))
     hardware = probe_hardware_sync(paths.engine_log_file)
     facts = _facts(hardware, paths.models, sources)
-    facts = replace(facts, servers=probe_servers(paths.settings_file))
+    facts = replace(
+        facts,
+        servers=probe_servers(paths.settings_file),
+        interface_log=str(paths.interface_log_file),
+        engine_log=str(paths.engine_log_file),
+    )
     if as_json:
         if calibrated_model:
             facts = replace(facts, calibration=run_calibration(calibrated_model))
@@ -285,6 +292,7 @@ def _print(facts: DoctorFacts) -> None:
     _row("doctor.network", [_source_line(source) for source in facts.sources])
     if facts.servers:
         _row("doctor.servers", format_servers(facts.servers))
+    _row("doctor.logs", [facts.interface_log, facts.engine_log])
     print()
     if not facts.problems:
         print(t("doctor.all_well"))

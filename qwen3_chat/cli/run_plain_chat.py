@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from qwen3_chat.cli.composition import open_runtime
+from qwen3_chat.cli.composition import open_interface_log, open_runtime
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
@@ -43,7 +43,10 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     renderer = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
     for problem in loaded.problems:
         renderer.write_line(terminal_safe(str(problem)))
-    async with open_runtime(choice, settings, paths, chat) as runtime:
+    async with (
+        open_interface_log(paths, "plain chat"),
+        open_runtime(choice, settings, paths, chat) as runtime,
+    ):
         session = runtime.session
         folder = settings.export_dir or paths.exports
 

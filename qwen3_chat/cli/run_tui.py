@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from qwen3_chat.cli.composition import Runtime, make_model_picker, open_runtime
+import textual
+
+from qwen3_chat.cli.composition import Runtime, make_model_picker, open_interface_log, open_runtime
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
@@ -65,7 +67,10 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     themes = load_themes(paths.themes)
     keymap = keymap_from_settings(loaded)
     server_problems = load_server_profiles(paths.settings_file).problems.values()
-    async with open_runtime(choice, settings, paths, chat) as runtime:
+    async with (
+        open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
+        open_runtime(choice, settings, paths, chat) as runtime,
+    ):
         notices = EngineNotices()
         notices.subscribe(runtime.engine)
         picker = make_model_picker(runtime.session, choice, settings, paths)
@@ -80,6 +85,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
                 str(problem)
                 for problem in (*loaded.problems, *keymap.problems, *themes.problems, *server_problems)
             ],
+            interface_log,
         )
         notices.show = lambda text: app.call_later(partial(app.notify, text, timeout=NOTICE_DURATION_S))
         _quit_on_signals(app)

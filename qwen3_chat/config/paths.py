@@ -43,6 +43,11 @@ class Paths:
         return self.data / "draft.json"
 
     @property
+    def interface_log_file(self) -> Path:
+        """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
+        return self.logs / "interface.log"
+
+    @property
     def engine_log_file(self) -> Path:
         """The log of the engine's process and of llama.cpp; it contains no text of a chat."""
         return self.logs / "engine.log"

@@ -13,7 +13,7 @@ from typing import Any
 
 from textual import work
 from textual.actions import parse
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.command import CommandList, CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
@@ -23,6 +23,7 @@ from qwen3_chat.config import Settings
 from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.errors import ConfigError
+from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import set_key_names, t
 from qwen3_chat.texts.formatting import SEPARATOR
@@ -30,6 +31,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.driver import driver_class
+from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -42,7 +44,7 @@ from qwen3_chat.ui.themes import default_variables
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 
-class ChatApp(App[None]):
+class ChatApp(ReportingApp):
     """The application; it owns the themes, the palette and the chat screen, and receives everything else."""
 
     TITLE = APP_NAME
@@ -78,8 +80,9 @@ class ChatApp(App[None]):
         keymap: Keymap,
         clipboard_file: Path,
         notices: Sequence[str] = (),
+        interface_log: InterfaceLog | None = None,
     ) -> None:
-        super().__init__(driver_class=driver_class())
+        super().__init__(interface_log, driver_class())
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
         self._settings_store = settings_store

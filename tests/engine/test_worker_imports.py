@@ -9,7 +9,10 @@ from tests.conftest import REPOSITORY
 
 START = {
     "qwen3_chat",
-    *(f"qwen3_chat.{name}" for name in ("chat", "errors", "events", "parent_death", "request", "sampling")),
+    *(
+        f"qwen3_chat.{name}"
+        for name in ("chat", "errors", "events", "log_file", "parent_death", "request", "sampling")
+    ),
     *("qwen3_chat.texts", "qwen3_chat.texts.formatting"),
     "qwen3_chat.engine",
     *(f"qwen3_chat.engine.{name}" for name in ("load_plan", "tuning", "wire", "worker")),

@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
-import traceback
 from pathlib import Path
 from threading import Lock
 
-MAX_LOG_BYTES = 1_000_000
+from qwen3_chat.log_file import MAX_LOG_BYTES, failure_lines, log_line, open_log
+
 _STDOUT, _STDERR = 1, 2
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class WorkerLog:
@@ -37,26 +35,19 @@ class WorkerLog:
 
     def write(self, text: str) -> None:
         """Write a line with the time and the id of this process."""
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        line = f"{stamp} [{os.getpid()}] {text.rstrip()}\n".encode(errors="replace")
         with self._lock, contextlib.suppress(OSError):  # a full disk must not end a chat
-            os.write(_STDERR, line)
+            os.write(_STDERR, log_line(text))
             if os.fstat(_STDERR).st_size > self._max_bytes:
                 self._open()
 
     def write_failure(self, error: BaseException) -> None:
         """Write the traceback of an error, without its message: that may quote a chat."""
-        for frame in traceback.extract_tb(error.__traceback__):
-            self.write(f"  {frame.filename}:{frame.lineno} in {frame.name}")
-        self.write(f"E {type(error).__name__}")
+        for line in failure_lines(error):
+            self.write(line)
 
     def _open(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and self._path.stat().st_size > self._max_bytes:
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            descriptor = os.open(self._path, _FLAGS, 0o600)
-            self._path.chmod(0o600)
+            descriptor = open_log(self._path, self._max_bytes)
         except OSError:
             descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, _STDOUT)

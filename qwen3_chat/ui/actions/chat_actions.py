@@ -33,7 +33,7 @@ class ChatActions(TurnActions):
     @work(group="purge", exit_on_error=False)
     async def purge(self) -> None:
         """Remove for good what was deleted longer ago than can be restored."""
-        with notify_errors(self):
+        with notify_errors(self, "task.purge"):
             await self.store.purge_deleted(DELETED_RETENTION)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -157,7 +157,7 @@ class ChatActions(TurnActions):
         async with self.navigation_lock:
             if self.is_answering:
                 return
-            with notify_errors(self):
+            with notify_errors(self, "task.open_chat"):
                 await self._show_choice(choice)
 
     async def _show_choice(self, choice: ChatChoice) -> None:
@@ -188,20 +188,20 @@ class ChatActions(TurnActions):
             ids = [hit.message_id for hit in self._hits]
             index = ids.index(self.transcript.marked) if self.transcript.marked in ids else len(ids)
             if ids and self.transcript.search_text and not self.is_answering:
-                with notify_errors(self):
+                with notify_errors(self, "task.show_hit"):
                     await self._show_hit(self._hits[(index + step) % len(ids)], self.transcript.search_text)
 
     @on(ChatList.Renamed)
     async def _read_title(self) -> None:
         if self.session.chat is not None:
-            with notify_errors(self):
+            with notify_errors(self, "task.rename_chat"):
                 await self.session.reread_chat()
             self.show_state()
 
     @work(group="export", thread=False)
     async def action_export(self) -> None:
         """Export the chat as Markdown to the folder of exports."""
-        with notify_errors(self):
+        with notify_errors(self, "task.export"):
             if self.session.chat is not None:
                 thinking = self.settings.export_thinking
                 path = export_to_folder(

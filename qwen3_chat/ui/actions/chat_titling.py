@@ -60,7 +60,7 @@ class ChatTitling(TurnActions):
     async def _title_chat(self) -> None:
         assert self.session.chat is not None
         chat_id = self.session.chat.id
-        with notify_errors(self):
+        with notify_errors(self, "task.title"):
             title = await generate_title(self.session)
             self._attempted |= {chat_id}
             if title and await self.store.set_title(chat_id, title, TitledBy.MODEL):

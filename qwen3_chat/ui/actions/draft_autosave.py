@@ -54,7 +54,7 @@ class DraftAutosave(ConversationScreen):
     @work(group="draft")
     async def _restore(self, chat_id: int | None) -> None:
         draft = NO_DRAFT
-        with notify_errors(self):
+        with notify_errors(self, "task.draft"):
             draft = await self.drafts.load(chat_id)
         if self._saved is not None and self._saved[0] == chat_id:
             self._is_restoring = False

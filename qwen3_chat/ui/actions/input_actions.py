@@ -52,7 +52,7 @@ class InputActions(ConversationScreen):
 
     @work(group="history", exclusive=True)
     async def _load_history(self) -> None:
-        with notify_errors(self):
+        with notify_errors(self, "task.history"):
             self.input.remember_older(await self.store.latest_questions())
 
     # commands
@@ -118,7 +118,7 @@ class InputActions(ConversationScreen):
     @work(group="attach")
     async def attach_file(self, message: ChatInput.FileChosen) -> None:
         """Read a file and attach it, or notify why it can't be attached."""
-        with notify_errors(self):
+        with notify_errors(self, "task.attach"):
             self.input.attach(await to_thread(read_attachment, Path(message.path)))
 
     @on(AttachmentLine.Removed)

@@ -46,7 +46,7 @@ class VersionActions(ConversationScreen):
             if other is None or self.is_answering:
                 return
             is_marked = self.transcript.marked is not None
-            with notify_errors(self):
+            with notify_errors(self, "task.versions"):
                 await self.session.show_version(other)
                 await self.show_versions()
                 self.show_chat()
@@ -238,7 +238,7 @@ class MessageActions(VersionActions, TurnActions):
         async with self.navigation_lock:
             if stored not in self.session.messages or self.is_answering:
                 return
-            with notify_errors(self):
+            with notify_errors(self, "task.delete_message"):
                 self._deletions = (*self._deletions, await self.chat_tree.delete(stored.id))
                 self._text_at_deletion = self.input.text
                 await self.show_versions()
@@ -253,7 +253,7 @@ class MessageActions(VersionActions, TurnActions):
                 return
             *before, last = self._deletions
             self._deletions = tuple(before)
-            with notify_errors(self):
+            with notify_errors(self, "task.restore_message"):
                 await self.chat_tree.restore(last)
                 await self.show_versions()
                 self.show_chat()

@@ -39,7 +39,7 @@ class ModelActions(TurnActions):
     async def probe_machine(self) -> None:
         """Notify of an idle GPU; advise a newcomer, who has only the demo, on a model."""
         assert self.model_picker is not None
-        with notify_errors(self):
+        with notify_errors(self, "task.probe"):
             hardware = await self.model_picker.probe()
             self.query_one(Banner).set_text(idle_gpu_notice(hardware))
             if await self.model_picker.list_disk_models():
@@ -81,7 +81,7 @@ class ModelActions(TurnActions):
     async def switch_model(self, choice: EngineChoice) -> None:
         """Switch to another model, after the one in use has freed its memory."""
         assert self.model_picker is not None
-        with notify_errors(self):
+        with notify_errors(self, "task.switch_model"):
             engine = self.model_picker.make_engine(choice)
             async with self._switch_lock:
                 await self._run(partial(switch_engine, self.session, engine))

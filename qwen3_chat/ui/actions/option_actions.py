@@ -34,7 +34,7 @@ class OptionActions(ConversationScreen):
         setup = await show_dialog(self, ChatOptionsScreen(before, preset, library))
         if setup is None or setup == before:
             return
-        with notify_errors(self):
+        with notify_errors(self, "task.options"):
             await session.set_system(setup.system)
             await session.set_chat_options(setup.options)
         self.show_state()

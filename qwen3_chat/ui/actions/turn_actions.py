@@ -68,7 +68,7 @@ class TurnActions(ConversationScreen):
     async def _answer(self, turn: Turn, typed: str) -> None:
         before = self.session.messages
         try:
-            with notify_errors(self):
+            with notify_errors(self, "task.turn"):
                 async with self.navigation_lock:
                     await self.free_engine()
                     before = self.session.messages
@@ -78,7 +78,7 @@ class TurnActions(ConversationScreen):
             if self.session.messages == before:
                 self.input.restore_unsent(typed)
             self.show_state()
-        with notify_errors(self):
+        with notify_errors(self, "task.versions"):
             await self.show_versions()
             self.show_state()
         self.after_turn()
@@ -121,7 +121,7 @@ class TurnActions(ConversationScreen):
         if (fixed := fixed_mode(self.session.engine.model)) is not None:
             self.notify(t(f"ui.fixed_mode.{fixed.value}"))
             return
-        with notify_errors(self):
+        with notify_errors(self, "task.mode"):
             await self.session.set_mode_override(mode)
         self.show_state()
 

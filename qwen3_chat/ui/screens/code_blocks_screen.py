@@ -101,13 +101,13 @@ class CodeBlocksScreen(Dialog[None]):
 
     def action_save(self) -> None:
         """Save the highlighted block to a new file."""
-        with notify_errors(self):
+        with notify_errors(self, "task.save_code"):
             path = save_code(self._block, self._folder)
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
 
     def action_open(self) -> None:
         """Save the highlighted block to a new file and open that in the browser."""
-        with notify_errors(self):
+        with notify_errors(self, "task.save_code"):
             path = save_code(self._block, self._folder)
             self.app.open_url(path.absolute().as_uri())
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)

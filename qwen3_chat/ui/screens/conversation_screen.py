@@ -10,7 +10,7 @@ from time import monotonic
 
 from textual import getters
 from textual.screen import Screen
-from textual.worker import WorkerError
+from textual.worker import Worker, WorkerError, WorkerState
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
@@ -23,6 +23,7 @@ from qwen3_chat.session.thinking_mode import fixed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
+from qwen3_chat.ui.error_notices import notify_failure
 from qwen3_chat.ui.message_entries import entries_from_branch, versioned_header, welcome_entry
 from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen, set_animation
 from qwen3_chat.ui.turn_view import TurnView
@@ -82,6 +83,12 @@ class ConversationScreen(ReadingScreen):
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
         self.show_chat()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Report the failure of a worker that must not end the app; Textual would drop it silently."""
+        worker = event.worker
+        if event.state is WorkerState.ERROR and not worker.exit_on_error and worker.error is not None:
+            notify_failure(self, worker.error)
 
     def before_chat_change(self) -> None:
         """Run the tasks that precede a change of the chat; groups of actions add theirs."""

@@ -167,7 +167,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     @work(exclusive=True, group="probe")
     async def probe(self) -> None:
         """Probe the machine and list the files, then show what fits."""
-        with notify_errors(self):
+        with notify_errors(self, "task.probe"):
             hardware = await self.model_picker.probe()
             self.machine = self.model_picker.available_machine(hardware, self.loaded)
             self.disk_models = await self.model_picker.list_disk_models()
@@ -323,7 +323,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     @work(exclusive=True, group="disk")
     async def refresh_disk_models(self) -> None:
         """List the model files again."""
-        with notify_errors(self):
+        with notify_errors(self, "task.list_models"):
             self.disk_models = await self.model_picker.list_disk_models()
             await self.reassess()
 
@@ -441,7 +441,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if self.is_in_use(variant):
             self.notify(t("ui.models.in_use"), severity="warning")
             return
-        with notify_errors(self):
+        with notify_errors(self, "task.delete_model"):
             try:
                 removal = self.model_picker.plan_removal(variant.key)
             except Qwen3ChatError:
@@ -455,7 +455,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
 
     @work(exclusive=True, group="delete")
     async def _delete(self, variant: ModelVariant) -> None:
-        with notify_errors(self):
+        with notify_errors(self, "task.delete_model"):
             if variant.key in self.model_picker.downloads.states:
                 await self.model_picker.downloads.discard(variant.key)
             try:

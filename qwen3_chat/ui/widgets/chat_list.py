@@ -144,7 +144,7 @@ class ChatList(Vertical):
         text = self._search.strip()
         summaries: tuple[ChatSummary, ...] = ()
         hits: Iterable[SearchHit] = ()
-        with notify_errors(self):
+        with notify_errors(self, "task.list_chats"):
             summaries = await self._store.chats(search=text or None)
             hits = await self._store.find(text, limit=MAX_HITS) if text else ()
         if not self.options.is_attached:
@@ -206,7 +206,7 @@ class ChatList(Vertical):
     async def action_resume(self) -> None:
         """Go on with the highlighted chat, or store the typed title."""
         if (chat_id := self.renaming) is not None:
-            with notify_errors(self):
+            with notify_errors(self, "task.rename_chat"):
                 if title := self.search_input.value.strip():
                     await self._store.set_title(chat_id, title)
                     self.post_message(self.Renamed(chat_id))
@@ -235,7 +235,7 @@ class ChatList(Vertical):
     async def action_pin(self) -> None:
         """Pin the highlighted chat to the top, or unpin it."""
         if summary := self.highlighted:
-            with notify_errors(self):
+            with notify_errors(self, "task.pin_chat"):
                 await self._store.set_pinned(summary.id, not summary.pinned)
             self.fill(summary.id)
 
@@ -246,7 +246,7 @@ class ChatList(Vertical):
         if summary.id == self.busy_chat:
             self.notify(t("ui.notice.busy"))
             return
-        with notify_errors(self):
+        with notify_errors(self, "task.delete_chat"):
             await self._store.delete_chat(summary.id)
             self._deleted.append(summary.id)
             self.post_message(self.Deleted(summary.id))
@@ -256,7 +256,7 @@ class ChatList(Vertical):
     async def action_undo(self) -> None:
         """Restore the chat that was deleted last."""
         if self._deleted:
-            with notify_errors(self):
+            with notify_errors(self, "task.restore_chat"):
                 await self._store.restore_chat(self._deleted[-1])
                 self.fill(self._deleted.pop())
 
