@@ -87,10 +87,9 @@ async def test_a_failure_of_the_reader_is_no_reason_to_leave_a_child_behind(log_
 
 
 def wait_for_death(process: psutil.Process) -> None:
+    """Wait for the end of a process, which stays a zombie where nobody collects the dead of others."""
     with suppress(psutil.NoSuchProcess):
-        while (
-            process.status() != psutil.STATUS_ZOMBIE
-        ):  # it stays one where nobody collects the dead of others
+        while process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
 
 
