@@ -95,8 +95,10 @@ class ChildProcess:
         while data := await self._stdout.read(_READ_BYTES):
             lines = data.split(b"\n")
             if len(lines) > 1:
-                lines[0] = bytes(self._incomplete) + lines[0]
-                self._incomplete = bytearray(lines.pop())
+                if self._incomplete:
+                    lines[0] = bytes(self._incomplete) + lines[0]
+                    self._incomplete.clear()
+                self._incomplete += lines.pop()
                 return lines
             self._incomplete += data
             if len(self._incomplete) > self._max_line_bytes:
