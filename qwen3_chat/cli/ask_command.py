@@ -19,7 +19,8 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, UsageError
+from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
+from qwen3_chat.errors import Cancelled, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.session import (
     ChatSession,
@@ -33,9 +34,6 @@ from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
-
-CANCELLATION_KEYS = (LOAD_CANCELLED, "session.summary_stopped")
-"""The texts of failures that the user brought about by stopping the turn."""
 
 
 class OutputFormat(StrEnum):
@@ -109,9 +107,9 @@ class TurnPrinter:
                 self._print_error(terminal_safe(event.text))
             case ContextExceeded(policies=policies):
                 self.failure = f"{event.text} {t('cli.choose_policy', policies='|'.join(policies))}"
-            case EngineFailed(key=key, values=values):
-                self.failure = terminal_safe(t(key, **values))
-                self.is_cancelled = key in CANCELLATION_KEYS
+            case EngineFailed():
+                self.failure = terminal_safe(event.text)
+                self.is_cancelled = event.code in CANCELLATION_CODES
             case _:
                 pass
 
@@ -143,9 +141,9 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
     )
     text = assemble_prompt(prompt, piped, files)
     if not text.strip():
-        raise UsageError("cli.no_prompt")
+        raise UsageError(ErrorCode.PROMPT_MISSING)
     if is_only_mode_tag(text):
-        raise UsageError("cli.only_a_tag")
+        raise UsageError(ErrorCode.PROMPT_IS_ONLY_A_TAG)
     return asyncio.run(_ask(text, choice, options))
 
 
@@ -180,12 +178,12 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         if options.output is OutputFormat.JSON:
             print(msgspec.json.encode(_ask_result(session, reply, printer)).decode())
         if printer.is_cancelled:
-            raise Cancelled("cli.interrupted")
+            raise Cancelled(ErrorCode.INTERRUPTED)
         if printer.failure is not None:
             print(printer.failure, file=sys.stderr)
             return 1
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
-            raise Cancelled("cli.cancelled")
+            raise Cancelled(ErrorCode.REPLY_CANCELLED)
         return 0
 
 

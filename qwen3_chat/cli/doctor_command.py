@@ -29,6 +29,7 @@ from qwen3_chat.cli.named_servers import probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.wire import Device
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, EngineError
 from qwen3_chat.models.hardware import BuildAdvice, Hardware, SystemGpu, SystemRam, advise_build
 from qwen3_chat.models.hub.sources import endpoints_from
@@ -162,9 +163,9 @@ def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Har
     print(t("doctor.fixing", name=name), file=sys.stderr, flush=True)
     status = subprocess.run(advice.command, stdout=sys.stderr, check=False).returncode
     if status:
-        raise EngineError("doctor.fix_failed", status=status)
+        raise EngineError(ErrorCode.FIX_FAILED, status=status)
     if not probe_hardware().offload_devices:
-        raise EngineError("doctor.fix_in_vain", name=name)
+        raise EngineError(ErrorCode.FIX_WITHOUT_EFFECT, name=name)
     print(t("doctor.fixed", name=name), file=sys.stderr)
 
 

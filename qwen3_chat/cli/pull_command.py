@@ -19,6 +19,7 @@ from rich.text import Text
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
 from qwen3_chat.config import Paths, find_paths
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.fit import best_quant
@@ -66,7 +67,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     try:
         source = None if source_name == ANY_SOURCE else Source(source_name)
     except ValueError as error:
-        raise UsageError("pull.unknown_source", name=source_name) from error
+        raise UsageError(ErrorCode.SOURCE_UNKNOWN, name=source_name) from error
     try:
         pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
     except Qwen3ChatError as error:

@@ -25,7 +25,8 @@ from qwen3_chat.engine.worker_process import (
     send_request,
     stream_events,
 )
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import (
     AnswerDelta,
     EngineEvent,
@@ -195,7 +196,7 @@ class LocalEngine:
                 async for event in events:
                     if not isinstance(event, EngineFailed):
                         yield event
-                    elif settings is before or event.key == LOAD_CANCELLED:
+                    elif settings is before or event.code is ErrorCode.LOAD_CANCELLED:
                         self._settings = before
                         yield event
                         return
@@ -227,7 +228,7 @@ class LocalEngine:
             EngineError: another reply is being generated.
         """
         if self._turn:
-            raise EngineError("engine.busy")
+            raise EngineError(ErrorCode.ENGINE_BUSY)
         with Operation(self._operations) as operation:
             self._turn = operation
             try:
@@ -349,7 +350,7 @@ class LocalEngine:
                 self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
                 if operation.is_cancelled:
-                    raise Cancelled(LOAD_CANCELLED)
+                    raise Cancelled(ErrorCode.LOAD_CANCELLED)
                 yield LoadProgressed(0)  # there is something to show while the process starts
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:

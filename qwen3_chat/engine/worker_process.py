@@ -17,14 +17,15 @@ import msgspec
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, Notice, TurnFinished
 from qwen3_chat.request import LoadedModel
 
 _MODULE = "qwen3_chat.engine.worker"
 _READ_BYTES = 1 << 18
 _GRACE_S = 2.0
-_SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
+_SIGNAL_CODES = {"SIGKILL": ErrorCode.ENGINE_KILLED, "SIGILL": ErrorCode.CPU_UNSUPPORTED}
 
 CommandFactory = Callable[[int], wire.AnyWorkerCommand]
 """A function that makes a command from the id of its call."""
@@ -81,7 +82,7 @@ class WorkerProcess:
                 **_own_process_group(),
             )
         except OSError as error:
-            raise EngineError("engine.not_started", reason=error.strerror or str(error)) from error
+            raise EngineError(ErrorCode.ENGINE_NOT_STARTED, reason=error.strerror or str(error)) from error
         finally:
             if log_fd >= 0:
                 os.close(log_fd)
@@ -193,15 +194,15 @@ def _own_process_group() -> dict[str, Any]:
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     """Return the error for the end of a process: aborted by llama.cpp, ended by a signal or by itself."""
     if abort_reason:
-        key = "engine.out_of_memory" if is_out_of_memory(abort_reason) else "engine.aborted"
-        return EngineDied(key, reason=abort_reason)
+        code = ErrorCode.OUT_OF_MEMORY if is_out_of_memory(abort_reason) else ErrorCode.ENGINE_ABORTED
+        return EngineDied(code, reason=abort_reason)
     if status >= 0:
-        return EngineDied("engine.ended", status=status)
+        return EngineDied(ErrorCode.ENGINE_EXITED, status=status)
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = str(-status)
-    return EngineDied(_SIGNAL_KEYS.get(name, "engine.signalled"), number=-status, name=name)
+    return EngineDied(_SIGNAL_CODES.get(name, ErrorCode.ENGINE_ENDED_BY_SIGNAL), number=-status, name=name)
 
 
 class Operation:
@@ -289,12 +290,10 @@ async def stream_events(
 def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:
     """Return the error that a message reports; an unexpected message is an error too."""
     match message:
-        case wire.CommandFailed(_, key) if key == LOAD_CANCELLED:
-            return Cancelled(key)
-        case wire.CommandFailed(_, key, values):
-            return EngineError(key, **values)
+        case wire.CommandFailed():
+            return message.to_error()
         case _:
-            return EngineError("engine.bug", error=type(message).__name__)
+            return EngineError(ErrorCode.UNEXPECTED_FAILURE, error=type(message).__name__)
 
 
 async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:

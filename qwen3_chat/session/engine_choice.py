@@ -59,7 +59,7 @@ async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[
         return
     await engine.close()
     session.engine = earlier
-    yield Notice(failure.key, failure.values)
+    yield Notice(failure.code.text_key, failure.to_error().plain_values)
     yield Notice("session.earlier_model")
     async with aclosing(session.prepare()) as events:
         async for event in events:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine import Engine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import AnswerDelta, EngineEvent, EngineFailed, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest
@@ -71,9 +72,9 @@ class SummaryWriter:
                     case EngineFailed():
                         raise event.to_error()
                     case TurnFinished(stop_reason=StopReason.CANCELLED):
-                        raise Cancelled("session.summary_stopped")
+                        raise Cancelled(ErrorCode.SUMMARY_CANCELLED)
                     case _:
                         pass
         self.text = self.text.strip()
         if not self.text:
-            raise EngineError("session.no_summary")
+            raise EngineError(ErrorCode.SUMMARY_EMPTY)

@@ -9,6 +9,7 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import (
     AnswerDelta,
@@ -156,7 +157,7 @@ async def test_a_prompt_that_does_not_fit_is_refused(endless_gguf: Path, log_pat
     events = await collect_events(engine.generate(chat_request(LONG)))
     failure = events[-1]
     assert isinstance(failure, EngineFailed)
-    assert failure.key == "engine.prompt_too_long"
+    assert failure.code == ErrorCode.PROMPT_TOO_LONG
     assert end_of(
         await collect_events(engine.generate(chat_request(user_message("Hi"), max_tokens=2)))
     ).token_ids
@@ -198,7 +199,7 @@ async def test_a_request_that_cannot_be_rendered_is_refused(demo_engine: LocalEn
     request = chat_request(user_message("Hi"), tools=(ToolSpec("{"),))
     with pytest.raises(EngineError) as refusal:
         await demo_engine.count_tokens(request)
-    assert refusal.value.key == "prompt.tool_schema_broken"
+    assert refusal.value.code == ErrorCode.TOOL_SCHEMA_INVALID
     events = await collect_events(demo_engine.generate(request))
     assert isinstance(events[-1], EngineFailed)
     assert end_of(

@@ -6,22 +6,22 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from qwen3_chat.engine.remote.remote_engine import RemoteEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
-from qwen3_chat.texts import t
 
-SERVER_DOWN_KEYS = frozenset(
+SERVER_DOWN_CODES = frozenset(
     {
-        "remote.nobody_listens",
-        "remote.unknown_host",
-        "remote.unreachable",
-        "remote.slow",
-        "remote.cut",
-        "remote.busy",
-        "remote.loading",
-        "remote.failed",
-        "remote.no_models",
+        ErrorCode.SERVER_NOT_LISTENING,
+        ErrorCode.SERVER_HOST_UNKNOWN,
+        ErrorCode.SERVER_UNREACHABLE,
+        ErrorCode.SERVER_TIMEOUT,
+        ErrorCode.SERVER_DISCONNECTED,
+        ErrorCode.SERVER_BUSY,
+        ErrorCode.SERVER_LOADING,
+        ErrorCode.SERVER_FAILED,
+        ErrorCode.SERVER_WITHOUT_MODELS,
     }
 )
 """Failures that another server can make up for; only the user can mend a refused key or a wrong address."""
@@ -58,15 +58,14 @@ class FallbackEngine:
             failed: EngineFailed | None = None
             async with aclosing(self._current.load()) as events:
                 async for event in events:
-                    if isinstance(event, EngineFailed) and event.key in SERVER_DOWN_KEYS and self._others:
+                    if isinstance(event, EngineFailed) and event.code in SERVER_DOWN_CODES and self._others:
                         failed = event
                     else:
                         yield event
             if failed is None:
                 return
             name, make = self._others.pop(0)
-            reason = t(failed.key, **failed.values)
-            yield Notice("remote.fell_back", {"reason": reason, "name": name})
+            yield Notice("remote.fell_back", {"reason": failed.text, "name": name})
             try:
                 next_engine = make()
             except Qwen3ChatError as error:

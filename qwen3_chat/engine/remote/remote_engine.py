@@ -17,7 +17,8 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
-from qwen3_chat.errors import LOAD_CANCELLED, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 from qwen3_chat.servers import ServerKind
@@ -65,7 +66,8 @@ class RemoteEngine:
 
     async def load(self) -> AsyncGenerator[EngineEvent, None]:
         """Probe the server and yield notices; end with `EngineFailed` after an error or `cancel`."""
-        async with aclosing(self._relay(self._probe, EngineFailed(LOAD_CANCELLED))) as events:
+        cancelled = EngineFailed.from_error(Cancelled(ErrorCode.LOAD_CANCELLED))
+        async with aclosing(self._relay(self._probe, cancelled)) as events:
             async for event in events:
                 yield event
 
@@ -90,7 +92,7 @@ class RemoteEngine:
             EngineError: another reply is being generated.
         """
         if self._emit is not None:
-            raise EngineError("engine.busy")
+            raise EngineError(ErrorCode.ENGINE_BUSY)
         self._emit = _discard_event
         try:
             cancelled = TurnFinished(StopReason.CANCELLED, request.mode, Usage(), Timings(), request.seed)
@@ -259,17 +261,19 @@ class RemoteEngine:
         host = self._settings.endpoint.host
         if reply.error is not None:
             return EngineError(
-                "remote.reported", host=host, reason=displayable_message(reply.error, self._settings.access)
+                ErrorCode.SERVER_REPLY_FAILED,
+                host=host,
+                reason=displayable_message(reply.error, self._settings.access),
             )
         if reply.is_finished:
             return None
         if reply.has_text:
-            return EngineError("remote.cut", host=host)
+            return EngineError(ErrorCode.SERVER_DISCONNECTED, host=host)
         if decoder.unrecognised_start.lstrip().startswith("<"):
-            return EngineError("remote.web_page", host=host)
+            return EngineError(ErrorCode.SERVER_SENT_WEB_PAGE, host=host)
         if not served.n_ctx_is_known:  # the likeliest reason for servers that report so little
-            return EngineError("remote.no_reply_at_all", host=host)
-        return EngineError("remote.no_reply", host=host)
+            return EngineError(ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT, host=host)
+        return EngineError(ErrorCode.SERVER_REPLY_MISSING, host=host)
 
     def _notify_once(self, emit: EventSink, key: str, **values: str | int) -> None:
         if key not in self._sent_notices:

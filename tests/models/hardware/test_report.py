@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from qwen3_chat.engine.wire import Device, DeviceKind
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import recommend
 from qwen3_chat.models.hardware import (
@@ -113,7 +114,7 @@ def test_a_gpu_that_no_ready_made_build_suits_gets_no_command() -> None:
 
 async def test_a_probe_survives_an_engine_that_does_not_start() -> None:
     async def fail() -> tuple[Device, ...]:
-        raise EngineError("engine.not_started", reason="no such file")
+        raise EngineError(ErrorCode.ENGINE_NOT_STARTED, reason="no such file")
 
     found = await probe_hardware(fail)
     assert "no such file" in found.engine_failure
