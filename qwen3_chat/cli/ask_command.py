@@ -20,7 +20,7 @@ from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
-from qwen3_chat.errors import Cancelled, UsageError
+from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.session import (
     ChatSession,
@@ -56,6 +56,24 @@ class AskOptions:
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnFailure:
+    """The failure or the cancellation of a turn."""
+
+    code: ErrorCode
+    sentence: str
+
+    @classmethod
+    def from_error(cls, error: Qwen3ChatError) -> TurnFailure:
+        """Return the failure that an error is."""
+        return cls(error.code, terminal_safe(str(error)))
+
+    @property
+    def is_cancellation(self) -> bool:
+        """Return True where the user stopped the turn."""
+        return self.code in CANCELLATION_CODES
+
+
 class AskResult(msgspec.Struct, frozen=True):
     """The output of `ask --json`."""
 
@@ -69,6 +87,7 @@ class AskResult(msgspec.Struct, frozen=True):
     chat_id: int
     seed: int | None = None
     error: str | None = None
+    error_code: ErrorCode | None = None
 
 
 class TurnPrinter:
@@ -77,16 +96,17 @@ class TurnPrinter:
     def __init__(self, options: AskOptions) -> None:
         self._output = options.output
         self._shows_thinking = not options.hide_thinking and options.output is OutputFormat.TEXT
+        self._think = options.think
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = False
-        self.failure: str | None = None
-        self.is_cancelled = False
+        self.failure: TurnFailure | None = None
+        self.is_complete = False
 
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
         if self._output is OutputFormat.JSONL:
-            print(msgspec.json.encode(event).decode(), flush=True)
+            print(event_as_json(event), flush=True)
         match event:
             case LoadProgressed(fraction=fraction) if self._dims and self._output is OutputFormat.TEXT:
                 end = "\r\x1b[K" if fraction >= 1 else ""
@@ -106,10 +126,10 @@ class TurnPrinter:
             case MessagesDropped(ids=ids) if ids:
                 self._print_error(terminal_safe(event.text))
             case ContextExceeded(policies=policies):
-                self.failure = f"{event.text} {t('cli.choose_policy', policies='|'.join(policies))}"
+                advice = t("cli.choose_policy", policies="|".join(policies))
+                self.failure = TurnFailure(event.code, f"{event.text} {advice}")
             case EngineFailed():
-                self.failure = terminal_safe(event.text)
-                self.is_cancelled = event.code in CANCELLATION_CODES
+                self.failure = TurnFailure.from_error(event.to_error())
             case _:
                 pass
 
@@ -119,6 +139,37 @@ class TurnPrinter:
         if self._answered:
             sys.stdout.write("\n")
             sys.stdout.flush()
+
+    def report_early_failure(self, error: Qwen3ChatError) -> None:
+        """Print an error that prevented or broke off the turn, where the output is for programs.
+
+        Nothing is printed after a turn whose end is printed already.
+        """
+        if self.is_complete:
+            return
+        match self._output:
+            case OutputFormat.JSON:
+                failure = TurnFailure.from_error(error)
+                print(
+                    msgspec.json.encode(
+                        AskResult(
+                            reasoning="",
+                            answer="",
+                            stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
+                            mode=parse_think_option(self._think) or ThinkingMode.THINK,
+                            model="",
+                            usage=Usage(),
+                            timings=Timings(),
+                            chat_id=0,
+                            error=failure.sentence,
+                            error_code=failure.code,
+                        )
+                    ).decode()
+                )
+            case OutputFormat.JSONL:
+                print(event_as_json(EngineFailed.from_error(error)))
+            case OutputFormat.TEXT:
+                pass
 
     def _end_thinking(self) -> None:
         if self._is_thinking:
@@ -130,12 +181,33 @@ class TurnPrinter:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def event_as_json(event: SessionEvent) -> str:
+    """Return an event as a line of `ask --jsonl`; one that reports an error has its code as `error_code`."""
+    match event:
+        case EngineFailed() | ContextExceeded():
+            return msgspec.json.encode({**msgspec.to_builtins(event), "error_code": event.code}).decode()
+        case _:
+            return msgspec.json.encode(event).decode()
+
+
 def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
     """Ask the question and print the reply; return the exit status.
 
     Raises:
         Qwen3ChatError: the question could not be asked.
     """
+    printer = TurnPrinter(options)
+    try:
+        return asyncio.run(_ask(_read_prompt(prompt, files), choice, options, printer))
+    except Qwen3ChatError as error:
+        printer.report_early_failure(error)
+        raise
+    except KeyboardInterrupt:
+        printer.report_early_failure(Cancelled(ErrorCode.INTERRUPTED))
+        raise
+
+
+def _read_prompt(prompt: str, files: Sequence[Path]) -> str:
     piped = (
         "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
     )
@@ -144,7 +216,7 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
         raise UsageError(ErrorCode.PROMPT_MISSING)
     if is_only_mode_tag(text):
         raise UsageError(ErrorCode.PROMPT_IS_ONLY_A_TAG)
-    return asyncio.run(_ask(text, choice, options))
+    return text
 
 
 def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
@@ -159,7 +231,7 @@ def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
     return "\n\n".join(part for part in (text.rstrip("\n"), piped.rstrip("\n")) if part.strip())
 
 
-async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
+async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: TurnPrinter) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     for problem in loaded.problems:
@@ -169,22 +241,23 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         session = runtime.session
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
-        printer = TurnPrinter(options)
         with stop_on_interrupt(session.stop):
             reply = await _run_turn(session, text, printer)
         printer.close()
+        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
+            printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:
-            print(msgspec.json.encode(_ask_result(session, reply, printer)).decode())
-        if printer.is_cancelled:
-            raise Cancelled(ErrorCode.INTERRUPTED)
-        if printer.failure is not None:
-            print(printer.failure, file=sys.stderr)
+            print(msgspec.json.encode(_ask_result(session, reply, printer.failure)).decode())
+        printer.is_complete = True
+        if printer.failure is None:
+            return 0
+        if not printer.failure.is_cancellation:
+            print(printer.failure.sentence, file=sys.stderr)
             return 1
-        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
-            raise Cancelled(ErrorCode.REPLY_CANCELLED)
-        return 0
+        is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
+        raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> StoredMessage | None:
@@ -202,7 +275,7 @@ async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> St
     return reply
 
 
-def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: TurnPrinter) -> AskResult:
+def _ask_result(session: ChatSession, reply: StoredMessage | None, failure: TurnFailure | None) -> AskResult:
     message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
     meta = reply.meta if reply else None
     model = session.engine.model
@@ -210,12 +283,13 @@ def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: Turn
         reasoning=message.reasoning,
         answer=message.content,
         stop_reason=(meta.stop_reason if meta else None)
-        or (StopReason.CANCELLED if printer.is_cancelled else StopReason.ERROR),
+        or (StopReason.CANCELLED if failure and failure.is_cancellation else StopReason.ERROR),
         mode=(meta.mode if meta else None) or session.mode,
         model=model.title if model else "",
         usage=(meta.usage if meta else None) or Usage(),
         timings=(meta.timings if meta else None) or Timings(),
         chat_id=session.chat_id or 0,
         seed=meta.seed if meta else None,
-        error=printer.failure,
+        error=failure.sentence if failure else None,
+        error_code=failure.code if failure else None,
     )

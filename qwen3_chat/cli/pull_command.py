@@ -56,6 +56,7 @@ class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed
     """The last line of `pull --json` where the download failed."""
 
     message: str
+    error_code: ErrorCode
 
 
 def pull_model(name: str, source_name: str, as_json: bool) -> int:
@@ -65,21 +66,27 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
         Qwen3ChatError: it could not be downloaded.
     """
     try:
-        source = None if source_name == ANY_SOURCE else Source(source_name)
-    except ValueError as error:
-        raise UsageError(ErrorCode.SOURCE_UNKNOWN, name=source_name) from error
-    try:
+        source = _parse_source(source_name)
         pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
-            _print_json(PullFailed(str(error)))
+            _print_json(PullFailed(str(error), error.code))
         raise
     except KeyboardInterrupt:
+        if as_json:
+            _print_json(PullFailed(t("pull.kept"), ErrorCode.INTERRUPTED))
         print(t("pull.kept"), file=sys.stderr)
         raise
     if not as_json:
         _print_result(pulled)
     return 0
+
+
+def _parse_source(name: str) -> Source | None:
+    try:
+        return None if name == ANY_SOURCE else Source(name)
+    except ValueError as error:
+        raise UsageError(ErrorCode.SOURCE_UNKNOWN, name=name) from error
 
 
 async def _pull(reference: ModelReference, source: Source | None, as_json: bool) -> ModelPulled:

@@ -14,7 +14,7 @@ from qwen3_chat.engine.remote.response_chunks import json_count, json_list, json
 from qwen3_chat.engine.remote.server_access import ServerAccess
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineError
+from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -53,12 +53,12 @@ class RemoteSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """The state of a server: its kind, models and latency, or the sentence of its `failure`."""
+    """The state of a server: its kind, models and latency, or its `failure`."""
 
     label: str = ""
     models: tuple[str, ...] = ()
     latency_s: float = 0.0
-    failure: str = ""
+    failure: Qwen3ChatError | None = None
     missing_features: tuple[MissingFeature, ...] = ()
 
 
@@ -73,7 +73,7 @@ async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = mo
         began_s = clock()
         kind, names = await list_served_models(transport, settings.kind)
     except EngineError as error:
-        return ServerState(failure=str(error))
+        return ServerState(failure=error)
     finally:
         await transport.close()
     return ServerState(

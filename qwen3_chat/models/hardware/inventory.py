@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import UsageError
+from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import Gpu, Machine
 from qwen3_chat.models.hardware.memory_bandwidth import apple_bandwidth, gpu_bandwidth, ram_bandwidth
 from qwen3_chat.texts.formatting import MIB, parse_size
@@ -51,7 +51,7 @@ class SystemRam:
 class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` is the reason why llama.cpp listed no devices, empty where it did.
+    `engine_failure` is the reason why llama.cpp listed no devices, None where it did.
     """
 
     cpu_name: str
@@ -59,7 +59,7 @@ class Hardware:
     ram: SystemRam
     devices: tuple[Device, ...] = ()
     gpus: tuple[SystemGpu, ...] = ()
-    engine_failure: str = ""
+    engine_failure: EngineError | None = None
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
