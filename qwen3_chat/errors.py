@@ -14,22 +14,20 @@ Qwen3ChatError
 
 from __future__ import annotations
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.texts import t
-
-LOAD_CANCELLED = "engine.load_cancelled"
-"""The key of a load that the user stopped."""
 
 
 class Qwen3ChatError(Exception):
-    """The base of all errors for a user: a key of the text catalogue with its values."""
+    """The base of all errors for a user: a code with the values of its sentence."""
 
-    def __init__(self, key: str, **values: object) -> None:
-        super().__init__(key, values)
-        self.key = key
+    def __init__(self, code: ErrorCode, **values: object) -> None:
+        super().__init__(code, values)
+        self.code = code
         self.values = values
 
     def __str__(self) -> str:
-        return t(self.key, **self.values)
+        return t(self.code.text_key, **self.values)
 
     @property
     def plain_values(self) -> dict[str, str | int | float]:

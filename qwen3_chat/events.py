@@ -6,12 +6,13 @@ They are msgspec structs, not dataclasses: the same values travel between the pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from qwen3_chat.chat import StopReason, ThinkingMode, Timings, ToolCall, Usage
-from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError
 
 
 def _snake_case(name: str) -> str:
@@ -74,8 +75,16 @@ class TurnFinished(Event, frozen=True):
     token_ids: tuple[int, ...] = ()
 
 
+def error_from_text_key(key: str, values: Mapping[str, str | int | float]) -> EngineError:
+    """Return the error of a sentence with its values, as they travel between the processes."""
+    code = ErrorCode.from_text_key(key)
+    if code.text_key != key:  # a sentence of another version, which is not in the catalogue of this one
+        return EngineError(ErrorCode.UNEXPECTED_FAILURE, error=key)
+    return (Cancelled if code in CANCELLATION_CODES else EngineError)(code, **values)
+
+
 class EngineFailed(Event, frozen=True):
-    """The error that ends a stream, as its last event: a key of the text catalogue with its values."""
+    """The error that ends a stream, as its last event: the key of its sentence with the values."""
 
     key: str
     values: dict[str, str | int | float] = {}
@@ -83,11 +92,21 @@ class EngineFailed(Event, frozen=True):
     @classmethod
     def from_error(cls, error: Qwen3ChatError) -> EngineFailed:
         """Return the event with which an error ends a stream."""
-        return cls(error.key, error.plain_values)
+        return cls(error.code.text_key, error.plain_values)
+
+    @property
+    def code(self) -> ErrorCode:
+        """The code of the error."""
+        return ErrorCode.from_text_key(self.key)
+
+    @property
+    def text(self) -> str:
+        """The sentence for the user."""
+        return str(self.to_error())
 
     def to_error(self) -> EngineError:
         """Return the error that the event stands for."""
-        return EngineError(self.key, **self.values)
+        return error_from_text_key(self.key, self.values)
 
 
 EngineEvent = (

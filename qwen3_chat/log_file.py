@@ -101,8 +101,8 @@ def failure_name(error: BaseException) -> str:
     """Return the type of an error, with the facts of it that can't quote a chat."""
     name = type(error).__name__
     match error:
-        case Qwen3ChatError(key=key):
-            return f"{name}: {key}"
+        case Qwen3ChatError(code=code):
+            return f"{name}: {code}"
         case OSError(errno=int(number)):
             return f"{name}: {errno.errorcode.get(number, number)}, {os.strerror(number)}"
         case UnicodeEncodeError(start=start, end=end) | UnicodeDecodeError(start=start, end=end):

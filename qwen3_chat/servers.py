@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, UsageError
 from qwen3_chat.request import MIN_USER_N_CTX
 
@@ -45,7 +46,7 @@ class Endpoint:
         """
         parts = _split(text)
         if parts.username is not None or parts.password is not None or parts.query:
-            raise UsageError("remote.secret_in_url", variable=API_KEY_VARIABLE)
+            raise UsageError(ErrorCode.ENDPOINT_WITH_SECRET, variable=API_KEY_VARIABLE)
         path = parts.path.rstrip("/")
         for known_path in _KNOWN_PATHS:
             path = path.removesuffix(known_path)
@@ -71,10 +72,10 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         is_port_valid = parts.port is None or parts.port > 0
     except ValueError as error:
-        raise UsageError("remote.bad_url", url=text) from error
+        raise UsageError(ErrorCode.ENDPOINT_INVALID, url=text) from error
     is_usable = parts.scheme in ("http", "https") and parts.hostname and is_port_valid and not parts.fragment
     if not is_usable or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise UsageError("remote.bad_url", url=text)
+        raise UsageError(ErrorCode.ENDPOINT_INVALID, url=text)
     return parts
 
 
@@ -107,7 +108,7 @@ def parse_server_kind(name: str) -> ServerKind:
     try:
         return ServerKind(name.lower())
     except ValueError as error:
-        raise UsageError("cli.unknown_choice", value=name, known=", ".join(ServerKind)) from error
+        raise UsageError(ErrorCode.CHOICE_UNKNOWN, value=name, known=", ".join(ServerKind)) from error
 
 
 class SecretSource(StrEnum):
@@ -161,7 +162,7 @@ class ServerProfile:
 class ConfigErrorFactory(Protocol):
     """A factory of errors about an entry of the settings, with its file and line."""
 
-    def __call__(self, key: str, path: tuple[str, ...], **values: object) -> ConfigError:
+    def __call__(self, code: ErrorCode, path: tuple[str, ...], **values: object) -> ConfigError:
         """Create the error for the entry at `path`."""
         ...
 
@@ -214,9 +215,9 @@ def read_profiles(tables: Mapping[str, Mapping[str, Any]], make_error: ConfigErr
     for name, profile in tuple(usable.items()):
         path = ("servers", name, "fallback")
         if profile.fallback is not None and profile.fallback not in tables:
-            problems[name] = make_error("servers.no_fallback", path, name=profile.fallback)
+            problems[name] = make_error(ErrorCode.SERVER_FALLBACK_UNKNOWN, path, name=profile.fallback)
         elif name in _fallback_chain(profile, usable):
-            problems[name] = make_error("servers.fallback_circle", path, name=name)
+            problems[name] = make_error(ErrorCode.SERVER_FALLBACK_CIRCULAR, path, name=name)
     return ServerProfiles({n: profile for n, profile in usable.items() if n not in problems}, problems)
 
 
@@ -245,17 +246,17 @@ class _ProfileParser:
         """
         for entry in table:
             if entry not in PROFILE_ENTRIES:
-                raise self._error("servers.unknown_entry", entry, known=", ".join(PROFILE_ENTRIES))
+                raise self._error(ErrorCode.SERVER_ENTRY_UNKNOWN, entry, known=", ".join(PROFILE_ENTRIES))
         if "url" not in table:
-            raise self._error("servers.no_url")
+            raise self._error(ErrorCode.SERVER_URL_MISSING)
         for entry, value in table.items():
             try:
                 msgspec.convert({"url": "", entry: value}, _Table)
             except msgspec.ValidationError as error:
-                raise self._error("servers.wrong_entry", entry, reason=_reason(error)) from error
+                raise self._error(ErrorCode.SERVER_ENTRY_INVALID, entry, reason=_reason(error)) from error
         entries = msgspec.convert(table, _Table)
         if entries.client_key and not entries.client_certificate:
-            raise self._error("servers.key_without_certificate", "client_key")
+            raise self._error(ErrorCode.SERVER_CERTIFICATE_MISSING, "client_key")
         return ServerProfile(
             name=self._name,
             endpoint=self._endpoint(entries.url),
@@ -276,33 +277,34 @@ class _ProfileParser:
         try:
             return Endpoint.parse(url)
         except UsageError as error:
-            key = "servers.secret_in_url" if error.key == "remote.secret_in_url" else "servers.bad_url"
-            raise self._error(key, "url") from error
+            has_secret = error.code is ErrorCode.ENDPOINT_WITH_SECRET
+            code = ErrorCode.SERVER_URL_WITH_SECRET if has_secret else ErrorCode.SERVER_URL_INVALID
+            raise self._error(code, "url") from error
 
     def _key(self, text: str) -> SecretReference:
         """Parse a reference; any other text may be the key itself, so the error does not repeat it."""
         if secret := SecretReference.parse(text):
             return secret
-        raise self._error("servers.secret_itself", "key")
+        raise self._error(ErrorCode.SERVER_SECRET_IN_SETTINGS, "key")
 
     def _header(self, name: str, value: str) -> str | SecretReference:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
-            raise self._error("servers.bad_header", "headers", name)
+            raise self._error(ErrorCode.SERVER_HEADER_INVALID, "headers", name)
         if secret := SecretReference.parse(value):
             return secret
         if _SECRET_HEADER.search(name):
-            raise self._error("servers.secret_itself", "headers", name)
+            raise self._error(ErrorCode.SERVER_SECRET_IN_SETTINGS, "headers", name)
         if not _HEADER_VALUE.fullmatch(value):
-            raise self._error("servers.bad_header", "headers", name)
+            raise self._error(ErrorCode.SERVER_HEADER_INVALID, "headers", name)
         return value
 
     def _proxy(self, text: str) -> str | SecretReference:
         if secret := SecretReference.parse(text):
             return secret
         if "@" in text:
-            raise self._error("servers.secret_itself", "proxy")
+            raise self._error(ErrorCode.SERVER_SECRET_IN_SETTINGS, "proxy")
         if not re.fullmatch(r"(?:https?|socks5h?)://[^\s/]+/?", text):
-            raise self._error("servers.bad_proxy", "proxy")
+            raise self._error(ErrorCode.SERVER_PROXY_INVALID, "proxy")
         return text
 
     def _file(self, entry: str, text: str | None) -> Path | None:
@@ -311,10 +313,10 @@ class _ProfileParser:
         try:
             return Path(text).expanduser()
         except RuntimeError as error:
-            raise self._error("servers.bad_file", entry) from error
+            raise self._error(ErrorCode.SERVER_FILE_PATH_INVALID, entry) from error
 
-    def _error(self, key: str, *entry: str, **values: object) -> ConfigError:
-        return self._make_error(key, ("servers", self._name, *entry), **values)
+    def _error(self, code: ErrorCode, *entry: str, **values: object) -> ConfigError:
+        return self._make_error(code, ("servers", self._name, *entry), **values)
 
 
 def _reason(error: msgspec.ValidationError) -> str:

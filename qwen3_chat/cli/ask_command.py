@@ -18,7 +18,8 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, UsageError
+from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
+from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.session import (
     ChatSession,
@@ -32,9 +33,6 @@ from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
-
-CANCELLATION_KEYS = (LOAD_CANCELLED, "session.stopped", "session.summary_stopped")
-"""The texts of failures that the user brought about by stopping the turn."""
 
 
 class OutputFormat(StrEnum):
@@ -57,6 +55,24 @@ class AskOptions:
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnFailure:
+    """The failure or the cancellation of a turn."""
+
+    code: ErrorCode
+    sentence: str
+
+    @classmethod
+    def from_error(cls, error: Qwen3ChatError) -> TurnFailure:
+        """Return the failure that an error is."""
+        return cls(error.code, terminal_safe(str(error)))
+
+    @property
+    def is_cancellation(self) -> bool:
+        """Return True where the user stopped the turn."""
+        return self.code in CANCELLATION_CODES
+
+
 class AskResult(msgspec.Struct, frozen=True):
     """The output of `ask --json`."""
 
@@ -70,6 +86,7 @@ class AskResult(msgspec.Struct, frozen=True):
     chat_id: int
     seed: int | None = None
     error: str | None = None
+    error_code: ErrorCode | None = None
 
 
 class TurnPrinter:
@@ -78,17 +95,18 @@ class TurnPrinter:
     def __init__(self, options: AskOptions) -> None:
         self._output = options.output
         self._shows_thinking = not options.hide_thinking and options.output is OutputFormat.TEXT
+        self._think = options.think
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = False
-        self.failure: str | None = None
-        self.is_cancelled = False
+        self.failure: TurnFailure | None = None
+        self.is_complete = False
         self.reply: StoredMessage | None = None
 
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
         if self._output is OutputFormat.JSONL:
-            print(msgspec.json.encode(event).decode(), flush=True)
+            print(event_as_json(event), flush=True)
         match event:
             case LoadProgressed(fraction=fraction) if self._dims and self._output is OutputFormat.TEXT:
                 end = "\r\x1b[K" if fraction >= 1 else ""
@@ -108,10 +126,10 @@ class TurnPrinter:
             case MessagesDropped(ids=ids) if ids:
                 self._print_error(terminal_safe(event.text))
             case ContextExceeded(policies=policies):
-                self.failure = f"{event.text} {t('cli.choose_policy', policies='|'.join(policies))}"
-            case EngineFailed(key=key, values=values):
-                self.failure = terminal_safe(t(key, **values))
-                self.is_cancelled = key in CANCELLATION_KEYS
+                advice = t("cli.choose_policy", policies="|".join(policies))
+                self.failure = TurnFailure(event.code, f"{event.text} {advice}")
+            case EngineFailed():
+                self.failure = TurnFailure.from_error(event.to_error())
             case ReplyStored(message=message):
                 self.reply = message
             case _:
@@ -124,6 +142,37 @@ class TurnPrinter:
             sys.stdout.write("\n")
             sys.stdout.flush()
 
+    def report_early_failure(self, error: Qwen3ChatError) -> None:
+        """Print an error that prevented or broke off the turn, where the output is for programs.
+
+        Nothing is printed after a turn whose end is printed already.
+        """
+        if self.is_complete:
+            return
+        match self._output:
+            case OutputFormat.JSON:
+                failure = TurnFailure.from_error(error)
+                print(
+                    msgspec.json.encode(
+                        AskResult(
+                            reasoning="",
+                            answer="",
+                            stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
+                            mode=parse_think_option(self._think) or ThinkingMode.THINK,
+                            model="",
+                            usage=Usage(),
+                            timings=Timings(),
+                            chat_id=0,
+                            error=failure.sentence,
+                            error_code=failure.code,
+                        )
+                    ).decode()
+                )
+            case OutputFormat.JSONL:
+                print(event_as_json(EngineFailed.from_error(error)))
+            case OutputFormat.TEXT:
+                pass
+
     def _end_thinking(self) -> None:
         if self._is_thinking:
             self._print_error("\x1b[0m\n" if self._dims else "\n</think>\n", end="\n")
@@ -134,21 +183,42 @@ class TurnPrinter:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def event_as_json(event: SessionEvent) -> str:
+    """Return an event as a line of `ask --jsonl`; one that reports an error has its code as `error_code`."""
+    match event:
+        case EngineFailed() | ContextExceeded():
+            return msgspec.json.encode({**msgspec.to_builtins(event), "error_code": event.code}).decode()
+        case _:
+            return msgspec.json.encode(event).decode()
+
+
 def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
     """Ask the question and print the reply; return the exit status.
 
     Raises:
         Qwen3ChatError: the question could not be asked.
     """
+    printer = TurnPrinter(options)
+    try:
+        return asyncio.run(_ask(_read_prompt(prompt, files), choice, options, printer))
+    except Qwen3ChatError as error:
+        printer.report_early_failure(error)
+        raise
+    except KeyboardInterrupt:
+        printer.report_early_failure(Cancelled(ErrorCode.INTERRUPTED))
+        raise
+
+
+def _read_prompt(prompt: str, files: Sequence[Path]) -> str:
     piped = (
         "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
     )
     text = assemble_prompt(prompt, piped, files)
     if not text.strip():
-        raise UsageError("cli.no_prompt")
+        raise UsageError(ErrorCode.PROMPT_MISSING)
     if is_only_mode_tag(text):
-        raise UsageError("cli.only_a_tag")
-    return asyncio.run(_ask(text, choice, options))
+        raise UsageError(ErrorCode.PROMPT_IS_ONLY_A_TAG)
+    return text
 
 
 def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
@@ -163,7 +233,7 @@ def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
     return "\n\n".join(part for part in (text.rstrip("\n"), piped.rstrip("\n")) if part.strip())
 
 
-async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
+async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: TurnPrinter) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     for problem in loaded.problems:
@@ -177,18 +247,20 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions) -> int:
         await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
         printer.close()
+        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
+            printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:
-            print(msgspec.json.encode(_ask_result(session, reply, printer)).decode())
-        if printer.is_cancelled:
-            raise Cancelled("cli.interrupted")
-        if printer.failure is not None:
-            print(printer.failure, file=sys.stderr)
+            print(msgspec.json.encode(_ask_result(session, reply, printer.failure)).decode())
+        printer.is_complete = True
+        if printer.failure is None:
+            return 0
+        if not printer.failure.is_cancellation:
+            print(printer.failure.sentence, file=sys.stderr)
             return 1
-        if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED:
-            raise Cancelled("cli.cancelled")
-        return 0
+        is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
+        raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:
@@ -196,7 +268,7 @@ async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> No
         await session.send(text, printer.show)
 
 
-def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: TurnPrinter) -> AskResult:
+def _ask_result(session: ChatSession, reply: StoredMessage | None, failure: TurnFailure | None) -> AskResult:
     message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
     meta = reply.meta if reply else None
     model = session.engine.model
@@ -204,12 +276,13 @@ def _ask_result(session: ChatSession, reply: StoredMessage | None, printer: Turn
         reasoning=message.reasoning,
         answer=message.content,
         stop_reason=(meta.stop_reason if meta else None)
-        or (StopReason.CANCELLED if printer.is_cancelled else StopReason.ERROR),
+        or (StopReason.CANCELLED if failure and failure.is_cancellation else StopReason.ERROR),
         mode=(meta.mode if meta else None) or session.mode,
         model=model.title if model else "",
         usage=(meta.usage if meta else None) or Usage(),
         timings=(meta.timings if meta else None) or Timings(),
         chat_id=session.chat_id or 0,
         seed=meta.seed if meta else None,
-        error=printer.failure,
+        error=failure.sentence if failure else None,
+        error_code=failure.code if failure else None,
     )

@@ -32,6 +32,7 @@ from qwen3_chat.cli.shared_options import (
     VramOption,
 )
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.request import MIN_USER_N_CTX
 from qwen3_chat.sampling import sampling_parameter
@@ -67,7 +68,7 @@ def chat(
     choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
     if context.invoked_subcommand is not None:
         if choice != ModelChoice() or chat is not None:
-            raise UsageError("cli.options_before", command=context.invoked_subcommand)
+            raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
     from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
@@ -126,7 +127,7 @@ def ask(
     from qwen3_chat.session import TurnOptions
 
     if json and jsonl:
-        raise UsageError("cli.json_or_jsonl")
+        raise UsageError(ErrorCode.JSON_WITH_JSONL)
     status = run_ask(
         " ".join(prompt or ()),
         tuple(file or ()),
@@ -284,13 +285,14 @@ def run_command(arguments: Sequence[str]) -> int:
 def _usage_error(error: ClickException) -> Qwen3ChatError:
     match error:
         case NoSuchOption():
-            return UsageError("cli.no_such_option", option=error.option_name)
+            return UsageError(ErrorCode.OPTION_UNKNOWN, option=error.option_name)
         case MissingParameter():
             return UsageError(
-                "cli.missing", name=str(error.param.metavar or error.param.name) if error.param else ""
+                ErrorCode.ARGUMENT_MISSING,
+                name=str(error.param.metavar or error.param.name) if error.param else "",
             )
         case BadParameter():
             name = "/".join(error.param.opts) if error.param else ""
-            return UsageError("cli.bad_value", name=name)
+            return UsageError(ErrorCode.ARGUMENT_INVALID, name=name)
         case _:
-            return UsageError("cli.wrong_usage")
+            return UsageError(ErrorCode.USAGE_WRONG)

@@ -22,6 +22,7 @@ from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SAMPLING_PARAMETERS
@@ -66,7 +67,7 @@ def resolve_model_file(choice: ModelChoice, settings: Settings, models_dir: Path
         ModelError: the model is not installed.
     """
     if sum((choice.demo, choice.model is not None, choice.gguf is not None)) > 1:
-        raise UsageError("cli.one_model")
+        raise UsageError(ErrorCode.SEVERAL_MODELS_NAMED)
     if choice.gguf is not None:
         return choice.gguf
     if choice.demo:
@@ -110,11 +111,11 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
     """
     if choice.endpoint is None:
         if choice.server is not None:
-            raise UsageError("remote.server_without_endpoint")
+            raise UsageError(ErrorCode.SERVER_WITHOUT_ENDPOINT)
         file = resolve_model_file(choice, settings, paths.models)
         return make_local_engine(model_load_settings(choice, file), settings, paths)
     if choice.demo or choice.gguf is not None:
-        raise UsageError("remote.or_local")
+        raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     return make_served_engine(choice, paths.settings_file)
 
 
@@ -352,10 +353,10 @@ async def resolve_chat_id(store: ChatStore, reference: str) -> int:
     """
     if reference == "last":
         if (latest := await store.latest_chat()) is None:
-            raise UsageError("cli.no_last_chat")
+            raise UsageError(ErrorCode.LAST_CHAT_MISSING)
         return latest.id
     if not reference.isdecimal():
-        raise UsageError("cli.bad_chat", wanted=reference)
+        raise UsageError(ErrorCode.CHAT_REFERENCE_INVALID, wanted=reference)
     return int(reference)
 
 

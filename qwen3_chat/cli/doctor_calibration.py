@@ -14,6 +14,7 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.request import LoadedModel
@@ -58,7 +59,7 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
             return CalibrationReport(model.name, model.quant, model.device, calibrated.tuning)
     finally:
         await engine.close()
-    raise EngineError("calibrate.no_memory")
+    raise EngineError(ErrorCode.CALIBRATION_WITHOUT_MEMORY)
 
 
 def _show_load(event: EngineEvent) -> None:

@@ -29,7 +29,8 @@ from qwen3_chat.cli.named_servers import probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.wire import Device
-from qwen3_chat.errors import ConfigError, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import ConfigError, EngineError, Qwen3ChatError
 from qwen3_chat.models.hardware import BuildAdvice, Hardware, SystemGpu, SystemRam, advise_build
 from qwen3_chat.models.hub.sources import endpoints_from
 from qwen3_chat.texts import t
@@ -46,6 +47,7 @@ class ServerFacts(msgspec.Struct, frozen=True):
     answer_ms: int | None = None
     failure: str = ""
     lacks: tuple[str, ...] = ()
+    error_code: ErrorCode | None = None
 
 
 def probe_servers(settings_file: Path) -> list[ServerFacts]:
@@ -53,14 +55,18 @@ def probe_servers(settings_file: Path) -> list[ServerFacts]:
     servers = []
     for name, state in asyncio.run(probe_named_servers(settings_file)).items():
         if isinstance(state, ConfigError):
-            servers.append(ServerFacts(name, failure=str(state)))
+            servers.append(_failed_server(name, state))
         elif state.failure:
-            servers.append(ServerFacts(name, failure=state.failure))
+            servers.append(_failed_server(name, state.failure))
         else:
             lacks = tuple(lack.sentence for lack in state.missing_features)
             answer_ms = round(state.latency_s * 1000)
             servers.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
     return servers
+
+
+def _failed_server(name: str, failure: Qwen3ChatError) -> ServerFacts:
+    return ServerFacts(name, failure=str(failure), error_code=failure.code)
 
 
 def format_servers(servers: list[ServerFacts]) -> list[str]:
@@ -96,6 +102,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     url: str
     answer_ms: int | None
     failure: str = ""
+    error_code: ErrorCode | None = None
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -103,6 +110,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     text: str
     command: str = ""
+    error_code: ErrorCode | None = None
 
 
 class DoctorFacts(msgspec.Struct, frozen=True):
@@ -169,9 +177,9 @@ def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Har
     print(t("doctor.fixing", name=name), file=sys.stderr, flush=True)
     status = subprocess.run(advice.command, stdout=sys.stderr, check=False).returncode
     if status:
-        raise EngineError("doctor.fix_failed", status=status)
+        raise EngineError(ErrorCode.FIX_FAILED, status=status)
     if not probe_hardware().offload_devices:
-        raise EngineError("doctor.fix_in_vain", name=name)
+        raise EngineError(ErrorCode.FIX_WITHOUT_EFFECT, name=name)
     print(t("doctor.fixed", name=name), file=sys.stderr)
 
 
@@ -203,7 +211,8 @@ def find_problems(
     """Return the problems, the worst first."""
     problems = []
     if hardware.engine_failure:
-        problems.append(Problem(t("doctor.engine_failed", reason=hardware.engine_failure)))
+        text = t("doctor.engine_failed", reason=hardware.engine_failure)
+        problems.append(Problem(text, error_code=hardware.engine_failure.code))
     if advice:
         backends = ", ".join(sorted({device.backend for device in hardware.devices}))
         text = t("doctor.idle_gpu", name=advice.gpu.name, backends=backends)
@@ -254,7 +263,10 @@ def probe_source(url: str) -> SourceFacts:
     except urllib.error.HTTPError as error:
         error.close()  # a response all the same
     except (OSError, ValueError) as error:
-        return SourceFacts(url, None, describe_failure(getattr(error, "reason", error)))
+        reason = getattr(error, "reason", error)
+        is_silent = isinstance(reason, TimeoutError)
+        code = ErrorCode.SOURCE_TIMEOUT if is_silent else ErrorCode.SOURCE_UNREACHABLE
+        return SourceFacts(url, None, describe_failure(reason), code)
     return SourceFacts(url, round((time.monotonic() - begin_s) * 1000))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts import Language, language_from_locale
 
@@ -31,5 +32,5 @@ def choose_language(arguments: Sequence[str]) -> Language:
         try:
             return Language(value)
         except ValueError as error:
-            raise UsageError("cli.unknown_language", name=value, known=", ".join(Language)) from error
+            raise UsageError(ErrorCode.LANGUAGE_UNKNOWN, name=value, known=", ".join(Language)) from error
     return read_settings(find_paths().settings_file).settings.language or language_from_locale()

@@ -11,6 +11,7 @@ import msgspec
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_hardware_sync
 from qwen3_chat.config import find_paths
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.catalog import MachineClass
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
@@ -158,11 +159,11 @@ async def _repository_variants(
     hubs = hubs_from(os.environ)
     targets = await resolve_repository(repository, hubs, DEFAULT_RETRY_POLICY)
     if not targets:
-        raise ModelError("models.none_in", repository=repository)
+        raise ModelError(ErrorCode.REPOSITORY_WITHOUT_GGUF, repository=repository)
     smallest = min(targets, key=lambda target: target.size_bytes)
     model = await fetch_metadata(smallest, hubs, DEFAULT_RETRY_POLICY)
     if model is None:
-        raise ModelError("models.no_qwen3", repository=repository)
+        raise ModelError(ErrorCode.REPOSITORY_WITHOUT_QWEN3, repository=repository)
     return assess_variants(model, targets, machine, n_ctx)
 
 

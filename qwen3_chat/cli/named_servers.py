@@ -86,7 +86,7 @@ async def _probe(profile: ServerProfile) -> ServerState:
     try:
         access = await asyncio.to_thread(resolve_access, profile, os.environ)  # a keyring may ask the user
     except Qwen3ChatError as error:
-        return ServerState(failure=str(error))
+        return ServerState(failure=error)
     return await probe_server(RemoteSettings(profile.endpoint, profile.model, profile.kind, access))
 
 
@@ -106,7 +106,7 @@ def _rows(servers: Sequence[_NamedServer], states: Mapping[str, ServerState]) ->
         if state is None:
             yield row
         elif state.failure:
-            yield replace(row, detail=t("ui.server.down"), is_reachable=False, about=(state.failure,))
+            yield replace(row, detail=t("ui.server.down"), is_reachable=False, about=(str(state.failure),))
         else:
             yield from _rows_of_running_server(row, server.profile, state)
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
 from qwen3_chat.config import Paths, find_paths
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.fit import best_quant
@@ -55,6 +56,7 @@ class PullFailed(msgspec.Struct, frozen=True, tag_field="type", tag="pull_failed
     """The last line of `pull --json` where the download failed."""
 
     message: str
+    error_code: ErrorCode
 
 
 def pull_model(name: str, source_name: str, as_json: bool) -> int:
@@ -64,21 +66,27 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
         Qwen3ChatError: it could not be downloaded.
     """
     try:
-        source = None if source_name == ANY_SOURCE else Source(source_name)
-    except ValueError as error:
-        raise UsageError("pull.unknown_source", name=source_name) from error
-    try:
+        source = _parse_source(source_name)
         pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
-            _print_json(PullFailed(str(error)))
+            _print_json(PullFailed(str(error), error.code))
         raise
     except KeyboardInterrupt:
+        if as_json:
+            _print_json(PullFailed(t("pull.kept"), ErrorCode.INTERRUPTED))
         print(t("pull.kept"), file=sys.stderr)
         raise
     if not as_json:
         _print_result(pulled)
     return 0
+
+
+def _parse_source(name: str) -> Source | None:
+    try:
+        return None if name == ANY_SOURCE else Source(name)
+    except ValueError as error:
+        raise UsageError(ErrorCode.SOURCE_UNKNOWN, name=name) from error
 
 
 async def _pull(reference: ModelReference, source: Source | None, as_json: bool) -> ModelPulled:

@@ -19,6 +19,7 @@ from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.picker import ModelPicker
@@ -56,7 +57,7 @@ def run_app(choice: ModelChoice, chat: str | None) -> int:
         Qwen3ChatError: it could not be opened.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("cli.no_terminal")
+        raise UsageError(ErrorCode.TERMINAL_MISSING)
     return asyncio.run(_run(choice, chat))
 
 

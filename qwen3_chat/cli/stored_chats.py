@@ -16,6 +16,7 @@ from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_file_name import default_file_name
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.documents.new_file import write_new_file
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.store import Chat, ChatStore, ChatSummary, StoredMessage
 from qwen3_chat.texts import t
@@ -66,11 +67,15 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
     try:
         format = ExportFormat(format_name)
     except ValueError as error:
-        raise UsageError("cli.unknown_choice", value=format_name, known=", ".join(ExportFormat)) from error
+        raise UsageError(
+            ErrorCode.CHOICE_UNKNOWN, value=format_name, known=", ".join(ExportFormat)
+        ) from error
     try:
         thinking = ThinkingStyle(thinking_name)
     except ValueError as error:
-        raise UsageError("cli.unknown_choice", value=thinking_name, known=", ".join(ThinkingStyle)) from error
+        raise UsageError(
+            ErrorCode.CHOICE_UNKNOWN, value=thinking_name, known=", ".join(ThinkingStyle)
+        ) from error
     chat, messages = asyncio.run(_load_chat(reference))
     text = render(chat, messages, format, thinking)
     if output is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 
 APP_NAME = "qwen3-chat"
@@ -62,7 +63,7 @@ def expand_home(folder: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:
-        raise ConfigError("config.no_home", folder=folder) from error
+        raise ConfigError(ErrorCode.HOME_FOLDER_MISSING, folder=folder) from error
 
 
 def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import Language
 
@@ -45,7 +46,9 @@ def load_prompts(user_file: Path | None, language: Language) -> PromptLibrary:
     try:
         user_prompts = () if user_file is None else _read_user_prompts(user_file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        return PromptLibrary(in_language, ConfigError("config.unreadable", file=user_file, reason=error))
+        return PromptLibrary(
+            in_language, ConfigError(ErrorCode.SETTINGS_UNREADABLE, file=user_file, reason=error)
+        )
     return PromptLibrary((*user_prompts, *in_language))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from qwen3_chat.config.settings import Settings
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import t
 
@@ -79,7 +80,7 @@ class Setting:
         try:
             converted: object = getattr(msgspec.convert({self.name: value}, Settings), self.name)
         except msgspec.ValidationError as error:
-            raise ConfigError("config.not_allowed", allowed=self.allowed) from error
+            raise ConfigError(ErrorCode.SETTING_NOT_ALLOWED, allowed=self.allowed) from error
         return converted
 
     def format_for_display(self, value: object) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.config.settings import Settings
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 
 KeyPath = tuple[str, ...]
@@ -85,10 +86,10 @@ class LoadedSettings:
     file: Path = Path()
     text: str = field(default="", repr=False)
 
-    def make_error(self, key: str, path: KeyPath, **values: object) -> ConfigError:
+    def make_error(self, code: ErrorCode, path: KeyPath, **values: object) -> ConfigError:
         """Make the error for an entry that can't be used, with its line."""
         line = _nearest_line(self.text, path)
-        return ConfigError(key, file=self.file, line=line, entry=".".join(path), **values)
+        return ConfigError(code, file=self.file, line=line, entry=".".join(path), **values)
 
 
 def read_settings(file: Path) -> LoadedSettings:
@@ -98,11 +99,13 @@ def read_settings(file: Path) -> LoadedSettings:
     except FileNotFoundError:
         return LoadedSettings(Settings(), file=file)
     except (OSError, UnicodeDecodeError) as error:
-        return LoadedSettings(Settings(), (ConfigError("config.unreadable", file=file, reason=error),), file)
+        return LoadedSettings(
+            Settings(), (ConfigError(ErrorCode.SETTINGS_UNREADABLE, file=file, reason=error),), file
+        )
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = ConfigError("config.no_toml", file=file, line=find_error_line(error, text))
+        problem = ConfigError(ErrorCode.SETTINGS_NOT_TOML, file=file, line=find_error_line(error, text))
         return LoadedSettings(Settings(), (problem,), file, text)
     known = {field.name for field in fields(Settings)}
     reading = _SettingsReader(LoadedSettings(Settings(), file=file, text=text))
@@ -127,8 +130,8 @@ class _SettingsReader:
         from difflib import get_close_matches  # here: only needed for mistakes
 
         near = get_close_matches(key, known, n=1)
-        text_key = "config.unknown_key_near" if near else "config.unknown_key"
-        self.problems.append(self._loaded.make_error(text_key, (key,), near=near[0] if near else ""))
+        code = ErrorCode.SETTING_MISSPELT if near else ErrorCode.SETTING_UNKNOWN
+        self.problems.append(self._loaded.make_error(code, (key,), near=near[0] if near else ""))
         return False
 
     def accept(self, key: str, value: object) -> object:
@@ -143,13 +146,15 @@ class _SettingsReader:
 
         allowed = known_settings()[key].allowed
         self.problems.append(
-            self._loaded.make_error("config.wrong_value", (key,), allowed=allowed, reason=reason)
+            self._loaded.make_error(ErrorCode.SETTING_INVALID, (key,), allowed=allowed, reason=reason)
         )
         return msgspec.UNSET
 
     def _is_entry_valid(self, key: str, name: str, value: object) -> bool:
         if reason := _validation_error({key: {name: value}}):
-            self.problems.append(self._loaded.make_error("config.wrong_entry", (key, name), reason=reason))
+            self.problems.append(
+                self._loaded.make_error(ErrorCode.SETTING_ENTRY_INVALID, (key, name), reason=reason)
+            )
         return not reason
 
 
@@ -181,7 +186,7 @@ def save_setting(file: Path, key: str, value: object) -> None:
         draft.write_text(set_in_toml(text, key, value), encoding="utf-8")
         draft.replace(file)
     except (OSError, ValueError) as error:
-        raise ConfigError("config.unwritable", file=file, reason=error) from error
+        raise ConfigError(ErrorCode.SETTINGS_NOT_WRITABLE, file=file, reason=error) from error
 
 
 def set_in_toml(text: str, key: str, value: object) -> str:

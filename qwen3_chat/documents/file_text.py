@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from qwen3_chat.documents.attachments import Attachment
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.formatting import format_size
 
@@ -34,18 +35,18 @@ def read_attachment(file: Path) -> Attachment:
     try:
         status = file.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UsageError("attach.folder", file=file)
+            raise UsageError(ErrorCode.FILE_IS_FOLDER, file=file)
         with file.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
             is_document = head.startswith(_PDF) or file.suffix.lower() in HTML_SUFFIXES
             limit = MAX_DOCUMENT_BYTES if is_document else MAX_TEXT_BYTES
             if _is_image(head):
-                raise UsageError("attach.image", file=file)
+                raise UsageError(ErrorCode.FILE_IS_PICTURE, file=file)
             content = head + stream.read(limit)
     except OSError as error:
-        raise UsageError("cli.unreadable_file", file=file, reason=error.strerror or error) from error
+        raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=error.strerror or error) from error
     if len(content) > limit:  # judged by what was read: a pipe or a device has no size
-        raise UsageError("attach.too_large", file=file, limit=format_size(limit))
+        raise UsageError(ErrorCode.FILE_TOO_LARGE, file=file, limit=format_size(limit))
     return Attachment(file.name, _text(file, content))
 
 
@@ -54,11 +55,11 @@ def _text(file: Path, content: bytes) -> str:
         return extract_pdf_text(file, content)
     text = decode_text(content)
     if text is None:
-        raise UsageError("cli.no_text", file=file)
+        raise UsageError(ErrorCode.FILE_NOT_TEXT, file=file)
     if file.suffix.lower() in HTML_SUFFIXES:
         text = convert_html_to_markdown(text)
     if not text.strip():
-        raise UsageError("attach.empty", file=file)
+        raise UsageError(ErrorCode.FILE_EMPTY, file=file)
     return text
 
 
@@ -76,15 +77,15 @@ def extract_pdf_text(file: Path, content: bytes) -> str:
     try:
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
-            raise UsageError("attach.locked", file=file)
+            raise UsageError(ErrorCode.FILE_LOCKED, file=file)
         pages = [page.extract_text().strip() for page in reader.pages]
     except UsageError:
         raise
     # A damaged file fails wherever it is damaged, not only with errors of the library's own.
     except (PyPdfError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise UsageError("attach.damaged", file=file, reason=error) from error
+        raise UsageError(ErrorCode.FILE_DAMAGED, file=file, reason=error) from error
     if not any(pages):
-        raise UsageError("attach.no_text_inside", file=file)
+        raise UsageError(ErrorCode.FILE_WITHOUT_TEXT, file=file)
     return "\n\n".join(f"[{number}]\n{page}" for number, page in enumerate(pages, start=1) if page) + "\n"
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
 from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS
@@ -91,11 +92,11 @@ def parse_json_export(text: str) -> ExportedChat:
     try:
         file = msgspec.convert(json.loads(text), _File)
     except (ValueError, msgspec.ValidationError) as error:
-        raise ExportError("export.not_a_transcript", reason=error) from error
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
     if file.format != FORMAT_NAME:
-        raise ExportError("export.not_a_transcript", reason=file.format)
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format)
     if file.version > FORMAT_VERSION:
-        raise ExportError("export.newer", version=file.version, known=FORMAT_VERSION)
+        raise ExportError(ErrorCode.EXPORT_NEWER, version=file.version, known=FORMAT_VERSION)
     chat = file.chat
     return ExportedChat(
         Chat(

@@ -10,16 +10,17 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 
-_ERROR_KEYS: Final = {
-    errno.ENOSPC: "export.disk_full",
-    errno.EDQUOT: "export.disk_full",
-    errno.EACCES: "export.no_permission",
-    errno.EPERM: "export.no_permission",
-    errno.EROFS: "export.no_permission",
-    errno.ENOENT: "export.no_folder",
-    errno.ENOTDIR: "export.no_folder",
+_ERROR_CODES: Final = {
+    errno.ENOSPC: ErrorCode.EXPORT_DISK_FULL,
+    errno.EDQUOT: ErrorCode.EXPORT_DISK_FULL,
+    errno.EACCES: ErrorCode.EXPORT_NOT_PERMITTED,
+    errno.EPERM: ErrorCode.EXPORT_NOT_PERMITTED,
+    errno.EROFS: ErrorCode.EXPORT_NOT_PERMITTED,
+    errno.ENOENT: ErrorCode.EXPORT_FOLDER_MISSING,
+    errno.ENOTDIR: ErrorCode.EXPORT_FOLDER_MISSING,
 }
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """The errors of file systems without links, such as exFAT and some network shares."""
@@ -40,8 +41,8 @@ def write_new_file(target: Path, text: str, default_name: str) -> Path:
             path = target / default_name
         return _write(path, text.encode())
     except OSError as error:
-        key = _ERROR_KEYS.get(error.errno or 0, "export.failed")
-        raise ExportError(key, path=path, folder=path.parent, reason=error.strerror or error) from error
+        code = _ERROR_CODES.get(error.errno or 0, ErrorCode.EXPORT_FAILED)
+        raise ExportError(code, path=path, folder=path.parent, reason=error.strerror or error) from error
 
 
 def _write(path: Path, content: bytes) -> Path:

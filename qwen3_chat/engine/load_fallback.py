@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.models.fit.assessment import MIN_N_CTX
@@ -48,18 +49,18 @@ def is_out_of_memory(reason: str) -> bool:
 
 def classify_failure(error: EngineError) -> LoadFailure | None:
     """Return the kind of failure of a load or a first token; None if another attempt would be useless."""
-    match error.key:
-        case "engine.load_refused":
+    match error.code:
+        case ErrorCode.MODEL_NOT_LOADABLE:
             return LoadFailure.WEIGHTS if is_out_of_memory(str(error.values["reason"])) else None
-        case "engine.out_of_memory" | "engine.context_refused" | "engine.killed":
+        case ErrorCode.OUT_OF_MEMORY | ErrorCode.CONTEXT_NOT_CREATED | ErrorCode.ENGINE_KILLED:
             return LoadFailure.MEMORY
-        case "engine.signalled":  # C++ ends like this where `new` fails
+        case ErrorCode.ENGINE_ENDED_BY_SIGNAL:  # C++ ends like this where `new` fails
             return LoadFailure.MEMORY if error.values["name"] == "SIGABRT" else LoadFailure.GPU
-        case "engine.bug":
+        case ErrorCode.UNEXPECTED_FAILURE:
             return LoadFailure.MEMORY if error.values["error"] == "MemoryError" else None
-        case "engine.aborted":
+        case ErrorCode.ENGINE_ABORTED:
             return LoadFailure.GPU
-        case "engine.evaluation_failed":
+        case ErrorCode.EVALUATION_FAILED:
             return LoadFailure.MEMORY if error.values["status"] == _STATUS_NO_MEMORY else LoadFailure.GPU
         case _:
             return None

@@ -49,7 +49,7 @@ class LoadPlanner:
         try:
             header, size_bytes = await asyncio.to_thread(_read_header_and_size, Path(self.settings.path))
         except ModelError as error:
-            raise EngineError(error.key, **error.values) from error
+            raise EngineError(error.code, **error.values) from error
         if self._probe_machine:
             machine = await self._probe_machine(list_devices)
         self._plan, notices = make_plan(header, size_bytes, machine, self.settings)

@@ -23,7 +23,8 @@ from qwen3_chat.engine.worker_process import (
     error_from_message,
     fetch_devices,
 )
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
 from qwen3_chat.models import gguf
 from qwen3_chat.request import (
@@ -143,7 +144,7 @@ class LocalEngine:
                 self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
                 if self._n_closes != n_closes:
-                    raise Cancelled(LOAD_CANCELLED)
+                    raise Cancelled(ErrorCode.LOAD_CANCELLED)
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:
@@ -248,7 +249,7 @@ class LocalEngine:
             EngineError: the reply failed, or another one is being generated.
         """
         if self._is_generating:
-            raise EngineError("engine.busy")
+            raise EngineError(ErrorCode.ENGINE_BUSY)
         self._is_generating = True
         try:
             while True:

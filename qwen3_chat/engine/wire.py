@@ -10,8 +10,9 @@ import msgspec
 
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
-from qwen3_chat.events import EngineEvent, Notice
+from qwen3_chat.events import EngineEvent, Notice, error_from_text_key
 from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, PersistenceOptions, TokenCounts
 
 
@@ -190,7 +191,7 @@ class NoticeEmitted(WorkerMessage, frozen=True, tag="Noticed"):
 
 
 class CommandFailed(WorkerMessage, frozen=True):
-    """Failure of a command, the end of its call: a key of the text catalogue with its values."""
+    """Failure of a command, the end of its call: the key of its sentence with the values."""
 
     call_id: int
     key: str
@@ -199,7 +200,11 @@ class CommandFailed(WorkerMessage, frozen=True):
     @classmethod
     def from_error(cls, call_id: int, error: Qwen3ChatError) -> CommandFailed:
         """Return the message that reports an error."""
-        return cls(call_id, error.key, error.plain_values)
+        return cls(call_id, error.code.text_key, error.plain_values)
+
+    def to_error(self) -> EngineError:
+        """Return the error that the message reports."""
+        return error_from_text_key(self.key, self.values)
 
 
 class Aborting(WorkerMessage, frozen=True):
@@ -238,7 +243,7 @@ def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
     try:
         return _encoder.encode(message) + b"\n"
     except UnicodeEncodeError as error:
-        raise EngineError("engine.text_not_unicode") from error
+        raise EngineError(ErrorCode.TEXT_NOT_UNICODE) from error
 
 
 def decode_command(line: bytes) -> AnyWorkerCommand:

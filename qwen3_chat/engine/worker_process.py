@@ -15,7 +15,8 @@ import msgspec
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_fallback import is_out_of_memory
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineDied, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, TurnFinished
 
 _MODULE = "qwen3_chat.engine.worker"
@@ -23,7 +24,7 @@ CANCEL_TIMEOUT_S = 30.0
 """The time that a cancelled command has to end; a portion of a prompt takes seconds on a slow processor."""
 IMPATIENCE_S = 1.0
 """The time after which another cancellation means that the caller does not want to wait."""
-_SIGNAL_KEYS = {"SIGKILL": "engine.killed", "SIGILL": "engine.wrong_cpu"}
+_SIGNAL_CODES = {"SIGKILL": ErrorCode.ENGINE_KILLED, "SIGILL": ErrorCode.CPU_UNSUPPORTED}
 
 CommandFactory = Callable[[int], wire.AnyWorkerCommand]
 """A function that makes a command from the id of its call."""
@@ -123,7 +124,7 @@ class WorkerProcess:
         try:
             process = await ChildProcess.start(_MODULE, str(log_path), log_path=log_path, python=python)
         except OSError as error:
-            raise EngineError("engine.not_started", reason=error.strerror or str(error)) from error
+            raise EngineError(ErrorCode.ENGINE_NOT_STARTED, reason=error.strerror or str(error)) from error
         return cls(process)
 
     @property
@@ -226,26 +227,24 @@ class WorkerProcess:
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     """Return the error for the end of a process: aborted by llama.cpp, ended by a signal or by itself."""
     if abort_reason:
-        key = "engine.out_of_memory" if is_out_of_memory(abort_reason) else "engine.aborted"
-        return EngineDied(key, reason=abort_reason)
+        code = ErrorCode.OUT_OF_MEMORY if is_out_of_memory(abort_reason) else ErrorCode.ENGINE_ABORTED
+        return EngineDied(code, reason=abort_reason)
     if status >= 0:
-        return EngineDied("engine.ended", status=status)
+        return EngineDied(ErrorCode.ENGINE_EXITED, status=status)
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = str(-status)
-    return EngineDied(_SIGNAL_KEYS.get(name, "engine.signalled"), number=-status, name=name)
+    return EngineDied(_SIGNAL_CODES.get(name, ErrorCode.ENGINE_ENDED_BY_SIGNAL), number=-status, name=name)
 
 
 def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:
     """Return the error that a message reports; an unexpected message is an error too."""
     match message:
-        case wire.CommandFailed(_, key) if key == LOAD_CANCELLED:
-            return Cancelled(key)
-        case wire.CommandFailed(_, key, values):
-            return EngineError(key, **values)
+        case wire.CommandFailed():
+            return message.to_error()
         case _:
-            return EngineError("engine.bug", error=type(message).__name__)
+            return EngineError(ErrorCode.UNEXPECTED_FAILURE, error=type(message).__name__)
 
 
 async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 
 MAGIC = b"GGUF"
@@ -126,13 +127,15 @@ def read_file(path: Path) -> GgufHeader:
     try:
         size_bytes = path.stat().st_size
         if path.is_dir():
-            raise ModelError("gguf.is_directory", path=str(path))
+            raise ModelError(ErrorCode.MODEL_FILE_IS_FOLDER, path=str(path))
         with path.open("rb") as source:
             header = read_header(source, path.name)
     except FileNotFoundError as error:
-        raise ModelError("gguf.missing", path=str(path)) from error
+        raise ModelError(ErrorCode.MODEL_FILE_MISSING, path=str(path)) from error
     except OSError as error:
-        raise ModelError("gguf.unreadable", path=str(path), reason=error.strerror or str(error)) from error
+        raise ModelError(
+            ErrorCode.MODEL_FILE_UNREADABLE, path=str(path), reason=error.strerror or str(error)
+        ) from error
     if header.expected_bytes is not None and size_bytes < header.expected_bytes:
         raise _truncated_error(path.name, size_bytes, header.expected_bytes)
     return header
@@ -152,7 +155,7 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
         reader.skip(len(MAGIC))
         version = reader.number(_U32)
         if version not in (2, 3):
-            raise ModelError("gguf.version", name=name, version=version)
+            raise ModelError(ErrorCode.GGUF_VERSION_UNSUPPORTED, name=name, version=version)
         tensor_count, metadata_count = reader.number(_U64), reader.number(_U64)
         if max(tensor_count, metadata_count) > _MAX_ENTRIES:
             raise _DamagedError
@@ -162,9 +165,9 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
             metadata[key] = reader.value(reader.number(_U32))
         parameters, data_bytes = _read_tensor_table(reader, tensor_count)
     except EOFError as error:
-        raise ModelError("gguf.header_cut", name=name) from error
+        raise ModelError(ErrorCode.GGUF_HEADER_TRUNCATED, name=name) from error
     except (_DamagedError, RecursionError) as error:
-        raise ModelError("gguf.damaged", name=name) from error
+        raise ModelError(ErrorCode.GGUF_HEADER_DAMAGED, name=name) from error
     alignment = metadata.get("general.alignment")
     step = alignment if isinstance(alignment, int) and alignment > 0 else _DEFAULT_ALIGNMENT_BYTES
     start_bytes = -(-reader.position // step) * step if tensor_count else reader.position
@@ -196,20 +199,24 @@ def _truncated_error(name: str, size_bytes: int, expected_bytes: int) -> ModelEr
     for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         have, want = f"{size_bytes / unit_bytes:.1f}", f"{expected_bytes / unit_bytes:.1f}"
         if expected_bytes >= unit_bytes and have != want:
-            return ModelError("gguf.truncated", name=name, have=f"{have} {unit}", want=f"{want} {unit}")
-    return ModelError("gguf.truncated", name=name, have=f"{size_bytes} B", want=f"{expected_bytes} B")
+            return ModelError(
+                ErrorCode.MODEL_FILE_TRUNCATED, name=name, have=f"{have} {unit}", want=f"{want} {unit}"
+            )
+    return ModelError(
+        ErrorCode.MODEL_FILE_TRUNCATED, name=name, have=f"{size_bytes} B", want=f"{expected_bytes} B"
+    )
 
 
 def _not_gguf_error(magic: bytes, reader: _Reader, name: str) -> ModelError:
     """Return the error for a file that doesn't begin like a GGUF file, by its real kind."""
     start = reader.peek(64).lstrip().lower()
     if not magic:
-        return ModelError("gguf.empty", name=name)
+        return ModelError(ErrorCode.MODEL_FILE_EMPTY, name=name)
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return ModelError("gguf.web_page", name=name)
+        return ModelError(ErrorCode.MODEL_FILE_IS_WEB_PAGE, name=name)
     if start.startswith(b"version https://git-lfs"):
-        return ModelError("gguf.lfs_pointer", name=name)
-    return ModelError("gguf.not_gguf", name=name)
+        return ModelError(ErrorCode.MODEL_FILE_IS_LFS_POINTER, name=name)
+    return ModelError(ErrorCode.MODEL_FILE_NOT_GGUF, name=name)
 
 
 class _DamagedError(Exception):

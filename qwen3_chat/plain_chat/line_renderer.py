@@ -103,8 +103,8 @@ class LineRenderer:
             case ContextExceeded():
                 self.exceeded = event
                 self.write_line(event.text)
-            case EngineFailed(key=key, values=values):
-                self.write_line(terminal_safe(t(key, **values)))
+            case EngineFailed():
+                self.write_line(terminal_safe(event.text))
             case ReplyStored(message=message):
                 self._write_summary(message)
             case _:

@@ -12,7 +12,8 @@ import msgspec
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine import Engine
-from qwen3_chat.errors import LOAD_CANCELLED, EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
@@ -209,7 +210,7 @@ class ChatSession(ChatConfiguration):
             on_event(UserStored(stored))
             return decision.mode
 
-        with _reported_stop(on_event, "session.stopped"):
+        with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
             mode = await finish_even_if_cancelled(store_question())
         if await self.prepare(on_event):
             await self._reply(mode, on_event)
@@ -226,7 +227,7 @@ class ChatSession(ChatConfiguration):
             on_event(event)
 
         try:
-            with _reported_stop(on_event, LOAD_CANCELLED):
+            with _reported_stop(on_event, ErrorCode.LOAD_CANCELLED):
                 await self.engine.load(on_load_event)
         except EngineError as error:
             on_event(EngineFailed.from_error(error))
@@ -263,7 +264,7 @@ class ChatSession(ChatConfiguration):
                 await self._add(replace(question.message, mode_tag=decision.tag_to_append), question.meta)
             on_event(Rewound(self.messages))
 
-        with _reported_stop(on_event, "session.stopped"):
+        with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
             await finish_even_if_cancelled(rewind())
         await self._reply(decision.mode, on_event, policy=policy)
 
@@ -312,7 +313,10 @@ class ChatSession(ChatConfiguration):
             on_event(EngineFailed.from_error(error))
             return
         except CancelledError:
-            on_event(EngineFailed("session.summary_stopped" if fitter.is_summarising else "session.stopped"))
+            cancelled = Cancelled(ErrorCode.SUMMARY_CANCELLED)
+            if not fitter.is_summarising:
+                cancelled = Cancelled(ErrorCode.TURN_CANCELLED)
+            on_event(EngineFailed.from_error(cancelled))
             raise
         if request is not None:
             await self._generate(request, fitter.reply_meta(request), on_event, continued, load_s)
@@ -390,10 +394,10 @@ class ChatSession(ChatConfiguration):
 
 
 @contextmanager
-def _reported_stop(on_event: SessionEventSink, key: str) -> Iterator[None]:
+def _reported_stop(on_event: SessionEventSink, code: ErrorCode) -> Iterator[None]:
     """Push the event that a turn ended before its reply began, if it is stopped in this context."""
     try:
         yield
     except CancelledError:
-        on_event(EngineFailed(key))
+        on_event(EngineFailed.from_error(Cancelled(code)))
         raise

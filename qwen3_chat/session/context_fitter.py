@@ -14,6 +14,7 @@ from qwen3_chat.context_plan import (
     turn_reserve_tokens,
 )
 from qwen3_chat.engine import Engine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.request import ChatRequest, TokenCounts
@@ -165,7 +166,7 @@ class ContextFitter:
     def _n_ctx(self) -> int:
         model = self._engine.model
         if model is None:
-            raise EngineError("engine.no_model")
+            raise EngineError(ErrorCode.NO_MODEL_LOADED)
         return model.n_ctx
 
     @property
@@ -228,4 +229,4 @@ class ContextFitter:
 
     def _too_long(self, counts: TokenCounts) -> EngineError:
         """Return the error for a chat that can't be made to fit; it names the size of the newest message."""
-        return EngineError("session.too_long", tokens=counts.per_message[-1], n_ctx=self._n_ctx)
+        return EngineError(ErrorCode.MESSAGE_TOO_LONG, tokens=counts.per_message[-1], n_ctx=self._n_ctx)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.documents.attachments import Attachment
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.database import OWNER_ONLY
@@ -70,7 +71,7 @@ class DraftStore:
                 await asyncio.to_thread(self._write, encoded)
             except OSError as error:
                 reason = error.strerror or error
-                raise StoreError("draft.not_kept", path=self._file, reason=reason) from error
+                raise StoreError(ErrorCode.DRAFT_NOT_SAVED, path=self._file, reason=reason) from error
 
     def _read(self) -> bytes:
         try:

@@ -68,6 +68,6 @@ async def switch_engine(session: ChatSession, engine: Engine, on_event: SessionE
         return
     await engine.close()
     session.engine = earlier
-    on_event(Notice(failure.key, failure.values))
+    on_event(Notice(failure.code.text_key, failure.to_error().plain_values))
     on_event(Notice("session.earlier_model"))
     await session.prepare(on_event)

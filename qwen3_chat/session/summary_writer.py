@@ -7,6 +7,7 @@ from dataclasses import replace
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine import Engine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed
 from qwen3_chat.request import ChatRequest
@@ -72,4 +73,4 @@ class SummaryWriter:
         await self._engine.generate(replace(request, messages=sent_messages), on_summary_event)
         self.text = self.text.strip()
         if not self.text:
-            raise EngineError("session.no_summary")
+            raise EngineError(ErrorCode.SUMMARY_EMPTY)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.context_plan import ContextPolicy
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import EngineEvent, Event
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
@@ -98,10 +99,15 @@ class ContextExceeded(Event, frozen=True):
     is_exact: bool = True
 
     @property
+    def code(self) -> ErrorCode:
+        """The code for scripts, to which this event is an error."""
+        return ErrorCode.CONTEXT_EXCEEDED
+
+    @property
     def text(self) -> str:
         """The sentence for the user."""
         prompt = _format_tokens(self.prompt_tokens, self.is_exact)
-        return t("session.exceeded", prompt=prompt, reserve=self.reserve_tokens, n_ctx=self.n_ctx)
+        return t(self.code.text_key, prompt=prompt, reserve=self.reserve_tokens, n_ctx=self.n_ctx)
 
     @property
     def policies(self) -> tuple[ContextPolicy, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from qwen3_chat.context_plan import ContextPolicy
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.sampling import (
@@ -40,8 +41,8 @@ class OptionField:
         except ValueError:
             value = self.minimum - 1
         if not self.minimum <= value <= self.maximum:  # false for a text that is no number, too
-            kind = "whole" if self.is_whole else "number"
-            raise UsageError(f"session.options.{kind}", low=f"{self.minimum:g}", high=f"{self.maximum:g}")
+            code = ErrorCode.WHOLE_NUMBER_OUT_OF_RANGE if self.is_whole else ErrorCode.NUMBER_OUT_OF_RANGE
+            raise UsageError(code, low=f"{self.minimum:g}", high=f"{self.maximum:g}")
         return value
 
     def format_value(self, options: ChatOptions) -> str:

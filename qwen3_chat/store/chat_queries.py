@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, TitledBy
 from qwen3_chat.store.row_mapping import chat_from_row, mode_column, storable, summary_from_row
@@ -58,7 +59,7 @@ def get_chat(connection: sqlite3.Connection, chat_id: int) -> Chat:
     except OverflowError:  # a number that is too large for SQLite is the id of no chat
         row = None
     if row is None:
-        raise StoreError("store.no_such_chat", chat_id=chat_id)
+        raise StoreError(ErrorCode.CHAT_NOT_FOUND, chat_id=chat_id)
     return chat_from_row(row)
 
 
@@ -156,7 +157,7 @@ def purge_deleted(connection: sqlite3.Connection, deleted_before: int) -> int:
 def _update(connection: sqlite3.Connection, chat_id: int, column: str, value: str | int | None) -> None:
     cursor = connection.execute(f"UPDATE chats SET {column} = ? WHERE id = ?", (value, chat_id))
     if cursor.rowcount == 0:
-        raise StoreError("store.no_such_chat", chat_id=chat_id)
+        raise StoreError(ErrorCode.CHAT_NOT_FOUND, chat_id=chat_id)
 
 
 def _json(options: ChatOptions) -> str:

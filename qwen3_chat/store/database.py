@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 
 _P = ParamSpec("_P")
@@ -19,15 +20,15 @@ _T = TypeVar("_T")
 OWNER_ONLY: Final = 0o600
 """The file mode of the database, its copies and drafts: only their owner may read them."""
 _BUSY_TIMEOUT_S: Final = 10.0
-_ERROR_KEYS: Final = {
-    sqlite3.SQLITE_FULL: "store.disk_full",
-    sqlite3.SQLITE_NOTADB: "store.no_database",
-    sqlite3.SQLITE_CORRUPT: "store.damaged",
-    sqlite3.SQLITE_READONLY: "store.not_writable",
-    sqlite3.SQLITE_CANTOPEN: "store.not_writable",
-    sqlite3.SQLITE_PERM: "store.not_writable",
-    sqlite3.SQLITE_BUSY: "store.busy",
-    sqlite3.SQLITE_LOCKED: "store.busy",
+_ERROR_CODES: Final = {
+    sqlite3.SQLITE_FULL: ErrorCode.CHAT_DATABASE_DISK_FULL,
+    sqlite3.SQLITE_NOTADB: ErrorCode.CHAT_DATABASE_INVALID,
+    sqlite3.SQLITE_CORRUPT: ErrorCode.CHAT_DATABASE_DAMAGED,
+    sqlite3.SQLITE_READONLY: ErrorCode.CHAT_DATABASE_NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: ErrorCode.CHAT_DATABASE_NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: ErrorCode.CHAT_DATABASE_NOT_WRITABLE,
+    sqlite3.SQLITE_BUSY: ErrorCode.CHAT_DATABASE_BUSY,
+    sqlite3.SQLITE_LOCKED: ErrorCode.CHAT_DATABASE_BUSY,
 }
 _PRIMARY_CODE: Final = 0xFF  # the upper bits of a result code carry details beyond the sentence
 
@@ -85,7 +86,7 @@ class Database:
 
     async def _submit(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if self._is_closed:
-            raise StoreError("store.closed")
+            raise StoreError(ErrorCode.CHAT_DATABASE_CLOSED)
         future = self._thread.submit(self._translate_errors, partial(job, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(future))
 
@@ -104,7 +105,7 @@ class Database:
 
     def _transaction(self, kind: str, function: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._connection is None:
-            raise StoreError("store.closed")
+            raise StoreError(ErrorCode.CHAT_DATABASE_CLOSED)
         return in_transaction(self._connection, kind, function)
 
     def _close(self) -> None:
@@ -149,7 +150,9 @@ def in_transaction(
 def _store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     """Return the error whose sentence tells the user what is wrong with the file."""
     if isinstance(error, OSError):
-        return StoreError("store.not_writable", path=path, reason=error.strerror or error)
-    code = getattr(error, "sqlite_errorcode", None)
-    key = "store.failed" if code is None else _ERROR_KEYS.get(code & _PRIMARY_CODE, "store.failed")
-    return StoreError(key, path=path, reason=error)
+        return StoreError(ErrorCode.CHAT_DATABASE_NOT_WRITABLE, path=path, reason=error.strerror or error)
+    sqlite_code = getattr(error, "sqlite_errorcode", None)
+    if sqlite_code is None:
+        return StoreError(ErrorCode.CHAT_DATABASE_FAILED, path=path, reason=error)
+    code = _ERROR_CODES.get(sqlite_code & _PRIMARY_CODE, ErrorCode.CHAT_DATABASE_FAILED)
+    return StoreError(code, path=path, reason=error)

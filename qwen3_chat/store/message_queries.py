@@ -9,6 +9,7 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 
 from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries
 from qwen3_chat.store.records import Deletion, MessageMeta, Sibling, StoredMessage, TitledBy, pack_token_ids
@@ -138,7 +139,7 @@ def finish_message(
         f"UPDATE messages SET {changes} WHERE id = :message_id", {**row, "message_id": message_id}
     )
     if cursor.rowcount == 0:
-        raise StoreError("store.no_such_message", message_id=message_id)
+        raise StoreError(ErrorCode.MESSAGE_NOT_FOUND, message_id=message_id)
     stored = get_message(connection, message_id)
     chat_queries.touch_chat(connection, stored.chat_id, now)
     index_message(connection, message_id)
@@ -153,7 +154,7 @@ def get_message(connection: sqlite3.Connection, message_id: int) -> StoredMessag
     """
     row = connection.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
     if row is None:
-        raise StoreError("store.no_such_message", message_id=message_id)
+        raise StoreError(ErrorCode.MESSAGE_NOT_FOUND, message_id=message_id)
     return message_from_row(row)
 
 
@@ -264,4 +265,4 @@ def index_unfinished(connection: sqlite3.Connection) -> None:
 def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: int) -> None:
     row = connection.execute("SELECT chat_id FROM messages WHERE id = ?", (message_id,)).fetchone()
     if row is None or row["chat_id"] != chat_id:
-        raise StoreError("store.no_such_message", message_id=message_id)
+        raise StoreError(ErrorCode.MESSAGE_NOT_FOUND, message_id=message_id)

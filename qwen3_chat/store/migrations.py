@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store.database import OWNER_ONLY, configure_connection, in_transaction
 from qwen3_chat.store.search_terms import index_text
@@ -169,9 +170,9 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if (version or tables) and application_id != APPLICATION_ID:
-        raise StoreError("store.foreign", path=path)
+        raise StoreError(ErrorCode.CHAT_DATABASE_FOREIGN, path=path)
     if version > known:
-        raise StoreError("store.newer", path=path, version=version, known=known)
+        raise StoreError(ErrorCode.CHAT_DATABASE_NEWER, path=path, version=version, known=known)
     return version
 
 
@@ -188,5 +189,5 @@ def _copy_database(path: Path, version: int, now: datetime) -> Path:
             copy.unlink()
             raise
     except (sqlite3.Error, OSError) as error:
-        raise StoreError("store.no_backup", path=copy, reason=error) from error
+        raise StoreError(ErrorCode.CHAT_DATABASE_NOT_COPIED, path=copy, reason=error) from error
     return copy

@@ -11,6 +11,7 @@ from textual.binding import Binding
 from textual.keys import Keys, _character_to_key
 
 from qwen3_chat.config import LoadedSettings
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
 
@@ -63,23 +64,27 @@ def keymap_from_settings(loaded: LoadedSettings) -> Keymap:
     for name, written in loaded.settings.keys.items():
         path = ("keys", name)
         if name not in keys:
-            problems.append(loaded.make_error("keys.unknown_action", path, known=", ".join(sorted(keys))))
+            problems.append(
+                loaded.make_error(ErrorCode.KEY_ACTION_UNKNOWN, path, known=", ".join(sorted(keys)))
+            )
             continue
         names = [written] if isinstance(written, str) else written
         parsed = [parse_key(key_text) for key_text in names]
         if bad := [key_text for key_text, key in zip(names, parsed, strict=True) if key is None] or (
             not names and [""]
         ):
-            problems.append(loaded.make_error("keys.unknown_key", path, pressed=bad[0]))
+            problems.append(loaded.make_error(ErrorCode.KEY_UNKNOWN, path, pressed=bad[0]))
         elif name not in letters and (taken := [key for key in parsed if key and _is_for_typing(key)]):
-            problems.append(loaded.make_error("keys.for_typing", path, pressed=key_name(taken[0])))
+            problems.append(
+                loaded.make_error(ErrorCode.KEY_NEEDED_FOR_TYPING, path, pressed=key_name(taken[0]))
+            )
         else:
             keys[name] = ",".join(key for key in parsed if key)
     for name, other, key in _conflicts(keys, loaded.settings.keys):
         if key in keys[name].split(","):  # unless it was reset already
             keys[name] = DEFAULT_KEYMAP.keys[name]
             problems.append(
-                loaded.make_error("keys.conflict", ("keys", name), pressed=key_name(key), other=other)
+                loaded.make_error(ErrorCode.KEY_CONFLICT, ("keys", name), pressed=key_name(key), other=other)
             )
     return Keymap(keys, tuple(problems))
 

@@ -11,6 +11,7 @@ import msgspec
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 
 PACKAGE_FOLDER = Path(__file__).parent.parent
@@ -74,7 +75,7 @@ def read_theme(file: Path) -> Theme:
         msgspec.ValidationError,
         ColorParseError,
     ) as error:
-        raise ConfigError("config.bad_theme", file=file, reason=str(error).splitlines()[0]) from error
+        raise ConfigError(ErrorCode.THEME_INVALID, file=file, reason=str(error).splitlines()[0]) from error
     variables = {**(BUILTIN_THEMES["ansi-dark"].variables if theme.ansi else {}), **theme.variables}
     return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=variables, **colors)
 

@@ -126,8 +126,8 @@ class TurnView:
                 self._transcript.append(self.notices[-1])
             case ThinkingRepeats():
                 self._transcript.notify(t("ui.notice.repeats"), timeout=12)
-            case EngineFailed(key=key, values=values):
-                self._failure = t(key, **values)
+            case EngineFailed():
+                self._failure = event.text
             case ReplyStored(message=message):
                 self._finish_reply(entry_from_message(message))
             case TurnFinished():

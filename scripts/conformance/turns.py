@@ -14,6 +14,7 @@ from conformance.bench import (
 from conformance.features import Cell, Feature
 from conformance.replies import Heard
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.error_codes import ErrorCode
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 LONG_TOKENS, WORDS_A_TURN = 450, 40
@@ -145,8 +146,8 @@ async def a_chat_that_is_too_long_is_refused(bench: Bench) -> None:
     endless = Talk(bench, bench.talker).request("strawberries " * (bench.model.n_ctx + 2000))
     heard = await bench.try_to_hear(bench.talker, endless)
     require(heard.failure, "what does not fit can't be answered")
-    key = heard.failure.key if heard.failure else ""
-    bench.note_offered(Feature.TOO_LONG, key != "remote.no_reply_at_all")
+    code = heard.failure.code if heard.failure else None
+    bench.note_offered(Feature.TOO_LONG, code is not ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT)
 
 
 async def _with_budget(bench: Bench, tokens: int) -> tuple[Heard, Heard]:

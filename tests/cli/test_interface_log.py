@@ -18,6 +18,7 @@ import pytest
 
 from qwen3_chat.cli.composition import describe_run, open_interface_log
 from qwen3_chat.config import find_paths
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.interface_log import MAX_PER_PERIOD, REPEAT_S, InterfaceLog, describe_failure_in
 from qwen3_chat.log_file import MAX_FRAMES, failure_lines, failure_name, log_line, open_log
@@ -66,7 +67,7 @@ def quoting_errors() -> list[BaseException]:
         sqlite3.OperationalError(SECRET),
         UnicodeEncodeError(SECRET, SECRET, 0, 6, SECRET),
         UnicodeDecodeError(SECRET, SECRET.encode(), 0, 6, SECRET),
-        StoreError("store.broken", reason=SECRET),
+        StoreError(ErrorCode.CHAT_NOT_FOUND, reason=SECRET),
         BaseExceptionGroup(SECRET, [raised(ValueError(SECRET)), raised(KeyError(SECRET))]),
         noted,
         caused,
@@ -92,7 +93,7 @@ def test_a_failure_is_written_without_anything_that_it_quotes(
 
 def test_what_is_known_to_quote_nothing_is_told() -> None:
     assert failure_name(OSError(28, SECRET)) == "OSError: ENOSPC, No space left on device"
-    assert failure_name(StoreError("store.broken", reason=SECRET)) == "StoreError: store.broken"
+    assert failure_name(StoreError(ErrorCode.CHAT_NOT_FOUND, reason=SECRET)) == "StoreError: chat_not_found"
     with closing(sqlite3.connect(":memory:")) as database:
         database.execute("create table words (word text unique)")
         with pytest.raises(sqlite3.IntegrityError) as caught:

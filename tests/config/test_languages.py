@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from qwen3_chat.cli.language import choose_language
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.texts import Language, language_from_locale, set_language, t
 
@@ -42,7 +43,7 @@ def test_a_language_nobody_taught_is_refused(arguments: list[str]) -> None:
 
 
 def test_an_error_speaks_the_language_in_use() -> None:
-    error = ModelError("library.not_installed", name="8B", folder="/m")
+    error = ModelError(ErrorCode.MODEL_NOT_INSTALLED, name="8B", folder="/m")
     assert "not installed" in str(error)
     set_language(Language.ZH)
     assert "尚未安装" in str(error)

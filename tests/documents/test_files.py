@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from qwen3_chat.documents.export_file_name import default_file_name
 from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.documents.new_file import write_new_file
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 from tests.documents.conversation import chat_of
 
@@ -143,13 +144,13 @@ def test_a_file_in_the_folders_place_is_told_in_a_sentence(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(ExportError) as caught:
         write_new_file(tmp_path / "file" / "out.md", "a", "x.md")
-    assert caught.value.key == "export.no_folder"
+    assert caught.value.code == ErrorCode.EXPORT_FOLDER_MISSING
 
 
 def test_a_name_that_is_too_long_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ExportError) as caught:
         write_new_file(tmp_path / ("x" * 300), "a", "x.md")
-    assert caught.value.key == "export.failed"
+    assert caught.value.code == ErrorCode.EXPORT_FAILED
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +165,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ExportError) as caught:
         write_new_file(tmp_path, "a", "out.md")
-    assert caught.value.key == "export.disk_full"
+    assert caught.value.code == ErrorCode.EXPORT_DISK_FULL
     assert list(tmp_path.iterdir()) == []
 
 

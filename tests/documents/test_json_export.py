@@ -13,6 +13,7 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.documents.json_export import parse_json_export
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 from tests.documents.conversation import CONVERSATION, branch, chat_of
 
@@ -65,28 +66,28 @@ def test_fields_of_a_later_version_are_no_hindrance() -> None:
 
 
 REFUSED = [
-    ("", "export.not_a_transcript"),
-    ("{", "export.not_a_transcript"),
-    ("[]", "export.not_a_transcript"),
-    ('{"format": "qwen3-chat"}', "export.not_a_transcript"),
+    ("", ErrorCode.EXPORT_UNREADABLE),
+    ("{", ErrorCode.EXPORT_UNREADABLE),
+    ("[]", ErrorCode.EXPORT_UNREADABLE),
+    ('{"format": "qwen3-chat"}', ErrorCode.EXPORT_UNREADABLE),
 ]
 
 
-@pytest.mark.parametrize(("text", "key"), REFUSED)
-def test_what_is_no_transcript_is_refused(text: str, key: str) -> None:
+@pytest.mark.parametrize(("text", "code"), REFUSED)
+def test_what_is_no_transcript_is_refused(text: str, code: ErrorCode) -> None:
     with pytest.raises(ExportError) as caught:
         parse_json_export(text)
-    assert caught.value.key == key
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "key"),
-    [("format", "other", "export.not_a_transcript"), ("version", 2, "export.newer")],
+    ("field", "value", "code"),
+    [("format", "other", ErrorCode.EXPORT_UNREADABLE), ("version", 2, ErrorCode.EXPORT_NEWER)],
 )
-def test_other_formats_and_newer_versions_are_refused(field: str, value: object, key: str) -> None:
+def test_other_formats_and_newer_versions_are_refused(field: str, value: object, code: ErrorCode) -> None:
     document = json.loads(render(chat_of(), CONVERSATION, ExportFormat.JSON))
     document[field] = value
     with pytest.raises(ExportError) as caught:
         parse_json_export(json.dumps(document))
-    assert caught.value.key == key
+    assert caught.value.code == code
     assert str(caught.value)

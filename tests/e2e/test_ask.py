@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -183,3 +184,51 @@ def test_a_system_prompt_counts_in_a_chat_that_goes_on(program: Program) -> None
     program.run("ask", "--demo", "--chat", "last", "--system", "Be brief.", "Thanks")
     stored = json.loads(program.run("export", "last", "--format", "json").stdout)
     assert stored["chat"]["system"] == "Be brief."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (("--gguf", "missing.gguf", "Hi"), 1, "model_file_missing"),
+        (("--demo", "--chat", "99", "Hi"), 1, "chat_not_found"),
+        (("--endpoint", "http://127.0.0.1:9", "Hi"), 1, "server_not_listening"),
+        (("--demo",), 2, "prompt_missing"),
+        (("--demo", "--file", "nowhere.txt", "Hi"), 2, "file_unreadable"),
+    ],
+)
+@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+def test_each_failure_has_its_code_for_scripts_beside_the_sentence(
+    program: Program, form: str, arguments: tuple[str, ...], status: int, code: str
+) -> None:
+    done = program.run("ask", form, *arguments)
+    assert done.returncode == status
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["error_code"] == code
+    if form == "--json":
+        assert (last["error"], last["stop_reason"]) == (done.stderr.strip(), "error")
+    else:
+        assert last["type"] == "engine_failed"
+
+
+def test_a_success_has_neither_an_error_nor_a_code(program: Program) -> None:
+    reply = json.loads(program.run("ask", "--demo", "--json", "--max-tokens", "4", "Hello").stdout)
+    assert (reply["error"], reply["error_code"]) == (None, None)
+
+
+def test_a_reply_that_was_stopped_says_so_in_its_object(program: Program, tireless_gguf: Path) -> None:
+    asked = subprocess.Popen(
+        [*program.command, "ask", "--gguf", str(tireless_gguf), "--json", "Hello"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program.environment,
+        text=True,
+    )
+    while '"message_count":2' not in program.run("chats", "--json").stdout:  # until the reply has begun
+        assert asked.poll() is None
+    asked.send_signal(signal.SIGINT)
+    printed, told = asked.communicate(timeout=WAIT_LIMIT_S)
+    reply = json.loads(printed)
+    assert asked.returncode == 130
+    assert (reply["stop_reason"], reply["error_code"]) == ("cancelled", "reply_cancelled")
+    assert reply["error"] in told

@@ -22,3 +22,9 @@ def test_a_chat_that_does_not_fit_is_never_cut_without_being_told_to(program: Pr
     assert enlarged.returncode == 0, enlarged.stderr
     assert json.loads(enlarged.stdout)["usage"]["prompt_tokens"] > 512
     assert "The context has 1,024 tokens now" in enlarged.stderr
+    told = json.loads(program.run("ask", *CRAMPED, "--chat", "last", "--json", LONG).stdout)
+    assert (told["error_code"], "of 512" in told["error"]) == ("context_exceeded", True)
+    streamed = program.run("ask", *CRAMPED, "--chat", "last", "--jsonl", LONG).stdout.splitlines()
+    events = [json.loads(line) for line in streamed]
+    codes = {event["type"]: event["error_code"] for event in events if "error_code" in event}
+    assert codes == {"context_exceeded": "context_exceeded"}

@@ -37,7 +37,7 @@ async def failure_of(path: Path, log_path: Path) -> str:
     await engine.close()
     failure = events[-1]
     assert isinstance(failure, EngineFailed)
-    return t(failure.key, **failure.values)
+    return failure.text
 
 
 @pytest.mark.parametrize("kind", BROKEN)

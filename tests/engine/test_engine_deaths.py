@@ -9,6 +9,7 @@ import pytest
 
 from event_stream import events_of
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
@@ -52,7 +53,7 @@ async def test_a_death_in_mid_answer_keeps_what_arrived_and_the_next_turn_works(
     assert text_of(events)
     assert isinstance(failure, EngineFailed)
     with pytest.raises(EngineError, match=DEATHS[cause]):
-        raise EngineError(failure.key, **failure.values)
+        raise failure.to_error()
     assert endless_engine.model is None
     assert end_of(
         await collect_events(
@@ -90,10 +91,10 @@ async def test_a_worker_that_ends_by_itself_is_told(demo_gguf: Path, log_path: P
 
 
 @pytest.mark.parametrize(
-    ("message", "key", "reason"),
+    ("message", "code", "reason"),
     [
-        ("never mind", "engine.aborted", "ggml.c:7: never mind"),
-        ("CUDA error: out of memory", "engine.out_of_memory", "ggml.c:7: CUDA error: out of memory"),
+        ("never mind", ErrorCode.ENGINE_ABORTED, "ggml.c:7: never mind"),
+        ("CUDA error: out of memory", ErrorCode.OUT_OF_MEMORY, "ggml.c:7: CUDA error: out of memory"),
     ],
 )
 async def test_the_last_words_of_llama_cpp_are_told(
@@ -102,12 +103,12 @@ async def test_the_last_words_of_llama_cpp_are_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     message: str,
-    key: str,
+    code: ErrorCode,
     reason: str,
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(ABORT_WHEN_A_MODEL_IS_OPENED.replace("MESSAGE", message))
     monkeypatch.syspath_prepend(tmp_path)
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path)
     events = await collect_events(events_of(engine.load))
-    assert events[-1] == EngineFailed(key, {"reason": reason})
+    assert events[-1] == EngineFailed(code.text_key, {"reason": reason})
     await engine.close()

@@ -10,6 +10,7 @@ from event_stream import events_of
 from qwen3_chat.engine.load_fallback import LoadFailure, classify_failure, next_plan
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.request import KvType, LoadSettings
@@ -96,20 +97,23 @@ def test_what_the_user_wants_is_never_given_up() -> None:
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (EngineError("engine.load_refused", reason="unable to allocate CUDA0 buffer"), LoadFailure.WEIGHTS),
-        (EngineError("engine.load_refused", reason="invalid magic characters"), None),
-        (EngineError("engine.context_refused", reason="failed to allocate buffer"), LoadFailure.MEMORY),
-        (EngineError("engine.evaluation_failed", status=-2), LoadFailure.MEMORY),
-        (EngineError("engine.evaluation_failed", status=-3), LoadFailure.GPU),
-        (EngineError("engine.bug", error="MemoryError"), LoadFailure.MEMORY),
-        (EngineError("engine.bug", error="KeyError"), None),
-        (EngineDied("engine.out_of_memory", reason="CUDA error: out of memory"), LoadFailure.MEMORY),
-        (EngineDied("engine.killed", name="SIGKILL"), LoadFailure.MEMORY),
-        (EngineDied("engine.signalled", name="SIGABRT"), LoadFailure.MEMORY),
-        (EngineDied("engine.signalled", name="SIGSEGV"), LoadFailure.GPU),
-        (EngineDied("engine.aborted", reason="device lost"), LoadFailure.GPU),
-        (EngineDied("engine.wrong_cpu", name="SIGILL"), None),
-        (Cancelled("engine.load_cancelled"), None),
+        (
+            EngineError(ErrorCode.MODEL_NOT_LOADABLE, reason="unable to allocate CUDA0 buffer"),
+            LoadFailure.WEIGHTS,
+        ),
+        (EngineError(ErrorCode.MODEL_NOT_LOADABLE, reason="invalid magic characters"), None),
+        (EngineError(ErrorCode.CONTEXT_NOT_CREATED, reason="failed to allocate buffer"), LoadFailure.MEMORY),
+        (EngineError(ErrorCode.EVALUATION_FAILED, status=-2), LoadFailure.MEMORY),
+        (EngineError(ErrorCode.EVALUATION_FAILED, status=-3), LoadFailure.GPU),
+        (EngineError(ErrorCode.UNEXPECTED_FAILURE, error="MemoryError"), LoadFailure.MEMORY),
+        (EngineError(ErrorCode.UNEXPECTED_FAILURE, error="KeyError"), None),
+        (EngineDied(ErrorCode.OUT_OF_MEMORY, reason="CUDA error: out of memory"), LoadFailure.MEMORY),
+        (EngineDied(ErrorCode.ENGINE_KILLED, name="SIGKILL"), LoadFailure.MEMORY),
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, name="SIGABRT"), LoadFailure.MEMORY),
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, name="SIGSEGV"), LoadFailure.GPU),
+        (EngineDied(ErrorCode.ENGINE_ABORTED, reason="device lost"), LoadFailure.GPU),
+        (EngineDied(ErrorCode.CPU_UNSUPPORTED, name="SIGILL"), None),
+        (Cancelled(ErrorCode.LOAD_CANCELLED), None),
     ],
 )
 def test_an_error_tells_whether_less_would_help(error: EngineError, failure: LoadFailure | None) -> None:
@@ -151,7 +155,7 @@ async def test_no_memory_at_all_is_said_in_a_sentence(
     engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=100, n_ctx=40_000)
     failure = events[-1]
     assert isinstance(failure, EngineFailed)
-    assert failure.key == "engine.context_refused"
+    assert failure.code == ErrorCode.CONTEXT_NOT_CREATED
     await engine.close()
 
 
@@ -170,7 +174,7 @@ async def test_whatever_memory_there_is_a_reply_comes_or_a_sentence(
     failure = events[-1]
     if isinstance(failure, EngineFailed):
         assert spare_mib < 1_000
-        assert "emory" in t(failure.key, **failure.values)
+        assert "emory" in failure.text
     else:
         assert end_of(events).token_ids
     await engine.close()

@@ -10,6 +10,7 @@ import pytest
 from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import (
     AnswerDelta,
@@ -166,7 +167,7 @@ async def test_a_prompt_that_does_not_fit_is_refused(endless_gguf: Path, log_pat
     events = await collect_events(events_of(engine.generate, chat_request(LONG)))
     failure = events[-1]
     assert isinstance(failure, EngineFailed)
-    assert failure.key == "engine.prompt_too_long"
+    assert failure.code == ErrorCode.PROMPT_TOO_LONG
     assert end_of(
         await collect_events(events_of(engine.generate, chat_request(user_message("Hi"), max_tokens=2)))
     ).token_ids
@@ -209,7 +210,7 @@ async def test_a_request_that_cannot_be_rendered_is_refused(demo_engine: LocalEn
     await collect_events(events_of(demo_engine.load))
     with pytest.raises(EngineError) as refusal:
         await demo_engine.count_tokens(request)
-    assert refusal.value.key == "prompt.tool_schema_broken"
+    assert refusal.value.code == ErrorCode.TOOL_SCHEMA_INVALID
     events = await collect_events(events_of(demo_engine.generate, request))
     assert isinstance(events[-1], EngineFailed)
     assert end_of(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.gguf import read_file, read_header
 
@@ -94,25 +95,25 @@ def test_a_tensor_of_an_unknown_type_leaves_the_length_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "key"),
+    ("data", "code"),
     [
-        (b"", "gguf.empty"),
-        (b"GGU", "gguf.not_gguf"),
-        (b"GGUF", "gguf.header_cut"),
-        (b"FUGG" + bytes(100), "gguf.not_gguf"),
-        (header([], [], version=1), "gguf.version"),
-        (header([text("a") + struct.pack("<I", 99)], []), "gguf.damaged"),
-        (header([struct.pack("<Q", 1 << 62)], []), "gguf.damaged"),
-        (header([text("a") + struct.pack("<IIQ", 9, 4, 1 << 62)], []), "gguf.damaged"),
-        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 62)], []), "gguf.header_cut"),
-        (header([text("a") + struct.pack("<IIQ", 9, 9, 1)], []), "gguf.header_cut"),
-        (header([], [text("a") + struct.pack("<I", 99)]), "gguf.damaged"),
+        (b"", ErrorCode.MODEL_FILE_EMPTY),
+        (b"GGU", ErrorCode.MODEL_FILE_NOT_GGUF),
+        (b"GGUF", ErrorCode.GGUF_HEADER_TRUNCATED),
+        (b"FUGG" + bytes(100), ErrorCode.MODEL_FILE_NOT_GGUF),
+        (header([], [], version=1), ErrorCode.GGUF_VERSION_UNSUPPORTED),
+        (header([text("a") + struct.pack("<I", 99)], []), ErrorCode.GGUF_HEADER_DAMAGED),
+        (header([struct.pack("<Q", 1 << 62)], []), ErrorCode.GGUF_HEADER_DAMAGED),
+        (header([text("a") + struct.pack("<IIQ", 9, 4, 1 << 62)], []), ErrorCode.GGUF_HEADER_DAMAGED),
+        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 62)], []), ErrorCode.GGUF_HEADER_TRUNCATED),
+        (header([text("a") + struct.pack("<IIQ", 9, 9, 1)], []), ErrorCode.GGUF_HEADER_TRUNCATED),
+        (header([], [text("a") + struct.pack("<I", 99)]), ErrorCode.GGUF_HEADER_DAMAGED),
     ],
 )
-def test_what_is_no_header_is_told_apart(data: bytes, key: str) -> None:
+def test_what_is_no_header_is_told_apart(data: bytes, code: ErrorCode) -> None:
     with pytest.raises(ModelError) as refusal:
         read_header(BytesIO(data), "x")
-    assert refusal.value.key == key
+    assert refusal.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
     nested = text("a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 100_000
     with pytest.raises(ModelError) as refusal:
         read_header(BytesIO(header([nested], [])), "x")
-    assert refusal.value.key == "gguf.damaged"
+    assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
 
 
 @given(st.binary(max_size=300), st.integers(0, 400))

@@ -140,7 +140,7 @@ def where(name: PublicName) -> str:
 
 def replaced_word(name: PublicName) -> str | None:
     """The word of the old dialect in a name, with the one to use."""
-    words = f" {' '.join(name.words)} "
+    words = f" {' '.join(name.words)} ".replace(" not found ", " ")  # plain English, as in CHAT_NOT_FOUND
     for word, better in REPLACED_WORDS.items():
         if f" {word} " in words:
             return f"{where(name)}: {word} -> {better}"
@@ -170,7 +170,13 @@ def test_a_replaced_word_is_seen_wherever_it_stands(name: str, kind: NameKind) -
 
 @pytest.mark.parametrize(
     "name",
-    ["ui:ReadingScreen.action_page_up", "models.picker:ModelVariant", "engine:layout", "store:mostly"],
+    [
+        "ui:ReadingScreen.action_page_up",
+        "models.picker:ModelVariant",
+        "engine:layout",
+        "store:mostly",
+        "error_codes:CHAT_NOT_FOUND",
+    ],
 )
 def test_a_word_in_another_word_or_meaning_is_not(name: str) -> None:
     assert replaced_word(PublicName(f"qwen3_chat.{name}", NameKind.FUNCTION)) is None

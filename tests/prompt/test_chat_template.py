@@ -5,6 +5,7 @@ import pytest
 from qwen3_chat.chat import ThinkingMode, ToolCall
 from qwen3_chat.engine.reply_splitter import ReplySplitter, TagScanner
 from qwen3_chat.engine.worker.chat_template import ChatTemplate, PlainText, RenderedPrompt, SpecialToken
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.request import ChatRequest, ToolSpec
@@ -162,13 +163,13 @@ def test_a_reply_is_rendered_as_the_model_wrote_it(template: ChatTemplate, writt
 def test_a_file_without_a_template_is_refused(source: str) -> None:
     with pytest.raises(EngineError) as caught:
         template_of(source)
-    assert caught.value.key == "prompt.no_template"
+    assert caught.value.code == ErrorCode.CHAT_TEMPLATE_MISSING
 
 
 def test_a_template_that_is_no_jinja_is_refused() -> None:
     with pytest.raises(EngineError) as caught:
         template_of("{% if %}")
-    assert caught.value.key == "prompt.template_broken"
+    assert caught.value.code == ErrorCode.CHAT_TEMPLATE_BROKEN
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_template_that_is_no_jinja_is_refused() -> None:
 def test_a_template_that_fails_says_why(source: str, reason: str) -> None:
     with pytest.raises(EngineError) as caught:
         template_of(source).render((user("Hi <think>"),), (), True)
-    assert caught.value.key == "prompt.template_failed"
+    assert caught.value.code == ErrorCode.CHAT_TEMPLATE_FAILED
     assert reason in str(caught.value)
 
 
@@ -193,7 +194,7 @@ def test_a_template_that_fails_says_why(source: str, reason: str) -> None:
 def test_a_tool_whose_schema_is_no_json_object_is_refused(template: ChatTemplate, schema: str) -> None:
     with pytest.raises(EngineError) as caught:
         template.render((user("Hi"),), (WEATHER, ToolSpec(schema)), True)
-    assert caught.value.key == "prompt.tool_schema_broken"
+    assert caught.value.code == ErrorCode.TOOL_SCHEMA_INVALID
 
 
 def test_the_conventions_of_hugging_face_hold() -> None:

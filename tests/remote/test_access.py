@@ -10,6 +10,7 @@ import trustme
 from conformance.replies import hear
 from event_stream import events_of
 from qwen3_chat.engine.remote import ApiKey, FallbackEngine, RemoteEngine, RemoteSettings, ServerAccess
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.servers import Endpoint, ServerKind
@@ -48,7 +49,7 @@ async def test_a_certificate_of_the_teams_own_authority_is_trusted_where_the_pro
     async with running(Imitation(ServerKind.VLLM), server_tls) as wire:
         stranger = await failure_of(wire.url, ServerAccess())
         assert stranger is not None
-        assert stranger.key == "remote.untrusted"
+        assert stranger.code == ErrorCode.SERVER_CERTIFICATE_UNTRUSTED
         async with remote_engine_at(wire.url, access=ServerAccess(ca_file=ca_file)) as engine:
             assert [event async for event in events_of(engine.load)] == []
             assert (await hear(engine, chat_request("How many?"))).answer == ANSWERED
@@ -86,7 +87,7 @@ async def test_a_certificate_file_that_cannot_be_used_is_named(tmp_path: Path, c
     for access in (ServerAccess(ca_file=file), ServerAccess(client_certificate=file)):
         failure = await failure_of("https://127.0.0.1:9", access)
         assert failure is not None
-        assert (failure.key, failure.values["file"]) == ("remote.bad_certificate", str(file))
+        assert (failure.code, failure.values["file"]) == (ErrorCode.CERTIFICATE_FILE_INVALID, str(file))
 
 
 async def test_headers_go_along_with_every_request() -> None:
@@ -120,7 +121,7 @@ async def test_requests_go_through_the_proxy_that_the_profile_names() -> None:
 async def test_a_proxy_that_is_no_address_is_told() -> None:
     failure = await failure_of("http://model.example", ServerAccess(proxy="gopher://sk-secret@proxy"))
     assert failure is not None
-    assert failure.key == "remote.bad_proxy"
+    assert failure.code == ErrorCode.PROXY_INVALID
     assert "sk-secret" not in repr(failure)
 
 
@@ -172,18 +173,18 @@ async def test_only_a_server_that_is_down_is_replaced() -> None:
         engine = FallbackEngine(named(wire.url, "box"), [("laptop", partial(named, wire.url, "laptop"))])
         (told,) = await loaded(engine)
         assert isinstance(told, EngineFailed)
-        assert told.key == "remote.unauthorised"
+        assert told.code == ErrorCode.SERVER_KEY_REFUSED
         await engine.close()
 
 
 async def test_a_fallback_whose_key_is_missing_is_told() -> None:
     def missing() -> RemoteEngine:
-        raise UsageError("remote.no_variable", variable="TEAM_KEY")
+        raise UsageError(ErrorCode.API_KEY_VARIABLE_MISSING, variable="TEAM_KEY")
 
     async with running(lambda _: json_reply({})) as gone:
         pass
     engine = FallbackEngine(named(gone.url, "box"), [("laptop", missing)])
     _, told = await loaded(engine)
     assert isinstance(told, EngineFailed)
-    assert told.key == "remote.no_variable"
+    assert told.code == ErrorCode.API_KEY_VARIABLE_MISSING
     await engine.close()

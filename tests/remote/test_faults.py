@@ -16,10 +16,10 @@ from event_stream import events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.remote import RemoteEngine, ServerAccess, TimeoutPolicy
 from qwen3_chat.engine.remote.http_errors import connection_error
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.servers import Endpoint, ServerKind
-from qwen3_chat.texts import t
 from tests.remote.remote_engines import QUICK_RETRIES, chat_request, remote_engine_at
 from tests.remote.wire_server import (
     DONE,
@@ -90,58 +90,58 @@ async def test_a_wrong_content_type_does_not_matter(content_type: str) -> None:
 
 
 BROKEN: dict[str, tuple[Sequence[Piece], str, str]] = {
-    "cut within the reply": ([*HELLO, Fault.CUT], "Hello.", "remote.cut"),
-    "ended without a word of it": (HELLO, "Hello.", "remote.cut"),
-    "cut within an event": ([*HELLO, END[0][:20], Fault.CUT], "Hello.", "remote.cut"),
+    "cut within the reply": ([*HELLO, Fault.CUT], "Hello.", ErrorCode.SERVER_DISCONNECTED),
+    "ended without a word of it": (HELLO, "Hello.", ErrorCode.SERVER_DISCONNECTED),
+    "cut within an event": ([*HELLO, END[0][:20], Fault.CUT], "Hello.", ErrorCode.SERVER_DISCONNECTED),
     "an error within a 200": (
         [*HELLO, event({"error": {"message": "out of memory", "code": 500}})],
         "Hello.",
-        "remote.reported",
+        ErrorCode.SERVER_REPLY_FAILED,
     ),
     "an error of the old llama-server": (
         [*HELLO, b'error: {"error": "oops"}\n\n'],
         "Hello.",
-        "remote.reported",
+        ErrorCode.SERVER_REPLY_FAILED,
     ),
-    "an error object alone": ([b'{"object": "error", "message": "no"}'], "", "remote.reported"),
-    "nothing": ([], "", "remote.no_reply_at_all"),
-    "cut before anything": ([Fault.CUT], "", "remote.cut"),
-    "a web page": ([b"<!DOCTYPE html><title>Login</title>"], "", "remote.web_page"),
-    "JSON of another kind": ([b'{"status": "ok"}'], "", "remote.no_reply_at_all"),
+    "an error object alone": ([b'{"object": "error", "message": "no"}'], "", ErrorCode.SERVER_REPLY_FAILED),
+    "nothing": ([], "", ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT),
+    "cut before anything": ([Fault.CUT], "", ErrorCode.SERVER_DISCONNECTED),
+    "a web page": ([b"<!DOCTYPE html><title>Login</title>"], "", ErrorCode.SERVER_SENT_WEB_PAGE),
+    "JSON of another kind": ([b'{"status": "ok"}'], "", ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT),
 }
 
 
-@pytest.mark.parametrize(("pieces", "answer", "key"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("pieces", "answer", "code"), BROKEN.values(), ids=BROKEN)
 async def test_what_arrived_is_kept_and_one_sentence_says_what_happened(
-    pieces: Sequence[Piece], answer: str, key: str
+    pieces: Sequence[Piece], answer: str, code: ErrorCode
 ) -> None:
     heard = await heard_from(Reply(pieces))
     assert heard.answer == answer
     assert heard.failure is not None
-    assert heard.failure.key == key
-    assert "127.0.0.1" in t(heard.failure.key, **heard.failure.values)
+    assert heard.failure.code == code
+    assert "127.0.0.1" in heard.failure.text
 
 
 REFUSALS = [
-    (401, {"error": {"message": "Invalid token"}}, "remote.unauthorised"),
-    (403, {"error": "no"}, "remote.unauthorised"),
-    (404, {"detail": "Not Found"}, "remote.not_found"),
-    (400, {"error": {"message": "maximum context length is 4096"}}, "remote.too_long"),
-    (400, {"error": {"message": "top_k must be int"}}, "remote.refused"),
-    (422, {"detail": [{"msg": "field required"}]}, "remote.refused"),
-    (307, {}, "remote.moved"),
-    (500, {"error": {"message": "CUDA error"}}, "remote.failed"),
-    (503, {"error": {"message": "Loading model"}}, "remote.loading"),
-    (429, {"error": {"message": "Requests rate limit exceeded"}}, "remote.busy"),
+    (401, {"error": {"message": "Invalid token"}}, ErrorCode.SERVER_KEY_REFUSED),
+    (403, {"error": "no"}, ErrorCode.SERVER_KEY_REFUSED),
+    (404, {"detail": "Not Found"}, ErrorCode.SERVER_PATH_NOT_FOUND),
+    (400, {"error": {"message": "maximum context length is 4096"}}, ErrorCode.SERVER_CONTEXT_EXCEEDED),
+    (400, {"error": {"message": "top_k must be int"}}, ErrorCode.SERVER_REFUSED),
+    (422, {"detail": [{"msg": "field required"}]}, ErrorCode.SERVER_REFUSED),
+    (307, {}, ErrorCode.SERVER_MOVED),
+    (500, {"error": {"message": "CUDA error"}}, ErrorCode.SERVER_FAILED),
+    (503, {"error": {"message": "Loading model"}}, ErrorCode.SERVER_LOADING),
+    (429, {"error": {"message": "Requests rate limit exceeded"}}, ErrorCode.SERVER_BUSY),
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "key"), REFUSALS)
-async def test_a_refusal_is_explained(status: int, body: object, key: str) -> None:
+@pytest.mark.parametrize(("status", "body", "code"), REFUSALS)
+async def test_a_refusal_is_explained(status: int, body: object, code: ErrorCode) -> None:
     heard = await heard_from(json_reply(body, status))
     assert heard.failure is not None
-    assert heard.failure.key == key
-    t(heard.failure.key, **heard.failure.values)
+    assert heard.failure.code == code
+    assert heard.failure.text
 
 
 async def test_a_servers_own_words_are_shortened_and_steer_no_terminal() -> None:
@@ -165,7 +165,7 @@ async def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int)
 async def test_a_server_that_wants_too_much_patience_is_not_waited_for() -> None:
     heard = await heard_from(json_reply({"error": {"message": "quota"}}, 429, {"Retry-After": "86400"}))
     assert heard.failure is not None
-    assert heard.failure.key == "remote.busy"
+    assert heard.failure.code == ErrorCode.SERVER_BUSY
 
 
 async def test_a_connection_that_is_dropped_before_anything_came_is_made_again() -> None:
@@ -192,14 +192,14 @@ async def heard_with(timeouts: TimeoutPolicy, reply: Reply) -> Heard:
 async def test_a_first_byte_that_does_not_come_ends_with_a_sentence(fault: Fault) -> None:
     heard = await heard_with(replace(QUICK_RETRIES, first_byte_s=0.05), Reply([fault]))
     assert heard.failure is not None
-    assert heard.failure.key == "remote.slow"
+    assert heard.failure.code == ErrorCode.SERVER_TIMEOUT
 
 
 async def test_silence_within_a_reply_ends_it_and_keeps_what_came() -> None:
     heard = await heard_with(replace(QUICK_RETRIES, between_pieces_s=0.05), Reply([HELLO[0], Fault.SILENCE]))
     assert heard.answer == "Hel"
     assert heard.failure is not None
-    assert heard.failure.key == "remote.stalled"
+    assert heard.failure.code == ErrorCode.SERVER_STALLED
 
 
 async def test_silence_after_the_model_had_ended_is_not_waited_for() -> None:
@@ -331,25 +331,27 @@ async def test_a_second_reply_at_the_same_time_is_refused() -> None:
         await anext(events)
         with pytest.raises(EngineError) as caught:
             await engine.generate(chat_request("hi"), lambda event: None)
-        assert caught.value.key == "engine.busy"
+        assert caught.value.code == ErrorCode.ENGINE_BUSY
         await events.aclose()
 
 
 LISTS = [
-    (json_reply({"data": []}), "remote.no_models"),
-    (json_reply({"hello": 1}), "remote.not_a_server"),
-    (Reply([b"<html>"], content_type="text/html"), "remote.not_a_server"),
-    (json_reply({"error": {"message": "Invalid key"}}, 401), "remote.unauthorised"),
-    (json_reply({}, 404), "remote.not_found"),
-    (Reply([Fault.RESET]), "remote.cut"),
+    (json_reply({"data": []}), ErrorCode.SERVER_WITHOUT_MODELS),
+    (json_reply({"hello": 1}), ErrorCode.NOT_A_CHAT_SERVER),
+    (Reply([b"<html>"], content_type="text/html"), ErrorCode.NOT_A_CHAT_SERVER),
+    (json_reply({"error": {"message": "Invalid key"}}, 401), ErrorCode.SERVER_KEY_REFUSED),
+    (json_reply({}, 404), ErrorCode.SERVER_PATH_NOT_FOUND),
+    (Reply([Fault.RESET]), ErrorCode.SERVER_DISCONNECTED),
 ]
 
 
-@pytest.mark.parametrize(("reply", "key"), LISTS)
-async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(reply: Reply, key: str) -> None:
+@pytest.mark.parametrize(("reply", "code"), LISTS)
+async def test_a_server_that_serves_nothing_usable_is_told_at_the_start(
+    reply: Reply, code: ErrorCode
+) -> None:
     async with running(lambda _: reply) as wire, remote_engine_at(wire.url) as engine:
         events = [event async for event in events_of(engine.load)]
-    assert [event.key for event in events if isinstance(event, EngineFailed)] == [key]
+    assert [event.code for event in events if isinstance(event, EngineFailed)] == [code]
 
 
 async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
@@ -359,7 +361,7 @@ async def test_an_address_where_nobody_listens_is_told_at_the_start() -> None:
         (failed,) = [event async for event in events_of(engine.load)]
         assert engine.model is None
     assert isinstance(failed, EngineFailed)
-    assert failed.key == "remote.nobody_listens"
+    assert failed.code == ErrorCode.SERVER_NOT_LISTENING
 
 
 def chained(error: Exception, cause: BaseException) -> Exception:
@@ -368,27 +370,33 @@ def chained(error: Exception, cause: BaseException) -> Exception:
 
 
 UNREACHABLE = [
-    (httpx2.ConnectTimeout(""), "remote.slow"),
-    (httpx2.ConnectError("no route"), "remote.unreachable"),
-    (httpx2.ProxyError("407"), "remote.unreachable"),
-    (httpx2.RemoteProtocolError("bye"), "remote.cut"),
-    (chained(httpx2.ConnectError("?"), socket.gaierror(-2, "unknown")), "remote.unknown_host"),
-    (chained(httpx2.ConnectError("?"), ssl.SSLCertVerificationError(1, "self-signed")), "remote.untrusted"),
-    (chained(httpx2.ConnectError("?"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "remote.no_https"),
+    (httpx2.ConnectTimeout(""), ErrorCode.SERVER_TIMEOUT),
+    (httpx2.ConnectError("no route"), ErrorCode.SERVER_UNREACHABLE),
+    (httpx2.ProxyError("407"), ErrorCode.SERVER_UNREACHABLE),
+    (httpx2.RemoteProtocolError("bye"), ErrorCode.SERVER_DISCONNECTED),
+    (chained(httpx2.ConnectError("?"), socket.gaierror(-2, "unknown")), ErrorCode.SERVER_HOST_UNKNOWN),
+    (
+        chained(httpx2.ConnectError("?"), ssl.SSLCertVerificationError(1, "self-signed")),
+        ErrorCode.SERVER_CERTIFICATE_UNTRUSTED,
+    ),
+    (
+        chained(httpx2.ConnectError("?"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
+        ErrorCode.SERVER_WITHOUT_HTTPS,
+    ),
     (
         chained(
             httpx2.ConnectError("All connection attempts failed"),
             ExceptionGroup("two addresses", [OSError(101, "no way"), ConnectionRefusedError(111, "no")]),
         ),
-        "remote.nobody_listens",
+        ErrorCode.SERVER_NOT_LISTENING,
     ),
 ]
 
 
-@pytest.mark.parametrize(("error", "key"), UNREACHABLE)
-def test_why_no_connection_was_made_is_told(error: Exception, key: str) -> None:
+@pytest.mark.parametrize(("error", "code"), UNREACHABLE)
+def test_why_no_connection_was_made_is_told(error: Exception, code: ErrorCode) -> None:
     found = connection_error(error, Endpoint.parse("https://host"), ServerAccess(), 10)
-    assert found.key == key
+    assert found.code == code
     assert "host" in str(found)
 
 

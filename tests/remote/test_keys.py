@@ -11,6 +11,7 @@ from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
 from qwen3_chat.engine.remote import ApiKey, key_from_environment, resolve_access, resolve_secret
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.servers import Endpoint, SecretReference, ServerProfile
 
@@ -41,26 +42,28 @@ def test_a_key_goes_only_where_it_belongs(url: str, environ: dict[str, str], exp
 def test_what_no_header_can_carry_is_no_key(value: str) -> None:
     with pytest.raises(UsageError) as caught:
         key_from_environment(Endpoint.parse("http://gpu"), {OWN: value})
-    assert caught.value.key == "remote.bad_key"
+    assert caught.value.code == ErrorCode.API_KEY_INVALID
     assert value not in str(caught.value)
 
 
-@pytest.mark.parametrize(("mode", "key"), [(0o600, None), (0o400, None), (0o640, "remote.key_file_open")])
-def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, key: str | None) -> None:
+@pytest.mark.parametrize(
+    ("mode", "code"), [(0o600, None), (0o400, None), (0o640, ErrorCode.API_KEY_FILE_NOT_PRIVATE)]
+)
+def test_a_key_file_must_be_closed_to_others(tmp_path: Path, mode: int, code: ErrorCode | None) -> None:
     file = tmp_path / "key"
     file.write_text("sk-file\n")
     file.chmod(mode)
     found = partial(
         key_from_environment, Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(file)}
     )
-    if key is None:
+    if code is None:
         loaded = found()
         assert loaded is not None
         assert loaded.headers["Authorization"] == "Bearer sk-file"
         return
     with pytest.raises(UsageError) as caught:
         found()
-    assert caught.value.key == key
+    assert caught.value.code == code
     assert "sk-file" not in str(caught.value)
 
 
@@ -69,7 +72,7 @@ def test_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         key_from_environment(
             Endpoint.parse("http://gpu"), {"QWEN3_CHAT_API_KEY_FILE": str(tmp_path / "none")}
         )
-    assert caught.value.key == "remote.key_file_unreadable"
+    assert caught.value.code == ErrorCode.API_KEY_FILE_UNREADABLE
 
 
 def test_a_key_does_not_show_itself() -> None:
@@ -123,20 +126,20 @@ def test_a_key_comes_from_where_the_profile_says(tmp_path: Path) -> None:
 
 
 NOT_THERE = [
-    ("env:NONE", "remote.no_variable"),
-    ("file:/nowhere/key", "remote.key_file_unreadable"),
-    ("file:~nobody-of-that-name/key", "remote.key_file_unreadable"),
-    ("keyring:other", "remote.not_in_keyring"),
-    ("keyring:locked", "remote.keyring_unusable"),
+    ("env:NONE", ErrorCode.API_KEY_VARIABLE_MISSING),
+    ("file:/nowhere/key", ErrorCode.API_KEY_FILE_UNREADABLE),
+    ("file:~nobody-of-that-name/key", ErrorCode.API_KEY_FILE_UNREADABLE),
+    ("keyring:other", ErrorCode.API_KEY_NOT_IN_KEYRING),
+    ("keyring:locked", ErrorCode.KEYRING_UNUSABLE),
 ]
 
 
 @pytest.mark.usefixtures("a_keyring")
-@pytest.mark.parametrize(("place", "key"), NOT_THERE)
-def test_a_key_that_is_not_where_it_should_be_is_told(place: str, key: str) -> None:
+@pytest.mark.parametrize(("place", "code"), NOT_THERE)
+def test_a_key_that_is_not_where_it_should_be_is_told(place: str, code: ErrorCode) -> None:
     with pytest.raises(UsageError) as caught:
         resolve_secret(secret(place), {})
-    assert caught.value.key == key
+    assert caught.value.code == code
     assert "\n" not in str(caught.value)
 
 

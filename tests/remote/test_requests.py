@@ -7,6 +7,7 @@ import pytest
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.request_bodies import chat_body, encode_messages
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.servers import ServerKind
@@ -119,13 +120,13 @@ def test_only_the_thinking_of_the_newest_turn_goes_along_and_only_where_it_is_re
 def test_a_tool_that_cannot_be_described_is_an_error_with_a_sentence(schema: str) -> None:
     with pytest.raises(EngineError) as caught:
         chat_body(chat_request("hi", tools=(ToolSpec(schema),)), served(ServerKind.VLLM))
-    assert caught.value.key == "prompt.tool_schema_broken"
+    assert caught.value.code == ErrorCode.TOOL_SCHEMA_INVALID
 
 
 def test_half_a_character_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(EngineError) as caught:
         chat_body(chat_request("\ud83d"), served(ServerKind.VLLM))
-    assert caught.value.key == "engine.text_not_unicode"
+    assert caught.value.code == ErrorCode.TEXT_NOT_UNICODE
 
 
 @pytest.mark.parametrize(

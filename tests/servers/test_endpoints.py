@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.servers import Endpoint
 
@@ -35,7 +36,7 @@ def test_an_address_is_read_as_people_write_it(text: str, expected: tuple[str, s
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Endpoint.parse(text)
-    assert caught.value.key == "remote.bad_url"
+    assert caught.value.code == ErrorCode.ENDPOINT_INVALID
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from event_stream import events_of
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.session import ChatSession
@@ -79,7 +80,7 @@ async def test_the_model_is_asked_in_the_language_of_the_chat_without_thinking(
         [AnswerDelta("Half"), finished(StopReason.MAX_TOKENS)],
         [AnswerDelta("Half"), finished(StopReason.CANCELLED)],
         [EngineFailed("engine.killed")],
-        [EngineError("engine.busy")],
+        [EngineError(ErrorCode.ENGINE_BUSY)],
         [],
     ],
     ids=["too long", "cancelled", "failed", "busy", "nothing"],

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.migrations import MIGRATIONS
@@ -151,7 +152,7 @@ async def test_without_a_copy_there_is_no_upgrade(version_1: Path, clock: Clock)
     path = rename(version_1, "c" * 240 + ".db")  # no name is left for a copy of it
     with pytest.raises(StoreError) as caught:
         await ChatStore.open(path, clock=clock)
-    assert caught.value.key == "store.no_backup"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_NOT_COPIED
     assert version_of(path) == 1
     assert names(path.parent) == [path.name]
 
@@ -188,19 +189,23 @@ def _no_database(path: Path) -> None:
     path.write_text("# Not a database\n" * 100)
 
 
-REFUSED = [(_newer, "store.newer"), (_foreign, "store.foreign"), (_no_database, "store.no_database")]
+REFUSED = [
+    (_newer, ErrorCode.CHAT_DATABASE_NEWER),
+    (_foreign, ErrorCode.CHAT_DATABASE_FOREIGN),
+    (_no_database, ErrorCode.CHAT_DATABASE_INVALID),
+]
 
 
-@pytest.mark.parametrize(("make", "key"), REFUSED)
+@pytest.mark.parametrize(("make", "code"), REFUSED)
 async def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(
-    tmp_path: Path, make: Callable[[Path], None], key: str
+    tmp_path: Path, make: Callable[[Path], None], code: ErrorCode
 ) -> None:
     path = tmp_path / "chats.db"
     make(path)
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
         await ChatStore.open(path)
-    assert caught.value.key == key
+    assert caught.value.code == code
     assert str(path) in str(caught.value)
     assert path.read_bytes() == before
     assert names(tmp_path) == ["chats.db"]
@@ -215,20 +220,20 @@ async def test_a_damaged_database_is_told_in_a_sentence(path: Path) -> None:
     damage(path)
     with pytest.raises(StoreError) as caught:
         await ChatStore.open(path)
-    assert caught.value.key == "store.damaged"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_DAMAGED
 
 
 async def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         await ChatStore.open(tmp_path)
-    assert caught.value.key == "store.not_writable"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_NOT_WRITABLE
 
 
 async def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(StoreError) as caught:
         await ChatStore.open(tmp_path / "data" / "chats.db")
-    assert caught.value.key == "store.not_writable"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_NOT_WRITABLE
 
 
 @posix
@@ -251,7 +256,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(open_folder: Path
         "try:\n"
         "    asyncio.run(ChatStore.open(pathlib.Path(sys.argv[1])))\n"
         "except StoreError as error:\n"
-        "    print(error.key, error)\n"
+        "    print(error.code, error)\n"
     )
     run = subprocess.run(
         [sys.executable, "-B", "-c", script, path],
@@ -261,7 +266,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(open_folder: Path
         check=False,
     )
     assert run.stderr == ""
-    assert run.stdout.startswith("store.not_writable The chat database")
+    assert run.stdout.startswith("chat_database_not_writable The chat database")
 
 
 async def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_older(path: Path) -> None:
@@ -273,7 +278,7 @@ async def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing_older(path: P
     await store._database._submit(lambda: connection.execute("PRAGMA max_page_count = 1").fetchone())
     with pytest.raises(StoreError) as caught:
         await store.add_message(chat.id, kept.id, ChatMessage(Role.USER, "x" * 100_000))
-    assert caught.value.key == "store.disk_full"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_DISK_FULL
     assert await store.branch(chat.id) == (kept,)
     await store.close()
 
@@ -284,4 +289,4 @@ async def test_a_closed_store_says_so(path: Path) -> None:
     await store.close()
     with pytest.raises(StoreError) as caught:
         await store.chats()
-    assert caught.value.key == "store.closed"
+    assert caught.value.code == ErrorCode.CHAT_DATABASE_CLOSED

@@ -9,6 +9,7 @@ import pytest
 from textual.timer import Timer
 from textual.worker import WorkerFailed
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.texts import Language, set_language
 from tests.harness import Harness, Start
@@ -82,7 +83,7 @@ async def test_an_error_that_was_foreseen_is_not_logged(
     start: Start, monkeypatch: pytest.MonkeyPatch, log_path: Path
 ) -> None:
     async def refuse(*_: object) -> None:
-        raise StoreError("store.no_such_chat", chat_id=1)
+        raise StoreError(ErrorCode.CHAT_NOT_FOUND, chat_id=1)
 
     async with start() as app:
         monkeypatch.setattr(app.screen, "show_versions", refuse)

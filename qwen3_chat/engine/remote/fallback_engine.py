@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qwen3_chat.engine.remote.remote_engine import RemoteEngine
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EventSink, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 
-SERVER_DOWN_KEYS = frozenset(
+SERVER_DOWN_CODES = frozenset(
     {
-        "remote.nobody_listens",
-        "remote.unknown_host",
-        "remote.unreachable",
-        "remote.slow",
-        "remote.cut",
-        "remote.busy",
-        "remote.loading",
-        "remote.failed",
-        "remote.no_models",
+        ErrorCode.SERVER_NOT_LISTENING,
+        ErrorCode.SERVER_HOST_UNKNOWN,
+        ErrorCode.SERVER_UNREACHABLE,
+        ErrorCode.SERVER_TIMEOUT,
+        ErrorCode.SERVER_DISCONNECTED,
+        ErrorCode.SERVER_BUSY,
+        ErrorCode.SERVER_LOADING,
+        ErrorCode.SERVER_FAILED,
+        ErrorCode.SERVER_WITHOUT_MODELS,
     }
 )
 """Failures that another server can make up for; only the user can mend a refused key or a wrong address."""
@@ -60,7 +61,7 @@ class FallbackEngine:
             try:
                 return await self._current.load(on_event)
             except EngineError as error:
-                if error.key not in SERVER_DOWN_KEYS or not self._others:
+                if error.code not in SERVER_DOWN_CODES or not self._others:
                     raise
                 reason = str(error)
             name, make = self._others.pop(0)
@@ -68,7 +69,7 @@ class FallbackEngine:
             try:
                 next_engine = make()
             except Qwen3ChatError as error:
-                raise EngineError(error.key, **error.values) from error
+                raise EngineError(error.code, **error.values) from error
             self._abandoned.append(self._current)
             self._current = next_engine
 

@@ -12,6 +12,7 @@ import httpx2
 
 from qwen3_chat.engine.remote.response_chunks import find_error_message
 from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.servers import Endpoint
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -36,22 +37,22 @@ def error_from_response(
     match status:
         case 300 | 301 | 302 | 303 | 307 | 308:
             return EngineError(
-                "remote.moved", host=host, url=displayable_message(location.partition("?")[0], access)
+                ErrorCode.SERVER_MOVED, host=host, url=displayable_message(location.partition("?")[0], access)
             )
         case 401 | 403:
-            return EngineError("remote.unauthorised", host=host, variable=access.key_location)
+            return EngineError(ErrorCode.SERVER_KEY_REFUSED, host=host, variable=access.key_location)
         case 404 | 405:
-            return EngineError("remote.not_found", host=host, reason=reason)
+            return EngineError(ErrorCode.SERVER_PATH_NOT_FOUND, host=host, reason=reason)
         case 429:
-            return EngineError("remote.busy", host=host, reason=reason)
+            return EngineError(ErrorCode.SERVER_BUSY, host=host, reason=reason)
         case 503 if _LOADING.search(reason):
-            return EngineError("remote.loading", host=host)
+            return EngineError(ErrorCode.SERVER_LOADING, host=host)
         case _ if status < 500 and _TOO_LONG.search(reason):
-            return EngineError("remote.too_long", host=host, reason=reason)
+            return EngineError(ErrorCode.SERVER_CONTEXT_EXCEEDED, host=host, reason=reason)
         case _ if status < 500:
-            return EngineError("remote.refused", host=host, status=status, reason=reason)
+            return EngineError(ErrorCode.SERVER_REFUSED, host=host, status=status, reason=reason)
         case _:
-            return EngineError("remote.failed", host=host, status=status, reason=reason)
+            return EngineError(ErrorCode.SERVER_FAILED, host=host, status=status, reason=reason)
 
 
 def connection_error(
@@ -63,24 +64,24 @@ def connection_error(
         match cause:
             case ssl.SSLCertVerificationError():
                 reason = getattr(cause, "verify_message", "") or str(cause)
-                return EngineError("remote.untrusted", host=host, reason=reason)
+                return EngineError(ErrorCode.SERVER_CERTIFICATE_UNTRUSTED, host=host, reason=reason)
             case ssl.SSLError():
-                return EngineError("remote.no_https", host=host)
+                return EngineError(ErrorCode.SERVER_WITHOUT_HTTPS, host=host)
             case socket.gaierror():
-                return EngineError("remote.unknown_host", host=host)
+                return EngineError(ErrorCode.SERVER_HOST_UNKNOWN, host=host)
             case ConnectionRefusedError():
-                return EngineError("remote.nobody_listens", host=host)
+                return EngineError(ErrorCode.SERVER_NOT_LISTENING, host=host)
     match error:
         case httpx2.ConnectTimeout():
-            return EngineError("remote.slow", host=host, seconds=round(connect_s))
+            return EngineError(ErrorCode.SERVER_TIMEOUT, host=host, seconds=round(connect_s))
         case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol():
             return EngineError(
-                "remote.unreachable",
+                ErrorCode.SERVER_UNREACHABLE,
                 host=host,
                 reason=displayable_message(str(error), access) or type(error).__name__,
             )
         case _:
-            return EngineError("remote.cut", host=host)
+            return EngineError(ErrorCode.SERVER_DISCONNECTED, host=host)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -17,6 +17,7 @@ import httpx2
 
 from qwen3_chat.engine.remote.http_errors import connection_error, error_from_response
 from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
 from qwen3_chat.servers import Endpoint
@@ -219,18 +220,20 @@ class HttpTransport:
                     trust_env=not self.endpoint.is_loopback,  # no proxy leads back to this machine
                 )
             except (ValueError, httpx2.InvalidURL) as error:
-                raise EngineError("remote.bad_proxy", host=self.endpoint.host) from error
+                raise EngineError(ErrorCode.PROXY_INVALID, host=self.endpoint.host) from error
         return self._client
 
     def _stalled_error(self, received: bool) -> EngineError:
         if received:
             return EngineError(
-                "remote.stalled", host=self.endpoint.host, seconds=round(self.timeouts.between_pieces_s)
+                ErrorCode.SERVER_STALLED,
+                host=self.endpoint.host,
+                seconds=round(self.timeouts.between_pieces_s),
             )
         return self._timeout_error(self.timeouts.first_byte_s)
 
     def _timeout_error(self, seconds: float) -> EngineError:
-        return EngineError("remote.slow", host=self.endpoint.host, seconds=round(seconds))
+        return EngineError(ErrorCode.SERVER_TIMEOUT, host=self.endpoint.host, seconds=round(seconds))
 
 
 @dataclass(frozen=True, slots=True)

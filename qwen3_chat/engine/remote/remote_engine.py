@@ -17,6 +17,7 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EventSink, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
@@ -97,7 +98,7 @@ class RemoteEngine:
             EngineError: the server failed, or another reply is being generated.
         """
         if self._on_event is not None:
-            raise EngineError("engine.busy")
+            raise EngineError(ErrorCode.ENGINE_BUSY)
         self._on_event = on_event
         try:
             return await self._generate(request, on_event)
@@ -211,17 +212,19 @@ class RemoteEngine:
         host = self._settings.endpoint.host
         if reply.error is not None:
             return EngineError(
-                "remote.reported", host=host, reason=displayable_message(reply.error, self._settings.access)
+                ErrorCode.SERVER_REPLY_FAILED,
+                host=host,
+                reason=displayable_message(reply.error, self._settings.access),
             )
         if reply.is_finished:
             return None
         if reply.has_text:
-            return EngineError("remote.cut", host=host)
+            return EngineError(ErrorCode.SERVER_DISCONNECTED, host=host)
         if decoder.unrecognised_start.lstrip().startswith("<"):
-            return EngineError("remote.web_page", host=host)
+            return EngineError(ErrorCode.SERVER_SENT_WEB_PAGE, host=host)
         if not served.n_ctx_is_known:  # the likeliest reason for servers that report so little
-            return EngineError("remote.no_reply_at_all", host=host)
-        return EngineError("remote.no_reply", host=host)
+            return EngineError(ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT, host=host)
+        return EngineError(ErrorCode.SERVER_REPLY_MISSING, host=host)
 
     def _notify_once(self, on_event: EventSink, key: str, **values: str | int) -> None:
         if key not in self._sent_notices:

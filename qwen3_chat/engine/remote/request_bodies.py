@@ -9,6 +9,7 @@ from typing import Any
 from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, ThinkingSwitch
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
 from qwen3_chat.sampling import sampling_body
@@ -162,9 +163,9 @@ def _parse_schema(tool: ToolSpec) -> RequestBody:
     try:
         schema = json.loads(tool.schema)
     except (ValueError, RecursionError) as error:
-        raise EngineError("prompt.tool_schema_broken", reason=error) from error
+        raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=error) from error
     if not isinstance(schema, dict):
-        raise EngineError("prompt.tool_schema_broken", reason=type(schema).__name__)
+        raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=type(schema).__name__)
     return schema
 
 
@@ -180,4 +181,4 @@ def _require_unicode(body: RequestBody) -> None:
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise EngineError("engine.text_not_unicode") from error
+        raise EngineError(ErrorCode.TEXT_NOT_UNICODE) from error

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.servers import API_KEY_VARIABLE, Endpoint, SecretReference, SecretSource, ServerProfile
 
@@ -31,7 +32,7 @@ class ApiKey:
         """
         self._value = value.strip()
         if not _KEY.fullmatch(self._value.replace(" ", "") if allows_spaces else self._value):
-            raise UsageError("remote.bad_key", variable=location)
+            raise UsageError(ErrorCode.API_KEY_INVALID, variable=location)
 
     def __repr__(self) -> str:
         return f"ApiKey({REDACTED})"
@@ -108,7 +109,7 @@ class ServerAccess:
                 context.load_cert_chain(file, self.client_key, password=_no_passphrase)
         except (OSError, ssl.SSLError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise EngineError("remote.bad_certificate", file=file, reason=reason) from error
+            raise EngineError(ErrorCode.CERTIFICATE_FILE_INVALID, file=file, reason=reason) from error
         return context
 
 
@@ -184,7 +185,7 @@ def _read_secret(secret: SecretReference, environ: Mapping[str, str]) -> str:
         case SecretSource.ENV:
             if value := environ.get(secret.location, "").strip():
                 return value
-            raise UsageError("remote.no_variable", variable=secret.location)
+            raise UsageError(ErrorCode.API_KEY_VARIABLE_MISSING, variable=secret.location)
         case SecretSource.FILE:
             return _read_key_file(secret.location)
         case SecretSource.KEYRING:
@@ -203,9 +204,11 @@ def _read_keyring(name: str) -> str:
         value = keyring.get_password(KEYRING_SERVICE, name)
     except KeyringError as error:
         reason = str(error).partition(". ")[0] or type(error).__name__
-        raise UsageError("remote.keyring_unusable", reason=reason) from error
+        raise UsageError(ErrorCode.KEYRING_UNUSABLE, reason=reason) from error
     if value is None:
-        raise UsageError("remote.not_in_keyring", name=name, command=f"keyring set {KEYRING_SERVICE} {name}")
+        raise UsageError(
+            ErrorCode.API_KEY_NOT_IN_KEYRING, name=name, command=f"keyring set {KEYRING_SERVICE} {name}"
+        )
     return value
 
 
@@ -214,7 +217,7 @@ def _read_key_file(path: str) -> str:
     try:
         file = Path(path).expanduser()
         if os.name == "posix" and file.stat().st_mode & 0o077:
-            raise UsageError("remote.key_file_open", file=file)
+            raise UsageError(ErrorCode.API_KEY_FILE_NOT_PRIVATE, file=file)
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
         reason = (
@@ -224,4 +227,4 @@ def _read_key_file(path: str) -> str:
             if isinstance(error, ValueError)
             else "~"
         )
-        raise UsageError("remote.key_file_unreadable", file=path, reason=reason) from error
+        raise UsageError(ErrorCode.API_KEY_FILE_UNREADABLE, file=path, reason=reason) from error

@@ -13,7 +13,8 @@ from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.response_chunks import json_count, json_list, json_object
 from qwen3_chat.engine.remote.server_access import ServerAccess
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
-from qwen3_chat.errors import EngineError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -52,12 +53,12 @@ class RemoteSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """The state of a server: its kind, models and latency, or the sentence of its `failure`."""
+    """The state of a server: its kind, models and latency, or its `failure`."""
 
     label: str = ""
     models: tuple[str, ...] = ()
     latency_s: float = 0.0
-    failure: str = ""
+    failure: Qwen3ChatError | None = None
     missing_features: tuple[MissingFeature, ...] = ()
 
 
@@ -72,7 +73,7 @@ async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = mo
         began_s = clock()
         kind, names = await list_served_models(transport, settings.kind)
     except EngineError as error:
-        return ServerState(failure=str(error))
+        return ServerState(failure=error)
     finally:
         await transport.close()
     return ServerState(
@@ -139,8 +140,8 @@ def _require_listing(listing: JsonResponse, transport: HttpTransport) -> None:
             transport.access,
         )
     if not isinstance(listing.value, dict) or not isinstance(listing.value.get("data"), list):
-        raise EngineError("remote.not_a_server", host=transport.endpoint.host)
-    raise EngineError("remote.no_models", host=transport.endpoint.host)
+        raise EngineError(ErrorCode.NOT_A_CHAT_SERVER, host=transport.endpoint.host)
+    raise EngineError(ErrorCode.SERVER_WITHOUT_MODELS, host=transport.endpoint.host)
 
 
 def _detect_kind(listing: JsonResponse, models: Sequence[JsonObject]) -> ServerKind:
@@ -164,7 +165,7 @@ def _choose_model(
     if not name and ids and must_be_listed:
         names = sorted(ids)
         known = ", ".join([*names[:MAX_LISTED_NAMES], *(["…"] if len(names) > MAX_LISTED_NAMES else [])])
-        raise EngineError("remote.no_model", host=host, model=model_name, known=known)
+        raise EngineError(ErrorCode.SERVER_MODEL_NOT_FOUND, host=host, model=model_name, known=known)
     return ids.get(name, {"id": model_name})
 
 

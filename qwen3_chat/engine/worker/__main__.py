@@ -15,6 +15,7 @@ from typing import BinaryIO
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
 from qwen3_chat.engine.worker.worker_log import WorkerLog
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.parent_death import die_with_parent
 
@@ -84,7 +85,7 @@ def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
 def _refuse_all(inbox: Inbox, outbox: Outbox, error: Exception) -> None:
     """Answer every command with the reason why the worker can't run."""
     failure = (
-        error if isinstance(error, EngineError) else EngineError("engine.llama_cpp_broken", reason=error)
+        error if isinstance(error, EngineError) else EngineError(ErrorCode.LLAMA_CPP_BROKEN, reason=error)
     )
     while (task := inbox.take()) is not None:
         call_id = task.command.call_id if isinstance(task, Job) else task.call_id

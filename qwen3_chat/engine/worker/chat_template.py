@@ -22,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.reply_splitter import ReplyTag
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
 
@@ -62,7 +63,7 @@ class ChatTemplate:
             EngineError: there is no template, or it is not valid Jinja.
         """
         if not source.strip():
-            raise EngineError("prompt.no_template")
+            raise EngineError(ErrorCode.CHAT_TEMPLATE_MISSING)
         self._source = source
         # Special tokens of white space only, which other families have, mark no structure.
         markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)
@@ -72,7 +73,7 @@ class ChatTemplate:
         try:
             self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
-            raise EngineError("prompt.template_broken", reason=str(error)) from error
+            raise EngineError(ErrorCode.CHAT_TEMPLATE_BROKEN, reason=str(error)) from error
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """Cut a text so that no piece spells a special token: tokenised one by one, it stays text."""
@@ -100,7 +101,7 @@ class ChatTemplate:
                 [[_template_message(message) for message in messages], [_tool_schema(tool) for tool in tools]]
             )
         except RecursionError as error:  # only a schema is nested
-            raise EngineError("prompt.tool_schema_broken", reason=str(error)) from error
+            raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=str(error)) from error
         try:
             text = self._template.render(
                 messages=masked[0],
@@ -110,7 +111,7 @@ class ChatTemplate:
             )
         except Exception as error:  # a template is a program from a file: whatever it raises is its failure
             reason = str(error).translate(spelling_of)
-            raise EngineError("prompt.template_failed", reason=reason) from error
+            raise EngineError(ErrorCode.CHAT_TEMPLATE_FAILED, reason=reason) from error
         return self._split_prompt(text, spelling_of)
 
     def _mask_special_tokens(self, values: list[Any]) -> tuple[Any, dict[int, str]]:
@@ -182,9 +183,9 @@ def _tool_schema(tool: ToolSpec) -> dict[str, Any]:
     try:
         schema = json.loads(tool.schema)
     except ValueError as error:
-        raise EngineError("prompt.tool_schema_broken", reason=str(error)) from error
+        raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=str(error)) from error
     if not isinstance(schema, dict):
-        raise EngineError("prompt.tool_schema_broken", reason=tool.schema[:40])
+        raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=tool.schema[:40])
     return schema
 
 

@@ -19,6 +19,7 @@ from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_think
 from qwen3_chat.engine.worker.threads import ThreadGuard, measure_threads
 from qwen3_chat.engine.worker.tuner import Tuner
 from qwen3_chat.engine.worker.worker_log import WorkerLog
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent
 from qwen3_chat.request import ChatRequest
@@ -181,7 +182,7 @@ class CommandLoop:
 
     def _require_model(self) -> LlamaModel:
         if self._model is None:
-            raise EngineError("engine.no_model")
+            raise EngineError(ErrorCode.NO_MODEL_LOADED)
         return self._model
 
     def _send_failure(self, call_id: int, error: Exception) -> None:
@@ -189,4 +190,5 @@ class CommandLoop:
             self._outbox.send(wire.CommandFailed.from_error(call_id, error))
         else:
             self._log.write_failure(error)
-            self._outbox.send(wire.CommandFailed(call_id, "engine.bug", {"error": type(error).__name__}))
+            unforeseen = EngineError(ErrorCode.UNEXPECTED_FAILURE, error=type(error).__name__)
+            self._outbox.send(wire.CommandFailed.from_error(call_id, unforeseen))

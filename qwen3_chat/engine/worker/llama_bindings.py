@@ -14,6 +14,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from llama_cpp._ggml import libggml
 
 from qwen3_chat.engine.wire import Device, DeviceKind
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 
 _MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES = 80, 160  # in llama.h of the llama.cpp that 0.3.36 vendors
@@ -46,7 +47,7 @@ def check_bindings() -> None:
         and L.llama_model_default_params().n_gpu_layers == -1
     )
     if not fits:
-        raise EngineError("engine.bindings_differ", version=llama_cpp.__version__)
+        raise EngineError(ErrorCode.LLAMA_CPP_VERSION_UNSUPPORTED, version=llama_cpp.__version__)
 
 
 def list_ggml_devices() -> tuple[Device, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 
 N_SEQUENCES = 4
@@ -311,8 +312,8 @@ class Context:
         if status == STATUS_ABORTED:
             raise AbortedError
         if status == STATUS_NO_ROOM:
-            raise EngineError("engine.no_room", n_ctx=self.n_ctx)
-        raise EngineError("engine.evaluation_failed", status=status)
+            raise EngineError(ErrorCode.CONTEXT_FULL, n_ctx=self.n_ctx)
+        raise EngineError(ErrorCode.EVALUATION_FAILED, status=status)
 
 
 def common_length(first: Sequence[int], second: Sequence[int]) -> int:

@@ -24,7 +24,8 @@ from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
 from qwen3_chat.engine.worker.threads import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
-from qwen3_chat.errors import LOAD_CANCELLED, Cancelled, EngineError, ModelError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.request import LoadedModel, LoadSettings
@@ -111,14 +112,14 @@ def _load_weights(
     progress.share = 0.5 if plan.n_gpu_layers else 0.9  # on the CPU, little is left to do afterwards
     _fill_page_cache(path, progress)
     if progress.abort.is_set():
-        raise Cancelled(LOAD_CANCELLED)
+        raise Cancelled(ErrorCode.LOAD_CANCELLED)
     progress.start, progress.share = progress.share, 1 - progress.share
     params = ModelParams(plan, architecture, progress)
     pointer = L.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params.struct)
     if not pointer and progress.abort.is_set():
-        raise Cancelled(LOAD_CANCELLED)
+        raise Cancelled(ErrorCode.LOAD_CANCELLED)
     if not pointer:
-        raise ModelError("engine.load_refused", name=path.name, reason=llama_log.first_error())
+        raise ModelError(ErrorCode.MODEL_NOT_LOADABLE, name=path.name, reason=llama_log.first_error())
     return pointer
 
 
@@ -147,7 +148,7 @@ def _make_context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     llama_log.clear_errors()
     pointer = L.llama_init_from_model(model, params)
     if not pointer:
-        raise EngineError("engine.context_refused", n_ctx=plan.n_ctx, reason=llama_log.first_error())
+        raise EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=plan.n_ctx, reason=llama_log.first_error())
     return Context(pointer, plan.n_ubatch, kv_layout(params))
 
 

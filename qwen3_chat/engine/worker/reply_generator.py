@@ -16,6 +16,7 @@ from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import prefix_ids, tokenise
 from qwen3_chat.engine.worker.prompt_lookup import PromptLookup
 from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest
@@ -65,7 +66,7 @@ class ReplyGenerator:
         n_known, n_ctx = len(known), self._context.n_ctx
         yield from self._deltas.replay(self._ids)
         if n_known >= n_ctx:
-            raise EngineError("engine.prompt_too_long", tokens=n_known, n_ctx=n_ctx)
+            raise EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=n_known, n_ctx=n_ctx)
         self._context.set_abort_flag(self._job.abort)
         n_reused = self._context.keep_prefix(known)
         yield PrefillProgressed(n_reused, n_known, n_reused)

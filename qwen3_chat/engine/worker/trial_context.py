@@ -18,6 +18,7 @@ from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
 from qwen3_chat.engine.worker.llama_context import STATUS_ABORTED, median_after_first
 from qwen3_chat.engine.worker.llama_params import context_params
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import KvType
 
@@ -76,7 +77,7 @@ class TrialContext:
         )
         self._pointer = _make_context(model, context_params(load_plan, _N_SEQUENCES, _N_OUTPUTS), abort)
         if not self._pointer:
-            raise EngineError("engine.context_refused", n_ctx=plan.n_ctx, reason="")
+            raise EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=plan.n_ctx, reason="")
         self._memory = L.llama_get_memory(self._pointer)
         self._callback = abort_callback(L.ggml_abort_callback)
         L.llama_set_abort_callback(self._pointer, self._callback, abort.pointer)
@@ -120,7 +121,7 @@ class TrialContext:
     def _paste(self, block: _CellBlock) -> None:
         """Append the cells of a block to the live sequence."""
         if not L.llama_state_seq_set_data(self._pointer, block.state, len(block.state), _COPY):
-            raise EngineError("engine.no_room", n_ctx=self._depth)
+            raise EngineError(ErrorCode.CONTEXT_FULL, n_ctx=self._depth)
         L.llama_memory_seq_cp(self._memory, _COPY, _LIVE, -1, -1)
         L.llama_memory_seq_rm(self._memory, _COPY, -1, -1)
 
@@ -161,7 +162,7 @@ class TrialContext:
         if status == STATUS_ABORTED:
             raise AbortedError
         if status:
-            raise EngineError("engine.evaluation_failed", status=status)
+            raise EngineError(ErrorCode.EVALUATION_FAILED, status=status)
         return (clock() - started_s) / (n_sharing_threads or 1)
 
 

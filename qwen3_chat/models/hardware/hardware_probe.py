@@ -11,11 +11,11 @@ from pathlib import Path
 
 from qwen3_chat.engine.cpu_cores import usable_cores
 from qwen3_chat.engine.wire import Device, DeviceLister
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus
-from qwen3_chat.texts import t
 
 _LLAMA_CPP_TIMEOUT_S = 20
 _log = logging.getLogger(__name__)
@@ -25,14 +25,14 @@ async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_C
     """Probe llama.cpp, which runs in a process of its own, and at the same time the system."""
     system = asyncio.create_task(asyncio.to_thread(_system_hardware))
     devices: tuple[Device, ...] = ()
-    failure = ""
+    failure: EngineError | None = None
     try:
         async with asyncio.timeout(timeout_s):
             devices = await list_devices()
     except EngineError as error:
-        failure = str(error)
+        failure = error
     except TimeoutError:  # a GPU's driver can hang
-        failure = t("hardware.no_answer", seconds=round(timeout_s))
+        failure = EngineError(ErrorCode.LLAMA_CPP_SILENT, seconds=round(timeout_s))
     return replace(await system, devices=devices, engine_failure=failure)
 
 

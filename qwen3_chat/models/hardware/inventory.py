@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.engine.wire import Device, DeviceKind
-from qwen3_chat.errors import UsageError
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import Gpu, Machine
 from qwen3_chat.models.hardware.memory_bandwidth import apple_bandwidth, gpu_bandwidth, ram_bandwidth
 from qwen3_chat.texts.formatting import MIB, parse_size
@@ -50,7 +51,7 @@ class SystemRam:
 class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` is the reason why llama.cpp listed no devices, empty where it did.
+    `engine_failure` is the reason why llama.cpp listed no devices, None where it did.
     """
 
     cpu_name: str
@@ -58,7 +59,7 @@ class Hardware:
     ram: SystemRam
     devices: tuple[Device, ...] = ()
     gpus: tuple[SystemGpu, ...] = ()
-    engine_failure: str = ""
+    engine_failure: EngineError | None = None
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
@@ -120,5 +121,5 @@ def override_machine(vram: str | None, ram: str | None, machine: Machine | None)
 def _size(text: str, option: str) -> int:
     size_bytes = parse_size(text)
     if size_bytes is None or 0 < size_bytes < MIB:  # a number without its unit
-        raise UsageError("hardware.bad_size", option=option, text=text)
+        raise UsageError(ErrorCode.SIZE_INVALID, option=option, text=text)
     return size_bytes

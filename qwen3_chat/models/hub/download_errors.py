@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 
 
 class SourceFailedError(HubError):
     """A failure of a source that may deliver later, not before `wait_s` where it gave a time."""
 
-    def __init__(self, key: str, wait_s: float | None = None, **values: object) -> None:
-        super().__init__(key, **values)
+    def __init__(self, code: ErrorCode, wait_s: float | None = None, **values: object) -> None:
+        super().__init__(code, **values)
         self.wait_s = wait_s
 
 

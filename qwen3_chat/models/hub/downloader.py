@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.gguf_file_name import lock_name
 from qwen3_chat.models.hub.blocking_calls import run_to_end
@@ -75,7 +76,9 @@ class Downloader:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise HubError("hub.unwritable", path=target.parent, reason=error.strerror or error) from error
+            raise HubError(
+                ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target.parent, reason=error.strerror or error
+            ) from error
         async with self._lock(file, target):
             if _exists(target):  # another process was faster
                 return
@@ -100,7 +103,7 @@ class Downloader:
                 await asyncio.sleep(self.retry_policy.lock_poll_interval_s)
             except OSError as error:
                 raise HubError(
-                    "hub.unwritable", path=target.parent, reason=error.strerror or error
+                    ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target.parent, reason=error.strerror or error
                 ) from error
         try:
             yield
@@ -184,11 +187,13 @@ class Downloader:
                 finally:
                     await writer.close()
         except httpx2.TooManyRedirects as error:
-            raise SourceRefusedError("hub.odd_status", host=hub.host, status="3xx") from error
+            raise SourceRefusedError(
+                ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx"
+            ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise network_error(hub.host, error) from error
         if part.size_bytes < file.size_bytes:
-            raise SourceFailedError("hub.cut", host=hub.host)
+            raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=hub.host)
 
 
 class _BatchWriter:
@@ -264,4 +269,4 @@ def _release(lock: BaseFileLock, target: Path) -> None:
 def _no_source(file: HubFile, failures: list[HubError]) -> HubError:
     if len(failures) == 1:
         return failures[0]
-    return HubError("hub.no_source", name=file.name, reasons=join_sentences(failures))
+    return HubError(ErrorCode.DOWNLOAD_FAILED, name=file.name, reasons=join_sentences(failures))

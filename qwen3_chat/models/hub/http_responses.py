@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.texts.formatting import format_duration
 
@@ -40,18 +41,18 @@ def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeReq
     """
     check_status(status, headers, request.host, request.repository, request.name)
     if headers.get("content-type", "").partition(";")[0].strip().lower() in _PAGES:
-        raise SourceRefusedError("hub.sent_a_page", host=request.host, name=request.name)
+        raise SourceRefusedError(ErrorCode.SOURCE_SENT_WEB_PAGE, host=request.host, name=request.name)
     begin, size = 0, None
     if match := _CONTENT_RANGE.match(headers.get("content-range", "")):
         begin, size = int(match[1]), None if match[3] == "*" else int(match[3])
     elif status == 206:
-        raise SourceFailedError("hub.wrong_range", host=request.host)
+        raise SourceFailedError(ErrorCode.SOURCE_SENT_WRONG_RANGE, host=request.host)
     elif (length := headers.get("content-length", "")).isdecimal():
         size = int(length)
     if size not in (None, request.size_bytes):
-        raise SourceRefusedError("hub.other_file", host=request.host, name=request.name)
+        raise SourceRefusedError(ErrorCode.SOURCE_FILE_DIFFERS, host=request.host, name=request.name)
     if begin not in (0, request.offset_bytes):
-        raise SourceFailedError("hub.wrong_range", host=request.host)
+        raise SourceFailedError(ErrorCode.SOURCE_SENT_WRONG_RANGE, host=request.host)
     return begin
 
 
@@ -67,27 +68,29 @@ def check_status(status: int, headers: Mapping[str, str], host: str, repository:
         case 200 | 206:
             return
         case 401 | 403 if code == "GatedRepo":
-            raise SourceRefusedError("hub.gated", host=host, repository=repository)
+            raise SourceRefusedError(ErrorCode.REPOSITORY_GATED, host=host, repository=repository)
         case 401 | 403:
-            raise SourceRefusedError("hub.forbidden", host=host, repository=repository)
+            raise SourceRefusedError(ErrorCode.REPOSITORY_FORBIDDEN, host=host, repository=repository)
         case 404 | 410 if code == "RepoNotFound":
-            raise SourceRefusedError("hub.no_repository", host=host, repository=repository)
+            raise SourceRefusedError(ErrorCode.REPOSITORY_NOT_FOUND, host=host, repository=repository)
         case 404 | 410:
-            raise SourceRefusedError("hub.no_file", host=host, repository=repository, name=name)
+            raise SourceRefusedError(
+                ErrorCode.REPOSITORY_FILE_NOT_FOUND, host=host, repository=repository, name=name
+            )
         case 416:
-            raise SourceRefusedError("hub.other_file", host=host, name=name)
+            raise SourceRefusedError(ErrorCode.SOURCE_FILE_DIFFERS, host=host, name=name)
         case 429:
             if (wait_s := retry_after_s(headers)) is None:
-                raise SourceFailedError("hub.rate_limited", host=host)
+                raise SourceFailedError(ErrorCode.SOURCE_RATE_LIMITED, host=host)
             raise SourceFailedError(
-                "hub.rate_limited_for", wait_s=wait_s, host=host, time=format_duration(wait_s)
+                ErrorCode.SOURCE_RATE_LIMITED_FOR_TIME, wait_s=wait_s, host=host, time=format_duration(wait_s)
             )
         case _ if status >= 500 or status in (408, 425):
             raise SourceFailedError(
-                "hub.server_error", wait_s=retry_after_s(headers), host=host, status=status
+                ErrorCode.SOURCE_FAILED, wait_s=retry_after_s(headers), host=host, status=status
             )
         case _:
-            raise SourceRefusedError("hub.odd_status", host=host, status=status)
+            raise SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=host, status=status)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, UsageError
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -32,9 +33,9 @@ class HubFile:
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts
         if not parts or self.path.startswith("/") or ".." in parts or _UNSAFE.search(self.path):
-            raise HubError("hub.strange_path", path=repr(self.path), repository=self.repository)
+            raise HubError(ErrorCode.FILE_PATH_UNSAFE, path=repr(self.path), repository=self.repository)
         if not _SHA256.fullmatch(self.sha256):
-            raise HubError("hub.no_checksum", path=self.path)
+            raise HubError(ErrorCode.CHECKSUM_MISSING, path=self.path)
 
     @property
     def name(self) -> str:
@@ -49,5 +50,5 @@ def checked_repository(name: str) -> str:
         UsageError: it is not the name of one.
     """
     if not _REPOSITORY.fullmatch(name) or ".." in name:
-        raise UsageError("hub.no_repository_name", name=name)
+        raise UsageError(ErrorCode.REPOSITORY_NAME_INVALID, name=name)
     return name

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.hub.blocking_calls import run_to_end
 from qwen3_chat.models.hub.downloader import Downloader, DownloadObserver
@@ -85,7 +86,9 @@ def clear_target(target: Path) -> None:
     try:
         target.unlink(missing_ok=True)
     except OSError as error:
-        raise HubError("hub.unwritable", path=target, reason=error.strerror or error) from error
+        raise HubError(
+            ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target, reason=error.strerror or error
+        ) from error
 
 
 REPORT_INTERVAL_S = 0.1

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.gguf_file_name import partial_download_name
 from qwen3_chat.models.hub.download_errors import DamagedError
@@ -42,7 +43,9 @@ class PartFile:
         try:
             self._stream = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         except OSError as error:
-            raise HubError("hub.unwritable", path=self.path, reason=error.strerror or error) from error
+            raise HubError(
+                ErrorCode.DOWNLOAD_NOT_WRITABLE, path=self.path, reason=error.strerror or error
+            ) from error
         self._sum = hashlib.sha256()
 
     def __enter__(self) -> Self:
@@ -92,7 +95,7 @@ class PartFile:
         missing_bytes = self._file.size_bytes - self.size_bytes
         if free_bytes < missing_bytes + reserve_bytes:
             raise HubError(
-                "hub.disk_too_small",
+                ErrorCode.DISK_TOO_SMALL,
                 need=format_size(missing_bytes + reserve_bytes),
                 free=format_size(free_bytes),
                 folder=self.path.parent,
@@ -106,7 +109,7 @@ class PartFile:
         """
         if self._sum.hexdigest() != self._file.sha256:
             self.discard()
-            raise DamagedError("hub.damaged", name=self._file.name)
+            raise DamagedError(ErrorCode.DOWNLOAD_DAMAGED, name=self._file.name)
         try:
             os.fsync(self._stream.fileno())
             self._stream.close()  # Windows renames no open file
@@ -122,9 +125,12 @@ class PartFile:
         if is_disk_full(error):
             free_bytes = shutil.disk_usage(self.path.parent).free
             return HubError(
-                "hub.disk_full", folder=self.path.parent, free=format_size(free_bytes), part=self.path.name
+                ErrorCode.DOWNLOAD_DISK_FULL,
+                folder=self.path.parent,
+                free=format_size(free_bytes),
+                part=self.path.name,
             )
-        return HubError("hub.unwritable", path=self.path, reason=error.strerror or error)
+        return HubError(ErrorCode.DOWNLOAD_NOT_WRITABLE, path=self.path, reason=error.strerror or error)
 
 
 def is_disk_full(error: OSError) -> bool:

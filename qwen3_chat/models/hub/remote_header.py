@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.gguf import GgufHeader, read_header
 from qwen3_chat.models.hub.blocking_calls import run_detached
@@ -42,7 +43,7 @@ async def fetch_header(file: HubFile, hubs: Sequence[Hub], retry_policy: RetryPo
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
-    raise HubError("hub.no_source", name=file.name, reasons=join_sentences(failures))
+    raise HubError(ErrorCode.DOWNLOAD_FAILED, name=file.name, reasons=join_sentences(failures))
 
 
 def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> GgufHeader:
@@ -52,7 +53,7 @@ def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> Gg
         with httpx2.Client(**http_client_options(retry_policy)) as client:
             return read_header(io.BufferedReader(_RemoteFile(client, file, hub), 1), file.name)
     except httpx2.TooManyRedirects as error:
-        raise SourceRefusedError("hub.odd_status", host=hub.host, status="3xx") from error
+        raise SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise network_error(hub.host, error) from error
 
@@ -92,7 +93,7 @@ class _RemoteFile(io.RawIOBase):
             return b""
         self._requests += 1
         if self._requests > MAX_REQUESTS:
-            raise SourceRefusedError("hub.no_header", name=self._file.name)
+            raise SourceRefusedError(ErrorCode.REMOTE_HEADER_UNREADABLE, name=self._file.name)
         headers = {
             **self._hub.headers(),
             "Range": f"bytes={begin}-{end - 1}",
@@ -106,11 +107,11 @@ class _RemoteFile(io.RawIOBase):
             match = _CONTENT_RANGE_START.match(response.headers.get("content-range", ""))
             first = int(match[1]) if match else 0  # a source that ignores ranges sends all from the beginning
             if first > begin:
-                raise SourceFailedError("hub.wrong_range", host=self._hub.host)
+                raise SourceFailedError(ErrorCode.SOURCE_SENT_WRONG_RANGE, host=self._hub.host)
             for data in response.iter_raw():
                 received += data
                 if first + len(received) >= end:
                     break
         if first + len(received) < end:
-            raise SourceFailedError("hub.cut", host=self._hub.host)
+            raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=self._hub.host)
         return bytes(received[begin - first : end - first])

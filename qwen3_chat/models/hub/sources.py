@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from qwen3_chat import __version__
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.models.hub.blocking_calls import run_detached
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import check_status, retry_after_s
@@ -122,7 +123,7 @@ class HuggingFace:
                 retry_policy.listing_timeout_s,
             )
         except TimeoutError as error:
-            raise SourceFailedError("hub.silent", host=self.host) from error
+            raise SourceFailedError(ErrorCode.SOURCE_TIMEOUT, host=self.host) from error
 
     def _listing(
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
@@ -142,17 +143,19 @@ class HuggingFace:
                 for file in info.siblings or ()
             )
         except OfflineModeIsEnabled as error:
-            raise SourceRefusedError("hub.offline", host=self.host) from error
+            raise SourceRefusedError(ErrorCode.HUB_OFFLINE, host=self.host) from error
         except HfHubHTTPError as error:
             if isinstance(error, GatedRepoError):
-                raise SourceRefusedError("hub.gated", host=self.host, repository=repository) from error
+                raise SourceRefusedError(
+                    ErrorCode.REPOSITORY_GATED, host=self.host, repository=repository
+                ) from error
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             check_status(error.response.status_code, headers, self.host, repository, repository)
-            raise SourceFailedError("hub.unreadable_list", host=self.host) from error
+            raise SourceFailedError(ErrorCode.SOURCE_LISTING_UNREADABLE, host=self.host) from error
         except (httpx2.HTTPError, OSError) as error:
             raise network_error(self.host, error) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SourceFailedError("hub.unreadable_list", host=self.host) from error
+            raise SourceFailedError(ErrorCode.SOURCE_LISTING_UNREADABLE, host=self.host) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +194,18 @@ class ModelScope:
             ):
                 response = await client.get(url)
         except TimeoutError as error:
-            raise SourceFailedError("hub.silent", host=self.host) from error
+            raise SourceFailedError(ErrorCode.SOURCE_TIMEOUT, host=self.host) from error
         except httpx2.HTTPError as error:
             raise network_error(self.host, error) from error
         if response.status_code == 404:
-            raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
+            raise SourceRefusedError(ErrorCode.REPOSITORY_NOT_FOUND, host=self.host, repository=repository)
         check_status(response.status_code, response.headers, self.host, repository, repository)
         try:
             body: Any = response.json()
             if body["Code"] != 200:  # an error that came with status 200
-                raise SourceRefusedError("hub.no_repository", host=self.host, repository=repository)
+                raise SourceRefusedError(
+                    ErrorCode.REPOSITORY_NOT_FOUND, host=self.host, repository=repository
+                )
             return tuple(
                 RemoteFile(entry["Path"], int(entry["Size"]), entry.get("Sha256") or None)
                 for entry in body["Data"]["Files"]
@@ -208,7 +213,9 @@ class ModelScope:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             wait_s = retry_after_s(response.headers)
-            raise SourceFailedError("hub.unreadable_list", wait_s=wait_s, host=self.host) from error
+            raise SourceFailedError(
+                ErrorCode.SOURCE_LISTING_UNREADABLE, wait_s=wait_s, host=self.host
+            ) from error
 
 
 def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -232,11 +239,11 @@ def network_error(host: str, error: Exception) -> SourceFailedError:
 
     match error:
         case httpx2.ConnectTimeout() | httpx2.ConnectError() | ConnectionError():
-            return SourceFailedError("hub.unreachable", host=host)
+            return SourceFailedError(ErrorCode.SOURCE_UNREACHABLE, host=host)
         case httpx2.TimeoutException():
-            return SourceFailedError("hub.silent", host=host)
+            return SourceFailedError(ErrorCode.SOURCE_TIMEOUT, host=host)
         case _:
-            return SourceFailedError("hub.cut", host=host)
+            return SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=host)
 
 
 def _token() -> str | None:

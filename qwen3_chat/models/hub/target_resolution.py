@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, UsageError
 from qwen3_chat.models.catalog import FAMILY, ModelFile, ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import parse_gguf_file_name, split_part_names
@@ -47,7 +48,9 @@ async def resolve_target(
         return await _from_listing(checked_repository(name), selector, None, hubs, retry_policy)
     model = find_family_model(name)
     if model is None:
-        raise UsageError("hub.unknown_model", name=name, known=", ".join(model.name for model in FAMILY))
+        raise UsageError(
+            ErrorCode.DOWNLOAD_NAME_UNKNOWN, name=name, known=", ".join(model.name for model in FAMILY)
+        )
     quant = selector or model.default_quant
     known = model.preferred_file(quant)
     if known is not None and known.sha256 is not None:
@@ -124,8 +127,8 @@ async def _listing(
         raise failures[0]
     reasons = join_sentences(failures)
     if all(isinstance(failure, SourceRefusedError) for failure in failures):
-        raise SourceRefusedError("hub.no_source", name=repository, reasons=reasons)
-    raise HubError("hub.no_source", name=repository, reasons=reasons)
+        raise SourceRefusedError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
+    raise HubError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
 
 
 def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str) -> tuple[RemoteFile, ...]:
@@ -143,8 +146,8 @@ def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str)
         return _with_parts(quants[selector.upper()], files)
     known = ", ".join(quants) or "–"
     if not selector:
-        raise UsageError("hub.which_file", repository=repository, known=known)
-    raise UsageError("hub.no_such_quant", wanted=selector, repository=repository, known=known)
+        raise UsageError(ErrorCode.REPOSITORY_FILE_AMBIGUOUS, repository=repository, known=known)
+    raise UsageError(ErrorCode.QUANT_NOT_FOUND, wanted=selector, repository=repository, known=known)
 
 
 def _gguf_files(listing: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
@@ -165,7 +168,7 @@ def _with_parts(file: RemoteFile, files: dict[str, RemoteFile]) -> tuple[RemoteF
     path = PurePosixPath(file.path)
     paths = [str(path.with_name(name)) for name in split_part_names(path.name)]
     if missing := [path for path in paths if path not in files]:
-        raise UsageError("hub.part_missing", name=missing[0])
+        raise UsageError(ErrorCode.MODEL_PART_MISSING, name=missing[0])
     return tuple(files[path] for path in paths)
 
 

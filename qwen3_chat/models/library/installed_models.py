@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import ModelReference, find_family_model
@@ -68,7 +69,9 @@ def find_model_file(folder: Path, reference: ModelReference, external: Iterable[
                 return model.path
     can_be_pulled = reference.is_repository or find_family_model(reference.name)
     raise ModelError(
-        "library.not_installed" if can_be_pulled else "library.unknown", name=str(reference), folder=folder
+        ErrorCode.MODEL_NOT_INSTALLED if can_be_pulled else ErrorCode.MODEL_UNKNOWN,
+        name=str(reference),
+        folder=folder,
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library.installed_models import (
@@ -40,13 +41,18 @@ def plan_removal(folder: Path, reference: ModelReference, external: Iterable[Ins
     if len(quants) > 1:
         name = models[0].name if models else partial[0].name
         names = ", ".join(f"{name}:{quant}" for quant in quants)
-        raise UsageError("rm.which", wanted=str(reference), names=names)
+        raise UsageError(ErrorCode.MODEL_AMBIGUOUS, wanted=str(reference), names=names)
     paths = [path for model in (*models, *partial) for path in model.parts if _is_there(path)]
     if not paths:
         for model in external:
             if matches_reference(model, reference):
-                raise ModelError("rm.elsewhere", name=str(reference), origin=model.origin, path=model.path)
-        raise ModelError("rm.not_installed", name=str(reference))
+                raise ModelError(
+                    ErrorCode.MODEL_OF_OTHER_PROGRAM,
+                    name=str(reference),
+                    origin=model.origin,
+                    path=model.path,
+                )
+        raise ModelError(ErrorCode.MODEL_ALREADY_ABSENT, name=str(reference))
     links = [path for path in paths if path.is_symlink()]
     freed = sum(path.stat().st_size for path in paths if not path.is_symlink())
     return Removal(tuple(paths), freed, tuple(link.resolve() for link in links))
@@ -62,7 +68,9 @@ def apply_removal(removal: Removal, folder: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise ModelError("rm.failed", path=path, reason=error.strerror or error) from error
+            raise ModelError(
+                ErrorCode.MODEL_NOT_REMOVED, path=path, reason=error.strerror or error
+            ) from error
         for parent in path.parents:
             if parent == folder or folder not in parent.parents:
                 break

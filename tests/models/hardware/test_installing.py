@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from qwen3_chat.cli.doctor_command import find_problems, install_advised
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware import BuildAdvice, advise_build
 from tests.conftest import REPOSITORY
@@ -47,8 +48,10 @@ def test_the_doctor_names_the_idle_gpu_with_the_command() -> None:
 
 
 def test_the_doctor_says_why_llama_cpp_does_not_work() -> None:
-    (problem,) = find_problems(hardware(failure="no such library"), None, REPOSITORY, None, [])
-    assert problem.text == "llama.cpp does not work: no such library"
+    failure = EngineError(ErrorCode.LLAMA_CPP_BROKEN, reason="no such library")
+    (problem,) = find_problems(hardware(failure=failure), None, REPOSITORY, None, [])
+    assert problem.text == "llama.cpp does not work: llama.cpp could not be loaded: no such library"
+    assert problem.error_code is ErrorCode.LLAMA_CPP_BROKEN
 
 
 def test_the_doctor_warns_of_a_full_disk() -> None:

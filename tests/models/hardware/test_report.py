@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from qwen3_chat.engine.wire import Device, DeviceKind
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import recommend
 from qwen3_chat.models.hardware import (
@@ -31,7 +32,9 @@ APPLE = SystemGpu(Vendor.APPLE, "Apple M4", 16 * GIB, 12 * GIB)
 GRAPHICS = SystemGpu(Vendor.INTEL, "Intel 0x9a49", 0, 0, is_integrated=True)
 
 
-def hardware(*devices: Device, gpus: tuple[SystemGpu, ...] = (), failure: str = "") -> Hardware:
+def hardware(
+    *devices: Device, gpus: tuple[SystemGpu, ...] = (), failure: EngineError | None = None
+) -> Hardware:
     return Hardware("A processor", 8, RAM, devices, gpus, failure)
 
 
@@ -99,7 +102,7 @@ def test_an_idle_gpu_gets_the_command_for_its_build(gpu: SystemGpu, system: str,
         hardware(CPU),
         hardware(CPU, gpus=(GRAPHICS,)),
         hardware(CPU, CUDA, gpus=(NVIDIA,)),
-        hardware(gpus=(NVIDIA,), failure="no engine"),
+        hardware(gpus=(NVIDIA,), failure=EngineError(ErrorCode.ENGINE_EXITED, status=1)),
     ],
     ids=["no GPU", "graphics in the processor", "in use", "llama.cpp does not work"],
 )
@@ -113,10 +116,10 @@ def test_a_gpu_that_no_ready_made_build_suits_gets_no_command() -> None:
 
 async def test_a_probe_survives_an_engine_that_does_not_start() -> None:
     async def fail() -> tuple[Device, ...]:
-        raise EngineError("engine.not_started", reason="no such file")
+        raise EngineError(ErrorCode.ENGINE_NOT_STARTED, reason="no such file")
 
     found = await probe_hardware(fail)
-    assert "no such file" in found.engine_failure
+    assert "no such file" in str(found.engine_failure)
     assert found.ram.available_bytes > 0
     assert recommend(found.machine).reason.key
 
@@ -127,7 +130,9 @@ async def test_a_probe_does_not_wait_for_a_driver_that_hangs() -> None:
         return ()
 
     found = await probe_hardware(hang, timeout_s=0.01)
-    assert "did not answer" in found.engine_failure
+    assert "did not answer" in str(found.engine_failure)
+    assert found.engine_failure is not None
+    assert found.engine_failure.code is ErrorCode.LLAMA_CPP_SILENT
     assert found.n_cores >= 1
 
 

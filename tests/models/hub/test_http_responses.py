@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes, retry_after_s
 
@@ -27,49 +28,49 @@ def test_content_range_tells_where_the_bytes_begin(status: int, headers: dict[st
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "key"),
+    ("status", "headers", "code"),
     [
-        (206, {}, "hub.wrong_range"),
-        (206, {"content-range": "bytes 401-999/1000"}, "hub.wrong_range"),
-        (206, {"content-range": "pages 4-9/10"}, "hub.wrong_range"),
-        (429, {}, "hub.rate_limited"),
-        (429, {"retry-after": "300"}, "hub.rate_limited_for"),
-        (408, {}, "hub.server_error"),
-        (425, {}, "hub.server_error"),
-        (500, {}, "hub.server_error"),
-        (599, {}, "hub.server_error"),
+        (206, {}, ErrorCode.SOURCE_SENT_WRONG_RANGE),
+        (206, {"content-range": "bytes 401-999/1000"}, ErrorCode.SOURCE_SENT_WRONG_RANGE),
+        (206, {"content-range": "pages 4-9/10"}, ErrorCode.SOURCE_SENT_WRONG_RANGE),
+        (429, {}, ErrorCode.SOURCE_RATE_LIMITED),
+        (429, {"retry-after": "300"}, ErrorCode.SOURCE_RATE_LIMITED_FOR_TIME),
+        (408, {}, ErrorCode.SOURCE_FAILED),
+        (425, {}, ErrorCode.SOURCE_FAILED),
+        (500, {}, ErrorCode.SOURCE_FAILED),
+        (599, {}, ErrorCode.SOURCE_FAILED),
     ],
 )
-def test_some_answers_are_worth_asking_again(status: int, headers: dict[str, str], key: str) -> None:
+def test_some_answers_are_worth_asking_again(status: int, headers: dict[str, str], code: ErrorCode) -> None:
     with pytest.raises(SourceFailedError) as raised:
         body_offset_bytes(status, headers, ASKED)
-    assert raised.value.key == key
+    assert raised.value.code == code
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "key"),
+    ("status", "headers", "code"),
     [
-        (206, {"content-range": "bytes 400-1000/1001"}, "hub.other_file"),
-        (200, {"content-length": "999"}, "hub.other_file"),
-        (416, {}, "hub.other_file"),
-        (200, {"content-type": "text/html; charset=utf-8"}, "hub.sent_a_page"),
-        (200, {"content-type": "application/json"}, "hub.sent_a_page"),
-        (401, {"x-error-code": "GatedRepo"}, "hub.gated"),
-        (403, {"x-error-code": "GatedRepo"}, "hub.gated"),
-        (401, {}, "hub.forbidden"),
-        (403, {}, "hub.forbidden"),
-        (404, {"x-error-code": "RepoNotFound"}, "hub.no_repository"),
-        (404, {}, "hub.no_file"),
-        (410, {}, "hub.no_file"),
-        (204, {}, "hub.odd_status"),
-        (304, {}, "hub.odd_status"),
-        (402, {}, "hub.odd_status"),
+        (206, {"content-range": "bytes 400-1000/1001"}, ErrorCode.SOURCE_FILE_DIFFERS),
+        (200, {"content-length": "999"}, ErrorCode.SOURCE_FILE_DIFFERS),
+        (416, {}, ErrorCode.SOURCE_FILE_DIFFERS),
+        (200, {"content-type": "text/html; charset=utf-8"}, ErrorCode.SOURCE_SENT_WEB_PAGE),
+        (200, {"content-type": "application/json"}, ErrorCode.SOURCE_SENT_WEB_PAGE),
+        (401, {"x-error-code": "GatedRepo"}, ErrorCode.REPOSITORY_GATED),
+        (403, {"x-error-code": "GatedRepo"}, ErrorCode.REPOSITORY_GATED),
+        (401, {}, ErrorCode.REPOSITORY_FORBIDDEN),
+        (403, {}, ErrorCode.REPOSITORY_FORBIDDEN),
+        (404, {"x-error-code": "RepoNotFound"}, ErrorCode.REPOSITORY_NOT_FOUND),
+        (404, {}, ErrorCode.REPOSITORY_FILE_NOT_FOUND),
+        (410, {}, ErrorCode.REPOSITORY_FILE_NOT_FOUND),
+        (204, {}, ErrorCode.SOURCE_STATUS_UNEXPECTED),
+        (304, {}, ErrorCode.SOURCE_STATUS_UNEXPECTED),
+        (402, {}, ErrorCode.SOURCE_STATUS_UNEXPECTED),
     ],
 )
-def test_others_are_not(status: int, headers: dict[str, str], key: str) -> None:
+def test_others_are_not(status: int, headers: dict[str, str], code: ErrorCode) -> None:
     with pytest.raises(SourceRefusedError) as raised:
         body_offset_bytes(status, headers, ASKED)
-    assert raised.value.key == key
+    assert raised.value.code == code
 
 
 @pytest.mark.parametrize(

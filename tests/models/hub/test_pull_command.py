@@ -82,6 +82,7 @@ def test_a_failure_is_the_last_json_line(command: PullProgram, fake: FakeHub) ->
     assert outcome.status == 1
     assert outcome.lines[-1]["type"] == "pull_failed"
     assert outcome.lines[-1]["message"] == outcome.stderr.strip()
+    assert outcome.lines[-1]["error_code"] == "repository_gated"
     assert "HF_TOKEN" in outcome.stderr
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
@@ -91,25 +92,25 @@ async def test_the_rest_is_looked_up_at_a_source(
 
 
 @pytest.mark.parametrize(
-    ("text", "key"),
+    ("text", "code"),
     [
-        ("9B", "hub.unknown_model"),
-        ("unsloth/Qwen3-8B-GGUF", "hub.which_file"),
-        ("unsloth/Qwen3-8B-GGUF:Q2_K", "hub.no_such_quant"),
-        ("unsloth/Qwen3-8B-GGUF:README.md", "hub.no_such_quant"),
-        ("8B:Q1_Z", "hub.no_such_quant"),
-        ("broken/split:Q8_0", "hub.part_missing"),
-        ("a/../b:Q8_0", "hub.no_repository_name"),
-        ("a/b/c:Q8_0", "hub.no_repository_name"),
-        ("/etc:Q8_0", "hub.no_repository_name"),
+        ("9B", ErrorCode.DOWNLOAD_NAME_UNKNOWN),
+        ("unsloth/Qwen3-8B-GGUF", ErrorCode.REPOSITORY_FILE_AMBIGUOUS),
+        ("unsloth/Qwen3-8B-GGUF:Q2_K", ErrorCode.QUANT_NOT_FOUND),
+        ("unsloth/Qwen3-8B-GGUF:README.md", ErrorCode.QUANT_NOT_FOUND),
+        ("8B:Q1_Z", ErrorCode.QUANT_NOT_FOUND),
+        ("broken/split:Q8_0", ErrorCode.MODEL_PART_MISSING),
+        ("a/../b:Q8_0", ErrorCode.REPOSITORY_NAME_INVALID),
+        ("a/b/c:Q8_0", ErrorCode.REPOSITORY_NAME_INVALID),
+        ("/etc:Q8_0", ErrorCode.REPOSITORY_NAME_INVALID),
     ],
 )
 async def test_what_there_is_not_is_a_wrong_request(
-    fake: FakeHub, source: Source, text: str, key: str
+    fake: FakeHub, source: Source, text: str, code: ErrorCode
 ) -> None:
     with pytest.raises(UsageError) as raised:
         await resolve(text, hub_at(fake.endpoint, source))
-    assert raised.value.key == key
+    assert raised.value.code == code
 
 
 async def test_the_quants_there_are_get_named(fake: FakeHub, source: Source) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library import (
@@ -159,17 +160,17 @@ def test_the_apps_own_models_come_before_those_elsewhere(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("reference", "key"),
+    ("reference", "code"),
     [
-        ("8B:Q8_0", "library.not_installed"),
-        ("unsloth/Qwen3-8B-GGUF:Q8_0", "library.not_installed"),
-        ("9B", "library.unknown"),
+        ("8B:Q8_0", ErrorCode.MODEL_NOT_INSTALLED),
+        ("unsloth/Qwen3-8B-GGUF:Q8_0", ErrorCode.MODEL_NOT_INSTALLED),
+        ("9B", ErrorCode.MODEL_UNKNOWN),
     ],
 )
-def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, reference: str, key: str) -> None:
+def test_only_what_can_be_pulled_is_said_to_be(tmp_path: Path, reference: str, code: ErrorCode) -> None:
     with pytest.raises(ModelError) as raised:
         find_model_file(tmp_path, parse(reference))
-    assert raised.value.key == key
+    assert raised.value.code == code
 
 
 def test_a_split_model_counts_once_with_all_its_bytes(tmp_path: Path) -> None:
