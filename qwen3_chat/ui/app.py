@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from textual import work
-from textual.actions import parse
 from textual.app import SystemCommand
-from textual.command import CommandList, CommandPalette
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
-from textual.widgets.option_list import Option
 
 from qwen3_chat.config import Settings
 from qwen3_chat.config.paths import APP_NAME
@@ -30,7 +28,6 @@ from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
-from qwen3_chat.ui.driver import driver_class
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
@@ -39,6 +36,7 @@ from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.reading_screen import set_animation
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+from qwen3_chat.ui.textual_compat import Palette, driver_class, parse_action
 from qwen3_chat.ui.themes import default_variables
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
@@ -126,7 +124,7 @@ class ChatApp(ReportingApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield every action that has a key, each theme, and the actions on the marked message."""
         for binding in (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS):
-            _, action, parameters = parse(binding.action)
+            _, action, parameters = parse_action(binding.action)
             is_hidden = binding in MESSAGE_KEYS and not screen.check_action(action, parameters)
             if action != "command_palette" and not is_hidden:
                 namespace = "app" if binding in APP_KEYS else "screen"
@@ -142,7 +140,7 @@ class ChatApp(ReportingApp):
         """Open the command palette."""
         if not isinstance(self.screen, CommandPalette):
             self.clear_notifications()
-            self.push_screen(Palette())
+            self.push_screen(Palette(t("ui.palette.search"), t("ui.palette.none")))
 
     @property
     def clipboard(self) -> str:
@@ -203,25 +201,6 @@ class ChatApp(ReportingApp):
         """End the running turn, so that everything that arrived is stored, then exit."""
         await self._chat_screen.shutdown()
         self.exit()
-
-
-class Palette(CommandPalette):
-    """Textual's command palette in the user's language."""
-
-    def __init__(self) -> None:
-        super().__init__(id="--command-palette", placeholder=t("ui.palette.search"))
-
-    def _start_no_matches_countdown(self, search_value: str) -> None:
-        # A copy of the base class's function, which has its English sentence inside.
-        self._stop_no_matches_countdown()
-
-        def show_no_matches() -> None:
-            if search_value:
-                options = self.query_one(CommandList)
-                options.add_option(Option(t("ui.palette.none"), disabled=True, id=self._NO_MATCHES))
-            self._list_visible = bool(search_value)
-
-        self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
 
 
 def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from string import punctuation
 
 from textual.binding import Binding
-from textual.keys import _character_to_key
+
+from qwen3_chat.ui.textual_compat import key_of_character
 
 LABEL_PREFIX = "ui.key."
 TOOLTIP_PREFIX = "ui.tip."
@@ -33,7 +34,7 @@ KEY_NAMES = {
     "right": "→",
     "up": "↑",
     "down": "↓",
-    **{_character_to_key(character): character for character in punctuation},
+    **{key_of_character(character): character for character in punctuation},
 }
 
 

@@ -8,12 +8,12 @@ from itertools import combinations
 from string import punctuation
 
 from textual.binding import Binding
-from textual.keys import Keys, _character_to_key
 
 from qwen3_chat.config import LoadedSettings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
+from qwen3_chat.ui.textual_compat import NAMED_KEYS, key_of_character
 
 REBINDABLE = (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS)
 MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
@@ -28,8 +28,7 @@ KEY_ALIASES = {
 WRITING_KEYS = "enter tab backspace up down left right space home end ctrl+m ctrl+i ctrl+h ctrl+j"
 """The keys needed to write, with the other names under which terminals send them."""
 
-_NAMED = frozenset(key.value for key in Keys)
-_PUNCTUATION = frozenset(map(_character_to_key, punctuation))
+_PUNCTUATION = frozenset(map(key_of_character, punctuation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,10 @@ def parse_key(written: str) -> str | None:
     if not base or len(set(modifiers)) < len(modifiers) or not set(modifiers) <= set(MODIFIERS):
         return None
     if len(base) == 1:
-        base = _character_to_key(base if not modifiers else base.lower())
+        base = key_of_character(base if not modifiers else base.lower())
     else:
         base = KEY_ALIASES.get(base.lower(), base.lower())
-        if base not in _NAMED | _PUNCTUATION:
+        if base not in NAMED_KEYS | _PUNCTUATION:
             return None
     return "+".join((*modifiers, base))
 

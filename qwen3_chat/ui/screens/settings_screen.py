@@ -44,14 +44,13 @@ class ValueEditor(TextArea):
         """Post that the value is complete."""
         self.post_message(self.Submitted())
 
-    async def _on_key(self, event: events.Key) -> None:
+    def on_key(self, event: events.Key) -> None:
+        """Leave Enter to the binding and break the line at Ctrl+J."""
         if event.key == "enter":
             event.prevent_default()  # no new line; the binding takes it
         elif event.key == "ctrl+j":
             event.prevent_default().stop()
             self.insert("\n")
-        else:
-            await super()._on_key(event)
 
 
 class SettingList(OptionList):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import var
@@ -23,6 +24,9 @@ from qwen3_chat.ui.widgets.completion_list import CompletionList
 
 JOINERS = "\u200c\u200d"
 """The characters that join the parts of an emoji or of a ligature; Textual takes them for unprintable."""
+
+EDITING_KEYS = tuple(Binding.make_bindings(TextArea.BINDINGS))
+"""The bindings of Textual's text area, one for each key."""
 
 LONG_PASTE_LINES = 30
 LONG_PASTE_CHARACTERS = 4_000
@@ -94,7 +98,7 @@ class ChatInput(TextArea):
     def on_mount(self) -> None:
         """Keep the terminal's own cursor at the input's cursor, also after a change of the layout.
 
-        An input method shows its candidates there; Textual moves the terminal's cursor with the text only.
+        An input method shows its candidates there (textual#1469); Textual moves it with the text only.
         """
         self.screen.screen_layout_refresh_signal.subscribe(self, self._move_terminal_cursor)
 
@@ -181,10 +185,11 @@ class ChatInput(TextArea):
             count = sum(attachment.name.startswith(prefix) for attachment in self.attachments)
             self.attach(Attachment(t("attach.pasted", number=count + 1), text))
         else:
-            if result := self._replace_via_keyboard(text, *self.selection):
-                self.move_cursor(result.end_location)
+            result = self.replace(text, *self.selection, maintain_selection_offset=False)
+            self.move_cursor(result.end_location)
 
-    async def _on_paste(self, event: events.Paste) -> None:
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert or attach the text instead of Textual's text area."""
         event.prevent_default().stop()
         self.paste(event.text)
         self.focus()
@@ -192,12 +197,16 @@ class ChatInput(TextArea):
     # typing
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
-        """Scroll to the cursor, unless an undo of many lines asks for it before the cursor has moved."""
+        """Scroll to the cursor, unless an undo of many lines asks for it before the cursor has moved.
+
+        Textual looks for a line that is gone then, and the app ends (textual#6686).
+        """
         if self.cursor_location[0] >= self.document.line_count:
             return Offset()
         return super().scroll_cursor_visible(center, animate)
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
+        """Handle the keys that mean something else than in Textual's text area, which handles the others."""
         if self._completions.trigger == self.completion_trigger is not None and self._choose(event.key):
             event.prevent_default().stop()
         elif event.key == "enter" or event.key in self.OTHER_KEYS:
@@ -218,21 +227,20 @@ class ChatInput(TextArea):
             self.detach(self.attachments[-1])
         elif not event.is_printable and await self._edit(event.key):
             event.prevent_default().stop()
-        else:
-            await super()._on_key(event)
 
     async def _edit(self, key: str) -> bool:
         """Run the binding of a key at once; return False if it has none.
 
-        Textual would run it after all keys that arrived at the same moment: over a slow connection, a
-        backspace would remove a character typed after it.
+        Textual would run it after all keys that arrived at the same moment (textual#6605): over a slow
+        connection, a backspace would remove a character typed after it.
         """
-        for binding in self._bindings.key_to_bindings.get(key, ()):
-            if await self.app.run_action(binding.action, self):
+        for binding in EDITING_KEYS:
+            if binding.key == key and await self.app.run_action(binding.action, self):
                 return True
         return False
 
-    def _on_text_area_changed(self) -> None:
+    def on_text_area_changed(self) -> None:
+        """Post which completion the word at the cursor calls for now."""
         self.post_message(self.CompletionRequested(self.completion_trigger))
 
     @property

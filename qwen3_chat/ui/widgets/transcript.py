@@ -12,7 +12,6 @@ from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen, ScreenResultType
-from textual.selection import Selection
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -27,6 +26,7 @@ from qwen3_chat.transcript.styled_rows import (
     OpenLink,
 )
 from qwen3_chat.transcript.text_positions import target_at
+from qwen3_chat.ui.textual_compat import Selection
 from qwen3_chat.ui.widgets.transcript_view import TranscriptView
 
 UPDATE_INTERVAL_S = 0.05

@@ -10,13 +10,12 @@ from textual.events import Resize
 from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import var
-from textual.scroll_view import ScrollView
-from textual.selection import Selection
 from textual.strip import Strip
 
 from qwen3_chat.transcript.message_view import MESSAGE_STRIDE
 from qwen3_chat.transcript.text_positions import TextPosition, selected_text, target_at
 from qwen3_chat.transcript.transcript_layout import Anchor, TranscriptLayout
+from qwen3_chat.ui.textual_compat import Selection, SteadyScrollView
 from qwen3_chat.ui.widgets.transcript_painter import RowPainter
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_PREFIX, TRANSCRIPT_CSS
 
@@ -24,7 +23,7 @@ GAP_CELLS = 1
 """The gap between the text and the scrollbar."""
 
 
-class TranscriptView(ScrollView, can_focus=True):
+class TranscriptView(SteadyScrollView, can_focus=True):
     """A scroll view over a transcript's layout.
 
     The messages that touch the screen are laid out; the heights of the others may be estimates.
@@ -79,14 +78,7 @@ class TranscriptView(ScrollView, can_focus=True):
         top = self.transcript_layout.layout_screen(index, row, self.screen_rows, self.following)
         moved, self._top = top != self._top, top
         self._anchor = self.transcript_layout.anchor_at(top)
-        # Position and size without a layout of the screen: no widget gets another region.
-        size = Size(self._layout_size.width, max(self.transcript_layout.height, 1))
-        if size != self.virtual_size:
-            self.set_reactive(ScrollView.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
-        self.set_reactive(ScrollView.scroll_y, float(top))
-        self.set_reactive(ScrollView.scroll_target_y, float(top))
-        self.vertical_scrollbar.position = top
+        self.place(Size(self._layout_size.width, max(self.transcript_layout.height, 1)), top)
         if dirty is None or moved:
             self.refresh()
         elif dirty < top + self.screen_rows:
@@ -155,17 +147,6 @@ class TranscriptView(ScrollView, can_focus=True):
     def scroll_end(self, **options: Any) -> None:
         """Scroll to the end at once, without an animation."""
         self.to_end()
-
-    def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
-        # An animation would set absolute heights, against the corrections of estimates.
-        return super()._scroll_to(x, y, **{**options, "animate": False})
-
-    def _size_updated(
-        self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
-    ) -> bool:
-        # Called on each layout of the screen, so with each key typed into an input. Textual's own compares
-        # with sizes that no line widget has, and draws the scrollbar again each time.
-        return size != self._size and super()._size_updated(size, virtual_size, container_size, layout)
 
     # rendering
 

@@ -1,0 +1,161 @@
+"""Everything of Textual that the interface uses and Textual does not document, each with the reason.
+
+An upgrade of Textual may change any of it without notice. `tests/ui/test_textual_compat.py` proves each
+assumption against the installed Textual; `tests/project/test_textual_internals.py` keeps the rest of the
+package to what is documented. Numbers such as textual#6605 are issues of github.com/Textualize/textual.
+"""
+
+from __future__ import annotations
+
+import sys
+from queue import Full
+from typing import Any
+
+from textual.actions import parse as parse_action
+from textual.command import CommandList, CommandPalette
+from textual.driver import Driver
+from textual.geometry import Size
+from textual.keys import Keys, _character_to_key
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.widgets.option_list import Option
+
+__all__ = [
+    "NAMED_KEYS",
+    "Palette",
+    "Selection",
+    "SteadyScrollView",
+    "driver_class",
+    "key_of_character",
+    "parse_action",
+]
+
+# Two names are passed on as they are. We know of no upstream issue about their documentation.
+# `parse_action` splits "screen.message('edit')" into namespace, name and parameters. Textual does it with
+# each action that runs; the palette needs name and parameters before, to ask whether an action is possible.
+# `Selection` is the argument of `Widget.get_selection`, which is documented. Its `get_span` gives the part of
+# a row that is selected, where -1 stands for the row's end.
+
+
+# keys
+
+NAMED_KEYS = frozenset(key.value for key in Keys)
+"""The names of the keys that are not characters, as events have them; `[keys]` accepts these.
+
+`Keys` is what the parser takes its names from. The documentation has no list of keys, and we know of no issue about it.
+"""
+
+
+def key_of_character(character: str) -> str:
+    """Return the name that Textual gives to the key of a character: `/` is `slash`, `a` is `a`.
+
+    A binding matches by this name. Textual uses one private function for it everywhere since textual#1926;
+    public is only its inverse, `key_to_character` (textual#4945).
+    """
+    return _character_to_key(character)
+
+
+# the terminal
+
+WRITE_TIMEOUT_S = 0.5
+
+
+def driver_class() -> type[Driver] | None:
+    """Return the driver for this system; None for Textual's own choice.
+
+    The choice of a driver is documented, the drivers are not. `LinuxDriver` is the one of every POSIX system.
+    """
+    if sys.platform == "win32":
+        return None
+    from textual.drivers.linux_driver import LinuxDriver
+
+    class LastingDriver(LinuxDriver):
+        """A driver that drops what it can no longer write; Textual's own waits forever.
+
+        A closed window must leave no process behind. Textual's writing thread ends with its first error; then
+        its bounded queue fills up and every `put`, on the event loop, waits. So we check the thread and write
+        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the same queue of the same
+        dead thread blocks an app, after an error during `suspend`.
+        """
+
+        def write(self, data: str) -> None:
+            """Pass the data to the writing thread as long as it runs."""
+            writer = self._writer_thread
+            while writer is not None and writer.is_alive():
+                try:
+                    writer._queue.put(data, timeout=WRITE_TIMEOUT_S)
+                except Full:
+                    continue
+                return
+
+        def close(self) -> None:
+            """End the writing thread if it still runs."""
+            writer = self._writer_thread
+            if writer is not None and writer.is_alive():
+                super().close()
+
+    return LastingDriver
+
+
+# the transcript
+
+
+class SteadyScrollView(ScrollView):
+    """A scroll view that scrolls without animation and does nothing on a layout that leaves its size.
+
+    Heights are estimates, corrected as rows come near; an animation would set absolute heights against the
+    corrections. Every way to scroll ends in `_scroll_to`, also the wheel and the keys, which have no option for
+    it. Public is only a setting for all animations of the app; textual#5855 asks for one of a container.
+
+    `_size_updated` is called on each layout of the screen, so with each key typed into an input. The one of
+    `ScrollView` compares with sizes that a widget without children does not have, and draws the scrollbar again
+    each time. We know of no upstream issue.
+    """
+
+    def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
+        return super()._scroll_to(x, y, **{**options, "animate": False})
+
+    def _size_updated(
+        self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
+    ) -> bool:
+        return size != self.outer_size and super()._size_updated(size, virtual_size, container_size, layout)
+
+    def place(self, size: Size, top: int) -> None:
+        """Scroll content of this size to the row `top` without a layout of the screen.
+
+        No widget gets another region, so only the scrollbar needs the two numbers, which Textual's watchers
+        would give it after a layout. The names are documented; that no more than this is needed is not.
+        """
+        if size != self.virtual_size:
+            self.set_reactive(ScrollView.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+        self.set_reactive(ScrollView.scroll_y, float(top))
+        self.set_reactive(ScrollView.scroll_target_y, float(top))
+        self.vertical_scrollbar.position = top
+
+
+# the palette
+
+
+class Palette(CommandPalette):
+    """Textual's command palette with texts in the user's language.
+
+    The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy of
+    it with another sentence. It uses the timer, the delay, the identifier of that row, by which Textual removes
+    it, and `_list_visible`, which shows the list. We know of no upstream issue about translations.
+    """
+
+    def __init__(self, placeholder: str, no_matches: str) -> None:
+        super().__init__(placeholder=placeholder)
+        self._no_matches_text = no_matches
+
+    def _start_no_matches_countdown(self, search_value: str) -> None:
+        self._stop_no_matches_countdown()
+
+        def show_no_matches() -> None:
+            if search_value:
+                options = self.query_one(CommandList)
+                options.add_option(Option(self._no_matches_text, disabled=True, id=self._NO_MATCHES))
+            self._list_visible = bool(search_value)
+
+        self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
