@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.text import Text
-from textual.app import App
 from textual.driver import Driver
 from textual.widget import Widget
-from textual.worker import WorkerFailed
 
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.interface_log import InterfaceLog, describe_failure_in
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.textual_compat import SentenceApp
 
 
-class ReportingApp(App[None]):
+class ReportingApp(SentenceApp):
     """An app that writes every failure that nobody foresaw to the log of the interface."""
 
     def __init__(self, interface_log: InterfaceLog | None, driver_class: type[Driver] | None) -> None:
@@ -29,34 +27,9 @@ class ReportingApp(App[None]):
         """Write the traceback of an error to the log; return the log's file, None if it was not written."""
         return None if self._interface_log is None else self._interface_log.write_failure(error)
 
-    def _handle_exception(self, error: Exception) -> None:
-        """End the app because of an error in a handler, a timer or a worker; say so once, in a sentence.
-
-        Textual would print the traceback with local variables, and so with the chat, which developers still
-        get with `TEXTUAL=debug`.
-        """
-        cause = error.error if isinstance(error, WorkerFailed) else error
-        log_path = self.log_failure(cause)
-        first = self._exit_renderables[:1]
-        super()._handle_exception(error)
-        if "debug" not in self.features:
-            sentence = describe_failure_in(t("task.app"), cause, log_path)
-            self._exit_renderables = first or [Text(terminal_safe(sentence))]
-
-    def _fatal_error(self) -> None:
-        if "debug" in self.features:
-            super()._fatal_error()
-        else:
-            self.bell()
-            self._close_messages_no_wait()
-
-    def _print_error_renderables(self) -> None:
-        if "debug" in self.features:
-            super()._print_error_renderables()
-            return
-        for renderable in self._exit_renderables:
-            self.error_console.print(renderable, soft_wrap=True)  # a path that is wrapped can't be copied
-        self._exit_renderables.clear()
+    def describe_end(self, error: BaseException) -> str:
+        """Log the error that ends the app; return the sentence about it."""
+        return terminal_safe(describe_failure_in(t("task.app"), error, self.log_failure(error)))
 
 
 def notify_failure(node: Widget, error: BaseException, task: str = "task.any") -> None:

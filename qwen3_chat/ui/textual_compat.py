@@ -11,7 +11,9 @@ import sys
 from queue import Full
 from typing import Any
 
+from rich.text import Text
 from textual.actions import parse as parse_action
+from textual.app import App
 from textual.command import CommandList, CommandPalette
 from textual.driver import Driver
 from textual.geometry import Size
@@ -19,11 +21,13 @@ from textual.keys import Keys, _character_to_key
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.widgets.option_list import Option
+from textual.worker import WorkerFailed
 
 __all__ = [
     "NAMED_KEYS",
     "Palette",
     "Selection",
+    "SentenceApp",
     "SteadyScrollView",
     "driver_class",
     "key_of_character",
@@ -159,3 +163,42 @@ class Palette(CommandPalette):
             self._list_visible = bool(search_value)
 
         self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
+
+
+# the end of the app
+
+
+class SentenceApp(App[None]):
+    """An app that an error in a handler, a timer or a worker ends with one sentence instead of a traceback.
+
+    Textual prints the traceback with local variables, and so with the chat; developers still get it with
+    `TEXTUAL=debug`. Its options leave no other choice: `_handle_exception` gets every such error,
+    `_fatal_error` adds the traceback, `_exit_renderables` is printed by `_print_error_renderables` after the
+    screen is left. We know of no upstream issue.
+    """
+
+    def describe_end(self, error: BaseException) -> str:
+        """Return the sentence about the error that ends the app."""
+        raise NotImplementedError
+
+    def _handle_exception(self, error: Exception) -> None:
+        sentence = self.describe_end(error.error if isinstance(error, WorkerFailed) else error)
+        first = self._exit_renderables[:1]
+        super()._handle_exception(error)
+        if "debug" not in self.features:
+            self._exit_renderables = first or [Text(sentence)]
+
+    def _fatal_error(self) -> None:
+        if "debug" in self.features:
+            super()._fatal_error()
+        else:
+            self.bell()
+            self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        if "debug" in self.features:
+            super()._print_error_renderables()
+            return
+        for renderable in self._exit_renderables:
+            self.error_console.print(renderable, soft_wrap=True)  # a path that is wrapped can't be copied
+        self._exit_renderables.clear()
