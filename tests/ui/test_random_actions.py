@@ -184,15 +184,15 @@ async def agree(app: Harness) -> None:
     )
 
 
-async def test_200_random_actions_leave_screen_session_and_store_in_agreement(
+async def test_400_random_actions_leave_screen_session_and_store_in_agreement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await act_at_random(tmp_path, 1, 200, monkeypatch)
+    await act_at_random(tmp_path, 1, 400, monkeypatch)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("seed", [7])
-async def test_1000_random_actions_leave_screen_session_and_store_in_agreement(
+async def test_2000_random_actions_leave_screen_session_and_store_in_agreement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    await act_at_random(tmp_path, seed, 1000, monkeypatch)
+    await act_at_random(tmp_path, seed, 2000, monkeypatch)
