@@ -34,7 +34,7 @@ class ChatTree:
         """Ask another question in place of an earlier one, which stays stored with all that followed it."""
         session = self._session
         before = session.messages
-        session.messages = before[: self._branch_index(message_id)]
+        session.show_branch(before[: self._branch_index(message_id)])
         is_stored = False
         try:
             yield Rewound(session.messages)
@@ -44,7 +44,7 @@ class ChatTree:
                     yield event
         finally:
             if not is_stored:
-                session.messages = before
+                session.show_branch(before)
 
     async def regenerate_at(
         self, message_id: int, mode: ThinkingMode | None = None
@@ -63,7 +63,7 @@ class ChatTree:
         is_question = [m.message.role is Role.USER for m in before[: self._branch_index(message_id) + 1]]
         if not any(is_question):
             return
-        session.messages = before[: len(is_question) - is_question[::-1].index(True)]
+        session.show_branch(before[: len(is_question) - is_question[::-1].index(True)])
         has_started = waits_for_user = False
         try:
             async with aclosing(session.regenerate(mode=mode)) as events:
@@ -73,7 +73,7 @@ class ChatTree:
                     yield event
         finally:
             if not has_started and not waits_for_user:
-                session.messages = before
+                session.show_branch(before)
         if has_started:
             return
         assert session.chat is not None
@@ -104,7 +104,7 @@ class ChatTree:
 
     async def _reread(self) -> None:
         if (chat := self._session.chat) is not None:
-            self._session.messages = await self._store.branch(chat.id)
+            self._session.show_branch(await self._store.branch(chat.id))
 
     def _branch_index(self, message_id: int) -> int:
         """Return the index of a message in the branch; the length of the branch for any other message."""

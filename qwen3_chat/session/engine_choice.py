@@ -46,8 +46,7 @@ async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[
     Where it can't be loaded, or is stopped while it loads, the earlier one is loaded again.
     """
     earlier = session.engine
-    await earlier.close()
-    session.engine = engine
+    await session.replace_engine(engine)
     failure: EngineFailed | None = None
     async with aclosing(session.prepare()) as events:
         async for event in events:
@@ -57,8 +56,7 @@ async def switch_engine(session: ChatSession, engine: Engine) -> AsyncGenerator[
                 yield event
     if failure is None:
         return
-    await engine.close()
-    session.engine = earlier
+    await session.replace_engine(earlier)
     yield Notice(failure.key, failure.values)
     yield Notice("session.earlier_model")
     async with aclosing(session.prepare()) as events:

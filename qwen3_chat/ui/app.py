@@ -239,7 +239,7 @@ def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> 
         case "export_folder" if settings.export_dir is not None:
             screen.exports_folder = settings.export_dir
         case _ if name in TURN_OPTION_NAMES:
-            screen.session.options = replace(screen.session.options, **{name: value})
+            screen.session.set_options(replace(screen.session.options, **{name: value}))
         case _:
             return False
     return True
