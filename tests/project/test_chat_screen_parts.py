@@ -9,6 +9,7 @@ from tests.conftest import REPOSITORY
 
 UI = REPOSITORY / "qwen3_chat" / "ui"
 CONTROLLERS = sorted((UI / "controllers").glob("*_controller.py"))
+SCREENS = sorted((UI / "screens").glob("*_screen.py"))
 PARTS = [*CONTROLLERS, UI / "screens" / "chat_screen.py", UI / "screens" / "reading_screen.py"]
 QUERIES = {"query", "query_one", "query_exactly_one", "query_children", "query_ancestor"}
 GUARDS = {"getters", "hasattr", "NoMatches", "NoScreen", "is_mounted", "is_attached"}
@@ -30,8 +31,8 @@ def queries_and_guards(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", PARTS, ids=name_of)
-def test_the_chat_screen_has_its_widgets_and_never_looks_for_them(path: Path) -> None:
+@pytest.mark.parametrize("path", [*CONTROLLERS, *SCREENS], ids=name_of)
+def test_a_screen_has_its_widgets_and_never_looks_for_them(path: Path) -> None:
     assert queries_and_guards(path) == set()
 
 
