@@ -102,6 +102,7 @@ async def open_app(
         folder / "exports",
         replace(loaded.settings, chat_titles=titles_chats),
         model_picker,
+        folder / "prompts.toml",
     )
     themes = load_themes(folder / "themes").themes
     settings_store = SettingsStore(loaded.settings, folder / "config.toml")
@@ -117,7 +118,7 @@ async def open_app(
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             harness = Harness(pilot, app, screen, store, folder / "exports")
-            await harness.until(lambda: hasattr(screen, "turn"))
+            await harness.until(lambda: screen.is_mounted)
             yield harness
     finally:
         await store.close()

@@ -99,7 +99,7 @@ def _with_notices(make_engine: EngineFactory, notices: EngineNotices) -> EngineF
 
 
 def _make_screen(runtime: Runtime, picker: ModelPicker, settings: Settings, paths: Paths) -> ChatScreen:
-    screen = ChatScreen(
+    return ChatScreen(
         runtime.session,
         runtime.store,
         DraftStore(runtime.store, paths.draft_file),
@@ -107,9 +107,8 @@ def _make_screen(runtime: Runtime, picker: ModelPicker, settings: Settings, path
         settings.export_dir or paths.exports,
         settings,
         picker,
+        paths.config / "prompts.toml",
     )
-    screen.prompts_file = paths.config / "prompts.toml"
-    return screen
 
 
 def _quit_on_signals(app: ChatApp) -> None:

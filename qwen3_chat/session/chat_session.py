@@ -188,6 +188,21 @@ class ChatSession(ChatConfiguration):
             self.engine.leave_chat()
             self.chat, self.mode_override, self.messages = chat, chat.mode_override, messages
 
+    # A session's fields are written here alone; tests/project/test_session_fields.py sees to that.
+
+    def set_options(self, options: TurnOptions) -> None:
+        """Set the generation options for the turns to come; those of the chat take precedence."""
+        self.options = options
+
+    def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
+        """Go on from another branch of the chat, or from an earlier message of this one."""
+        self.messages = messages
+
+    async def replace_engine(self, engine: Engine) -> None:
+        """Use another engine, once the one in use has freed its memory; no turn may run."""
+        await self.engine.close()
+        self.engine = engine
+
     async def show_version(self, message_id: int) -> None:
         """Switch to another version of a message, at the end of its newest branch."""
         assert self.chat is not None

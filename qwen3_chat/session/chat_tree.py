@@ -38,7 +38,7 @@ class ChatTree:
         """Ask another question in place of an earlier one, which stays stored with all that followed it."""
         session = self._session
         before = session.messages
-        session.messages = before[: self._branch_index(message_id)]
+        session.show_branch(before[: self._branch_index(message_id)])
         is_stored = False
 
         def on_turn_event(event: SessionEvent) -> None:
@@ -51,7 +51,7 @@ class ChatTree:
             await session.send(text, on_turn_event)
         finally:
             if not is_stored:
-                session.messages = before
+                session.show_branch(before)
 
     async def regenerate_at(
         self, message_id: int, on_event: SessionEventSink, mode: ThinkingMode | None = None
@@ -73,7 +73,7 @@ class ChatTree:
 
         async def restore() -> None:
             if not waits_for_user:
-                session.messages = before
+                session.show_branch(before)
             assert session.chat is not None
             await self._store.set_head(session.chat.id, session.messages[-1].id)
             if not waits_for_user:
@@ -108,7 +108,7 @@ class ChatTree:
 
     async def _reread(self) -> None:
         if (chat := self._session.chat) is not None:
-            self._session.messages = await self._store.branch(chat.id)
+            self._session.show_branch(await self._store.branch(chat.id))
 
     def _branch_index(self, message_id: int) -> int:
         """Return the index of a message in the branch; the length of the branch for any other message."""

@@ -47,8 +47,7 @@ async def switch_engine(session: ChatSession, engine: Engine, on_event: SessionE
     Where it can't be loaded, or is stopped while it loads, the earlier one is loaded again.
     """
     earlier = session.engine
-    await earlier.close()
-    session.engine = engine
+    await session.replace_engine(engine)
     failure: EngineFailed | None = None
 
     def on_load_event(event: SessionEvent) -> None:
@@ -66,8 +65,7 @@ async def switch_engine(session: ChatSession, engine: Engine, on_event: SessionE
             task.uncancel()
     if is_loaded or failure is None:
         return
-    await engine.close()
-    session.engine = earlier
+    await session.replace_engine(earlier)
     on_event(Notice(failure.code.text_key, failure.to_error().plain_values))
     on_event(Notice("session.earlier_model"))
     await session.prepare(on_event)

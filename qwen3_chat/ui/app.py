@@ -6,7 +6,6 @@ import gc
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,22 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
 
-from qwen3_chat.config import Settings
 from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.interface_log import InterfaceLog
-from qwen3_chat.session import TurnOptions
 from qwen3_chat.texts import set_key_names, t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
-from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
-from qwen3_chat.ui.screens.reading_screen import set_animation
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from qwen3_chat.ui.textual_compat import Palette, driver_class, parse_action
 from qwen3_chat.ui.themes import default_variables
-
-TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 
 class ChatApp(ReportingApp):
@@ -195,33 +187,9 @@ class ChatApp(ReportingApp):
             )
 
     def _apply_setting(self, name: str) -> bool:
-        return apply_setting(self._chat_screen, self._settings_store.settings, name)
+        return self._chat_screen.apply_setting(self._settings_store.settings, name)
 
     async def action_quit(self) -> None:
         """End the running turn, so that everything that arrived is stored, then exit."""
         await self._chat_screen.shutdown()
         self.exit()
-
-
-def apply_setting(screen: ConversationScreen, settings: Settings, name: str) -> bool:
-    """Apply a changed setting; return True if it takes effect now, False if only at the next start."""
-    value: Any = getattr(settings, name)
-    screen.settings = settings
-    match name:
-        case "theme":
-            screen.app.theme = value
-        case "reduced_motion":
-            set_animation(screen, reduced=value)
-        case "thinking_display":
-            screen.transcript.thinking_display = ThinkingDisplay(value)
-        case "chat_titles" | "export_thinking":
-            pass  # read each time it is needed
-        case "enter_key":
-            screen.input.enter_sends = value == "send"
-        case "export_folder" if settings.export_dir is not None:
-            screen.exports_folder = settings.export_dir
-        case _ if name in TURN_OPTION_NAMES:
-            screen.session.options = replace(screen.session.options, **{name: value})
-        case _:
-            return False
-    return True

@@ -46,7 +46,8 @@ __all__ = [
 NAMED_KEYS = frozenset(key.value for key in Keys)
 """The names of the keys that are not characters, as events have them; `[keys]` accepts these.
 
-`Keys` is what the parser takes its names from. The documentation has no list of keys, and we know of no issue about it.
+`Keys` is what the parser takes its names from. The documentation has no list of keys, and we know of no issue
+about it.
 """
 
 
@@ -78,8 +79,8 @@ def driver_class() -> type[Driver] | None:
 
         A closed window must leave no process behind. Textual's writing thread ends with its first error; then
         its bounded queue fills up and every `put`, on the event loop, waits. So we check the thread and write
-        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the same queue of the same
-        dead thread blocks an app, after an error during `suspend`.
+        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the same queue of the
+        same dead thread blocks an app, after an error during `suspend`.
         """
 
         def write(self, data: str) -> None:
@@ -108,12 +109,12 @@ class SteadyScrollView(ScrollView):
     """A scroll view that scrolls without animation and does nothing on a layout that leaves its size.
 
     Heights are estimates, corrected as rows come near; an animation would set absolute heights against the
-    corrections. Every way to scroll ends in `_scroll_to`, also the wheel and the keys, which have no option for
-    it. Public is only a setting for all animations of the app; textual#5855 asks for one of a container.
+    corrections. Every way to scroll ends in `_scroll_to`, also the wheel and the keys, which have no option
+    for it. Public is only a setting for all animations of the app; textual#5855 asks for one of a container.
 
     `_size_updated` is called on each layout of the screen, so with each key typed into an input. The one of
-    `ScrollView` compares with sizes that a widget without children does not have, and draws the scrollbar again
-    each time. We know of no upstream issue.
+    `ScrollView` compares with sizes that a widget without children does not have, and draws the scrollbar
+    again each time. We know of no upstream issue.
     """
 
     def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
@@ -124,7 +125,7 @@ class SteadyScrollView(ScrollView):
     ) -> bool:
         return size != self.outer_size and super()._size_updated(size, virtual_size, container_size, layout)
 
-    def place(self, size: Size, top: int) -> None:
+    def set_scroll(self, size: Size, top: int) -> None:
         """Scroll content of this size to the row `top` without a layout of the screen.
 
         No widget gets another region, so only the scrollbar needs the two numbers, which Textual's watchers
@@ -144,9 +145,9 @@ class SteadyScrollView(ScrollView):
 class Palette(CommandPalette):
     """Textual's command palette with texts in the user's language.
 
-    The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy of
-    it with another sentence. It uses the timer, the delay, the identifier of that row, by which Textual removes
-    it, and `_list_visible`, which shows the list. We know of no upstream issue about translations.
+    The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy
+    of it with another sentence. It uses the timer, the delay, the identifier of that row, by which Textual
+    removes it, and `_list_visible`, which shows the list. We know of no upstream issue about translations.
     """
 
     def __init__(self, placeholder: str, no_matches: str) -> None:

@@ -76,8 +76,7 @@ class TurnView:
         self._failure = ""
         self.usage: Usage | None = None
         """The tokens of the turn so far; None while none runs."""
-        self.context_exceeded: ContextExceeded | None = None
-        """The exceeded context, about which the user decides before the turn goes on; None without one."""
+        self._context_exceeded: ContextExceeded | None = None
         self.notices: list[MessageEntry] = []
         """The notices of the load, to be shown again when the transcript is filled anew."""
 
@@ -110,7 +109,7 @@ class TurnView:
             case Summarising():
                 self._show_summarising(event)
             case ContextExceeded():
-                self.context_exceeded = event
+                self._context_exceeded = event
                 self._failure = event.text
             case PrefillProgressed():
                 self._show_prefill(event)
@@ -211,6 +210,11 @@ class TurnView:
             self._is_live = False
             self.usage = None
             self._set_phase(TurnPhase.IDLE)
+
+    def take_context_exceeded(self) -> ContextExceeded | None:
+        """Return, once, the exceeded context about which the user decides before the turn goes on."""
+        exceeded, self._context_exceeded = self._context_exceeded, None
+        return exceeded
 
     def tick(self) -> None:
         """Update the elapsed time in headers and in the activity line."""

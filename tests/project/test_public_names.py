@@ -103,7 +103,7 @@ ALLOWED_NAMES = {
     "session.turn_events:ContextExceeded.to_leave_out": "`ask --jsonl` prints it",
     "store.message_queries:index_unfinished": "plain English: messages that a crash left unfinished",
     "store.records:MessageMeta.left_out": "in the database, with every reply",
-    "ui.actions.turn_actions:TurnActions.action_toggle_mode": "the key's name in the settings file",
+    "ui.screens.chat_screen:ChatScreen.action_toggle_mode": "the key's name in the settings file",
     "ui.model_list:origin_line": "as in `Origin`",
     "ui.widgets.transcript:Transcript.toggle_all_thinking": "plain English: fold or unfold",
     "ui.widgets.transcript:Transcript.toggle_thinking": "plain English: fold or unfold",

@@ -62,13 +62,13 @@ async def test_a_reply_goes_on_in_its_place_without_a_seam(
     await run(session, events_of(session.send, QUESTION), None, reason)
     whole = session.messages[-1].message
     session.start_new()
-    session.options = replace(options, max_tokens=30 if reason is StopReason.MAX_TOKENS else None)
+    session.set_options(replace(options, max_tokens=30 if reason is StopReason.MAX_TOKENS else None))
     await run(session, events_of(session.send, QUESTION), kind, reason)
     stopped = session.messages[-1]
     if stopped.stop_reason is StopReason.END_OF_TURN:
         return  # it was quicker than the stop: nothing is left to go on with
     assert stopped.stop_reason is reason
-    session.options = options
+    session.set_options(options)
     events: list[SessionEvent] = []
     async with aclosing(events_of(session.continue_reply)) as continuing:
         async for event in continuing:

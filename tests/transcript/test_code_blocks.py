@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.transcript.code_extraction import CodeBlock, find_code_blocks
-from qwen3_chat.ui.actions.message_actions import quoted
 from qwen3_chat.ui.code_files import file_extension, opens_in_browser, save_code
+from qwen3_chat.ui.controllers.message_controller import quoted
 
 
 @pytest.mark.parametrize(

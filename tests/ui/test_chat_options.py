@@ -79,7 +79,6 @@ async def test_a_prompt_of_the_library_becomes_the_system_prompt(start: Start, t
     file = tmp_path / "prompts.toml"
     file.write_text('[[prompts]]\ntitle = "Pirate"\ntext = "Talk like a pirate."\n', encoding="utf-8")
     async with start(size=(110, 50)) as app:
-        app.screen.prompts_file = file
         await opened(app)
         await app.pilot.press("ctrl+l")
         await app.until(lambda: isinstance(app.app.screen, PromptsScreen))

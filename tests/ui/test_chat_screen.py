@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from pathlib import Path
+from time import monotonic
 
+from textual.actions import parse
 from textual.widgets import OptionList
 
 from qwen3_chat.chat import Role, StopReason, ThinkingMode
+from qwen3_chat.config import Settings
 from qwen3_chat.events import (
     AnswerDelta,
     EngineFailed,
@@ -14,6 +18,11 @@ from qwen3_chat.events import (
     PrefillProgressed,
     ReasoningDelta,
 )
+from qwen3_chat.session import ChatSession
+from qwen3_chat.session.draft_store import DraftStore
+from qwen3_chat.store import ChatStore
+from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
+from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.turn_view import TurnPhase
@@ -395,3 +404,18 @@ async def test_garbage_is_collected_again_once_the_app_has_started(start: Start)
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+async def test_each_action_is_checked_truly_before_the_screen_is_mounted(tmp_path: Path) -> None:
+    store = await ChatStore.open(tmp_path / "chats.db")
+    session = ChatSession(FakeEngine(), store, draw_seed=lambda: 1, clock=monotonic)
+    drafts = DraftStore(store, tmp_path / "draft.json")
+    screen = ChatScreen(session, store, drafts, tmp_path, tmp_path, Settings())
+    possible = set()
+    for binding in (*CHAT_KEYS, *MESSAGE_KEYS):
+        _, action, parameters = parse(binding.action)
+        if screen.check_action(action, parameters):
+            possible.add(action)
+    always = {"toggle_mode", "new_chat", "chats", "sidebar", "chat_options", "editor", "copy_answer"}
+    assert possible == always | {"page_up", "page_down", "to_start", "to_end"}
+    await store.close()

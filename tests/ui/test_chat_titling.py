@@ -11,14 +11,14 @@ import pytest
 
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.store.records import TitledBy
-from qwen3_chat.ui.actions import chat_titling
+from qwen3_chat.ui.controllers import title_controller
 from tests.fakes import REPLY, FakeEngine, finished
 from tests.harness import Harness, open_app
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_titling, "IDLE_S", 0.01)
+    monkeypatch.setattr(title_controller, "IDLE_S", 0.01)
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def test_what_the_user_named_is_never_named_again(tmp_path: Path) -> None:
         await app.until(lambda: len(engine.requests) == 2)
         await app.store.set_title(1, "My chat")
         gate.set()
-        await app.until(lambda: not app.screen._titling or app.screen._titling.is_finished)
+        await app.until(lambda: not app.screen.titles._titling or app.screen.titles._titling.is_finished)
         chat = await app.store.chat(1)
         assert (chat.title, chat.titled_by) == ("My chat", TitledBy.USER)
 
@@ -77,4 +77,4 @@ async def test_no_chat_is_named_where_that_is_switched_off(tmp_path: Path) -> No
         await app.turn("How many?")
         await app.turn("And now?")
         assert len(engine.requests) == 2
-        assert app.screen._timer is None
+        assert app.screen.titles._timer is None

@@ -70,7 +70,7 @@ async def test_a_question_that_nothing_was_chosen_for_waits(start: Start) -> Non
 async def test_what_is_not_sent_stays_greyed_when_the_chat_is_opened_again(start: Start) -> None:
     engine = cramped()
     async with start(engine) as harness:
-        harness.session.options = TurnOptions(context_policy=ContextPolicy.SUMMARISE)
+        harness.session.set_options(TurnOptions(context_policy=ContextPolicy.SUMMARISE))
         for question in QUESTIONS:
             await harness.turn(question)
         chat = harness.session.chat
@@ -88,7 +88,7 @@ async def test_a_reply_goes_on_in_its_place_with_what_was_said_since_below_it(st
     async with start(engine) as harness:
         for question in QUESTIONS:
             await harness.turn(question)
-        harness.session.options = TurnOptions(context_policy=ContextPolicy.DROP)
+        harness.session.set_options(TurnOptions(context_policy=ContextPolicy.DROP))
         assert engine.model is not None
         engine.model = replace(engine.model, n_ctx=800)
         await harness.pilot.press("f6")

@@ -67,13 +67,13 @@ async def test_a_draft_that_is_slow_to_come_is_not_written_over(start: Start) ->
         assert chat is not None
         app.screen.input.text = "kept "
         await app.screen.shutdown()
-        gate, of = asyncio.Event(), app.screen.drafts.load
+        gate, of = asyncio.Event(), app.screen.drafts._drafts.load
 
         async def slow(chat_id: int | None) -> Draft:
             await gate.wait()
             return await of(chat_id)
 
-        app.screen.drafts.load = slow  # type: ignore[method-assign]
+        app.screen.drafts._drafts.load = slow  # type: ignore[method-assign]
         await app.pilot.press("ctrl+n")
         await app.until(lambda: app.session.chat is None)
         await app.session.resume(chat.id)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from textual._xterm_parser import XTermParser
 
-from qwen3_chat.ui.actions.external_editor import editor_command
+from qwen3_chat.ui.external_editor import editor_command
 from tests.fakes import FakeEngine
 from tests.harness import Start
 

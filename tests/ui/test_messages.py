@@ -153,7 +153,9 @@ async def test_an_answer_in_the_other_mode_is_a_version_of_the_answer(start: Sta
         await app.pilot.press("m")
         await app.until(lambda: contents(app) == ["One", "Quick"] and not app.screen.is_answering)
         assert engine.requests[-1].mode is ThinkingMode.NO_THINK
-        assert [app.screen.versions.for_message(m.id).count for m in app.session.messages] == [0, 2]
+        assert [
+            app.screen.versions.branch_versions.for_message(m.id).count for m in app.session.messages
+        ] == [0, 2]
         assert app.session.mode_override is None
         await mark(app, "Quick")
         await app.pilot.press("left")
@@ -206,7 +208,7 @@ async def test_a_deleted_version_gives_way_to_the_one_before(start: Start) -> No
         await mark(app, "Answer 2")
         await app.pilot.press("d")
         await app.until(lambda: contents(app) == ["One", "Answer 1"])
-        assert not app.screen.versions.for_latest.count
+        assert not app.screen.versions.branch_versions.for_latest.count
 
 
 async def test_a_question_asked_in_two_modes_is_deleted_as_one(start: Start) -> None:
@@ -254,7 +256,7 @@ async def test_what_was_deleted_a_month_ago_is_gone_after_the_next_start(start: 
         await app.pilot.press("d")
         await app.until(lambda: contents(app) == ["One"])
         app.store._clock = lambda: utc_now() + timedelta(days=31)
-        app.screen.purge()
+        app.screen.chats.purge()
         await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
         with pytest.raises(StoreError):
             await app.store.message(2)

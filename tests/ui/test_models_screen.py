@@ -20,7 +20,7 @@ from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.texts.formatting import GIB
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
-from qwen3_chat.ui.widgets.banner import Banner
+from qwen3_chat.ui.widgets.title_bar import Banner
 from tests.fakes import MODEL, FakeEngine
 from tests.harness import Harness, open_app
 from tests.models.fit.machines import cpu, with_gpus

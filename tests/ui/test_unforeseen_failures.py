@@ -36,7 +36,7 @@ def notices(app: Harness) -> list[str]:
 
 async def notice_of_failed_export(app: Harness, monkeypatch: pytest.MonkeyPatch) -> str:
     """The notice after an export that failed because of a bug."""
-    monkeypatch.setattr("qwen3_chat.ui.actions.chat_actions.export_to_folder", fail)
+    monkeypatch.setattr("qwen3_chat.ui.controllers.chat_controller.export_to_folder", fail)
     await app.turn("Hello")
     await app.pilot.press("ctrl+s")
     await app.until(lambda: notices(app))
@@ -52,7 +52,7 @@ async def test_the_notice_of_a_bug_names_what_failed_and_the_log(
         )
         await app.turn("The app goes on")
     text = content(log_path)
-    assert "in ChatActions.action_export" in text
+    assert "in ChatController.export" in text
     assert "E KeyError" in text
     assert "tulips" not in text
 
@@ -86,7 +86,7 @@ async def test_an_error_that_was_foreseen_is_not_logged(
         raise StoreError(ErrorCode.CHAT_NOT_FOUND, chat_id=1)
 
     async with start() as app:
-        monkeypatch.setattr(app.screen, "show_versions", refuse)
+        monkeypatch.setattr(app.screen.versions, "reread", refuse)
         await app.turn("Hello")
         await app.until(lambda: notices(app))
     assert content(log_path) == ""

@@ -231,9 +231,9 @@ async def test_tab_completes_escape_leaves_and_arrows_choose(start: Start) -> No
         await app.pilot.press("down", "tab")
         assert app.screen.input.text == "/fold_all"
         await app.pilot.press("backspace")
-        await app.until(lambda: app.screen.completions.trigger)
+        await app.until(lambda: app.screen.widgets.completions.trigger)
         await app.pilot.press("escape")
-        assert app.screen.completions.trigger is None
+        assert app.screen.widgets.completions.trigger is None
         assert app.screen.input.text == "/fold_al"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from textual import getters, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Label, Static, TextArea
@@ -29,6 +29,44 @@ class ChatSetup:
 
     system: str
     options: ChatOptions
+
+
+class OptionLine(Horizontal):
+    """The line of one option: its name, its value, what it is or what is wrong with the value."""
+
+    def __init__(self, field: OptionField, text: str, preset: str) -> None:
+        super().__init__()
+        self._field = field
+        self.input = Input(text, placeholder=preset or t("ui.options.unlimited"), id=field.name)
+        self._about = Static(t(f"ui.options.{field.name}.about"), classes="about", markup=False)
+        self.is_right = True
+
+    def compose(self) -> ComposeResult:
+        """Lay out the name, the value and the sentence."""
+        yield Label(t(f"ui.options.{self._field.name}"), markup=False)
+        yield self.input
+        yield self._about
+
+    @property
+    def value(self) -> float | int | None:
+        """The value; None for an empty line.
+
+        Raises:
+            UsageError: it is no number, or out of range.
+        """
+        return self._field.parse(self.input.value)
+
+    def check(self) -> None:
+        """Show the error of the value in place of the sentence."""
+        problem = ""
+        try:
+            self._field.parse(self.input.value)
+        except UsageError as error:
+            problem = str(error)
+        self.is_right = not problem
+        self.input.set_class(bool(problem), "-wrong")
+        self._about.set_class(bool(problem), "-wrong")
+        self._about.update(problem or t(f"ui.options.{self._field.name}.about"))
 
 
 class ChatOptionsScreen(Dialog[ChatSetup | None]):
@@ -69,15 +107,18 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
     }
     """
 
-    prompt = getters.query_one(TextArea)
-
     def __init__(
         self, setup: ChatSetup, preset: SamplingParams, library: Callable[[], PromptLibrary]
     ) -> None:
         super().__init__()
-        self._setup = setup
-        self._preset = preset
         self._library = library
+        self.prompt = TextArea(
+            setup.system, placeholder=t("ui.options.no_system"), highlight_cursor_line=False
+        )
+        self._lines = {
+            field.name: OptionLine(field, field.format_value(setup.options), field.format_preset(preset))
+            for field in OPTION_FIELDS
+        }
 
     def compose(self) -> ComposeResult:
         """Lay out the prompt, a line for each option, and the keys."""
@@ -85,18 +126,8 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
             box.border_title = t("ui.options.title")
             with VerticalScroll():
                 yield Static(t("ui.options.system"), markup=False)
-                yield TextArea(
-                    self._setup.system, placeholder=t("ui.options.no_system"), highlight_cursor_line=False
-                )
-                for field in OPTION_FIELDS:
-                    with Horizontal():
-                        yield Label(t(f"ui.options.{field.name}"), markup=False)
-                        text, preset = (
-                            field.format_value(self._setup.options),
-                            field.format_preset(self._preset),
-                        )
-                        yield Input(text, placeholder=preset or t("ui.options.unlimited"), id=field.name)
-                        yield Static(t(f"ui.options.{field.name}.about"), classes="about", markup=False)
+                yield self.prompt
+                yield from self._lines.values()
             yield KeyBar()
 
     def on_mount(self) -> None:
@@ -106,21 +137,12 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
-        return not self.query("Input.-wrong") if action == "save" else True
+        return all(line.is_right for line in self._lines.values()) if action == "save" else True
 
     @on(Input.Changed)
     def check(self, message: Input.Changed) -> None:
         """Show the error of a value beside it."""
-        field = next(field for field in OPTION_FIELDS if field.name == message.input.id)
-        try:
-            field.parse(message.value)
-            problem = ""
-        except UsageError as error:
-            problem = str(error)
-        about = message.input.parent.query_one(".about", Static) if message.input.parent else Static()
-        message.input.set_class(bool(problem), "-wrong")
-        about.set_class(bool(problem), "-wrong")
-        about.update(problem or t(f"ui.options.{field.name}.about"))
+        self._lines[message.input.id or ""].check()
         self.refresh_bindings()
 
     @on(Input.Submitted)
@@ -140,17 +162,14 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
 
     def action_clear(self) -> None:
         """Clear all options, which brings back the presets."""
-        for line in self.query(Input):
-            line.value = ""
+        for line in self._lines.values():
+            line.input.value = ""
 
     def action_save(self) -> None:
         """Close with the values of the form."""
-        values: dict[str, Any] = {field.name: field.parse(self._line(field).value) for field in OPTION_FIELDS}
+        values: dict[str, Any] = {name: line.value for name, line in self._lines.items()}
         self.dismiss(ChatSetup(self.prompt.text.strip(), ChatOptions(**values)))
 
     def action_close(self) -> None:
         """Close without a change."""
         self.dismiss(None)
-
-    def _line(self, field: OptionField) -> Input:
-        return self.query_one(f"#{field.name}", Input)

@@ -1,44 +1,66 @@
-"""The chat screen: its layout, and the groups of actions that it is made of."""
+"""The chat screen: its widgets, its keys, and the controllers that it is made of."""
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from textual import on
 from textual.app import ComposeResult
+from textual.events import DescendantFocus
+from textual.widgets import TextArea
+from textual.worker import Worker, WorkerState
 
+from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.config import Settings
+from qwen3_chat.models.picker import ModelPicker
+from qwen3_chat.session import ChatSession, TurnOptions
+from qwen3_chat.session.chat_tree import ChatTree
+from qwen3_chat.session.draft_store import DraftStore
+from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
+from qwen3_chat.store import ChatStore
+from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.ui.actions.chat_actions import ChatActions
-from qwen3_chat.ui.actions.chat_titling import ChatTitling
-from qwen3_chat.ui.actions.draft_autosave import DraftAutosave
-from qwen3_chat.ui.actions.external_editor import EditorActions
-from qwen3_chat.ui.actions.input_actions import InputActions
-from qwen3_chat.ui.actions.message_actions import MessageActions
-from qwen3_chat.ui.actions.model_actions import ModelActions
-from qwen3_chat.ui.actions.option_actions import OptionActions
-from qwen3_chat.ui.actions.turn_actions import ContextActions
+from qwen3_chat.transcript.message_entry import ThinkingDisplay
+from qwen3_chat.ui.controllers.chat_controller import ChatController
+from qwen3_chat.ui.controllers.draft_controller import DraftController
+from qwen3_chat.ui.controllers.message_controller import MessageController
+from qwen3_chat.ui.controllers.model_controller import ModelController
+from qwen3_chat.ui.controllers.option_controller import OptionController
+from qwen3_chat.ui.controllers.title_controller import TitleController
+from qwen3_chat.ui.controllers.turn_controller import TurnController
+from qwen3_chat.ui.controllers.version_controller import VersionController
+from qwen3_chat.ui.controllers.writing_controller import WritingController
+from qwen3_chat.ui.error_notices import notify_errors, notify_failure
+from qwen3_chat.ui.external_editor import edit_in_editor
 from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
-from qwen3_chat.ui.widgets.activity_line import ActivityLine
-from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar
-from qwen3_chat.ui.widgets.banner import Banner
+from qwen3_chat.ui.message_entries import entries_from_branch, welcome_entry
+from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen
+from qwen3_chat.ui.turn_view import TurnPhase, TurnView
+from qwen3_chat.ui.widgets.attachment_bar import AttachmentLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
-from qwen3_chat.ui.widgets.chat_list import Sidebar
-from qwen3_chat.ui.widgets.completion_list import CompletionList
-from qwen3_chat.ui.widgets.key_bar import KeyBar
+from qwen3_chat.ui.widgets.chat_list import ChatList
+from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
-from qwen3_chat.ui.widgets.status_bar import StatusBar
-from qwen3_chat.ui.widgets.title_bar import TitleBar
+from qwen3_chat.ui.widgets.status_bar import Status
+
+TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
+
+BLOCKED_WHILE_ANSWERING = frozenset(
+    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion"}
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
+)
+"""The actions that are disabled while an answer is written, in which case a notice says so."""
 
 
-class ChatScreen(
-    DraftAutosave,
-    EditorActions,
-    InputActions,
-    ModelActions,
-    ChatTitling,
-    ContextActions,
-    MessageActions,
-    OptionActions,
-    ChatActions,
-):
-    """The transcript, the input and the state of one chat; each base class adds a group of actions."""
+class ChatScreen(ReadingScreen):
+    """The transcript, the input and the state of one chat.
+
+    The screen makes the widgets and the controllers, leads keys and messages to the controller concerned, and
+    alone knows what follows when one of them has changed something. The controllers know it as a `ChatView`.
+    """
 
     BINDINGS = [*MESSAGE_KEYS, *CHAT_KEYS]
     DEFAULT_CSS = """
@@ -50,15 +72,363 @@ class ChatScreen(
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
+    def __init__(
+        self,
+        session: ChatSession,
+        store: ChatStore,
+        drafts: DraftStore,
+        models_folder: Path,
+        exports_folder: Path,
+        settings: Settings,
+        model_picker: ModelPicker | None = None,
+        prompts_file: Path | None = None,
+    ) -> None:
+        widgets = make_chat_widgets(store)
+        super().__init__(widgets)
+        self.session = session
+        self.settings = settings
+        self.exports_folder = exports_folder
+        self._models_folder = models_folder
+        chat_tree = ChatTree(session, store)
+        self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state)
+        self.turns = TurnController(self, session, widgets, self.turn)
+        self.models: ModelController | None = None
+        if model_picker is not None:
+            self.models = ModelController(self, session, widgets, model_picker, self.turns)
+        self.titles = TitleController(self, session, widgets, store, self.turns)
+        self.drafts = DraftController(self, session, widgets, drafts)
+        self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
+        self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
+        self.chats = ChatController(
+            self, session, widgets, store, self.turn, self.turns, self.versions, self.drafts
+        )
+        self.options = OptionController(self, session, widgets, prompts_file)
+        self.writing = WritingController(self, session, widgets, store)
+
     def compose(self) -> ComposeResult:
         """Lay out the sidebar, then the widgets of the chat from top to bottom."""
-        yield Sidebar(self.store, id="sidebar")
-        yield TitleBar()
-        yield Banner()
-        yield MarkedTranscript(copy_label=t("ui.copy"))
-        yield ActivityLine()
-        yield AttachmentBar()
-        yield (completions := CompletionList())
-        yield ChatInput(completions)
-        yield StatusBar()
-        yield KeyBar()
+        yield from self.widgets
+
+    def on_mount(self) -> None:
+        """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
+        self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
+        self.input.enter_sends = self.settings.enter_key == "send"
+        self.set_animation(reduced=self.settings.reduced_motion)
+        self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
+        self.input.focus()
+        self.show_chat()
+        if self.models is not None:
+            self.models.start()
+        self.turns.load_model()
+        self.call_later(self.chats.purge)
+
+    async def shutdown(self) -> None:
+        """End all work; everything that arrived or was typed is in the store afterwards."""
+        if self.models is not None:
+            await self.models.shutdown()
+        await self.titles.cancel()
+        await self.turns.shutdown()
+        await self.drafts.shutdown()
+
+    def apply_setting(self, settings: Settings, name: str) -> bool:
+        """Apply a changed setting; return True if it takes effect now, False if only at the next start."""
+        value: Any = getattr(settings, name)
+        self.settings = settings
+        match name:
+            case "theme":
+                self.app.theme = value
+            case "reduced_motion":
+                self.set_animation(reduced=value)
+            case "thinking_display":
+                self.transcript.thinking_display = ThinkingDisplay(value)
+            case "chat_titles" | "export_thinking":
+                pass  # read each time it is needed
+            case "enter_key":
+                self.input.enter_sends = value == "send"
+            case "export_folder" if settings.export_dir is not None:
+                self.exports_folder = settings.export_dir
+            case _ if name in TURN_OPTION_NAMES:
+                self.session.set_options(replace(self.session.options, **{name: value}))
+            case _:
+                return False
+        return True
+
+    # the state
+
+    @property
+    def is_answering(self) -> bool:
+        """True from the moment at which a turn is started until it has ended."""
+        return self.turns.is_answering
+
+    @property
+    def marked(self) -> StoredMessage | None:
+        """The marked message, on which the keys act."""
+        return self.messages.marked
+
+    def tick(self) -> None:
+        """Update the elapsed times on the screen, and save what was typed."""
+        self.turn.tick()
+        if self.turn.is_busy:
+            self.show_state()
+        self.writing.tick()
+        self.drafts.tick()
+
+    def show_chat(self) -> None:
+        """Show the session's chat, scrolled to its end."""
+        self.messages.branch_changed()
+        self.show_messages()
+        messages = [stored.message for stored in self.session.messages]
+        self.input.remember([message.content for message in messages if message.role is Role.USER])
+        self.show_state()
+        self.chats.chat_shown()
+        self.writing.load_history()
+        self.drafts.chat_shown()
+
+    def show_messages(self) -> None:
+        """Show the messages, or the welcome if there are none, with the notices of the load."""
+        entries = entries_from_branch(self.session.messages)
+        if is_empty := not entries:
+            advice = "" if self.models is None else self.models.advice
+            entries = [welcome_entry(self.session.engine.model, self._models_folder, advice)]
+        self.transcript.show([*entries, *self.turn.notices])
+        self.versions.show_counts()
+        if is_empty and not self.turn.notices:
+            self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
+
+    def show_state(self) -> None:
+        """Update the title, the status bar and the keys."""
+        session, status_bar = self.session, self.widgets.status_bar
+        replies = (m.meta for m in reversed(session.messages) if m.message.role is Role.ASSISTANT)
+        meta = next(replies, None)
+        versions = self.versions.chosen
+        status_bar.status = Status(
+            mode=session.mode,
+            mode_is_fixed=fixed_mode(session.engine.model) is not None,
+            download=status_bar.status.download,
+            model=session.engine.model,
+            usage=self.turn.usage or (meta.usage if meta else None),
+            timings=meta.timings if meta else None,
+            versions=(versions.shown_index + 1, versions.count),
+            counts_exactly=session.engine.capabilities.exact_counts,
+        )
+        self.widgets.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
+        self.widgets.title_bar.note = self.options.note
+        self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
+        self.refresh_bindings()
+
+    def show_chat_list(self) -> None:
+        """Update the list of stored chats."""
+        self.chats.show_list()
+
+    async def free_engine(self) -> None:
+        """End the generation of a title, before a turn needs the engine."""
+        await self.titles.cancel()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Report the failure of a worker that must not end the app; Textual would drop it silently."""
+        worker = event.worker
+        if event.state is WorkerState.ERROR and not worker.exit_on_error and worker.error is not None:
+            notify_failure(self, worker.error)
+
+    async def turn_ended(self) -> None:
+        """Show what a turn changed, and go on with what waited for its end."""
+        with notify_errors(self, "task.versions"):
+            await self.versions.reread()
+            self.show_state()
+        self.chats.show_list()
+        self.turns.ask_policy()
+        self.titles.schedule()
+
+    # messages of the widgets
+
+    @on(ChatInput.Submitted)
+    def send(self, message: ChatInput.Submitted) -> None:
+        """Start a turn, or switch the mode if only a mode tag was typed."""
+        text = message.text
+        if is_only_mode_tag(text) and (tag := typed_mode(text)):
+            self.options.set_mode(tag)
+        elif self.is_answering:
+            self.notify(t("ui.notice.busy"))
+            return
+        else:
+            self.messages.ask(text)
+        self.input.clear_sent(text)
+
+    @on(TextArea.Changed)
+    def text_changed(self) -> None:
+        """Note a change of the typed text."""
+        self.drafts.input_changed()
+        self.messages.input_changed()
+
+    @on(ChatInput.AttachmentsChanged)
+    def attachments_changed(self) -> None:
+        """Note a change of the attachments, and show them."""
+        self.drafts.input_changed()
+        self.writing.show_attachments()
+
+    @on(ChatInput.CommandEntered)
+    async def run_command(self, message: ChatInput.CommandEntered) -> None:
+        """Run a command by its name, or notify why it can't run."""
+        await self.writing.run_command(message.name)
+
+    @on(ChatInput.CompletionRequested)
+    def complete(self, message: ChatInput.CompletionRequested) -> None:
+        """Show the completions of the word at the cursor."""
+        self.writing.complete(message.trigger)
+
+    @on(ChatInput.FileChosen)
+    def attach_file(self, message: ChatInput.FileChosen) -> None:
+        """Attach a file."""
+        self.writing.attach_file(Path(message.path))
+
+    @on(AttachmentLine.Removed)
+    def detach(self, message: AttachmentLine.Removed) -> None:
+        """Remove an attachment."""
+        self.writing.detach(message.attachment)
+
+    @on(MarkedTranscript.Marked)
+    def mark_moved(self) -> None:
+        """Let the keys act on the newly marked message."""
+        self.messages.mark_moved()
+
+    @on(DescendantFocus)
+    def focus_moved(self, event: DescendantFocus) -> None:
+        """Remove the mark when another widget than the transcript gets the focus."""
+        self.messages.focus_moved(event.widget)
+
+    @on(ChatList.Chosen)
+    def resume_from_sidebar(self, message: ChatList.Chosen) -> None:
+        """Go on with a chat of the sidebar."""
+        self.chats.choose_in_sidebar(message.choice)
+
+    @on(ChatList.Deleted)
+    def sidebar_chat_deleted(self, message: ChatList.Deleted) -> None:
+        """Leave the open chat if it was deleted in the sidebar."""
+        self.chats.leave_from_sidebar(message.chat_id)
+
+    @on(ChatList.Renamed)
+    async def sidebar_chat_renamed(self) -> None:
+        """Show another title of the open chat."""
+        await self.chats.reread_title()
+
+    @on(ChatList.Closed)
+    def close_sidebar(self) -> None:
+        """Close the sidebar and return to the input."""
+        self.chats.close_sidebar()
+
+    # actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action is possible now; None shows it disabled."""
+        possible = self._is_possible(action, parameters)
+        name = str(parameters[0]) if action == "message" else action
+        return None if possible and self.is_answering and name in BLOCKED_WHILE_ANSWERING else possible
+
+    def _is_possible(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Return whether an action makes sense now, but for the answer that may be being written."""
+        match action:
+            case "stop":
+                return self.turn.is_busy
+            case "answer_now":
+                return self.turn.phase is TurnPhase.THINKING
+            case "continue_reply":
+                return self.session.can_continue and not self.is_answering
+            case "models":
+                return self.models is not None and not self.is_answering
+            case "editor":
+                return not self.is_answering
+            case "retry" | "export" | "mark":
+                return bool(self.session.messages)
+            case "fold" | "fold_all":
+                return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
+            case "version":
+                return self.versions.chosen.id_at_step(int(str(parameters[0]))) is not None
+            case "message":
+                return self.messages.can(str(parameters[0]))
+            case "leave":
+                return self.messages.can_leave
+            case "undo_deletion":
+                return self.messages.can_undo_deletion
+            case "hit":
+                return self.chats.is_among_hits
+            case "page_up" | "page_down":
+                return not self.sidebar.has_focus_within
+            case _:
+                return True
+
+    def action_toggle_mode(self) -> None:
+        """Switch thinking on or off for the following turns."""
+        self.options.set_mode(self.session.mode.other)
+
+    def action_chat_options(self) -> None:
+        """Open the options of the chat."""
+        self.options.open_dialog()
+
+    def action_stop(self) -> None:
+        """Stop the engine; the text that arrived is kept."""
+        self.turns.stop()
+
+    async def action_answer_now(self) -> None:
+        """End the thinking, so that the answer follows."""
+        await self.turns.answer_now()
+
+    def action_retry(self) -> None:
+        """Answer the marked message again, or the latest one if none is marked."""
+        self.messages.retry()
+
+    def action_continue_reply(self) -> None:
+        """Continue the reply that was stopped."""
+        self.turns.continue_reply()
+
+    def action_models(self) -> None:
+        """Open the model picker, then switch to the chosen model."""
+        if self.models is not None:
+            self.models.open_picker()
+
+    def action_version(self, step: int) -> None:
+        """Show another version of the marked message, or else of the latest one with several."""
+        self.versions.switch(step)
+
+    def action_mark(self, step: int) -> None:
+        """Mark the message before or after the marked one."""
+        self.transcript.mark_beside(step)
+
+    def action_message(self, action: str) -> None:
+        """Run one of the actions on the marked message."""
+        self.messages.act(action)
+
+    def action_leave(self) -> None:
+        """Remove the mark; if there is none, end the editing of a question."""
+        self.messages.leave()
+
+    def action_undo_deletion(self) -> None:
+        """Restore the message that was deleted last."""
+        self.messages.undo_deletion()
+
+    def action_copy_answer(self) -> None:
+        """Copy the marked message, or the latest answer if none is marked."""
+        self.messages.copy_answer()
+
+    def action_new_chat(self) -> None:
+        """Begin a new chat."""
+        self.chats.begin_new()
+
+    def action_chats(self) -> None:
+        """Open the list of stored chats and go on with the chosen one."""
+        self.chats.open_list()
+
+    def action_hit(self, step: int) -> None:
+        """Go to the next or the previous message with a search hit."""
+        self.chats.go_to_hit(step)
+
+    def action_sidebar(self) -> None:
+        """Open and focus the sidebar, or close it while it has the focus."""
+        self.chats.open_or_close_sidebar()
+
+    def action_export(self) -> None:
+        """Export the chat as Markdown to the folder of exports."""
+        self.chats.export()
+
+    def action_editor(self) -> None:
+        """Edit the text of the input in the user's own editor."""
+        edit_in_editor(self, self.input)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual import getters, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -24,11 +24,9 @@ class ChatsScreen(Dialog[ChatChoice | None]):
     }
     """
 
-    chats = getters.query_one(ChatList)
-
     def __init__(self, store: ChatStore, open_chat: int | None = None) -> None:
         super().__init__()
-        self._store = store
+        self.chats = ChatList(store)
         self._open_chat = open_chat
         self.deleted: list[int] = []
         """The ids of the chats that were deleted here, the latest last."""
@@ -36,7 +34,7 @@ class ChatsScreen(Dialog[ChatChoice | None]):
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""
         with Vertical(id="chats-box"):
-            yield ChatList(self._store)
+            yield self.chats
             yield KeyBar()
 
     def on_mount(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from textual import getters, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -53,18 +53,17 @@ class CodeBlocksScreen(Dialog[None]):
     }
     """
 
-    options = getters.query_one(OptionList)
-
     def __init__(self, blocks: Sequence[CodeBlock], folder: Path) -> None:
         super().__init__()
         self._blocks = tuple(blocks)
         self._folder = folder
+        self.options = OptionList(*(self._option(number, block) for number, block in enumerate(blocks, 1)))
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""
         with Vertical(id="code-box") as box:
             box.border_title = t("ui.code.title")
-            yield OptionList(*(self._option(number, block) for number, block in enumerate(self._blocks, 1)))
+            yield self.options
             yield KeyBar()
 
     def on_mount(self) -> None:
@@ -78,9 +77,7 @@ class CodeBlocksScreen(Dialog[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
-        if action == "open" and self.is_mounted:
-            return opens_in_browser(self._block)
-        return True
+        return opens_in_browser(self._block) if action == "open" else True
 
     @on(OptionList.OptionHighlighted)
     def moved(self) -> None:

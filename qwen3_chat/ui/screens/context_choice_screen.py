@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textual import getters, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -45,18 +45,17 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
     }
     """
 
-    options = getters.query_one(OptionList)
-
     def __init__(self, exceeded: ContextExceeded) -> None:
         super().__init__()
         self._exceeded = exceeded
+        self.options = OptionList(*self._choices())
 
     def compose(self) -> ComposeResult:
         """Lay out the figures, the choices and the keys."""
         with Vertical(id="context-box") as box:
             box.border_title = t("ui.context.title")
             yield Static(self._exceeded.text, id="context-figures", markup=False)
-            yield OptionList(*self._choices())
+            yield self.options
             yield KeyBar()
 
     def on_mount(self) -> None:

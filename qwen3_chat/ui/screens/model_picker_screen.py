@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from textual import getters, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -60,15 +60,18 @@ class ModelDetail(Vertical):
     """
     NAMES = ("reason", "quants", "context", "memory", "status")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = {name: Static(id=f"model-{name}", markup=False) for name in self.NAMES}
+
     def compose(self) -> ComposeResult:
         """Lay out the lines."""
-        for name in self.NAMES:
-            yield Static(id=f"model-{name}", markup=False)
+        yield from self._lines.values()
 
     def show(self, **lines: Content | str) -> None:
         """Set the lines; those not given become empty."""
-        for name in self.NAMES:
-            self.query_one(f"#model-{name}", Static).update(lines.get(name, ""))
+        for name, line in self._lines.items():
+            line.update(lines.get(name, ""))
 
 
 class ModelPickerScreen(Dialog[EngineChoice | None]):
@@ -121,12 +124,12 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     _pending_action: Callable[[], object] | None = None
     """The action that Enter runs while the question is shown."""
 
-    search_input = getters.query_one(Input)
-    options = getters.query_one(OptionList)
-    detail = getters.query_one(ModelDetail)
-
     def __init__(self, model_picker: ModelPicker, loaded_model: Callable[[], LoadedModel | None]) -> None:
         super().__init__()
+        self.machine_line = Static(t("ui.models.looking"), id="models-machine", markup=False)
+        self.search_input = Input(placeholder=t("ui.models.search"))
+        self.options = OptionList()
+        self.detail = ModelDetail()
         self.model_picker = model_picker
         self._loaded_model = loaded_model
         self._marked_model: LoadedModel | None = None
@@ -141,10 +144,10 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         """Lay out the machine, the search, the list, the detail and the keys."""
         with Vertical(id="models-box") as box:
             box.border_title = t("ui.models.title")
-            yield Static(t("ui.models.looking"), id="models-machine", markup=False)
-            yield Input(placeholder=t("ui.models.search"))
-            yield OptionList()
-            yield ModelDetail()
+            yield self.machine_line
+            yield self.search_input
+            yield self.options
+            yield self.detail
             yield KeyBar()
 
     def on_mount(self) -> None:
@@ -173,7 +176,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             self.disk_models = await self.model_picker.list_disk_models()
             await self.reassess()
             description = self.model_picker.describe_machine(hardware, self.machine)
-            self.query_one("#models-machine", Static).update(description)
+            self.machine_line.update(description)
             self.highlight_first()
 
     @work(exclusive=True, group="servers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual import getters, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -44,17 +44,16 @@ class PromptsScreen(Dialog[SystemPrompt | None]):
     }
     """
 
-    options = getters.query_one(OptionList)
-
     def __init__(self, prompts: Sequence[SystemPrompt]) -> None:
         super().__init__()
         self._prompts = tuple(prompts)
+        self.options = OptionList(*(Option(_prompt_content(prompt)) for prompt in self._prompts))
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""
         with Vertical(id="prompts-box") as box:
             box.border_title = t("ui.prompts.title")
-            yield OptionList(*(Option(_prompt_content(prompt)) for prompt in self._prompts))
+            yield self.options
             yield KeyBar()
 
     def on_mount(self) -> None:

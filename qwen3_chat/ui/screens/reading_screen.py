@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from textual import getters, on
+from textual import on
 from textual.events import Key, Paste
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.widgets.activity_line import ActivityLine
-from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 from qwen3_chat.ui.widgets.transcript import UPDATE_INTERVAL_S, Transcript, TranscriptScreen
 
 TICK_S, REDUCED_TICK_S = 0.25, 2.0
@@ -19,9 +18,10 @@ UPDATE_S, REDUCED_UPDATE_S = UPDATE_INTERVAL_S, 1.0
 class ReadingScreen(TranscriptScreen[None]):
     """A screen on which one scrolls, folds, copies and opens links while the input keeps the focus."""
 
-    transcript = getters.query_one(Transcript)
-    activity_line = getters.query_one(ActivityLine)
-    input = getters.query_one(ChatInput)
+    def __init__(self, widgets: ChatWidgets) -> None:
+        super().__init__()
+        self.widgets = widgets
+        self.transcript, self.input, self.sidebar = widgets.transcript, widgets.input, widgets.sidebar
 
     def on_key(self, event: Key) -> None:
         """Notify of a disabled key; pass typed text to the input, wherever the focus is."""
@@ -44,7 +44,7 @@ class ReadingScreen(TranscriptScreen[None]):
     @on(Transcript.FollowChanged)
     def show_badge(self, message: Transcript.FollowChanged) -> None:
         """Show a badge for a reader who is not at the end while there is new text below."""
-        self.activity_line.badge = t("ui.new_text") if message.unseen else ""
+        self.widgets.activity_line.badge = t("ui.new_text") if message.unseen else ""
 
     @on(Transcript.CopyRequested)
     def copy_source(self, message: Transcript.CopyRequested) -> None:
@@ -56,10 +56,6 @@ class ReadingScreen(TranscriptScreen[None]):
         """Open a web page; other links of a model are not opened."""
         if message.url.startswith(("https://", "http://")):
             self.app.open_url(message.url)
-
-    def action_copy_answer(self) -> None:
-        """Copy the last answer on the screen or above it."""
-        self.transcript.copy_answer()
 
     def action_fold(self) -> None:
         """Fold or unfold the thinking pane nearest to the reader."""
@@ -85,9 +81,8 @@ class ReadingScreen(TranscriptScreen[None]):
         """Scroll to the end of the chat."""
         self.transcript.scroll_end(animate=False)
 
-
-def set_animation(screen: ReadingScreen, *, reduced: bool) -> None:
-    """Set the animation of the cursor, of scrolling and of live replies."""
-    screen.app.animation_level = "none" if reduced else "full"
-    screen.input.cursor_blink = not reduced
-    screen.transcript.update_interval_s = REDUCED_UPDATE_S if reduced else UPDATE_S
+    def set_animation(self, *, reduced: bool) -> None:
+        """Set the animation of the cursor, of scrolling and of live replies."""
+        self.app.animation_level = "none" if reduced else "full"
+        self.input.cursor_blink = not reduced
+        self.transcript.update_interval_s = REDUCED_UPDATE_S if reduced else UPDATE_S

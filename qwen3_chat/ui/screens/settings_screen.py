@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
-from textual import events, getters, on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -102,10 +102,6 @@ class SettingsScreen(Dialog[None]):
     typing: var[Setting | None] = var(None, init=False)
     """The setting whose value is being typed."""
 
-    options = getters.query_one(OptionList)
-    editor = getters.query_one(ValueEditor)
-    about = getters.query_one("#settings-about", Static)
-
     def __init__(
         self,
         settings_store: SettingsStore,
@@ -121,19 +117,23 @@ class SettingsScreen(Dialog[None]):
         self._choices = choices
         self._apply = apply
         self._settings = known_settings()
+        self.options = SettingList()
+        self.about = Static(id="settings-about", markup=False)
+        self.editor = ValueEditor(compact=True, highlight_cursor_line=False)
 
     def compose(self) -> ComposeResult:
         """Lay out the list, the explanation, the editor and the keys."""
         with Vertical(id="settings-box") as box:
             box.border_title = t("ui.settings.title")
             box.border_subtitle = terminal_safe(str(self._settings_store.file))
-            yield SettingList(*(self._option(setting) for setting in self._settings.values()))
-            yield Static(id="settings-about", markup=False)
-            yield ValueEditor(compact=True, highlight_cursor_line=False)
+            yield self.options
+            yield self.about
+            yield self.editor
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Highlight the first setting."""
+        """List the settings, fitted to the width of the terminal, and highlight the first."""
+        self.options.add_options(self._option(setting) for setting in self._settings.values())
         self.options.focus()
         self.options.highlighted = 0
 
@@ -207,7 +207,7 @@ class SettingsScreen(Dialog[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
-        if not self.is_mounted or (setting := self.highlighted) is None:
+        if (setting := self.highlighted) is None:
             return True
         match action:
             case "choose":

@@ -1,4 +1,4 @@
-"""The top line with the chat's title, its options and the app's name."""
+"""The top lines: the chat's title, its options and the app's name, then a warning if there is one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
+from textual.widgets import Static
 
 from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -40,3 +41,31 @@ class TitleBar(Widget):
             )
         gap = " " * (self.content_size.width - title.cell_length - len(APP_NAME))
         return Content.assemble(title, gap, (APP_NAME, style))
+
+
+class Banner(Static):
+    """A warning that takes no room while it is empty; a click removes it."""
+
+    DEFAULT_CSS = """
+    Banner {
+        display: none;
+        height: auto;
+        max-height: 2;
+        padding: 0 2;
+        background: $warning 20%;
+        color: $text-warning;
+        &.-filled { display: block; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+
+    def set_text(self, text: str) -> None:
+        """Show a sentence; an empty one hides the line."""
+        self.update(terminal_safe(text))
+        self.set_class(bool(text), "-filled")
+
+    def on_click(self) -> None:
+        """Hide the line."""
+        self.set_text("")

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from textual import on, work
-from textual.widgets import TextArea
-
 from qwen3_chat.errors import StoreError
-from qwen3_chat.session.draft_store import NO_DRAFT, Draft
+from qwen3_chat.session import ChatSession
+from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
+from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
-from qwen3_chat.ui.widgets.chat_input import ChatInput
+from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 
-class DraftAutosave(ConversationScreen):
+class DraftController(Controller):
     """Autosave of the input's draft under the open chat, within half a second."""
 
-    _saved: tuple[int | None, Draft] | None = None
-    """The chat whose draft is in the input, with the draft as saved last; None before the first chat."""
-    _is_restoring = False
-    """True while the stored draft is being read; a save would overwrite it meanwhile."""
-    _is_changed = False
-    _is_failing = False
+    def __init__(
+        self, view: ChatView, session: ChatSession, widgets: ChatWidgets, drafts: DraftStore
+    ) -> None:
+        super().__init__(view, session, widgets)
+        self._drafts = drafts
+        self._saved: tuple[int | None, Draft] | None = None
+        """The chat whose draft is in the input, with the draft as saved last; None before the first chat."""
+        self._is_restoring = False
+        """True while the stored draft is being read; a save would overwrite it meanwhile."""
+        self._is_changed = False
+        self._is_failing = False
 
     @property
     def draft(self) -> Draft:
         """The content of the input: its text and its attachments."""
-        return Draft(self.input.text, self.input.attachments)
+        return Draft(self._widgets.input.text, self._widgets.input.attachments)
 
-    @draft.setter
-    def draft(self, draft: Draft) -> None:
-        self.input.text = draft.text
-        self.input.attachments = draft.attachments
-        self.input.move_cursor(self.input.document.end)
+    def _fill_input(self, draft: Draft) -> None:
+        chat_input = self._widgets.input
+        chat_input.text, chat_input.attachments = draft.text, draft.attachments
+        chat_input.move_cursor(chat_input.document.end)
 
     @property
     def _open_chat(self) -> int | None:
-        return self.session.chat_id
+        return self._session.chat_id
 
-    def show_chat(self) -> None:
-        """Show the session's chat with its draft; the draft of the chat before is saved under that chat."""
-        super().show_chat()
+    def chat_shown(self) -> None:
+        """Restore the draft of the chat that is shown; that of the chat before is saved under that chat."""
         if self._saved is not None:
             chat_id, saved = self._saved
             if chat_id == self._open_chat:
@@ -48,44 +49,38 @@ class DraftAutosave(ConversationScreen):
                 self._save_later(chat_id, self.draft, follows_another=self._is_restoring)
         self._saved = (self._open_chat, NO_DRAFT)
         self._is_restoring = True
-        self.draft = NO_DRAFT
+        self._fill_input(NO_DRAFT)
         self._restore(self._open_chat)
 
-    @work(group="draft")
+    @in_worker("draft")
     async def _restore(self, chat_id: int | None) -> None:
         draft = NO_DRAFT
-        with notify_errors(self, "task.draft"):
-            draft = await self.drafts.load(chat_id)
+        with notify_errors(self._screen, "task.draft"):
+            draft = await self._drafts.load(chat_id)
         if self._saved is not None and self._saved[0] == chat_id:
             self._is_restoring = False
             if draft != NO_DRAFT:  # otherwise the cursor stays where it is
-                self.draft = draft.followed_by(self.draft)
+                self._fill_input(draft.followed_by(self.draft))
 
-    @on(TextArea.Changed)
-    @on(ChatInput.AttachmentsChanged)
-    def _changed(self) -> None:
+    def input_changed(self) -> None:
+        """Note that the draft is to be saved with the next tick."""
         self._is_changed = True
 
     def tick(self) -> None:
         """Save what was changed since the tick before."""
-        super().tick()
         if self._is_restoring:
             return
         if self._is_changed or (self._saved and self._saved[0] != self._open_chat):
             self._is_changed = False
-            for chat_id, draft in self._pending_drafts():
-                self._save_later(chat_id, draft)
+            self._save_pending()
 
-    def before_chat_change(self) -> None:
+    def leave_chat(self) -> None:
         """Save the draft under the chat that is left, which may have begun since the last tick."""
-        super().before_chat_change()
         if not self._is_restoring:
-            for chat_id, draft in self._pending_drafts():
-                self._save_later(chat_id, draft)
+            self._save_pending()
 
     async def shutdown(self) -> None:
-        """Shut down, then save the draft, with a text that came back from a turn that did not begin."""
-        await super().shutdown()
+        """Save the draft, with a text that came back from a turn that did not begin."""
         if self._is_restoring and self._saved is not None:
             await self._save(self._saved[0], self.draft, follows_another=True)
             return
@@ -101,18 +96,22 @@ class DraftAutosave(ConversationScreen):
         self._saved = (self._open_chat, self.draft)
         return [(None, NO_DRAFT), self._saved] if has_begun else [self._saved]
 
-    @work(group="draft")
+    def _save_pending(self) -> None:
+        for chat_id, draft in self._pending_drafts():
+            self._save_later(chat_id, draft)
+
+    @in_worker("draft")
     async def _save_later(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
         await self._save(chat_id, draft, follows_another)
 
     async def _save(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
         try:
             if follows_another:
-                draft = (await self.drafts.load(chat_id)).followed_by(draft)
-            await self.drafts.save(chat_id, draft)
+                draft = (await self._drafts.load(chat_id)).followed_by(draft)
+            await self._drafts.save(chat_id, draft)
         except StoreError as error:
             if not self._is_failing:  # notified once, not at each letter
-                self.notify(str(error), severity="warning")
+                self._screen.notify(str(error), severity="warning")
             self._is_failing = True
         else:
             self._is_failing = False

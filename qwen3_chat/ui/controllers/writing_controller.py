@@ -1,11 +1,10 @@
-"""The actions of the input: commands, completions, and attachments with their token counts."""
+"""Writing in the input: history, commands, completions, and attachments with their token counts."""
 
 from __future__ import annotations
 
 from asyncio import to_thread
 from pathlib import Path
 
-from textual import getters, on, work
 from textual.actions import parse
 from textual.binding import Binding
 
@@ -15,6 +14,8 @@ from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
+from qwen3_chat.session import ChatSession
+from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
 from qwen3_chat.ui.attachable_files import list_attachable_files
 from qwen3_chat.ui.completion import (
@@ -24,36 +25,28 @@ from qwen3_chat.ui.completion import (
     matching_commands,
     matching_files,
 )
+from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS
-from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
-from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar, AttachmentLine, AttachmentTokens
-from qwen3_chat.ui.widgets.chat_input import ChatInput
-from qwen3_chat.ui.widgets.completion_list import CompletionList
+from qwen3_chat.ui.widgets.attachment_bar import AttachmentTokens
+from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 
-class InputActions(ConversationScreen):
+class WritingController(Controller):
     """Commands, completions and attachments for the input."""
 
-    attachment_bar = getters.query_one(AttachmentBar)
-    completions = getters.query_one(CompletionList)
-
-    _files: list[str] | None = None
-    """The files that can be attached, listed again with each `@`."""
-
-    def on_mount(self) -> None:
-        """Begin with no attachment counted."""
+    def __init__(self, view: ChatView, session: ChatSession, widgets: ChatWidgets, store: ChatStore) -> None:
+        super().__init__(view, session, widgets)
+        self._store = store
+        self._files: list[str] | None = None
+        """The files that can be attached, listed again with each `@`."""
         self._token_counts: dict[Attachment, AttachmentTokens] = {}
 
-    def show_chat(self) -> None:
-        """Show the session's chat, and load the questions of other chats into the input's history."""
-        super().show_chat()
-        self._load_history()
-
-    @work(group="history", exclusive=True)
-    async def _load_history(self) -> None:
-        with notify_errors(self, "task.history"):
-            self.input.remember_older(await self.store.latest_questions())
+    @in_worker("history", exclusive=True)
+    async def load_history(self) -> None:
+        """Load the questions of other chats into the input's history."""
+        with notify_errors(self._screen, "task.history"):
+            self._widgets.input.remember_older(await self._store.latest_questions())
 
     # commands
 
@@ -66,32 +59,32 @@ class InputActions(ConversationScreen):
             *tags,
         ]
 
-    @on(ChatInput.CommandEntered)
-    async def run_command(self, message: ChatInput.CommandEntered) -> None:
+    async def run_command(self, name: str) -> None:
         """Run a command by its name, or notify why it can't run."""
-        binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if key.id == message.name), None)
+        screen = self._screen
+        binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if key.id == name), None)
         if binding is None:
-            self.notify(t("ui.command.unknown", name=message.name), severity="warning")
+            screen.notify(t("ui.command.unknown", name=name), severity="warning")
             return
         if not self._is_possible(binding):
-            self.notify(t("ui.command.not_now", name=message.name), severity="warning")
+            screen.notify(t("ui.command.not_now", name=name), severity="warning")
             return
-        self.input.clear()
-        await self.app.run_action(binding.action, self.app if binding in APP_KEYS else self)
+        self._widgets.input.clear()
+        await screen.app.run_action(binding.action, screen.app if binding in APP_KEYS else screen)
 
     def _is_possible(self, binding: Binding) -> bool:
         _, name, parameters = parse(binding.action)
-        return bool((self.app if binding in APP_KEYS else self).check_action(name, parameters))
+        target = self._screen.app if binding in APP_KEYS else self._screen
+        return bool(target.check_action(name, parameters))
 
     # completions
 
-    @on(ChatInput.CompletionRequested)
-    def complete(self, message: ChatInput.CompletionRequested) -> None:
-        """Show the completions of the word at the cursor."""
-        match message.trigger:
+    def complete(self, requested: CompletionTrigger | None) -> None:
+        """Show the completions of the word at the cursor; None closes them."""
+        match requested:
             case CompletionTrigger(kind=CompletionKind.COMMAND, typed=typed) as trigger:
                 matches = matching_commands(typed, self.commands)
-                self.completions.show_choices(
+                self._widgets.completions.show_choices(
                     trigger, [(f"/{command.name}", command.description) for command in matches]
                 )
             case CompletionTrigger(kind=CompletionKind.FILE) as trigger:
@@ -100,55 +93,54 @@ class InputActions(ConversationScreen):
                 else:
                     self._offer_files(trigger)
             case None:
-                self.completions.close()
+                self._widgets.completions.close()
 
-    @work(group="files", exclusive=True)
+    @in_worker("files", exclusive=True)
     async def _list_files(self, trigger: CompletionTrigger) -> None:
         self._files = await to_thread(list_attachable_files, Path.cwd())
-        if (current := self.input.completion_trigger) is not None and current.kind is trigger.kind:
+        current = self._widgets.input.completion_trigger
+        if current is not None and current.kind is trigger.kind:
             self._offer_files(current)
 
     def _offer_files(self, trigger: CompletionTrigger) -> None:
         matches = matching_files(trigger.typed, self._files or ())
-        self.completions.show_choices(trigger, [(path, "") for path in matches])
+        self._widgets.completions.show_choices(trigger, [(path, "") for path in matches])
 
     # attachments
 
-    @on(ChatInput.FileChosen)
-    @work(group="attach")
-    async def attach_file(self, message: ChatInput.FileChosen) -> None:
+    @in_worker("attach")
+    async def attach_file(self, path: Path) -> None:
         """Read a file and attach it, or notify why it can't be attached."""
-        with notify_errors(self, "task.attach"):
-            self.input.attach(await to_thread(read_attachment, Path(message.path)))
+        with notify_errors(self._screen, "task.attach"):
+            self._widgets.input.attach(await to_thread(read_attachment, path))
 
-    @on(AttachmentLine.Removed)
-    def detach(self, message: AttachmentLine.Removed) -> None:
+    def detach(self, attachment: Attachment) -> None:
         """Remove an attachment."""
-        self.input.detach(message.attachment)
-        self.input.focus()
+        self._widgets.input.detach(attachment)
+        self._widgets.input.focus()
 
-    @on(ChatInput.AttachmentsChanged)
     def show_attachments(self) -> None:
         """Show the attachments, and count the tokens of new ones."""
-        attached = self.input.attachments
+        attached = self._widgets.input.attachments
         self._token_counts = {key: count for key, count in self._token_counts.items() if key in attached}
         self._show_token_counts()
         self._count_tokens()
 
     def _show_token_counts(self) -> None:
-        model = self.session.engine.model
-        self.attachment_bar.show(self.input.attachments, self._token_counts, model.n_ctx if model else 0)
+        model = self._session.engine.model
+        self._widgets.attachment_bar.show(
+            self._widgets.input.attachments, self._token_counts, model.n_ctx if model else 0
+        )
 
     def tick(self) -> None:
         """Count the tokens of what was attached before a model was ready."""
-        super().tick()
-        if any(attachment not in self._token_counts for attachment in self.input.attachments):
+        if any(attachment not in self._token_counts for attachment in self._widgets.input.attachments):
             self._count_tokens()
 
-    @work(group="count", exclusive=True)
+    @in_worker("count", exclusive=True)
     async def _count_tokens(self) -> None:
-        engine = self.session.engine
-        for attachment in self.input.attachments:
+        engine = self._session.engine
+        for attachment in self._widgets.input.attachments:
             if engine.model is None or attachment in self._token_counts:
                 continue
             try:

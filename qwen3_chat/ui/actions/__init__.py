@@ -1,1 +1,0 @@
-"""The actions of the chat screen in groups, each a base class of the screen."""

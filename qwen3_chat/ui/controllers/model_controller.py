@@ -1,0 +1,118 @@
+"""The model: switch to another one, download one while the chat goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from qwen3_chat.models.fit import recommend
+from qwen3_chat.models.picker import Download, DownloadPhase, ModelPicker
+from qwen3_chat.models.picker.model_picker import idle_gpu_notice, newcomer_advice
+from qwen3_chat.session import ChatSession, EngineChoice, LocalModel, switch_engine
+from qwen3_chat.texts import t
+from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
+from qwen3_chat.ui.controllers.turn_controller import TurnController
+from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.model_list import downloads_label
+from qwen3_chat.ui.screens.dialog import show_dialog
+from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
+from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
+
+
+class ModelController(Controller):
+    """The model picker, the switch to another model and the state of downloads."""
+
+    def __init__(
+        self,
+        view: ChatView,
+        session: ChatSession,
+        widgets: ChatWidgets,
+        model_picker: ModelPicker,
+        turns: TurnController,
+    ) -> None:
+        super().__init__(view, session, widgets)
+        self._model_picker = model_picker
+        self._turns = turns
+        self._downloaded_model: LocalModel | None = None
+        self.advice = ""
+        """The model that suits this machine better than the demo, as a sentence; empty until it is known."""
+
+    def start(self) -> None:
+        """Listen to the downloads and probe the machine."""
+        self._model_picker.downloads.listeners.append(self._download_changed)
+        self._probe_machine()
+
+    @in_worker("machine", exit_on_error=False)
+    async def _probe_machine(self) -> None:
+        """Notify of an idle GPU; advise a newcomer, who has only the demo, on a model."""
+        picker = self._model_picker
+        with notify_errors(self._screen, "task.probe"):
+            hardware = await picker.probe()
+            self._widgets.banner.set_text(idle_gpu_notice(hardware))
+            if await picker.list_disk_models():
+                return
+            machine = picker.available_machine(hardware, self._session.engine.model)
+            recommendation = await asyncio.to_thread(recommend, machine)
+            self.advice = newcomer_advice(picker.describe_machine(hardware, machine), recommendation)
+            if not self._session.messages and not self._turns.is_answering:
+                self._view.show_messages()
+
+    async def shutdown(self) -> None:
+        """Pause the downloads."""
+        self._model_picker.downloads.listeners.remove(self._download_changed)
+        await self._model_picker.downloads.close()
+
+    @in_worker("models", exclusive=True)
+    async def open_picker(self) -> None:
+        """Open the model picker, then switch to the chosen model."""
+        self._screen.app.clear_notifications()
+        choice = await show_dialog(
+            self._screen, ModelPickerScreen(self._model_picker, lambda: self._session.engine.model)
+        )
+        if choice is not None:
+            self._switch(choice)
+        elif self._downloaded_model is not None and self._has_only_unused_demo:
+            self._switch(self._downloaded_model)
+
+    @in_worker("load", exclusive=True, exit_on_error=False)
+    async def _switch(self, choice: EngineChoice) -> None:
+        """Switch to another model, after the one in use has freed its memory."""
+        with notify_errors(self._screen, "task.switch_model"):
+            engine = self._model_picker.make_engine(choice)
+            await self._turns.switch_model(partial(switch_engine, self._session, engine))
+        self._downloaded_model = None
+        self._show_downloads()
+        if not self._session.messages:
+            self._view.show_messages()
+        self._view.show_state()
+
+    def _download_changed(self, download: Download) -> None:
+        """Show a download's progress; use the first real model at once if the chat is still empty."""
+        notify = self._screen.notify
+        if download.phase is DownloadPhase.FAILED:
+            notify(download.message, title=t("ui.notice.not_fetched", name=download.title), severity="error")
+        elif download.phase is DownloadPhase.DONE and download.path is not None:
+            self._downloaded_model = LocalModel(download.path)
+            if self._has_only_unused_demo and self._screen.app.screen is self._screen:
+                notify(t("ui.notice.fetched_and_used", name=download.title))
+                self._switch(self._downloaded_model)
+            else:
+                notify(t("ui.notice.fetched", name=download.title), timeout=15)
+        self._show_downloads()
+
+    def _show_downloads(self) -> None:
+        """Show the downloads in the status bar, or that a downloaded model can be used."""
+        label = downloads_label(self._model_picker.downloads.running)
+        if not label and self._downloaded_model is not None:
+            label = t("ui.status.arrived")
+        status_bar = self._widgets.status_bar
+        if label != status_bar.status.download:
+            status_bar.status = replace(status_bar.status, download=label)
+
+    @property
+    def _has_only_unused_demo(self) -> bool:
+        """True while the model is the demo and the chat is empty."""
+        model = self._session.engine.model
+        is_unused = not self._session.messages and not self._turns.is_answering
+        return is_unused and model is not None and model.is_demo
