@@ -125,7 +125,7 @@ class SteadyScrollView(ScrollView):
     ) -> bool:
         return size != self.outer_size and super()._size_updated(size, virtual_size, container_size, layout)
 
-    def set_scroll(self, size: Size, top: int) -> None:
+    def scroll_without_layout(self, size: Size, top: int) -> None:
         """Scroll content of this size to the row `top` without a layout of the screen.
 
         No widget gets another region, so only the scrollbar needs the two numbers, which Textual's watchers

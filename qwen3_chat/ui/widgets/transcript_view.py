@@ -78,7 +78,7 @@ class TranscriptView(SteadyScrollView, can_focus=True):
         top = self.transcript_layout.layout_screen(index, row, self.screen_rows, self.following)
         moved, self._top = top != self._top, top
         self._anchor = self.transcript_layout.anchor_at(top)
-        self.set_scroll(Size(self._layout_size.width, max(self.transcript_layout.height, 1)), top)
+        self.scroll_without_layout(Size(self._layout_size.width, max(self.transcript_layout.height, 1)), top)
         if dirty is None or moved:
             self.refresh()
         elif dirty < top + self.screen_rows:
