@@ -6,7 +6,6 @@ from asyncio import to_thread
 from pathlib import Path
 
 from textual import getters, on, work
-from textual.actions import parse
 from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
@@ -27,6 +26,7 @@ from qwen3_chat.ui.completion import (
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.conversation_screen import ConversationScreen
+from qwen3_chat.ui.textual_compat import parse_action
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentBar, AttachmentLine, AttachmentTokens
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.completion_list import CompletionList
@@ -80,7 +80,7 @@ class InputActions(ConversationScreen):
         await self.app.run_action(binding.action, self.app if binding in APP_KEYS else self)
 
     def _is_possible(self, binding: Binding) -> bool:
-        _, name, parameters = parse(binding.action)
+        _, name, parameters = parse_action(binding.action)
         return bool((self.app if binding in APP_KEYS else self).check_action(name, parameters))
 
     # completions

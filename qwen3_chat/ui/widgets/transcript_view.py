@@ -78,7 +78,7 @@ class TranscriptView(SteadyScrollView, can_focus=True):
         top = self.transcript_layout.layout_screen(index, row, self.screen_rows, self.following)
         moved, self._top = top != self._top, top
         self._anchor = self.transcript_layout.anchor_at(top)
-        self.place(Size(self._layout_size.width, max(self.transcript_layout.height, 1)), top)
+        self.scroll_without_layout(Size(self._layout_size.width, max(self.transcript_layout.height, 1)), top)
         if dirty is None or moved:
             self.refresh()
         elif dirty < top + self.screen_rows:
@@ -147,6 +147,10 @@ class TranscriptView(SteadyScrollView, can_focus=True):
     def scroll_end(self, **options: Any) -> None:
         """Scroll to the end at once, without an animation."""
         self.to_end()
+
+    def scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> None:
+        """Scroll to a row at once: an animation would set absolute heights against corrected estimates."""
+        super().scroll_to(x, y, **{**options, "animate": False})
 
     # rendering
 
