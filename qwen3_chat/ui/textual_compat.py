@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from queue import Full
-from typing import Any
 
 from rich.text import Text
 from textual.actions import parse as parse_action
@@ -46,8 +45,7 @@ __all__ = [
 NAMED_KEYS = frozenset(key.value for key in Keys)
 """The names of the keys that are not characters, as events have them; `[keys]` accepts these.
 
-`Keys` is what the parser takes its names from. The documentation has no list of keys, and we know of no issue
-about it.
+The parser takes its names from `Keys`. The documentation has no list of keys; we know of no issue about it.
 """
 
 
@@ -79,8 +77,8 @@ def driver_class() -> type[Driver] | None:
 
         A closed window must leave no process behind. Textual's writing thread ends with its first error; then
         its bounded queue fills up and every `put`, on the event loop, waits. So we check the thread and write
-        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the same queue of the
-        same dead thread blocks an app, after an error during `suspend`.
+        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the queue of an ended
+        thread blocks an app in the same way, after an error during `suspend`.
         """
 
         def write(self, data: str) -> None:
@@ -106,19 +104,12 @@ def driver_class() -> type[Driver] | None:
 
 
 class SteadyScrollView(ScrollView):
-    """A scroll view that scrolls without animation and does nothing on a layout that leaves its size.
+    """A scroll view that ignores a layout of the screen that leaves its size, and scrolls without one.
 
-    Heights are estimates, corrected as rows come near; an animation would set absolute heights against the
-    corrections. Every way to scroll ends in `_scroll_to`, also the wheel and the keys, which have no option
-    for it. Public is only a setting for all animations of the app; textual#5855 asks for one of a container.
-
-    `_size_updated` is called on each layout of the screen, so with each key typed into an input. The one of
-    `ScrollView` compares with sizes that a widget without children does not have, and draws the scrollbar
+    `_size_updated` is called on each layout, so with each key typed into an input. The one of `ScrollView` is
+    given the size of its region as the size of its content, takes that for a change and draws the scrollbar
     again each time. We know of no upstream issue.
     """
-
-    def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
-        return super()._scroll_to(x, y, **{**options, "animate": False})
 
     def _size_updated(
         self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True

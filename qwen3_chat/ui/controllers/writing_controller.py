@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import to_thread
 from pathlib import Path
 
-from textual.actions import parse
 from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
@@ -28,6 +27,7 @@ from qwen3_chat.ui.completion import (
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.textual_compat import parse_action
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentTokens
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -73,7 +73,7 @@ class WritingController(Controller):
         await screen.app.run_action(binding.action, screen.app if binding in APP_KEYS else screen)
 
     def _is_possible(self, binding: Binding) -> bool:
-        _, name, parameters = parse(binding.action)
+        _, name, parameters = parse_action(binding.action)
         target = self._screen.app if binding in APP_KEYS else self._screen
         return bool(target.check_action(name, parameters))
 

@@ -148,6 +148,10 @@ class TranscriptView(SteadyScrollView, can_focus=True):
         """Scroll to the end at once, without an animation."""
         self.to_end()
 
+    def scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> None:
+        """Scroll to a row at once: an animation would set absolute heights against corrected estimates."""
+        super().scroll_to(x, y, **{**options, "animate": False})
+
     # rendering
 
     def render_line(self, y: int) -> Strip:
