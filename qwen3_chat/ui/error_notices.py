@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from textual.driver import Driver
 from textual.widget import Widget
 
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.interface_log import InterfaceLog, describe_failure_in
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.ui.textual_compat import SentenceApp
+from qwen3_chat.ui.textual_compat import Driver, SentenceApp
 
 
 class ReportingApp(SentenceApp):

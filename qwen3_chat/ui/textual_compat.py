@@ -24,6 +24,7 @@ from textual.worker import WorkerFailed
 
 __all__ = [
     "NAMED_KEYS",
+    "Driver",
     "Palette",
     "Selection",
     "SentenceApp",
@@ -33,9 +34,10 @@ __all__ = [
     "parse_action",
 ]
 
-# Two names are passed on as they are. We know of no upstream issue about their documentation.
+# Three names are passed on as they are. We know of no upstream issue about their documentation.
 # `parse_action` splits "screen.message('edit')" into namespace, name and parameters. Textual does it with
 # each action that runs; the palette needs name and parameters before, to ask whether an action is possible.
+# `Driver` is the type of `App`'s argument `driver_class`; `App` is documented, the type is not.
 # `Selection` is the argument of `Widget.get_selection`, which is documented. Its `get_span` gives the part of
 # a row that is selected, where -1 stands for the row's end.
 
