@@ -243,7 +243,6 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         session = runtime.session
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
-        printer = TurnPrinter(options)
         await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
         printer.close()

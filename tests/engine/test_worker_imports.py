@@ -11,7 +11,16 @@ START = {
     "qwen3_chat",
     *(
         f"qwen3_chat.{name}"
-        for name in ("chat", "errors", "events", "log_file", "parent_death", "request", "sampling")
+        for name in (
+            "chat",
+            "error_codes",
+            "errors",
+            "events",
+            "log_file",
+            "parent_death",
+            "request",
+            "sampling",
+        )
     ),
     *("qwen3_chat.texts", "qwen3_chat.texts.formatting"),
     "qwen3_chat.engine",
