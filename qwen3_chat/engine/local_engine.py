@@ -164,9 +164,9 @@ class LocalEngine:
             try:
                 message = await request.last_message()
             finally:
-                match request.outcome.done() and request.outcome.result():
-                    case wire.Loaded(_, model):  # even where the caller was cancelled too late
-                        self._model = model
+                # also where the caller was cancelled too late: the process has the model
+                if request.outcome.done() and isinstance(loaded := request.outcome.result(), wire.Loaded):
+                    self._model = loaded.model
         if not isinstance(message, wire.Loaded):
             raise error_from_message(message)
 

@@ -328,10 +328,8 @@ class ChatSession(ChatConfiguration):
             on_event(EngineFailed.from_error(error))
             return
         except CancelledError:
-            cancelled = Cancelled(ErrorCode.SUMMARY_CANCELLED)
-            if not fitter.is_summarising:
-                cancelled = Cancelled(ErrorCode.TURN_CANCELLED)
-            on_event(EngineFailed.from_error(cancelled))
+            code = ErrorCode.SUMMARY_CANCELLED if fitter.is_summarising else ErrorCode.TURN_CANCELLED
+            on_event(EngineFailed.from_error(Cancelled(code)))
             raise
         if request is not None:
             await self._generate(request, fitter.reply_meta(request), on_event, continued, load_s)

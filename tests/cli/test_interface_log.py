@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_written_is_not_named(tmp_path: Path) -> None:
     assert not log.write("a line")
     assert log.write_failure(raised(KeyError())) is None
     assert describe_failure_in("The app", KeyError(), None) == (
-        "The app failed in a way that nobody foresaw (KeyError)."
+        "The app failed with an unexpected error (KeyError)."
     )
 
 
@@ -274,7 +274,7 @@ def test_a_bug_in_a_command_is_one_sentence_that_names_the_log(tmp_path: Path, e
     log_path = tmp_path / "logs" / "interface.log"
     (sentence,) = done.stderr.splitlines()
     assert done.returncode == 1
-    assert sentence.startswith(f"The command failed in a way that nobody foresaw ({error.partition('(')[0]}")
+    assert sentence.startswith(f"The command failed with an unexpected error ({error.partition('(')[0]}")
     assert sentence.endswith(f"; {log_path} shows where.")
     text = log_path.read_text()
     assert "in fail" in text

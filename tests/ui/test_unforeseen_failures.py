@@ -48,7 +48,7 @@ async def test_the_notice_of_a_bug_names_what_failed_and_the_log(
 ) -> None:
     async with start() as app:
         assert await notice_of_failed_export(app, monkeypatch) == (
-            f"Exporting the chat failed in a way that nobody foresaw (KeyError); {log_path} shows where."
+            f"Exporting the chat failed with an unexpected error (KeyError); {log_path} shows where."
         )
         await app.turn("The app goes on")
     text = content(log_path)
@@ -66,7 +66,7 @@ async def test_the_notice_speaks_the_users_language(
             notice = await notice_of_failed_export(app, monkeypatch)
     finally:
         set_language(Language.EN)
-    assert notice == f"导出对话时出现未预料的错误（KeyError），出错位置见 {log_path}。"
+    assert notice == f"导出对话时出现意外错误（KeyError），出错位置见 {log_path}。"
 
 
 async def test_a_log_that_cannot_be_written_is_not_named(
@@ -75,7 +75,7 @@ async def test_a_log_that_cannot_be_written_is_not_named(
     log_path.parent.write_text("a file where the folder would be")
     async with start() as app:
         assert await notice_of_failed_export(app, monkeypatch) == (
-            "Exporting the chat failed in a way that nobody foresaw (KeyError)."
+            "Exporting the chat failed with an unexpected error (KeyError)."
         )
 
 
@@ -102,7 +102,7 @@ async def test_a_worker_that_must_not_end_the_app_is_not_dropped_silently(
         app.screen.run_worker(work(), exit_on_error=False)
         await app.until(lambda: notices(app))
         assert notices(app)[-1].startswith(
-            "Something in the app failed in a way that nobody foresaw (KeyError)"
+            "Something in the app failed with an unexpected error (KeyError)"
         )
         await app.turn("The app goes on")
     assert "E KeyError" in content(log_path)
@@ -136,7 +136,7 @@ async def test_what_ends_the_app_is_in_the_log_and_one_sentence_on_the_terminal(
     with pytest.raises((KeyError, WorkerFailed)):
         await run()
     assert capfd.readouterr().err == (
-        f"The app failed in a way that nobody foresaw (KeyError); {log_path} shows where.\n"
+        f"The app failed with an unexpected error (KeyError); {log_path} shows where.\n"
     )
     text = content(log_path)
     assert "E KeyError" in text
