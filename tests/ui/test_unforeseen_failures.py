@@ -101,9 +101,7 @@ async def test_a_worker_that_must_not_end_the_app_is_not_dropped_silently(
     async with start() as app:
         app.screen.run_worker(work(), exit_on_error=False)
         await app.until(lambda: notices(app))
-        assert notices(app)[-1].startswith(
-            "Something in the app failed with an unexpected error (KeyError)"
-        )
+        assert notices(app)[-1].startswith("Something in the app failed with an unexpected error (KeyError)")
         await app.turn("The app goes on")
     assert "E KeyError" in content(log_path)
 
