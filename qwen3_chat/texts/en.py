@@ -117,6 +117,7 @@ TEXTS = {
     "scripts.test.failed": "Failed: {name}. What comes after it did not run.",
     "scripts.bench.usage": "Usage: python3 scripts/bench {names} [options]",
     "scripts.bench.missing": "There is no benchmark of {name} in this checkout.",
+    "scripts.torture.usage": "Usage: python3 scripts/torture {names} [--seed N] [--count N]",
     # hub
     "hub.unknown_model": "There is no Qwen3 model “{name}”. Known are {known}; anything else is named as owner/repository:QUANT.",
     "hub.no_repository_name": "“{name}” is no repository; one looks like unsloth/Qwen3-8B-GGUF.",

@@ -107,6 +107,7 @@ TEXTS = {
     "scripts.test.failed": "未通过：{name}。其后的步骤没有运行。",
     "scripts.bench.usage": "用法：python3 scripts/bench {names} [选项]",
     "scripts.bench.missing": "当前代码中还没有 {name} 的性能测试。",
+    "scripts.torture.usage": "用法：python3 scripts/torture {names} [--seed N] [--count N]",
     # hub
     "hub.unknown_model": "没有“{name}”这个 Qwen3 模型。可选：{known}；其他模型请写成 所有者/仓库:量化。",
     "hub.no_repository_name": "“{name}”不是仓库名；仓库名形如 unsloth/Qwen3-8B-GGUF。",
