@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
+from attacks.actions import disagreements, press
+from attacks.report import Options, Report
 from qwen3_chat.chat import StopReason
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.events import (
@@ -23,7 +24,6 @@ from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.session import TurnOptions
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
-from tests.ui.test_random_actions import agree, press
 
 STAGES = {"load", "fit", "summarise", "prompt", "thinking", "answer", "store"}
 
@@ -85,8 +85,19 @@ class LeisurelyEngine(FakeEngine):
             self.stage = "store"
 
 
-async def stop_at_random(folder: Path, seed: int, count: int) -> set[str]:
-    """Begin turns, stop each of them once or twice at a random moment; return the stages they were in."""
+def attack(options: Options) -> Report:
+    """Stop 500 turns, or as many as the options say; with 500, in every stage of a turn."""
+    count = options.count or 500
+    report = Report({"stopped turns": f"{count:,}"})
+    with tempfile.TemporaryDirectory() as folder:
+        stages = asyncio.run(stop_at_random(Path(folder), options.seed, count, report))
+    report.figures |= {f"stopped in stage {stage}": f"{times}" for stage, times in sorted(stages.items())}
+    report.check(count < 500 or set(stages) == STAGES, f"never stopped in {STAGES - set(stages)}")
+    return report
+
+
+async def stop_at_random(folder: Path, seed: int, count: int, report: Report) -> Counter[str]:
+    """Begin turns, stop each of them once or twice at a random moment; count the stages they were in."""
     rng = random.Random(seed)
     engine = LeisurelyEngine(rng)
     stages: Counter[str] = Counter()
@@ -105,32 +116,21 @@ async def stop_at_random(folder: Path, seed: int, count: int) -> set[str]:
                     stages[engine.stage] += 1
                 await press(app, "escape", rng.randrange(1, 20))
             await idle(app)
-            await agree(app)
+            report.failures.extend(await disagreements(app))
             texts = [stored.message.content for stored in app.session.messages]
             if len(keys) > 1:
-                assert typed in texts or typed == app.screen.input.content, (seed, number)
+                kept = typed in texts or typed == app.screen.input.content
+                report.check(kept, f"turn {number}: the question is lost")
             if engine.pushed:
                 reply = app.session.messages[-1].message
-                assert (reply.reasoning + reply.content).startswith(engine.pushed), (seed, number)
+                kept = (reply.reasoning + reply.content).startswith(engine.pushed)
+                report.check(kept, f"turn {number}: a part of the reply is lost")
             if number % 40 == 39:
                 await app.pilot.press("ctrl+n")
-    return set(stages)
+    return stages
 
 
 async def idle(app: Harness) -> None:
     """Wait until neither a turn nor a load runs."""
     await app.until(lambda: not app.screen.is_answering and not app.screen.turn.is_busy)
     await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
-
-
-async def test_60_turns_that_are_stopped_at_random_points_leave_everything_in_agreement(
-    tmp_path: Path,
-) -> None:
-    assert len(await stop_at_random(tmp_path, 3, 60)) >= 5
-
-
-@pytest.mark.full
-async def test_500_turns_that_are_stopped_at_random_points_leave_everything_in_agreement(
-    tmp_path: Path,
-) -> None:
-    assert await stop_at_random(tmp_path, 11, 500) == STAGES

@@ -1,15 +1,17 @@
-"""Tests with random actions while answers stream: nothing fails, nothing is lost."""
+"""Random actions while answers stream: nothing fails, nothing is lost, screen and store agree."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import pytest
 from textual import events
 
+from attacks.report import Options, Report
 from qwen3_chat.chat import StopReason
 from qwen3_chat.events import AnswerDelta, EventSink, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.request import ChatRequest
@@ -117,30 +119,38 @@ class StreamingEngine(FakeEngine):
         return end
 
 
-async def act_at_random(folder: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def attack(options: Options) -> Report:
+    """Act 2,000 times, or as often as the options say."""
+    count = options.count or 2000
+    report = Report({"random actions": f"{count:,}"})
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(act_at_random(Path(folder), options.seed, count, report))
+    return report
+
+
+async def act_at_random(folder: Path, seed: int, count: int, report: Report) -> None:
+    """Act while answers stream; note each error that the app shows, and whether screen and store agree."""
     rng = random.Random(seed)
     weights, actions = zip(*ACTIONS, strict=True)
-    errors: list[str] = []
     async with open_app(folder, StreamingEngine(rng), (100, 30)) as app:
+        keys: tuple[str, ...] = ()
         notify = app.app.notify
 
         def remember(message: str, **options: Any) -> None:
-            if options.get("severity") == "error":
-                errors.append(message)
+            report.check(options.get("severity") != "error", f"after {' '.join(keys)}: {message}")
             notify(message, **options)
 
-        monkeypatch.setattr(app.app, "notify", remember)
-        monkeypatch.setattr(app.app, "open_url", lambda url: None)
-        for number in range(count):
-            (keys,) = rng.choices(actions, weights)
-            for key in keys:
-                await press(app, key, rng.randrange(1, 60))
-            if number % 25 == 0:
-                await app.pilot.resize_terminal(rng.randrange(40, 140), rng.randrange(12, 50))
-            assert not errors, (seed, number, keys)
-        await settled(app)
-        await agree(app)
-    assert not errors
+        with patch.object(app.app, "notify", remember), patch.object(app.app, "open_url"):
+            for number in range(count):
+                (keys,) = rng.choices(actions, weights)
+                for key in keys:
+                    await press(app, key, rng.randrange(1, 60))
+                if number % 25 == 0:
+                    await app.pilot.resize_terminal(rng.randrange(40, 140), rng.randrange(12, 50))
+                if report.failures:
+                    return
+            await settled(app)
+        report.failures.extend(await disagreements(app))
 
 
 async def press(app: Harness, key: str, moments: int) -> None:
@@ -159,40 +169,34 @@ async def settled(app: Harness) -> None:
     await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
 
 
-async def agree(app: Harness) -> None:
-    """Assert that the screen agrees with the session, and the session with the store."""
+async def disagreements(app: Harness) -> list[str]:
+    """List what differs between screen and session, and between session and store."""
     session = app.session
     shown = {
         turn.entry.key: turn
         for turn in app.screen.transcript.transcript_layout.message_views
         if turn.entry.key
     }
-    assert list(shown) == [stored.id for stored in session.messages]
+    found = list[str]()
+
+    def compare(what: str, one: object, other: object) -> None:
+        if one != other:
+            found.append(f"{what}: {one!r:.300} and {other!r:.300}")
+
+    compare("messages on screen and in the session", list(shown), [stored.id for stored in session.messages])
     for stored in session.messages:
-        entry, turn = entry_from_message(stored), shown[stored.id]
-        assert (turn.answer, turn.reasoning, turn.note) == (entry.answer, entry.reasoning, entry.note)
+        entry, turn = entry_from_message(stored), shown.get(stored.id)
+        texts = turn and (turn.answer, turn.reasoning, turn.note)
+        compare("a message on screen and in the session", texts, (entry.answer, entry.reasoning, entry.note))
     if session.chat is None:
-        assert session.messages == ()
-        return
+        compare("messages without a chat", session.messages, ())
+        return found
     chat = await app.store.chat(session.chat.id)
-    assert chat.head_id == (session.messages[-1].id if session.messages else None)
-    assert await app.store.branch(chat.id) == session.messages
-    assert (chat.mode_override, chat.system, chat.title) == (
-        session.mode_override,
-        session.system,
-        session.chat.title,
+    compare("the head", chat.head_id, session.messages[-1].id if session.messages else None)
+    compare("the branch in store and session", await app.store.branch(chat.id), session.messages)
+    compare(
+        "options in store and session",
+        (chat.mode_override, chat.system, chat.title),
+        (session.mode_override, session.system, session.chat.title),
     )
-
-
-async def test_400_random_actions_leave_screen_session_and_store_in_agreement(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await act_at_random(tmp_path, 1, 400, monkeypatch)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("seed", [7])
-async def test_2000_random_actions_leave_screen_session_and_store_in_agreement(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    await act_at_random(tmp_path, seed, 2000, monkeypatch)
+    return found
