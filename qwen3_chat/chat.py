@@ -54,10 +54,16 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the model asks for; `arguments` is the JSON object as text."""
+    """A function that the model asks for; `arguments` is the JSON object as text.
+
+    A call that `is_repaired` was not written in the form that the model was told. If `values_are_text`, the
+    arguments came without types, as in the XML form, and get those of the tool's schema.
+    """
 
     name: str
     arguments: str
+    is_repaired: bool = False
+    values_are_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""A tool that the model may call, and what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from qwen3_chat.request import ToolSpec
+from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
+
+Arguments = Mapping[str, object]
+
+
+class Reach(StrEnum):
+    """The reach of a tool, from which the rules of consent follow."""
+
+    NOTHING = "nothing"
+    """It computes from its arguments and the clock; it runs unasked."""
+    OUTSIDE = "outside"
+    """It reads or changes something outside the chat, or runs code."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The result of a call: text for the model, in English where it is an error."""
+
+    text: str
+    is_error: bool = False
+
+
+class ToolError(Exception):
+    """A failure that the model is to read, as one English sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: its name and description for the model, its JSON schema, the function that runs it.
+
+    Raises:
+        SchemaError: the schema can't be used.
+    """
+
+    name: str
+    description: str
+    schema: Schema
+    run: Callable[[Arguments], Awaitable[str]]
+    """Runs the tool with arguments that fit the schema; raises `ToolError`."""
+    reach: Reach = Reach.OUTSIDE
+    checker: ArgumentsChecker = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the schema."""
+        object.__setattr__(self, "checker", ArgumentsChecker(self.schema))
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool as the model is told of it."""
+        function = {"name": self.name, "description": self.description, "parameters": self.schema}
+        return ToolSpec(json.dumps({"type": "function", "function": function}, ensure_ascii=False))
+
+
+class ToolRegistry:
+    """The tools on offer, by name; the first of a name counts."""
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            self._tools.setdefault(tool.name, tool)
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool of that name; None without one."""
+        return self._tools.get(name)
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools in the order in which they were given."""
+        return tuple(self._tools.values())
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tools as the model is told of them."""
+        return tuple(tool.spec for tool in self._tools.values())

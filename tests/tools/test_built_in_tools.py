@@ -1,0 +1,102 @@
+"""The clock and the calculator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from qwen3_chat.tools.calculator import MAX_EXPRESSION_CHARS, calculate, calculator_tool
+from qwen3_chat.tools.clock import clock_tool
+from qwen3_chat.tools.tool import ToolError
+
+NOON = datetime(2026, 11, 29, 12, 0, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("UTC", "2026-11-29 12:00:05, Sunday, UTC (UTC+00:00)"),
+        ("Asia/Shanghai", "2026-11-29 20:00:05, Sunday, Asia/Shanghai (UTC+08:00)"),
+        ("Asia/Kathmandu", "2026-11-29 17:45:05, Sunday, Asia/Kathmandu (UTC+05:45)"),
+        ("Pacific/Auckland", "2026-11-30 01:00:05, Monday, Pacific/Auckland (UTC+13:00)"),
+    ],
+)
+async def test_the_clock_knows_time_zones(zone: str, text: str) -> None:
+    assert await clock_tool(lambda: NOON).run({"timezone": zone}) == text
+
+
+async def test_the_clock_has_the_time_zone_of_the_machine() -> None:
+    assert (await clock_tool(lambda: NOON).run({})).startswith(f"{NOON.astimezone():%Y-%m-%d %H:%M:%S}")
+
+
+@pytest.mark.parametrize(
+    "zone", ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe", "a\x00b", "."]
+)
+async def test_an_unknown_time_zone_is_told(zone: str) -> None:
+    with pytest.raises(ToolError, match="There is no time zone"):
+        await clock_tool(lambda: NOON).run({"timezone": zone})
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("1 + 1", "2"),
+        ("0.1 + 0.2", "0.3"),
+        ("1/3 * 3", "1"),
+        ("1/3", "1/3 ≈ 0.3333333333333333333333333333333333"),
+        ("2^10", "1024"),
+        ("100 * 1.05 ** 10", "162.889462677744140625"),
+        ("12345678901234567890 * 98765432109876543210", "1219326311370217952237463801111263526900"),
+        ("sqrt(16/9)", "4/3 ≈ 1.333333333333333333333333333333333"),
+        ("sqrt(2)", "≈ 1.414213562373095048801688724209698"),
+        ("round(2.5) + round(-2.5)", "0"),
+        ("round(10/3, 2)", "3.33"),
+        ("17 % 5", "2"),
+        ("-7 // 2", "-4"),
+        ("1 < 2 < 3", "true"),
+        ("（1+2）×3÷4", "2.25"),
+        ("factorial(20)", "2432902008176640000"),
+        ("log(1000, 10)", "≈ 3"),
+        ("sin(pi/2)", "≈ 1"),
+        ("2**16000", "≈ 3.01946933723922757953e+4816"),
+        ("0**0", "1"),
+    ],
+)
+def test_the_calculator_is_exact_as_long_as_it_can_be(expression: str, value: str) -> None:
+    assert calculate(expression) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("9**9**9", "too large"),
+        ("1e999999", "too large"),
+        ("exp(1000000)", "too large"),
+        ("factorial(1000) * factorial(1000) ** 9", "too large"),
+        ("factorial(1000000)", "from 0 to 1000"),
+        ("1/0", "division by zero"),
+        ("(-8) ** (1/3)", "no real result"),
+        ("__import__('os').system('id')", "computed"),
+        ("(1).__class__", "Attribute"),
+        ("[0] * 10", "List"),
+        ("'a' * 10", "only numbers"),
+        ("True + 1", "only numbers"),
+        ("lambda: 1", "Lambda"),
+        ("x", "not defined"),
+        ("5 km", "no arithmetic expression"),
+        ("", "no arithmetic expression"),
+        ("(" * 400 + "1" + ")" * 400, "computed"),
+        ("-" * 900 + "1", "nested too deeply"),
+        ("1+" * MAX_EXPRESSION_CHARS + "1", "longer than"),
+    ],
+)
+def test_what_cannot_be_computed_is_told(expression: str, reason: str) -> None:
+    with pytest.raises(ToolError, match=reason):
+        calculate(expression)
+
+
+async def test_the_calculator_is_a_tool() -> None:
+    tool = calculator_tool()
+    assert tool.checker.explain({"expression": "1"}) == ""
+    assert await tool.run({"expression": "6 * 7"}) == "42"
