@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import UTC, datetime
+from zoneinfo import available_timezones
 
 import pytest
 
 from qwen3_chat.tools.calculator import MAX_EXPRESSION_CHARS, calculate, calculator_tool
 from qwen3_chat.tools.clock import clock_tool
 from qwen3_chat.tools.tool import ToolError
+from tests.conftest import REPOSITORY
 
 NOON = datetime(2026, 11, 29, 12, 0, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("zone", "text"),
+    ("place", "text"),
     [
+        ("Paris", "2026-11-29 13:00:05, Sunday, Europe/Paris (UTC+01:00)"),
+        ("paris, France", "2026-11-29 13:00:05, Sunday, Europe/Paris (UTC+01:00)"),
+        ("北京", "2026-11-29 20:00:05, Sunday, Asia/Shanghai (UTC+08:00)"),
+        ("杭州市", "2026-11-29 20:00:05, Sunday, Asia/Shanghai (UTC+08:00)"),
+        ("New York", "2026-11-29 07:00:05, Sunday, America/New_York (UTC-05:00)"),
+        ("San Francisco", "2026-11-29 04:00:05, Sunday, America/Los_Angeles (UTC-08:00)"),
+        ("asia/tokyo", "2026-11-29 21:00:05, Sunday, Asia/Tokyo (UTC+09:00)"),
         ("UTC", "2026-11-29 12:00:05, Sunday, UTC (UTC+00:00)"),
         ("Asia/Shanghai", "2026-11-29 20:00:05, Sunday, Asia/Shanghai (UTC+08:00)"),
         ("Asia/Kathmandu", "2026-11-29 17:45:05, Sunday, Asia/Kathmandu (UTC+05:45)"),
         ("Pacific/Auckland", "2026-11-30 01:00:05, Monday, Pacific/Auckland (UTC+13:00)"),
     ],
 )
-async def test_the_clock_knows_time_zones(zone: str, text: str) -> None:
-    assert await clock_tool(lambda: NOON).run({"timezone": zone}) == text
+async def test_the_clock_knows_places_and_time_zones(place: str, text: str) -> None:
+    assert await clock_tool(lambda: NOON).run({"location": place}) == text
+
+
+def test_every_zone_of_the_table_of_cities_exists() -> None:
+    table = tomllib.loads((REPOSITORY / "qwen3_chat" / "tools" / "cities.toml").read_text("utf-8"))
+    assert table.keys() <= available_timezones()
+    places = [place.casefold() for names in table.values() for place in names]
+    assert sorted(places) == sorted(set(places))
 
 
 async def test_the_clock_has_the_time_zone_of_the_machine() -> None:
@@ -31,11 +48,11 @@ async def test_the_clock_has_the_time_zone_of_the_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "zone", ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe", "a\x00b", "."]
+    "place", ["Mars", "../../etc/passwd", "/etc/localtime", "Europe", "a\x00b", ".", ","]
 )
-async def test_an_unknown_time_zone_is_told(zone: str) -> None:
-    with pytest.raises(ToolError, match="There is no time zone"):
-        await clock_tool(lambda: NOON).run({"timezone": zone})
+async def test_an_unknown_place_is_told(place: str) -> None:
+    with pytest.raises(ToolError, match="No time zone"):
+        await clock_tool(lambda: NOON).run({"location": place})
 
 
 @pytest.mark.parametrize(
