@@ -62,7 +62,7 @@ class PlainChat:
         store: ChatStore,
         renderer: LineRenderer,
         read_line: ReadLine,
-        run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[None]],
+        run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[object]],
         export: Callable[[], Path | None],
     ) -> None:
         self._session = session

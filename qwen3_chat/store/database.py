@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 OWNER_ONLY: Final = 0o600
 """The file mode of the database, its copies and drafts: only their owner may read them."""
-_BUSY_TIMEOUT_S: Final = 10.0
+_BUSY_TIMEOUT_S: Final = 5.0
 _ERROR_CODES: Final = {
     sqlite3.SQLITE_FULL: ErrorCode.CHAT_DATABASE_DISK_FULL,
     sqlite3.SQLITE_NOTADB: ErrorCode.CHAT_DATABASE_INVALID,
