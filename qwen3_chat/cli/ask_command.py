@@ -248,6 +248,10 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     settings = loaded.settings
     async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
         session = runtime.session
+        for notice in runtime.store.take_notices():
+            print(terminal_safe(notice), file=sys.stderr)
+        if (reason := runtime.store.read_only_reason) is not None:
+            raise reason  # now, and not after the model was loaded
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
@@ -257,6 +261,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         printer.close()
         if session.unstored:
             await run_until_interrupt(_store_rest(session, printer))
+        for notice in runtime.store.take_notices():
+            print(terminal_safe(notice), file=sys.stderr)
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:

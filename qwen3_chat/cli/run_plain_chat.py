@@ -47,7 +47,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         renderer.write_line(terminal_safe(str(problem)))
     async with (
         open_interface_log(paths, "plain chat"),
-        open_runtime(choice, settings, paths, chat) as runtime,
+        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         session = runtime.session
         folder = settings.export_dir or paths.exports

@@ -70,7 +70,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
-        open_runtime(choice, settings, paths, chat) as runtime,
+        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         notices = EngineNotices()
         notices.subscribe(runtime.engine)

@@ -7,7 +7,6 @@ from asyncio import CancelledError, Lock
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
 
 import msgspec
 
@@ -36,12 +35,10 @@ from qwen3_chat.session.turn_events import (
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
-from qwen3_chat.session.uninterrupted import finish_even_if_cancelled
+from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
 from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
-
-Result = TypeVar("Result")
 
 
 class ChatConfiguration:

@@ -66,6 +66,11 @@ TEXTS = {
     "store.foreign": "{path} is a database of another program.",
     "store.no_backup": "The chat database was not upgraded, because no copy of it could be made first at "
     "{path} ({reason}).",
+    "store.read_only": "The chats can be read and exported, but nothing can be stored now. {reason}",
+    "store.writable_again": "The chat database {path} can be written again.",
+    "store.deleted": "The chat database {path} was deleted while the app ran; the app has written its chats to a new file there.",
+    "store.replaced": "Another file took the place of the chat database {path} while the app ran. The chats of this app go on in {copy}; the next start opens the other file.",
+    "store.cells_damaged": "The chat database {path} is damaged in {count} places (the first: {first}). What could be read is shown; the rest is left out.",
     "store.no_such_chat": "There is no chat {chat_id}.",
     "store.no_such_message": "There is no message {message_id} in this chat.",
     # export

@@ -62,6 +62,11 @@ TEXTS = {
     "（数据版本 {version}，当前程序支持到 {known}），请先升级程序。",
     "store.foreign": "{path} 是其他程序的数据库。",
     "store.no_backup": "升级前无法在 {path} 创建备份（{reason}），聊天数据库保持原样。",
+    "store.read_only": "现在可以查看和导出聊天记录，但无法保存新内容。{reason}",
+    "store.writable_again": "聊天数据库 {path} 已恢复可写。",
+    "store.deleted": "程序运行期间聊天数据库 {path} 被删除，程序已在原处写入包含其聊天记录的新文件。",
+    "store.replaced": "程序运行期间，聊天数据库 {path} 被另一个文件取代。本程序的聊天记录继续写入 {copy}；下次启动将打开那个文件。",
+    "store.cells_damaged": "聊天数据库 {path} 有 {count} 处损坏（第一处：{first}）。能读取的内容照常显示，其余略去。",
     "store.no_such_chat": "没有编号为 {chat_id} 的对话。",
     "store.no_such_message": "这个对话里没有编号为 {message_id} 的消息。",
     # export

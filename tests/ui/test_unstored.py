@@ -23,8 +23,8 @@ from tests.harness import Harness, Start
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.0)
     monkeypatch.setattr(chat_session, "STORE_PAUSE_S", 0.01)
-    monkeypatch.setattr(storing_controller, "RETRY_S", 0.0)
-    monkeypatch.setattr(draft_controller, "RETRY_S", 0.0)
+    monkeypatch.setattr(storing_controller, "STORE_RETRY_S", 0.0)
+    monkeypatch.setattr(draft_controller, "DRAFT_RETRY_S", 0.0)
 
 
 @contextmanager

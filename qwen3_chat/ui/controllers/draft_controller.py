@@ -14,7 +14,7 @@ from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
-RETRY_S = 5.0
+DRAFT_RETRY_S = 5.0
 """The time between two attempts to save a draft that could not be saved."""
 
 
@@ -170,7 +170,7 @@ class DraftController(Controller):
             if not self._failed:  # notified once, not at each letter
                 self._screen.notify(str(error), severity="warning")
             self._failed[chat_id] = draft
-            self._next_attempt_s = monotonic() + RETRY_S
+            self._next_attempt_s = monotonic() + DRAFT_RETRY_S
             return False
         self._failed.pop(chat_id, None)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from qwen3_chat.session import ChatSession
+from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
@@ -12,24 +13,27 @@ from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.message_entries import message_note
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
-RETRY_S = 5.0
+STORE_RETRY_S = 5.0
 """The time between two attempts while nothing else is done."""
 
 
 class StoringController(Controller):
-    """The session's unstored replies; the note below each says so until it is stored."""
+    """The session's unstored replies, which say so until they are stored, and notices of the database."""
 
-    def __init__(self, view: ChatView, session: ChatSession, widgets: ChatWidgets) -> None:
+    def __init__(self, view: ChatView, session: ChatSession, widgets: ChatWidgets, store: ChatStore) -> None:
         super().__init__(view, session, widgets)
+        self._store = store
         self._next_attempt_s = 0.0
         self._is_warned = False
         """True once the user was told, on leaving, that something is not stored."""
         session.unstored.on_stored = self._show_stored
 
     def tick(self) -> None:
-        """Try again every few seconds."""
+        """Show what there is to tell of the database; try again every few seconds."""
+        for notice in self._store.take_notices():
+            self._screen.notify(notice, severity="warning", timeout=20)
         if self._session.unstored and monotonic() >= self._next_attempt_s:
-            self._next_attempt_s = monotonic() + RETRY_S
+            self._next_attempt_s = monotonic() + STORE_RETRY_S
             self._store_later()
 
     @in_worker("storing", exit_on_error=False)

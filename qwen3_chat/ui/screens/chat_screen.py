@@ -98,7 +98,7 @@ class ChatScreen(ReadingScreen):
         if model_picker is not None:
             self.models = ModelController(self, session, widgets, model_picker, self.turns)
         self.titles = TitleController(self, session, widgets, store, self.turns)
-        self.storing = StoringController(self, session, widgets)
+        self.storing = StoringController(self, session, widgets, store)
         self.drafts = DraftController(self, session, widgets, drafts, self.turns)
         self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
