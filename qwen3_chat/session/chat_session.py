@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError, Lock
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, ToolCall, Usage
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, StoreError
-from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
@@ -24,6 +24,7 @@ from qwen3_chat.session.repetition import RepetitionDetector
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.thinking_mode import decide_model_mode, fixed_mode
+from qwen3_chat.session.tool_results import call_record, not_finished, out_of_steps
 from qwen3_chat.session.turn_events import (
     QuestionWaits,
     ReplyNotStored,
@@ -31,7 +32,10 @@ from qwen3_chat.session.turn_events import (
     ReplyStored,
     Rewound,
     SessionEventSink,
+    StepFinished,
     ThinkingRepeats,
+    ToolCallFinished,
+    ToolCallStarted,
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
@@ -39,6 +43,7 @@ from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
 from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
+from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner
 
 
 class ChatConfiguration:
@@ -156,6 +161,8 @@ class ChatSession(ChatConfiguration):
         self.options = options or TurnOptions()
         self.messages: tuple[StoredMessage, ...] = ()
         self.unstored = UnstoredReplies(store)
+        self.tool_runner: ToolRunner | None = None
+        """The runner of the tools on offer; None while the model is offered none."""
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
@@ -205,6 +212,15 @@ class ChatSession(ChatConfiguration):
         """Set the generation options for the turns to come; those of the chat take precedence."""
         self.options = options
 
+    def offer_tools(self, runner: ToolRunner | None) -> None:
+        """Offer the model the tools of a runner from the next turn on; None offers none."""
+        self.tool_runner = runner
+
+    @property
+    def _offered_names(self) -> frozenset[str]:
+        tools = self.tool_runner.registry.tools if self.tool_runner else ()
+        return frozenset(tool.name for tool in tools)
+
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
         self.messages = self.unstored.laid_over(messages)
@@ -247,6 +263,7 @@ class ChatSession(ChatConfiguration):
         """
 
         async def store_question() -> ThinkingMode:
+            await self._complete_calls(on_event)
             decision = decide_model_mode(self.engine.model, text, self.mode_override, self.history)
             await self._store_chat(decision.mode_override)
             message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
@@ -259,7 +276,7 @@ class ChatSession(ChatConfiguration):
             await self.store_unstored()
             mode = await self._when_free(store_question, on_event)
         if await self.prepare(on_event):
-            await self._reply(mode, on_event)
+            await self._answer(mode, on_event)
 
     async def _when_free(
         self, work: Callable[[], Coroutine[None, None, Result]], on_event: SessionEventSink
@@ -331,7 +348,7 @@ class ChatSession(ChatConfiguration):
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
             await self.store_unstored()
             await finish_even_if_cancelled(rewind())
-        await self._reply(decision.mode, on_event, policy=policy)
+        await self._answer(decision.mode, on_event, policy=policy)
 
     @property
     def can_continue(self) -> bool:
@@ -343,7 +360,7 @@ class ChatSession(ChatConfiguration):
         """Continue the latest reply from where it was stopped; do nothing if it was not stopped."""
         if self.can_continue and await self.prepare(on_event):
             stopped = self.messages[-1]
-            await self._reply(stopped.meta.mode or self.mode, on_event, stopped, policy)
+            await self._answer(stopped.meta.mode or self.mode, on_event, stopped, policy)
 
     def _question_index(self, message_id: int | None) -> int | None:
         """Return the index of the latest user message up to that message of the branch; None without one."""
@@ -358,6 +375,69 @@ class ChatSession(ChatConfiguration):
         stored = await self._store.add_message(self.chat.id, parent, message, meta)
         self.messages += (stored,)
         return stored
+
+    async def _answer(
+        self,
+        mode: ThinkingMode,
+        on_event: SessionEventSink,
+        continued: StoredMessage | None = None,
+        policy: ContextPolicy | None = None,
+    ) -> None:
+        """Generate a reply, run its calls, and so on until a reply has none or the steps are used up."""
+        for step in range(1, self.options.max_steps + 1):
+            await self._reply(mode, on_event, continued, policy)
+            continued = None
+            calls = self._calls_to_run()
+            if not calls:
+                return
+            is_last = step == self.options.max_steps
+            await self._run_calls(calls, on_event, is_last=is_last)
+            on_event(StepFinished(step))
+            if is_last:
+                on_event(Notice("session.step_limit", {"count": step}))
+
+    def _calls_to_run(self) -> tuple[ToolCall, ...]:
+        """Return the calls of the latest message, if it is a reply that came to its end."""
+        latest = self.messages[-1] if self.messages else None
+        if latest is None or not self.tool_runner or latest.stop_reason is not StopReason.TOOL_CALLS:
+            return ()
+        return latest.message.tool_calls
+
+    async def _run_calls(
+        self, calls: tuple[ToolCall, ...], on_event: SessionEventSink, *, is_last: bool
+    ) -> None:
+        """Run calls and store their results in order, also those of calls that were stopped."""
+        assert self.tool_runner is not None
+        outcomes = dict[int, CallOutcome]()
+        try:
+            if is_last:
+                outcomes |= {index: out_of_steps(call) for index, call in enumerate(calls)}
+            else:
+                await self.tool_runner.run(
+                    calls,
+                    self.chat_id,
+                    lambda call: on_event(ToolCallStarted(call)),
+                    outcomes.__setitem__,
+                )
+        finally:
+            ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]
+            await finish_even_if_cancelled(self._store_results(ended, on_event))
+
+    async def _store_results(
+        self, outcomes: Sequence[CallOutcome], on_event: SessionEventSink, first: int = 0
+    ) -> None:
+        for index, outcome in enumerate(outcomes, first):
+            message = ChatMessage(Role.TOOL, outcome.text)
+            stored = await self._add(message, MessageMeta(call=call_record(index, outcome)))
+            on_event(ToolCallFinished(stored))
+
+    async def _complete_calls(self, on_event: SessionEventSink) -> None:
+        """Store results for calls that have none because the app ended, so that each call has one."""
+        for results, stored in enumerate(reversed(self.messages)):
+            if stored.message.role is not Role.TOOL:
+                left = stored.message.tool_calls[results:]
+                await self._store_results([not_finished(call) for call in left], on_event, results)
+                return
 
     async def _reply(
         self,
@@ -406,7 +486,7 @@ class ChatSession(ChatConfiguration):
                     raise error
                 await self._store.reopen_message(continued.id)
                 message = replace(continued, meta=meta)
-            draft = ReplyDraft(self._store, message, continued)
+            draft = ReplyDraft(self._store, message, continued, self._offered_names)
             on_event(ReplyStarted(message, request.mode, continues=continued is not None))
             return draft
 
@@ -458,7 +538,7 @@ class ChatSession(ChatConfiguration):
             mode=mode,
             sampling=options.sampling_from(self.sampling_preset(mode)),
             seed=self._draw_seed() if options.seed is None else options.seed,
-            tools=options.tools,
+            tools=self.tool_runner.registry.specs if self.tool_runner else (),
             max_tokens=options.max_tokens,
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(continued, model) if continued else None,

@@ -8,7 +8,6 @@ from typing import Any, Final
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
-from qwen3_chat.request import ToolSpec
 from qwen3_chat.sampling import (
     MAX_TOKEN_LIMIT,
     SAMPLING_PARAMETERS,
@@ -66,6 +65,10 @@ OPTION_FIELDS: Final = (
 )
 
 
+MAX_STEPS = 20
+"""The most replies to one question unless the user says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnOptions(SamplingOverrides):
     """The options of a turn; None leaves the preset of the mode."""
@@ -73,7 +76,8 @@ class TurnOptions(SamplingOverrides):
     seed: int | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
-    tools: tuple[ToolSpec, ...] = ()
+    max_steps: int = MAX_STEPS
+    """The most replies to one question, each but the last followed by the results of its calls."""
     context_policy: ContextPolicy = ContextPolicy.ASK
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:

@@ -16,6 +16,22 @@ TOKEN_ID_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
+class CallRecord:
+    """The call that a tool's result belongs to: what ran, who decided, how it ended.
+
+    `index` is the position among the calls of the reply; `decision` is a value of `tools.consent.Decision`.
+    """
+
+    index: int
+    name: str
+    arguments: str
+    decision: str
+    is_error: bool = False
+    is_repaired: bool = False
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class MessageMeta:
     """The origin of a message: model, mode, sampling, end; None where it does not apply or is not known.
 
@@ -35,6 +51,8 @@ class MessageMeta:
     """The number of the branch's oldest messages that were dropped for the reply."""
     summary: str | None = None
     """The summary that replaced the dropped messages."""
+    call: CallRecord | None = None
+    """The call whose result the message is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,6 +257,7 @@ TEXTS = {
     "session.summarised": "The chat no longer fits into the context: this summary stands for the oldest {count} messages. What is sent has {prompt} tokens; {reserve:,} are kept for the answer, of {n_ctx:,}.",
     "session.summary_heading": "Summary of the earlier part of this conversation:",
     "session.summary_instruction": "Summarise our conversation so far in at most {words} words. Keep names, numbers, decisions, preferences and open questions. Write the summary only.",
+    "session.step_limit": "The model was asked {count} times for this question, which is the limit; --max-steps raises it.",
     "session.stopped": "Stopped before the reply began.",
     "session.summary_stopped": "The summary was stopped; nothing was sent.",
     "session.no_summary": "The model wrote no summary of the older messages; nothing was sent.",

@@ -247,6 +247,7 @@ TEXTS = {
     "session.summarised": "对话已超出上下文长度：最早的 {count} 条消息以下面的摘要代替。本次发送 {prompt} 个 token，为回答预留 {reserve:,} 个，上下文共 {n_ctx:,} 个。",
     "session.summary_heading": "此前对话的摘要：",
     "session.summary_instruction": "请把我们到目前为止的对话概括成不超过 {words} 字的摘要，保留人名、数字、决定、偏好和尚未解决的问题。只写摘要本身。",
+    "session.step_limit": "这个问题已让模型回复 {count} 次，达到上限；可用 --max-steps 提高。",
     "session.stopped": "已在回复开始前停止。",
     "session.summary_stopped": "摘要已中止，消息没有发送。",
     "session.no_summary": "模型没有写出旧消息的摘要，消息没有发送。",

@@ -70,23 +70,28 @@ class ToolRunner:
         calls: Sequence[ToolCall],
         chat_id: int | None,
         on_start: Callable[[ToolCall], None],
-        on_finish: Callable[[CallOutcome], None],
+        on_finish: Callable[[int, CallOutcome], None],
     ) -> tuple[CallOutcome, ...]:
-        """Decide about the calls in order, then run the allowed ones side by side; return all in order."""
+        """Decide about the calls in order, then run the allowed ones side by side; return all in order.
+
+        `on_finish` gets the index of each call that has its outcome.
+        """
         decided = [await self._decide(call, chat_id) for call in calls]
 
-        async def finish(decision: CallOutcome | _Allowed) -> CallOutcome:
+        async def finish(index: int, decision: CallOutcome | _Allowed) -> CallOutcome:
             if isinstance(decision, CallOutcome):
                 outcome = decision
             else:
                 on_start(decision.call)
                 outcome = await self._run(decision)
-            on_finish(outcome)
+            on_finish(index, outcome)
             return outcome
 
-        return tuple(await asyncio.gather(*map(finish, decided)))
+        return tuple(await asyncio.gather(*(finish(*numbered) for numbered in enumerate(decided))))
 
     async def _decide(self, call: ToolCall, chat_id: int | None) -> CallOutcome | _Allowed:
+        if not is_json_object(call.arguments):
+            return _denied(call, f"The call could not be read. Write it as\n{RIGHT_FORM}")
         tool = self.registry.get(call.name)
         if tool is None:
             names = ", ".join(tool.name for tool in self.registry.tools)
@@ -129,6 +134,8 @@ class ToolRunner:
             text, is_error = str(error), True
         except TimeoutError:
             text, is_error = f"The tool did not finish within {RUN_LIMIT_S:.0f} s.", True
+        except Exception as error:  # a fault of the tool must not end the turn
+            text, is_error = f"The tool failed with an unexpected error ({type(error).__name__}).", True
         elapsed_s = self._clock() - start_s
         return CallOutcome(allowed.call, allowed.decision, cut_for_model(text), is_error, elapsed_s)
 
@@ -147,14 +154,19 @@ def cut_for_model(text: str) -> str:
     return f"{terminal_safe(text[:MAX_RESULT_CHARS])}\n[{len(text) - MAX_RESULT_CHARS:,} more characters]"
 
 
+def is_json_object(text: str) -> bool:
+    """Return whether a text is a JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _checked(tool: Tool, call: ToolCall) -> tuple[ToolCall, str]:
     """Return the call with its arguments in the types of the schema, and what is wrong with them."""
-    try:
-        arguments = json.loads(call.arguments)
-    except (ValueError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
+    if not is_json_object(call.arguments):
         return call, "The arguments of the call are no JSON object."
+    arguments = json.loads(call.arguments)
     if call.values_are_text:
         arguments = tool.checker.typed(arguments)
         call = replace(call, arguments=json.dumps(arguments, ensure_ascii=False), values_are_text=False)

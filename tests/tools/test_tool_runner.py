@@ -28,7 +28,7 @@ def tool(name: str = "echo", run: object = echo, reach: Reach = Reach.OUTSIDE) -
 
 
 async def outcomes(runner: ToolRunner, *calls: ToolCall) -> tuple[CallOutcome, ...]:
-    return await runner.run(calls, 1, lambda call: None, lambda outcome: None)
+    return await runner.run(calls, 1, lambda call: None, lambda index, outcome: None)
 
 
 async def test_a_harmless_tool_runs_unasked() -> None:
@@ -53,10 +53,10 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
         [ToolCall("a", "{}"), ToolCall("b", "{}")],
         None,
         lambda call: events.append(f"{call.name} starts"),
-        lambda outcome: events.append(f"{outcome.call.name} ends"),
+        lambda index, outcome: events.append(f"{index} ends"),
     )
     assert [outcome.text for outcome in found] == ["first", "second"]
-    assert events == ["a starts", "b starts", "b ends", "a ends"]
+    assert events == ["a starts", "b starts", "1 ends", "0 ends"]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
         (ToolCall("nothing", "{}"), "There is no tool 'nothing'. The tools are: echo."),
         (ToolCall("echo", '{"n": "x"}'), 'argument [\'n\']: "x" is not of type "integer"'),
         (ToolCall("echo", '{"m": 1}'), "Additional properties"),
-        (ToolCall("echo", "[]"), "no JSON object"),
-        (ToolCall("echo", "{"), "no JSON object"),
+        (ToolCall("echo", "[]"), "could not be read"),
+        (ToolCall("echo", "{"), "could not be read"),
         (ToolCall("echo", "{}"), "nobody can be asked"),
         (ToolCall("echo", "{}", is_repaired=True), "not written in the right form"),
     ],
