@@ -225,6 +225,7 @@ class ErrorCode(StrEnum):
     ARGUMENT_INVALID = "argument_invalid", "cli.bad_value"
     CHOICE_UNKNOWN = "choice_unknown", "cli.unknown_choice"
     LANGUAGE_UNKNOWN = "language_unknown", "cli.unknown_language"
+    TOOL_UNKNOWN = "tool_unknown", "cli.unknown_tool"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"
     SIZE_INVALID = "size_invalid", "hardware.bad_size"
 

@@ -1,9 +1,9 @@
-"""The session of one chat with an engine: its configuration, its branch of messages, the turn in progress."""
+"""The session of one chat with an engine: its branch of messages, the turn in progress."""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError, Lock
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,12 +19,12 @@ from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
+from qwen3_chat.session.chat_configuration import ChatConfiguration
 from qwen3_chat.session.context_fitter import ContextFitter
 from qwen3_chat.session.repetition import RepetitionDetector
 from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.thinking_mode import decide_model_mode, fixed_mode
-from qwen3_chat.session.tool_results import call_record, not_finished, out_of_steps
 from qwen3_chat.session.turn_events import (
     QuestionWaits,
     ReplyNotStored,
@@ -42,95 +42,10 @@ from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
 from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
-from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner
-
-
-class ChatConfiguration:
-    """The configuration of a chat: its mode override, its system prompt, its generation options.
-
-    It is held in memory until the chat is stored with its first message, and in the store from then on.
-    """
-
-    def __init__(self, store: ChatStore, system: str) -> None:
-        self.chat: Chat | None = None
-        self.mode_override: ThinkingMode | None = None
-        self._store = store
-        self._system = self._default_system = system
-        self._chat_options = NO_CHAT_OPTIONS
-        self._chat_lock = Lock()
-        """The lock held while the chat is stored or opened; changes to its configuration wait for it."""
-
-    @property
-    def chat_id(self) -> int | None:
-        """The chat's id in the store; None before it is stored."""
-        return None if self.chat is None else self.chat.id
-
-    @property
-    def system(self) -> str:
-        """The system prompt of this chat."""
-        return self._system if self.chat is None else self.chat.system
-
-    @property
-    def chat_options(self) -> ChatOptions:
-        """The generation options of this chat; they take precedence over `ChatSession.options`."""
-        return self._chat_options if self.chat is None else self.chat.options
-
-    async def set_system(self, system: str) -> None:
-        """Change the system prompt of this chat from now on."""
-        async with self._chat_lock:
-            if (chat_id := self.chat_id) is None:
-                self._system = system
-            else:
-                await self._store.set_system(chat_id, system)
-                await self._reread(chat_id)
-
-    async def set_chat_options(self, options: ChatOptions) -> None:
-        """Set the generation options for the coming replies of this chat."""
-        async with self._chat_lock:
-            if (chat_id := self.chat_id) is None:
-                self._chat_options = options
-            else:
-                await self._store.set_options(chat_id, options)
-                await self._reread(chat_id)
-
-    async def set_mode_override(self, mode: ThinkingMode) -> None:
-        """Set the thinking mode for the turns to come."""
-        async with self._chat_lock:
-            await self._apply_mode_override(mode)
-
-    async def reread_chat(self) -> None:
-        """Read the chat from the store again, for changes such as a new title."""
-        if self.chat_id is not None:
-            await self._reread(self.chat_id)
-
-    def _reset_configuration(self) -> None:
-        """Forget the chat and its configuration; the defaults apply again."""
-        self.chat = self.mode_override = None
-        self._system, self._chat_options = self._default_system, NO_CHAT_OPTIONS
-
-    async def _store_chat(self, mode_override: ThinkingMode | None) -> Chat:
-        """Store a new chat with its configuration; for a stored one, apply the mode override."""
-        async with self._chat_lock:
-            if self.chat is None:
-                self.mode_override = mode_override
-                self.chat = await self._store.create_chat(
-                    system=self.system, mode_override=mode_override, options=self.chat_options
-                )
-            else:
-                await self._apply_mode_override(mode_override)
-            return self.chat
-
-    async def _apply_mode_override(self, mode_override: ThinkingMode | None) -> None:
-        self.mode_override = mode_override
-        if self.chat_id is not None and mode_override is not None:
-            await self._store.set_mode_override(self.chat_id, mode_override)
-
-    async def _reread(self, chat_id: int) -> None:
-        chat = await self._store.chat(chat_id)
-        if self.chat_id == chat_id:  # another chat may have been opened meanwhile
-            self.chat = chat
-
+from qwen3_chat.store.records import CallRecord, MessageMeta, StoredMessage
+from qwen3_chat.tools.built_in_tools import Toolbox
+from qwen3_chat.tools.tool import ToolRegistry
+from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, not_finished, out_of_steps
 
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 """The reasons that end a reply before its own end, so that it can be continued."""
@@ -155,14 +70,15 @@ class ChatSession(ChatConfiguration):
         clock: Callable[[], float],
         system: str = "",
         options: TurnOptions | None = None,
+        toolbox: Toolbox | None = None,
     ) -> None:
         super().__init__(store, system)
         self.engine = engine
         self.options = options or TurnOptions()
         self.messages: tuple[StoredMessage, ...] = ()
         self.unstored = UnstoredReplies(store)
-        self.tool_runner: ToolRunner | None = None
-        """The runner of the tools on offer; None while the model is offered none."""
+        self.tool_runner = ToolRunner()
+        self._toolbox = toolbox or Toolbox()
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
@@ -212,14 +128,14 @@ class ChatSession(ChatConfiguration):
         """Set the generation options for the turns to come; those of the chat take precedence."""
         self.options = options
 
-    def offer_tools(self, runner: ToolRunner | None) -> None:
-        """Offer the model the tools of a runner from the next turn on; None offers none."""
+    def set_tool_runner(self, runner: ToolRunner) -> None:
+        """Have the calls of the turns to come decided about and run by another runner."""
         self.tool_runner = runner
 
     @property
-    def _offered_names(self) -> frozenset[str]:
-        tools = self.tool_runner.registry.tools if self.tool_runner else ()
-        return frozenset(tool.name for tool in tools)
+    def tools(self) -> ToolRegistry:
+        """The tools that this chat offers to the model."""
+        return self._toolbox.registry(self.options.overridden_by(self.chat_options).tools or ())
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
@@ -399,7 +315,7 @@ class ChatSession(ChatConfiguration):
     def _calls_to_run(self) -> tuple[ToolCall, ...]:
         """Return the calls of the latest message, if it is a reply that came to its end."""
         latest = self.messages[-1] if self.messages else None
-        if latest is None or not self.tool_runner or latest.stop_reason is not StopReason.TOOL_CALLS:
+        if latest is None or not self.tools or latest.stop_reason is not StopReason.TOOL_CALLS:
             return ()
         return latest.message.tool_calls
 
@@ -407,7 +323,6 @@ class ChatSession(ChatConfiguration):
         self, calls: tuple[ToolCall, ...], on_event: SessionEventSink, *, is_last: bool
     ) -> None:
         """Run calls and store their results in order, also those of calls that were stopped."""
-        assert self.tool_runner is not None
         outcomes = dict[int, CallOutcome]()
         try:
             if is_last:
@@ -415,6 +330,7 @@ class ChatSession(ChatConfiguration):
             else:
                 await self.tool_runner.run(
                     calls,
+                    self.tools,
                     self.chat_id,
                     lambda call: on_event(ToolCallStarted(call)),
                     outcomes.__setitem__,
@@ -428,7 +344,7 @@ class ChatSession(ChatConfiguration):
     ) -> None:
         for index, outcome in enumerate(outcomes, first):
             message = ChatMessage(Role.TOOL, outcome.text)
-            stored = await self._add(message, MessageMeta(call=call_record(index, outcome)))
+            stored = await self._add(message, MessageMeta(call=_call_record(index, outcome)))
             on_event(ToolCallFinished(stored))
 
     async def _complete_calls(self, on_event: SessionEventSink) -> None:
@@ -486,7 +402,7 @@ class ChatSession(ChatConfiguration):
                     raise error
                 await self._store.reopen_message(continued.id)
                 message = replace(continued, meta=meta)
-            draft = ReplyDraft(self._store, message, continued, self._offered_names)
+            draft = ReplyDraft(self._store, message, continued, self.tools.names)
             on_event(ReplyStarted(message, request.mode, continues=continued is not None))
             return draft
 
@@ -538,7 +454,7 @@ class ChatSession(ChatConfiguration):
             mode=mode,
             sampling=options.sampling_from(self.sampling_preset(mode)),
             seed=self._draw_seed() if options.seed is None else options.seed,
-            tools=self.tool_runner.registry.specs if self.tool_runner else (),
+            tools=self.tools.specs,
             max_tokens=options.max_tokens,
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(continued, model) if continued else None,
@@ -554,3 +470,16 @@ def _reported_stop(on_event: SessionEventSink, code: ErrorCode) -> Iterator[None
     except CancelledError:
         on_event(EngineFailed.from_error(Cancelled(code)))
         raise
+
+
+def _call_record(index: int, outcome: CallOutcome) -> CallRecord:
+    call = outcome.call
+    return CallRecord(
+        index,
+        call.name,
+        call.arguments,
+        outcome.decision.value,
+        outcome.is_error,
+        call.is_repaired,
+        outcome.elapsed_s,
+    )

@@ -14,13 +14,13 @@ _BLOCK: Final = re.compile(r"\s*<tool_call>(.*?)(?:</tool_call>\s*|\Z)", re.DOTA
 _NAME: Final = re.compile(r'"name"\s*:\s*"([\w.:/-]{1,100})"|<function=([\w.:/-]{1,100})>')
 
 
-def recover_calls(message: ChatMessage, offered_names: Collection[str]) -> ChatMessage:
+def recover_calls(message: ChatMessage, tool_names: Collection[str]) -> ChatMessage:
     """Return a reply with the calls that its text holds moved to its calls, each marked as repaired.
 
     A block that can't be read becomes a call whose arguments are its text, so that model and user are told.
     A bare JSON object counts only if it is the whole answer and names tools on offer.
     """
-    if message.tool_calls or not offered_names:
+    if message.tool_calls or not tool_names:
         return message
     if "<tool_call>" in message.content:
         content, calls = _split_blocks(message.content)
@@ -32,7 +32,7 @@ def recover_calls(message: ChatMessage, offered_names: Collection[str]) -> ChatM
         return replace(message, reasoning=reasoning, tool_calls=calls)
     if message.content.lstrip().startswith(("{", "[", "```")) and len(message.content) <= MAX_CALL_CHARS:
         calls = _repaired(parse_calls(message.content))
-        if calls and all(call.name in offered_names for call in calls):
+        if calls and all(call.name in tool_names for call in calls):
             return replace(message, content="", tool_calls=calls)
     return message
 

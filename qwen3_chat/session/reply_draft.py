@@ -27,7 +27,7 @@ SAVE_INTERVAL_S = 0.5
 class ReplyDraft:
     """A collector of a reply's events that saves new text every half second and the final reply in `finish`.
 
-    Calls of the tools in `offered_names` are found in its text where the model wrote them in another form.
+    Calls of the tools in `tool_names` are found in its text where the model wrote them in another form.
     A reply that is `continued` is generated again from its beginning; the stored reply stays as it is until
     the new text is longer.
     """
@@ -37,12 +37,12 @@ class ReplyDraft:
         store: ChatStore,
         message: StoredMessage,
         continued: StoredMessage | None = None,
-        offered_names: Collection[str] = (),
+        tool_names: Collection[str] = (),
     ) -> None:
         self._store = store
         self._message = message
         self._continued = continued
-        self._offered_names = offered_names
+        self._tool_names = tool_names
         self._reasoning: list[str] = []
         self._answer: list[str] = []
         self._calls: list[ToolCall] = []
@@ -72,7 +72,7 @@ class ReplyDraft:
         )
         meta, token_ids = self._end_of_turn()
         if meta.stop_reason is StopReason.END_OF_TURN:
-            message = recover_calls(message, self._offered_names)
+            message = recover_calls(message, self._tool_names)
             if message.tool_calls:
                 meta = replace(meta, stop_reason=StopReason.TOOL_CALLS)
         if self._continued and not (token_ids or self._is_longer_than(self._continued)):

@@ -76,13 +76,18 @@ class TurnOptions(SamplingOverrides):
     seed: int | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
+    tools: tuple[str, ...] | None = None
+    """The names of the tools on offer, whatever the chat offers; None leaves it to the chat."""
     max_steps: int = MAX_STEPS
     """The most replies to one question, each but the last followed by the results of its calls."""
     context_policy: ContextPolicy = ContextPolicy.ASK
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:
         """Return these options, overridden by those of a chat."""
-        return replace(self, **overrides(chat))
+        changes = overrides(chat)
+        if self.tools is not None:
+            changes.pop("tools", None)
+        return replace(self, **changes)
 
     def sampling_from(self, preset: SamplingParams) -> SamplingParams:
         """Return a preset, overridden by the chosen values."""

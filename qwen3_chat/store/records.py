@@ -101,6 +101,8 @@ class ChatOptions(SamplingOverrides):
 
     max_tokens: int | None = None
     thinking_budget: int | None = None
+    tools: tuple[str, ...] | None = None
+    """The names of the tools on offer; None for those of new chats."""
 
 
 NO_CHAT_OPTIONS = ChatOptions()

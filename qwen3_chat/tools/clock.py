@@ -36,7 +36,7 @@ def clock_tool(read_clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -
         moment = read_clock().astimezone(_zone(name, location) if name else None)
         label = name or moment.tzname() or "local time"
         offset = f"{moment:%z}"
-        return f"{moment:%Y-%m-%d %H:%M:%S}, {moment:%A}, {label} (UTC{offset[:3]}:{offset[3:5]})"
+        return f"{moment:%H:%M}, {moment:%A}, {moment:%Y-%m-%d}, {label} (UTC{offset[:3]}:{offset[3:5]})"
 
     return Tool("now", "Get the current time in a place.", _SCHEMA, run, Reach.NOTHING)
 

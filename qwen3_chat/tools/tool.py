@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
@@ -22,25 +23,13 @@ class Reach(StrEnum):
     """It reads or changes something outside the chat, or runs code."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """The result of a call: text for the model, in English where it is an error."""
-
-    text: str
-    is_error: bool = False
-
-
 class ToolError(Exception):
     """A failure that the model is to read, as one English sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tool:
-    """A tool: its name and description for the model, its JSON schema, the function that runs it.
-
-    Raises:
-        SchemaError: the schema can't be used.
-    """
+    """A tool: its name and description for the model, its JSON schema, the function that runs it."""
 
     name: str
     description: str
@@ -48,11 +37,15 @@ class Tool:
     run: Callable[[Arguments], Awaitable[str]]
     """Runs the tool with arguments that fit the schema; raises `ToolError`."""
     reach: Reach = Reach.OUTSIDE
-    checker: ArgumentsChecker = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Check the schema."""
-        object.__setattr__(self, "checker", ArgumentsChecker(self.schema))
+    @cached_property
+    def checker(self) -> ArgumentsChecker:
+        """The checker of arguments, made when it is first needed.
+
+        Raises:
+            SchemaError: the schema can't be used.
+        """
+        return ArgumentsChecker(self.schema)
 
     @property
     def spec(self) -> ToolSpec:
@@ -75,6 +68,11 @@ class ToolRegistry:
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name; None without one."""
         return self._tools.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the tools, in the order in which they were given."""
+        return tuple(self._tools)
 
     @property
     def tools(self) -> tuple[Tool, ...]:

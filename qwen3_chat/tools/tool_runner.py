@@ -55,12 +55,10 @@ class ToolRunner:
 
     def __init__(
         self,
-        registry: ToolRegistry,
         rules: ConsentRules | None = None,
         ask: ConsentPrompt | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.registry = registry
         self.rules = replace(rules or ConsentRules(), can_ask=ask is not None)
         self._ask = ask
         self._clock = clock
@@ -68,6 +66,7 @@ class ToolRunner:
     async def run(
         self,
         calls: Sequence[ToolCall],
+        tools: ToolRegistry,
         chat_id: int | None,
         on_start: Callable[[ToolCall], None],
         on_finish: Callable[[int, CallOutcome], None],
@@ -76,7 +75,7 @@ class ToolRunner:
 
         `on_finish` gets the index of each call that has its outcome.
         """
-        decided = [await self._decide(call, chat_id) for call in calls]
+        decided = [await self._decide(call, tools, chat_id) for call in calls]
 
         async def finish(index: int, decision: CallOutcome | _Allowed) -> CallOutcome:
             if isinstance(decision, CallOutcome):
@@ -89,12 +88,14 @@ class ToolRunner:
 
         return tuple(await asyncio.gather(*(finish(*numbered) for numbered in enumerate(decided))))
 
-    async def _decide(self, call: ToolCall, chat_id: int | None) -> CallOutcome | _Allowed:
+    async def _decide(
+        self, call: ToolCall, tools: ToolRegistry, chat_id: int | None
+    ) -> CallOutcome | _Allowed:
         if not is_json_object(call.arguments):
             return _denied(call, f"The call could not be read. Write it as\n{RIGHT_FORM}")
-        tool = self.registry.get(call.name)
+        tool = tools.get(call.name)
         if tool is None:
-            names = ", ".join(tool.name for tool in self.registry.tools)
+            names = ", ".join(tools.names)
             return _denied(call, f"There is no tool {call.name!r:.100}. The tools are: {names}.")
         call, problem = _checked(tool, call)
         if problem:
@@ -176,4 +177,15 @@ def _checked(tool: Tool, call: ToolCall) -> tuple[ToolCall, str]:
 
 
 def _denied(call: ToolCall, text: str) -> CallOutcome:
+    return CallOutcome(call, Decision.DENY, text, is_error=True)
+
+
+def not_finished(call: ToolCall) -> CallOutcome:
+    """Return the outcome of a call that was stopped, or whose app ended, before its result was there."""
+    return CallOutcome(call, Decision.DENY, "The call was stopped before it had a result.", is_error=True)
+
+
+def out_of_steps(call: ToolCall) -> CallOutcome:
+    """Return the outcome of a call in the last step that a question may take."""
+    text = "The call was not run: this question has used up its steps."
     return CallOutcome(call, Decision.DENY, text, is_error=True)

@@ -25,9 +25,9 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.session.recovered_calls import recover_calls
 from qwen3_chat.store import ChatStore
+from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.calculator import calculator_tool
-from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolRegistry
-from qwen3_chat.tools.tool_runner import ToolRunner
+from qwen3_chat.tools.tool import Arguments, Reach, Tool
 from tests.fakes import REPLY, FakeEngine, Step, finished
 
 SUM = ToolCall("calculator", '{"expression": "40 + 2"}')
@@ -51,16 +51,30 @@ async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
     await store.close()
 
 
-def session_of(store: ChatStore, *scripts: Sequence[Step], max_steps: int = 20) -> ChatSession:
-    session = ChatSession(
+class OwnTools(Toolbox):
+    """A toolbox with the tools of a test."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        super().__init__()
+        self._made = {tool.name: tool for tool in tools}
+
+
+WITH_CALCULATOR = TurnOptions(tools=("calculator",))
+
+
+def session_of(
+    store: ChatStore, *scripts: Sequence[Step], max_steps: int = 20, tools: Sequence[Tool] | None = None
+) -> ChatSession:
+    return ChatSession(
         FakeEngine(*scripts),
         store,
         draw_seed=lambda: 42,
         clock=lambda: 0.0,
-        options=TurnOptions(max_steps=max_steps),
+        options=TurnOptions(
+            max_steps=max_steps, tools=tuple(tool.name for tool in tools or [calculator_tool()])
+        ),
+        toolbox=OwnTools(tools) if tools else None,
     )
-    session.offer_tools(ToolRunner(ToolRegistry([calculator_tool()])))
-    return session
 
 
 async def ask(session: ChatSession, text: str = "How much?") -> list[SessionEvent]:
@@ -110,7 +124,7 @@ async def test_the_steps_are_in_the_store_as_they_are_in_the_session(store: Chat
 
 async def test_without_tools_a_call_ends_the_turn_as_it_did(store: ChatStore) -> None:
     session = session_of(store, calling(SUM))
-    session.offer_tools(None)
+    session.set_options(TurnOptions())
     await ask(session)
     assert roles(session) == [Role.USER, Role.ASSISTANT]
 
@@ -173,9 +187,8 @@ async def test_a_call_that_is_stopped_has_a_result_that_says_so(store: ChatStore
         await asyncio.Event().wait()
         return ""
 
-    session = session_of(store, calling(ToolCall("wait", "{}"), SUM))
     wait = Tool("wait", "", {"type": "object"}, hang, Reach.NOTHING)
-    session.offer_tools(ToolRunner(ToolRegistry([wait, calculator_tool()])))
+    session = session_of(store, calling(ToolCall("wait", "{}"), SUM), tools=[wait, calculator_tool()])
     turn = asyncio.create_task(session.send("Wait", lambda event: None))
     await began.wait()
     await asyncio.sleep(0)
@@ -188,7 +201,7 @@ async def test_a_call_that_is_stopped_has_a_result_that_says_so(store: ChatStore
 
 async def test_calls_without_results_are_completed_before_the_next_question(store: ChatStore) -> None:
     session = session_of(store, calling(SUM, PRODUCT), saying("Well."))
-    session.offer_tools(None)  # as if the app had been killed before the calls ran
+    session.set_options(TurnOptions())  # as if the app had been killed before the calls ran
     await ask(session)
     assert roles(session) == [Role.USER, Role.ASSISTANT]
     await ask(session, "Go on")
@@ -258,14 +271,20 @@ class CallingEngine(FakeEngine):
 
 async def test_a_tool_turn_may_be_stopped_anywhere(store: ChatStore) -> None:
     rng = random.Random(5)
-    session = ChatSession(CallingEngine(rng), store, draw_seed=lambda: 1, clock=lambda: 0.0)
 
     async def slow(arguments: Arguments) -> str:
         for _ in range(rng.randrange(10)):
             await asyncio.sleep(0)
         return "42"
 
-    session.offer_tools(ToolRunner(ToolRegistry([replace(calculator_tool(), run=slow)])))
+    session = ChatSession(
+        CallingEngine(rng),
+        store,
+        draw_seed=lambda: 1,
+        clock=lambda: 0.0,
+        options=WITH_CALCULATOR,
+        toolbox=OwnTools([replace(calculator_tool(), run=slow)]),
+    )
     for number in range(200):
         turn = asyncio.create_task(session.send(f"question {number}", lambda event: None))
         for _ in range(rng.randrange(60)):
@@ -289,8 +308,7 @@ async def test_the_demo_model_calls_the_calculator(
     store: ChatStore, demo_gguf: Path, tmp_path: Path, mode: ThinkingMode
 ) -> None:
     engine = LocalEngine(LoadSettings(str(demo_gguf)), tmp_path / "engine.log")
-    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
-    session.offer_tools(ToolRunner(ToolRegistry([calculator_tool()])))
+    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0, options=WITH_CALCULATOR)
     try:
         await session.prepare(lambda event: None)
         await session.set_mode_override(mode)

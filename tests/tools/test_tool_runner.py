@@ -13,7 +13,13 @@ from qwen3_chat.tools.calculator import calculator_tool
 from qwen3_chat.tools.clock import clock_tool
 from qwen3_chat.tools.consent import ConsentRules, Decision
 from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolError, ToolRegistry
-from qwen3_chat.tools.tool_runner import MAX_RESULT_CHARS, CallOutcome, ConsentAnswer, ToolRunner
+from qwen3_chat.tools.tool_runner import (
+    MAX_RESULT_CHARS,
+    CallOutcome,
+    ConsentAnswer,
+    ConsentPrompt,
+    ToolRunner,
+)
 
 SIX_TIMES_SEVEN = ToolCall("calculator", '{"expression": "6 * 7"}')
 
@@ -27,12 +33,21 @@ def tool(name: str = "echo", run: object = echo, reach: Reach = Reach.OUTSIDE) -
     return Tool(name, "", schema, run, reach)  # type: ignore[arg-type]
 
 
-async def outcomes(runner: ToolRunner, *calls: ToolCall) -> tuple[CallOutcome, ...]:
-    return await runner.run(calls, 1, lambda call: None, lambda index, outcome: None)
+class Offer:
+    """A runner with the tools on offer."""
+
+    def __init__(
+        self, tools: list[Tool], rules: ConsentRules | None = None, ask: ConsentPrompt | None = None
+    ) -> None:
+        self.tools, self.runner = ToolRegistry(tools), ToolRunner(rules, ask)
+
+
+async def outcomes(runner: Offer, *calls: ToolCall) -> tuple[CallOutcome, ...]:
+    return await runner.runner.run(calls, runner.tools, 1, lambda call: None, lambda index, outcome: None)
 
 
 async def test_a_harmless_tool_runs_unasked() -> None:
-    (outcome,) = await outcomes(ToolRunner(ToolRegistry([calculator_tool()])), SIX_TIMES_SEVEN)
+    (outcome,) = await outcomes(Offer([calculator_tool()]), SIX_TIMES_SEVEN)
     assert (outcome.text, outcome.decision, outcome.is_error) == ("42", Decision.ALLOWED_BY_RULE, False)
 
 
@@ -48,9 +63,10 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
         return "second"
 
     registry = ToolRegistry([tool("a", first, Reach.NOTHING), tool("b", second, Reach.NOTHING)])
-    runner, events = ToolRunner(registry), list[str]()
-    found = await runner.run(
+    events = list[str]()
+    found = await ToolRunner().run(
         [ToolCall("a", "{}"), ToolCall("b", "{}")],
+        registry,
         None,
         lambda call: events.append(f"{call.name} starts"),
         lambda index, outcome: events.append(f"{index} ends"),
@@ -72,7 +88,7 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
     ],
 )
 async def test_a_call_that_may_not_run_is_explained_to_the_model(call: ToolCall, text: str) -> None:
-    (outcome,) = await outcomes(ToolRunner(ToolRegistry([tool()])), call)
+    (outcome,) = await outcomes(Offer([tool()]), call)
     assert text in outcome.text
     assert (outcome.decision, outcome.is_error) == (Decision.DENY, True)
 
@@ -85,7 +101,7 @@ async def test_a_repaired_call_is_asked_about_whatever_is_allowed() -> None:
         return ConsentAnswer(is_allowed=True)
 
     rules = ConsentRules(allows_all=True)
-    runner = ToolRunner(ToolRegistry([tool()]), rules, ask)
+    runner = Offer([tool()], rules, ask)
     found = await outcomes(runner, ToolCall("echo", "{}"), ToolCall("echo", "{}", is_repaired=True))
     assert [outcome.decision for outcome in found] == [Decision.ALLOWED_BY_RULE, Decision.ALLOW]
     assert asked == ["echo"]
@@ -95,7 +111,7 @@ async def test_edited_arguments_are_the_ones_that_run() -> None:
     async def ask(tool: Tool, call: ToolCall) -> ConsentAnswer:
         return ConsentAnswer(is_allowed=True, arguments='{"n": 2}')
 
-    (outcome,) = await outcomes(ToolRunner(ToolRegistry([tool()]), None, ask), ToolCall("echo", '{"n": 1}'))
+    (outcome,) = await outcomes(Offer([tool()], ask=ask), ToolCall("echo", '{"n": 1}'))
     assert (outcome.text, outcome.decision) == ('{"n": 2}', Decision.EDITED)
     assert outcome.call.arguments == '{"n": 2}'
 
@@ -104,7 +120,7 @@ async def test_edited_arguments_are_checked_again() -> None:
     async def ask(tool: Tool, call: ToolCall) -> ConsentAnswer:
         return ConsentAnswer(is_allowed=True, arguments='{"n": "two"}')
 
-    (outcome,) = await outcomes(ToolRunner(ToolRegistry([tool()]), None, ask), ToolCall("echo", '{"n": 1}'))
+    (outcome,) = await outcomes(Offer([tool()], ask=ask), ToolCall("echo", '{"n": 1}'))
     assert (outcome.decision, outcome.is_error) == (Decision.DENY, True)
 
 
@@ -112,12 +128,12 @@ async def test_the_model_reads_why_the_user_said_no() -> None:
     async def ask(tool: Tool, call: ToolCall) -> ConsentAnswer:
         return ConsentAnswer(is_allowed=False, reason="not today")
 
-    (outcome,) = await outcomes(ToolRunner(ToolRegistry([tool()]), None, ask), ToolCall("echo", "{}"))
+    (outcome,) = await outcomes(Offer([tool()], ask=ask), ToolCall("echo", "{}"))
     assert outcome.text == "The user does not allow this call. Reason: not today"
 
 
 async def test_text_values_get_the_types_of_the_schema() -> None:
-    runner = ToolRunner(ToolRegistry([tool(reach=Reach.NOTHING)]))
+    runner = Offer([tool(reach=Reach.NOTHING)])
     (outcome,) = await outcomes(runner, ToolCall("echo", '{"n": "12"}', values_are_text=True))
     assert outcome.text == '{"n": 12}'
 
@@ -126,7 +142,7 @@ async def test_a_failure_of_a_tool_is_its_result() -> None:
     async def fail(arguments: Arguments) -> str:
         raise ToolError("No such city.")
 
-    runner = ToolRunner(ToolRegistry([tool(run=fail, reach=Reach.NOTHING)]))
+    runner = Offer([tool(run=fail, reach=Reach.NOTHING)])
     (outcome,) = await outcomes(runner, ToolCall("echo", "{}"))
     assert (outcome.text, outcome.is_error, outcome.decision) == (
         "No such city.",
@@ -142,7 +158,7 @@ async def test_a_tool_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
         await asyncio.Event().wait()
         return ""
 
-    runner = ToolRunner(ToolRegistry([tool(run=hang, reach=Reach.NOTHING)]))
+    runner = Offer([tool(run=hang, reach=Reach.NOTHING)])
     (outcome,) = await outcomes(runner, ToolCall("echo", "{}"))
     assert outcome.is_error
     assert "did not finish" in outcome.text
@@ -153,7 +169,7 @@ async def test_a_result_cannot_steer_a_terminal(hostile: str) -> None:
     async def attack(arguments: Arguments) -> str:
         return hostile
 
-    runner = ToolRunner(ToolRegistry([tool(run=attack, reach=Reach.NOTHING)]))
+    runner = Offer([tool(run=attack, reach=Reach.NOTHING)])
     (outcome,) = await outcomes(runner, ToolCall("echo", "{}"))
     assert "\ufffd" in outcome.text
     assert outcome.text.encode()
@@ -163,7 +179,7 @@ async def test_a_long_result_is_cut_and_says_so() -> None:
     async def flood(arguments: Arguments) -> str:
         return "x" * 1_000_000
 
-    runner = ToolRunner(ToolRegistry([tool(run=flood, reach=Reach.NOTHING)]))
+    runner = Offer([tool(run=flood, reach=Reach.NOTHING)])
     (outcome,) = await outcomes(runner, ToolCall("echo", "{}"))
     assert outcome.text.endswith("\n[980,000 more characters]")
     assert len(outcome.text) < MAX_RESULT_CHARS + 50
