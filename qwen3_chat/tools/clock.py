@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
@@ -34,9 +35,15 @@ def clock_tool(read_clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -
         location = str(arguments.get("location", "")).strip()
         name = zone_of(location) if location else ""
         moment = read_clock().astimezone(_zone(name, location) if name else None)
-        label = name or moment.tzname() or "local time"
         offset = f"{moment:%z}"
-        return f"{moment:%H:%M}, {moment:%A}, {moment:%Y-%m-%d}, {label} (UTC{offset[:3]}:{offset[3:5]})"
+        facts = {
+            "time": f"{moment:%H:%M}",
+            "date": f"{moment:%Y-%m-%d}",
+            "weekday": f"{moment:%A}",
+            "zone": name or moment.tzname() or "local time",
+            "utc_offset": f"{offset[:3]}:{offset[3:5]}",
+        }
+        return json.dumps(facts)
 
     return Tool("now", "Get the current time in a place.", _SCHEMA, run, Reach.NOTHING)
 
