@@ -15,12 +15,12 @@ class ChatConfiguration:
     It is held in memory until the chat is stored with its first message, and in the store from then on.
     """
 
-    def __init__(self, store: ChatStore, system: str) -> None:
+    def __init__(self, store: ChatStore, system: str, options: ChatOptions = NO_CHAT_OPTIONS) -> None:
         self.chat: Chat | None = None
         self.mode_override: ThinkingMode | None = None
         self._store = store
         self._system = self._default_system = system
-        self._chat_options = NO_CHAT_OPTIONS
+        self._chat_options = self._default_options = options
         self._chat_lock = Lock()
         """The lock held while the chat is stored or opened; changes to its configuration wait for it."""
 
@@ -70,7 +70,7 @@ class ChatConfiguration:
     def _reset_configuration(self) -> None:
         """Forget the chat and its configuration; the defaults apply again."""
         self.chat = self.mode_override = None
-        self._system, self._chat_options = self._default_system, NO_CHAT_OPTIONS
+        self._system, self._chat_options = self._default_system, self._default_options
 
     async def _store_chat(self, mode_override: ThinkingMode | None) -> Chat:
         """Store a new chat with its configuration; for a stored one, apply the mode override."""

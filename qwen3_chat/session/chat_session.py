@@ -42,7 +42,7 @@ from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
 from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.records import CallRecord, MessageMeta, StoredMessage
+from qwen3_chat.store.records import NO_CHAT_OPTIONS, CallRecord, ChatOptions, MessageMeta, StoredMessage
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.tool import ToolRegistry
 from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, not_finished, out_of_steps
@@ -71,8 +71,10 @@ class ChatSession(ChatConfiguration):
         system: str = "",
         options: TurnOptions | None = None,
         toolbox: Toolbox | None = None,
+        chat_options: ChatOptions = NO_CHAT_OPTIONS,
     ) -> None:
-        super().__init__(store, system)
+        """Make a session; new chats begin with `system` and `chat_options`."""
+        super().__init__(store, system, chat_options)
         self.engine = engine
         self.options = options or TurnOptions()
         self.messages: tuple[StoredMessage, ...] = ()

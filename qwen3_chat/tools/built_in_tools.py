@@ -24,21 +24,18 @@ class Toolbox:
         self._made: dict[str, Tool] = {}
 
     def registry(self, names: Sequence[str]) -> ToolRegistry:
-        """Return the tools of these names, in their order.
+        """Return the tools of these names, in their order; a name without a tool has none here.
 
-        Raises:
-            UsageError: there is no tool of a name.
+        A chat may name a tool of another version of the app.
         """
-        return ToolRegistry([self._tool(name) for name in names])
+        return ToolRegistry([tool for name in names if (tool := self._tool(name))])
 
-    def _tool(self, name: str) -> Tool:
-        if name not in self._made:
-            if name not in BUILT_IN_TOOLS:
-                raise UsageError(ErrorCode.TOOL_UNKNOWN, name=name, names=", ".join(BUILT_IN_TOOLS))
+    def _tool(self, name: str) -> Tool | None:
+        if name in BUILT_IN_TOOLS and name not in self._made:
             module, _, function = BUILT_IN_TOOLS[name].partition(":")
             make: Callable[[], Tool] = getattr(import_module(module), function)
             self._made[name] = make()
-        return self._made[name]
+        return self._made.get(name)
 
 
 def parse_tool_names(text: str) -> tuple[str, ...]:
