@@ -103,7 +103,7 @@ TEXTS = {
     "scripts.step.building": "正在构建 {subject}",
     "scripts.step.compiling": "正在编译 llama.cpp  {percent}  {subject}",
     "scripts.step.installing": "正在安装软件包",
-    "scripts.test.usage": "用法：python3 scripts/test [--full] [pytest 的选项和路径]",
+    "scripts.test.usage": "用法：python3 scripts/test [--full | --static] [pytest 的选项和路径]",
     "scripts.test.failed": "未通过：{name}。其后的步骤没有运行。",
     "scripts.bench.usage": "用法：python3 scripts/bench {names} [选项]",
     "scripts.bench.missing": "当前代码中还没有 {name} 的性能测试。",
