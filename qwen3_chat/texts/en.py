@@ -69,6 +69,7 @@ TEXTS = {
     "store.no_such_chat": "There is no chat {chat_id}.",
     "store.no_such_message": "There is no message {message_id} in this chat.",
     # export
+    "export.language_tag": "en",
     "export.untitled": "Chat {chat_id}",
     "export.call": "Calls {name}:",
     "export.seed": "seed {seed}",

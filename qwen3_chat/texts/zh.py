@@ -65,6 +65,7 @@ TEXTS = {
     "store.no_such_chat": "没有编号为 {chat_id} 的对话。",
     "store.no_such_message": "这个对话里没有编号为 {message_id} 的消息。",
     # export
+    "export.language_tag": "zh-CN",
     "export.untitled": "对话 {chat_id}",
     "export.call": "调用 {name}：",
     "export.seed": "种子 {seed}",
