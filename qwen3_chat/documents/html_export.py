@@ -20,11 +20,10 @@ from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
 from qwen3_chat.store.records import Chat, StoredMessage
-from qwen3_chat.texts import Language, current_language, t
+from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-_LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
 # Nothing in the file may run or be fetched, whatever a model wrote.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # Some lexers are slow, and nobody reads more in a page.
@@ -44,7 +43,7 @@ def render_html(
     parts += [_article(stored.message.role, _message(stored, thinking)) for stored in messages]
     body = "\n".join(parts)
     return f"""<!DOCTYPE html>
-<html lang="{_LANGUAGE_TAGS[current_language()]}">
+<html lang="{t("export.language_tag")}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">

@@ -69,6 +69,7 @@ TEXTS = {
     "store.no_such_chat": "There is no chat {chat_id}.",
     "store.no_such_message": "There is no message {message_id} in this chat.",
     # export
+    "export.language_tag": "en",
     "export.untitled": "Chat {chat_id}",
     "export.call": "Calls {name}:",
     "export.seed": "seed {seed}",
@@ -113,7 +114,7 @@ TEXTS = {
     "scripts.step.building": "Building {subject}",
     "scripts.step.compiling": "Compiling llama.cpp  {percent}  {subject}",
     "scripts.step.installing": "Installing the packages",
-    "scripts.test.usage": "Usage: python3 scripts/test [--full] [options and paths for pytest]",
+    "scripts.test.usage": "Usage: python3 scripts/test [--full | --static] [options and paths for pytest]",
     "scripts.test.failed": "Failed: {name}. What comes after it did not run.",
     "scripts.bench.usage": "Usage: python3 scripts/bench {names} [options]",
     "scripts.bench.missing": "There is no benchmark of {name} in this checkout.",

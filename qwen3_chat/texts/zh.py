@@ -65,6 +65,7 @@ TEXTS = {
     "store.no_such_chat": "没有编号为 {chat_id} 的对话。",
     "store.no_such_message": "这个对话里没有编号为 {message_id} 的消息。",
     # export
+    "export.language_tag": "zh-CN",
     "export.untitled": "对话 {chat_id}",
     "export.call": "调用 {name}：",
     "export.seed": "种子 {seed}",
@@ -103,7 +104,7 @@ TEXTS = {
     "scripts.step.building": "正在构建 {subject}",
     "scripts.step.compiling": "正在编译 llama.cpp  {percent}  {subject}",
     "scripts.step.installing": "正在安装软件包",
-    "scripts.test.usage": "用法：python3 scripts/test [--full] [pytest 的选项和路径]",
+    "scripts.test.usage": "用法：python3 scripts/test [--full | --static] [pytest 的选项和路径]",
     "scripts.test.failed": "未通过：{name}。其后的步骤没有运行。",
     "scripts.bench.usage": "用法：python3 scripts/bench {names} [选项]",
     "scripts.bench.missing": "当前代码中还没有 {name} 的性能测试。",
