@@ -759,6 +759,7 @@ TEXTS = {
     "setting.servers": "Servers",
     "setting.servers.about": "Servers under names of your own: address, model, where the key is. See docs/serving.",
     "setting.export_folder.about": "Where exported chats are written; where it is not set, a folder among your documents.",
+    "draft.damaged": "The draft in {path} is damaged and can't be read; it was put aside as {copy}.",
     "draft.not_kept": "What you type can't be kept for later: {path} can't be written ({reason}).",
     "setting.enter_key": "The Enter key",
     "setting.enter_key.about": "send: Enter sends, Ctrl+J begins a new line. new_line: the other way round.",

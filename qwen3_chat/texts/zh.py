@@ -749,6 +749,7 @@ TEXTS = {
     "setting.servers": "服务器",
     "setting.servers.about": "自己命名的服务器：地址、模型、密钥放在哪里。见 docs/serving。",
     "setting.export_folder.about": "导出的对话写到哪里；不设置时写到“文档”中的文件夹。",
+    "draft.damaged": "{path} 中的草稿已损坏，无法读取，已改名为 {copy}。",
     "draft.not_kept": "输入的内容无法保留：{path} 无法写入（{reason}）。",
     "setting.enter_key": "回车键",
     "setting.enter_key.about": "send：回车发送，Ctrl+J 换行；new_line：反过来。",
