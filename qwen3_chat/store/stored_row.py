@@ -109,9 +109,9 @@ class StoredRow(sqlite3.Row):
         self._note(name)
         return b""
 
-    def note(self, what: str) -> None:
+    def note(self, cell: str) -> None:
         """Note damage of this row."""
-        self._note(what)
+        self._note(cell)
 
     def _note(self, name: str) -> None:
         row_id = self["id"] if "id" in self.keys() else "?"

@@ -160,16 +160,20 @@ class Conversation:
 
     def kill(self, app: psutil.Process) -> None:
         """Kill the app, and check that no process that it started outlives it."""
-        children = app.children(recursive=True)
+        children = {os.pidfd_open(child.pid): child for child in app.children(recursive=True)}
         app.kill()
         start_s = monotonic()
+        alive = set(children)
         limit_s = WORKER_LIMIT_S * self.toll.slack
-        _, alive = psutil.wait_procs(children, timeout=limit_s)
+        while alive and (left_s := start_s + limit_s - monotonic()) > 0:
+            alive -= set(select.select(alive, [], [], left_s)[0])
         took_s = monotonic() - start_s
         self.toll.worker_s = max(self.toll.worker_s, took_s)
         self.check(not alive, f"an engine lived for {took_s:.1f} s after its app")
-        for process in alive:
-            process.kill()
+        for descriptor, child in children.items():
+            if descriptor in alive:
+                child.kill()
+            os.close(descriptor)
 
 
 def ask(conversation: Conversation, rng: Random) -> None:
@@ -240,16 +244,21 @@ def type_and_kill(conversation: Conversation, rng: Random) -> None:
         terminal.type(text.encode())
         conversation.check(terminal.wait_for(text[-6:].encode()), "what was typed was not shown")
         terminal.type(b"\r")
-        alive_s = rng.uniform(0.0, 4.0)
+        if continues := rng.random() < 0.5:
+            end_s = monotonic() + WAIT_LIMIT_S
+            while not conversation.answer_characters() and monotonic() < end_s:
+                terminal.watch(0.1)
+        alive_s = rng.uniform(0.0, 3.0)
         terminal.watch(alive_s)
         conversation.kill(terminal.process)
-    if alive_s >= SETTLED_S or conversation.check_message(text):
-        conversation.check(conversation.check_message(text), "message lost")
-    else:
+    is_kept = conversation.check_message(text)
+    if continues or alive_s >= SETTLED_S:
+        conversation.check(is_kept, "message lost")
+    elif not is_kept:
         conversation.toll.in_flight += 1
     conversation.check_store()
     before = conversation.answer_characters()
-    if before and rng.random() < 0.7:
+    if before and continues:
         _continue_and_kill(conversation, rng, before)
 
 
