@@ -176,6 +176,7 @@ class ErrorCode(StrEnum):
     CHAT_DATABASE_NEWER = "chat_database_newer", "store.newer"
     CHAT_DATABASE_FOREIGN = "chat_database_foreign", "store.foreign"
     CHAT_DATABASE_NOT_COPIED = "chat_database_not_copied", "store.no_backup"
+    DRAFT_DAMAGED = "draft_damaged", "draft.damaged"
     DRAFT_NOT_SAVED = "draft_not_saved", "draft.not_kept"
     EXPORT_DISK_FULL = "export_disk_full", "export.disk_full"
     EXPORT_NOT_PERMITTED = "export_not_permitted", "export.no_permission"

@@ -25,6 +25,8 @@ from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
     MessagesDropped,
+    QuestionWaits,
+    ReplyNotStored,
     ReplyStored,
     SessionEvent,
     TurnOptions,
@@ -130,6 +132,11 @@ class TurnPrinter:
                 self.failure = TurnFailure(event.code, f"{event.text} {advice}")
             case EngineFailed():
                 self.failure = TurnFailure.from_error(event.to_error())
+            case QuestionWaits():
+                self._print_error(terminal_safe(event.text))
+            case ReplyNotStored(message=message):
+                self.reply = message
+                self._print_error(terminal_safe(event.text))
             case ReplyStored(message=message):
                 self.reply = message
             case _:
@@ -241,11 +248,21 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     settings = loaded.settings
     async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
         session = runtime.session
+        for notice in runtime.store.take_notices():
+            print(terminal_safe(notice), file=sys.stderr)
+        if (reason := runtime.store.read_only_reason) is not None:
+            raise reason  # now, and not after the model was loaded
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
-        await run_until_interrupt(_run_turn(session, text, printer))
+        was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
+        if was_stopped and reply is None and printer.failure is None:  # before anything could be told
+            printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.INTERRUPTED))
         printer.close()
+        if session.unstored:
+            await run_until_interrupt(_store_rest(session, printer))
+        for notice in runtime.store.take_notices():
+            print(terminal_safe(notice), file=sys.stderr)
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
@@ -265,6 +282,18 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:
     if await session.prepare(printer.show):  # a question that no model can answer makes no chat
         await session.send(text, printer.show)
+
+
+async def _store_rest(session: ChatSession, printer: TurnPrinter) -> None:
+    """Try again to store the reply; where that fails, or is interrupted, the command has failed."""
+    assert session.unstored.error is not None
+    failure = TurnFailure.from_error(session.unstored.error)
+    try:
+        if (error := await session.store_persistently()) is not None:
+            failure = TurnFailure.from_error(error)
+    finally:
+        if session.unstored:
+            printer.failure = failure
 
 
 def _ask_result(session: ChatSession, reply: StoredMessage | None, failure: TurnFailure | None) -> AskResult:

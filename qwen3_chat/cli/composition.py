@@ -232,12 +232,17 @@ async def open_runtime(
     chat: str | None,
     system: str | None = None,
     options: TurnOptions | None = None,
+    *,
+    even_without_file: bool = False,
 ) -> AsyncGenerator[Runtime, None]:
-    """Open the store, then the chat if one is named, with an engine that loads when first needed."""
+    """Open the store, then the chat if one is named, with an engine that loads when first needed.
+
+    `even_without_file` opens an empty store where the database can't be created.
+    """
     from qwen3_chat.store import ChatStore
 
     engine = make_engine(choice, settings, paths)
-    store = await ChatStore.open(paths.chats_file)
+    store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
     session = make_session(engine, store, choice, settings, system, options)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)
     try:
@@ -331,6 +336,8 @@ async def _remove_orphaned_snapshots(persistence: PersistenceOptions, store: Cha
     """Remove the snapshots of chats that another process of the app deleted."""
     from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 
+    if store.read_only_reason is not None:  # it may have been empty or old for want of a better one
+        return
     snapshots = KVSnapshotStore.from_options(persistence)
     if snapshot_ids := snapshots.chat_ids():
         for chat_id in snapshot_ids - {summary.id for summary in await store.chats()}:

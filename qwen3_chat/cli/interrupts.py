@@ -11,8 +11,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 
 
-async def run_until_interrupt(turn: Coroutine[None, None, None]) -> None:
-    """Run a turn, which Ctrl+C stops, so that its text stays; return however it ended.
+async def run_until_interrupt(turn: Coroutine[None, None, None]) -> bool:
+    """Run a turn, which Ctrl+C stops, so that its text stays; return True if it was stopped.
 
     Raises:
         Qwen3ChatError: the turn could not be run.
@@ -33,3 +33,4 @@ async def run_until_interrupt(turn: Coroutine[None, None, None]) -> None:
             loop.remove_signal_handler(signal.SIGINT)
     if not task.cancelled():
         task.result()
+    return task.cancelled()

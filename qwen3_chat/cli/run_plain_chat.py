@@ -15,6 +15,7 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 OFF_VALUES = ("", "0", "false", "no")
@@ -36,6 +37,7 @@ def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
 
 async def _run(choice: ModelChoice, chat: str | None) -> int:
     from qwen3_chat.documents.export import export_to_folder
+    from qwen3_chat.session.rescue import rescue
 
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
@@ -45,7 +47,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         renderer.write_line(terminal_safe(str(problem)))
     async with (
         open_interface_log(paths, "plain chat"),
-        open_runtime(choice, settings, paths, chat) as runtime,
+        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         session = runtime.session
         folder = settings.export_dir or paths.exports
@@ -55,8 +57,18 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
                 return None
             return export_to_folder(session.chat, session.messages, folder, settings.export_thinking)
 
-        await PlainChat(session, runtime.store, renderer, _read_line, run_until_interrupt, export).run()
+        try:
+            await PlainChat(session, runtime.store, renderer, _read_line, run_until_interrupt, export).run()
+        finally:
+            if session.unstored:
+                await run_until_interrupt(_store_rest(session))
+            if sentence := rescue(session.unstored, folder):
+                renderer.write_line(sentence)
     return 0
+
+
+async def _store_rest(session: ChatSession) -> None:
+    await session.store_persistently()
 
 
 def _write(text: str) -> None:

@@ -70,7 +70,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
-        open_runtime(choice, settings, paths, chat) as runtime,
+        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         notices = EngineNotices()
         notices.subscribe(runtime.engine)
@@ -91,6 +91,8 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         notices.show = lambda text: app.call_later(partial(app.notify, text, timeout=NOTICE_DURATION_S))
         _quit_on_signals(app)
         await app.run_async()
+        if app.farewell:
+            print(app.farewell, file=sys.stderr)
         return app.return_code or 0
 
 
@@ -116,4 +118,4 @@ def _quit_on_signals(app: ChatApp) -> None:
     loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGHUP"):
         with suppress(NotImplementedError, AttributeError):  # Windows has neither
-            loop.add_signal_handler(getattr(signal, name), lambda: asyncio.ensure_future(app.action_quit()))
+            loop.add_signal_handler(getattr(signal, name), lambda: asyncio.ensure_future(app.leave()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -49,11 +51,20 @@ def _row(summary: ChatSummary, id_width: int) -> str:
 
 
 async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:
+    async with _open_store() as store:
+        return await store.chats(search=search)
+
+
+@asynccontextmanager
+async def _open_store() -> AsyncIterator[ChatStore]:
+    """Open the chats, for reading where nothing else is possible; print what there is to tell of the file."""
     store = await ChatStore.open(find_paths().chats_file)
     try:
-        return await store.chats(search=search)
+        yield store
     finally:
         await store.close()
+        for notice in store.take_notices():
+            print(terminal_safe(notice), file=sys.stderr)
 
 
 def export_chat(reference: str, format_name: str, thinking_name: str, output: Path | None) -> None:
@@ -86,9 +97,6 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
 
 
 async def _load_chat(reference: str) -> tuple[Chat, tuple[StoredMessage, ...]]:
-    store = await ChatStore.open(find_paths().chats_file)
-    try:
+    async with _open_store() as store:
         chat_id = await resolve_chat_id(store, reference)
         return await store.chat(chat_id), await store.branch(chat_id)
-    finally:
-        await store.close()

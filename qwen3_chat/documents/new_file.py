@@ -22,6 +22,7 @@ _ERROR_CODES: Final = {
     errno.ENOENT: ErrorCode.EXPORT_FOLDER_MISSING,
     errno.ENOTDIR: ErrorCode.EXPORT_FOLDER_MISSING,
 }
+_OWNER_ONLY: Final = 0o600
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """The errors of file systems without links, such as exFAT and some network shares."""
 
@@ -77,8 +78,9 @@ def _link(part: Path, name: Path, content: bytes) -> None:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Write a new file, with the mode that the umask allows."""
-    with open(path, "xb") as file:
+    """Write a new file that only its owner can read, as the chats themselves."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _OWNER_ONLY)
+    with open(descriptor, "wb") as file:
         try:
             file.write(content)
             file.flush()

@@ -62,7 +62,7 @@ class PlainChat:
         store: ChatStore,
         renderer: LineRenderer,
         read_line: ReadLine,
-        run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[None]],
+        run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[object]],
         export: Callable[[], Path | None],
     ) -> None:
         self._session = session
@@ -79,12 +79,19 @@ class PlainChat:
         if model := self._session.engine.model:
             self._renderer.write_line(terminal_safe(model.title))
         self._renderer.write_history(self._session.messages)
+        self._write_notices()
         while (text := self._read_message()) is not None:
             try:
                 if not await self._handle_input(text):
                     return
             except Qwen3ChatError as error:
                 self._renderer.write_line(terminal_safe(str(error)))
+            self._write_notices()
+
+    def _write_notices(self) -> None:
+        """Write what there is to tell of the chat database."""
+        for notice in self._store.take_notices():
+            self._renderer.write_line(terminal_safe(notice))
 
     def _read_message(self) -> str | None:
         """Read a message; a line that ends with a backslash continues in the next."""

@@ -18,6 +18,8 @@ from qwen3_chat.events import (
 from qwen3_chat.session import (
     ContextExceeded,
     MessagesDropped,
+    QuestionWaits,
+    ReplyNotStored,
     ReplyStarted,
     ReplyStored,
     SessionEvent,
@@ -104,6 +106,11 @@ class LineRenderer:
                 self.exceeded = event
                 self.write_line(event.text)
             case EngineFailed():
+                self.write_line(terminal_safe(event.text))
+            case QuestionWaits():
+                self.write_line(terminal_safe(event.text))
+            case ReplyNotStored(message=message):
+                self._write_summary(message)
                 self.write_line(terminal_safe(event.text))
             case ReplyStored(message=message):
                 self._write_summary(message)

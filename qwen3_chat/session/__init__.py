@@ -11,6 +11,8 @@ from qwen3_chat.session.engine_choice import (
 from qwen3_chat.session.turn_events import (
     ContextExceeded,
     MessagesDropped,
+    QuestionWaits,
+    ReplyNotStored,
     ReplyStarted,
     ReplyStored,
     Rewound,
@@ -30,6 +32,8 @@ __all__ = [
     "EngineFactory",
     "LocalModel",
     "MessagesDropped",
+    "QuestionWaits",
+    "ReplyNotStored",
     "ReplyStarted",
     "ReplyStored",
     "Rewound",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import CancelledError, Lock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Cancelled, EngineError
+from qwen3_chat.errors import Cancelled, EngineError, StoreError
 from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
@@ -24,6 +25,8 @@ from qwen3_chat.session.reply_draft import ReplyDraft
 from qwen3_chat.session.sent_messages import sent_messages, with_sampled_ids
 from qwen3_chat.session.thinking_mode import decide_model_mode, fixed_mode
 from qwen3_chat.session.turn_events import (
+    QuestionWaits,
+    ReplyNotStored,
     ReplyStarted,
     ReplyStored,
     Rewound,
@@ -32,7 +35,8 @@ from qwen3_chat.session.turn_events import (
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
-from qwen3_chat.session.uninterrupted import finish_even_if_cancelled
+from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
+from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
 
@@ -126,6 +130,11 @@ class ChatConfiguration:
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 """The reasons that end a reply before its own end, so that it can be continued."""
 
+STORE_ATTEMPTS = 10
+"""The number of attempts to store a question while another program holds the database."""
+STORE_PAUSE_S = 1.0
+"""The time between two attempts; each waits for the lock itself, for some seconds."""
+
 
 class ChatSession(ChatConfiguration):
     """The session of one chat: its engine, its branch of messages, the turn that runs.
@@ -146,6 +155,7 @@ class ChatSession(ChatConfiguration):
         self.engine = engine
         self.options = options or TurnOptions()
         self.messages: tuple[StoredMessage, ...] = ()
+        self.unstored = UnstoredReplies(store)
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
@@ -186,7 +196,8 @@ class ChatSession(ChatConfiguration):
             chat = await self._store.chat(chat_id)
             messages = await self._store.branch(chat_id)
             self.engine.leave_chat()
-            self.chat, self.mode_override, self.messages = chat, chat.mode_override, messages
+            self.chat, self.mode_override = chat, chat.mode_override
+            self.messages = self.unstored.laid_over(messages)
 
     # A session's fields are written here alone; tests/project/test_session_fields.py sees to that.
 
@@ -196,7 +207,25 @@ class ChatSession(ChatConfiguration):
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
-        self.messages = messages
+        self.messages = self.unstored.laid_over(messages)
+
+    async def store_unstored(self) -> tuple[StoredMessage, ...]:
+        """Try again to store the replies that could not be stored; return those that are stored now."""
+        done = await self.unstored.store()
+        stored_by_id = {stored.id: stored for stored in done}
+        self.messages = tuple(stored_by_id.get(stored.id, stored) for stored in self.messages)
+        return done
+
+    async def store_persistently(
+        self, attempts: int = STORE_ATTEMPTS, pause_s: float = STORE_PAUSE_S
+    ) -> StoreError | None:
+        """Try to store the rest a number of times, before the user leaves; return why it failed, or None."""
+        for attempt in range(attempts):
+            await asyncio.sleep(pause_s if attempt else 0)
+            await self.store_unstored()
+            if not self.unstored:
+                return None
+        return self.unstored.error
 
     async def replace_engine(self, engine: Engine) -> None:
         """Use another engine, once the one in use has freed its memory; no turn may run."""
@@ -208,12 +237,13 @@ class ChatSession(ChatConfiguration):
         assert self.chat is not None
         head_id = await self._store.newest_leaf(self.chat.id, message_id)
         await self._store.set_head(self.chat.id, head_id)
-        self.messages = await self._store.branch(self.chat.id, head_id)
+        self.show_branch(await self._store.branch(self.chat.id, head_id))
 
     async def send(self, text: str, on_event: SessionEventSink) -> None:
         """Store the user's message, then generate the reply.
 
-        A turn ends early if its task is cancelled; what arrived until then is stored.
+        A turn ends early if its task is cancelled; what arrived until then is stored. While another program
+        holds the database, storing the message is tried again.
         """
 
         async def store_question() -> ThinkingMode:
@@ -226,9 +256,24 @@ class ChatSession(ChatConfiguration):
             return decision.mode
 
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
-            mode = await finish_even_if_cancelled(store_question())
+            await self.store_unstored()
+            mode = await self._when_free(store_question, on_event)
         if await self.prepare(on_event):
             await self._reply(mode, on_event)
+
+    async def _when_free(
+        self, work: Callable[[], Coroutine[None, None, Result]], on_event: SessionEventSink
+    ) -> Result:
+        """Do a work on the store, again while another program holds it; between attempts, a stop ends it."""
+        for _ in range(STORE_ATTEMPTS - 1):
+            try:
+                return await finish_even_if_cancelled(work())
+            except StoreError as error:
+                if error.code is not ErrorCode.CHAT_DATABASE_BUSY:
+                    raise
+                on_event(QuestionWaits.from_error(error))
+                await asyncio.sleep(STORE_PAUSE_S)
+        return await finish_even_if_cancelled(work())
 
     async def prepare(self, on_event: SessionEventSink) -> bool:
         """Load the model unless it is loaded; return False if that failed, with `EngineFailed` as last event.
@@ -272,14 +317,19 @@ class ChatSession(ChatConfiguration):
         )
 
         async def rewind() -> None:
-            if decision.tag_to_append is question.message.mode_tag:
-                self.messages = (*before, question)
-            else:
+            whole, self.messages = self.messages, (*before, question)
+            if decision.tag_to_append is not question.message.mode_tag:
                 self.messages = before
-                await self._add(replace(question.message, mode_tag=decision.tag_to_append), question.meta)
+                copy = replace(question.message, mode_tag=decision.tag_to_append)
+                try:
+                    await self._add(copy, question.meta)
+                except StoreError:
+                    self.messages = whole
+                    raise
             on_event(Rewound(self.messages))
 
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
+            await self.store_unstored()
             await finish_even_if_cancelled(rewind())
         await self._reply(decision.mode, on_event, policy=policy)
 
@@ -351,6 +401,9 @@ class ChatSession(ChatConfiguration):
             if continued is None:
                 message = await self._add(ChatMessage(Role.ASSISTANT, ""), meta)
             else:
+                await self.store_unstored()  # an end that is stored later would end the continued reply
+                if continued.id in self.unstored.ids and (error := self.unstored.error):
+                    raise error
                 await self._store.reopen_message(continued.id)
                 message = replace(continued, meta=meta)
             draft = ReplyDraft(self._store, message, continued)
@@ -383,8 +436,15 @@ class ChatSession(ChatConfiguration):
                 await finish_even_if_cancelled(self._finish(draft, on_event))
 
     async def _finish(self, draft: ReplyDraft, on_event: SessionEventSink) -> None:
-        self.messages = (*self.messages[:-1], draft.outcome())  # kept even if it can't be stored
-        stored = await draft.finish()
+        reply = draft.outcome()
+        self.messages = (*self.messages[:-1], reply)
+        try:
+            stored = await draft.finish()
+        except StoreError as error:
+            self.unstored.keep(reply, error)
+            on_event(ReplyNotStored.from_error(error, reply))
+            return
+        self.unstored.forget(stored.id)
         self.messages = (*self.messages[:-1], stored)
         on_event(ReplyStored(stored))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import StoreError
 from qwen3_chat.events import EngineEvent, Event
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
@@ -36,6 +37,41 @@ class ReplyStored(Event, frozen=True):
     """The reply, complete or not, now stored."""
 
     message: StoredMessage
+
+
+class ReplyNotStored(Event, frozen=True):
+    """The reply, complete or not, which could not be stored; it is kept in memory and tried again."""
+
+    message: StoredMessage
+    key: str
+    values: dict[str, str | int | float]
+
+    @classmethod
+    def from_error(cls, error: StoreError, message: StoredMessage) -> ReplyNotStored:
+        """Return the event of a reply that met this error."""
+        return cls(message, error.code.text_key, error.plain_values)
+
+    @property
+    def text(self) -> str:
+        """The sentence for the user."""
+        return t("session.reply_not_stored", reason=t(self.key, **self.values))
+
+
+class QuestionWaits(Event, frozen=True):
+    """The user's message is not stored yet, because another program holds the database; it is tried again."""
+
+    key: str
+    values: dict[str, str | int | float]
+
+    @classmethod
+    def from_error(cls, error: StoreError) -> QuestionWaits:
+        """Return the event of an attempt that met this error."""
+        return cls(error.code.text_key, error.plain_values)
+
+    @property
+    def text(self) -> str:
+        """The sentence for the user."""
+        return t("session.question_waits", reason=t(self.key, **self.values))
 
 
 class Rewound(Event, frozen=True):
@@ -126,6 +162,8 @@ SessionEvent = (
     | UserStored
     | ReplyStarted
     | ReplyStored
+    | ReplyNotStored
+    | QuestionWaits
     | MessagesDropped
     | Summarising
     | ContextExceeded

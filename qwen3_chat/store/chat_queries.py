@@ -14,14 +14,18 @@ from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, TitledBy
 from qwen3_chat.store.row_mapping import chat_from_row, mode_column, storable, summary_from_row
 from qwen3_chat.store.search_queries import index_title
 from qwen3_chat.store.search_terms import match_expression
+from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 
 _SUMMARIES: Final = """
     SELECT id, title, updated_at, pinned,
         (SELECT count(*) FROM messages WHERE chat_id = chats.id AND deleted_at IS NULL) AS message_count,
-        (SELECT json_extract(meta, '$.model') FROM messages
+        (SELECT CASE WHEN json_valid(meta) THEN json_extract(meta, '$.model') END FROM messages
             WHERE chat_id = chats.id AND role = 'assistant' AND deleted_at IS NULL
             ORDER BY id DESC LIMIT 1) AS model
     FROM chats
+"""
+_SUMMARY_WITHOUT_MESSAGES: Final = """
+    SELECT id, title, updated_at, pinned, 0 AS message_count, NULL AS model FROM chats WHERE id = ?
 """
 _MATCHES_QUERY: Final = """
     (id IN (SELECT chat_id FROM messages
@@ -29,7 +33,9 @@ _MATCHES_QUERY: Final = """
                     AND id IN (SELECT rowid FROM message_terms WHERE message_terms MATCH :query))
         OR id IN (SELECT rowid FROM title_terms WHERE title_terms MATCH :query))
 """
-_NEWEST_FIRST: Final = "ORDER BY pinned DESC, updated_at DESC, id DESC"
+_NEWEST_FIRST: Final = "ORDER BY pinned DESC, last_use DESC, id DESC"
+_NEXT_USE: Final = "(SELECT coalesce(max(last_use), 0) + 1 FROM chats WHERE last_use < 1 << 60)"
+"""A number above those of all chats; the clock may be set back, and a damaged number may be the largest."""
 
 
 def create_chat(
@@ -41,8 +47,8 @@ def create_chat(
 ) -> Chat:
     """Add a chat without messages."""
     cursor = connection.execute(
-        "INSERT INTO chats (system, toggle, options, titled_by, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chats (system, toggle, options, titled_by, created_at, updated_at, last_use)"
+        f" VALUES (?, ?, ?, ?, ?, ?, {_NEXT_USE})",
         (storable(system), mode_column(mode_override), _json(options), TitledBy.WORDS.value, now, now),
     )
     return get_chat(connection, cursor.lastrowid or 0)
@@ -66,7 +72,7 @@ def get_chat(connection: sqlite3.Connection, chat_id: int) -> Chat:
 def latest_chat(connection: sqlite3.Connection) -> Chat | None:
     """Return the chat that was last written to; None where there is none."""
     row = connection.execute(
-        "SELECT * FROM chats WHERE deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT 1"
+        "SELECT * FROM chats WHERE deleted_at IS NULL ORDER BY last_use DESC, id DESC LIMIT 1"
     ).fetchone()
     return None if row is None else chat_from_row(row)
 
@@ -82,16 +88,36 @@ def chat_summaries(
         if query is None:  # only punctuation
             return ()
         conditions.append(_MATCHES_QUERY)
-    rows = connection.execute(
-        f"{_SUMMARIES} WHERE {' AND '.join(conditions)} {_NEWEST_FIRST} LIMIT :limit",
-        {"query": query, "limit": -1 if limit is None else limit},
-    )
+    parameters = {"query": query, "limit": -1 if limit is None else limit}
+    found = f"{' AND '.join(conditions)} {_NEWEST_FIRST} LIMIT :limit"
+    try:
+        rows = connection.execute(f"{_SUMMARIES} WHERE {found}", parameters).fetchall()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        ids = connection.execute(f"SELECT id FROM chats WHERE {found}", parameters).fetchall()
+        rows = [row for (chat_id,) in ids for row in _summary_of_damaged(connection, chat_id)]
     return tuple(summary_from_row(row) for row in rows)
+
+
+def _summary_of_damaged(connection: sqlite3.Connection, chat_id: int) -> list[StoredRow]:
+    """Return the line of one chat where others can't be read: in part, or none at all."""
+    for statement in (f"{_SUMMARIES} WHERE id = ?", _SUMMARY_WITHOUT_MESSAGES):
+        try:
+            return connection.execute(statement, (chat_id,)).fetchall()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            note_damage(connection, f"chat {chat_id}")
+    return []
 
 
 def touch_chat(connection: sqlite3.Connection, chat_id: int, now: int) -> None:
     """Set the time of the last change; restore the chat if another window deleted it meanwhile."""
-    connection.execute("UPDATE chats SET updated_at = ?, deleted_at = NULL WHERE id = ?", (now, chat_id))
+    connection.execute(
+        f"UPDATE chats SET updated_at = ?, last_use = {_NEXT_USE}, deleted_at = NULL WHERE id = ?",
+        (now, chat_id),
+    )
 
 
 def set_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
+from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries, message_queries, search_queries
 from qwen3_chat.store.database import Database, in_transaction
-from qwen3_chat.store.migrations import MIGRATIONS, Migration, upgrade_schema
+from qwen3_chat.store.migrations import MIGRATIONS, Migration, prepare_copy, upgrade_schema
 from qwen3_chat.store.records import (
     NO_CHAT_OPTIONS,
     Chat,
@@ -53,12 +54,35 @@ class ChatStore:
 
     @classmethod
     async def open(
-        cls, path: Path, *, clock: Clock = utc_now, migrations: Sequence[Migration] = MIGRATIONS
+        cls,
+        path: Path,
+        *,
+        clock: Clock = utc_now,
+        migrations: Sequence[Migration] = MIGRATIONS,
+        even_without_file: bool = False,
     ) -> Self:
-        """Open a database; create it if it is missing, upgrade it if its schema is older."""
+        """Open a database; create it if it is missing, upgrade it if its schema is older.
+
+        One that can't be written is opened for reading, and a notice says so; with `even_without_file` an
+        empty one in memory takes the place of one that can't be created.
+        """
         database = Database(path)
-        await database.open(partial(_prepare, migrations=migrations, now=clock()))
+        await database.open(
+            partial(_prepare, migrations=migrations, now=clock()),
+            partial(prepare_copy, migrations=migrations),
+            even_without_file=even_without_file,
+        )
         return cls(database, clock)
+
+    @property
+    def read_only_reason(self) -> StoreError | None:
+        """The reason why the chats can only be read at the moment; None where they can be written."""
+        return self._database.read_only_reason
+
+    def take_notices(self) -> tuple[str, ...]:
+        """Return what the user should be told of the file, each sentence once."""
+        notices, self._database.notices = tuple(self._database.notices), []
+        return notices
 
     async def close(self) -> None:
         """Close the file after all earlier calls are written."""

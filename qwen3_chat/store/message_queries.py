@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -12,18 +13,28 @@ from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries
-from qwen3_chat.store.records import Deletion, MessageMeta, Sibling, StoredMessage, TitledBy, pack_token_ids
+from qwen3_chat.store.records import (
+    Chat,
+    Deletion,
+    MessageMeta,
+    Sibling,
+    StoredMessage,
+    TitledBy,
+    pack_token_ids,
+)
 from qwen3_chat.store.row_mapping import message_columns, message_from_row, storable
 from qwen3_chat.store.search_queries import index_message
+from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_DEFAULT_TITLE_CELLS: Final = 40
 
-# A message's id is higher than its parent's, so the order of ids is the order of the branch.
+# A message's id is higher than its parent's, so the order of ids is the order of the branch. UNION, here and
+# below, visits each message once: in a damaged file, parents may go round in a circle.
 _BRANCH: Final = """
     WITH RECURSIVE branch (id) AS (
         SELECT :head_id
-        UNION ALL
+        UNION
         SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
             WHERE messages.parent_id IS NOT NULL
     )
@@ -33,7 +44,7 @@ _BRANCH: Final = """
 _NEWEST_LEAF: Final = """
     WITH RECURSIVE down (id) AS (
         SELECT :message_id
-        UNION ALL
+        UNION
         SELECT (SELECT max(messages.id) FROM messages
                     WHERE chat_id = :chat_id AND parent_id = down.id AND deleted_at IS NULL)
             FROM down WHERE down.id IS NOT NULL
@@ -60,7 +71,7 @@ _FORKS: Final = """
 _BELOW: Final = """
     WITH RECURSIVE below (id) AS (
         SELECT id FROM messages WHERE id = :message_id AND chat_id = :chat_id
-        UNION ALL
+        UNION
         SELECT messages.id FROM messages JOIN below ON messages.parent_id = below.id
             WHERE messages.chat_id = :chat_id
     )
@@ -68,7 +79,7 @@ _BELOW: Final = """
 _ABOVE: Final = """
     WITH RECURSIVE above (id) AS (
         SELECT :message_id
-        UNION ALL
+        UNION
         SELECT messages.parent_id FROM messages JOIN above ON messages.id = above.id
             WHERE messages.parent_id IS NOT NULL
     )
@@ -161,10 +172,11 @@ def get_message(connection: sqlite3.Connection, message_id: int) -> StoredMessag
 def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
     """Return the texts of the latest questions of all chats, oldest first."""
     rows = connection.execute(
-        "SELECT content FROM messages WHERE role = 'user' AND deleted_at IS NULL ORDER BY id DESC LIMIT ?",
+        "SELECT id, content FROM messages WHERE role = 'user' AND deleted_at IS NULL"
+        " ORDER BY id DESC LIMIT ?",
         (limit,),
     )
-    return tuple(row["content"] for row in rows)[::-1]
+    return tuple(row.text("content") for row in rows)[::-1]
 
 
 def title_from_question(text: str) -> str:
@@ -181,9 +193,66 @@ def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) ->
     chat = chat_queries.get_chat(connection, chat_id)
     if head_id is not None:
         _check_is_in_chat(connection, chat_id, head_id)
-    last_id = chat.head_id if head_id is None else head_id
-    rows = connection.execute(_BRANCH, {"head_id": last_id})
-    return tuple(message_from_row(row) for row in rows)
+    last_id = _head_or_latest(connection, chat) if head_id is None else head_id
+    try:
+        rows = connection.execute(_BRANCH, {"head_id": last_id}).fetchall()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        rows = _readable_rows(connection, chat_id, last_id)
+    messages = tuple(message_from_row(row) for row in rows if row["chat_id"] == chat_id)
+    parents = (None, *(message.id for message in messages))
+    for message, parent_id in zip(messages, parents, strict=False):
+        if message.parent_id != parent_id:
+            note_damage(connection, f"{message.id}: parent")
+    return messages
+
+
+def _head_or_latest(connection: sqlite3.Connection, chat: Chat) -> int | None:
+    """Return the chat's head; its latest message where the head is no message of it."""
+    if chat.head_id is None:
+        return None
+    with suppress(StoreError):
+        _check_is_in_chat(connection, chat.id, chat.head_id)
+        return chat.head_id
+    note_damage(connection, f"chat {chat.id}: head")
+    row = connection.execute(
+        "SELECT max(id) FROM messages WHERE chat_id = ? AND deleted_at IS NULL", (chat.id,)
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def _readable_rows(connection: sqlite3.Connection, chat_id: int, last_id: int | None) -> list[StoredRow]:
+    """Return the rows of a branch one by one, without those on damaged pages, oldest first."""
+    rows: dict[int, StoredRow] = {}
+    seen: set[int] = set()
+    next_id = last_id
+    while (message_id := next_id) is not None and message_id not in seen:
+        seen.add(message_id)
+        try:
+            row = connection.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
+        except sqlite3.DatabaseError:
+            note_damage(connection, f"{message_id}: page")
+            next_id = _parent_of_unreadable(connection, chat_id, message_id)
+            continue
+        if row is None:
+            break
+        rows[message_id] = row
+        next_id = row.optional_integer("parent_id")
+    return [rows[row_id] for row_id in sorted(rows)]
+
+
+def _parent_of_unreadable(connection: sqlite3.Connection, chat_id: int, message_id: int) -> int | None:
+    """Return the parent of a message whose text can't be read; else the message before it in the chat."""
+    for statement in (
+        "SELECT parent_id FROM messages WHERE id = :id AND chat_id = :chat_id",
+        "SELECT max(id) FROM messages INDEXED BY messages_tree WHERE chat_id = :chat_id AND id < :id",
+    ):
+        with suppress(sqlite3.DatabaseError):
+            row = connection.execute(statement, {"id": message_id, "chat_id": chat_id}).fetchone()
+            if row is not None and isinstance(row[0], int):
+                return row[0]
+    return None
 
 
 def children(
@@ -212,7 +281,11 @@ def newest_leaf(connection: sqlite3.Connection, chat_id: int, message_id: int) -
 def forks(connection: sqlite3.Connection, chat_id: int) -> tuple[Sibling, ...]:
     """Return the live messages at forks and the answers to questions there, oldest first."""
     rows = connection.execute(_FORKS, {"chat_id": chat_id})
-    return tuple(Sibling(row["id"], row["parent_id"], Role(row["role"]), row["content"]) for row in rows)
+    return tuple(
+        Sibling(row["id"], row.optional_integer("parent_id"), role, row.text("content"))
+        for row in rows
+        if (role := row.value("role", Role, None)) is not None
+    )
 
 
 def move_head(connection: sqlite3.Connection, chat_id: int, message_id: int | None) -> None:
@@ -259,7 +332,12 @@ def restore_with_ancestors(connection: sqlite3.Connection, message_id: int) -> N
 def index_unfinished(connection: sqlite3.Connection) -> None:
     """Make replies that a crash cut off searchable; those being written in another app do no harm."""
     for row in connection.execute("SELECT id FROM messages WHERE finished_at IS NULL").fetchall():
-        index_message(connection, row["id"])
+        try:
+            index_message(connection, row["id"])
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            note_damage(connection, f"{row['id']}: search")
 
 
 def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: int) -> None:

@@ -11,6 +11,9 @@ from enum import StrEnum
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.sampling import SamplingOverrides, SamplingParams
 
+TOKEN_ID_BYTES = 4
+"""The bytes of a packed token id."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessageMeta:

@@ -2,69 +2,119 @@
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import UTC, datetime, timedelta
+from dataclasses import astuple
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
-from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, MessageMeta, StoredMessage, TitledBy
+from qwen3_chat.sampling import MAX_TOKEN_LIMIT, SAMPLING_PARAMETERS
+from qwen3_chat.store.records import (
+    NO_CHAT_OPTIONS,
+    TOKEN_ID_BYTES,
+    Chat,
+    ChatOptions,
+    ChatSummary,
+    MessageMeta,
+    StoredMessage,
+    TitledBy,
+)
+from qwen3_chat.store.stored_row import EPOCH, StoredRow
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_COUNT: Final = 1 << 40
+"""No count and no duration in seconds of a message is larger."""
 _meta_decoder = msgspec.json.Decoder(MessageMeta)
 _options_decoder = msgspec.json.Decoder(ChatOptions)
 _tool_calls_decoder = msgspec.json.Decoder(tuple[ToolCall, ...])
 
 
-def chat_from_row(row: sqlite3.Row) -> Chat:
+def chat_from_row(row: StoredRow) -> Chat:
     """Return the chat of a row of `chats`."""
     return Chat(
         id=row["id"],
-        title=row["title"],
-        system=row["system"],
-        mode_override=_mode_from_column(row["toggle"]),
-        head_id=row["head_id"],
-        created_at=_time(row["created_at"]),
-        updated_at=_time(row["updated_at"]),
-        pinned=bool(row["pinned"]),
-        draft=row["draft"],
-        deleted_at=None if row["deleted_at"] is None else _time(row["deleted_at"]),
-        options=_options_decoder.decode(row["options"]),
-        titled_by=TitledBy(row["titled_by"]),
+        title=row.text("title"),
+        system=row.text("system"),
+        mode_override=_mode(row, "toggle"),
+        head_id=row.optional_integer("head_id"),
+        created_at=row.time("created_at"),
+        updated_at=row.time("updated_at"),
+        pinned=bool(row.integer("pinned")),
+        draft=row.text("draft"),
+        deleted_at=row.optional_time("deleted_at"),
+        options=row.value("options", _checked_options, NO_CHAT_OPTIONS),
+        titled_by=row.value("titled_by", TitledBy, TitledBy.USER),
     )
 
 
-def summary_from_row(row: sqlite3.Row) -> ChatSummary:
+def summary_from_row(row: StoredRow) -> ChatSummary:
     """Return the line of the list of chats that a row holds."""
     return ChatSummary(
         id=row["id"],
-        title=row["title"],
-        updated_at=_time(row["updated_at"]),
-        message_count=row["message_count"],
-        model=row["model"],
-        pinned=bool(row["pinned"]),
+        title=row.text("title"),
+        updated_at=row.time("updated_at"),
+        message_count=row.integer("message_count"),
+        model=None if row["model"] is None else row.text("model"),
+        pinned=bool(row.integer("pinned")),
     )
 
 
-def message_from_row(row: sqlite3.Row) -> StoredMessage:
+def message_from_row(row: StoredRow) -> StoredMessage:
     """Return the message of a row of `messages`."""
-    calls = row["tool_calls"]
+    meta = row.value("meta", _checked_meta, MessageMeta())
+    reasoning = row.text("reasoning")
+    likely_role = Role.ASSISTANT if meta.model or reasoning else Role.USER
     return StoredMessage(
         id=row["id"],
-        chat_id=row["chat_id"],
-        parent_id=row["parent_id"],
+        chat_id=row.integer("chat_id"),
+        parent_id=row.optional_integer("parent_id"),
         message=ChatMessage(
-            role=Role(row["role"]),
-            content=row["content"],
-            reasoning=row["reasoning"],
-            tool_calls=() if calls == "[]" else _tool_calls_decoder.decode(calls),
-            mode_tag=_mode_from_column(row["mode_tag"]),
+            role=row.value("role", Role, likely_role),
+            content=row.text("content"),
+            reasoning=reasoning,
+            tool_calls=() if row["tool_calls"] == "[]" else row.value("tool_calls", _decode_tool_calls, ()),
+            mode_tag=_mode(row, "mode_tag"),
         ),
-        meta=_meta_decoder.decode(row["meta"]),
-        created_at=_time(row["created_at"]),
-        packed_token_ids=row["token_ids"],
+        meta=meta,
+        created_at=row.time("created_at"),
+        packed_token_ids=row.packed("token_ids", TOKEN_ID_BYTES),
     )
+
+
+def _decode_tool_calls(text: str) -> tuple[ToolCall, ...]:
+    return _tool_calls_decoder.decode(text)
+
+
+def _checked_options(text: str) -> ChatOptions:
+    """Decode the options of a chat.
+
+    Raises:
+        ValueError: they are none, or a number is out of its range.
+    """
+    options = _options_decoder.decode(text)
+    for parameter in SAMPLING_PARAMETERS:
+        value = getattr(options, parameter.name)
+        if value is not None and not parameter.minimum <= value <= parameter.maximum:
+            raise ValueError(parameter.name)
+    for limit in (options.max_tokens, options.thinking_budget):
+        if limit is not None and not 0 <= limit <= MAX_TOKEN_LIMIT:
+            raise ValueError(limit)
+    return options
+
+
+def _checked_meta(text: str) -> MessageMeta:
+    """Decode the origin of a message.
+
+    Raises:
+        ValueError: it is none, or a number in it makes no sense.
+    """
+    meta = _meta_decoder.decode(text)
+    numbers: list[object] = [meta.left_out]
+    for part in (meta.usage, meta.timings):
+        numbers += [] if part is None else astuple(part)
+    if any(isinstance(number, int | float) and not 0 <= number <= MAX_COUNT for number in numbers):
+        raise ValueError(numbers)
+    return meta
 
 
 def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | None]:
@@ -92,11 +142,7 @@ def storable(text: str) -> str:
 
 def milliseconds(moment: datetime) -> int:
     """Return a time as the database stores it: milliseconds since 1970 in UTC."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _time(value: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=value)
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def mode_column(mode: ThinkingMode | None) -> str | None:
@@ -104,5 +150,5 @@ def mode_column(mode: ThinkingMode | None) -> str | None:
     return None if mode is None else mode.value
 
 
-def _mode_from_column(value: str | None) -> ThinkingMode | None:
-    return None if value is None else ThinkingMode(value)
+def _mode(row: StoredRow, name: str) -> ThinkingMode | None:
+    return None if row[name] is None else row.value(name, ThinkingMode, None)

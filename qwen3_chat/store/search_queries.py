@@ -8,6 +8,7 @@ from typing import Final
 from qwen3_chat.store.records import SearchHit, SearchOrder
 from qwen3_chat.store.row_mapping import message_from_row
 from qwen3_chat.store.search_terms import Excerpt, index_text, match_expression, search_excerpt
+from qwen3_chat.store.stored_row import StoredRow
 
 # The ids first: sorting them alone is many times faster than sorting whole messages.
 _SEARCH: Final = """
@@ -50,7 +51,7 @@ def index_message(connection: sqlite3.Connection, message_id: int) -> None:
     connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
     connection.execute(
         "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)",
-        (message_id, index_text(row["content"]), index_text(row["reasoning"])),
+        (message_id, index_text(str(row["content"])), index_text(str(row["reasoning"]))),
     )
 
 
@@ -60,14 +61,14 @@ def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> Non
     connection.execute("INSERT INTO title_terms (rowid, title) VALUES (?, ?)", (chat_id, index_text(title)))
 
 
-def _search_hit(row: sqlite3.Row, query: str) -> SearchHit:
+def _search_hit(row: StoredRow, query: str) -> SearchHit:
     stored = message_from_row(row)
     in_content = search_excerpt(stored.message.content, query)
     in_reasoning = None if in_content else search_excerpt(stored.message.reasoning, query)
     shown = in_content or in_reasoning or Excerpt("", ())
     return SearchHit(
         chat_id=stored.chat_id,
-        chat_title=row["title"],
+        chat_title=row.text("title"),
         message_id=stored.id,
         role=stored.message.role,
         in_reasoning=in_reasoning is not None,

@@ -83,6 +83,8 @@ class ChatApp(ReportingApp):
         self._notices = notices
         self._clipboard_file = clipboard_file
         self._clipboard_text = ""
+        self.farewell = ""
+        """What the user is told after the app has ended: where the rest went that could not be stored."""
         self._system_clipboard = Clipboard(super().copy_to_clipboard, clipboard_file)
         for theme in themes:
             self.register_theme(theme)
@@ -190,6 +192,12 @@ class ChatApp(ReportingApp):
         return self._chat_screen.apply_setting(self._settings_store.settings, name)
 
     async def action_quit(self) -> None:
-        """End the running turn, so that everything that arrived is stored, then exit."""
+        """Leave, unless something is not stored: that is told first, and the next time the app leaves."""
+        if await self._chat_screen.storing.may_leave():
+            await self.leave()
+
+    async def leave(self) -> None:
+        """End the running turn and store what arrived, or write it elsewhere; then exit."""
         await self._chat_screen.shutdown()
+        self.farewell = self._chat_screen.rescue()
         self.exit()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
@@ -48,8 +49,14 @@ def versioned_header(stored: StoredMessage, versions: MessageVersions) -> str:
     return formatting.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
 
 
-def entry_from_message(stored: StoredMessage) -> MessageEntry:
-    """Return the entry of a stored message."""
+def unstored_question(text: str) -> StoredMessage:
+    """Return a message that the user has sent and that has no id yet."""
+    question = ChatMessage(Role.USER, text)
+    return StoredMessage(0, 0, None, question, MessageMeta(), datetime.fromtimestamp(0, UTC))
+
+
+def entry_from_message(stored: StoredMessage, *, is_stored: bool = True) -> MessageEntry:
+    """Return the entry of a message, with a note where its end could not be stored."""
     message, meta = stored.message, stored.meta
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return MessageEntry(
@@ -60,17 +67,25 @@ def entry_from_message(stored: StoredMessage) -> MessageEntry:
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=formatting.stop_note(stored.stop_reason),
-        key=stored.id,
+        note=message_note(stored, is_stored=is_stored),
+        key=stored.id or None,
     )
 
 
-def entries_from_branch(branch: Sequence[StoredMessage]) -> list[MessageEntry]:
-    """Return the entries of a branch.
+def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
+    """Return the note below a message: how it was broken off, and that its end is not stored yet."""
+    parts = (formatting.stop_note(stored.stop_reason), "" if is_stored else t("ui.note.not_stored"))
+    return formatting.SEPARATOR.join(filter(None, parts))
+
+
+def entries_from_branch(
+    branch: Sequence[StoredMessage], unstored: Collection[int] = ()
+) -> list[MessageEntry]:
+    """Return the entries of a branch; those of the messages whose ids are `unstored` say so.
 
     The messages that its latest reply was generated without are greyed, with a notice of the reason below.
     """
-    entries = [entry_from_message(stored) for stored in branch]
+    entries = [entry_from_message(stored, is_stored=stored.id not in unstored) for stored in branch]
     meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
     if meta is None or not meta.left_out:
         return entries

@@ -20,6 +20,8 @@ from qwen3_chat.events import (
 from qwen3_chat.session import (
     ContextExceeded,
     MessagesDropped,
+    QuestionWaits,
+    ReplyNotStored,
     ReplyStarted,
     ReplyStored,
     Rewound,
@@ -37,9 +39,10 @@ from qwen3_chat.ui.message_entries import (
     live_header,
     role_header,
     thinking_header,
+    unstored_question,
 )
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
-from qwen3_chat.ui.widgets.transcript import Transcript
+from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
 
 class TurnPhase(StrEnum):
@@ -58,7 +61,7 @@ class TurnView:
 
     def __init__(
         self,
-        transcript: Transcript,
+        transcript: MarkedTranscript,
         activity_line: ActivityLine,
         clock: Callable[[], float],
         on_phase: Callable[[], None],
@@ -74,6 +77,7 @@ class TurnView:
         self._tokens = 0
         self._is_live = False
         self._failure = ""
+        self._pending: MessageEntry | None = None
         self.usage: Usage | None = None
         """The tokens of the turn so far; None while none runs."""
         self._context_exceeded: ContextExceeded | None = None
@@ -84,6 +88,17 @@ class TurnView:
     def is_busy(self) -> bool:
         """True while a turn runs."""
         return self.phase is not TurnPhase.IDLE
+
+    def show_question(self, text: str) -> None:
+        """Show a message that was sent from now on, before it is stored."""
+        self._pending = entry_from_message(unstored_question(text))
+        self._transcript.append(self._pending)
+
+    def drop_question(self) -> None:
+        """Remove a message that was shown and never stored, if there is one."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._transcript.remove_entry(pending)
 
     def begin(self) -> None:
         """Show that a turn has begun, before its first event."""
@@ -97,9 +112,14 @@ class TurnView:
         match event:
             case UserStored(message=message):
                 self.notices.clear()
-                self._transcript.append(entry_from_message(message))
+                self._show_stored_question(entry_from_message(message))
+            case QuestionWaits():
+                self._note_question(t("ui.note.not_stored"))
+                self._transcript.notify(event.text, severity="warning", timeout=10)
             case Rewound(messages=messages):
                 self._transcript.show(entries_from_branch(messages))
+                if self._pending is not None:
+                    self._transcript.append(self._pending)
             case LoadProgressed():
                 self._show_load(event)
             case ReplyStarted():
@@ -129,10 +149,24 @@ class TurnView:
                 self._failure = event.text
             case ReplyStored(message=message):
                 self._finish_reply(entry_from_message(message))
+            case ReplyNotStored(message=message):
+                self._finish_reply(entry_from_message(message, is_stored=False))
+                self._transcript.notify(event.text, severity="error", timeout=20)
             case TurnFinished():
                 pass
         if self.phase is not phase_before:
             self._on_phase()
+
+    def _show_stored_question(self, entry: MessageEntry) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None or not self._transcript.replace_entry(pending, entry):
+            self._transcript.append(entry)
+
+    def _note_question(self, note: str) -> None:
+        if self._pending is not None and self._pending.note != note:
+            noted = replace(self._pending, note=note)
+            self._transcript.replace_entry(self._pending, noted)
+            self._pending = noted
 
     def _show_load(self, event: LoadProgressed) -> None:
         self._set_phase(TurnPhase.LOADING)

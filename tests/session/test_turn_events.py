@@ -8,6 +8,8 @@ TAGS = {
     turn_events.UserStored: "user_stored",
     turn_events.ReplyStarted: "reply_started",
     turn_events.ReplyStored: "reply_stored",
+    turn_events.ReplyNotStored: "reply_not_stored",
+    turn_events.QuestionWaits: "question_waits",
     turn_events.Rewound: "rewound",
     turn_events.MessagesDropped: "left_out",
     turn_events.Summarising: "summarising",

@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from time import monotonic
+
+from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.errors import StoreError
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
+from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
+DRAFT_RETRY_S = 5.0
+"""The time between two attempts to save a draft that could not be saved."""
+
 
 class DraftController(Controller):
-    """Autosave of the input's draft under the open chat, within half a second."""
+    """Autosave of the input's draft under the open chat, within half a second.
+
+    A message that was sent belongs to the draft until it is stored.
+    """
 
     def __init__(
-        self, view: ChatView, session: ChatSession, widgets: ChatWidgets, drafts: DraftStore
+        self,
+        view: ChatView,
+        session: ChatSession,
+        widgets: ChatWidgets,
+        drafts: DraftStore,
+        turns: TurnController,
     ) -> None:
         super().__init__(view, session, widgets)
         self._drafts = drafts
+        self._turns = turns
+        self._unsent = ""
+        """The message on its way to the store, as it was with the tick before."""
+        self._failed: dict[int | None, Draft] = {}
+        """The drafts that could not be saved, by their chats."""
+        self._next_attempt_s = 0.0
+        self._saves_running = 0
         self._saved: tuple[int | None, Draft] | None = None
         """The chat whose draft is in the input, with the draft as saved last; None before the first chat."""
         self._is_restoring = False
         """True while the stored draft is being read; a save would overwrite it meanwhile."""
         self._is_changed = False
-        self._is_failing = False
 
     @property
     def draft(self) -> Draft:
-        """The content of the input: its text and its attachments."""
-        return Draft(self._widgets.input.text, self._widgets.input.attachments)
+        """The text of the input with its attachments, after a message that is not stored yet."""
+        typed = Draft(self._widgets.input.text, self._widgets.input.attachments)
+        if not self._turns.unsent:
+            return typed
+        text, attachments = split_attachments(self._turns.unsent)
+        return Draft(f"{text}\n\n" if typed.text else text, attachments).followed_by(typed)
+
+    @property
+    def unsaved(self) -> Draft:
+        """The drafts that could not be saved, joined."""
+        joined = NO_DRAFT
+        for draft in self._failed.values():
+            joined = joined.followed_by(draft)
+        return joined
 
     def _fill_input(self, draft: Draft) -> None:
         chat_input = self._widgets.input
@@ -46,7 +80,7 @@ class DraftController(Controller):
             if chat_id == self._open_chat:
                 return
             if self.draft != saved:
-                self._save_later(chat_id, self.draft, follows_another=self._is_restoring)
+                self._save_later([(chat_id, self.draft)], follows_another=self._is_restoring)
         self._saved = (self._open_chat, NO_DRAFT)
         self._is_restoring = True
         self._fill_input(NO_DRAFT)
@@ -55,8 +89,11 @@ class DraftController(Controller):
     @in_worker("draft")
     async def _restore(self, chat_id: int | None) -> None:
         draft = NO_DRAFT
-        with notify_errors(self._screen, "task.draft"):
-            draft = await self._drafts.load(chat_id)
+        if chat_id in self._failed:
+            draft = self._failed[chat_id]
+        else:
+            with notify_errors(self._screen, "task.draft"):
+                draft = await self._drafts.load(chat_id)
         if self._saved is not None and self._saved[0] == chat_id:
             self._is_restoring = False
             if draft != NO_DRAFT:  # otherwise the cursor stays where it is
@@ -70,9 +107,15 @@ class DraftController(Controller):
         """Save what was changed since the tick before."""
         if self._is_restoring:
             return
+        if self._unsent != self._turns.unsent:
+            self._unsent, self._is_changed = self._turns.unsent, True
+        if self._saves_running or (self._failed and monotonic() < self._next_attempt_s):
+            return  # a save of each letter would wait in a queue where one takes seconds
         if self._is_changed or (self._saved and self._saved[0] != self._open_chat):
             self._is_changed = False
             self._save_pending()
+        elif self._failed:
+            self._save_later(list(self._failed.items()))
 
     def leave_chat(self) -> None:
         """Save the draft under the chat that is left, which may have begun since the last tick."""
@@ -82,36 +125,52 @@ class DraftController(Controller):
     async def shutdown(self) -> None:
         """Save the draft, with a text that came back from a turn that did not begin."""
         if self._is_restoring and self._saved is not None:
-            await self._save(self._saved[0], self.draft, follows_another=True)
+            await self._save_in_order([(self._saved[0], self.draft)], follows_another=True)
             return
-        for chat_id, draft in self._pending_drafts():
-            await self._save(chat_id, draft)
+        await self._save_in_order([*self._failed.items(), *self._pending_drafts()])
 
     def _pending_drafts(self) -> list[tuple[int | None, Draft]]:
         """Return the draft with its chat, and note it as saved.
 
-        A chat that has just begun clears the draft of the chat that had not begun.
+        A chat that has just begun clears the draft of the chat that had not begun, once its own is saved.
         """
         has_begun = self._saved is not None and self._saved[0] is None and self._open_chat is not None
         self._saved = (self._open_chat, self.draft)
-        return [(None, NO_DRAFT), self._saved] if has_begun else [self._saved]
+        return [self._saved, (None, NO_DRAFT)] if has_begun else [self._saved]
 
     def _save_pending(self) -> None:
-        for chat_id, draft in self._pending_drafts():
-            self._save_later(chat_id, draft)
+        self._save_later(self._pending_drafts())
 
     @in_worker("draft")
-    async def _save_later(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
-        await self._save(chat_id, draft, follows_another)
+    async def _save_later(
+        self, drafts: Sequence[tuple[int | None, Draft]], follows_another: bool = False
+    ) -> None:
+        self._saves_running += 1
+        try:
+            await self._save_in_order(drafts, follows_another)
+        finally:
+            self._saves_running -= 1
 
-    async def _save(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> None:
+    async def _save_in_order(
+        self, drafts: Sequence[tuple[int | None, Draft]], follows_another: bool = False
+    ) -> None:
+        has_failed = False
+        for chat_id, draft in drafts:
+            if draft == NO_DRAFT and has_failed:
+                self._failed[chat_id] = draft  # what stands there is the only copy until the other is saved
+            else:
+                has_failed |= not await self._save(chat_id, draft, follows_another)
+
+    async def _save(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> bool:
         try:
             if follows_another:
                 draft = (await self._drafts.load(chat_id)).followed_by(draft)
             await self._drafts.save(chat_id, draft)
         except StoreError as error:
-            if not self._is_failing:  # notified once, not at each letter
+            if not self._failed:  # notified once, not at each letter
                 self._screen.notify(str(error), severity="warning")
-            self._is_failing = True
-        else:
-            self._is_failing = False
+            self._failed[chat_id] = draft
+            self._next_attempt_s = monotonic() + DRAFT_RETRY_S
+            return False
+        self._failed.pop(chat_id, None)
+        return True

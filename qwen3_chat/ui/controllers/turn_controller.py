@@ -11,7 +11,7 @@ from functools import partial
 from textual.screen import Screen
 from textual.worker import WorkerError
 
-from qwen3_chat.session import ChatSession, ContextExceeded, SessionEventSink, Turn
+from qwen3_chat.session import ChatSession, ContextExceeded, SessionEvent, SessionEventSink, Turn, UserStored
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
@@ -34,7 +34,11 @@ class TurnController(Controller):
         """True from the moment at which a turn is started, so that no second one begins."""
         self.navigation_lock = Lock()
         """The lock held during a change to another chat or branch, so that such changes follow each other."""
+        self.unsent = ""
+        """The message that was sent and is not stored yet; it counts as a draft until then."""
         self._turn = turn
+        self._is_stopped = False
+        """True from a stop to the start of the next turn; a turn that has yet to begin obeys it."""
         self._running: set[asyncio.Task[None]] = set()
         """The tasks of the turn and of the load in progress."""
         self._switch_lock = Lock()
@@ -55,36 +59,48 @@ class TurnController(Controller):
             await self._run(switch)
 
     def start(self, turn: Turn, typed: str = "") -> None:
-        """Start a turn unless one runs; `typed` returns to the input if nothing comes of it."""
+        """Start a turn unless one runs; `typed` is shown at once and returns to the input if not sent."""
         if self.is_answering:
             return
-        self.is_answering = True
+        self.is_answering, self._is_stopped, self.unsent = True, False, typed
+        if typed:
+            self._turn.show_question(typed)
         self._answer(turn, typed)
 
     @in_worker("turn", exclusive=True, exit_on_error=False)
     async def _answer(self, turn: Turn, typed: str) -> None:
         before = self._session.messages
+
+        async def when_free(on_event: SessionEventSink) -> None:
+            nonlocal before
+            if self._is_stopped:  # before this task could be cancelled
+                return
+            async with self.navigation_lock:
+                await self._view.free_engine()
+                before = self._session.messages
+            async with self._switch_lock:
+                pass
+            await turn(on_event)
+
         try:
             with notify_errors(self._screen, "task.turn"):
-                async with self.navigation_lock:
-                    await self._view.free_engine()
-                    before = self._session.messages
-                await self._run(turn, waits_for_switch=True)
+                await self._run(when_free)
         finally:
-            self.is_answering = False
+            self.is_answering, self.unsent = False, ""
             if self._session.messages == before:
                 self._widgets.input.restore_unsent(typed)
+            self._turn.drop_question()
             self._view.show_state()
         await self._view.turn_ended()
 
-    async def _run(self, turn: Turn, *, waits_for_switch: bool = False) -> None:
+    async def _run(self, turn: Turn) -> None:
         """Run a turn or a load in a task of its own, which `stop` cancels, and show its events.
 
         A load and the turn that waits for it may run together.
         """
         self._turn.begin()
         self._screen.refresh_bindings()
-        task = asyncio.create_task(self._after_switch(turn) if waits_for_switch else turn(self._turn.draw))
+        task = asyncio.create_task(turn(self._show))
         self._running.add(task)
         try:
             await asyncio.wait({task})
@@ -99,15 +115,16 @@ class TurnController(Controller):
             self._turn.end(can_retry=bool(self._session.messages))
             self._view.show_state()
 
-    async def _after_switch(self, turn: Turn) -> None:
-        async with self._switch_lock:
-            pass
-        await turn(self._turn.draw)
+    def _show(self, event: SessionEvent) -> None:
+        if isinstance(event, UserStored):
+            self.unsent = ""
+        self._turn.draw(event)
 
     # the user's actions
 
     def stop(self) -> None:
-        """Stop the turn and the load; the text that arrived is kept."""
+        """Stop the turn and the load, whatever stage they are in; the text that arrived is kept."""
+        self._is_stopped = True
         for task in self._running:
             task.cancel()
 

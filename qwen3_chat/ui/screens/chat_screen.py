@@ -19,6 +19,7 @@ from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.draft_store import DraftStore
+from qwen3_chat.session.rescue import rescue
 from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import StoredMessage
@@ -29,6 +30,7 @@ from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
 from qwen3_chat.ui.controllers.option_controller import OptionController
+from qwen3_chat.ui.controllers.storing_controller import StoringController
 from qwen3_chat.ui.controllers.title_controller import TitleController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
@@ -96,7 +98,8 @@ class ChatScreen(ReadingScreen):
         if model_picker is not None:
             self.models = ModelController(self, session, widgets, model_picker, self.turns)
         self.titles = TitleController(self, session, widgets, store, self.turns)
-        self.drafts = DraftController(self, session, widgets, drafts)
+        self.storing = StoringController(self, session, widgets, store)
+        self.drafts = DraftController(self, session, widgets, drafts, self.turns)
         self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
         self.chats = ChatController(
@@ -128,7 +131,12 @@ class ChatScreen(ReadingScreen):
             await self.models.shutdown()
         await self.titles.cancel()
         await self.turns.shutdown()
+        await self.storing.store()
         await self.drafts.shutdown()
+
+    def rescue(self) -> str:
+        """Write what is not stored after the shutdown into a file; return the sentence about it."""
+        return rescue(self.session.unstored, self.exports_folder, self.drafts.unsaved)
 
     def apply_setting(self, settings: Settings, name: str) -> bool:
         """Apply a changed setting; return True if it takes effect now, False if only at the next start."""
@@ -172,6 +180,7 @@ class ChatScreen(ReadingScreen):
             self.show_state()
         self.writing.tick()
         self.drafts.tick()
+        self.storing.tick()
 
     def show_chat(self) -> None:
         """Show the session's chat, scrolled to its end."""
@@ -186,7 +195,7 @@ class ChatScreen(ReadingScreen):
 
     def show_messages(self) -> None:
         """Show the messages, or the welcome if there are none, with the notices of the load."""
-        entries = entries_from_branch(self.session.messages)
+        entries = entries_from_branch(self.session.messages, self.session.unstored.ids)
         if is_empty := not entries:
             advice = "" if self.models is None else self.models.advice
             entries = [welcome_entry(self.session.engine.model, self._models_folder, advice)]
@@ -328,7 +337,7 @@ class ChatScreen(ReadingScreen):
         """Return whether an action makes sense now, but for the answer that may be being written."""
         match action:
             case "stop":
-                return self.turn.is_busy
+                return self.turn.is_busy or self.is_answering
             case "answer_now":
                 return self.turn.phase is TurnPhase.THINKING
             case "continue_reply":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.segment import Segment
 from textual.binding import Binding
@@ -71,6 +71,32 @@ class MarkedTranscript(Transcript):
             return changed
 
         self.apply_change(change)
+
+    def replace_entry(self, entry: MessageEntry, other: MessageEntry) -> bool:
+        """Show another entry in the place of one; return False if that one is not there."""
+        views = self.transcript_layout.message_views
+        index = next((index for index, view in enumerate(views) if view.entry is entry), None)
+        if index is None:
+            return False
+
+        def change() -> list[int]:
+            views[index].set_entry(other)
+            return [index]
+
+        self.apply_change(change)
+        return True
+
+    def remove_entry(self, entry: MessageEntry) -> None:
+        """Remove an entry."""
+        views = self.transcript_layout.message_views
+        self.transcript_layout.set_views([view for view in views if view.entry is not entry])
+        self.keep_position()
+
+    def renote(self, notes: Mapping[int, str]) -> None:
+        """Set the notes below entries by their keys."""
+        for view in self.transcript_layout.message_views:
+            if (note := notes.get(view.entry.key or 0)) is not None and note != view.entry.note:
+                self.replace_entry(view.entry, replace(view.entry, note=note))
 
     def mark_beside(self, step: int) -> None:
         """Mark the entry before or after the marked one, or the last one on the screen if none is marked."""
