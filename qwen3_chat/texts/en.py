@@ -52,6 +52,10 @@ TEXTS = {
     "prompt.no_template": "This model file carries no chat template, so it cannot hold a conversation.",
     "prompt.template_broken": "The chat template in this model file cannot be read: {reason}",
     "prompt.template_failed": "The chat template in this model file does not accept this conversation: {reason}",
+    "prompt.template_too_slow": "The chat template in this model file did not finish within {seconds} s; use another file of this model.",
+    "prompt.template_too_large": "The chat template in this model file needs too much memory; use another file of this model.",
+    "prompt.template_crashed": "The process that applies the chat template ended unexpectedly: {reason}",
+    "prompt.empty": "The chat template in this model file makes an empty prompt; use another file of this model.",
     "prompt.tool_schema_broken": "The description of a tool cannot be read as a JSON object: {reason}",
     # store
     "store.disk_full": "The chats could not be saved: the disk is full ({path}).",

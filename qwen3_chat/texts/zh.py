@@ -49,6 +49,10 @@ TEXTS = {
     "prompt.no_template": "这个模型文件没有自带对话模板，无法进行对话。",
     "prompt.template_broken": "无法解析这个模型文件自带的对话模板：{reason}",
     "prompt.template_failed": "这个模型文件自带的对话模板不接受当前对话：{reason}",
+    "prompt.template_too_slow": "这个模型文件自带的对话模板在 {seconds} 秒内没有处理完；请换用这个模型的其他文件。",
+    "prompt.template_too_large": "这个模型文件自带的对话模板占用内存过多；请换用这个模型的其他文件。",
+    "prompt.template_crashed": "处理对话模板的进程意外结束：{reason}",
+    "prompt.empty": "这个模型文件自带的对话模板生成的提示为空；请换用这个模型的其他文件。",
     "prompt.tool_schema_broken": "有一个工具的描述无法作为 JSON 对象读取：{reason}",
     # store
     "store.disk_full": "聊天记录未能保存：磁盘空间已满（{path}）。",
