@@ -227,6 +227,8 @@ class ErrorCode(StrEnum):
     OPTION_UNKNOWN = "option_unknown", "cli.no_such_option"
     ARGUMENT_MISSING = "argument_missing", "cli.missing"
     ARGUMENT_INVALID = "argument_invalid", "cli.bad_value"
+    NUMBER_ARGUMENT_INVALID = "number_argument_invalid", "cli.bad_number"
+    WHOLE_NUMBER_ARGUMENT_INVALID = "whole_number_argument_invalid", "cli.bad_whole_number"
     CHOICE_UNKNOWN = "choice_unknown", "cli.unknown_choice"
     LANGUAGE_UNKNOWN = "language_unknown", "cli.unknown_language"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"

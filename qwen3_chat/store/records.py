@@ -11,6 +11,9 @@ from enum import StrEnum
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.sampling import SamplingOverrides, SamplingParams
 
+MAX_ID_DIGITS = 18
+"""The most digits of an id that somebody typed: SQLite's numbers have 63 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessageMeta:
