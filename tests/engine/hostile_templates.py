@@ -61,3 +61,11 @@ BOUNDED = {
     "messages changed": ("{{ messages.append(1) }}", _REFUSED),
 }
 """Templates with the error that they end in."""
+
+EMPTY = {
+    "comment": "{# nothing #}",
+    "condition": "{% if false %}a{% endif %}",
+    "undefined": "{{ nothing }}",
+    "white space": "{%- set a = 1 -%} ",
+}
+"""Templates that render nothing."""

@@ -14,7 +14,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import LoadSettings
 from tests.engine import model_files
-from tests.engine.hostile_templates import ENDLESS
+from tests.engine.hostile_templates import EMPTY, ENDLESS
 from tests.engine.requests import chat_request, user_message
 
 BUSY_S = 0.2
@@ -49,7 +49,7 @@ async def wait_until_the_template_runs(engine: LocalEngine) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("template", ["{# nothing #}", "{% if false %}a{% endif %}"])
+@pytest.mark.parametrize("template", EMPTY.values(), ids=EMPTY)
 async def test_a_template_that_renders_nothing_is_told_and_the_engine_lives_on(
     demo_gguf: Path, tmp_path: Path, template: str
 ) -> None:

@@ -23,7 +23,7 @@ from qwen3_chat.parent_death import bind_child, parent_variables
 
 _MODULE = "qwen3_chat.template_sandbox"
 _START_LIMIT_S = 30.0
-LIMIT_S = 3.0
+LIMIT_S = 2.0
 """The time that a template may take; Qwen3's renders a thousand messages in some 20 ms."""
 _CHECK_INTERVAL_S = 0.02
 
