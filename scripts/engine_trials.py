@@ -44,10 +44,11 @@ class Costs:
     def figures(self) -> dict[str, str]:
         """Return the figures by name."""
         told = sum(bool(trial.sentence) for trial in self.trials)
+        longest_s = max((trial.seconds for trial in self.trials if trial.sentence), default=0.0)
         extra_bytes = max(trial.peak_bytes for trial in self.trials) - self.usual_bytes
         return {
             "ended in a sentence": f"{told} of {len(self.trials)}",
-            "longest until a sentence": f"{max((t.seconds for t in self.trials if t.sentence), default=0.0):.1f} s",
+            "longest until a sentence": f"{longest_s:.1f} s",
             "most memory above a good file": f"{max(0, extra_bytes) / 1e6:.0f} MB",
             "longest pause of the event loop": f"{max(t.longest_pause_s for t in self.trials) * 1000:.0f} ms",
             "processes left": str(sum(trial.survivors for trial in self.trials)),

@@ -52,7 +52,7 @@ BOUNDED = {
     "syntax": ("{% for", _BROKEN),
     "unknown filter": ("{{ 1|nothing }}", _BROKEN),
     "exception": ("{{ raise_exception('x' * 9000) }}", _REFUSED),
-    "division": ("{{ 1 // (messages|length) }}", _REFUSED),
+    "division": ("{{ 1 // (messages|length * 0) }}", _REFUSED),
     "class": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", _REFUSED),
     "globals": ("{{ raise_exception.__globals__ }}{{ raise_exception.__globals__.os }}", _REFUSED),
     "attr filter": ("{{ (''|attr('__class__')).x }}", _REFUSED),
