@@ -15,7 +15,7 @@ import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, UsageError
-from qwen3_chat.request import MIN_USER_N_CTX
+from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
 
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
@@ -190,7 +190,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename={"n_ctx": "conte
     model: str | None = None
     kind: ServerKind | None = None
     key: str | None = None
-    n_ctx: Annotated[int, msgspec.Meta(ge=MIN_USER_N_CTX)] | None = None
+    n_ctx: Annotated[int, msgspec.Meta(ge=MIN_USER_N_CTX, le=MAX_USER_N_CTX)] | None = None
     headers: dict[str, str] = {}
     ca_file: str | None = None
     client_certificate: str | None = None

@@ -91,7 +91,7 @@ def parse_json_export(text: str) -> ExportedChat:
     """
     try:
         file = msgspec.convert(json.loads(text), _File)
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
     if file.format != FORMAT_NAME:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format)

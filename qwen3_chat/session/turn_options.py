@@ -8,6 +8,7 @@ from typing import Any, Final
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
+from qwen3_chat.number_range import NumberRange
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.sampling import (
     MAX_TOKEN_LIMIT,
@@ -27,6 +28,11 @@ class OptionField:
     maximum: float
     is_whole: bool = False
 
+    @property
+    def range(self) -> NumberRange:
+        """The values that may be chosen."""
+        return NumberRange(self.minimum, self.maximum, self.is_whole)
+
     def parse(self, text: str) -> float | int | None:
         """Return the value of a typed text; None for an empty text.
 
@@ -36,13 +42,10 @@ class OptionField:
         text = text.strip().replace(",", ".")
         if not text:
             return None
-        try:
-            value = int(text) if self.is_whole else float(text)
-        except ValueError:
-            value = self.minimum - 1
-        if not self.minimum <= value <= self.maximum:  # false for a text that is no number, too
+        value = self.range.parse(text)
+        if value is None:
             code = ErrorCode.WHOLE_NUMBER_OUT_OF_RANGE if self.is_whole else ErrorCode.NUMBER_OUT_OF_RANGE
-            raise UsageError(code, low=f"{self.minimum:g}", high=f"{self.maximum:g}")
+            raise UsageError(code, low=f"{self.minimum:,}", high=f"{self.maximum:,}")
         return value
 
     def format_value(self, options: ChatOptions) -> str:
@@ -90,8 +93,12 @@ class TurnOptions(SamplingOverrides):
 
 
 def overrides(options: ChatOptions) -> dict[str, Any]:
-    """Return the options that differ from the presets, by name."""
-    return {name: value for name, value in _values(options).items() if value is not None}
+    """Return the options that differ from the presets, by name; a number that nobody can choose is none.
+
+    Stored options may have been written by another version, or damaged.
+    """
+    ranges = {field.name: field.range for field in OPTION_FIELDS}
+    return {name: value for name, value in _values(options).items() if value in ranges[name]}
 
 
 def _values(options: TurnOptions | ChatOptions) -> dict[str, Any]:

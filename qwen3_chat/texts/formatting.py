@@ -15,6 +15,7 @@ SEPARATOR = " · "
 
 _DECIMAL_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MAX_SIZE_BYTES = 1 << 50
 _SIZE_PATTERN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _STOP_NOTE_KEYS = {
     StopReason.MAX_TOKENS: "wording.max_tokens",
@@ -25,12 +26,13 @@ _STOP_NOTE_KEYS = {
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes of `8GiB`, `8 gb`, `512MiB` or a plain number; None where it is no size."""
+    """Return the bytes of `8GiB`, `8 gb`, `512MiB` or a plain number; None where it is none up to 1 PiB."""
     match = _SIZE_PATTERN.fullmatch(text.strip())
     if not match or (match[3] and not match[2]):
         return None
     unit = match[2].upper()
-    return int(float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit]))
+    size_bytes = float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit])
+    return int(size_bytes) if size_bytes <= _MAX_SIZE_BYTES else None
 
 
 def format_size(size_bytes: int, digits: int = 1) -> str:

@@ -120,6 +120,35 @@ def test_bad_input_gets_one_sentence_and_a_status(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("ask --temperature nan", "it must be a number from 0 to 5."),
+        ("ask --temperature inf", "it must be a number from 0 to 5."),
+        ("ask --seed -1", "it must be a whole number from 0 to 4,294,967,294."),
+        (f"ask --max-tokens {'9' * 30}", "it must be a whole number from 1 to 1,000,000."),
+        ("ask --thinking-budget -1", "it must be a whole number from 0 to 1,000,000."),
+        ("ask --threads 513", "it must be a whole number from 1 to 512."),
+        ("ask --gpu-layers inf", "it must be a whole number from 0 to 100,000."),
+        ("ask --cpu-moe 1e9", "it must be a whole number from 0 to 100,000."),
+        ("ask --ctx 0", "it must be a whole number from 256 to 16,777,216."),
+        ("models --ctx 99999999999", "it must be a whole number from 256 to 16,777,216."),
+        (f"ask --demo --chat {'9' * 20}", "is no chat"),
+        (f"export {'9' * 5000}", "is no chat"),
+        (f"models --ram 1GiB --vram {'9' * 400}", "is no size from 1 MiB to 1 PiB"),
+        ("models --vram 0 --ram nan", "--ram: “nan” is no size"),
+        (f"models --ram 1GiB --vram 1GiB{'+1GiB' * 99}", "is no size"),
+    ],
+)
+def test_a_number_beyond_all_sense_gets_a_sentence_with_its_range(
+    program: Program, arguments: str, sentence: str
+) -> None:
+    done = program.run(*arguments.split(), *(["Hi"] if arguments.startswith("ask") else []))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_question_that_no_model_can_answer_makes_no_chat(program: Program) -> None:
     program.run("ask", "--gguf", "README.md", "Hi")
     assert json.loads(program.run("chats", "--json").stdout) == []
