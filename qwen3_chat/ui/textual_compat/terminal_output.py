@@ -20,10 +20,12 @@ from textual.strip import Strip
 
 from qwen3_chat.texts.terminal_safe import DIRECTION_MARKS, REPLACEMENT, UNSAFE_CHARACTERS
 
-# 0 cells wide: tabs and line ends, which Textual has laid out already, and the marks of direction
-_DROPPED: Final = re.compile(rf"[\t\n\r{DIRECTION_MARKS}]")
-_REPLACED: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
-_STEERING: Final = re.compile(rf"[\t\n\r{DIRECTION_MARKS}{UNSAFE_CHARACTERS}]")
+# 0 cells wide: tabs and line ends, which Textual has laid out already; the bell and its like, which Rich
+# leaves out of a text; the marks of direction
+_DROPPED_CHARACTERS: Final = rf"\x07-\x0d{DIRECTION_MARKS}"
+_DROPPED: Final = re.compile(f"[{_DROPPED_CHARACTERS}]")
+_REPLACED: Final = re.compile(f"(?![{_DROPPED_CHARACTERS}])[{UNSAFE_CHARACTERS}]")
+_STEERING: Final = re.compile(f"[{_DROPPED_CHARACTERS}{UNSAFE_CHARACTERS}]")
 
 _render_strip = Strip.render
 _character_cells = rich.cells.get_character_cell_size

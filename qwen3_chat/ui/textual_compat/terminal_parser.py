@@ -42,11 +42,12 @@ ESC: Final = "\x1b"
 _STRING_STARTS: Final = tuple(ESC + character for character in "]P_^X")  # OSC, DCS, APC, PM, SOS
 _STRING = re.compile(r"\x1b[\]P_^X][\x20-\x7e\x80-\U0010ffff]*")
 _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]", re.ASCII)
-_BEGUN_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*", re.ASCII)
+_BEGUN_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*|\x1b\[<[\d;-]*", re.ASCII)
 _ONE_KEY = re.compile(rf"\x1b?[^\r\n]|\x1bO.|{_CONTROL_SEQUENCE.pattern}", re.ASCII)
 _KITTY_KEY = re.compile(r"\x1b\[([\d:]*)(?:;([\d:]*))?(?:;([\d:]*))?([u~ABCDEFHPQRS])", re.ASCII)
 _X10_MOUSE = re.compile(r"\x1b\[M.{0,3}", re.DOTALL)
 _SGR_MOUSE = re.compile(r"\x1b\[<\d{1,4};-?\d{1,6};-?\d{1,6}[Mm]", re.ASCII)
+_ANY_SGR_MOUSE = re.compile(r"\x1b\[<[\d;-]*[@-~]", re.ASCII)
 _CURSOR_POSITION = re.compile(r"\x1b\[(\d{1,6});(\d{1,6})R", re.ASCII)
 _MODE_REPORT = re.compile(r"\x1b\[\?(\d{1,6});(\d)\$y", re.ASCII)
 _SIZE_REPORT = re.compile(
@@ -222,6 +223,8 @@ class TerminalParser(XTermParser):
         if sequence == BRACKETED_PASTE_START:
             self._paste = Paste()
             return True
+        if sequence == BRACKETED_PASTE_END:
+            return True  # of no paste
         event: Message | None = None
         if sequence == FOCUSIN:
             event = events.AppFocus()
@@ -240,7 +243,9 @@ class TerminalParser(XTermParser):
             return True
         if event is not None:
             send(event)
-        return _CONTROL_SEQUENCE.fullmatch(sequence) is not None and sequence not in _BEGUN_KEYS
+        is_mouse = _ANY_SGR_MOUSE.fullmatch(sequence) is not None
+        is_known_form = is_mouse or _CONTROL_SEQUENCE.fullmatch(sequence) is not None
+        return is_known_form and sequence not in _BEGUN_KEYS
 
     @staticmethod
     def _may_go_on(sequence: str) -> bool:
