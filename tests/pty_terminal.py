@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,9 +66,13 @@ class PtyTerminal:
                 data = data[os.write(self._screen_end, data[:WRITE_BYTES]) :]
             self.read(0)
 
-    def until(self, holds: Callable[[], object]) -> bool:
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, of which the system tells the program."""
+        fcntl.ioctl(self._program_end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, holds: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> bool:
         """Read until a condition holds; return False if the program ends or the patience does."""
-        deadline_s = time.monotonic() + WAIT_LIMIT_S
+        deadline_s = time.monotonic() + limit_s
         while not holds():
             if time.monotonic() > deadline_s or self.has_ended():
                 return bool(holds())
@@ -146,6 +151,10 @@ def pty_terminal(
         terminal.close()
 
 
+CHAT = (sys.executable, "-m", "qwen3_chat", "--demo")
+READY = "Ask anything"
+
+
 def app_environment(home: Path, **more: str) -> dict[str, str]:
     """Return the environment of the app with a home of its own, whose editor and browser do nothing."""
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
@@ -159,5 +168,6 @@ def app_environment(home: Path, **more: str) -> dict[str, str]:
         "BROWSER": "true",
         "DISPLAY": "",
         "WAYLAND_DISPLAY": "",
+        "ALL_PROXY": "http://127.0.0.1:9",
         **more,
     }

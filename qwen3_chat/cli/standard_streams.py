@@ -9,7 +9,7 @@ from io import TextIOWrapper
 
 
 def repair_streams() -> None:
-    """Open the streams that the caller closed, and let no output fail for its characters.
+    """Open the streams that the caller closed, and let neither input nor output fail for its characters.
 
     A closed stream would be None; and its descriptor would go to the next file that is opened, the store of
     the chats perhaps, into which a library would then print.
@@ -17,7 +17,7 @@ def repair_streams() -> None:
     _reopen("stdin", 0, os.O_RDONLY)
     _reopen("stdout", 1, os.O_RDONLY)  # so that writing fails, as it does for every program
     _reopen("stderr", 2, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
