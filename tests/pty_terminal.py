@@ -31,6 +31,7 @@ _OWN_OUTPUT = re.compile(
     rb"|\x1b\]22;[a-z-]*\x07|\x1b\]52;c;[A-Za-z0-9+/=]*\x07|\x07|\r?\n"
 )
 """Every sequence that the app writes: colours, positions, modes, the pointer, the clipboard, the bell."""
+_OF_OTHERS = re.compile(rb"(?<=\x1b\[\?1049l).*?(?=\x1b\[\?1049h)", re.DOTALL)
 _RAW = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
@@ -108,8 +109,12 @@ class PtyTerminal:
         return {mode for mode in MODES if state.get(mode) == b"h"}
 
     def raw_output(self) -> list[str]:
-        """Return what was written that the app itself does not write, and that would steer a terminal."""
-        rest = _OWN_OUTPUT.sub(b"", bytes(self.output))
+        """Return what was written that the app itself does not write, and that would steer a terminal.
+
+        What stands between leaving the terminal and taking it again is of other programs, or echoed by the
+        system.
+        """
+        rest = _OWN_OUTPUT.sub(b"", _OF_OTHERS.sub(b"", bytes(self.output)))
         text = rest.decode(errors="replace")
         return [
             f"{match.group()!r} in {text[max(0, match.start() - 30) : match.start() + 30]!r}"

@@ -23,12 +23,14 @@ from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
+from textual.widgets import Input
 from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
 from qwen3_chat.ui.textual_compat.terminal_output import install_output_gate
 
 __all__ = [
+    "MAX_LINE_CHARACTERS",
     "NAMED_KEYS",
     "Driver",
     "Palette",
@@ -92,8 +94,9 @@ class TerminalApp(App[None]):
         Textual's own does not come back from an exception. We know of no upstream issue.
         """
         error: BaseException | None = None
-        # Ctrl+C is meant for the program inside, whose process inherits no handler of ours.
-        previous_handler = signal.signal(signal.SIGINT, lambda *_: None)
+        # Ctrl+C and Ctrl+\ are meant for the program inside, whose process inherits no handler of ours.
+        names = [name for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)]
+        previous = {name: signal.signal(getattr(signal, name), lambda *_: None) for name in names}
         try:
             with super().suspend():
                 try:
@@ -101,7 +104,8 @@ class TerminalApp(App[None]):
                 except BaseException as raised:
                     error = raised
         finally:
-            signal.signal(signal.SIGINT, previous_handler)
+            for name, handler in previous.items():
+                signal.signal(getattr(signal, name), handler)
         if error is not None:
             raise error
 
@@ -154,6 +158,9 @@ class SteadyScrollView(ScrollView):
 
 # the palette
 
+MAX_LINE_CHARACTERS = 500
+"""The most that a line to type in takes: Textual measures it whole at each key, so a long paste froze it."""
+
 
 class Palette(CommandPalette):
     """Textual's command palette with texts in the user's language.
@@ -166,6 +173,10 @@ class Palette(CommandPalette):
     def __init__(self, placeholder: str, no_matches: str) -> None:
         super().__init__(placeholder=placeholder)
         self._no_matches_text = no_matches
+
+    def on_mount(self) -> None:
+        """Limit what can be typed."""
+        self.query_one(Input).max_length = MAX_LINE_CHARACTERS
 
     def _start_no_matches_countdown(self, search_value: str) -> None:
         self._stop_no_matches_countdown()

@@ -136,8 +136,8 @@ class TerminalDriver(LinuxDriver):
         self._has_been_taken = self._has_been_taken or self._is_taken
 
     def _redraw(self) -> None:
-        """Draw every row of the screen; a layout that changes nothing would draw nothing."""
-        self._app.screen.refresh(layout=True)
+        """Draw every row of the screen, if it is not closed yet."""
+        self._app.refresh(layout=True)
 
     def stop_application_mode(self) -> None:
         """Leave the terminal as it was found; if the shell has it, its own modes are in force already."""
@@ -176,7 +176,7 @@ class TerminalDriver(LinuxDriver):
     def _sigtstp_application(self, _signal: int, _frame: FrameType | None) -> None:
         if self._is_taken and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop_here)
-        else:
+        elif has_a_shell():  # Ctrl+Z in a program inside; without a shell the system ignores it as well
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _sigcont_application(self, _signal: int, _frame: FrameType | None) -> None:
