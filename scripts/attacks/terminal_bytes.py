@@ -153,7 +153,6 @@ KINDS: tuple[Callable[[Random], bytes], ...] = (
 def attack(options: Options) -> Report:
     """Type the scripts, up to fifty per start; the app stays, answers, and leaves the terminal as it was."""
     count = N_SCRIPTS if options.count is None else options.count
-    rng = Random(options.seed)
     report = Report()
     n_typed = n_bytes = n_output = n_starts = 0
     slowest_s = 0.0
@@ -169,6 +168,7 @@ def attack(options: Options) -> Report:
                     break
                 for _ in range(min(SCRIPTS_PER_START, count - n_typed)):
                     n_typed += 1
+                    rng = Random(f"{options.seed}/{n_typed}")  # so that each can be typed alone
                     script = write_script(rng)
                     n_bytes += len(script)
                     answer_s = _type(terminal, script, rng)
@@ -221,4 +221,5 @@ def _check_end(terminal: PtyTerminal, home: Path, report: Report, where: str) ->
         report.check(forged not in terminal.output, f"{where}: {forged!r} reached the terminal")
     log = home / "logs" / "interface.log"
     if log.is_file() and "Error" in (text := log.read_text("utf-8", "replace")):
-        report.failures.append(f"{where}: the log of the interface has {text.strip().splitlines()[-1]}")
+        errors = {line.partition(" E ")[2] for line in text.splitlines() if " E " in line}
+        report.failures.append(f"{where}: the log of the interface has {', '.join(sorted(errors))}")

@@ -159,6 +159,15 @@ def test_a_slow_paste_goes_on_after_a_pause_and_its_line_ends_send_nothing() -> 
     assert described(typed.send(b"two\r" + END + b"x")) == [repr("\rtwo\r"), "x"]
 
 
+def test_a_burst_of_characters_is_a_paste_and_its_line_end_is_enter() -> None:
+    assert sent(b"x" * 64 + b"\r") == [repr("x" * 64), "enter"]
+    assert sent(b"x" * 63) == ["x"] * 63
+    assert sent("天".encode() * 99) == [repr("天" * 99)]
+    assert sent(b"a\x1b[A" + b"y" * 99) == ["a", "up", repr("y" * 99)]
+    assert sent(b"\x1bPno end of " + b"y" * 99 + b"\x07z") == ["z"]
+    assert sent(START + b"z" * 99 + END) == [repr("z" * 99)]
+
+
 # sequences
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from rich.text import Text
 from textual.actions import parse as parse_action
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 from textual.driver import Driver
 from textual.geometry import Size
@@ -177,6 +178,10 @@ class Palette(CommandPalette):
     def on_mount(self) -> None:
         """Limit what can be typed."""
         self.query_one(Input).max_length = MAX_LINE_CHARACTERS
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close the palette, once: it would be closed again if Enter was pressed twice, and end the app."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
 
     def _start_no_matches_countdown(self, search_value: str) -> None:
         self._stop_no_matches_countdown()

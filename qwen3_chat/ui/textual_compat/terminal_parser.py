@@ -34,6 +34,10 @@ MAX_PASTE_CHARACTERS = 32 * 1024**2
 DECODER_PAUSE_S = 0.3
 """The silence after which a character is not expected to be completed."""
 
+_BURST = re.compile(r"[^\x00-\x1f\x7f-\x9f]{64,}")
+"""So many characters in one go are a paste without its marks: handled key by key, each would be drawn."""
+_BOUNDARY = re.compile(rf"(~)|\x1b|{_BURST.pattern}")
+
 _MAX_SEQUENCE = 64
 _MAX_STRING = 4096
 _MAX_SCREEN_PIXELS = 100_000
@@ -145,9 +149,16 @@ class TerminalParser(XTermParser):
         start = 0
         while start < len(data):
             if self._paste is None:
-                end = data.find("~", start) + 1 or len(data)  # a paste begins after this character or later
+                if self._awaiting.timeout is None and (burst := _BURST.match(data, start)):
+                    yield events.Paste(burst[0])  # nobody types that fast
+                    start = burst.end()
+                    continue
+                boundary = _BOUNDARY.search(data, start + 1)
+                end = boundary.end(1) if boundary and boundary[1] else boundary.start() if boundary else None
+                if self._awaiting.timeout is not None:
+                    end = start + 1  # inside a sequence, which may end anywhere
                 yield from super().feed(data[start:end])
-                start = end
+                start = len(data) if end is None else end
             elif (after := self._paste.read(data, start)) is None:
                 return
             else:
