@@ -53,16 +53,18 @@ def character_cells(character: str, unicode_version: str = "auto") -> int:
 
 def render_safely(strip: Strip, console: Console) -> str:
     """Return the bytes of a strip, as text, in which only the styles steer the terminal."""
-    if strip._render_cache is None and not all(map(_is_safe, strip)):
+    if strip._render_cache is None and not _is_safe(strip):
         safe = Strip(map(_safe_segment, strip), strip.cell_length)
         strip._render_cache = _render_strip(safe, console)
     return _render_strip(strip, console)
 
 
-def _is_safe(segment: Segment) -> bool:
-    text, style, _ = segment
-    is_drawable = text.isprintable() or not _STEERING.search(text)  # the first is the quicker one
-    return is_drawable and (style is None or style.link is None or style.link.isprintable())
+def _is_safe(strip: Strip) -> bool:
+    text = "".join([text for text, _, _ in strip._segments])
+    if not text.isprintable() and _STEERING.search(text):  # the first is the quicker one
+        return False
+    links = [style._link for _, style, _ in strip._segments if style is not None and style._link]
+    return not links or all(map(str.isprintable, links))
 
 
 def _safe_segment(segment: Segment) -> Segment:
