@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,7 @@ def test_suspending_without_a_shell_is_refused(terminal: PtyTerminal) -> None:
     quit_and_check(terminal)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_shell_gets_its_terminal_when_the_app_is_suspended_and_fg_continues_it(tmp_path: Path) -> None:
     environment = app_environment(tmp_path, PS1="READY> ", HISTFILE="", PYTHON=sys.executable)
     with pty_terminal(["bash", "--norc", "--noediting", "-i"], environment) as terminal:

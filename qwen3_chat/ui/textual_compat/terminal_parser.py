@@ -65,7 +65,7 @@ _BEGUN_KEYS: Final = frozenset(
     if sequence.startswith(ESC)
     for length in range(1, len(sequence))
 ) | {ESC + "O"}
-"""What the known sequences of keys begin with."""
+"""The proper beginnings of the known sequences of keys."""
 
 
 class Paste:
