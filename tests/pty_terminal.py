@@ -67,6 +67,11 @@ class PtyTerminal:
                 data = data[os.write(self._screen_end, data[:WRITE_BYTES]) :]
             self.read(0)
 
+    def unread_bytes(self) -> int:
+        """Return how many typed bytes the program has not read yet."""
+        (count,) = struct.unpack("i", fcntl.ioctl(self._program_end, termios.FIONREAD, b"\0" * 4))
+        return int(count)
+
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size, of which the system tells the program."""
         fcntl.ioctl(self._program_end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -21,6 +21,9 @@ SETTINGS = '[keys]\nquit = "ctrl+f12"\n'
 QUIT = b"\x1b[24;5~"
 """A key that no script types."""
 
+N_ESCAPES = 5
+"""More than enough to leave every dialog, one of which stops the key that quits."""
+
 FORGED = (
     b"\x1b[31;47;5m",
     b"\x1b]52;c;T1dORUQ=",
@@ -206,7 +209,8 @@ def _type(terminal: PtyTerminal, script: bytes, rng: Random) -> float:
 
 def _check_end(terminal: PtyTerminal, home: Path, report: Report, where: str) -> None:
     """Quit as a person would: Escape, a moment without a key, the key; then look at the terminal."""
-    for key in (b"\x1b", b"\x1b", b"\x1b", QUIT):
+    terminal.until(lambda: not terminal.unread_bytes(), 5 * LIMIT_S)
+    for key in (*[b"\x1b"] * N_ESCAPES, QUIT):
         terminal.until(lambda: False, 1.2)
         terminal.type(key)
     report.check(terminal.until(terminal.has_ended, LIMIT_S), f"{where}: the app does not quit")
