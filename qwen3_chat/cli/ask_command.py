@@ -14,6 +14,7 @@ import msgspec
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
@@ -108,7 +109,7 @@ class TurnPrinter:
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
         if self._output is OutputFormat.JSONL:
-            print(event_as_json(event), flush=True)
+            print_json(_with_error_code(event))
         match event:
             case LoadProgressed(fraction=fraction) if self._dims and self._output is OutputFormat.TEXT:
                 end = "\r\x1b[K" if fraction >= 1 else ""
@@ -159,24 +160,22 @@ class TurnPrinter:
         match self._output:
             case OutputFormat.JSON:
                 failure = TurnFailure.from_error(error)
-                print(
-                    msgspec.json.encode(
-                        AskResult(
-                            reasoning="",
-                            answer="",
-                            stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
-                            mode=parse_think_option(self._think) or ThinkingMode.THINK,
-                            model="",
-                            usage=Usage(),
-                            timings=Timings(),
-                            chat_id=0,
-                            error=failure.sentence,
-                            error_code=failure.code,
-                        )
-                    ).decode()
+                print_json(
+                    AskResult(
+                        reasoning="",
+                        answer="",
+                        stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
+                        mode=parse_think_option(self._think) or ThinkingMode.THINK,
+                        model="",
+                        usage=Usage(),
+                        timings=Timings(),
+                        chat_id=0,
+                        error=failure.sentence,
+                        error_code=failure.code,
+                    )
                 )
             case OutputFormat.JSONL:
-                print(event_as_json(EngineFailed.from_error(error)))
+                print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
 
@@ -190,13 +189,13 @@ class TurnPrinter:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
-def event_as_json(event: SessionEvent) -> str:
-    """Return an event as a line of `ask --jsonl`; one that reports an error has its code as `error_code`."""
+def _with_error_code(event: SessionEvent) -> object:
+    """Return what `ask --jsonl` prints of an event: one that reports an error has its `error_code`."""
     match event:
         case EngineFailed() | ContextExceeded():
-            return msgspec.json.encode({**msgspec.to_builtins(event), "error_code": event.code}).decode()
+            return {**msgspec.to_builtins(event), "error_code": event.code}
         case _:
-            return msgspec.json.encode(event).decode()
+            return event
 
 
 def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
@@ -268,7 +267,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:
-            print(msgspec.json.encode(_ask_result(session, reply, printer.failure)).decode())
+            print_json(_ask_result(session, reply, printer.failure))
         printer.is_complete = True
         if printer.failure is None:
             return 0

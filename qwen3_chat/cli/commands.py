@@ -34,6 +34,7 @@ from qwen3_chat.cli.shared_options import (
     ThreadsOption,
     VramOption,
 )
+from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
@@ -87,7 +88,7 @@ def chat(
         return
     from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
 
-    if wants_plain_chat(os.environ):
+    if wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
         raise typer.Exit(run_plain_chat(choice, chat))
     from qwen3_chat.cli.run_tui import run_app

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ import textual
 from qwen3_chat.cli.composition import Runtime, make_model_picker, open_interface_log, open_runtime
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
@@ -56,7 +56,7 @@ def run_app(choice: ModelChoice, chat: str | None) -> int:
     Raises:
         Qwen3ChatError: it could not be opened.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_interactive():
         raise UsageError(ErrorCode.TERMINAL_MISSING)
     return asyncio.run(_run(choice, chat))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -16,11 +15,10 @@ from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
-from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS
+from qwen3_chat.texts.terminal_safe import escape_json
 
 FORMAT_NAME: Final = "qwen3-chat"
 FORMAT_VERSION: Final = 1
-_UNSAFE: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +150,4 @@ def _line(entry: msgspec.Struct) -> str:
     fields = msgspec.to_builtins(entry)
     if "meta" in fields:
         fields["meta"] = {name: value for name, value in fields["meta"].items() if value is not None}
-    text = json.dumps(fields, ensure_ascii=False)
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return escape_json(json.dumps(fields, ensure_ascii=False))

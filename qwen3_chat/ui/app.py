@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import webbrowser
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textual import work
-from textual.app import SystemCommand
+from textual.app import SuspendNotSupported, SystemCommand
 from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
@@ -190,6 +191,20 @@ class ChatApp(ReportingApp):
 
     def _apply_setting(self, name: str) -> bool:
         return self._chat_screen.apply_setting(self._settings_store.settings, name)
+
+    def action_suspend_process(self) -> None:
+        """Stop the app and return to the shell, or notify that there is none."""
+        if self.can_stop:
+            super().action_suspend_process()
+        else:
+            self.notify(t("ui.suspend.no_shell"), severity="warning")
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Open a page in the browser, or notify that there is none."""
+        try:
+            super().open_url(url, new_tab=new_tab)
+        except (webbrowser.Error, OSError, SuspendNotSupported):
+            self.notify(t("ui.browser.none", url=url), severity="warning", timeout=12)
 
     async def action_quit(self) -> None:
         """Leave, unless something is not stored: that is told first, and the next time the app leaves."""

@@ -71,11 +71,11 @@ class Clipboard:
             return CopyRoute.PROGRAM
         if self._copy_with(TMUX, text):
             return CopyRoute.TMUX
-        if len(text.encode()) <= MAX_TERMINAL_BYTES:
-            self._write_terminal(text)
+        if len(text.encode(errors="replace")) <= MAX_TERMINAL_BYTES:
+            self._write_terminal(text.encode(errors="replace").decode())  # a lone surrogate has no UTF-8
             return CopyRoute.TERMINAL
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(text, encoding="utf-8", newline="")
+        self._file.write_bytes(text.encode(errors="surrogatepass"))
         return CopyRoute.FILE
 
     def _copy_with(self, candidate: ClipboardProgram, text: str) -> bool:
@@ -88,7 +88,7 @@ class Clipboard:
             # The programs keep running to serve the text; they would hold our output open if they had it.
             completed = subprocess.run(
                 [program, *candidate.command[1:]],
-                input=text.encode(candidate.encoding),
+                input=text.encode(candidate.encoding, errors="replace"),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=dict(self._environ),

@@ -23,6 +23,7 @@ from qwen3_chat.texts.formatting import SEPARATOR, format_day
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.themes import DIM
 
 MAX_HITS = 500
@@ -99,7 +100,7 @@ class ChatList(Vertical):
     def __init__(self, store: ChatStore, id: str | None = None) -> None:
         super().__init__(id=id)
         # Attributes, not queries: a search may end while the list is being closed and its children are gone.
-        self.search_input = Input(placeholder=t("ui.chats.search"))
+        self.search_input = Input(placeholder=t("ui.chats.search"), max_length=MAX_LINE_CHARACTERS)
         self.options = OptionList()
         self.empty = Static(classes="chat-list--empty", markup=False)
         self._store = store
