@@ -60,7 +60,7 @@ def entry_from_message(stored: StoredMessage) -> MessageEntry:
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=formatting.stop_note(stored.stop_reason),
+        note=formatting.stop_advice(message, stored.stop_reason, "ui.way_out."),
         key=stored.id,
     )
 
