@@ -10,6 +10,7 @@ import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, MessageMeta, StoredMessage, TitledBy
+from qwen3_chat.texts.terminal_safe import storable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _meta_decoder = msgspec.json.Decoder(MessageMeta)
@@ -79,15 +80,6 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
         "mode_tag": mode_column(message.mode_tag),
         "meta": msgspec.json.encode(meta).decode(),
     }
-
-
-def storable(text: str) -> str:
-    """Replace lone surrogates, which pasted text can contain and UTF-8 can't encode, by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def milliseconds(moment: datetime) -> int:

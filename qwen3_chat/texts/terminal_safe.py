@@ -17,8 +17,23 @@ UNSAFE_CHARACTERS: Final = _CONTROLS + _BIDI + _LINE_ENDS + _SURROGATES
 """The characters that are replaced, as the inside of a regular expression's character class."""
 
 _UNSAFE_PATTERN: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
+_NAME_PATTERN: Final = re.compile(rf"[{UNSAFE_CHARACTERS}\t\n\r]")
 
 
 def terminal_safe(text: str) -> str:
     """Replace each character that could steer a terminal by U+FFFD; carriage returns are dropped."""
     return _UNSAFE_PATTERN.sub(REPLACEMENT, text.replace("\r", ""))
+
+
+def label_of_name(name: str) -> str:
+    """Return a file's name as one line of text that can be shown and stored; it may not open the file."""
+    return _NAME_PATTERN.sub(REPLACEMENT, name)
+
+
+def storable(text: str) -> str:
+    """Replace lone surrogates, which pasted text and names of files can contain and UTF-8 can't, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
