@@ -35,6 +35,7 @@ from qwen3_chat.session import (
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 
@@ -150,6 +151,11 @@ class TurnPrinter:
             sys.stdout.write("\n")
             sys.stdout.flush()
 
+    def advise(self, reply: StoredMessage) -> None:
+        """Print why a reply is not a whole answer, with the way out; nothing where it is one."""
+        if advice := stop_advice(reply.message, reply.stop_reason, "cli.way_out."):
+            self._print_error(advice)
+
     def report_early_failure(self, error: Qwen3ChatError) -> None:
         """Print an error that prevented or broke off the turn, where the output is for programs.
 
@@ -264,6 +270,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             print(terminal_safe(notice), file=sys.stderr)
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
+        if reply is not None and printer.failure is None:
+            printer.advise(reply)
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:

@@ -143,18 +143,19 @@ def ask(
     """Ask one question."""
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
     from qwen3_chat.session import TurnOptions
+    from qwen3_chat.texts.terminal_safe import storable
 
     if json and jsonl:
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
     status = run_ask(
-        " ".join(prompt or ()),
+        storable(" ".join(prompt or ())),
         tuple(file or ()),
         ModelChoice(
             demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
         ),
         AskOptions(
             chat=chat,
-            system=system,
+            system=system and storable(system),
             think=think,
             output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
             hide_thinking=hide_thinking,

@@ -12,6 +12,7 @@ from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.terminal_safe import label_of_name
 
 MAX_TEXT_BYTES = 4 * 1024**2
 """The limit for text files: about a million tokens, far more than any context holds."""
@@ -45,9 +46,11 @@ def read_attachment(file: Path) -> Attachment:
             content = head + stream.read(limit)
     except OSError as error:
         raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=error.strerror or error) from error
+    except ValueError as error:  # a name that no file system can hold
+        raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=error) from error
     if len(content) > limit:  # judged by what was read: a pipe or a device has no size
         raise UsageError(ErrorCode.FILE_TOO_LARGE, file=file, limit=format_size(limit))
-    return Attachment(file.name, _text(file, content))
+    return Attachment(label_of_name(file.name), _text(file, content))
 
 
 def _text(file: Path, content: bytes) -> str:

@@ -78,7 +78,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     for call in message.tool_calls:
         heading = escape(t("export.call", name=terminal_safe(call.name)))
         yield f"<p>{heading}</p>\n<pre>{_text(call.arguments)}</pre>"
-    if note := stop_note(stored.stop_reason):
+    if note := stop_note(stored.message, stored.stop_reason):
         yield f"<p class=note>{escape(note)}</p>"
     if details := generation_line(stored):
         yield f"<p class=facts>{escape(details)}</p>"

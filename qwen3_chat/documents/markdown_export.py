@@ -60,7 +60,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     for call in message.tool_calls:
         heading = t("export.call", name=escape_inline(terminal_safe(call.name)))
         yield f"{heading}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
-    if note := stop_note(stored.stop_reason):
+    if note := stop_note(stored.message, stored.stop_reason):
         yield f"*{note}*"
     if details := generation_line(stored):
         yield _small(details)

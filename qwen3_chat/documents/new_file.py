@@ -12,6 +12,7 @@ from typing import Final
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
+from qwen3_chat.texts.terminal_safe import storable
 
 _ERROR_CODES: Final = {
     errno.ENOSPC: ErrorCode.EXPORT_DISK_FULL,
@@ -40,10 +41,12 @@ def write_new_file(target: Path, text: str, default_name: str) -> Path:
     try:
         if target.is_dir():
             path = target / default_name
-        return _write(path, text.encode())
+        return _write(path, storable(text).encode())
     except OSError as error:
         code = _ERROR_CODES.get(error.errno or 0, ErrorCode.EXPORT_FAILED)
         raise ExportError(code, path=path, folder=path.parent, reason=error.strerror or error) from error
+    except ValueError as error:  # a name that no file system can hold
+        raise ExportError(ErrorCode.EXPORT_FAILED, path=path, folder=path.parent, reason=error) from error
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -15,7 +15,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.database import OWNER_ONLY
-from qwen3_chat.store.row_mapping import storable
+from qwen3_chat.texts.terminal_safe import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class Draft:
 
 
 NO_DRAFT = Draft()
+
+
+def _storable(draft: Draft) -> Draft:
+    attachments = (Attachment(storable(each.name), storable(each.text)) for each in draft.attachments)
+    return Draft(storable(draft.text), tuple(attachments))
+
+
 _draft_decoder = msgspec.json.Decoder(Draft)
 
 
@@ -44,11 +51,6 @@ def _decode(encoded: bytes) -> Draft | None:
         return _draft_decoder.decode(encoded) if encoded else NO_DRAFT
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-
-
-def _storable_draft(draft: Draft) -> Draft:
-    files = tuple(Attachment(storable(file.name), storable(file.text)) for file in draft.attachments)
-    return Draft(storable(draft.text), files)
 
 
 class DraftStore:
@@ -81,7 +83,7 @@ class DraftStore:
         Raises:
             StoreError: it can't be saved.
         """
-        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(_storable_draft(draft))
+        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(_storable(draft))
         if chat_id is not None:
             await self._store.set_draft(chat_id, encoded.decode())
             return

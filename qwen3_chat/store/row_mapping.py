@@ -21,6 +21,7 @@ from qwen3_chat.store.records import (
     TitledBy,
 )
 from qwen3_chat.store.stored_row import EPOCH, StoredRow
+from qwen3_chat.texts.terminal_safe import storable
 
 MAX_COUNT: Final = 1 << 40
 """No count and no duration in seconds of a message is larger."""
@@ -129,15 +130,6 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
         "mode_tag": mode_column(message.mode_tag),
         "meta": msgspec.json.encode(meta).decode(),
     }
-
-
-def storable(text: str) -> str:
-    """Replace lone surrogates, which pasted text can contain and UTF-8 can't encode, by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def milliseconds(moment: datetime) -> int:

@@ -20,6 +20,7 @@ DIRECTION_MARKS: Final = r"\u061c\u200e\u200f"
 
 _UNSAFE_PATTERN: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
 _ESCAPED_IN_JSON: Final = re.compile(f"[{UNSAFE_CHARACTERS}{DIRECTION_MARKS}]")
+_NAME_PATTERN: Final = re.compile(rf"[{UNSAFE_CHARACTERS}\t\n\r]")
 
 
 def terminal_safe(text: str) -> str:
@@ -33,3 +34,17 @@ def escape_json(encoded: str) -> str:
     JSON has such characters inside its strings only, where the escape is allowed.
     """
     return _ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", encoded)
+
+
+def label_of_name(name: str) -> str:
+    """Return a file's name as one line of text that can be shown and stored; it may not open the file."""
+    return _NAME_PATTERN.sub(REPLACEMENT, name)
+
+
+def storable(text: str) -> str:
+    """Replace lone surrogates, which pasted text and names of files can contain and UTF-8 can't, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

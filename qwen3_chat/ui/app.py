@@ -23,7 +23,7 @@ from qwen3_chat.errors import ConfigError
 from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.texts import set_key_names, t
 from qwen3_chat.texts.formatting import SEPARATOR
-from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
@@ -31,7 +31,7 @@ from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
-from qwen3_chat.ui.textual_compat import Palette, driver_class, parse_action
+from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
 
 
@@ -125,10 +125,13 @@ class ChatApp(ReportingApp):
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
                 name = self.keymap.first_key(binding.id or "")
-                yield SystemCommand(t(binding.description), f"{t(binding.tooltip)}{SEPARATOR}{name}", run)
+                about = f"{t(binding.tooltip)}{SEPARATOR}{name}"
+                yield SystemCommand(t(binding.description), escape_markup(about), run)
         for name in self._themes:
             yield SystemCommand(
-                t("ui.palette.theme", name=name), t("ui.tip.theme"), partial(self.use_theme, name)
+                escape_markup(t("ui.palette.theme", name=label_of_name(name))),
+                t("ui.tip.theme"),
+                partial(self.use_theme, name),
             )
 
     def action_command_palette(self) -> None:
@@ -208,11 +211,13 @@ class ChatApp(ReportingApp):
 
     async def action_quit(self) -> None:
         """Leave, unless something is not stored: that is told first, and the next time the app leaves."""
-        if await self._chat_screen.storing.may_leave():
+        if not self.is_ending and await self._chat_screen.storing.may_leave():
             await self.leave()
 
     async def leave(self) -> None:
         """End the running turn and store what arrived, or write it elsewhere; then exit."""
-        await self._chat_screen.shutdown()
-        self.farewell = self._chat_screen.rescue()
-        self.exit()
+        if not self.is_ending:
+            self.is_ending = True
+            await self._chat_screen.shutdown()
+            self.farewell = self._chat_screen.rescue()
+            self.exit()

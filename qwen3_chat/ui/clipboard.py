@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from shutil import which
 
+from qwen3_chat.texts.terminal_safe import storable
+
 PROGRAM_TIMEOUT_S = 5
 MAX_TERMINAL_BYTES = 74_994
 """The most that terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
@@ -65,6 +67,7 @@ class Clipboard:
         Raises:
             OSError: every way failed, the last of them a file.
         """
+        text = storable(text)
         is_remote = "SSH_CONNECTION" in self._environ or "SSH_TTY" in self._environ
         # Over SSH the programs reach the clipboard of the remote machine, where nobody pastes.
         if not is_remote and any(self._copy_with(program, text) for program in CLIPBOARD_PROGRAMS):

@@ -49,6 +49,21 @@ def test_the_answer_is_on_stdout_alone_with_thinking_and_the_chats_number_on_std
     assert "<think>" not in hidden.stderr
 
 
+def test_a_reply_cut_by_the_token_limit_is_told_on_stderr_with_the_way_out(
+    program: Program, program_zh: Program
+) -> None:
+    in_thinking = ("ask", "--demo", "--seed", "1", "--max-tokens", "3", "How many r's in strawberries?")
+    done = program.run(*in_thinking)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Reached the token limit while thinking, before any answer. Ask again with a larger" in done.stderr
+    as_json = program.run(*in_thinking, "--json")
+    assert json.loads(as_json.stdout)["stop_reason"] == "max_tokens"
+    assert "--max-tokens" in as_json.stderr
+    done = program_zh.run(*in_thinking, "--no-think")
+    assert done.returncode == 0
+    assert "达到 token 上限，回答到此为止。请用更大的 --max-tokens 重新提问。" in done.stderr
+
+
 def test_a_json_answer_has_every_promised_field(program: Program) -> None:
     reply = json.loads(program.run("ask", "--demo", "--json", "--seed", "7", "Hello").stdout)
     assert set(reply) >= {

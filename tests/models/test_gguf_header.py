@@ -262,7 +262,7 @@ def test_no_more_is_read_than_a_header_can_have(start: bytes, again: bytes) -> N
     assert source.n_read < 80 << 20
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_among_the_models_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe.gguf"
     os.mkfifo(path)

@@ -52,7 +52,7 @@ class OptionController(Controller):
             await self._session.set_mode_override(mode)
         self._view.show_state()
 
-    @in_worker("options", exclusive=True)
+    @in_worker("options")
     async def open_dialog(self) -> None:
         """Open the options of this chat, or of the chat that the next message begins."""
         self._screen.app.clear_notifications()

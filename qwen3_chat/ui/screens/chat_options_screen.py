@@ -156,7 +156,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         """Go to the next line."""
         self.focus_next()
 
-    @work
+    @work(exit_on_error=False)
     async def action_prompts(self) -> None:
         """Open the library and take over the chosen prompt."""
         library = self._library()

@@ -9,12 +9,16 @@ issues of github.com/Textualize/textual.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.text import Text
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.actions import parse as parse_action
 from textual.app import App
 from textual.await_complete import AwaitComplete
@@ -22,6 +26,7 @@ from textual.command import CommandList, CommandPalette
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
+from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.widgets import Input
@@ -33,12 +38,14 @@ from qwen3_chat.ui.textual_compat.terminal_output import install_output_gate
 __all__ = [
     "MAX_LINE_CHARACTERS",
     "NAMED_KEYS",
+    "ClosingScreen",
     "Driver",
     "Palette",
     "Selection",
     "SentenceApp",
     "SteadyScrollView",
     "driver_class",
+    "escape_markup",
     "key_of_character",
     "parse_action",
 ]
@@ -67,6 +74,19 @@ def key_of_character(character: str) -> str:
     public is only its inverse, `key_to_character` (textual#4945).
     """
     return _character_to_key(character)
+
+
+def _know_alt_enter() -> None:
+    """Let Alt+Enter be Ctrl+J on the terminals that send it as Esc and Enter, which is nearly all of them.
+
+    Textual reads that as `^` and a plain Enter; it knows Enter's modifiers only from terminals with Kitty's
+    protocol. The table of sequences is not documented. We know of no upstream issue.
+    """
+    assert isinstance(ANSI_SEQUENCES_KEYS, dict)  # it is declared as a mapping
+    ANSI_SEQUENCES_KEYS.update(dict.fromkeys(("\x1b\r", "\x1b\n"), (Keys.ControlJ,)))
+
+
+_know_alt_enter()
 
 
 # the terminal
@@ -157,13 +177,40 @@ class SteadyScrollView(ScrollView):
         self.vertical_scrollbar.position = top
 
 
+# screens over another one
+
+ScreenResultT = TypeVar("ScreenResultT")
+
+
+class ClosingScreen(Screen[ScreenResultT]):
+    """A screen that closes once, and only while nothing covers it.
+
+    Textual's `dismiss` closes the screen on top whichever that is, and gives a result a second time, which
+    its future refuses. Keys are queued, so a second Esc comes while the first is at work. We know of no
+    upstream issue. This must not be the first base class: Textual takes styles from that one alone.
+    """
+
+    def dismiss(self, result: ScreenResultT | None = None) -> AwaitComplete:
+        """Close with a result; do nothing if the screen is closed or covered."""
+        return super().dismiss(result) if self.app.screen_stack[-1:] == [self] else AwaitComplete()
+
+
 # the palette
 
 MAX_LINE_CHARACTERS = 500
 """The most that a line to type in takes: Textual measures it whole at each key, so a long paste froze it."""
 
 
-class Palette(CommandPalette):
+def escape_markup(text: str) -> str:
+    """Return markup that the palette shows as this text, but for backslashes before a bracket.
+
+    The palette reads names and explanations as markup, the names of a user's themes among them. Textual's own
+    `escape` leaves some brackets that its parser then refuses. We know of no upstream issue.
+    """
+    return re.sub(r"\\*\[", r"\\[", text)
+
+
+class Palette(CommandPalette, ClosingScreen[None]):
     """Textual's command palette with texts in the user's language.
 
     The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy
@@ -179,10 +226,6 @@ class Palette(CommandPalette):
         """Limit what can be typed."""
         self.query_one(Input).max_length = MAX_LINE_CHARACTERS
 
-    def dismiss(self, result: None = None) -> AwaitComplete:
-        """Close the palette, once: it would be closed again if Enter was pressed twice, and end the app."""
-        return super().dismiss(result) if self.is_current else AwaitComplete()
-
     def _start_no_matches_countdown(self, search_value: str) -> None:
         self._stop_no_matches_countdown()
 
@@ -195,10 +238,40 @@ class Palette(CommandPalette):
         self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
 
 
+# sizes and input
+
+MIN_SIZE = Size(16, 2)
+"""The size that a smaller terminal is taken for."""
+
+
+class SteadyApp(TerminalApp):
+    """An app that survives the smallest terminals, and input that comes while it ends.
+
+    Text areas and lists wrap their text to the width that their frames leave; where none is left, Textual
+    raises. A key that a widget passes on after the screens are closed makes it look for the screen on top.
+    `on_event` is documented as the place where events are processed. We know of no upstream issue.
+    """
+
+    is_ending = False
+    """True once the app ends: what is typed from then on has nowhere to go."""
+
+    async def on_event(self, event: events.Event) -> None:
+        """Process an event, unless it is input while the app ends; let no size be too small."""
+        match event:
+            case events.InputEvent() | events.Paste() if self.is_ending or not self.is_running:
+                return
+            case events.Resize(size=size) if size.width < MIN_SIZE.width or size.height < MIN_SIZE.height:
+                size = Size(max(size.width, MIN_SIZE.width), max(size.height, MIN_SIZE.height))
+                event = events.Resize(size, size, pixel_size=event.pixel_size)
+            case _:
+                pass
+        await super().on_event(event)
+
+
 # the end of the app
 
 
-class SentenceApp(TerminalApp):
+class SentenceApp(SteadyApp):
     """An app that an error in a handler, a timer or a worker ends with one sentence instead of a traceback.
 
     Textual prints the traceback with local variables, and so with the chat; developers still get it with

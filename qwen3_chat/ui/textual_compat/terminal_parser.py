@@ -286,9 +286,6 @@ class TerminalParser(XTermParser):
         return True
 
     def _send_alt_key(self, character: str, send: TokenCallback[Message]) -> None:
-        if character == "\r":
-            send(events.Key("alt+enter", None))
-            return
         for key in self._sequence_to_key_events(character, alt=True):
             send(key)
 

@@ -15,13 +15,14 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_day
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.themes import DIM
@@ -139,7 +140,11 @@ class ChatList(Vertical):
             self._search = message.value
             self.fill()
 
-    @work(exclusive=True, group="find")
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Notify the user of the failure of a worker."""
+        notify_worker_failure(self, event)
+
+    @work(exclusive=True, group="find", exit_on_error=False)
     async def fill(self, chosen: int | None = None) -> None:
         """Fill the list; highlight the chosen chat, or the first."""
         text = self._search.strip()

@@ -62,7 +62,7 @@ def test_a_manifest_that_makes_no_sense_names_no_model(
     assert list_external_models(model_dirs) == ()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_is_no_model(tmp_path: Path) -> None:
     put(tmp_path / "Qwen3-8B-Q8_0.gguf")
     os.mkfifo(tmp_path / "Qwen3-4B-Q8_0.gguf")
