@@ -102,6 +102,8 @@ class ErrorCode(StrEnum):
     SERVER_SENT_WEB_PAGE = "server_sent_web_page", "remote.web_page"
     SERVER_REPLY_MISSING = "server_reply_missing", "remote.no_reply"
     SERVER_REPLY_MISSING_UNKNOWN_CONTEXT = "server_reply_missing_unknown_context", "remote.no_reply_at_all"
+    SERVER_SENT_TOO_MUCH = "server_sent_too_much", "remote.too_much"
+    SERVER_BODY_UNREADABLE = "server_body_unreadable", "remote.packed"
     CERTIFICATE_FILE_INVALID = "certificate_file_invalid", "remote.bad_certificate"
     PROXY_INVALID = "proxy_invalid", "remote.bad_proxy"
     API_KEY_INVALID = "api_key_invalid", "remote.bad_key"
