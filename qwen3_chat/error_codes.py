@@ -190,6 +190,8 @@ class ErrorCode(StrEnum):
     HOME_FOLDER_MISSING = "home_folder_missing", "config.no_home"
     SETTINGS_UNREADABLE = "settings_unreadable", "config.unreadable"
     SETTINGS_NOT_TOML = "settings_not_toml", "config.no_toml"
+    SETTINGS_MORE_PROBLEMS = "settings_more_problems", "config.more_problems"
+    CONFIG_FILE_TOO_LARGE = "config_file_too_large", "config.too_large"
     SETTING_UNKNOWN = "setting_unknown", "config.unknown_key"
     SETTING_MISSPELT = "setting_misspelt", "config.unknown_key_near"
     SETTING_INVALID = "setting_invalid", "config.wrong_value"

@@ -241,6 +241,8 @@ TEXTS = {
     "doctor.no_network": "No model can be downloaded: neither Hugging Face nor ModelScope can be reached.",
     # cli
     "config.unreadable": "The settings in {file} can't be read ({reason}); the defaults are used.",
+    "config.more_problems": "{file}: {count} more entries can't be used; they are ignored.",
+    "config.too_large": "{file} is larger than {limit}, so it is not read.",
     "config.unknown_key": "{file}, line {line}: there is no setting “{entry}”; it is ignored.",
     "config.wrong_value": "{file}, line {line}: “{entry}” takes {allowed}; the default is used.",
     "config.unwritable": "The settings in {file} can't be written ({reason}).",

@@ -231,6 +231,8 @@ TEXTS = {
     "doctor.no_network": "无法下载模型：Hugging Face 和 ModelScope 都连不上。",
     # cli
     "config.unreadable": "无法读取设置文件 {file}（{reason}），已改用默认设置。",
+    "config.more_problems": "{file} 还有 {count} 处无法使用，已忽略。",
+    "config.too_large": "{file} 超过 {limit}，未读取。",
     "config.unknown_key": "{file} 第 {line} 行：没有“{entry}”这个设置，已忽略。",
     "config.wrong_value": "{file} 第 {line} 行：“{entry}”应为{allowed}，已改用默认值。",
     "config.unwritable": "无法写入设置文件 {file}（{reason}）。",

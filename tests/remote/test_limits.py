@@ -12,10 +12,11 @@ from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.remote import TimeoutPolicy, stream_decoding
 from qwen3_chat.engine.remote.body_unpacking import UNPACKED_PIECE_BYTES, BodyUnpacker, UnpackingError
 from qwen3_chat.engine.remote.reply_reader import MAX_REPLY_CHARACTERS, MAX_TOOL_CALLS, ReplyReader
-from qwen3_chat.engine.remote.server_probe import MAX_N_CTX, MAX_NAME_CHARACTERS, list_served_models
+from qwen3_chat.engine.remote.server_probe import MAX_NAME_CHARACTERS, list_served_models
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, TurnFinished
+from qwen3_chat.servers import MAX_SERVER_N_CTX
 from tests.remote.remote_engines import QUICK_RETRIES, chat_request, hear, remote_engine_at
 from tests.remote.wire_server import DONE, Piece, Reply, Request, chunk, event, json_reply, running
 
@@ -265,7 +266,7 @@ async def test_an_endless_list_of_models_is_left_with_one_sentence() -> None:
     assert heard.failure.code == ErrorCode.SERVER_SENT_TOO_MUCH
 
 
-@pytest.mark.parametrize("n_ctx", [MAX_N_CTX, 10**400, -5, 4096.5, "4096", True, None, [4096]])
+@pytest.mark.parametrize("n_ctx", [MAX_SERVER_N_CTX, 10**400, -5, 4096.5, "4096", True, None, [4096]])
 async def test_a_context_that_cant_be_is_taken_as_unknown(n_ctx: object) -> None:
     models = json_reply({"data": [{"id": "Qwen3-8B", "owned_by": "vllm", "max_model_len": n_ctx}]})
     reply = Reply([event(chunk(content="Hello.")), *END])

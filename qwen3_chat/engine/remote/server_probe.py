@@ -16,7 +16,7 @@ from qwen3_chat.engine.remote.untrusted_json import json_count, json_list, json_
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
-from qwen3_chat.servers import Endpoint, ServerKind
+from qwen3_chat.servers import MAX_SERVER_N_CTX, Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 OLLAMA_N_CTX = 8192
@@ -28,8 +28,6 @@ MAX_MODELS = 2000
 """The limit for the models of a server that are read; the largest services offer some 500."""
 MAX_NAME_CHARACTERS = 256
 """The limit for names and versions that a server gives; a longer one counts as not given."""
-MAX_N_CTX = 10 * 1024**2
-"""The limit for a context, forty times Qwen3's own; a larger one counts as not given."""
 PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
 _KINDS_BY_OWNER = {
     "vllm": ServerKind.VLLM,
@@ -283,7 +281,8 @@ def _text(value: object) -> str:
 
 
 def _n_ctx(value: object) -> int:
-    return json_count(value, MAX_N_CTX) or 0
+    """Return the size of a context; one that can't be counts as not given."""
+    return json_count(value, MAX_SERVER_N_CTX) or 0
 
 
 def _count(value: object) -> int:
