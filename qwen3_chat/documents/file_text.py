@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from qwen3_chat.documents.attachments import Attachment
+from qwen3_chat.documents.html_cleanup import clean_html
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.formatting import format_size
@@ -22,7 +23,7 @@ HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
 _IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0")
 _PDF = b"%PDF-"
 _HEAD_BYTES = 32
-_DROPPED_TAGS = ["script", "style", "noscript", "template", "svg", "img", "picture", "iframe", "head"]
+_LINE_WITH_TEXT = re.compile(r"\n(?=[^\n])")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 
 
@@ -91,13 +92,21 @@ def extract_pdf_text(file: Path, content: bytes) -> str:
 
 def convert_html_to_markdown(text: str) -> str:
     """Return a web page as Markdown, without scripts, styles and images."""
-    from bs4 import BeautifulSoup
+    from bs4 import BeautifulSoup, Tag
     from markdownify import MarkdownConverter
 
-    page = BeautifulSoup(text, "html.parser")
-    for tag in page(_DROPPED_TAGS):
-        tag.decompose()
-    markdown: str = MarkdownConverter(heading_style="ATX").convert_soup(page)
+    class PageConverter(MarkdownConverter):
+        """A converter that takes the number of an item from the item, and does not count those before it."""
+
+        def convert_li(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+            if el.parent is None or el.parent.name != "ol" or not text.strip():
+                item: str = super().convert_li(el, text, parent_tags)  # type: ignore[misc]
+                return item
+            bullet = f"{el.get('value', '1')}. "
+            return bullet + _LINE_WITH_TEXT.sub("\n" + " " * len(bullet), text.strip()) + "\n"
+
+    page = BeautifulSoup(clean_html(text), "html.parser")
+    markdown: str = PageConverter(heading_style="ATX").convert_soup(page)
     return _BLANK_LINES.sub("\n\n", markdown).strip() + "\n"
 
 
