@@ -213,6 +213,7 @@ class ErrorCode(StrEnum):
     FILE_EMPTY = "file_empty", "attach.empty"
     FILE_LOCKED = "file_locked", "attach.locked"
     FILE_DAMAGED = "file_damaged", "attach.damaged"
+    FILE_TOO_MUCH_WORK = "file_too_much_work", "attach.too_much_work"
     FILE_WITHOUT_TEXT = "file_without_text", "attach.no_text_inside"
 
     # The command line

@@ -880,6 +880,7 @@ TEXTS = {
     "attach.empty": "There is no text in {file}.",
     "attach.locked": "{file} is locked with a password.",
     "attach.damaged": "{file} is damaged and can't be read ({reason}).",
+    "attach.too_much_work": "{file} takes too long or too much memory to read.",
     "attach.no_text_inside": "{file} holds pictures of pages, no text that could be read.",
     "attach.pasted": "Pasted text {number}",
     "attach.remove_tip": "Click to take it away; Backspace at the beginning of the message takes away the last one",

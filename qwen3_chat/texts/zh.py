@@ -870,6 +870,7 @@ TEXTS = {
     "attach.empty": "{file} 里没有文字。",
     "attach.locked": "{file} 有密码保护，无法读取。",
     "attach.damaged": "{file} 已损坏，无法读取（{reason}）。",
+    "attach.too_much_work": "读取 {file} 所需的时间或内存过多，已放弃。",
     "attach.no_text_inside": "{file} 里只有页面图片，没有可读的文字。",
     "attach.pasted": "粘贴的文字 {number}",
     "attach.remove_tip": "点击可移除；在消息开头按退格键移除最后一个",
