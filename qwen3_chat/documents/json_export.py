@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -20,6 +20,10 @@ from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS
 
 FORMAT_NAME: Final = "qwen3-chat"
 FORMAT_VERSION: Final = 1
+MAX_REASON_CHARACTERS: Final = 200
+_RowId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that the database can hold."""
+_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _UNSAFE: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
 
 
@@ -32,18 +36,18 @@ class ExportedChat:
 
 
 class _ChatEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
+    id: _RowId
     title: str
     created_at: datetime
     updated_at: datetime
-    head_id: int | None
+    head_id: _RowId | None
     system: str = ""
     toggle: ThinkingMode | None = None
 
 
 class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
-    parent_id: int | None
+    id: _RowId
+    parent_id: _RowId | None
     created_at: datetime
     role: Role
     content: str
@@ -51,7 +55,7 @@ class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     mode_tag: ThinkingMode | None = None
     meta: MessageMeta = MessageMeta()
-    token_ids: tuple[int, ...] = ()
+    token_ids: tuple[_TokenId, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -91,10 +95,11 @@ def parse_json_export(text: str) -> ExportedChat:
     """
     try:
         file = msgspec.convert(json.loads(text), _File)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
+    except (ValueError, OverflowError, RecursionError, msgspec.ValidationError) as error:
+        reason = str(error)[:MAX_REASON_CHARACTERS]
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=reason) from error
     if file.format != FORMAT_NAME:
-        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format)
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format[:MAX_REASON_CHARACTERS])
     if file.version > FORMAT_VERSION:
         raise ExportError(ErrorCode.EXPORT_NEWER, version=file.version, known=FORMAT_VERSION)
     chat = file.chat

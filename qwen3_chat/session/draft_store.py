@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,21 @@ class Draft:
 
 
 NO_DRAFT = Draft()
-_draft_decoder = msgspec.json.Decoder(Draft)
+MAX_DRAFT_FILE_BYTES = 64 * 1024**2
+"""The limit for the file of a draft: some attachments of the largest size."""
+
+
+def encode_draft(draft: Draft) -> bytes:
+    """Return a draft as JSON in ASCII, which holds half characters too: names of files may have them."""
+    return b"" if draft == NO_DRAFT else json.dumps(msgspec.to_builtins(draft)).encode()
+
+
+def decode_draft(encoded: bytes) -> Draft:
+    """Return the draft that was encoded; a damaged one is none."""
+    try:
+        return msgspec.convert(json.loads(encoded), Draft)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return NO_DRAFT
 
 
 class DraftStore:
@@ -52,9 +66,7 @@ class DraftStore:
         else:
             async with self._file_lock:
                 encoded = await asyncio.to_thread(self._read)
-        with suppress(msgspec.DecodeError):
-            return _draft_decoder.decode(encoded)
-        return NO_DRAFT
+        return decode_draft(encoded)
 
     async def save(self, chat_id: int | None, draft: Draft) -> None:
         """Save a draft; None stands for the chat that has not begun.
@@ -62,7 +74,7 @@ class DraftStore:
         Raises:
             StoreError: it can't be saved.
         """
-        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(draft)
+        encoded = encode_draft(draft)
         if chat_id is not None:
             await self._store.set_draft(chat_id, encoded.decode())
             return
@@ -75,7 +87,8 @@ class DraftStore:
 
     def _read(self) -> bytes:
         try:
-            return self._file.read_bytes()
+            with self._file.open("rb") as file:
+                return file.read(MAX_DRAFT_FILE_BYTES)
         except OSError:
             return b""
 
