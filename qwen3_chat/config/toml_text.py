@@ -16,7 +16,7 @@ from qwen3_chat.errors import ConfigError
 
 MAX_TOML_BYTES = 512 * 1024
 """The limit for a file of settings, prompts or colours."""
-MAX_NESTING = 64
+MAX_TOML_LEVELS = 64
 """The limit for arrays and tables within each other, and for the parts of a dotted key."""
 MAX_DIGITS = 1000
 """The limit for the digits of a number; Python itself refuses some thousands."""
@@ -145,8 +145,8 @@ def split_statements(text: str) -> Iterator[TomlStatement]:
             case "digits" if len(token[0]) > MAX_DIGITS:
                 raise TomlError(f"More than {MAX_DIGITS} digits (at line {line})", line)
         is_blank = False
-        if depth > MAX_NESTING or n_dots > MAX_NESTING:
-            raise TomlError(f"More than {MAX_NESTING} levels (at line {line})", line)
+        if depth > MAX_TOML_LEVELS or n_dots > MAX_TOML_LEVELS:
+            raise TomlError(f"More than {MAX_TOML_LEVELS} levels (at line {line})", line)
     if not is_blank:
         yield TomlStatement(text[begin:], begins_at, begin)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 MAX_TAGS = 50_000
 """The number of tags after which text alone is taken."""
-MAX_NESTING = 32
+MAX_TAG_LEVELS = 32
 """The limit for tags inside each other."""
 MAX_ADDRESS_CHARACTERS = 2000
 """The limit for the address of a link; the text of a link to a longer one is text."""
@@ -119,7 +119,7 @@ class _Cleaner:
         if name in _CLOSED_BY:
             for sibling in _SIBLINGS.get(name, {name}):
                 yield from self._close_through(sibling, _CLOSED_BY[name])
-        if self._n_tags >= MAX_TAGS or len(self._open) >= MAX_NESTING:
+        if self._n_tags >= MAX_TAGS or len(self._open) >= MAX_TAG_LEVELS:
             yield "\n" if name in _BLOCKS or name in _VOID else ""
             return
         self._n_tags += 1
@@ -184,7 +184,7 @@ def _read_attributes(text: str, at: int) -> tuple[int, dict[str, str]]:
             continue
         at = match.end()
         value = match["double"] or match["single"] or match["bare"] or ""
-        if len(value) <= MAX_ADDRESS_CHARACTERS and len(attributes) < MAX_NESTING:
+        if len(value) <= MAX_ADDRESS_CHARACTERS and len(attributes) < MAX_TAG_LEVELS:
             attributes.setdefault(match["name"].lower(), html.unescape(_LONG_REFERENCE.sub("", value)))
     return at + 1, attributes
 

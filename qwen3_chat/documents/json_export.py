@@ -20,7 +20,7 @@ from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS
 
 FORMAT_NAME: Final = "qwen3-chat"
 FORMAT_VERSION: Final = 1
-MAX_REASON_CHARACTERS: Final = 200
+MAX_EXPORT_REASON_CHARACTERS: Final = 200
 _RowId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A number that the database can hold."""
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -96,10 +96,10 @@ def parse_json_export(text: str) -> ExportedChat:
     try:
         file = msgspec.convert(json.loads(text), _File)
     except (ValueError, OverflowError, RecursionError, msgspec.ValidationError) as error:
-        reason = str(error)[:MAX_REASON_CHARACTERS]
+        reason = str(error)[:MAX_EXPORT_REASON_CHARACTERS]
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=reason) from error
     if file.format != FORMAT_NAME:
-        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format[:MAX_REASON_CHARACTERS])
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format[:MAX_EXPORT_REASON_CHARACTERS])
     if file.version > FORMAT_VERSION:
         raise ExportError(ErrorCode.EXPORT_NEWER, version=file.version, known=FORMAT_VERSION)
     chat = file.chat

@@ -21,7 +21,7 @@ PACKAGE_FOLDER = Path(__file__).parent.parent
 SHIPPED_THEME_FOLDERS = (PACKAGE_FOLDER / "themes", PACKAGE_FOLDER.parent / "themes")
 """The folder in an installed wheel, and the one beside the package in a checkout."""
 
-MAX_REASON_CHARACTERS = 200
+MAX_THEME_REASON_CHARACTERS = 200
 """The limit for what a sentence quotes of a theme."""
 
 _VARIABLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -83,7 +83,7 @@ def read_theme(file: Path) -> Theme:
     except (OSError, ValueError, OverflowError, msgspec.ValidationError, ColorParseError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            ErrorCode.THEME_INVALID, file=file, reason=reason[:MAX_REASON_CHARACTERS]
+            ErrorCode.THEME_INVALID, file=file, reason=reason[:MAX_THEME_REASON_CHARACTERS]
         ) from error
     variables = {**(BUILTIN_THEMES["ansi-dark"].variables if theme.ansi else {}), **theme.variables}
     return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=variables, **colors)

@@ -11,9 +11,9 @@ from attacks.report import Options, Report
 
 SMALL, LARGE = 10_000, 100_000
 MAX_GROWTH: Final = 15
-TRIES: Final = 3
+TRIES: Final = 2
 PIECE: Final = 100
-MIN_S: Final = 0.0005
+MIN_S: Final = 0.005
 """The shortest time that is compared."""
 
 Read = Callable[[str], object]

@@ -10,7 +10,13 @@ import pytest
 from qwen3_chat.config import Settings, read_settings
 from qwen3_chat.config.prompt_library import load_prompts
 from qwen3_chat.config.settings_file import MAX_PROBLEMS, MAX_SHOWN_CHARACTERS, find_key_lines, set_in_toml
-from qwen3_chat.config.toml_text import MAX_NESTING, MAX_TOML_BYTES, TomlError, parse_toml, split_statements
+from qwen3_chat.config.toml_text import (
+    MAX_TOML_BYTES,
+    MAX_TOML_LEVELS,
+    TomlError,
+    parse_toml,
+    split_statements,
+)
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.texts import Language
 
@@ -162,10 +168,10 @@ def test_statements_end_where_the_parser_says_so() -> None:
     assert find_key_lines(VALID)[("q.r", "s", "x")] == 8
 
 
-@pytest.mark.parametrize("depth", [MAX_NESTING, MAX_NESTING + 1])
+@pytest.mark.parametrize("depth", [MAX_TOML_LEVELS, MAX_TOML_LEVELS + 1])
 def test_nesting_has_a_limit(depth: int) -> None:
     text = "a = " + "[" * depth + "]" * depth
-    is_allowed = depth <= MAX_NESTING
+    is_allowed = depth <= MAX_TOML_LEVELS
     with nullcontext() if is_allowed else pytest.raises(TomlError):
         assert parse_toml(text)
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from qwen3_chat.documents.file_text import convert_html_to_markdown
-from qwen3_chat.documents.html_cleanup import MAX_NESTING, MAX_TAGS, clean_html
+from qwen3_chat.documents.html_cleanup import MAX_TAG_LEVELS, MAX_TAGS, clean_html
 
 VOID = ("br", "hr")
 
@@ -69,7 +69,7 @@ def test_what_the_converter_gets_is_well_formed_and_shallow(page: str, n_words: 
     parser.feed(clean_html(page))
     parser.close()
     assert parser.open == []
-    assert parser.depth <= MAX_NESTING
+    assert parser.depth <= MAX_TAG_LEVELS
     assert parser.n_tags <= MAX_TAGS
 
 
