@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 from textual.color import Color, ColorParseError
-from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import BUILTIN_THEMES, Theme
 
 from qwen3_chat.config.toml_text import parse_toml, read_toml_text
@@ -25,6 +24,7 @@ MAX_THEME_REASON_CHARACTERS = 200
 """The limit for what a sentence quotes of a theme."""
 
 _VARIABLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_STYLES = frozenset({"none", "not", "bold", "b", "italic", "i", "underline", "u", "reverse", "strike", "dim"})
 _OPACITY = re.compile(r"\d{1,3}%")
 
 DIM = "$foreground 68%"
@@ -99,7 +99,7 @@ def _check_variable(name: str, value: str) -> None:
     if not _VARIABLE_NAME.fullmatch(name):
         raise ValueError(f"[variables] {name}")
     if name.endswith("style"):
-        if not set(value.split()) <= VALID_STYLE_FLAGS:
+        if not set(value.split()) <= _STYLES:
             raise ValueError(f"{name} = {value}")
         return
     color, _, opacity = value.partition(" ")

@@ -148,10 +148,10 @@ class HuggingFace:
         from qwen3_chat.models.hub.limited_bodies import ask_unpacked, limit_body
 
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
-        session = get_session()
-        hooks = session.event_hooks
+        client = get_session()
+        hooks = client.event_hooks
         if limit_body not in hooks["response"]:
-            session.event_hooks = {
+            client.event_hooks = {
                 "request": [*hooks["request"], ask_unpacked],
                 "response": [*hooks["response"], limit_body],
             }
