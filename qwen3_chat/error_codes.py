@@ -106,6 +106,8 @@ class ErrorCode(StrEnum):
     SERVER_SENT_WEB_PAGE = "server_sent_web_page", "remote.web_page"
     SERVER_REPLY_MISSING = "server_reply_missing", "remote.no_reply"
     SERVER_REPLY_MISSING_UNKNOWN_CONTEXT = "server_reply_missing_unknown_context", "remote.no_reply_at_all"
+    SERVER_SENT_TOO_MUCH = "server_sent_too_much", "remote.too_much"
+    SERVER_BODY_UNREADABLE = "server_body_unreadable", "remote.packed"
     CERTIFICATE_FILE_INVALID = "certificate_file_invalid", "remote.bad_certificate"
     PROXY_INVALID = "proxy_invalid", "remote.bad_proxy"
     API_KEY_INVALID = "api_key_invalid", "remote.bad_key"
@@ -193,6 +195,8 @@ class ErrorCode(StrEnum):
     HOME_FOLDER_MISSING = "home_folder_missing", "config.no_home"
     SETTINGS_UNREADABLE = "settings_unreadable", "config.unreadable"
     SETTINGS_NOT_TOML = "settings_not_toml", "config.no_toml"
+    SETTINGS_MORE_PROBLEMS = "settings_more_problems", "config.more_problems"
+    CONFIG_FILE_TOO_LARGE = "config_file_too_large", "config.too_large"
     SETTING_UNKNOWN = "setting_unknown", "config.unknown_key"
     SETTING_MISSPELT = "setting_misspelt", "config.unknown_key_near"
     SETTING_INVALID = "setting_invalid", "config.wrong_value"
@@ -214,6 +218,7 @@ class ErrorCode(StrEnum):
     FILE_EMPTY = "file_empty", "attach.empty"
     FILE_LOCKED = "file_locked", "attach.locked"
     FILE_DAMAGED = "file_damaged", "attach.damaged"
+    FILE_TOO_MUCH_WORK = "file_too_much_work", "attach.too_much_work"
     FILE_WITHOUT_TEXT = "file_without_text", "attach.no_text_inside"
 
     # The command line

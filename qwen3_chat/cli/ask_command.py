@@ -18,7 +18,7 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
-from qwen3_chat.documents.file_text import read_attachment
+from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
@@ -222,9 +222,7 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
 
 
 def _read_prompt(prompt: str, files: Sequence[Path]) -> str:
-    piped = (
-        "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
-    )
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else read_piped_text(sys.stdin.buffer)
     text = assemble_prompt(prompt, piped, files)
     if not text.strip():
         raise UsageError(ErrorCode.PROMPT_MISSING)

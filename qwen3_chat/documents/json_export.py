@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from qwen3_chat.texts.terminal_safe import escape_json
 
 FORMAT_NAME: Final = "qwen3-chat"
 FORMAT_VERSION: Final = 1
+_RowId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that the database can hold."""
+_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,18 @@ class ExportedChat:
 
 
 class _ChatEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
+    id: _RowId
     title: str
     created_at: datetime
     updated_at: datetime
-    head_id: int | None
+    head_id: _RowId | None
     system: str = ""
     toggle: ThinkingMode | None = None
 
 
 class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
-    parent_id: int | None
+    id: _RowId
+    parent_id: _RowId | None
     created_at: datetime
     role: Role
     content: str
@@ -49,7 +52,7 @@ class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     mode_tag: ThinkingMode | None = None
     meta: MessageMeta = MessageMeta()
-    token_ids: tuple[int, ...] = ()
+    token_ids: tuple[_TokenId, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True):

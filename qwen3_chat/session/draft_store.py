@@ -31,24 +31,20 @@ class Draft:
 
 
 NO_DRAFT = Draft()
-
-
-def _storable(draft: Draft) -> Draft:
-    attachments = (Attachment(storable(each.name), storable(each.text)) for each in draft.attachments)
-    return Draft(storable(draft.text), tuple(attachments))
-
-
-_draft_decoder = msgspec.json.Decoder(Draft)
-
-
 MAX_DRAFT_BYTES = 1 << 28
 """No draft is larger: its attachments are texts of limited length."""
 
 
-def _decode(encoded: bytes) -> Draft | None:
-    """Decode a draft; None for bytes that are none."""
+def encode_draft(draft: Draft) -> bytes:
+    """Return a draft as JSON; half characters, which UTF-8 does not have, are replaced."""
+    files = tuple(Attachment(storable(file.name), storable(file.text)) for file in draft.attachments)
+    return b"" if draft == NO_DRAFT else msgspec.json.encode(Draft(storable(draft.text), files))
+
+
+def decode_draft(encoded: bytes) -> Draft | None:
+    """Return the draft that was encoded; None for bytes that are none."""
     try:
-        return _draft_decoder.decode(encoded) if encoded else NO_DRAFT
+        return msgspec.json.decode(encoded, type=Draft) if encoded else NO_DRAFT
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
@@ -69,10 +65,10 @@ class DraftStore:
         """
         if chat_id is not None:
             encoded = (await self._store.chat(chat_id)).draft.encode(errors="replace")
-            return _decode(encoded) or NO_DRAFT
+            return decode_draft(encoded) or NO_DRAFT
         async with self._file_lock:
             encoded = await asyncio.to_thread(self._read)
-            if (draft := _decode(encoded)) is None:
+            if (draft := decode_draft(encoded)) is None:
                 copy = await asyncio.to_thread(self._put_aside)
                 raise StoreError(ErrorCode.DRAFT_DAMAGED, path=self._file, copy=copy)
         return draft
@@ -83,7 +79,7 @@ class DraftStore:
         Raises:
             StoreError: it can't be saved.
         """
-        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(_storable(draft))
+        encoded = encode_draft(draft)
         if chat_id is not None:
             await self._store.set_draft(chat_id, encoded.decode())
             return
