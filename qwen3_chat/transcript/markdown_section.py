@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from markdown_it.token import Token
 
+from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, hard_wrap
-from qwen3_chat.transcript.code_highlighting import HighlightedCode
 from qwen3_chat.transcript.inline_runs import inline_runs, skip_characters
 from qwen3_chat.transcript.markdown_parser import PARSER
 from qwen3_chat.transcript.markdown_table import MarkdownTable
@@ -57,6 +57,8 @@ class BlockSection(Section):
         """The source line of the first token given to `add_blocks`."""
         self.line_end = 0
         """The source line after the last block drawn."""
+        self.earlier_code: list[HighlightedCode] = []
+        """The code blocks of an earlier layout of the same text, whose colours are used again."""
 
     def add_gap(self, token: Token, always: bool) -> None:
         """Add a blank row before a block if the source has a blank line there, or `always`."""
@@ -65,9 +67,13 @@ class BlockSection(Section):
             self.add_blank_row()
         self.line_end = first_line
 
-    def add_code_head(self, info: str) -> HighlightedCode:
-        """Draw the head of a code block."""
-        code = HighlightedCode(terminal_safe(info))
+    def add_code_head(self, info: str, rows: Sequence[str]) -> HighlightedCode:
+        """Draw the head of a code block; `rows` are those that will be drawn first."""
+        code = HighlightedCode(next(iter(terminal_safe(info).split()), ""))
+        for earlier in self.earlier_code[len(self.code_blocks) :][:1]:
+            if earlier.may_become(code.language, rows):
+                code = earlier
+                code.begin_again()
         button = f"{self.copy_label} " if self.copy_label else ""
         label_cells = self.available_cells() - cell_width(button) - 1
         label = code.language[: max(0, label_cells - 1)]
@@ -88,9 +94,13 @@ class BlockSection(Section):
             ]
             self.add_row(runs, None if number else text, code, len(code.rows))
 
-    def add_blocks(self, tokens: Sequence[Token]) -> None:
-        """Draw block tokens."""
+    def add_blocks(self, tokens: Sequence[Token], open_row: str | None = None) -> None:
+        """Draw block tokens.
+
+        If text may follow, `open_row` is the last line of the source as far as it is there, or empty.
+        """
         state = _BlockState()
+        last_leaf = max((index for index, token in enumerate(tokens) if token.nesting == 0), default=-1)
         for index, token in enumerate(tokens):
             is_top_level = not self._container_prefixes
             match token.type:
@@ -111,7 +121,7 @@ class BlockSection(Section):
                     self.add_wrapped([(terminal_safe(token.content), "formula", None)])
                 case "fence" | "code_block":
                     self.add_gap(token, is_top_level)
-                    self._add_code_block(token)
+                    self._add_code_block(token, open_row if index == last_leaf else None)
                 case "blockquote_open":
                     self.add_gap(token, is_top_level)
                     self._container_prefixes.append(((("▌ ", "bar", None, -1),),) * 2)
@@ -170,12 +180,20 @@ class BlockSection(Section):
             self._container_prefixes.pop()
             self.line_end += 1
 
-    def _add_code_block(self, token: Token) -> None:
-        code = self.add_code_head(token.info)
-        for row in terminal_safe(token.content).removesuffix("\n").split("\n") if token.content else ():
+    def _add_code_block(self, token: Token, open_row: str | None) -> None:
+        content = terminal_safe(token.content)
+        rows = content.removesuffix("\n").split("\n") if content else []
+        first_line, end_line = _source_lines(token)
+        is_closed = token.type == "fence" and end_line - first_line > 1 + len(rows)
+        is_open = open_row is not None and not is_closed
+        last_row = rows.pop() if is_open and open_row and rows else None
+        code = self.add_code_head(token.info, rows)
+        for row in rows:
             self.add_code_row(code, row)
             code.rows.append(row)
-        code.is_complete = True
+        if last_row is not None:
+            self.add_code_row(code, last_row)
+        code.is_complete = not is_open
         self._note_end(token, gap=True)
 
     def _add_table(self, table: MarkdownTable) -> None:
@@ -205,6 +223,17 @@ class MarkdownSection(BlockSection):
         self._fence: re.Pattern[str] | None = None  # matches the end of the fence that is open at top level
         self._fence_row = 0
 
+    def end(self) -> None:
+        """Note that no text follows: the last row of a code block that is still open is complete."""
+        for code in self.code_blocks[-1:]:
+            if (
+                not code.is_complete
+                and self.rows[-1].code is code
+                and self.rows[-1].code_row == len(code.rows)
+            ):
+                code.rows.append(self.logical_texts[-1])
+            code.is_complete = True
+
     def feed(self, text: str) -> None:
         """Append Markdown."""
         self.first_changed_row = self._stable_state.rows
@@ -215,6 +244,9 @@ class MarkdownSection(BlockSection):
 
     def _rewind(self) -> None:
         stable = self._stable_state
+        self.earlier_code[stable.code_blocks :] = (
+            self.code_blocks[stable.code_blocks :] or (self.earlier_code[stable.code_blocks :])
+        )
         del (
             self.rows[stable.rows :],
             self.logical_texts[stable.texts :],
@@ -252,12 +284,12 @@ class MarkdownSection(BlockSection):
         if (closer := _open_fence(opener, tail)) is not None:
             self.add_gap(opener, True)
             self._fence_row = len(self.rows)
-            self.add_code_head(opener.info)
+            self.add_code_head(opener.info, opener.content.split("\n")[:-1])
             self._mark_stable(self._stable_offset + tail.index("\n") + 1)
             self._fence = closer
             self._add_open_code()
         else:
-            self.add_blocks(tokens)
+            self.add_blocks(tokens, tail.rpartition("\n")[2])
 
     def _add_open_code(self) -> None:
         while self._fence is not None and self._add_open_code_row():

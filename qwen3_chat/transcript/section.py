@@ -9,7 +9,7 @@ from qwen3_chat.transcript.cells import cell_width, wrap
 from qwen3_chat.transcript.styled_rows import PositionedRun, Row, Run, runs_text, slice_runs
 
 if TYPE_CHECKING:
-    from qwen3_chat.transcript.code_highlighting import HighlightedCode
+    from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 
 _MIN_CELLS = 8
 Prefix = tuple[PositionedRun, ...]
@@ -36,6 +36,9 @@ class Section:
     def feed(self, text: str) -> None:
         """Append text in the section's format."""
         raise NotImplementedError
+
+    def end(self) -> None:
+        """Note that no text follows."""
 
     def available_cells(self) -> int:
         """Return the number of cells that the prefixes leave for the text."""

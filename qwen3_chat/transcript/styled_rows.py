@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from qwen3_chat.transcript.cells import TAB_CELLS, cell_width
 
 if TYPE_CHECKING:
-    from qwen3_chat.transcript.code_highlighting import HighlightedCode
+    from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 
 BEYOND_TEXT = 1 << 30
 """The offset of a row that is all decoration."""
