@@ -14,11 +14,11 @@ from markdown_it.token import Token
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, hard_wrap
-from qwen3_chat.transcript.inline_runs import inline_runs, skip_characters
+from qwen3_chat.transcript.inline_runs import inline_runs
 from qwen3_chat.transcript.markdown_parser import PARSER
 from qwen3_chat.transcript.markdown_table import MarkdownTable
 from qwen3_chat.transcript.section import Prefix, Section
-from qwen3_chat.transcript.styled_rows import CopyCode, PositionedRun, Run, slice_runs
+from qwen3_chat.transcript.styled_rows import CopyCode, PositionedRun, Run, skip_characters, slice_runs
 
 _TASK = re.compile(r"\[([ xX])\][ \t]")
 _BULLETS = "•◦▪"
