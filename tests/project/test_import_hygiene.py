@@ -102,6 +102,21 @@ def test_the_terminal_application_starts_without_what_only_some_actions_need(tmp
     assert below(modules, [*LIBRARIES, *WORKER]) == []
 
 
+def test_the_process_of_the_interface_runs_no_lexer(tmp_path: Path) -> None:
+    code = "\n    ".join(
+        (
+            "from qwen3_chat.ui.widgets.transcript import Transcript",
+            "from qwen3_chat.transcript.markdown_section import MarkdownSection",
+            "section = MarkdownSection(80, 0)",
+            "section.feed('```python\\nx = 1\\n```')",
+            "section.code_blocks[0].row_spans(0)",
+        )
+    )
+    modules = loaded_modules(code, tmp_path)
+    assert "qwen3_chat.transcript.markdown_section" in modules
+    assert below(modules, ["pygments"]) == []
+
+
 @pytest.mark.parametrize("module", ["qwen3_chat.plain_chat.chat_loop", "qwen3_chat.documents.export"])
 def test_a_package_of_documents_or_lines_loads_no_renderer_at_import(module: str, tmp_path: Path) -> None:
     assert below(loaded_modules(f"import {module}", tmp_path), [*INTERFACE, *DOCUMENT_LIBRARIES]) == []

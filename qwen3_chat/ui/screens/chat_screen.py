@@ -17,6 +17,7 @@ from textual.worker import Worker
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
@@ -91,8 +92,10 @@ class ChatScreen(ReadingScreen):
         settings: Settings,
         model_picker: ModelPicker | None = None,
         prompts_file: Path | None = None,
+        highlighter: Highlighter | None = None,
     ) -> None:
         widgets = make_chat_widgets(store)
+        widgets.transcript.highlighter = highlighter
         super().__init__(widgets)
         self.session = session
         self.settings = settings
