@@ -108,7 +108,7 @@ def test_a_number_that_is_none_leaves_the_default(tmp_path: Path, name: str, val
     assert len(loaded.problems) == (loaded.settings == Settings())
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.toml")
     assert read_settings(tmp_path / "config.toml").settings == Settings()

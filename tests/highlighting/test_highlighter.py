@@ -149,7 +149,7 @@ async def test_colours_are_there_at_once_for_a_block_seen_before(highlighter: Hi
 
 async def test_the_memory_of_the_process_is_limited(highlighter: Highlighter) -> None:
     await coloured(highlighter, block("python", "x = 1"))
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="needs limits for processes")
     soft, _ = children()[0].rlimit(resource.RLIMIT_AS)
     assert soft == 1 << 29
 

@@ -55,7 +55,11 @@ def below(modules: set[str], names: Sequence[str]) -> list[str]:
 
 def test_the_version_is_answered_before_anything_else_is_imported(tmp_path: Path) -> None:
     modules = loaded_by_command(["--version"], tmp_path)
-    assert below(modules, ["qwen3_chat"]) == ["qwen3_chat", "qwen3_chat.cli"]
+    assert below(modules, ["qwen3_chat"]) == [
+        "qwen3_chat",
+        "qwen3_chat.cli",
+        "qwen3_chat.cli.standard_streams",
+    ]
     assert below(modules, ["typer", "asyncio", "msgspec"]) == []
 
 
