@@ -126,3 +126,37 @@ class Timings:
     reasoning_s: float = 0.0
     decode_s: float = 0.0
     tokens_per_s: float = 0.0
+
+
+class Shortfall(StrEnum):
+    """The way in which a reply falls short of a whole answer."""
+
+    EMPTY = "empty"
+    ONLY_THINKING = "only_thinking"
+    MAX_TOKENS = "max_tokens"
+    MAX_TOKENS_IN_THINKING = "max_tokens_in_thinking"
+    CONTEXT_FULL = "context_full"
+    CONTEXT_FULL_IN_THINKING = "context_full_in_thinking"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+def find_shortfall(reply: ChatMessage, reason: StopReason | None) -> Shortfall | None:
+    """Return how a reply falls short; None where it is whole, or still being written."""
+    has_answer = bool(reply.content.strip() or reply.tool_calls)
+    is_in_thinking = bool(reply.reasoning.strip()) and not has_answer
+    match reason:
+        case StopReason.END_OF_TURN if is_in_thinking:
+            return Shortfall.ONLY_THINKING
+        case StopReason.END_OF_TURN if not has_answer:
+            return Shortfall.EMPTY
+        case StopReason.MAX_TOKENS:
+            return Shortfall.MAX_TOKENS_IN_THINKING if is_in_thinking else Shortfall.MAX_TOKENS
+        case StopReason.CONTEXT_FULL:
+            return Shortfall.CONTEXT_FULL_IN_THINKING if is_in_thinking else Shortfall.CONTEXT_FULL
+        case StopReason.CANCELLED:
+            return Shortfall.CANCELLED
+        case StopReason.ERROR:
+            return Shortfall.ERROR
+        case _:
+            return None

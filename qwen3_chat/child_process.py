@@ -49,16 +49,16 @@ class ChildProcess:
         cls,
         module: str,
         *arguments: str,
-        log_path: Path,
+        log_path: Path | None,
         python: str = sys.executable,
         max_line_bytes: int = MAX_LINE_BYTES,
     ) -> ChildProcess:
-        """Start a module; what it writes to stderr is added to the log.
+        """Start a module; what it writes to stderr is added to the log, if there is one.
 
         Raises:
             OSError: the system could not start the process.
         """
-        log_fd = _open_log(log_path)
+        log_fd = subprocess.DEVNULL if log_path is None else _open_log(log_path)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(python, "-P", "-m", module, *arguments),

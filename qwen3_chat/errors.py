@@ -17,11 +17,15 @@ from __future__ import annotations
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.texts import t
 
+MAX_QUOTE_CHARACTERS = 500
+"""The most that a sentence quotes of a reason, a name or a path."""
+
 
 class Qwen3ChatError(Exception):
     """The base of all errors for a user: a code with the values of its sentence."""
 
     def __init__(self, code: ErrorCode, **values: object) -> None:
+        values = {name: shorten_quote(value) for name, value in values.items()}
         super().__init__(code, values)
         self.code = code
         self.values = values
@@ -36,6 +40,18 @@ class Qwen3ChatError(Exception):
             key: value if isinstance(value, str | int | float) else str(value)
             for key, value in self.values.items()
         }
+
+
+def shorten_quote(value: object) -> object:
+    """Return a value of a sentence; one that is too long as a text without its middle.
+
+    Files and servers write texts of any length. The beginning says what is wrong; the end may be a file name.
+    """
+    text = str(value)
+    if len(text) <= MAX_QUOTE_CHARACTERS:
+        return value
+    n_last = MAX_QUOTE_CHARACTERS // 4
+    return f"{text[: MAX_QUOTE_CHARACTERS - n_last - 1]}…{text[-n_last:]}"
 
 
 class UsageError(Qwen3ChatError):

@@ -8,8 +8,14 @@ from enum import StrEnum
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.sampling import SamplingParams
 
-MIN_USER_N_CTX = 256
-"""The smallest context that a user may ask for, in tokens."""
+MIN_USER_N_CTX, MAX_USER_N_CTX = 256, 1 << 24
+"""The smallest and the largest context that a user may ask for, in tokens."""
+
+MAX_THREADS = 512
+"""The most threads that llama.cpp computes with."""
+
+MAX_USER_LAYERS = 100_000
+"""The largest number of layers that a user may ask for, more than any model has: it stands for all."""
 
 LOCAL_ENGINE_NAME = "llama.cpp"
 """The engine of this machine, as replies and loaded models name it."""

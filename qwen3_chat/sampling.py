@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from qwen3_chat.number_range import NumberRange
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParameter:
@@ -28,6 +30,11 @@ class SamplingParameter:
     omitted_value: float | None = None
     """A value that an OpenAI-like server is not sent, because it would take it literally."""
 
+    @property
+    def range(self) -> NumberRange:
+        """The numbers that a chat may choose from."""
+        return NumberRange(self.minimum, self.maximum, self.is_whole)
+
 
 SAMPLING_PARAMETERS: Final = (
     SamplingParameter("temperature", 0, 2, command_line_maximum=5),
@@ -44,6 +51,9 @@ EXTENDED_PARAMETERS: Final = frozenset(
 
 MAX_TOKEN_LIMIT: Final = 1_000_000
 """The greatest value that a limit in tokens takes, of a reply or of its thinking."""
+
+MAX_SEED: Final = 2**32 - 2
+"""The greatest seed; llama.cpp draws one of its own for the number after it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, UsageError
-from qwen3_chat.request import MIN_USER_N_CTX
+from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
 
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
@@ -190,7 +190,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename={"n_ctx": "conte
     model: str | None = None
     kind: ServerKind | None = None
     key: str | None = None
-    n_ctx: Annotated[int, msgspec.Meta(ge=MIN_USER_N_CTX)] | None = None
+    n_ctx: Annotated[int, msgspec.Meta(ge=MIN_USER_N_CTX, le=MAX_USER_N_CTX)] | None = None
     headers: dict[str, str] = {}
     ca_file: str | None = None
     client_certificate: str | None = None
@@ -212,23 +212,31 @@ def read_profiles(tables: Mapping[str, Mapping[str, Any]], make_error: ConfigErr
             usable[name] = _ProfileParser(name, make_error).parse(table)
         except ConfigError as error:
             problems[name] = error
+    circular = _circular_fallbacks(usable)
     for name, profile in tuple(usable.items()):
         path = ("servers", name, "fallback")
         if profile.fallback is not None and profile.fallback not in tables:
             problems[name] = make_error(ErrorCode.SERVER_FALLBACK_UNKNOWN, path, name=profile.fallback)
-        elif name in _fallback_chain(profile, usable):
+        elif name in circular:
             problems[name] = make_error(ErrorCode.SERVER_FALLBACK_CIRCULAR, path, name=name)
     return ServerProfiles({n: profile for n, profile in usable.items() if n not in problems}, problems)
 
 
-def _fallback_chain(profile: ServerProfile, profiles: Mapping[str, ServerProfile]) -> list[str]:
-    """Return the names of all fallbacks in order, up to the first repetition."""
-    names: list[str] = []
-    current: ServerProfile | None = profile
-    while current and current.fallback and current.fallback not in names:
-        names.append(current.fallback)
-        current = profiles.get(current.fallback)
-    return names
+def _circular_fallbacks(profiles: Mapping[str, ServerProfile]) -> set[str]:
+    """Return the names of the profiles whose fallbacks lead back to them; each is looked at once."""
+    circular: set[str] = set()
+    seen: set[str] = set()
+    for start in profiles:
+        chain: dict[str, None] = {}
+        name: str | None = start
+        while name is not None and name in profiles and name not in seen and name not in chain:
+            chain[name] = None
+            name = profiles[name].fallback
+        if name is not None and name in chain:
+            names = list(chain)
+            circular.update(names[names.index(name) :])
+        seen.update(chain)
+    return circular
 
 
 class _ProfileParser:

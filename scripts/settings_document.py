@@ -39,10 +39,15 @@ def keys_table() -> str:
 def replace_tables(document: str) -> str:
     """Return the document with the tables between their marks replaced."""
     for name, table in (("settings", settings_table()), ("keys", keys_table())):
-        begin, end = BEGIN.format(name=name), END.format(name=name)
-        before, _, after = document.partition(begin)
-        document = f"{before}{begin}\n{table}\n\n{end}{after.partition(end)[2]}"
+        document = replace_part(document, name, table)
     return document
+
+
+def replace_part(document: str, name: str, part: str) -> str:
+    """Return the document with the part between the marks of that name replaced."""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    before, _, after = document.partition(begin)
+    return f"{before}{begin}\n{part}\n\n{end}{after.partition(end)[2]}"
 
 
 def main() -> None:

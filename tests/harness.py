@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from qwen3_chat.config import read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
@@ -31,9 +32,16 @@ class Harness:
     """The application under test, with its store and its folder of exports."""
 
     def __init__(
-        self, pilot: Pilot[None], app: ChatApp, screen: ChatScreen, store: ChatStore, exports: Path
+        self,
+        pilot: Pilot[None],
+        app: ChatApp,
+        screen: ChatScreen,
+        store: ChatStore,
+        exports: Path,
+        highlighter: Highlighter,
     ) -> None:
         self.pilot, self.app, self.screen, self.store, self.exports = pilot, app, screen, store, exports
+        self.highlighter = highlighter
 
     @property
     def session(self) -> ChatSession:
@@ -103,6 +111,7 @@ async def open_app(
         replace(loaded.settings, chat_titles=titles_chats),
         model_picker,
         folder / "prompts.toml",
+        highlighter := Highlighter(folder / "logs" / "interface.log"),
     )
     themes = load_themes(folder / "themes").themes
     settings_store = SettingsStore(loaded.settings, folder / "config.toml")
@@ -117,8 +126,9 @@ async def open_app(
     )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
-            harness = Harness(pilot, app, screen, store, folder / "exports")
+            harness = Harness(pilot, app, screen, store, folder / "exports", highlighter)
             await harness.until(lambda: screen.is_mounted)
             yield harness
     finally:
+        await highlighter.close()
         await store.close()

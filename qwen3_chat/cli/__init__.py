@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 
 from qwen3_chat import __version__
+from qwen3_chat.cli.standard_streams import discard_output, repair_streams
 
 CANCELLED_STATUS = 130
 
@@ -23,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print_version()
         return 0
-    _repair_streams()
+    repair_streams()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -62,13 +61,13 @@ def _run(arguments: Sequence[str]) -> int:
         _print_error(str(error))
         return 1
     except BrokenPipeError:
-        _discard_output()
+        discard_output()
         return 1
     except OSError as error:
         if error.filename is not None:  # of another file than the output
             _print_error(_describe_unforeseen(error))
             return 1
-        _discard_output()
+        discard_output()
         _print_error(t("cli.no_output", reason=error.strerror or error))
         return 1
     except Exception as error:
@@ -94,17 +93,3 @@ def _print_error(sentence: str) -> None:
     from qwen3_chat.texts.terminal_safe import terminal_safe
 
     print(terminal_safe(sentence), file=sys.stderr)
-
-
-def _repair_streams() -> None:
-    """Prepare the streams so that no output fails for its characters or for a closed stream."""
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
-def _discard_output() -> None:
-    """Point stdout at nothing, because Python would try to flush it once more as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

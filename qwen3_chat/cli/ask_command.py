@@ -14,10 +14,11 @@ import msgspec
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
-from qwen3_chat.documents.file_text import read_attachment
+from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
@@ -36,6 +37,7 @@ from qwen3_chat.session import (
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.consent import ConsentRules
 from qwen3_chat.tools.tool_runner import ToolRunner, is_json_object
@@ -145,7 +147,7 @@ class TurnPrinter:
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
         if self._output is OutputFormat.JSONL:
-            print(event_as_json(event), flush=True)
+            print_json(_with_error_code(event))
         match event:
             case LoadProgressed(fraction=fraction) if self._dims and self._output is OutputFormat.TEXT:
                 end = "\r\x1b[K" if fraction >= 1 else ""
@@ -194,6 +196,11 @@ class TurnPrinter:
             sys.stdout.write("\n")
             sys.stdout.flush()
 
+    def advise(self, reply: StoredMessage) -> None:
+        """Print why a reply is not a whole answer, with the way out; nothing where it is one."""
+        if advice := stop_advice(reply.message, reply.stop_reason, "cli.way_out."):
+            self._print_error(advice)
+
     def report_early_failure(self, error: Qwen3ChatError) -> None:
         """Print an error that prevented or broke off the turn, where the output is for programs.
 
@@ -204,24 +211,22 @@ class TurnPrinter:
         match self._output:
             case OutputFormat.JSON:
                 failure = TurnFailure.from_error(error)
-                print(
-                    msgspec.json.encode(
-                        AskResult(
-                            reasoning="",
-                            answer="",
-                            stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
-                            mode=parse_think_option(self._think) or ThinkingMode.THINK,
-                            model="",
-                            usage=Usage(),
-                            timings=Timings(),
-                            chat_id=0,
-                            error=failure.sentence,
-                            error_code=failure.code,
-                        )
-                    ).decode()
+                print_json(
+                    AskResult(
+                        reasoning="",
+                        answer="",
+                        stop_reason=StopReason.CANCELLED if failure.is_cancellation else StopReason.ERROR,
+                        mode=parse_think_option(self._think) or ThinkingMode.THINK,
+                        model="",
+                        usage=Usage(),
+                        timings=Timings(),
+                        chat_id=0,
+                        error=failure.sentence,
+                        error_code=failure.code,
+                    )
                 )
             case OutputFormat.JSONL:
-                print(event_as_json(EngineFailed.from_error(error)))
+                print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
 
@@ -235,13 +240,13 @@ class TurnPrinter:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
-def event_as_json(event: SessionEvent) -> str:
-    """Return an event as a line of `ask --jsonl`; one that reports an error has its code as `error_code`."""
+def _with_error_code(event: SessionEvent) -> object:
+    """Return what `ask --jsonl` prints of an event: one that reports an error has its `error_code`."""
     match event:
         case EngineFailed() | ContextExceeded():
-            return msgspec.json.encode({**msgspec.to_builtins(event), "error_code": event.code}).decode()
+            return {**msgspec.to_builtins(event), "error_code": event.code}
         case _:
-            return msgspec.json.encode(event).decode()
+            return event
 
 
 def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
@@ -262,9 +267,7 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
 
 
 def _read_prompt(prompt: str, files: Sequence[Path]) -> str:
-    piped = (
-        "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode(errors="replace")
-    )
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else read_piped_text(sys.stdin.buffer)
     text = assemble_prompt(prompt, piped, files)
     if not text.strip():
         raise UsageError(ErrorCode.PROMPT_MISSING)
@@ -312,10 +315,12 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             print(terminal_safe(notice), file=sys.stderr)
         if reply is not None and reply.meta.stop_reason is StopReason.CANCELLED and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
+        if reply is not None and printer.failure is None:
+            printer.advise(reply)
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:
-            print(msgspec.json.encode(_ask_result(session, printer)).decode())
+            print_json(_ask_result(session, printer))
         printer.is_complete = True
         if printer.failure is None:
             return 0

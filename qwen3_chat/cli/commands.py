@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer._click.core import Parameter
 from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
+from typer._click.types import FloatRange, IntRange
 
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
@@ -31,14 +34,26 @@ from qwen3_chat.cli.shared_options import (
     ThreadsOption,
     VramOption,
 )
+from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
-from qwen3_chat.request import MIN_USER_N_CTX
-from qwen3_chat.sampling import sampling_parameter
+from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
+from qwen3_chat.sampling import MAX_SEED, MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import t
 
 _TEMPERATURE = sampling_parameter("temperature")
+
+
+class FiniteRange(FloatRange):
+    """A range of numbers without NaN, which no comparison finds out of range."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number of a typed text."""
+        number = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail("not a number", param, ctx)
+        return number
 
 
 def chat(
@@ -73,7 +88,7 @@ def chat(
         return
     from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
 
-    if wants_plain_chat(os.environ):
+    if wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
         raise typer.Exit(run_plain_chat(choice, chat))
     from qwen3_chat.cli.run_tui import run_app
@@ -90,24 +105,27 @@ def ask(
     server: ServerOption = None,
     think: Annotated[bool | None, typer.Option("--think/--no-think", help="cli.option.think")] = None,
     thinking_budget: Annotated[
-        int | None, typer.Option("--thinking-budget", metavar="N", min=0, help="cli.option.thinking_budget")
+        int | None,
+        typer.Option(
+            "--thinking-budget", metavar="N", min=0, max=MAX_TOKEN_LIMIT, help="cli.option.thinking_budget"
+        ),
     ] = None,
     system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="cli.option.system")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="cli.option.max_tokens")
+        int | None,
+        typer.Option("--max-tokens", metavar="N", min=1, max=MAX_TOKEN_LIMIT, help="cli.option.max_tokens"),
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
             "--temperature",
             metavar="X",
-            min=_TEMPERATURE.minimum,
-            max=_TEMPERATURE.command_line_maximum,
+            click_type=FiniteRange(_TEMPERATURE.minimum, _TEMPERATURE.command_line_maximum),
             help="cli.option.temperature",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, max=2**32 - 2, help="cli.option.seed")
+        int | None, typer.Option("--seed", metavar="N", min=0, max=MAX_SEED, help="cli.option.seed")
     ] = None,
     chat: ChatIdOption = None,
     file: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
@@ -132,19 +150,20 @@ def ask(
     """Ask one question."""
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
     from qwen3_chat.session import TurnOptions
+    from qwen3_chat.texts.terminal_safe import storable
     from qwen3_chat.tools.built_in_tools import parse_tool_names
 
     if json and jsonl:
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
     status = run_ask(
-        " ".join(prompt or ()),
+        storable(" ".join(prompt or ())),
         tuple(file or ()),
         ModelChoice(
             demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
         ),
         AskOptions(
             chat=chat,
-            system=system,
+            system=system and storable(system),
             think=think,
             output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
             hide_thinking=hide_thinking,
@@ -227,7 +246,10 @@ def models(
     vram: VramOption = None,
     ram: RamOption = None,
     ctx: Annotated[
-        int | None, typer.Option("--ctx", metavar="N", min=MIN_USER_N_CTX, help="cli.option.models_ctx")
+        int | None,
+        typer.Option(
+            "--ctx", metavar="N", min=MIN_USER_N_CTX, max=MAX_USER_N_CTX, help="cli.option.models_ctx"
+        ),
     ] = None,
     lang: LanguageOption = None,
 ) -> None:
@@ -307,6 +329,19 @@ def run_command(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _bad_value_error(error: BadParameter) -> UsageError:
+    """Return the error for a value that does not fit; of a number it tells the range."""
+    name = "/".join(error.param.opts) if error.param else ""
+    match error.param:
+        case Parameter(type=IntRange(min=low, max=high)):
+            code = ErrorCode.WHOLE_NUMBER_ARGUMENT_INVALID
+        case Parameter(type=FloatRange(min=low, max=high)):
+            code = ErrorCode.NUMBER_ARGUMENT_INVALID
+        case _:
+            return UsageError(ErrorCode.ARGUMENT_INVALID, name=name)
+    return UsageError(code, name=name, low=f"{low:,}", high=f"{high:,}")
+
+
 def _usage_error(error: ClickException) -> Qwen3ChatError:
     match error:
         case NoSuchOption():
@@ -317,7 +352,6 @@ def _usage_error(error: ClickException) -> Qwen3ChatError:
                 name=str(error.param.metavar or error.param.name) if error.param else "",
             )
         case BadParameter():
-            name = "/".join(error.param.opts) if error.param else ""
-            return UsageError(ErrorCode.ARGUMENT_INVALID, name=name)
+            return _bad_value_error(error)
         case _:
             return UsageError(ErrorCode.USAGE_WRONG)

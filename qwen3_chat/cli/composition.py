@@ -364,7 +364,9 @@ async def resolve_chat_id(store: ChatStore, reference: str) -> int:
         if (latest := await store.latest_chat()) is None:
             raise UsageError(ErrorCode.LAST_CHAT_MISSING)
         return latest.id
-    if not reference.isdecimal():
+    from qwen3_chat.store.records import MAX_ID_DIGITS
+
+    if not reference.isdecimal() or len(reference) > MAX_ID_DIGITS:
         raise UsageError(ErrorCode.CHAT_REFERENCE_INVALID, wanted=reference)
     return int(reference)
 

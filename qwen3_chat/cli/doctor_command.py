@@ -25,6 +25,7 @@ from rich.cells import set_cell_size
 from qwen3_chat import __version__
 from qwen3_chat.cli.composition import probe_hardware_sync
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.named_servers import probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths
@@ -154,7 +155,7 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
     if as_json:
         if calibrated_model:
             facts = replace(facts, calibration=run_calibration(calibrated_model))
-        print(msgspec.json.encode(facts).decode())
+        print_json(facts)
     else:
         _print(facts)
         if calibrated_model:

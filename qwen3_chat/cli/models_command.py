@@ -10,6 +10,7 @@ from itertools import groupby
 import msgspec
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_hardware_sync
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
@@ -125,7 +126,7 @@ def list_models(
     table = build_model_table(machine, disk_models, n_ctx)
     unlisted = _oldest_first(table.unlisted_variants, disk_models)
     if as_json:
-        print(msgspec.json.encode(_report(machine, hardware, table, unlisted)).decode())
+        print_json(_report(machine, hardware, table, unlisted))
         return
     print(describe_hardware(hardware) if hardware else describe_machine(machine))
     if hardware and (advice := advise_build(hardware)):
@@ -139,7 +140,7 @@ def list_models(
 def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_json: bool) -> None:
     variants = asyncio.run(_repository_variants(repository, machine, n_ctx))
     if as_json:
-        print(msgspec.json.encode({"models": [_model_facts(variant) for variant in variants]}).decode())
+        print_json({"models": [_model_facts(variant) for variant in variants]})
         return
     for variant in variants:
         print(_repository_line(variant))

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import Paths, find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
@@ -70,11 +71,11 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
         pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
-            _print_json(PullFailed(str(error), error.code))
+            print_json(PullFailed(str(error), error.code))
         raise
     except KeyboardInterrupt:
         if as_json:
-            _print_json(PullFailed(t("pull.kept"), ErrorCode.INTERRUPTED))
+            print_json(PullFailed(t("pull.kept"), ErrorCode.INTERRUPTED))
         print(t("pull.kept"), file=sys.stderr)
         raise
     if not as_json:
@@ -139,11 +140,7 @@ def _lookup_status(reference: ModelReference, as_json: bool) -> AbstractContextM
 
 @contextmanager
 def _report_json() -> Iterator[Callable[[PullEvent], None]]:
-    yield _print_json
-
-
-def _print_json(event: msgspec.Struct) -> None:
-    print(msgspec.json.encode(event).decode(), flush=True)
+    yield print_json
 
 
 class _ProgressView(Protocol):

@@ -1,4 +1,4 @@
-"""The plain chat, wired up and run until the user leaves: `ACCESSIBLE=1`."""
+"""The plain chat, wired up and run until the user leaves: `ACCESSIBLE=1`, or `TERM=dumb`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 OFF_VALUES = ("", "0", "false", "no")
 
 
-def wants_plain_chat(environ: Mapping[str, str]) -> bool:
-    """Return True if the user asked for plain lines, by the variable that other tools read as well."""
-    return environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
+def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> bool:
+    """Return True if the user asked for plain lines, or has a terminal that shows nothing else.
+
+    Other tools read `ACCESSIBLE` as well.
+    """
+    is_asked_for = environ.get("ACCESSIBLE", "").lower() not in OFF_VALUES
+    return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
 def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:

@@ -15,6 +15,7 @@ import textual
 from qwen3_chat.cli.composition import Runtime, make_model_picker, open_interface_log, open_runtime
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
@@ -22,6 +23,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.events import Notice
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import EngineFactory
 from qwen3_chat.session.draft_store import DraftStore
@@ -56,7 +58,7 @@ def run_app(choice: ModelChoice, chat: str | None) -> int:
     Raises:
         Qwen3ChatError: it could not be opened.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_interactive():
         raise UsageError(ErrorCode.TERMINAL_MISSING)
     return asyncio.run(_run(choice, chat))
 
@@ -71,13 +73,14 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
         open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
+        Highlighter(paths.interface_log_file) as highlighter,
     ):
         notices = EngineNotices()
         notices.subscribe(runtime.engine)
         picker = make_model_picker(runtime.session, choice, settings, paths)
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         app = ChatApp(
-            _make_screen(runtime, picker, settings, paths),
+            _make_screen(runtime, picker, settings, paths, highlighter),
             themes.themes,
             SettingsStore(settings, paths.settings_file),
             keymap,
@@ -100,7 +103,9 @@ def _with_notices(make_engine: EngineFactory, notices: EngineNotices) -> EngineF
     return lambda choice: notices.subscribe(make_engine(choice))
 
 
-def _make_screen(runtime: Runtime, picker: ModelPicker, settings: Settings, paths: Paths) -> ChatScreen:
+def _make_screen(
+    runtime: Runtime, picker: ModelPicker, settings: Settings, paths: Paths, highlighter: Highlighter
+) -> ChatScreen:
     return ChatScreen(
         runtime.session,
         runtime.store,
@@ -110,6 +115,7 @@ def _make_screen(runtime: Runtime, picker: ModelPicker, settings: Settings, path
         settings,
         picker,
         paths.config / "prompts.toml",
+        highlighter,
     )
 
 

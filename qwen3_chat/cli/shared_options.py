@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qwen3_chat.context_plan import ContextPolicy
-from qwen3_chat.request import MIN_USER_N_CTX, KvType
+from qwen3_chat.request import MAX_THREADS, MAX_USER_LAYERS, MAX_USER_N_CTX, MIN_USER_N_CTX, KvType
 from qwen3_chat.texts import Language
 
 DemoOption = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
@@ -22,15 +22,19 @@ LanguageOption = Annotated[
     str | None, typer.Option("--lang", metavar="|".join(Language), help="cli.option.lang")
 ]
 ContextOption = Annotated[
-    int | None, typer.Option("--ctx", metavar="N", min=MIN_USER_N_CTX, help="cli.option.ctx")
+    int | None,
+    typer.Option("--ctx", metavar="N", min=MIN_USER_N_CTX, max=MAX_USER_N_CTX, help="cli.option.ctx"),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", metavar="N", min=1, help="cli.option.threads")
+    int | None, typer.Option("--threads", metavar="N", min=1, max=MAX_THREADS, help="cli.option.threads")
 ]
 GpuLayersOption = Annotated[
-    int | None, typer.Option("--gpu-layers", metavar="N", min=0, help="cli.option.gpu_layers")
+    int | None,
+    typer.Option("--gpu-layers", metavar="N", min=0, max=MAX_USER_LAYERS, help="cli.option.gpu_layers"),
 ]
-CpuMoeOption = Annotated[int | None, typer.Option("--cpu-moe", metavar="N", min=0, help="cli.option.cpu_moe")]
+CpuMoeOption = Annotated[
+    int | None, typer.Option("--cpu-moe", metavar="N", min=0, max=MAX_USER_LAYERS, help="cli.option.cpu_moe")
+]
 KvTypeOption = Annotated[
     KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
 ]

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 
 from qwen3_chat.cli.composition import resolve_chat_id
+from qwen3_chat.cli.json_output import print_json, use_utf8_for_output
 from qwen3_chat.config import find_paths
 from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_file_name import default_file_name
@@ -31,7 +31,7 @@ def list_chats(search: str | None, as_json: bool) -> None:
     """Print the chats, newest first."""
     summaries = asyncio.run(_load_chats(search))
     if as_json:
-        print(msgspec.json.encode(summaries).decode())
+        print_json(summaries)
         return
     if not summaries:
         print(t("cli.no_chats_found") if search else t("cli.no_chats"), file=sys.stderr)
@@ -90,10 +90,11 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
     chat, messages = asyncio.run(_load_chat(reference))
     text = render(chat, messages, format, thinking)
     if output is None:
+        use_utf8_for_output()
         sys.stdout.write(text)
         return
     path = write_new_file(output, text, default_file_name(chat, format))
-    print(t("cli.exported", path=path), file=sys.stderr)
+    print(terminal_safe(t("cli.exported", path=path)), file=sys.stderr)
 
 
 async def _load_chat(reference: str) -> tuple[Chat, tuple[StoredMessage, ...]]:

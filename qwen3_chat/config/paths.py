@@ -55,21 +55,21 @@ class Paths:
 
 
 def expand_home(folder: str) -> Path:
-    """Return a path with a `~` at its beginning replaced by the home folder.
+    """Return an absolute path, with a `~` at its beginning replaced by the home folder.
 
     Raises:
-        ConfigError: there is no such user.
+        ConfigError: there is no such user, or no folder that the path is relative to.
     """
     try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:
+        return Path(folder).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # no such user; a relative path in a folder that was deleted
         raise ConfigError(ErrorCode.HOME_FOLDER_MISSING, folder=folder) from error
 
 
 def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:
     """Return the folders, without making any."""
     if home := environ.get("QWEN3_CHAT_HOME"):
-        root = expand_home(home).absolute()
+        root = expand_home(home)
         return Paths(root / "config", root / "data", root / "models", root / "logs", root / "exports")
     from platformdirs import PlatformDirs  # here: `--version` does not need it
 

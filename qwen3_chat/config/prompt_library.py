@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from qwen3_chat.config.toml_text import TomlError, parse_toml, read_toml_text
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import Language
@@ -45,7 +45,9 @@ def load_prompts(user_file: Path | None, language: Language) -> PromptLibrary:
     in_language = tuple(prompt[language] for prompt in shipped.prompts)
     try:
         user_prompts = () if user_file is None else _read_user_prompts(user_file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except ConfigError as error:
+        return PromptLibrary(in_language, error)
+    except (OSError, UnicodeDecodeError, TomlError, msgspec.ValidationError) as error:
         return PromptLibrary(
             in_language, ConfigError(ErrorCode.SETTINGS_UNREADABLE, file=user_file, reason=error)
         )
@@ -54,7 +56,7 @@ def load_prompts(user_file: Path | None, language: Language) -> PromptLibrary:
 
 def _read_user_prompts(file: Path) -> tuple[SystemPrompt, ...]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_toml_text(file)
     except FileNotFoundError:
         return ()
-    return msgspec.convert(tomllib.loads(text), _UserPrompts).prompts
+    return msgspec.convert(parse_toml(text), _UserPrompts).prompts

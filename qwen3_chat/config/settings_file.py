@@ -6,66 +6,48 @@ A change leaves the comments and everything else in the file as they are.
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from qwen3_chat.config.settings import Settings
+from qwen3_chat.config.toml_text import TomlError, parse_toml, read_toml_text, split_statements
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 
 KeyPath = tuple[str, ...]
 
-_LINE_OF_ERROR = re.compile(r"\(at line (\d+)")
+MAX_PROBLEMS = 20
+"""The number of mistakes that are told one by one."""
+MAX_SHOWN_CHARACTERS = 100
+"""The limit for the names and reasons in a sentence."""
 
 
 def find_key_lines(text: str) -> Mapping[KeyPath, int]:
     """Return the line of each key and table of a valid text, the first where there are several, from 1."""
     lines: dict[KeyPath, int] = {}
-    for number, _, paths in _statements(text):
-        for path in paths:
-            lines.setdefault(path, number)
+    table: KeyPath = ()
+    for statement in split_statements(text):
+        paths = list(_paths(statement.values))
+        if statement.is_header:
+            table = paths[-1]
+        for path in paths if statement.is_header else [table + path for path in paths]:
+            lines.setdefault(path, statement.line)
     return lines
 
 
 def find_line_for_new_key(text: str) -> int:
     """Return the line for a new key outside all tables, which is above the comment of the first table."""
-    header = next((number for number, is_header, _ in _statements(text) if is_header), None)
+    header = next((statement.line for statement in split_statements(text) if statement.is_header), None)
     lines = text.split("\n")
     if header is None:
         return len(lines) if text.endswith("\n") or not text else len(lines) + 1
     while header > 1 and lines[header - 2].lstrip().startswith("#"):
         header -= 1
     return header
-
-
-def find_error_line(error: tomllib.TOMLDecodeError, text: str) -> int:
-    """Return the line on which a text stops being TOML."""
-    match = _LINE_OF_ERROR.search(str(error))
-    return int(match[1]) if match else len(text.rstrip("\n").split("\n"))
-
-
-def _statements(text: str) -> Iterator[tuple[int, bool, list[KeyPath]]]:
-    """Yield for each statement its first line, True for the header of a table, and the paths that it sets."""
-    table: KeyPath = ()
-    statement, begins_at = "", 1
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not statement:
-            begins_at = number
-        statement += line + "\n"
-        try:
-            paths = list(_paths(tomllib.loads(statement)))
-        except tomllib.TOMLDecodeError:
-            continue  # the value continues in the next line
-        is_header = statement.lstrip().startswith("[")
-        if is_header:
-            table = paths[-1]
-        yield begins_at, is_header, paths if is_header else [table + path for path in paths]
-        statement = ""
 
 
 def _paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -88,24 +70,31 @@ class LoadedSettings:
 
     def make_error(self, code: ErrorCode, path: KeyPath, **values: object) -> ConfigError:
         """Make the error for an entry that can't be used, with its line."""
-        line = _nearest_line(self.text, path)
-        return ConfigError(code, file=self.file, line=line, entry=".".join(path), **values)
+        line = next((self._lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._lines), 1)
+        shown = {key: _shorten(value) if isinstance(value, str) else value for key, value in values.items()}
+        return ConfigError(code, file=self.file, line=line, entry=_shorten(".".join(path)), **shown)
+
+    @property
+    def _lines(self) -> Mapping[KeyPath, int]:
+        return _cached_key_lines(self.text)
 
 
 def read_settings(file: Path) -> LoadedSettings:
     """Read the settings; an entry that can't be used is a problem and leaves its default."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_toml_text(file)
     except FileNotFoundError:
         return LoadedSettings(Settings(), file=file)
+    except ConfigError as error:
+        return LoadedSettings(Settings(), (error,), file)
     except (OSError, UnicodeDecodeError) as error:
         return LoadedSettings(
             Settings(), (ConfigError(ErrorCode.SETTINGS_UNREADABLE, file=file, reason=error),), file
         )
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        problem = ConfigError(ErrorCode.SETTINGS_NOT_TOML, file=file, line=find_error_line(error, text))
+        table = parse_toml(text)
+    except TomlError as error:
+        problem = ConfigError(ErrorCode.SETTINGS_NOT_TOML, file=file, line=error.line)
         return LoadedSettings(Settings(), (problem,), file, text)
     known = {field.name for field in fields(Settings)}
     reading = _SettingsReader(LoadedSettings(Settings(), file=file, text=text))
@@ -113,7 +102,7 @@ def read_settings(file: Path) -> LoadedSettings:
         key: reading.accept(key, value) for key, value in table.items() if reading.is_known(key, known)
     }
     usable = {key: value for key, value in accepted.items() if value is not msgspec.UNSET}
-    return LoadedSettings(msgspec.convert(usable, Settings), tuple(reading.problems), file, text)
+    return LoadedSettings(msgspec.convert(usable, Settings), reading.problems, file, text)
 
 
 class _SettingsReader:
@@ -121,7 +110,16 @@ class _SettingsReader:
 
     def __init__(self, loaded: LoadedSettings) -> None:
         self._loaded = loaded
-        self.problems: list[ConfigError] = []
+        self._first_problems: list[ConfigError] = []
+        self._n_problems = 0
+
+    @property
+    def problems(self) -> tuple[ConfigError, ...]:
+        """The first mistakes, and how many more there are."""
+        if not (n_more := self._n_problems - len(self._first_problems)):
+            return tuple(self._first_problems)
+        more = ConfigError(ErrorCode.SETTINGS_MORE_PROBLEMS, file=self._loaded.file, count=n_more)
+        return (*self._first_problems, more)
 
     def is_known(self, key: str, known: set[str]) -> bool:
         """Return True if there is such a setting; an error names the nearest where there is none."""
@@ -129,9 +127,10 @@ class _SettingsReader:
             return True
         from difflib import get_close_matches  # here: only needed for mistakes
 
-        near = get_close_matches(key, known, n=1)
+        is_shown = len(key) <= MAX_SHOWN_CHARACTERS and len(self._first_problems) < MAX_PROBLEMS
+        near = get_close_matches(key, known, n=1) if is_shown else []
         code = ErrorCode.SETTING_MISSPELT if near else ErrorCode.SETTING_UNKNOWN
-        self.problems.append(self._loaded.make_error(code, (key,), near=near[0] if near else ""))
+        self._report(code, (key,), near=near[0] if near else "")
         return False
 
     def accept(self, key: str, value: object) -> object:
@@ -145,17 +144,18 @@ class _SettingsReader:
         from qwen3_chat.config.setting_types import known_settings  # here: only needed for mistakes
 
         allowed = known_settings()[key].allowed
-        self.problems.append(
-            self._loaded.make_error(ErrorCode.SETTING_INVALID, (key,), allowed=allowed, reason=reason)
-        )
+        self._report(ErrorCode.SETTING_INVALID, (key,), allowed=allowed, reason=reason)
         return msgspec.UNSET
 
     def _is_entry_valid(self, key: str, name: str, value: object) -> bool:
         if reason := _validation_error({key: {name: value}}):
-            self.problems.append(
-                self._loaded.make_error(ErrorCode.SETTING_ENTRY_INVALID, (key, name), reason=reason)
-            )
+            self._report(ErrorCode.SETTING_ENTRY_INVALID, (key, name), reason=reason)
         return not reason
+
+    def _report(self, code: ErrorCode, path: KeyPath, **values: object) -> None:
+        self._n_problems += 1
+        if len(self._first_problems) < MAX_PROBLEMS:
+            self._first_problems.append(self._loaded.make_error(code, path, **values))
 
 
 def _validation_error(table: Mapping[str, object]) -> str:
@@ -167,9 +167,13 @@ def _validation_error(table: Mapping[str, object]) -> str:
     return ""
 
 
-def _nearest_line(text: str, path: KeyPath) -> int:
-    lines = find_key_lines(text)
-    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1)
+@lru_cache(maxsize=1)
+def _cached_key_lines(text: str) -> Mapping[KeyPath, int]:
+    return find_key_lines(text)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"
 
 
 def save_setting(file: Path, key: str, value: object) -> None:
@@ -181,10 +185,12 @@ def save_setting(file: Path, key: str, value: object) -> None:
     try:
         file = file.resolve()  # a link to somewhere else stays a link
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
+        text = read_toml_text(file) if file.exists() else ""
         draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
         draft.write_text(set_in_toml(text, key, value), encoding="utf-8")
         draft.replace(file)
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
         raise ConfigError(ErrorCode.SETTINGS_NOT_WRITABLE, file=file, reason=error) from error
 
@@ -197,15 +203,18 @@ def set_in_toml(text: str, key: str, value: object) -> str:
     """
     import tomlkit  # here: only needed for a change
 
-    document = tomlkit.parse(text)
-    if value is None:
-        document.pop(key, None)
-        return tomlkit.dumps(document)
+    before, own, after = _cut_out(text, key) if key in parse_toml(text) else (text, "", "")
     if isinstance(value, tuple):
         value = list(value)
-    if key in document:
-        document[key] = value
-        return tomlkit.dumps(document)
+    if own:  # only this statement: tomlkit takes ten seconds for a large file
+        document = tomlkit.parse(own)
+        if value is None:
+            document.pop(key)
+        else:
+            document[key] = value
+        return before + tomlkit.dumps(document) + after
+    if value is None:
+        return text
     # tomlkit would put a new key between a table and the comment above it
     lines = text.splitlines(keepends=True)
     index = find_line_for_new_key(text) - 1
@@ -215,3 +224,14 @@ def set_in_toml(text: str, key: str, value: object) -> str:
     elif lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
     return "".join([*lines[:index], entry, *lines[index:]])
+
+
+def _cut_out(text: str, key: str) -> tuple[str, str, str]:
+    """Return the text before, of and after the statement that sets a key; tables need the whole text."""
+    for statement in split_statements(text):
+        if statement.is_header:
+            break
+        if statement.values.keys() == {key} and not isinstance(statement.values[key], dict):
+            end = statement.begin + len(statement.text)
+            return text[: statement.begin], statement.text, text[end:]
+    return "", text, ""

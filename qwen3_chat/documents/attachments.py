@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_FENCES = re.compile(r"^\s*(`{3,})", re.MULTILINE)
-_LAST_FENCE = re.compile(r"\n(`{3,})\Z")
+_FENCES = re.compile(r"^[^\S\n]*+(`{3,})", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +42,28 @@ def join_attachments(text: str, attachments: Sequence[Attachment]) -> str:
 def split_attachments(content: str) -> tuple[str, tuple[Attachment, ...]]:
     """Split a joined text into the typed text and the attachments; joined again, they are the same bytes."""
     attachments: list[Attachment] = []
-    remaining = content.removesuffix("\n")
-    while last := _LAST_FENCE.search(remaining):
-        fence = last[1]
+    end = len(content.removesuffix("\n"))  # of what is not taken apart yet: cutting it off would copy it
+    while fence := _fence_before(content, end):
+        fence_at = end - len(fence)
         # The fences inside are shorter, so the nearest opening of this length is the right one.
-        opening = remaining.rfind(f":\n{fence}\n", 0, last.start() + 1)
-        begin = remaining.rfind("\n", 0, max(opening, 0)) + 1
-        name, text = remaining[begin:opening], remaining[opening + len(fence) + 3 : last.start() + 1]
-        if opening < 0 or not name or (begin and not remaining.endswith("\n\n", 0, begin)):
+        opening = content.rfind(f":\n{fence}\n", 0, fence_at)
+        begin = content.rfind("\n", 0, max(opening, 0)) + 1
+        name, text = content[begin:opening], content[opening + len(fence) + 3 : fence_at]
+        if opening < 0 or not name or (begin and not content.endswith("\n\n", 0, begin)):
             break
         attachment = Attachment(name, text)
-        if fence_attachment(attachment) != remaining[begin:]:
+        if fence_attachment(attachment) != content[begin:end]:
             break
-        attachments.insert(0, attachment)
-        remaining = remaining[: max(begin - 2, 0)]
+        attachments.append(attachment)
+        end = max(begin - 2, 0)
+    attachments.reverse()
+    remaining = content[:end] if attachments else content.removesuffix("\n")
     is_exact = join_attachments(remaining, attachments) == content
     return (remaining, tuple(attachments)) if is_exact else (content, ())
+
+
+def _fence_before(content: str, end: int) -> str:
+    """Return the fence of three or more that makes up the line before `end`; empty if there is none."""
+    begin = content.rfind("\n", 0, end) + 1
+    line = content[begin:end]
+    return line if begin and len(line) >= 3 and line.count("`") == len(line) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 from html import escape
@@ -11,24 +12,19 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
-from pygments import highlight
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
 from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.store.records import Chat, StoredMessage
-from qwen3_chat.texts import Language, current_language, t
+from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-_LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
 # Nothing in the file may run or be fetched, whatever a model wrote.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-# Some lexers are slow, and nobody reads more in a page.
-_MAX_HIGHLIGHTED_CHARACTERS: Final = 100_000
 _LIGHT_CODE: Final = "default"
 _DARK_CODE: Final = "github-dark"
 
@@ -36,15 +32,33 @@ _DARK_CODE: Final = "github-dark"
 def render_html(
     chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
 ) -> str:
-    """Return the chat as an HTML page, which follows the reader's choice of light or dark."""
+    """Return the chat as an HTML page, which follows the reader's choice of light or dark.
+
+    It runs an event loop of its own to have code coloured, so it can't be called from one.
+    """
+    colours = _CodeColours()
+    page = _page(chat, messages, thinking, zone, colours)
+    if colours.missing:
+        asyncio.run(colours.fetch())
+        page = _page(chat, messages, thinking, zone, colours)
+    return page
+
+
+def _page(
+    chat: Chat,
+    messages: Sequence[StoredMessage],
+    thinking: ThinkingStyle,
+    zone: tzinfo | None,
+    colours: _CodeColours,
+) -> str:
     title = escape(chat_title(chat))
     parts = [f"<h1>{title}</h1>\n<p class=facts>{local_date(chat.created_at, zone)}</p>"]
     if chat.system:
-        parts.append(_article(Role.SYSTEM, [_content(Role.SYSTEM, chat.system)]))
-    parts += [_article(stored.message.role, _message(stored, thinking)) for stored in messages]
+        parts.append(_article(Role.SYSTEM, [_content(Role.SYSTEM, chat.system, colours)]))
+    parts += [_article(stored.message.role, _message(stored, thinking, colours)) for stored in messages]
     body = "\n".join(parts)
     return f"""<!DOCTYPE html>
-<html lang="{_LANGUAGE_TAGS[current_language()]}">
+<html lang="{t("export.language_tag")}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
@@ -68,54 +82,64 @@ def _article(role: Role, parts: Iterable[str]) -> str:
     return "\n".join([f"<article class={role.value}>", heading, *parts, "</article>"])
 
 
-def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
+def _message(stored: StoredMessage, thinking: ThinkingStyle, colours: _CodeColours) -> Iterator[str]:
     message = stored.message
     if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
         is_open = " open" if thinking is ThinkingStyle.FULL else ""
         summary = f"<summary>{escape(thinking_line(stored))}</summary>"
         yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
     if message.content.strip():
-        yield _content(message.role, message.content)
+        yield _content(message.role, message.content, colours)
     for call in message.tool_calls:
         heading = escape(t("export.call", name=terminal_safe(call.name)))
         yield f"<p>{heading}</p>\n<pre>{_text(call.arguments)}</pre>"
-    if note := stop_note(stored.stop_reason):
+    if note := stop_note(stored.message, stored.stop_reason):
         yield f"<p class=note>{escape(note)}</p>"
     if details := generation_line(stored):
         yield f"<p class=facts>{escape(details)}</p>"
 
 
-def _content(role: Role, content: str) -> str:
+def _content(role: Role, content: str, colours: _CodeColours) -> str:
     if role is Role.TOOL:
         return f"<pre>{_text(content)}</pre>"
     # What a person typed keeps its line breaks, as on screen.
-    return convert_markdown_to_html(terminal_safe(content), keep_line_breaks=role is not Role.ASSISTANT)
+    return _markdown(terminal_safe(content), colours, keep_line_breaks=role is not Role.ASSISTANT)
 
 
 def _text(text: str) -> str:
     return escape(terminal_safe(text).strip("\n"))
 
 
-def convert_markdown_to_html(markdown: str, *, keep_line_breaks: bool = False) -> str:
+def _markdown(markdown: str, colours: _CodeColours, *, keep_line_breaks: bool) -> str:
     """Return Markdown as HTML; raw HTML in it is shown as text."""
     parser = MarkdownIt(
-        "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": _highlighted}
+        "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": colours.html}
     ).enable(["table", "strikethrough"])
     parser.add_render_rule("image", _image)
     parser.add_render_rule("link_open", _link_open)
     return str(parser.render(markdown)).rstrip("\n")
 
 
-def _highlighted(code: str, language: str, attributes: str) -> str:
-    """Return code in colours; an empty text, for plain escaped code, where the language is unknown."""
-    del attributes
-    if not language or len(code) > _MAX_HIGHLIGHTED_CHARACTERS:
-        return ""
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return ""
-    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+class _CodeColours:
+    """The code blocks of a page in colours; `missing` are those that were needed and are not here yet."""
+
+    def __init__(self) -> None:
+        self.missing: set[tuple[str, str]] = set()
+        self._html: dict[tuple[str, str], str] = {}
+
+    def html(self, code: str, language: str, attributes: str) -> str:
+        """Return code in colours; an empty text, for plain escaped code, where it has none."""
+        del attributes
+        if language and (language, code) not in self._html:
+            self.missing.add((language, code))
+        return self._html.get((language, code), "")
+
+    async def fetch(self) -> None:
+        """Have the missing blocks coloured, within the limits that colours have on screen."""
+        async with Highlighter() as highlighter:
+            for language, code in sorted(self.missing):
+                self._html[language, code] = await highlighter.render_html(language, code)
+        self.missing.clear()
 
 
 def _image(

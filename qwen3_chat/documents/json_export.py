@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,11 +15,13 @@ from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
 from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
-from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS
+from qwen3_chat.texts.terminal_safe import escape_json
 
 FORMAT_NAME: Final = "qwen3-chat"
 FORMAT_VERSION: Final = 1
-_UNSAFE: Final = re.compile(f"[{UNSAFE_CHARACTERS}]")
+_RowId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that the database can hold."""
+_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,18 @@ class ExportedChat:
 
 
 class _ChatEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
+    id: _RowId
     title: str
     created_at: datetime
     updated_at: datetime
-    head_id: int | None
+    head_id: _RowId | None
     system: str = ""
     toggle: ThinkingMode | None = None
 
 
 class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: int
-    parent_id: int | None
+    id: _RowId
+    parent_id: _RowId | None
     created_at: datetime
     role: Role
     content: str
@@ -51,7 +52,7 @@ class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     mode_tag: ThinkingMode | None = None
     meta: MessageMeta = MessageMeta()
-    token_ids: tuple[int, ...] = ()
+    token_ids: tuple[_TokenId, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ def parse_json_export(text: str) -> ExportedChat:
     """
     try:
         file = msgspec.convert(json.loads(text), _File)
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
     if file.format != FORMAT_NAME:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format)
@@ -152,5 +153,4 @@ def _line(entry: msgspec.Struct) -> str:
     fields = msgspec.to_builtins(entry)
     if "meta" in fields:
         fields["meta"] = {name: value for name, value in fields["meta"].items() if value is not None}
-    text = json.dumps(fields, ensure_ascii=False)
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return escape_json(json.dumps(fields, ensure_ascii=False))

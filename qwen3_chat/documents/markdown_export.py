@@ -13,12 +13,14 @@ from markdown_it.token import Token
 
 from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.documents.markdown_references import demote_headings, resolve_references
 from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
+_parser: Final = MarkdownIt("commonmark").enable("table")
 _ESCAPED_BRACKET: Final = "&lt;"
 
 
@@ -58,7 +60,7 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     for call in message.tool_calls:
         heading = t("export.call", name=escape_inline(terminal_safe(call.name)))
         yield f"{heading}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
-    if note := stop_note(stored.stop_reason):
+    if note := stop_note(stored.message, stored.stop_reason):
         yield f"*{note}*"
     if details := generation_line(stored):
         yield _small(details)
@@ -76,16 +78,22 @@ def fence_block(text: str, language: str = "text") -> str:
 
 
 def contain_markdown(markdown: str) -> str:
-    """Escape raw HTML and close an open code block, so that what follows is read as if it stood alone.
+    """Return Markdown that is read as if it stood alone, and after which the rest is read so, too.
 
-    A reply that was stopped in its code would take the rest of the transcript into the block, and one that
-    shows `<!--` or `</details>` would hide it or break out of a fold.
+    A reply that was stopped in its code would take the rest of the transcript into the block, one that shows
+    `<!--` or `</details>` would hide it or break out of a fold, one with link definitions would make links in
+    other messages, and one with the heading `## You` would look like the beginning of a turn.
     """
-    parser = MarkdownIt("commonmark").enable("table")
-    # Text that was inside HTML can hold more of it once that is escaped. Each round escapes at least one `<`.
-    while markdown != (escaped := _escape_html(markdown, parser.parse(markdown))):
-        markdown = escaped
-    return _close_fence(markdown, parser.parse(markdown))
+    # Text that was inside HTML can hold more of it once that is escaped, and definitions, too. Each round
+    # escapes or removes at least one of them.
+    while markdown != (contained := _contain_once(markdown)):
+        markdown = contained
+    return _close_fence(markdown, _parser.parse(markdown))
+
+
+def _contain_once(markdown: str) -> str:
+    markdown = resolve_references(markdown)
+    return demote_headings(_escape_html(markdown, _parser.parse(markdown)))
 
 
 def _escape_html(markdown: str, tokens: list[Token]) -> str:

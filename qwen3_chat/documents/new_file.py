@@ -12,6 +12,7 @@ from typing import Final
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
+from qwen3_chat.texts.terminal_safe import storable
 
 _ERROR_CODES: Final = {
     errno.ENOSPC: ErrorCode.EXPORT_DISK_FULL,
@@ -22,6 +23,7 @@ _ERROR_CODES: Final = {
     errno.ENOENT: ErrorCode.EXPORT_FOLDER_MISSING,
     errno.ENOTDIR: ErrorCode.EXPORT_FOLDER_MISSING,
 }
+_OWNER_ONLY: Final = 0o600
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """The errors of file systems without links, such as exFAT and some network shares."""
 
@@ -39,10 +41,12 @@ def write_new_file(target: Path, text: str, default_name: str) -> Path:
     try:
         if target.is_dir():
             path = target / default_name
-        return _write(path, text.encode())
+        return _write(path, storable(text).encode())
     except OSError as error:
         code = _ERROR_CODES.get(error.errno or 0, ErrorCode.EXPORT_FAILED)
         raise ExportError(code, path=path, folder=path.parent, reason=error.strerror or error) from error
+    except ValueError as error:  # a name that no file system can hold
+        raise ExportError(ErrorCode.EXPORT_FAILED, path=path, folder=path.parent, reason=error) from error
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -77,8 +81,9 @@ def _link(part: Path, name: Path, content: bytes) -> None:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Write a new file, with the mode that the umask allows."""
-    with open(path, "xb") as file:
+    """Write a new file that only its owner can read, as the chats themselves."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _OWNER_ONLY)
+    with open(descriptor, "wb") as file:
         try:
             file.write(content)
             file.flush()

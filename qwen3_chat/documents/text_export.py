@@ -42,7 +42,7 @@ def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         yield _body(message.content)
     for call in message.tool_calls:
         yield f"{t('export.call', name=terminal_safe(call.name))} {terminal_safe(call.arguments)}"
-    if note := stop_note(stored.stop_reason):
+    if note := stop_note(stored.message, stored.stop_reason):
         yield f"({note})"
     if details := generation_line(stored):
         yield f"({details})"

@@ -206,5 +206,8 @@ def _checksum(path: Path, size_bytes: int) -> int:
     return checksum
 
 
+_PID_DIGITS = 10  # a number of 32 bits, as the system's functions take
+
+
 def _is_running(pid: str) -> bool:
-    return pid.isdecimal() and psutil.pid_exists(int(pid))
+    return pid.isdecimal() and len(pid) < _PID_DIGITS and psutil.pid_exists(int(pid))

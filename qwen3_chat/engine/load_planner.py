@@ -52,8 +52,9 @@ class LoadPlanner:
             raise EngineError(error.code, **error.values) from error
         if self._probe_machine:
             machine = await self._probe_machine(list_devices)
-        self._plan, notices = make_plan(header, size_bytes, machine, self.settings)
-        return self._plan, notices
+        plan, notices = await asyncio.to_thread(make_plan, header, size_bytes, machine, self.settings)
+        self._plan = plan
+        return plan, notices
 
     def fall_back(self, error: EngineError) -> Notice | None:
         """Reduce the plan after an error and return a notice of it; None if that would be useless."""

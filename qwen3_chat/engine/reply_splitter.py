@@ -56,6 +56,10 @@ class TagScanner:
         return index if begins_tag else len(text)
 
 
+MAX_QUOTED_TAGS = 100
+"""The tags in the strings of one tool call: at each, the call may be complete. One with more stays text."""
+
+
 class _Stage(StrEnum):
     START = "start"
     REASONING = "reasoning"
@@ -76,7 +80,8 @@ class ReplySplitter:
         self._stage = _Stage.REASONING if opened_by_prompt else _Stage.START
         self._reasoning = _Passage()
         self._answer = _Passage()
-        self._call = ""  # the source of the tool call that is open
+        self._call: list[str] = []  # the source of the tool call that is open
+        self._quoted_tags = 0
 
     @property
     def in_reasoning(self) -> bool:
@@ -99,8 +104,8 @@ class ReplySplitter:
         """Return what was held back, at the end of the reply."""
         if self._stage is _Stage.REASONING:
             return []  # only newlines after the thinking can be left
-        unclosed = self._answer.feed(self._call)
-        self._call = ""
+        unclosed = self._answer.feed("".join(self._call))
+        self._call = []
         return _answer_deltas(unclosed + self._answer.end())
 
     def _feed_start(self, part: str | ReplyTag) -> list[ReplyPart]:
@@ -125,24 +130,25 @@ class ReplySplitter:
 
     def _feed_answer(self, part: str | ReplyTag) -> list[ReplyPart]:
         if isinstance(part, ReplyTag) and part is ReplyTag.TOOL_CALL_OPEN:
-            self._stage, self._call = _Stage.TOOL_CALL, str(part)
+            self._stage, self._call, self._quoted_tags = _Stage.TOOL_CALL, [part], 0
             return []
         return _answer_deltas(self._answer.feed(str(part)))
 
     def _feed_call(self, part: str | ReplyTag) -> list[ReplyPart]:
         if not isinstance(part, ReplyTag) or part in (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE):
-            self._call += part
+            self._call.append(part)
             return []
-        source = self._call
+        source = "".join(self._call)
         calls = (
             parse_calls(source.removeprefix(ReplyTag.TOOL_CALL_OPEN))
             if part is ReplyTag.TOOL_CALL_CLOSE
             else ()
         )
-        if not calls and _is_inside_string(source):
-            self._call += part
+        if not calls and self._quoted_tags < MAX_QUOTED_TAGS and _is_inside_string(source):
+            self._quoted_tags += 1
+            self._call = [source, part]
             return []
-        self._stage, self._call = _Stage.ANSWER, ""
+        self._stage, self._call = _Stage.ANSWER, []
         if calls:
             return [*_answer_deltas(self._answer.interrupt()), *map(ToolCallRequested, calls)]
         if part is ReplyTag.TOOL_CALL_OPEN:
@@ -159,18 +165,18 @@ class _Passage:
     def __init__(self) -> None:
         self.has_begun = False
         self._waits = True
-        self._held = ""
+        self._held: list[str] = []  # white space only: newlines only, once something was written
 
     def feed(self, text: str) -> str:
-        text = self._held + text
-        if self._waits and not text.strip():
-            self._held = text
+        if not (text.strip() if self._waits else text.strip("\n")):
+            self._held.append(text)
             return ""
+        text = "".join((*self._held, text))
         if not self.has_begun:
             text = text.lstrip("\n")
         self.has_begun, self._waits = True, False
         certain = text.rstrip("\n")
-        self._held = text[len(certain) :]
+        self._held = [text[len(certain) :]]
         return certain
 
     def interrupt(self) -> str:
@@ -180,8 +186,8 @@ class _Passage:
         return due
 
     def end(self) -> str:
-        due = "" if self._waits else self._held
-        self._held = ""
+        due = "" if self._waits else "".join(self._held)
+        self._held = []
         return due
 
 

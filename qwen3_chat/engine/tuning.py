@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.request import KvType, PersistenceOptions
+from qwen3_chat.request import MAX_THREADS, KvType, PersistenceOptions
 
 TUNING_FILE_NAME = "calibration.json"
 _MAX_ENTRIES = 32
@@ -30,16 +31,22 @@ class TuningParameter(StrEnum):
     UBATCH = "ubatch"
 
 
+ThreadCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_THREADS)]
+UbatchSize = Annotated[int, msgspec.Meta(ge=1, le=1 << 14)]
+Speed = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""The numbers of a file that llama.cpp gets, or that are computed with."""
+
+
 class Trial(msgspec.Struct, frozen=True):
     """The settings of one run of a model with its speeds; a speed of 0 was not measured."""
 
     aim: TuningParameter
     flash_attention: bool
     kv_type: KvType
-    n_ubatch: int
-    n_threads: int
-    reply_tokens_per_s: float = 0.0
-    prompt_tokens_per_s: float = 0.0
+    n_ubatch: UbatchSize
+    n_threads: ThreadCount
+    reply_tokens_per_s: Speed = 0.0
+    prompt_tokens_per_s: Speed = 0.0
 
     @property
     def turn_s(self) -> float:
@@ -64,11 +71,11 @@ class Tuning(msgspec.Struct, frozen=True):
 
     flash_attention: bool
     kv_type: KvType
-    n_ubatch: int
-    n_threads: int
-    n_prompt_threads: int | None
-    reply_tokens_per_s: float
-    prompt_tokens_per_s: float
+    n_ubatch: UbatchSize
+    n_threads: ThreadCount
+    n_prompt_threads: ThreadCount | None
+    reply_tokens_per_s: Speed
+    prompt_tokens_per_s: Speed
     depth: int
     trials: list[Trial]
     is_complete: bool = False
@@ -183,5 +190,5 @@ class TuningFile:
         """Return all stored tunings."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Tuning])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # msgspec's own errors are ValueErrors, and so are those of UTF-8
             return {}

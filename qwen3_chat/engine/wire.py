@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -247,12 +248,27 @@ def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
 
 
 def decode_command(line: bytes) -> AnyWorkerCommand:
-    """Decode a line that the client wrote."""
-    command: AnyWorkerCommand = _command_decoder.decode(line)
+    """Decode a line that the client wrote.
+
+    Raises:
+        msgspec.MsgspecError: it is no command.
+    """
+    command: AnyWorkerCommand = _decode(_command_decoder, line)
     return command
 
 
 def decode_message(line: bytes) -> AnyWorkerMessage:
-    """Decode a line that the worker wrote."""
-    message: AnyWorkerMessage = _message_decoder.decode(line)
+    """Decode a line that the worker wrote.
+
+    Raises:
+        msgspec.MsgspecError: it is no message.
+    """
+    message: AnyWorkerMessage = _decode(_message_decoder, line)
     return message
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
+    try:
+        return decoder.decode(line)
+    except (UnicodeDecodeError, RecursionError, OverflowError) as error:  # msgspec lets them through
+        raise msgspec.DecodeError(str(error)) from error

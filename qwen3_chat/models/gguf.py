@@ -2,10 +2,14 @@
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
 Long arrays such as the vocabulary are skipped, so a header is read in well under 0.1 s.
+
+A file may say anything. So nothing is read, kept or counted on the word of a number alone: everything has a
+limit, and a header with a number that no model has is damaged. Who gets a header can compute with it.
 """
 
 from __future__ import annotations
 
+import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +23,20 @@ from qwen3_chat.errors import ModelError
 MAGIC = b"GGUF"
 _DEFAULT_ALIGNMENT_BYTES = 32
 _CHUNK_BYTES = 1 << 20
-_MAX_STRING_BYTES = 1 << 26
+_MAX_HEADER_BYTES = 1 << 26
+_MAX_STRING_BYTES = 1 << 24
+_MAX_KEPT_BYTES = 1 << 25
 _MAX_FILE_BYTES = 1 << 50
 _MAX_ARRAY_ITEMS = 64
-_MAX_ENTRIES = 1 << 20
+_MAX_ENTRIES = 1 << 16
+_MAX_TENSORS = 1 << 18
+_MAX_SKIPPED_STRINGS = 1 << 22
 _MAX_DIMENSIONS = 4
+_MAX_TENSOR_WEIGHTS = 1 << 44
+_MAX_ALIGNMENT_BYTES = 1 << 20
+_MAX_WEIGHTS_PER_BYTE = 8
+_VALUE_BYTES = 64  # what Python takes for a number
+_MAX_NAME_CHARACTERS, _MAX_ARCHITECTURE_CHARACTERS = 200, 64
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
@@ -53,6 +66,23 @@ _QUANT_NAMES = {
     37: "TQ2_0", 38: "MXFP4_MOE",
 }  # fmt: skip
 UNKNOWN_QUANT = "?"
+
+# The numbers of a network, without the name of its architecture: the largest that are believed, far beyond
+# those of any model. llama.cpp itself loads 512 layers and 512 experts at most.
+_MAX_NUMBERS = {
+    "block_count": 512,
+    "context_length": 1 << 28,
+    "embedding_length": 1 << 20,
+    "feed_forward_length": 1 << 22,
+    "vocab_size": 1 << 24,
+    "attention.head_count": 1 << 14,
+    "attention.head_count_kv": 1 << 14,
+    "attention.key_length": 1 << 16,
+    "attention.value_length": 1 << 16,
+    "expert_count": 1 << 14,
+    "expert_used_count": 1 << 14,
+    "expert_feed_forward_length": 1 << 22,
+}
 
 MetadataValue = str | int | float | bool | list["MetadataValue"] | None
 
@@ -84,12 +114,12 @@ class GgufHeader:
     @property
     def architecture(self) -> str:
         """The kind of network, such as `qwen3` or `qwen3moe`."""
-        return self.text("general.architecture")
+        return self.text("general.architecture")[:_MAX_ARCHITECTURE_CHARACTERS]
 
     @property
     def name(self) -> str:
         """The name of the model, empty where the file has none."""
-        return self.text("general.name")
+        return self.text("general.name")[:_MAX_NAME_CHARACTERS]
 
     @property
     def quant(self) -> str:
@@ -125,19 +155,24 @@ def read_file(path: Path) -> GgufHeader:
         ModelError: no such file, unreadable, not a GGUF file, damaged, or shorter than its header implies.
     """
     try:
-        size_bytes = path.stat().st_size
-        if path.is_dir():
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise ModelError(ErrorCode.MODEL_FILE_IS_FOLDER, path=str(path))
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device has no end
+            raise ModelError(ErrorCode.MODEL_FILE_NOT_GGUF, name=path.name)
         with path.open("rb") as source:
             header = read_header(source, path.name)
     except FileNotFoundError as error:
         raise ModelError(ErrorCode.MODEL_FILE_MISSING, path=str(path)) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else None
         raise ModelError(
-            ErrorCode.MODEL_FILE_UNREADABLE, path=str(path), reason=error.strerror or str(error)
+            ErrorCode.MODEL_FILE_UNREADABLE, path=str(path), reason=reason or str(error)
         ) from error
-    if header.expected_bytes is not None and size_bytes < header.expected_bytes:
-        raise _truncated_error(path.name, size_bytes, header.expected_bytes)
+    if header.expected_bytes is not None and status.st_size < header.expected_bytes:
+        raise _truncated_error(path.name, status.st_size, header.expected_bytes)
+    if header.parameters > status.st_size * _MAX_WEIGHTS_PER_BYTE:  # of tensors whose type is unknown
+        raise ModelError(ErrorCode.GGUF_HEADER_DAMAGED, name=path.name)
     return header
 
 
@@ -157,12 +192,13 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
         if version not in (2, 3):
             raise ModelError(ErrorCode.GGUF_VERSION_UNSUPPORTED, name=name, version=version)
         tensor_count, metadata_count = reader.number(_U64), reader.number(_U64)
-        if max(tensor_count, metadata_count) > _MAX_ENTRIES:
+        if tensor_count > _MAX_TENSORS or metadata_count > _MAX_ENTRIES:
             raise _DamagedError
         metadata: dict[str, MetadataValue] = {}
         for _ in range(metadata_count):
             key = reader.string()
             metadata[key] = reader.value(reader.number(_U32))
+        _check_numbers(metadata)
         parameters, data_bytes = _read_tensor_table(reader, tensor_count)
     except EOFError as error:
         raise ModelError(ErrorCode.GGUF_HEADER_TRUNCATED, name=name) from error
@@ -175,6 +211,22 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
     return GgufHeader(version, metadata, tensor_count, parameters, start_bytes, expected_bytes)
 
 
+def _check_numbers(metadata: Mapping[str, MetadataValue]) -> None:
+    """Refuse numbers that no model has.
+
+    Raises:
+        _DamagedError: there is one.
+    """
+    architecture = metadata.get("general.architecture")
+    for key, maximum in _MAX_NUMBERS.items():
+        value = metadata.get(f"{architecture}.{key}", 0)
+        if isinstance(value, int) and not 0 <= value <= maximum:
+            raise _DamagedError
+    alignment = metadata.get("general.alignment", 0)
+    if isinstance(alignment, int) and alignment > _MAX_ALIGNMENT_BYTES:
+        raise _DamagedError
+
+
 def _read_tensor_table(reader: _Reader, n_tensors: int) -> tuple[int, int | None]:
     """Return the sum of the weights, and the bytes up to the end of the last tensor."""
     parameters, end_bytes, all_known = 0, 0, True
@@ -185,6 +237,8 @@ def _read_tensor_table(reader: _Reader, n_tensors: int) -> tuple[int, int | None
             raise _DamagedError
         weights = prod(reader.number(_U64) for _ in range(n_dimensions))
         kind, offset_bytes = reader.number(_U32), reader.number(_U64)
+        if weights > _MAX_TENSOR_WEIGHTS or offset_bytes > _MAX_FILE_BYTES:
+            raise _DamagedError
         parameters += weights
         if kind in _BLOCKS:
             block_weights, block_bytes = _BLOCKS[kind]
@@ -224,13 +278,17 @@ class _DamagedError(Exception):
 
 
 class _Reader:
-    """A reader of values from a file, a chunk at a time; `EOFError` where the file ends too early."""
+    """A reader of values from a file, a chunk at a time; `EOFError` where the file ends too early.
+
+    `_DamagedError` is raised beyond the limits: of what is read, and of what is kept.
+    """
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._chunk = b""
         self._chunk_start = 0
         self._at = 0
+        self._kept_bytes = 0
 
     @property
     def position(self) -> int:
@@ -240,6 +298,8 @@ class _Reader:
     def peek(self, size: int) -> bytes:
         """Return the next bytes, fewer at the end, and stay before them."""
         if self._at + size > len(self._chunk):
+            if self.position > _MAX_HEADER_BYTES:
+                raise _DamagedError
             self._chunk_start += self._at
             self._source.seek(self._chunk_start)
             self._chunk, self._at = self._source.read(max(size, _CHUNK_BYTES)), 0
@@ -247,7 +307,7 @@ class _Reader:
 
     def skip(self, size: int) -> None:
         """Skip bytes."""
-        if size > _MAX_FILE_BYTES:
+        if size > _MAX_HEADER_BYTES:
             raise _DamagedError
         self._at += size
 
@@ -264,6 +324,7 @@ class _Reader:
         size = self.number(_U64)
         if size > _MAX_STRING_BYTES:
             raise _DamagedError
+        self._keep(size)
         data = self.peek(size)
         if len(data) < size:
             raise EOFError
@@ -272,6 +333,7 @@ class _Reader:
 
     def value(self, kind: int) -> MetadataValue:
         """Read a value of the metadata; a long array is skipped and gives None."""
+        self._keep(0)
         if kind == _STRING:
             return self.string()
         if kind == _ARRAY:
@@ -280,11 +342,17 @@ class _Reader:
             raise _DamagedError
         return self.number(_SCALARS[kind])
 
+    def _keep(self, size: int) -> None:
+        """Count what is kept of the file, a string or a value."""
+        self._kept_bytes += size + _VALUE_BYTES
+        if self._kept_bytes > _MAX_KEPT_BYTES:
+            raise _DamagedError
+
     def _array(self) -> list[MetadataValue] | None:
         kind, count = self.number(_U32), self.number(_U64)
         if count <= _MAX_ARRAY_ITEMS:
             return [self.value(kind) for _ in range(count)]
-        if kind == _STRING:
+        if kind == _STRING and count <= _MAX_SKIPPED_STRINGS:
             self._skip_strings(count)
         elif kind in _SCALARS:
             self.skip(_SCALARS[kind].size * count)

@@ -14,6 +14,7 @@ from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession, SessionEventSink, Turn
 from qwen3_chat.session.thinking_mode import is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
+from qwen3_chat.store.records import MAX_ID_DIGITS
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
@@ -129,7 +130,7 @@ class PlainChat:
                 write_line(t("linear.new"))
             case SlashCommand.CHATS:
                 await self._list_chats(typed.argument)
-            case SlashCommand.OPEN if typed.argument.isdecimal():
+            case SlashCommand.OPEN if typed.argument.isdecimal() and len(typed.argument) <= MAX_ID_DIGITS:
                 await session.resume(int(typed.argument))
                 self._renderer.write_history(session.messages)
             case SlashCommand.OPEN:

@@ -28,7 +28,7 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_note
+from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 PROGRESS_INTERVAL_S = 5.0
@@ -140,12 +140,14 @@ class LineRenderer:
     def _write_summary(self, stored: StoredMessage) -> None:
         self._end_section()
         usage, timings = stored.meta.usage or Usage(), stored.meta.timings or Timings()
-        parts = [stop_note(stored.stop_reason)]
+        if advice := stop_advice(stored.message, stored.stop_reason, "linear.way_out."):
+            self.write_line(advice)
+        parts = []
         if stored.message.reasoning:
             parts.append(format_thinking(timings.reasoning_s, usage.reasoning_tokens))
         if timings.tokens_per_s:
             parts.append(format_speed(timings.tokens_per_s))
-        if summary := SEPARATOR.join(filter(None, parts)):
+        if summary := SEPARATOR.join(parts):
             self.write_line(f"({summary})")
 
     def _start_section(self, section: str, label: str) -> None:

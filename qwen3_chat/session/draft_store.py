@@ -15,6 +15,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.database import OWNER_ONLY
+from qwen3_chat.texts.terminal_safe import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,22 @@ class Draft:
 
 
 NO_DRAFT = Draft()
-_draft_decoder = msgspec.json.Decoder(Draft)
+MAX_DRAFT_BYTES = 1 << 28
+"""No draft is larger: its attachments are texts of limited length."""
+
+
+def encode_draft(draft: Draft) -> bytes:
+    """Return a draft as JSON; half characters, which UTF-8 does not have, are replaced."""
+    files = tuple(Attachment(storable(file.name), storable(file.text)) for file in draft.attachments)
+    return b"" if draft == NO_DRAFT else msgspec.json.encode(Draft(storable(draft.text), files))
+
+
+def decode_draft(encoded: bytes) -> Draft | None:
+    """Return the draft that was encoded; None for bytes that are none."""
+    try:
+        return msgspec.json.decode(encoded, type=Draft) if encoded else NO_DRAFT
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 class DraftStore:
@@ -45,16 +61,17 @@ class DraftStore:
         """Return the draft of a chat; None stands for the chat that has not begun.
 
         Raises:
-            StoreError: there is no such chat, or it can't be read.
+            StoreError: there is no such chat, or it can't be read; the file is damaged and was put aside.
         """
         if chat_id is not None:
-            encoded = (await self._store.chat(chat_id)).draft.encode()
-        else:
-            async with self._file_lock:
-                encoded = await asyncio.to_thread(self._read)
-        with suppress(msgspec.DecodeError):
-            return _draft_decoder.decode(encoded)
-        return NO_DRAFT
+            encoded = (await self._store.chat(chat_id)).draft.encode(errors="replace")
+            return decode_draft(encoded) or NO_DRAFT
+        async with self._file_lock:
+            encoded = await asyncio.to_thread(self._read)
+            if (draft := decode_draft(encoded)) is None:
+                copy = await asyncio.to_thread(self._put_aside)
+                raise StoreError(ErrorCode.DRAFT_DAMAGED, path=self._file, copy=copy)
+        return draft
 
     async def save(self, chat_id: int | None, draft: Draft) -> None:
         """Save a draft; None stands for the chat that has not begun.
@@ -62,7 +79,7 @@ class DraftStore:
         Raises:
             StoreError: it can't be saved.
         """
-        encoded = b"" if draft == NO_DRAFT else msgspec.json.encode(draft)
+        encoded = encode_draft(draft)
         if chat_id is not None:
             await self._store.set_draft(chat_id, encoded.decode())
             return
@@ -74,15 +91,28 @@ class DraftStore:
                 raise StoreError(ErrorCode.DRAFT_NOT_SAVED, path=self._file, reason=reason) from error
 
     def _read(self) -> bytes:
+        """Read the file; one that is no file, or larger than any draft, counts as damaged."""
         try:
+            if not self._file.exists():
+                return b""
+            if not self._file.is_file() or self._file.stat().st_size > MAX_DRAFT_BYTES:
+                return b"?"
             return self._file.read_bytes()
         except OSError:
             return b""
+
+    def _put_aside(self) -> Path:
+        """Rename a damaged file, so that the next draft does not replace what may be saved of it."""
+        copy = self._file.with_name(f"{self._file.name}.damaged")
+        with suppress(OSError):
+            self._file.replace(copy)
+        return copy
 
     def _write(self, encoded: bytes) -> None:
         if not encoded:
             self._file.unlink(missing_ok=True)
             return
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary_file = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
         with open(os.open(temporary_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
             file.write(encoded)

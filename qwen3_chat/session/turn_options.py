@@ -8,6 +8,7 @@ from typing import Any, Final
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
+from qwen3_chat.number_range import NumberRange
 from qwen3_chat.sampling import (
     MAX_TOKEN_LIMIT,
     SAMPLING_PARAMETERS,
@@ -26,6 +27,11 @@ class OptionField:
     maximum: float
     is_whole: bool = False
 
+    @property
+    def range(self) -> NumberRange:
+        """The values that may be chosen."""
+        return NumberRange(self.minimum, self.maximum, self.is_whole)
+
     def parse(self, text: str) -> float | int | None:
         """Return the value of a typed text; None for an empty text.
 
@@ -35,13 +41,10 @@ class OptionField:
         text = text.strip().replace(",", ".")
         if not text:
             return None
-        try:
-            value = int(text) if self.is_whole else float(text)
-        except ValueError:
-            value = self.minimum - 1
-        if not self.minimum <= value <= self.maximum:  # false for a text that is no number, too
+        value = self.range.parse(text)
+        if value is None:
             code = ErrorCode.WHOLE_NUMBER_OUT_OF_RANGE if self.is_whole else ErrorCode.NUMBER_OUT_OF_RANGE
-            raise UsageError(code, low=f"{self.minimum:g}", high=f"{self.maximum:g}")
+            raise UsageError(code, low=f"{self.minimum:,}", high=f"{self.maximum:,}")
         return value
 
     def format_value(self, options: ChatOptions) -> str:
@@ -84,10 +87,7 @@ class TurnOptions(SamplingOverrides):
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:
         """Return these options, overridden by those of a chat."""
-        changes = overrides(chat)
-        if self.tools is not None:
-            changes.pop("tools", None)
-        return replace(self, **changes)
+        return replace(self, **overrides(chat), tools=chat.tools if self.tools is None else self.tools)
 
     def sampling_from(self, preset: SamplingParams) -> SamplingParams:
         """Return a preset, overridden by the chosen values."""
@@ -99,8 +99,12 @@ class TurnOptions(SamplingOverrides):
 
 
 def overrides(options: ChatOptions) -> dict[str, Any]:
-    """Return the options that differ from the presets, by name."""
-    return {name: value for name, value in _values(options).items() if value is not None}
+    """Return the numbers that differ from the presets, by name; one that nobody can choose is none.
+
+    Stored options may have been written by another version, or damaged.
+    """
+    values = _values(options)
+    return {field.name: value for field in OPTION_FIELDS if (value := values[field.name]) in field.range}
 
 
 def _values(options: TurnOptions | ChatOptions) -> dict[str, Any]:

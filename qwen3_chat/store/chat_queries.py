@@ -11,10 +11,11 @@ from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store.records import Chat, ChatOptions, ChatSummary, TitledBy
-from qwen3_chat.store.row_mapping import chat_from_row, mode_column, storable, summary_from_row
+from qwen3_chat.store.row_mapping import chat_from_row, mode_column, summary_from_row
 from qwen3_chat.store.search_queries import index_title
 from qwen3_chat.store.search_terms import match_expression
 from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
+from qwen3_chat.texts.terminal_safe import storable
 
 _SUMMARIES: Final = """
     SELECT id, title, updated_at, pinned,

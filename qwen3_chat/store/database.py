@@ -130,6 +130,8 @@ class Database:
             return job()
         except (sqlite3.Error, OSError) as error:
             raise _store_error(error, self._path) from error
+        except (UnicodeDecodeError, OverflowError) as error:  # a name or a number that no app wrote
+            raise StoreError(ErrorCode.CHAT_DATABASE_DAMAGED, path=self._path, reason=error) from error
         finally:
             self.notices += self._damage.take_sentences(self._path)
 

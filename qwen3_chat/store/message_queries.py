@@ -22,10 +22,10 @@ from qwen3_chat.store.records import (
     TitledBy,
     pack_token_ids,
 )
-from qwen3_chat.store.row_mapping import message_columns, message_from_row, storable
+from qwen3_chat.store.row_mapping import message_columns, message_from_row
 from qwen3_chat.store.search_queries import index_message
 from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
-from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
 MAX_DEFAULT_TITLE_CELLS: Final = 40
 

@@ -13,6 +13,8 @@ from qwen3_chat.sampling import SamplingOverrides, SamplingParams
 
 TOKEN_ID_BYTES = 4
 """The bytes of a packed token id."""
+MAX_ID_DIGITS = 18
+"""The most digits of an id that somebody typed: SQLite's numbers have 63 bits."""
 
 
 @dataclass(frozen=True, slots=True)

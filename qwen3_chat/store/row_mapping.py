@@ -21,8 +21,9 @@ from qwen3_chat.store.records import (
     TitledBy,
 )
 from qwen3_chat.store.stored_row import EPOCH, StoredRow
+from qwen3_chat.texts.terminal_safe import storable
 
-MAX_COUNT: Final = 1 << 40
+MAX_FIGURE: Final = 1 << 40
 """No count and no duration in seconds of a message is larger."""
 _meta_decoder = msgspec.json.Decoder(MessageMeta)
 _options_decoder = msgspec.json.Decoder(ChatOptions)
@@ -112,7 +113,7 @@ def _checked_meta(text: str) -> MessageMeta:
     numbers: list[object] = [meta.left_out]
     for part in (meta.usage, meta.timings):
         numbers += [] if part is None else astuple(part)
-    if any(isinstance(number, int | float) and not 0 <= number <= MAX_COUNT for number in numbers):
+    if any(isinstance(number, int | float) and not 0 <= number <= MAX_FIGURE for number in numbers):
         raise ValueError(numbers)
     return meta
 
@@ -132,15 +133,6 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
         "mode_tag": mode_column(message.mode_tag),
         "meta": msgspec.json.encode(meta).decode(),
     }
-
-
-def storable(text: str) -> str:
-    """Replace lone surrogates, which pasted text can contain and UTF-8 can't encode, by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def milliseconds(moment: datetime) -> int:

@@ -20,7 +20,7 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class Damage:
-    """What could not be read of the database, each place told once."""
+    """The places of the database that could not be read, each told once."""
 
     def __init__(self) -> None:
         self._new: list[str] = []
@@ -40,11 +40,11 @@ class Damage:
         was, self._is_undecodable = self._is_undecodable, False
         return was
 
-    def note(self, place: str) -> None:
-        """Note a place that is damaged, such as `messages 12: content`."""
-        if place not in self._told:
-            self._told.add(place)
-            self._new.append(place)
+    def note(self, location: str) -> None:
+        """Note a location that is damaged, such as `messages 12: content`."""
+        if location not in self._told:
+            self._told.add(location)
+            self._new.append(location)
 
     def take_sentences(self, path: Path) -> list[str]:
         """Return the sentence about what was found since the last call; an empty list for nothing."""
@@ -109,9 +109,9 @@ class StoredRow(sqlite3.Row):
         self._note(name)
         return b""
 
-    def note(self, what: str) -> None:
+    def note(self, cell: str) -> None:
         """Note damage of this row."""
-        self._note(what)
+        self._note(cell)
 
     def _note(self, name: str) -> None:
         row_id = self["id"] if "id" in self.keys() else "?"
@@ -124,14 +124,14 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return code is not None and code & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
-def note_damage(connection: sqlite3.Connection, place: str) -> None:
+def note_damage(connection: sqlite3.Connection, location: str) -> None:
     """Note damage that no row stands for, where the connection collects it."""
     if isinstance(factory := connection.row_factory, RowFactory):
-        factory.damage.note(place)
+        factory.damage.note(location)
 
 
 class RowFactory:
-    """A row factory whose rows note their damage in one place."""
+    """A row factory whose rows note their damage in one location."""
 
     def __init__(self, damage: Damage) -> None:
         self.damage = damage

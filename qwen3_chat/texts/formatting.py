@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from qwen3_chat.chat import Role, StopReason
+from qwen3_chat.chat import ChatMessage, Role, Shortfall, StopReason, find_shortfall
 from qwen3_chat.texts import t
 
 GIB = 1 << 30
@@ -15,22 +15,20 @@ SEPARATOR = " · "
 
 _DECIMAL_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MAX_SIZE_BYTES = 1 << 50
 _SIZE_PATTERN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_STOP_NOTE_KEYS = {
-    StopReason.MAX_TOKENS: "wording.max_tokens",
-    StopReason.CONTEXT_FULL: "wording.context_full",
-    StopReason.CANCELLED: "wording.cancelled",
-    StopReason.ERROR: "wording.error",
-}
+_SELF_EXPLAINED = (Shortfall.CANCELLED, Shortfall.ERROR)
+"""The shortfalls that need no way out: the user stopped the reply, or was told about the error."""
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes of `8GiB`, `8 gb`, `512MiB` or a plain number; None where it is no size."""
+    """Return the bytes of `8GiB`, `8 gb`, `512MiB` or a plain number; None where it is none up to 1 PiB."""
     match = _SIZE_PATTERN.fullmatch(text.strip())
     if not match or (match[3] and not match[2]):
         return None
     unit = match[2].upper()
-    return int(float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit]))
+    size_bytes = float(match[1]) * (_BINARY_UNITS[unit] if match[3] else _DECIMAL_UNITS[unit])
+    return int(size_bytes) if size_bytes <= _MAX_SIZE_BYTES else None
 
 
 def format_size(size_bytes: int, digits: int = 1) -> str:
@@ -100,9 +98,19 @@ def role_name(role: Role) -> str:
     return t(f"wording.role.{role.value}")
 
 
-def stop_note(reason: StopReason | None) -> str:
-    """Return the note on a reply that ended early; empty where it did not."""
-    return t(_STOP_NOTE_KEYS[reason]) if reason in _STOP_NOTE_KEYS else ""
+def stop_note(reply: ChatMessage, reason: StopReason | None) -> str:
+    """Return the note on a reply that is not a whole answer; empty where it is one."""
+    shortfall = find_shortfall(reply, reason)
+    return "" if shortfall is None else t(f"wording.{shortfall}")
+
+
+def stop_advice(reply: ChatMessage, reason: StopReason | None, way_out: str) -> str:
+    """Return the note on a reply with the way out, whose texts have keys that begin with `way_out`."""
+    note = stop_note(reply, reason)
+    shortfall = find_shortfall(reply, reason)
+    if shortfall is None or shortfall in _SELF_EXPLAINED:
+        return note
+    return join_sentences((note, t(f"{way_out}{shortfall}")))
 
 
 def format_parameter_count(count: int) -> str:

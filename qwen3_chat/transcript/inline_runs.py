@@ -52,16 +52,6 @@ def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
     return [run for run in runs if run[0]]
 
 
-def skip_characters(runs: list[Run], count: int) -> list[Run]:
-    """Return runs without their first characters."""
-    remaining: list[Run] = []
-    for text, style, action in runs:
-        if text[count:]:
-            remaining.append((text[count:], style, action))
-        count = max(0, count - len(text))
-    return remaining
-
-
 def _text_runs(text: str, style: str, action: Action | None) -> Iterator[Run]:
     position = 0
     for match in _URL.finditer(text) if "://" in text and action is None else ():

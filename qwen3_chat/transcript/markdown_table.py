@@ -11,6 +11,14 @@ _MIN_COLUMN_CELLS = 5
 _BAR = " │ "
 
 
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """The widths of a table's columns, in cells, and whether lines divide its rows because some wrap."""
+
+    widths: list[int]
+    has_lines: bool
+
+
 @dataclass(slots=True)
 class MarkdownTable:
     """A table of parsed cells; the first row is the head."""
@@ -23,23 +31,44 @@ class MarkdownTable:
         count = len(self.rows[0])
         return count * _MIN_COLUMN_CELLS + (count - 1) * len(_BAR) <= width
 
-    def screen_rows(self, width: int) -> list[tuple[list[PositionedRun], str | None]]:
-        """Return the screen rows; the first of each table row comes with its cells as tab-separated text."""
+    def shape(self, width: int) -> TableShape:
+        """Return the shape in which the rows fit a width."""
         texts = [[runs_text(cell) for cell in row] for row in self.rows]
         widths = self._column_widths(texts, width - len(_BAR) * (len(texts[0]) - 1))
+        return TableShape(
+            widths,
+            any(
+                len(_wrapped_spans(text, size)) > 1
+                for row in texts[1:]
+                for text, size in zip(row, widths, strict=True)
+            ),
+        )
+
+    def screen_rows(
+        self, shape: TableShape, has_head: bool = True
+    ) -> list[tuple[list[PositionedRun], str | None]]:
+        """Return the screen rows; the first of each table row comes with its cells as tab-separated text.
+
+        Without `has_head` the head has been drawn already, and other rows before these.
+        """
+        widths = shape.widths
+        texts = [[runs_text(cell) for cell in row] for row in self.rows]
         split = [
             [_wrapped_spans(text, size) for text, size in zip(row, widths, strict=True)] for row in texts
         ]
         rule: list[PositionedRun] = [("─┼─".join("─" * size for size in widths), "rule", None, -1)]
-        is_wrapped = any(len(cell) > 1 for row in split[1:] for cell in row)
         screen_rows: list[tuple[list[PositionedRun], str | None]] = []
         for number, (row, row_texts, spans) in enumerate(zip(self.rows, texts, split, strict=True)):
-            if number == 1 or (is_wrapped and number):  # rows of several lines need a line between them
+            if not (number or has_head):
+                continue
+            if (number == 1 and has_head) or (
+                shape.has_lines and number
+            ):  # rows of several lines need a line between them
                 screen_rows.append((rule, None))
             for part in range(max(map(len, spans))):
                 text = "\t".join(row_texts).replace("\n", " ") if part == 0 else None
                 screen_rows.append((self._line(row, row_texts, spans, widths, part), text))
-        return screen_rows if len(self.rows) > 1 else [*screen_rows, (rule, None)]
+        return screen_rows if len(self.rows) > 1 or not has_head else [*screen_rows, (rule, None)]
 
     def record_paragraphs(self) -> list[list[Run]]:
         """Return the rows as paragraphs of `head: cell`, for a table with too many columns."""

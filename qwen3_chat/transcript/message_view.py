@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import replace
 
+from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, grapheme_clusters
 from qwen3_chat.transcript.message_entry import MessageEntry, ThinkingDisplay
@@ -55,6 +56,8 @@ class MessageView:
         self.sections: dict[int, Section] = {}
         self._height = 1
         self._answer_row = 0  # the index of the answer's first row
+        self._earlier_code: list[HighlightedCode] = []
+        """The code blocks of the layout before, so that they keep their colours in the next one."""
         self._extents: dict[int, tuple[str, _TextExtent]] = {}
         """The text of each section when it was measured last, with its extent."""
 
@@ -86,12 +89,20 @@ class MessageView:
         self.entry = entry
         self.header, self.reasoning_header, self.note = entry.header, entry.reasoning_header, entry.note
         self.reasoning, self.answer = entry.reasoning, entry.answer
-        self.discard_rows()
+        self._discard_rows_but_code()
 
     def discard_rows(self) -> None:
         """Discard the rows, keep the height."""
-        self.rows = None
-        self.sections = {}
+        if self.is_live:
+            self._discard_rows_but_code()
+        else:
+            self._earlier_code = []
+            self.rows, self.sections = None, {}
+
+    def _discard_rows_but_code(self) -> None:
+        if (answer := self.sections.get(ANSWER)) is not None:
+            self._earlier_code = answer.code_blocks
+        self.rows, self.sections = None, {}
 
     def estimate_height(self, width: int) -> None:
         """Estimate the height at a new width, at a hundredth of the cost of a layout."""
@@ -125,12 +136,15 @@ class MessageView:
                 from qwen3_chat.transcript.markdown_section import MarkdownSection
 
                 answer = MarkdownSection(width, ANSWER, self._prefix, self.copy_label)
+                answer.earlier_code, self._earlier_code = self._earlier_code, []
             case "user":
                 answer = PlainTextSection(width, ANSWER, self._prefix)
             case _:
                 answer = PlainTextSection(width, ANSWER, self._prefix, "notice")
         if text := _trim_blank_lines(self.answer):
             answer.feed(text)
+        if not self.is_live:
+            answer.end()
         thinking = self._thinking_section(width)
         if thinking.rows and self.is_open:
             thinking.feed(_trim_blank_lines(self.reasoning))

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, wrap
-from qwen3_chat.transcript.styled_rows import PositionedRun, Row, Run, runs_text, slice_runs
+from qwen3_chat.transcript.styled_rows import (
+    PositionedRun,
+    Row,
+    Run,
+    runs_text,
+    skip_characters,
+    slice_rows,
+)
 
 if TYPE_CHECKING:
-    from qwen3_chat.transcript.code_highlighting import HighlightedCode
+    from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 
 _MIN_CELLS = 8
 Prefix = tuple[PositionedRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLine:
+    """The last row of a logical row that may go on: its text not wrapped, and the text in the rows before."""
+
+    runs: list[Run]
+    text_before: str
 
 
 class Section:
@@ -27,6 +43,8 @@ class Section:
         self.rows: list[Row] = []
         self.logical_texts: list[str] = []
         self.code_blocks: list[HighlightedCode] = []
+        self.last_line: OpenLine | None = None
+        """The end of the text wrapped last, to which more can be added."""
         self.first_changed_row = 0
         """The first row that the latest `feed` may have changed."""
         self._prefix = prefix
@@ -36,6 +54,9 @@ class Section:
     def feed(self, text: str) -> None:
         """Append text in the section's format."""
         raise NotImplementedError
+
+    def end(self) -> None:
+        """Note that no text follows."""
 
     def available_cells(self) -> int:
         """Return the number of cells that the prefixes leave for the text."""
@@ -67,34 +88,40 @@ class Section:
         self.logical_texts.append("")
         self.rows.append(Row((*self._prefix, *bars), self.first_logical_row + len(self.logical_texts) - 1))
 
-    def add_wrapped(self, runs: list[Run]) -> None:
-        """Append runs as wrapped text; a newline begins a new logical row."""
+    def add_wrapped(self, runs: list[Run], open_line: OpenLine | None = None) -> None:
+        """Append runs as wrapped text; a newline begins a new logical row.
+
+        With `open_line` the first of them goes on with the last logical row, whose last row is not there.
+        """
         lines: list[list[Run]] = [[]]
         for text, style, action in runs:
             first, *others = text.split("\n")
             lines[-1].append((first, style, action))
             lines += [[(part, style, action)] for part in others]
         for line in lines:
+            before, base = "", 0
+            if open_line is not None:
+                line[:0], before, base = open_line.runs, open_line.text_before, len(open_line.text_before)
             text = runs_text(line)
-            for number, (start, end) in enumerate(wrap(text, self.available_cells())):
-                self.add_row(slice_runs(line, start, end), None if number else text)
+            if open_line is not None:
+                self.logical_texts[-1] = before + text
+            spans = wrap(text, self.available_cells())
+            for number, row in enumerate(slice_rows(line, spans, base)):
+                self.add_row(row, text if not number and open_line is None else None)
+            last = spans[-1][0]
+            self.last_line = OpenLine(skip_characters(line, last), before + text[:last])
+            open_line = None
 
 
 class PlainTextSection(Section):
-    """A section of plain text that grows: only its last line is wrapped again."""
+    """A section of plain text that grows: only its last row is wrapped again."""
 
     def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), style: str = "") -> None:
         super().__init__(width, first_logical_row, prefix, style)
-        self._last_line: str | None = None
 
     def feed(self, text: str) -> None:
         """Append plain text."""
-        if self._last_line is not None:
-            last_logical_row = self.first_logical_row + len(self.logical_texts) - 1
-            while self.rows and self.rows[-1].logical_row == last_logical_row:
-                self.rows.pop()
-            self.logical_texts.pop()
+        if self.last_line is not None:
+            self.rows.pop()
         self.first_changed_row = len(self.rows)
-        text = (self._last_line or "") + terminal_safe(text)
-        self.add_wrapped([(text, self.style, None)])
-        self._last_line = text[text.rfind("\n") + 1 :]
+        self.add_wrapped([(terminal_safe(text), self.style, None)], self.last_line)

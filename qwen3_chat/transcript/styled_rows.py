@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from qwen3_chat.transcript.cells import TAB_CELLS, cell_width
 
 if TYPE_CHECKING:
-    from qwen3_chat.transcript.code_highlighting import HighlightedCode
+    from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 
 BEYOND_TEXT = 1 << 30
 """The offset of a row that is all decoration."""
@@ -63,6 +64,16 @@ class Row:
         return next((run[3] for run in self.runs if run[3] >= 0), BEYOND_TEXT)
 
 
+def skip_characters(runs: list[Run], count: int) -> list[Run]:
+    """Return runs without their first characters."""
+    remaining: list[Run] = []
+    for text, style, action in runs:
+        if text[count:]:
+            remaining.append((text[count:], style, action))
+        count = max(0, count - len(text))
+    return remaining
+
+
 def runs_text(runs: list[Run]) -> str:
     """Return the text of runs."""
     return "".join(run[0] for run in runs)
@@ -84,6 +95,23 @@ def position_run(
         column += cell_width(part)
         offset += len(part) + 1
     return [run for run in runs if run[0]]
+
+
+def slice_rows(
+    runs: list[Run], spans: Iterable[tuple[int, int]], base: int = 0
+) -> Iterator[list[PositionedRun]]:
+    """Yield the parts of the runs between each two offsets, in order; the first run is at offset `base`."""
+    index = offset = 0
+    for start, end in spans:
+        while index < len(runs) and offset + len(runs[index][0]) <= start:
+            offset += len(runs[index][0])
+            index += 1
+        last, last_offset = index, offset
+        while last < len(runs) and last_offset < end:
+            last_offset += len(runs[last][0])
+            last += 1
+        part = slice_runs(runs[index:last], start - offset, end - offset)
+        yield [(text, style, action, base + offset + at) for text, style, action, at in part]
 
 
 def slice_runs(runs: list[Run], start: int, end: int) -> list[PositionedRun]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import webbrowser
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textual import work
-from textual.app import SystemCommand
+from textual.app import SuspendNotSupported, SystemCommand
 from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.theme import Theme
@@ -22,7 +23,7 @@ from qwen3_chat.errors import ConfigError
 from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.texts import set_key_names, t
 from qwen3_chat.texts.formatting import SEPARATOR
-from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
@@ -30,7 +31,7 @@ from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
-from qwen3_chat.ui.textual_compat import Palette, driver_class, parse_action
+from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
 
 
@@ -124,10 +125,13 @@ class ChatApp(ReportingApp):
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
                 name = self.keymap.first_key(binding.id or "")
-                yield SystemCommand(t(binding.description), f"{t(binding.tooltip)}{SEPARATOR}{name}", run)
+                about = f"{t(binding.tooltip)}{SEPARATOR}{name}"
+                yield SystemCommand(t(binding.description), escape_markup(about), run)
         for name in self._themes:
             yield SystemCommand(
-                t("ui.palette.theme", name=name), t("ui.tip.theme"), partial(self.use_theme, name)
+                escape_markup(t("ui.palette.theme", name=label_of_name(name))),
+                t("ui.tip.theme"),
+                partial(self.use_theme, name),
             )
 
     def action_command_palette(self) -> None:
@@ -191,13 +195,29 @@ class ChatApp(ReportingApp):
     def _apply_setting(self, name: str) -> bool:
         return self._chat_screen.apply_setting(self._settings_store.settings, name)
 
+    def action_suspend_process(self) -> None:
+        """Stop the app and return to the shell, or notify that there is none."""
+        if self.can_stop:
+            super().action_suspend_process()
+        else:
+            self.notify(t("ui.suspend.no_shell"), severity="warning")
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Open a page in the browser, or notify that there is none."""
+        try:
+            super().open_url(url, new_tab=new_tab)
+        except (webbrowser.Error, OSError, SuspendNotSupported):
+            self.notify(t("ui.browser.none", url=url), severity="warning", timeout=12)
+
     async def action_quit(self) -> None:
         """Leave, unless something is not stored: that is told first, and the next time the app leaves."""
-        if await self._chat_screen.storing.may_leave():
+        if not self.is_ending and await self._chat_screen.storing.may_leave():
             await self.leave()
 
     async def leave(self) -> None:
         """End the running turn and store what arrived, or write it elsewhere; then exit."""
-        await self._chat_screen.shutdown()
-        self.farewell = self._chat_screen.rescue()
-        self.exit()
+        if not self.is_ending:
+            self.is_ending = True
+            await self._chat_screen.shutdown()
+            self.farewell = self._chat_screen.rescue()
+            self.exit()

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from shutil import which
 
+from qwen3_chat.texts.terminal_safe import storable
+
 PROGRAM_TIMEOUT_S = 5
 MAX_TERMINAL_BYTES = 74_994
 """The most that terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
@@ -65,17 +67,18 @@ class Clipboard:
         Raises:
             OSError: every way failed, the last of them a file.
         """
+        text = storable(text)
         is_remote = "SSH_CONNECTION" in self._environ or "SSH_TTY" in self._environ
         # Over SSH the programs reach the clipboard of the remote machine, where nobody pastes.
         if not is_remote and any(self._copy_with(program, text) for program in CLIPBOARD_PROGRAMS):
             return CopyRoute.PROGRAM
         if self._copy_with(TMUX, text):
             return CopyRoute.TMUX
-        if len(text.encode()) <= MAX_TERMINAL_BYTES:
-            self._write_terminal(text)
+        if len(text.encode(errors="replace")) <= MAX_TERMINAL_BYTES:
+            self._write_terminal(text.encode(errors="replace").decode())  # a lone surrogate has no UTF-8
             return CopyRoute.TERMINAL
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(text, encoding="utf-8", newline="")
+        self._file.write_bytes(text.encode(errors="surrogatepass"))
         return CopyRoute.FILE
 
     def _copy_with(self, candidate: ClipboardProgram, text: str) -> bool:
@@ -88,7 +91,7 @@ class Clipboard:
             # The programs keep running to serve the text; they would hold our output open if they had it.
             completed = subprocess.run(
                 [program, *candidate.command[1:]],
-                input=text.encode(candidate.encoding),
+                input=text.encode(candidate.encoding, errors="replace"),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=dict(self._environ),

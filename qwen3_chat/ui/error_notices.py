@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from textual.widget import Widget
+from textual.worker import Worker, WorkerState
 
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.interface_log import InterfaceLog, describe_failure_in
@@ -39,6 +40,13 @@ def notify_failure(node: Widget, error: BaseException, task: str = "task.any") -
     app = node.app
     log_path = app.log_failure(error) if isinstance(app, ReportingApp) else None
     node.notify(describe_failure_in(t(task), error, log_path), severity="error", timeout=20)
+
+
+def notify_worker_failure(node: Widget, event: Worker.StateChanged) -> None:
+    """Notify the user of a worker that failed and must not end the app; Textual would drop that silently."""
+    worker = event.worker
+    if event.state is WorkerState.ERROR and not worker.exit_on_error and worker.error is not None:
+        notify_failure(node, worker.error)
 
 
 @contextmanager

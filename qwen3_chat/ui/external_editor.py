@@ -24,10 +24,17 @@ FALLBACK_EDITORS = ("sensible-editor", "nano", "vim", "vi", "notepad")
 def editor_command(environ: Mapping[str, str]) -> list[str]:
     """Return the command of $VISUAL, of $EDITOR or of a common editor; empty if there is none."""
     for name in ("VISUAL", "EDITOR"):
-        if command := shlex.split(environ.get(name, ""), posix=os.name == "posix"):
+        if command := _split(environ.get(name, "")):
             return command
     editor = next((name for name in FALLBACK_EDITORS if which(name, path=environ.get("PATH"))), None)
     return [editor] if editor else []
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command, posix=os.name == "posix")
+    except ValueError:  # a quote without its end
+        return command.split()
 
 
 def edit_in_editor(screen: Screen[Any], chat_input: ChatInput) -> None:
@@ -42,11 +49,11 @@ def edit_in_editor(screen: Screen[Any], chat_input: ChatInput) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix=f"{APP_NAME}-") as folder:
             file = Path(folder) / "message.md"
-            file.write_text(chat_input.text, encoding="utf-8", newline="")
+            file.write_bytes(chat_input.text.encode(errors="surrogatepass"))
             with screen.app.suspend():
                 status = subprocess.run([*command, str(file)], check=False).returncode
-            text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, SuspendNotSupported) as error:
+            text = file.read_bytes().decode(errors="surrogatepass").replace("\r\n", "\n")
+    except (OSError, ValueError, SuspendNotSupported) as error:
         screen.notify(t("ui.editor.failed", command=command[0], reason=error), severity="error")
         return
     if status:

@@ -25,7 +25,11 @@ def key_binding(name: str, keys: str, action: str, *, show: bool = True, priorit
     )
 
 
+UNBOUND = "unbound"
+"""The key of an action that has none until the user gives it one; no terminal sends it."""
+
 KEY_NAMES = {
+    UNBOUND: "–",
     "escape": "Esc",
     "pageup": "PgUp",
     "pagedown": "PgDn",
@@ -96,5 +100,6 @@ APP_KEYS = [
     key_binding("palette", "ctrl+p", "command_palette", show=False, priority=True),
     key_binding("settings", "f12", "settings", show=False, priority=True),
     key_binding("next_theme", "f9", "next_theme", show=False, priority=True),
+    key_binding("suspend", UNBOUND, "suspend_process", show=False, priority=True),
     key_binding("quit", "ctrl+q", "quit", priority=True),
 ]

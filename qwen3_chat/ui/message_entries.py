@@ -77,7 +77,8 @@ def entry_from_message(stored: StoredMessage, *, is_stored: bool = True) -> Mess
 
 def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
     """Return the note below a message: how it was broken off, and that its end is not stored yet."""
-    parts = (formatting.stop_note(stored.stop_reason), "" if is_stored else t("ui.note.not_stored"))
+    note = formatting.stop_advice(stored.message, stored.stop_reason, "ui.way_out.")
+    parts = (note, "" if is_stored else t("ui.note.not_stored"))
     return formatting.SEPARATOR.join(filter(None, parts))
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
+from qwen3_chat.config.toml_text import parse_toml, read_toml_text
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 
 PACKAGE_FOLDER = Path(__file__).parent.parent
 SHIPPED_THEME_FOLDERS = (PACKAGE_FOLDER / "themes", PACKAGE_FOLDER.parent / "themes")
 """The folder in an installed wheel, and the one beside the package in a checkout."""
+
+MAX_THEME_REASON_CHARACTERS = 200
+"""The limit for what a sentence quotes of a theme."""
+
+_VARIABLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_STYLES = frozenset({"none", "not", "bold", "b", "italic", "i", "underline", "u", "reverse", "strike", "dim"})
+_OPACITY = re.compile(r"\d{1,3}%")
 
 DIM = "$foreground 68%"
 """The style of text of less weight inside rendered content, in the colours of any theme."""
@@ -41,7 +50,7 @@ class ThemeColors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ThemeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contents of a theme's TOML file."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     dark: bool
     colors: ThemeColors
     ansi: bool = False
@@ -64,29 +73,41 @@ def read_theme(file: Path) -> Theme:
         ConfigError: the file is no theme.
     """
     try:
-        theme = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), ThemeFile)
+        theme = msgspec.convert(parse_toml(read_toml_text(file)), ThemeFile)
         colors = {name: color for name, color in msgspec.structs.asdict(theme.colors).items() if color}
-        for color in (*colors.values(), *_colors_among(theme.variables)):
+        for color in colors.values():
             Color.parse(color)
-    except (
-        OSError,
-        UnicodeDecodeError,
-        tomllib.TOMLDecodeError,
-        msgspec.ValidationError,
-        ColorParseError,
-    ) as error:
-        raise ConfigError(ErrorCode.THEME_INVALID, file=file, reason=str(error).splitlines()[0]) from error
+        for name, value in theme.variables.items():
+            _check_variable(name, value)
+    # TomlError and UnicodeDecodeError are ValueErrors; a colour of absurd numbers is an OverflowError
+    except (OSError, ValueError, OverflowError, msgspec.ValidationError, ColorParseError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            ErrorCode.THEME_INVALID, file=file, reason=reason[:MAX_THEME_REASON_CHARACTERS]
+        ) from error
     variables = {**(BUILTIN_THEMES["ansi-dark"].variables if theme.ansi else {}), **theme.variables}
     return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, variables=variables, **colors)
 
 
-def _colors_among(variables: dict[str, str]) -> list[str]:
-    """Return the variables that are colours, without the opacity that may follow."""
-    return [
-        value.partition(" ")[0]
-        for name, value in variables.items()
-        if name.endswith(("background", "foreground", "color")) or name.startswith(("border", "scrollbar"))
-    ]
+def _check_variable(name: str, value: str) -> None:
+    """Check that a variable is a style or a colour, perhaps with an opacity: anything else ends the app.
+
+    Raises:
+        ValueError: it is neither, or can't be a name.
+        ColorParseError: the colour does not exist.
+    """
+    if not _VARIABLE_NAME.fullmatch(name):
+        raise ValueError(f"[variables] {name}")
+    if name.endswith("style"):
+        if not set(value.split()) <= _STYLES:
+            raise ValueError(f"{name} = {value}")
+        return
+    color, _, opacity = value.partition(" ")
+    if opacity and not _OPACITY.fullmatch(opacity):
+        raise ValueError(f"{name} = {value}")
+    is_text = name.startswith("text") or name.endswith(("foreground", "color"))
+    if not (is_text and color == "auto"):
+        Color.parse(color)
 
 
 def default_variables(theme: Theme) -> dict[str, str]:

@@ -52,6 +52,7 @@ class BareLlama:
         os.environ.update(ENVIRONMENT)
         from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+        from in_place_renderer import InPlaceRenderer
         from qwen3_chat.engine.worker.chat_template import ChatTemplate
         from qwen3_chat.engine.worker.vocab import Vocab
         from qwen3_chat.models.gguf import read_file
@@ -68,7 +69,9 @@ class BareLlama:
         self._context = L.llama_init_from_model(self._model, params)
         self._memory = L.llama_get_memory(self._context)
         self._vocab = Vocab(L.llama_model_get_vocab(self._model))
-        self._template = ChatTemplate(read_file(path).text("tokenizer.chat_template"), self._vocab.specials)
+        self._template = ChatTemplate(
+            read_file(path).text("tokenizer.chat_template"), self._vocab.specials, InPlaceRenderer()
+        )
         self._prompt = self.prompt_ids(job.request(0))
         for start in range(0, len(self._prompt), CHUNK_TOKENS):
             self._decode(self._prompt[start : start + CHUNK_TOKENS])

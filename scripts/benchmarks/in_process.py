@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_planner import make_plan
@@ -39,7 +40,8 @@ def open_model(
     """Load a model and yield it; free it afterwards."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
-    model = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(WorkerLog(log_path)))
+    llama_log = LlamaLog(WorkerLog(log_path))
+    model = load_model(settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer())
     yield model
     L.llama_free(model.context.pointer)
     L.llama_model_free(model.pointer)

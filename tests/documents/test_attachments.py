@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,30 @@ def test_attachments_are_found_again() -> None:
     )
     assert split_attachments(join_attachments("", attachments)) == ("", attachments)
     assert split_attachments("a.py:\n```\nx\n```\n\nWhat is this?")[1] == ()
+
+
+class Slices(str):
+    """A text that counts the characters that are copied out of it."""
+
+    n_copied = 0
+
+    def __getitem__(self, key: Any) -> str:
+        part = super().__getitem__(key)
+        Slices.n_copied += len(part)
+        return part
+
+    def removesuffix(self, suffix: str) -> str:
+        return Slices(super().removesuffix(suffix))
+
+
+def test_many_attachments_are_taken_apart_without_copying_the_rest_for_each() -> None:
+    attachments = [Attachment(f"f{n}", "x\n") for n in range(1000)]
+    content = join_attachments("Look", attachments)
+    Slices.n_copied = 0
+    assert split_attachments(Slices(content)) == ("Look", tuple(attachments))
+    assert Slices.n_copied < 5 * len(content)
+
+
+def test_a_text_of_blank_lines_gets_its_fence_at_once() -> None:
+    text = "\n" * 200_000 + "x"
+    assert fence_attachment(Attachment("a", text)) == f"a:\n```\n{text}\n```"

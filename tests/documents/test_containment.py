@@ -44,7 +44,55 @@ def test_what_is_open_is_closed_and_raw_html_escaped(markdown: str, expected: st
     assert contain_markdown(markdown) == expected
 
 
-MARKS = ["```", "````", "~~~", "`", "> ", "- ", "1. ", "# ", "---", "|", "[a](", ")", "\\", "&lt;"]
+DEFINED = [
+    ("See [a].\n\n[a]: https://a.example", "See [a](<https://a.example>)."),
+    ("See [this][a] and [a][].\n\n[A]: /x 'T\"'", 'See [this](</x> "T\\"") and [a](</x> "T\\"").'),
+    ("![alt][a] `[a]` \\[a]\n\n[a]: <x y>", "![alt](<x%20y>) `[a]` \\[a]"),
+    ("[a]: unused", ""),
+    ("[*[x]*][a]\n\n[a]: y", "[*[x]*][a]\n\n\\[a]: y"),
+    ("A note[^1].\n\n[^1]: The note itself", "A note\\[^1].\n\n\\[^1]: The note itself"),
+]
+
+
+@pytest.mark.parametrize(("markdown", "expected"), DEFINED)
+def test_links_carry_their_address_themselves(markdown: str, expected: str) -> None:
+    assert contain_markdown(markdown).strip() == expected
+
+
+HEADED = [
+    ("## You", "### You"),
+    ("# Title\n\ntext\n\n### Part ###", "### Title\n\ntext\n\n##### Part ###"),
+    ("You\n---", "### You"),
+    ("Two\nlines #\n===\n\n> ## quoted", "### Two lines # ###\n\n> ## quoted"),
+    ("### as it is\n\n```\n## code\n```", "### as it is\n\n```\n## code\n```"),
+]
+
+
+@pytest.mark.parametrize(("markdown", "expected"), HEADED)
+def test_no_heading_of_a_message_looks_like_a_turn(markdown: str, expected: str) -> None:
+    assert contain_markdown(markdown) == expected
+
+
+MARKS = [
+    "[a]: x",
+    "[a]",
+    "[^a]",
+    "===",
+    "```",
+    "````",
+    "~~~",
+    "`",
+    "> ",
+    "- ",
+    "1. ",
+    "# ",
+    "---",
+    "|",
+    "[a](",
+    ")",
+    "\\",
+    "&lt;",
+]
 TAGS = ["<", "<b>", "</b>", "<br/>", "<details>", "<!--", "-->", "<?", "<pre>", "<script>", "</script>"]
 GAPS = ["\n", "\n", "\n\n", " ", "    ", "\t", "text", "天气"]
 documents = st.lists(st.sampled_from(MARKS + TAGS + GAPS), max_size=25).map("".join)
@@ -55,6 +103,12 @@ def test_no_text_reaches_beyond_itself(text: str) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(contain_markdown(text) + "\n\n## End\n")
     heading, inline, _ = tokens[-3:]
     assert (heading.type, heading.tag, heading.level, inline.content) == ("heading_open", "h2", 0, "End")
+    assert all(
+        int(token.tag[1:]) > 2 for token in tokens[:-3] if token.type == "heading_open" and not token.level
+    )
+    environment: dict[str, object] = {}
+    MarkdownIt("commonmark").parse(contain_markdown(text) + "\n\n[a]", environment)
+    assert not environment.get("references")
     for token in tokens:
         kinds = [token.type, *(child.type for child in token.children or ())]
         assert not any(kind.startswith("html_") for kind in kinds)

@@ -91,3 +91,35 @@ def test_other_formats_and_newer_versions_are_refused(field: str, value: object,
         parse_json_export(json.dumps(document))
     assert caught.value.code == code
     assert str(caught.value)
+
+
+def hostile(**values: object) -> str:
+    """Return an export whose only message has these values."""
+    moment = "2026-01-01T00:00:00Z"
+    chat = {"id": 1, "title": "", "created_at": moment, "updated_at": moment, "head_id": 1}
+    message = {"id": 1, "parent_id": None, "created_at": moment, "role": "user", "content": ""}
+    return json.dumps(
+        {"format": "qwen3-chat", "version": 1, "chat": chat, "messages": [{**message, **values}]}
+    )
+
+
+HOSTILE = {
+    "nesting": "[" * 100_000,
+    "a number of 5,000 digits": '{"version": ' + "9" * 5000 + "}",
+    "an id that no database holds": hostile(id=2**64),
+    "a parent that no database holds": hostile(parent_id=-(2**70)),
+    "a token that no vocabulary has": hostile(token_ids=[2**40]),
+    "a token below zero": hostile(token_ids=[-1]),
+    "a time before all times": hostile(created_at="0001-01-01T00:00:00+23:59"),
+    "a role of 100,000 characters": hostile(role="x" * 100_000),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_export_is_one_short_sentence_or_is_read(text: str) -> None:
+    sentence = ""
+    try:
+        parse_json_export(text)
+    except ExportError as error:
+        sentence = str(error)
+    assert len(sentence) < 600

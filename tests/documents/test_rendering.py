@@ -117,6 +117,29 @@ def test_a_reply_that_ended_early_says_why(
         assert (other in text) == (other == note or other == "")
 
 
+@pytest.mark.parametrize("format", FOR_READERS)
+@pytest.mark.parametrize(
+    ("reason", "reasoning", "note"),
+    [
+        (StopReason.END_OF_TURN, "Hm.", "The model stopped while thinking and gave no answer."),
+        (StopReason.END_OF_TURN, "", "The model sent an empty reply."),
+        (StopReason.MAX_TOKENS, "Hm.", "Reached the token limit while thinking, before any answer."),
+        (
+            StopReason.CONTEXT_FULL,
+            "Hm.",
+            "The context was full before the thinking ended, so there is no answer.",
+        ),
+        (StopReason.MAX_TOKENS, "", "Ended at the token limit."),
+        (StopReason.TOOL_CALLS, "Hm.", ""),
+    ],
+)
+def test_a_reply_without_an_answer_says_so(
+    format: ExportFormat, reason: StopReason, reasoning: str, note: str
+) -> None:
+    text = render(chat_of(), branch(reply(" \n", reasoning, MessageMeta(stop_reason=reason))), format)
+    assert note in text
+
+
 def test_chinese_readers_get_chinese_words(in_chinese: None) -> None:
     text = render(chat_of(), CONVERSATION, ExportFormat.MARKDOWN, zone=UTC)
     for words in ("## 你", "## 助手", "思考了 14 秒 · 612 tok", "思考关闭", "回答中途停止。"):

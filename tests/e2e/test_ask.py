@@ -49,6 +49,21 @@ def test_the_answer_is_on_stdout_alone_with_thinking_and_the_chats_number_on_std
     assert "<think>" not in hidden.stderr
 
 
+def test_a_reply_cut_by_the_token_limit_is_told_on_stderr_with_the_way_out(
+    program: Program, program_zh: Program
+) -> None:
+    in_thinking = ("ask", "--demo", "--seed", "1", "--max-tokens", "3", "How many r's in strawberries?")
+    done = program.run(*in_thinking)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Reached the token limit while thinking, before any answer. Ask again with a larger" in done.stderr
+    as_json = program.run(*in_thinking, "--json")
+    assert json.loads(as_json.stdout)["stop_reason"] == "max_tokens"
+    assert "--max-tokens" in as_json.stderr
+    done = program_zh.run(*in_thinking, "--no-think")
+    assert done.returncode == 0
+    assert "达到 token 上限，回答到此为止。请用更大的 --max-tokens 重新提问。" in done.stderr
+
+
 def test_a_json_answer_has_every_promised_field(program: Program) -> None:
     reply = json.loads(program.run("ask", "--demo", "--json", "--seed", "7", "Hello").stdout)
     assert set(reply) >= {
@@ -117,6 +132,35 @@ def test_bad_input_gets_one_sentence_and_a_status(
     assert (done.returncode, done.stdout) == (status, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("ask --temperature nan", "it must be a number from 0 to 5."),
+        ("ask --temperature inf", "it must be a number from 0 to 5."),
+        ("ask --seed -1", "it must be a whole number from 0 to 4,294,967,294."),
+        (f"ask --max-tokens {'9' * 30}", "it must be a whole number from 1 to 1,000,000."),
+        ("ask --thinking-budget -1", "it must be a whole number from 0 to 1,000,000."),
+        ("ask --threads 513", "it must be a whole number from 1 to 512."),
+        ("ask --gpu-layers inf", "it must be a whole number from 0 to 100,000."),
+        ("ask --cpu-moe 1e9", "it must be a whole number from 0 to 100,000."),
+        ("ask --ctx 0", "it must be a whole number from 256 to 16,777,216."),
+        ("models --ctx 99999999999", "it must be a whole number from 256 to 16,777,216."),
+        (f"ask --demo --chat {'9' * 20}", "is no chat"),
+        (f"export {'9' * 5000}", "is no chat"),
+        (f"models --ram 1GiB --vram {'9' * 400}", "is no size from 1 MiB to 1 PiB"),
+        ("models --vram 0 --ram nan", "--ram: “nan” is no size"),
+        (f"models --ram 1GiB --vram 1GiB{'+1GiB' * 99}", "is no size"),
+    ],
+)
+def test_a_number_beyond_all_sense_gets_a_sentence_with_its_range(
+    program: Program, arguments: str, sentence: str
+) -> None:
+    done = program.run(*arguments.split(), *(["Hi"] if arguments.startswith("ask") else []))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

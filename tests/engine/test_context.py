@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import Context
@@ -25,7 +26,7 @@ N_CTX = 512
 def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     log = WorkerLog(tmp_path_factory.mktemp("log") / "engine.log")
     settings, plan = LoadSettings(str(endless_gguf)), LoadPlan(n_layers=4, n_ctx=N_CTX)
-    loaded = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log))
+    loaded = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log), InPlaceRenderer())
     yield loaded
     L.llama_free(loaded.context.pointer)
     L.llama_model_free(loaded.pointer)

@@ -33,7 +33,9 @@ SPARE_MIB = 2_800
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.skipif(not LIBRARIES.is_dir(), reason="needs python3 scripts/build_vulkan_llama"),
+    pytest.mark.skipif(
+        not LIBRARIES.is_dir(), reason="needs build/llama-vulkan; scripts/build_vulkan_llama makes it"
+    ),
 ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens, tokenise
@@ -18,7 +19,9 @@ TEXTS = ("The answer is 3.", "你好，world", "a\n\nb\n", "  indented", "3 < 5,
 
 @pytest.fixture(scope="module")
 def template(demo_gguf: Path, demo_vocab: Vocab) -> ChatTemplate:
-    return ChatTemplate(read_file(demo_gguf).text("tokenizer.chat_template"), demo_vocab.specials)
+    return ChatTemplate(
+        read_file(demo_gguf).text("tokenizer.chat_template"), demo_vocab.specials, InPlaceRenderer()
+    )
 
 
 def letter_by_letter(text: str, vocab: Vocab) -> tuple[int, ...]:

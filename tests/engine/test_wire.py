@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import get_args
 
 import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_plan import LoadPlan
@@ -22,6 +26,34 @@ MESSAGE_TYPES = {
 
 def types_of(union: object) -> set[str]:
     return {str(struct.__struct_config__.tag) for struct in get_args(union)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff",
+        b'{"type":"\xff","call_id":1}',
+        b'{"type":"CommandFailed","call_id":1,"key":"\xed\xa0\x80"}',
+        b'{"type":"CommandFailed","call_id":1,"key":"a","values":{"a":1e400}}',
+        b'{"type":"RemoveSnapshot","call_id":1,"chat_id":1e400}',
+        b'{"type":"ForgetChat","call_id":1,"chat_id":null}',
+        b"[" * 100_000,
+        b'{"type":' * 100_000,
+    ],
+)
+def test_a_line_that_makes_no_sense_is_one_kind_of_error(line: bytes) -> None:
+    for decode in (wire.decode_command, wire.decode_message):
+        with pytest.raises(msgspec.MsgspecError):
+            decode(line)
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_any_bytes_are_a_message_or_that_error(noise: bytes, at: int) -> None:
+    whole = b'{"type":"CommandFailed","call_id":1,"key":"engine.busy","values":{"a":1.5}}'
+    for line in (noise, whole[:at] + noise + whole[at + len(noise) :]):
+        with suppress(msgspec.MsgspecError):
+            wire.decode_message(line)
 
 
 def test_every_command_and_message_has_its_type_on_the_wire() -> None:

@@ -27,7 +27,7 @@ START = {
     *(f"qwen3_chat.engine.{name}" for name in ("load_plan", "tuning", "wire", "worker")),
     *(
         f"qwen3_chat.engine.worker.{name}"
-        for name in ("__main__", "abort_flag", "client_channel", "worker_log")
+        for name in ("__main__", "abort_flag", "client_channel", "template_process", "worker_log")
     ),
 }
 """The modules that may be loaded before the environment of llama.cpp is set."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 from contextlib import suppress
 from io import BytesIO
@@ -105,7 +106,8 @@ def test_a_tensor_of_an_unknown_type_leaves_the_length_open() -> None:
         (header([text("a") + struct.pack("<I", 99)], []), ErrorCode.GGUF_HEADER_DAMAGED),
         (header([struct.pack("<Q", 1 << 62)], []), ErrorCode.GGUF_HEADER_DAMAGED),
         (header([text("a") + struct.pack("<IIQ", 9, 4, 1 << 62)], []), ErrorCode.GGUF_HEADER_DAMAGED),
-        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 62)], []), ErrorCode.GGUF_HEADER_TRUNCATED),
+        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 62)], []), ErrorCode.GGUF_HEADER_DAMAGED),
+        (header([text("a") + struct.pack("<IIQ", 9, 8, 1 << 20)], []), ErrorCode.GGUF_HEADER_TRUNCATED),
         (header([text("a") + struct.pack("<IIQ", 9, 9, 1)], []), ErrorCode.GGUF_HEADER_TRUNCATED),
         (header([], [text("a") + struct.pack("<I", 99)]), ErrorCode.GGUF_HEADER_DAMAGED),
     ],
@@ -147,6 +149,137 @@ def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
     with pytest.raises(ModelError) as refusal:
         read_header(BytesIO(header([nested], [])), "x")
     assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+def typed_entry(key: str, kind: int, layout: str, value: float) -> bytes:
+    return text(key) + struct.pack("<I", kind) + struct.pack(layout, value)
+
+
+@pytest.mark.parametrize("value", [2**32 - 1, 100_000, 513])
+def test_a_number_of_layers_that_no_model_has_is_not_believed(value: int) -> None:
+    entries = [entry("general.architecture", "qwen3"), entry("qwen3.block_count", value)]
+    with pytest.raises(ModelError) as refusal:
+        read_header(BytesIO(header(entries, [])), "x")
+    assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "block_count",
+        "context_length",
+        "embedding_length",
+        "feed_forward_length",
+        "vocab_size",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.key_length",
+        "attention.value_length",
+        "expert_count",
+        "expert_used_count",
+        "expert_feed_forward_length",
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "layout", "value"), [(10, "<Q", 2**64 - 1), (11, "<q", -1), (5, "<i", -(2**31))]
+)
+def test_a_number_that_no_model_has_is_not_believed(key: str, kind: int, layout: str, value: int) -> None:
+    entries = [entry("general.architecture", "qwen3"), typed_entry(f"qwen3.{key}", kind, layout, value)]
+    with pytest.raises(ModelError) as refusal:
+        read_header(BytesIO(header(entries, [])), "x")
+    assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.5])
+def test_a_broken_number_is_none(value: float) -> None:
+    entries = [entry("general.architecture", "qwen3"), typed_entry("qwen3.block_count", 12, "<d", value)]
+    assert read_header(BytesIO(header(entries, [])), "x").n_layers == 0
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        tensor("a", (2**32, 2**32), 0),
+        tensor("a", (2**63, 2**63, 2**63, 2**63), 77),
+        tensor("a", (32,), 0, 2**63),
+    ],
+)
+def test_a_tensor_beyond_every_disk_is_damage(description: bytes) -> None:
+    with pytest.raises(ModelError) as refusal:
+        read_header(BytesIO(header([], [description])), "x")
+    assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+def test_a_tensor_of_an_unknown_type_is_no_larger_than_the_file_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(header([], [tensor("a", (1 << 30,), 77)]))
+    with pytest.raises(ModelError) as refusal:
+        read_file(path)
+    assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+def test_a_header_is_kept_within_a_limit_however_many_values_it_has() -> None:
+    long = 12_000_000
+    entries = [text(f"k{number}") + struct.pack("<IQ", 8, long) + bytes(long) for number in range(3)]
+    numbers = text("a") + struct.pack("<IIQ", 9, 9, 64)
+    for _ in range(64):
+        numbers += struct.pack("<IQ", 9, 64) + (struct.pack("<IQ", 7, 64) + bytes(64)) * 64
+    for data in (header(entries, []), header([numbers, numbers], [])):
+        with pytest.raises(ModelError) as refusal:
+            read_header(BytesIO(data), "x")
+        assert refusal.value.code == ErrorCode.GGUF_HEADER_DAMAGED
+
+
+class Endless(BytesIO):
+    """A file whose bytes never end; it counts what is read."""
+
+    def __init__(self, start: bytes, again: bytes) -> None:
+        super().__init__(start)
+        self.again = again
+        self.n_read = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        data = super().read(size)
+        data += (self.again * (size // len(self.again) + 1))[: size - len(data)]
+        self.n_read += len(data)
+        return data
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 16), entry("key", 0)),
+        (b"GGUF" + struct.pack("<IQQ", 3, 1 << 18, 0), tensor("a" * 1000, (32,), 0)),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1), bytes(8)),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 99) + text("a") + struct.pack("<IIQ", 9, 8, 1 << 22), b"\0"),
+    ],
+)
+def test_no_more_is_read_than_a_header_can_have(start: bytes, again: bytes) -> None:
+    source = Endless(start, again)
+    with suppress(ModelError):
+        read_header(source, "x")
+    assert source.n_read < 80 << 20
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_the_models_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.gguf"
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="is not a GGUF file"):
+        read_file(path)
+
+
+def test_an_impossible_path_is_a_sentence() -> None:
+    with pytest.raises(ModelError) as refusal:
+        read_file(Path("a\0b"))
+    assert refusal.value.code == ErrorCode.MODEL_FILE_UNREADABLE
+
+
+def test_a_name_is_no_longer_than_a_line() -> None:
+    entries = [entry("general.name", "n" * 10_000), entry("general.architecture", "a" * 10_000)]
+    found = read_header(BytesIO(header(entries, [])), "x")
+    assert (len(found.name), len(found.architecture)) == (200, 64)
 
 
 @given(st.binary(max_size=300), st.integers(0, 400))

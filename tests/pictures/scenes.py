@@ -99,7 +99,7 @@ async def wait_until_still(app: Harness) -> None:
     for _ in range(MAX_POLLS):
         await app.pilot.pause(POLL_INTERVAL_S)
         now = app.app.export_screenshot()
-        still = still + 1 if now == before else 0
+        still = still + 1 if now == before and not app.highlighter.is_working else 0
         before = now
         if still == STILL_POLLS:
             return

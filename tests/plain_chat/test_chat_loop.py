@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from time import monotonic
+
+import pytest
 
 from qwen3_chat.chat import StopReason
 from qwen3_chat.events import AnswerDelta, LoadProgressed, ReasoningDelta
@@ -101,3 +103,28 @@ async def test_a_chat_that_no_longer_fits_is_asked_about(tmp_path: Path) -> None
     said = await talk(tmp_path, engine, *lines)
     assert "Type one of drop" in said
     assert len(engine.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (
+            (ReasoningDelta("Hm.", 1), finished()),
+            "The model stopped while thinking and gave no answer. /again asks for another reply;",
+        ),
+        ((finished(),), "The model sent an empty reply. /again asks for another reply."),
+        (
+            (ReasoningDelta("Hm.", 1), finished(StopReason.MAX_TOKENS)),
+            "Reached the token limit while thinking, before any answer. /continue goes on",
+        ),
+        (
+            (AnswerDelta("It", 1), finished(StopReason.CONTEXT_FULL)),
+            "the context was full. /continue goes on",
+        ),
+    ],
+)
+async def test_a_reply_that_is_no_whole_answer_says_so_with_the_way_out(
+    tmp_path: Path, reply: Sequence[Step], sentence: str
+) -> None:
+    assert sentence in await talk(tmp_path, FakeEngine(reply), "How many?")
+    assert "no answer" not in await talk(tmp_path, FakeEngine(), "How many?")

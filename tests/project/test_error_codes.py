@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
-from qwen3_chat.errors import Cancelled, EngineError, UsageError
+from qwen3_chat.errors import MAX_QUOTE_CHARACTERS, Cancelled, EngineError, UsageError
 from qwen3_chat.events import EngineFailed
 from qwen3_chat.texts import Language, load_catalogue
 from tests.conftest import REPOSITORY
@@ -154,3 +154,13 @@ def test_an_error_of_another_version_is_an_unexpected_failure_with_a_sentence() 
     event = EngineFailed("engine.of_tomorrow", {"reason": "?"})
     assert event.code is ErrorCode.UNEXPECTED_FAILURE
     assert "engine.of_tomorrow" in event.text
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 9_000, ValueError("x" * 9_000), Path("x" * 9_000)], ids=["text", "error", "path"]
+)
+def test_a_sentence_quotes_no_more_than_a_few_lines_of_what_is_not_ours(value: object) -> None:
+    error = EngineError(ErrorCode.CHAT_TEMPLATE_FAILED, reason=value)
+    for told in (error, EngineFailed.from_error(error).to_error()):
+        assert len(str(told)) < MAX_QUOTE_CHARACTERS + 100
+        assert str(told).endswith("x" * 99)

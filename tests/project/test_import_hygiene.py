@@ -55,7 +55,11 @@ def below(modules: set[str], names: Sequence[str]) -> list[str]:
 
 def test_the_version_is_answered_before_anything_else_is_imported(tmp_path: Path) -> None:
     modules = loaded_by_command(["--version"], tmp_path)
-    assert below(modules, ["qwen3_chat"]) == ["qwen3_chat", "qwen3_chat.cli"]
+    assert below(modules, ["qwen3_chat"]) == [
+        "qwen3_chat",
+        "qwen3_chat.cli",
+        "qwen3_chat.cli.standard_streams",
+    ]
     assert below(modules, ["typer", "asyncio", "msgspec"]) == []
 
 
@@ -100,6 +104,21 @@ def test_the_terminal_application_starts_without_what_only_some_actions_need(tmp
     modules = loaded_modules("import qwen3_chat.cli.run_tui", tmp_path)
     assert "textual.app" in modules
     assert below(modules, [*LIBRARIES, *WORKER]) == []
+
+
+def test_the_process_of_the_interface_runs_no_lexer(tmp_path: Path) -> None:
+    code = "\n    ".join(
+        (
+            "from qwen3_chat.ui.widgets.transcript import Transcript",
+            "from qwen3_chat.transcript.markdown_section import MarkdownSection",
+            "section = MarkdownSection(80, 0)",
+            "section.feed('```python\\nx = 1\\n```')",
+            "section.code_blocks[0].row_spans(0)",
+        )
+    )
+    modules = loaded_modules(code, tmp_path)
+    assert "qwen3_chat.transcript.markdown_section" in modules
+    assert below(modules, ["pygments"]) == []
 
 
 @pytest.mark.parametrize("module", ["qwen3_chat.plain_chat.chat_loop", "qwen3_chat.documents.export"])

@@ -261,6 +261,12 @@ def test_full_runs_select_every_test_and_pytest_comes_last() -> None:
     assert checks.list_checks(["-x"], full=False)[-1].command == ("pytest", "-x")
 
 
+def test_static_checks_run_no_test_and_fetch_nothing() -> None:
+    names = [check.name for check in checks.list_checks([], full=False, static=True)]
+    assert names == ["ruff format", "ruff check", "mypy", "lint-imports"]
+    assert not any(check.downloads for check in checks.list_checks([], full=True, static=True))
+
+
 def test_tests_see_no_real_home_and_no_setting_of_the_app(tmp_path: Path) -> None:
     environ = checks.tests_environment(
         {"HOME": "/real", "HF_TOKEN": "x", "QWEN3_CHAT_HOME": "y", "PATH": "p"}, tmp_path

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     subprocess.run([*command, "--wheel-dir", str(folder), str(REPOSITORY)], check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)
+
+
+@pytest.fixture(scope="module")
+def source_files(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The files of the source archive, without the folder around them."""
+    folder = tmp_path_factory.mktemp("sdist")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (built,) = folder.glob("*.tar.gz")
+    with tarfile.open(built) as packed:
+        return {name.partition("/")[2] for name in packed.getnames()}
 
 
 @pytest.mark.parametrize("folder", ["themes", "demo"])
@@ -43,3 +55,16 @@ def test_the_wheel_gives_the_command(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_carries_no_tests_or_scripts(wheel: zipfile.ZipFile) -> None:
     assert {Path(name).parts[0].partition("-")[0] for name in wheel.namelist()} == {"qwen3_chat"}
+
+
+def test_the_wheel_carries_the_licence(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+    assert wheel.read(name) == (REPOSITORY / "LICENSE").read_bytes()
+
+
+def test_the_source_archive_carries_every_file_that_git_knows(source_files: set[str]) -> None:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    known = {name for name in listing.stdout.split("\0") if name and (REPOSITORY / name).exists()}
+    assert known - source_files == set()

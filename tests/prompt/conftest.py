@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.vocab import Vocab
 from tests.prompt.special_tokens import SPECIALS
@@ -52,8 +53,6 @@ def qwen3(qwen3_vocabulary: Path) -> Iterator[OpenVocab]:
 
 @pytest.fixture(scope="session")
 def demo(demo_gguf: Path) -> Iterator[OpenVocab]:
-    if not demo_gguf.is_file():
-        pytest.skip("the demo model has not been trained yet")
     yield from opened(demo_gguf)
 
 
@@ -70,17 +69,17 @@ def demo_source() -> str:
 
 @pytest.fixture(scope="session")
 def qwen3_template(qwen3_source: str) -> ChatTemplate:
-    return ChatTemplate(qwen3_source, SPECIALS)
+    return ChatTemplate(qwen3_source, SPECIALS, InPlaceRenderer())
 
 
 @pytest.fixture(scope="session")
 def demo_template(demo_source: str) -> ChatTemplate:
-    return ChatTemplate(demo_source, SPECIALS)
+    return ChatTemplate(demo_source, SPECIALS, InPlaceRenderer())
 
 
 @pytest.fixture(scope="session")
 def embedded_template(demo: OpenVocab) -> ChatTemplate:
-    return ChatTemplate(demo.chat_template, SPECIALS)
+    return ChatTemplate(demo.chat_template, SPECIALS, InPlaceRenderer())
 
 
 @pytest.fixture(params=["qwen3_template", "demo_template", "embedded_template"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ThinkingMode, ToolCall
 from qwen3_chat.engine.reply_splitter import ReplySplitter, TagScanner
 from qwen3_chat.engine.worker.chat_template import ChatTemplate, PlainText, RenderedPrompt, SpecialToken
@@ -27,7 +28,7 @@ def joined(prompt: RenderedPrompt) -> str:
 
 
 def template_of(source: str) -> ChatTemplate:
-    return ChatTemplate(source, SPECIALS)
+    return ChatTemplate(source, SPECIALS, InPlaceRenderer())
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
@@ -74,7 +75,9 @@ def test_private_characters_in_a_schema_stay_what_they_are(template: ChatTemplat
 
 
 def test_the_longest_of_several_spellings_counts() -> None:
-    template = ChatTemplate("<|a|><|b|><|a|>{{ messages[0].content }}", ["<|a|>", "<|a|><|b|>"])
+    template = ChatTemplate(
+        "<|a|><|b|><|a|>{{ messages[0].content }}", ["<|a|>", "<|a|><|b|>"], InPlaceRenderer()
+    )
     assert template.render((user("<|a|><|b|>"),), (), True).parts == (
         SpecialToken("<|a|><|b|>"),
         SpecialToken("<|a|>"),
@@ -212,7 +215,9 @@ def test_tools_are_absent_rather_than_empty() -> None:
 
 
 def test_white_space_is_never_taken_for_structure() -> None:
-    template = ChatTemplate("{{ messages[0].content }}<|im_end|>", [*SPECIALS, "\n\n", "  ", "<"])
+    template = ChatTemplate(
+        "{{ messages[0].content }}<|im_end|>", [*SPECIALS, "\n\n", "  ", "<"], InPlaceRenderer()
+    )
     parts = template.render((user("a\n\n  < b"),), (), True).parts
     assert parts == (PlainText(("a\n\n  < b",)), SpecialToken("<|im_end|>"))
 

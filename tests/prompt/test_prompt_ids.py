@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
@@ -34,7 +35,7 @@ def vocab(opened: OpenVocab) -> Vocab:
 
 @pytest.fixture(scope="module")
 def template(vocab: Vocab, demo_source: str) -> ChatTemplate:
-    return ChatTemplate(demo_source, vocab.specials)
+    return ChatTemplate(demo_source, vocab.specials, InPlaceRenderer())
 
 
 def spells_a_token(conversation: Conversation) -> bool:
@@ -228,7 +229,9 @@ def test_results_in_one_turn_are_counted_apart(vocab: Vocab, template: ChatTempl
 
 def test_a_template_that_is_not_chatml_is_counted_by_its_contents(vocab: Vocab) -> None:
     template = ChatTemplate(
-        "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}", vocab.specials
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}",
+        vocab.specials,
+        InPlaceRenderer(),
     )
     request = request_of(Conversation((user("Hello"), reply("Hi there"))))
     measure = count_prompt_tokens(template, vocab, request)

@@ -182,3 +182,15 @@ def test_newlines_are_trimmed_as_the_template_trims_them(thoughts: list[str], an
     kept: list[ReplyPart] = [thinking(written.strip("\n"))] if written.strip() else []
     kept += [answer(said.lstrip("\n"))] if said.strip() else []
     assert split_marked([ReplyTag.THINK_OPEN, *thoughts, ReplyTag.THINK_CLOSE, *answers]) == tuple(kept)
+
+
+def test_a_call_that_quotes_ever_more_tags_is_not_read_again_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    characters: list[int] = []
+    monkeypatch.setattr(
+        "qwen3_chat.engine.reply_splitter._parse_tool_call", lambda source: characters.append(len(source))
+    )
+    text = '<tool_call>{"name": "w", "arguments": {"t": "' + "</tool_call>" * 5_000
+    assert split_marked(marked(text)) == (answer(text),)
+    assert sum(characters) < 10 * len(text)

@@ -33,6 +33,7 @@ _OWNERS = {
     ServerKind.OPENAI: "someone",
 }
 _TELLS_USAGE = set(ServerKind) - {ServerKind.OPENAI, ServerKind.LLAMA_CPP_PYTHON}
+_TELLS_REUSED = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
 _PARSES = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
 _REFUSALS = {
     ServerKind.VLLM: {"message": "This model's maximum context length is 40960 tokens.", "code": 400},
@@ -219,7 +220,7 @@ class Imitation:
 
     def _usage(self, n_parts: int, n_thinking: int, body: dict[str, object]) -> dict[str, object]:
         usage: dict[str, object] = {"prompt_tokens": self._n_prompt(body), "completion_tokens": n_parts}
-        if self.kind is not ServerKind.LM_STUDIO:
+        if self.kind in _TELLS_REUSED:
             usage["prompt_tokens_details"] = {"cached_tokens": 3}
         if self.kind is ServerKind.DASHSCOPE:
             usage["completion_tokens_details"] = {"reasoning_tokens": n_thinking}

@@ -22,7 +22,7 @@ from qwen3_chat.errors import StoreError
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.store.records import pack_token_ids, unpack_token_ids
-from qwen3_chat.store.row_mapping import storable
+from qwen3_chat.texts.terminal_safe import storable
 from tests.store.clock import Clock
 
 META = MessageMeta(

@@ -120,9 +120,9 @@ def test_a_bad_file_of_prompts_is_reported_and_leaves_the_shipped_ones(tmp_path:
         ("temperature", "nan", "a number from 0 to 2"),
         ("top_p", "0", "a number from 0.01 to 1"),
         ("top_k", "20", 20),
-        ("top_k", "2.5", "a whole number from 0 to 1000"),
+        ("top_k", "2.5", "a whole number from 0 to 1,000"),
         ("presence_penalty", "-2", -2.0),
-        ("max_tokens", "0", "a whole number from 1 to 1e+06"),
+        ("max_tokens", "0", "a whole number from 1 to 1,000,000"),
         ("thinking_budget", "0", 0),
     ],
 )

@@ -93,3 +93,14 @@ def test_what_a_terminal_would_cut_goes_to_a_file(programs: ClipboardFixture) ->
     assert programs.clipboard().copy(text) is CopyRoute.FILE
     assert (programs.folder / "out" / "copied.txt").read_text(encoding="utf-8") == text
     assert programs.written == []
+
+
+def test_a_lone_surrogate_is_copied_by_each_way(programs: ClipboardFixture) -> None:
+    text = "name\udcff"
+    assert programs.clipboard(SSH_TTY="x").copy(text) is CopyRoute.TERMINAL
+    assert programs.written == ["name?"]
+    long_text = text * MAX_TERMINAL_BYTES
+    assert programs.clipboard(SSH_TTY="x").copy(long_text) is CopyRoute.FILE
+    output = programs.add("xsel")
+    assert programs.clipboard(DISPLAY=":0").copy(text) is CopyRoute.PROGRAM
+    assert output.read_text() == "name?"

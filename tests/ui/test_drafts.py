@@ -9,7 +9,7 @@ import pytest
 
 from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.events import AnswerDelta
-from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
+from qwen3_chat.session.draft_store import Draft, DraftStore
 from qwen3_chat.store import ChatStore
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, Start
@@ -130,14 +130,6 @@ async def test_a_draft_that_can_not_be_kept_is_reported_once(start: Start, tmp_p
         assert len(app.app._notifications) == notice_count
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"text": 1}', '["x"]'])
-async def test_a_damaged_file_is_an_empty_draft(tmp_path: Path, text: str) -> None:
-    store = await ChatStore.open(tmp_path / "chats.db")
-    (tmp_path / "draft.json").write_text(text)
-    assert await DraftStore(store, tmp_path / "draft.json").load(None) == NO_DRAFT
-    await store.close()
-
-
 async def test_attachments_belong_to_the_draft(tmp_path: Path) -> None:
     store = await ChatStore.open(tmp_path / "chats.db")
     drafts = DraftStore(store, tmp_path / "draft.json")
@@ -148,3 +140,24 @@ async def test_attachments_belong_to_the_draft(tmp_path: Path) -> None:
     await drafts.save(chat.id, draft)
     assert await drafts.load(chat.id) == draft
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b'{"text": "\xff"}', b"\xff\xfe", b"[" * 100_000, b'{"text": 1}', b'["x"]']
+)
+async def test_a_broken_draft_file_is_told_in_a_sentence_and_put_aside(
+    start: Start, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "draft.json").write_bytes(content)
+    async with start(size=(100, 40)) as app:
+        await app.sees("is damaged and can't be read")
+        await app.pilot.press(*"abc")
+        await saved(app, tmp_path, "abc")
+    assert (tmp_path / "draft.json.damaged").read_bytes() == content
+
+
+async def test_a_draft_that_utf_8_cannot_hold_is_saved(start: Start, tmp_path: Path) -> None:
+    store = DraftStore(await ChatStore.open(tmp_path / "chats.db"), tmp_path / "new" / "draft.json")
+    await store.save(None, Draft("a\udcff", (Attachment("b\udcff", "c"),)))
+    assert (await store.load(None)).text == "a\N{REPLACEMENT CHARACTER}"
+    await store._store.close()

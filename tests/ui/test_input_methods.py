@@ -24,6 +24,17 @@ async def test_what_an_input_method_commits_is_typed_whole(start: Start, sequenc
         await app.until(lambda: app.screen.input.text == text)
 
 
+@pytest.mark.parametrize("sequence", ["\x1b\r", "\x1b\n", "\x1b[13;3u", "\x1b[13;2u", "\x1b[13;5u", "\n"])
+async def test_enter_with_alt_shift_or_ctrl_begins_a_new_line_and_sends_nothing(
+    start: Start, sequence: str
+) -> None:
+    async with start() as app:
+        for event in XTermParser().feed(f"a{sequence}b"):
+            app.app.post_message(event)
+        await app.until(lambda: app.screen.input.text == "a\nb")
+        assert not app.session.messages
+
+
 async def test_the_terminals_cursor_is_at_the_caret_whatever_moves_it(start: Start) -> None:
     async with start() as app:
         chat_input = app.screen.input

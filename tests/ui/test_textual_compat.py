@@ -473,6 +473,22 @@ async def test_the_palette_shows_our_sentence_for_a_search_in_vain_and_removes_i
         assert "Nothing found" not in rows_of(app)
 
 
+async def test_a_palette_is_closed_once_by_enter_pressed_twice_and_takes_no_endless_line() -> None:
+    app = PaletteApp()
+    async with app.run_test() as pilot:
+        palette = Palette("Search", "Nothing found")
+        await app.push_screen(palette)
+        await pilot.press("a")
+        app.post_message(Paste("x" * 10_000))
+        await pilot.pause()
+        assert palette.query_one(Input).value == "a"
+        palette.dismiss()
+        palette.dismiss()
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+        await pilot.press("b")
+
+
 # the end of the app
 
 

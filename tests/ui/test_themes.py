@@ -7,6 +7,7 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
+from qwen3_chat.errors import ConfigError
 from qwen3_chat.ui.themes import SHIPPED_THEME_FOLDERS, load_themes, read_theme
 
 THEMES = load_themes(Path("/nowhere")).themes
@@ -60,3 +61,32 @@ def test_the_file_name_is_the_name() -> None:
     assert {file.stem for file in folder.glob("*.toml")} == {
         read_theme(file).name for file in folder.glob("*.toml")
     }
+
+
+GARBAGE = {
+    "braces": 'foo = "}{ * { color"',
+    "a border of numbers": 'border-blurred = "7 7 7"',
+    "a colour that refers to itself": 'primary = "$primary"',
+    "a brace for a style": 'button-focus-text-style = "}"',
+    "words for a colour": 'text-muted = "x y z"',
+    "a word for a style": 'block-cursor-text-style = "nonsense"',
+    "a name with a brace": '"a}b" = "red"',
+    "numbers without an end": f'border = "rgb({"9" * 5000},1,1)"',
+}
+
+
+@pytest.mark.parametrize("line", GARBAGE.values(), ids=GARBAGE)
+def test_a_variable_that_would_end_the_app_is_told(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\ndark = true\n[colors]\nprimary = "red"\n[variables]\n{line}\n')
+    with pytest.raises(ConfigError) as caught:
+        read_theme(file)
+    assert len(str(caught.value)) < len(str(file)) + 300
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "1" * 5000, "# \n" * 500_000, ""])
+def test_a_hostile_theme_file_is_told(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        read_theme(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import ssl
@@ -12,6 +11,7 @@ import httpx2
 
 from qwen3_chat.engine.remote.response_chunks import find_error_message
 from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.engine.remote.untrusted_json import JsonError, parse_json
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.servers import Endpoint
@@ -98,7 +98,7 @@ def _message_in_body(body: bytes) -> str:
     """Return the server's message in the body of a refusal; a web page has none."""
     text = body.decode(errors="replace").strip()
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except JsonError:
         return "" if text.startswith("<") else text
     return find_error_message(value) or text

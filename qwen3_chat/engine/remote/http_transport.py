@@ -9,14 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import httpx2
 
-from qwen3_chat.engine.remote.http_errors import connection_error, error_from_response
+from qwen3_chat.engine.remote.body_unpacking import REQUEST_ENCODING, BodyUnpacker, UnpackingError
+from qwen3_chat.engine.remote.http_errors import (
+    connection_error,
+    displayable_message,
+    error_from_response,
+)
 from qwen3_chat.engine.remote.server_access import ServerAccess
+from qwen3_chat.engine.remote.untrusted_json import JsonError, parse_json
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
@@ -25,7 +31,12 @@ from qwen3_chat.servers import Endpoint
 # The client library takes 0.1 s to import, the `openai` SDK 1.1 s: pyproject.toml has the measurement.
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
-MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+MAX_RESPONSE_BYTES = 4 * 1024**2
+"""The limit for any response but a reply: a list of models, or the ids of half a million tokens."""
+SLICE_BYTES = 4096
+"""The bytes of a reply that are taken at once."""
+MAX_BURST_S = 0.01
+"""The time after which a flood of bytes lets other tasks run: a key passes a dozen of them."""
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 
@@ -60,7 +71,8 @@ class BatchedReader:
 class TimeoutPolicy:
     """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte.
 
-    Once a reply has text, its pieces are batched for `batch_s`, as long as a screen shows one frame.
+    Bytes that bring a reply no further don't extend `first_byte_s`, nor `usage_s` after its end. Once a reply
+    has text, its pieces are batched for `batch_s`, as long as a screen shows one frame.
     """
 
     connect_s: float = 10
@@ -87,6 +99,11 @@ class ReplyProgress(Protocol):
         """True once the model has finished; figures may still follow."""
         ...
 
+    @property
+    def n_steps(self) -> int:
+        """The number of steps so far: pieces of text, of calls, of the prompt's evaluation."""
+        ...
+
 
 PieceSink = Callable[[bytes], bool]
 """A function that takes each piece of a reply at once; it returns False if it wants no more."""
@@ -107,15 +124,19 @@ class HttpTransport:
         """Request one JSON text; any status is a valid answer, and invalid JSON counts as None.
 
         Raises:
-            EngineError: the server can't be reached.
+            EngineError: the server can't be reached, or sends too much.
         """
         wait_s = self.timeouts.query_s
         try:
             async with asyncio.timeout(wait_s), self._open_response(method, url, body) as response:
-                data = await _read_up_to(response, MAX_RESPONSE_BYTES)
+                data = await _read_up_to(response, MAX_RESPONSE_BYTES + 1)
+                if len(data) > MAX_RESPONSE_BYTES:
+                    raise self.too_large_error(MAX_RESPONSE_BYTES)
                 return JsonResponse(response.status_code, dict(response.headers), _parse_json(data), data)
         except TimeoutError as error:
             raise self._timeout_error(wait_s) from error
+        except UnpackingError as error:
+            raise self._unpacking_error(error) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
 
@@ -157,28 +178,40 @@ class HttpTransport:
         is_last: bool,
     ) -> None:
         received = False
-        timeouts = self.timeouts
+        timeouts, clock = self.timeouts, asyncio.get_running_loop().time
         try:
             async with AsyncExitStack() as opened:
                 async with asyncio.timeout(timeouts.first_byte_s):  # many servers send no header before it
                     response = await opened.enter_async_context(self._open_response("POST", url, body))
                 if response.status_code != 200:
                     await self._raise_for_response(response, is_last)
-                pieces, reader = response.aiter_bytes(), BatchedReader(timeouts.batch_s)
+                pieces, reader = _unpacked_pieces(response), BatchedReader(timeouts.batch_s)
+                n_steps, deadline_s = progress.n_steps, clock() + timeouts.first_byte_s
                 while True:
                     wait_s = timeouts.between_pieces_s if received else timeouts.first_byte_s
-                    async with asyncio.timeout(timeouts.usage_s if progress.is_finished else wait_s):
+                    async with asyncio.timeout_at(min(deadline_s, clock() + wait_s)):
                         piece = await reader.next(pieces)
                     if piece is None:
                         return
                     received = True
-                    if not on_piece(piece):
+                    was_finished = progress.is_finished
+                    if not await _push_in_slices(piece, on_piece):
                         return
+                    if progress.is_finished:
+                        if not was_finished:
+                            deadline_s = clock() + timeouts.usage_s
+                    elif progress.n_steps > n_steps:
+                        n_steps, deadline_s = progress.n_steps, clock() + timeouts.first_byte_s
+                    if clock() >= deadline_s:  # a piece that is there already is read without a wait
+                        raise TimeoutError
                     if progress.has_text and not progress.is_finished:
                         await reader.pause()
         except TimeoutError as error:
             if not progress.is_finished:
                 raise self._stalled_error(received) from error
+        except UnpackingError as error:
+            if not progress.is_finished:
+                raise self._unpacking_error(error) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             if progress.is_finished:
                 return
@@ -197,8 +230,10 @@ class HttpTransport:
             yield response
 
     async def _raise_for_response(self, response: httpx2.Response, is_last: bool) -> None:
-        async with asyncio.timeout(self.timeouts.query_s):
-            body = await _read_up_to(response, MAX_ERROR_BODY_BYTES)
+        body = b""
+        with suppress(TimeoutError, UnpackingError):  # the status says enough
+            async with asyncio.timeout(self.timeouts.query_s):
+                body = await _read_up_to(response, MAX_ERROR_BODY_BYTES)
         delay_s = _retry_delay(response.headers.get("retry-after"), self.timeouts.retry_delay_s)
         if (
             response.status_code in RETRIED_STATUSES
@@ -213,7 +248,7 @@ class HttpTransport:
         if self._client is None:
             try:
                 self._client = httpx2.AsyncClient(
-                    headers=self.access.request_headers,
+                    headers={**self.access.request_headers, "Accept-Encoding": REQUEST_ENCODING},
                     timeout=httpx2.Timeout(None, connect=self.timeouts.connect_s),
                     verify=self.access.tls_context() if self.endpoint.is_encrypted else False,
                     proxy=self.access.proxy_address,
@@ -222,6 +257,14 @@ class HttpTransport:
             except (ValueError, httpx2.InvalidURL) as error:
                 raise EngineError(ErrorCode.PROXY_INVALID, host=self.endpoint.host) from error
         return self._client
+
+    def too_large_error(self, limit: int) -> EngineError:
+        """Return the error for a server that sends more than a limit."""
+        return EngineError(ErrorCode.SERVER_SENT_TOO_MUCH, host=self.endpoint.host, limit=limit)
+
+    def _unpacking_error(self, error: UnpackingError) -> EngineError:
+        reason = displayable_message(str(error), self.access)
+        return EngineError(ErrorCode.SERVER_BODY_UNREADABLE, host=self.endpoint.host, reason=reason)
 
     def _stalled_error(self, received: bool) -> EngineError:
         if received:
@@ -259,9 +302,34 @@ class _Retry(Exception):
         self.delay_s = delay_s
 
 
+async def _unpacked_pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body unpacked, in pieces of limited size.
+
+    Raises:
+        UnpackingError: it is packed in an unknown way, or damaged.
+    """
+    unpacker = BodyUnpacker(response.headers.get("content-encoding", ""))
+    async for packed in response.aiter_raw():
+        for piece in unpacker.feed(packed):
+            yield piece
+
+
+async def _push_in_slices(piece: bytes, on_piece: PieceSink) -> bool:
+    """Push a piece in slices between which other tasks can run; return False if the sink wants no more."""
+    clock = asyncio.get_running_loop().time
+    began_s = clock()
+    for at in range(0, len(piece), SLICE_BYTES):
+        if not on_piece(piece[at : at + SLICE_BYTES]):
+            return False
+        if clock() - began_s > MAX_BURST_S:
+            await asyncio.sleep(0)
+            began_s = clock()
+    return True
+
+
 async def _read_up_to(response: httpx2.Response, max_bytes: int) -> bytes:
     data = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in _unpacked_pieces(response):
         data += piece
         if len(data) >= max_bytes:
             break
@@ -270,10 +338,9 @@ async def _read_up_to(response: httpx2.Response, max_bytes: int) -> bytes:
 
 def _parse_json(data: bytes) -> object:
     try:
-        value: object = json.loads(data)
-    except (ValueError, RecursionError):
+        return parse_json(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, JsonError):
         return None
-    return value
 
 
 def _retry_delay(retry_after: str | None, default_s: float) -> float:

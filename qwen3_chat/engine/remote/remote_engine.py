@@ -15,7 +15,7 @@ from qwen3_chat.engine.remote.reply_reader import ReplyFacts, ReplyReader
 from qwen3_chat.engine.remote.request_bodies import chat_body
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
-from qwen3_chat.engine.remote.stream_decoding import BodyDecoder
+from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
@@ -169,8 +169,10 @@ class RemoteEngine:
             cancellation = error
         except EngineError as error:
             failure = error
-        for value in decoder.flush():
-            _push_all(reply.feed(value), on_event)
+        except ReplyTooLargeError as error:
+            failure = self._transport.too_large_error(error.limit)
+        else:
+            failure = self._flush(decoder, reply, on_event)
         _push_all(reply.flush(), on_event)
         self.last_reply = reply.facts
         if decoder.n_damaged:
@@ -185,6 +187,15 @@ class RemoteEngine:
             raise cancellation
         return finished
 
+    def _flush(self, decoder: BodyDecoder, reply: ReplyReader, on_event: EventSink) -> EngineError | None:
+        """Push the events of what was held back at the end; return the error if that is too large."""
+        try:
+            for value in decoder.flush():
+                _push_all(reply.feed(value), on_event)
+        except ReplyTooLargeError as error:
+            return self._transport.too_large_error(error.limit)
+        return None
+
     async def _read(
         self,
         served: RemoteModel,
@@ -198,7 +209,7 @@ class RemoteEngine:
             for value in decoder.feed(piece):
                 for event in reply.feed(value):
                     on_event(event)
-            return not reply.is_done and reply.error is None
+            return not (reply.is_done or reply.error is not None or decoder.is_unrecognised)
 
         endpoint = self._settings.endpoint
         is_ollama = served.kind is ServerKind.OLLAMA

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, ToolCall, Usage
-from qwen3_chat.engine.remote.response_chunks import ToolCallPiece, UsageReport, parse_chunk
-from qwen3_chat.engine.remote.stream_decoding import DONE_MARKER
+from qwen3_chat.engine.remote.response_chunks import ResponseChunk, ToolCallPiece, UsageReport, parse_chunk
+from qwen3_chat.engine.remote.stream_decoding import DONE_MARKER, ReplyTooLargeError
 from qwen3_chat.engine.reply_splitter import ReplyPart, ReplySplitter, ReplyTag, TagScanner
 from qwen3_chat.events import (
     AnswerDelta,
@@ -22,6 +22,13 @@ from qwen3_chat.events import (
 
 FULL_CONTEXT_MARGIN_TOKENS = 4
 """Tokens that servers may leave unused in a context that they report as full."""
+
+MAX_REPLY_CHARACTERS = 1024**2
+"""The limit for thinking, answer and tool calls together: three times the longest reply that Qwen3 gives."""
+MAX_TOOL_CALLS = 128
+"""The limit for the tool calls of one reply."""
+MIN_DECODE_S = 1e-6
+"""The shortest time that gives a speed."""
 
 THINK_TAGS = (ReplyTag.THINK_OPEN, ReplyTag.THINK_CLOSE)
 
@@ -86,7 +93,11 @@ class ReplyReader:
         self._splitter: ReplySplitter | None = None
         self._thinking = ReplySplitter(opened_by_prompt=True)  # gets text only, so the thinking never ends
         self._has_reasoning_field = False
-        self._calls: dict[int, list[ToolCallPiece]] = {}
+        self._calls: dict[int, _CallPieces] = {}
+        self._n_characters = 0
+        self.n_steps = 0
+        """The chunks that brought the reply further: text, a part of a call, evaluation of the prompt."""
+        self._prompt_tokens_done = -1
         self._n_calls = 0
         self._meant_tags: set[ReplyTag] = set()
         self._finish = ""
@@ -131,7 +142,11 @@ class ReplyReader:
         return events + self._split(prefix.content) if prefix.content else events
 
     def feed(self, value: object) -> list[EngineEvent]:
-        """Return the events of one value of the stream."""
+        """Return the events of one value of the stream.
+
+        Raises:
+            ReplyTooLargeError: the reply is too long; what came before this value is kept.
+        """
         if value == DONE_MARKER:
             self.is_done = True
             return []
@@ -143,10 +158,15 @@ class ReplyReader:
         self._finish = self._finish or chunk.finish_reason
         if chunk.usage is not None:
             self._report = chunk.usage
+        self._require_room(chunk)
         events: list[EngineEvent] = []
         if chunk.progress is not None:
             events.append(PrefillProgressed(*chunk.progress))
+            if chunk.progress[0] > self._prompt_tokens_done:
+                self._prompt_tokens_done = chunk.progress[0]
+                self.n_steps += 1
         if chunk.reasoning or chunk.content or chunk.tool_calls:
+            self.n_steps += 1
             self._first_s = self._first_s or self._clock()
         if chunk.reasoning:
             self._has_reasoning_field = True
@@ -165,8 +185,8 @@ class ReplyReader:
             events += self._split(part)
         if self._splitter is not None:
             events += self._count_deltas(self._splitter.flush())
-        for _, pieces in sorted(self._calls.items()):
-            events += self._count_deltas([_join_tool_call(pieces)])
+        for _, call in sorted(self._calls.items()):
+            events += self._count_deltas([_join_tool_call(call.pieces)])
         self._calls = {}
         if self._finish == "content_filter":
             events.append(Notice("remote.filtered"))
@@ -217,7 +237,7 @@ class ReplyReader:
             first_token_s=waited_s,
             reasoning_s=max(0.0, (self._last_reasoning_s or first_s) - first_s),
             decode_s=decode_s,
-            tokens_per_s=completion / decode_s if decode_s > 0 else 0.0,
+            tokens_per_s=completion / decode_s if decode_s >= MIN_DECODE_S else 0.0,
         )
 
     def _read_reasoning(self, text: str) -> list[EngineEvent]:
@@ -242,11 +262,19 @@ class ReplyReader:
     def _is_meant(self, tag: ReplyTag) -> bool:
         return not self._has_reasoning_field if tag in THINK_TAGS else self._has_tools
 
+    def _require_room(self, chunk: ResponseChunk) -> None:
+        self._n_characters += len(chunk.reasoning) + len(chunk.content)
+        self._n_characters += sum(len(piece.name) + len(piece.arguments) for piece in chunk.tool_calls)
+        if self._n_characters > MAX_REPLY_CHARACTERS:
+            raise ReplyTooLargeError(MAX_REPLY_CHARACTERS)
+
     def _take_call(self, piece: ToolCallPiece) -> None:
-        pieces = self._calls.setdefault(piece.index, [])
-        if piece.name and any(earlier.name for earlier in pieces):  # another call with the same number
-            pieces = self._calls.setdefault(max(self._calls) + 1, [])
-        pieces.append(piece)
+        index = piece.index
+        if piece.name and index in self._calls and self._calls[index].has_name:
+            index = max(self._calls) + 1  # another call with the same number
+        if index not in self._calls and len(self._calls) == MAX_TOOL_CALLS:
+            raise ReplyTooLargeError(MAX_TOOL_CALLS)
+        self._calls.setdefault(index, _CallPieces()).add(piece)
 
     def _count_deltas(self, parts: list[ReplyPart]) -> list[EngineEvent]:
         events: list[EngineEvent] = []
@@ -265,6 +293,18 @@ class ReplyReader:
         return events
 
 
+class _CallPieces:
+    """The pieces of a tool call in order."""
+
+    def __init__(self) -> None:
+        self.pieces: list[ToolCallPiece] = []
+        self.has_name = False
+
+    def add(self, piece: ToolCallPiece) -> None:
+        self.pieces.append(piece)
+        self.has_name = self.has_name or bool(piece.name)
+
+
 def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
     """Join the pieces of a call; if its arguments are no JSON object, return text to lose nothing."""
     name = "".join(piece.name for piece in pieces)
@@ -272,10 +312,10 @@ def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
     characters = SurrogateJoiner()
     try:
         arguments = json.loads(source or "{}", strict=False)
+        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
-        arguments = None
+        arguments, text = None, ""
     if name and isinstance(arguments, dict):
-        text = json.dumps(arguments, ensure_ascii=False)
         return ToolCallRequested(ToolCall(characters.feed(name) + characters.flush(), _storable_json(text)))
     text = f"<tool_call>\n{name}({source})\n</tool_call>"
     return AnswerDelta(characters.feed(text) + characters.flush())

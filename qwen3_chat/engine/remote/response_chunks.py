@@ -10,6 +10,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qwen3_chat.engine.remote.untrusted_json import json_count, json_list, json_object
+
+MAX_TOKENS = 2**31
+"""The limit for a count of tokens; a larger one counts as not reported."""
+MAX_SECONDS = 1e8
+"""The limit for a time, three years; a longer one counts as not reported."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCallPiece:
@@ -73,13 +80,13 @@ def find_error_message(value: object) -> str | None:
     fields = json_object(value)
     error = fields.get("error")
     if isinstance(error, dict):
-        return _text(error.get("message")) or json.dumps(error, ensure_ascii=False)
+        return _text(error.get("message")) or _json_text(error)
     if error:
-        return _text(error) or json.dumps(error, ensure_ascii=False)
+        return _text(error) or _json_text(error)
     message = fields.get("message", fields.get("detail"))
     is_error = fields.get("object") == "error" or "code" in fields or "detail" in fields
     if is_error and message and "choices" not in fields and not isinstance(message, dict):
-        return _text(message) or json.dumps(message, ensure_ascii=False)
+        return _text(message) or _json_text(message)
     return None
 
 
@@ -87,8 +94,8 @@ def _ollama_chunk(fields: dict[str, object]) -> ResponseChunk:
     message = json_object(fields["message"])
     is_done = fields.get("done") is True
     usage = UsageReport(
-        prompt_tokens=json_count(fields.get("prompt_eval_count")),
-        completion_tokens=json_count(fields.get("eval_count")),
+        prompt_tokens=_tokens(fields.get("prompt_eval_count")),
+        completion_tokens=_tokens(fields.get("eval_count")),
         prefill_s=_seconds(fields.get("prompt_eval_duration"), per_second=1e9),
         decode_s=_seconds(fields.get("eval_duration"), per_second=1e9),
     )
@@ -107,7 +114,7 @@ def _tool_calls(message: dict[str, object]) -> Iterator[ToolCallPiece]:
         function = json_object(call.get("function"))
         index = json_count(call.get("index", function.get("index")))
         name, value = _text(function.get("name")), function.get("arguments")
-        arguments = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else _text(value)
+        arguments = _json_text(value) if isinstance(value, dict) else _text(value)
         if name or arguments:
             yield ToolCallPiece(position if index is None else index, name, arguments)
 
@@ -116,14 +123,12 @@ def _usage(fields: dict[str, object]) -> UsageReport | None:
     usage, timings = json_object(fields.get("usage")), json_object(fields.get("timings"))
     if not usage and not timings:
         return None
-    cached = json_count(json_object(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    cached = _tokens(json_object(usage.get("prompt_tokens_details")).get("cached_tokens"))
     return UsageReport(
-        prompt_tokens=json_count(usage.get("prompt_tokens")),
-        completion_tokens=json_count(usage.get("completion_tokens", timings.get("predicted_n"))),
-        reasoning_tokens=json_count(
-            json_object(usage.get("completion_tokens_details")).get("reasoning_tokens")
-        ),
-        cached_tokens=json_count(timings.get("cache_n")) if cached is None else cached,
+        prompt_tokens=_tokens(usage.get("prompt_tokens")),
+        completion_tokens=_tokens(usage.get("completion_tokens", timings.get("predicted_n"))),
+        reasoning_tokens=_tokens(json_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        cached_tokens=_tokens(timings.get("cache_n")) if cached is None else cached,
         prefill_s=_seconds(timings.get("prompt_ms"), per_second=1e3),
         decode_s=_seconds(timings.get("predicted_ms"), per_second=1e3),
     )
@@ -131,36 +136,34 @@ def _usage(fields: dict[str, object]) -> UsageReport | None:
 
 def _progress(value: object) -> tuple[int, int, int] | None:
     fields = json_object(value)
-    done, total = json_count(fields.get("processed")), json_count(fields.get("total"))
+    done, total = _tokens(fields.get("processed")), _tokens(fields.get("total"))
     if done is None or not total:
         return None
-    return min(done, total), total, min(json_count(fields.get("cache")) or 0, done)
-
-
-def json_object(value: object) -> dict[str, object]:
-    """Return an object of untrusted JSON; anything else counts as empty."""
-    return value if isinstance(value, dict) else {}
-
-
-def json_list(value: object) -> list[object]:
-    """Return a list of untrusted JSON; anything else counts as empty."""
-    return value if isinstance(value, list) else []
+    done = min(done, total)
+    return done, total, min(_tokens(fields.get("cache")) or 0, done)
 
 
 def _text(value: object) -> str:
     """Return the text of a value; content may also be a list of parts."""
     if isinstance(value, list):
-        return "".join(_text(json_object(part).get("text")) for part in value)
+        return "".join(text for part in value if isinstance(text := json_object(part).get("text"), str))
     return value if isinstance(value, str) else ""
 
 
-def json_count(value: object) -> int | None:
-    """Return a count of untrusted JSON, or None if the value is no integer in [0, 2**53)."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-    return value if is_count and isinstance(value, int) else None
+def _json_text(value: object) -> str:
+    """Return a value as JSON; nesting that could be read only just may be too deep to write."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "{…}"
+
+
+def _tokens(value: object) -> int | None:
+    return json_count(value, MAX_TOKENS)
 
 
 def _seconds(value: object, per_second: float) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 2**63:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS * per_second:
         return None
     return value / per_second

@@ -15,6 +15,7 @@ from qwen3_chat.servers import API_KEY_VARIABLE, Endpoint, SecretReference, Secr
 
 API_KEY_FILE_VARIABLE = "QWEN3_CHAT_API_KEY_FILE"
 KEYRING_SERVICE = "qwen3-chat"
+MAX_KEY_FILE_BYTES = 64 * 1024
 REDACTED = "•••"
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, which a header can carry
 
@@ -218,8 +219,9 @@ def _read_key_file(path: str) -> str:
         file = Path(path).expanduser()
         if os.name == "posix" and file.stat().st_mode & 0o077:
             raise UsageError(ErrorCode.API_KEY_FILE_NOT_PRIVATE, file=file)
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        with file.open("rb") as stream:
+            return stream.read(MAX_KEY_FILE_BYTES).decode()
+    except (OSError, ValueError, RuntimeError) as error:
         reason = (
             error.strerror
             if isinstance(error, OSError)

@@ -10,12 +10,13 @@ from qwen3_chat.chat import MESSAGE_START
 from qwen3_chat.engine.remote.http_errors import error_from_response
 from qwen3_chat.engine.remote.http_transport import HttpTransport, JsonResponse, TimeoutPolicy
 from qwen3_chat.engine.remote.remote_model import RemoteModel
-from qwen3_chat.engine.remote.response_chunks import json_count, json_list, json_object
 from qwen3_chat.engine.remote.server_access import ServerAccess
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
+from qwen3_chat.engine.remote.untrusted_json import json_count, json_list, json_object
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
+from qwen3_chat.request import MAX_USER_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
@@ -24,6 +25,10 @@ OLLAMA_N_CTX = 8192
 ASSUMED_N_CTX = HYBRID_N_CTX
 """The context of a server that does not report its size: Qwen3's own."""
 MAX_LISTED_NAMES = 12
+MAX_MODELS = 2000
+"""The limit for the models of a server that are read; the largest services offer some 500."""
+MAX_NAME_CHARACTERS = 256
+"""The limit for names and versions that a server gives; a longer one counts as not given."""
 PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
 _KINDS_BY_OWNER = {
     "vllm": ServerKind.VLLM,
@@ -99,7 +104,7 @@ async def probe_model(
     served = RemoteModel(
         kind=kind,
         model_id=_text(card.get("id")) or model_name or "",
-        n_ctx=_count(card.get("max_model_len")),
+        n_ctx=_n_ctx(card.get("max_model_len")),
     )
     served = await _fetch_details(served, card, transport)
     return _with_context(served, n_ctx)
@@ -124,7 +129,9 @@ async def _list_models(
     if kind is None and endpoint.is_under("aliyuncs.com"):
         kind = ServerKind.DASHSCOPE
     listing = await transport.request_json("GET", f"{endpoint.api}/models")
-    models: list[JsonObject] = [json_object(item) for item in json_list(listing.fields.get("data"))]
+    models: list[JsonObject] = [
+        json_object(item) for item in json_list(listing.fields.get("data"))[:MAX_MODELS]
+    ]
     if not models and is_needed:
         _require_listing(listing, transport)
     return kind or _detect_kind(listing, models), models
@@ -194,8 +201,8 @@ async def _fetch_llama_server_details(
     settings = json_object(props.get("default_generation_settings"))
     return replace(
         served,
-        n_ctx=_count(settings.get("n_ctx")) or _count(meta.get("n_ctx")),
-        n_ctx_train=_count(meta.get("n_ctx_train")),
+        n_ctx=_n_ctx(settings.get("n_ctx")) or _n_ctx(meta.get("n_ctx")),
+        n_ctx_train=_n_ctx(meta.get("n_ctx_train")),
         parameters=_count(meta.get("n_params")),
         size_bytes=_count(meta.get("size")),
         version=_text(props.get("build_info")),
@@ -215,7 +222,7 @@ async def _fetch_vllm_details(served: RemoteModel, transport: HttpTransport) -> 
 
 async def _fetch_sglang_details(served: RemoteModel, transport: HttpTransport) -> RemoteModel:
     info = (await transport.request_json("GET", f"{transport.endpoint.root}/get_server_info")).fields
-    n_ctx = served.n_ctx or _count(info.get("context_length"))
+    n_ctx = served.n_ctx or _n_ctx(info.get("context_length"))
     return replace(served, version=_text(info.get("version")), n_ctx=n_ctx)
 
 
@@ -225,7 +232,7 @@ async def _fetch_ollama_details(served: RemoteModel, transport: HttpTransport) -
     show = (await transport.request_json("POST", f"{root}/api/show", {"model": served.model_id})).fields
     details, info = json_object(show.get("details")), json_object(show.get("model_info"))
     architecture = _text(info.get("general.architecture"))
-    n_ctx_train = _count(info.get(f"{architecture}.context_length"))
+    n_ctx_train = _n_ctx(info.get(f"{architecture}.context_length"))
     capabilities = json_list(show.get("capabilities"))
     return replace(
         served,
@@ -245,8 +252,8 @@ async def _fetch_lm_studio_details(served: RemoteModel, transport: HttpTransport
     card = next((card for card in cards if card.get("id") == served.model_id), {})
     return replace(
         served,
-        n_ctx=_count(card.get("loaded_context_length")),
-        n_ctx_train=_count(card.get("max_context_length")),
+        n_ctx=_n_ctx(card.get("loaded_context_length")),
+        n_ctx_train=_n_ctx(card.get("max_context_length")),
         quant=_text(card.get("quantization")),
         architecture=_text(card.get("arch")),
     )
@@ -270,8 +277,13 @@ def _with_context(served: RemoteModel, n_ctx: int | None) -> RemoteModel:
 
 
 def _text(value: object) -> str:
-    """Return a text of the server, safe to display: it contains no terminal controls."""
-    return terminal_safe(value) if isinstance(value, str) else ""
+    """Return a name of the server, safe to display: short and without terminal controls."""
+    return terminal_safe(value) if isinstance(value, str) and len(value) <= MAX_NAME_CHARACTERS else ""
+
+
+def _n_ctx(value: object) -> int:
+    """Return the size of a context; one that can't be counts as not given."""
+    return json_count(value, MAX_USER_N_CTX) or 0
 
 
 def _count(value: object) -> int:

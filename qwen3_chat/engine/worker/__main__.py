@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
+from qwen3_chat.engine.worker.client_channel import Inbox, Outbox
+from qwen3_chat.engine.worker.template_process import TemplateProcess
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
@@ -61,6 +62,8 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
 
 def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     # Not before the environment is set: llama.cpp and OpenMP read it, and may print, when they are loaded.
+    renderer = TemplateProcess()
+    renderer.start()  # in this thread, which lives as long as the process; it takes as long as llama.cpp
     import llama_cpp
 
     from qwen3_chat.engine.worker.command_loop import CommandLoop
@@ -78,7 +81,7 @@ def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     callback = set_abort_listener(send_abort_reason)
     llama_cpp.llama_backend_init()
     outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": llama_cpp.__version__}))
-    CommandLoop(inbox, outbox, log, llama_log).run()
+    CommandLoop(inbox, outbox, log, llama_log, renderer).run()
     del callback  # had to live until here
 
 
@@ -87,9 +90,8 @@ def _refuse_all(inbox: Inbox, outbox: Outbox, error: Exception) -> None:
     failure = (
         error if isinstance(error, EngineError) else EngineError(ErrorCode.LLAMA_CPP_BROKEN, reason=error)
     )
-    while (task := inbox.take()) is not None:
-        call_id = task.command.call_id if isinstance(task, Job) else task.call_id
-        outbox.send(wire.CommandFailed.from_error(call_id, failure))
+    while (job := inbox.take()) is not None:
+        outbox.send(wire.CommandFailed.from_error(job.command.call_id, failure))
 
 
 if __name__ == "__main__":

@@ -13,15 +13,12 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import chain, pairwise
-from typing import Any, NoReturn
-
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import Any
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.reply_splitter import ReplyTag
+from qwen3_chat.engine.worker.template_process import StopCheck, TemplateRenderer, never_stops
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, ToolSpec
@@ -54,13 +51,19 @@ class RenderedPrompt:
 
 
 class ChatTemplate:
-    """The Jinja template of a GGUF file, run in a sandbox by the conventions of Hugging Face."""
+    """The Jinja template of a GGUF file; `renderer` runs it, for this template alone."""
 
-    def __init__(self, source: str, specials: Collection[str]) -> None:
+    def __init__(
+        self,
+        source: str,
+        specials: Collection[str],
+        renderer: TemplateRenderer,
+        is_stopped: StopCheck = never_stops,
+    ) -> None:
         """Compile a template; `specials` are the spellings of all special tokens of its vocabulary.
 
         Raises:
-            EngineError: there is no template, or it is not valid Jinja.
+            EngineError: there is no template, it is not valid Jinja, or it needs too much time or memory.
         """
         if not source.strip():
             raise EngineError(ErrorCode.CHAT_TEMPLATE_MISSING)
@@ -70,19 +73,21 @@ class ChatTemplate:
         pattern = "|".join(map(re.escape, markup)) or "(?!)"
         self._special = re.compile(pattern)
         self._start_of_special = re.compile(f"(?={pattern})")
-        try:
-            self._template = _environment().from_string(source)
-        except jinja2.TemplateSyntaxError as error:
-            raise EngineError(ErrorCode.CHAT_TEMPLATE_BROKEN, reason=str(error)) from error
+        self._renderer = renderer
+        renderer.compile(source, is_stopped)
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """Cut a text so that no piece spells a special token: tokenised one by one, it stays text."""
         return self._split_text(text).pieces
 
-    def render_request(self, request: ChatRequest) -> RenderedPrompt:
-        """Render the prompt of a request, with the hard switch where the request asks for it."""
+    def render_request(self, request: ChatRequest, is_stopped: StopCheck = never_stops) -> RenderedPrompt:
+        """Render the prompt of a request, with the hard switch where the request asks for it.
+
+        Raises:
+            EngineError: see `render`; `Cancelled` once the result is not wanted any more.
+        """
         thinks = request.mode is ThinkingMode.THINK or not request.hard_switch
-        return self.render(request.messages, request.tools, thinks)
+        return self.render(request.messages, request.tools, thinks, is_stopped=is_stopped)
 
     def render(
         self,
@@ -90,11 +95,13 @@ class ChatTemplate:
         tools: Sequence[ToolSpec],
         enable_thinking: bool,
         add_generation_prompt: bool = True,
+        is_stopped: StopCheck = never_stops,
     ) -> RenderedPrompt:
         """Render messages and tools as a prompt.
 
         Raises:
-            EngineError: the template refused them or failed, or a tool's schema is no JSON object.
+            EngineError: the template refused them, failed or needs too much time or memory, or a tool's
+                schema is no JSON object.
         """
         try:
             masked, spelling_of = self._mask_special_tokens(
@@ -102,15 +109,18 @@ class ChatTemplate:
             )
         except RecursionError as error:  # only a schema is nested
             raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=str(error)) from error
+        variables = {
+            "messages": masked[0],
+            "tools": masked[1] or None,
+            "enable_thinking": enable_thinking,
+            "add_generation_prompt": add_generation_prompt,
+        }
         try:
-            text = self._template.render(
-                messages=masked[0],
-                tools=masked[1] or None,
-                enable_thinking=enable_thinking,
-                add_generation_prompt=add_generation_prompt,
-            )
-        except Exception as error:  # a template is a program from a file: whatever it raises is its failure
-            reason = str(error).translate(spelling_of)
+            text = self._renderer.render(variables, is_stopped)
+        except EngineError as error:
+            if error.code is not ErrorCode.CHAT_TEMPLATE_FAILED:
+                raise
+            reason = str(error.values["reason"]).translate(spelling_of)
             raise EngineError(ErrorCode.CHAT_TEMPLATE_FAILED, reason=reason) from error
         return self._split_prompt(text, spelling_of)
 
@@ -145,25 +155,6 @@ class ChatTemplate:
     def _split_text(self, text: str) -> PlainText:
         cuts = [0, *(match.start() + 1 for match in self._start_of_special.finditer(text)), len(text)]
         return PlainText(tuple(text[start:end] for start, end in pairwise(cuts)))
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = lambda time_format: datetime.now().strftime(time_format)
-    return environment
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML; models are trained on JSON as it is.
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
 
 
 def _template_message(message: ChatMessage) -> dict[str, Any]:

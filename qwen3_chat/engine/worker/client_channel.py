@@ -21,23 +21,44 @@ _START_TIMEOUT_S = 30.0
 _EXIT_GRACE_S = 1.0
 _MAX_LOCK_WAIT_S = 1.0
 
-ShortCommand = wire.CountTokens | wire.ListDevices | wire.WaitIdle | wire.RemoveSnapshot
-"""A command that is carried out at once, where a job takes a while."""
+JobCommand = (
+    wire.Load
+    | wire.Generate
+    | wire.SaveSnapshot
+    | wire.Calibrate
+    | wire.WaitIdle
+    | wire.RemoveSnapshot
+    | wire.CountTokens
+    | wire.ListDevices
+)
+"""A command that is carried out; the others concern one that is."""
 
 
 class Job:
-    """A command that takes a while, with the requests that the client may make meanwhile."""
+    """A command with the requests that the client may make meanwhile."""
 
     __slots__ = ("abort", "answer_now_requested", "command")
 
-    def __init__(self, command: wire.Load | wire.Generate | wire.SaveSnapshot | wire.Calibrate) -> None:
+    def __init__(self, command: JobCommand) -> None:
         self.command = command
         self.abort = AbortFlag()
         self.answer_now_requested = False
 
+    @property
+    def is_work(self) -> bool:
+        """True if the command uses the model's context, so that idle work must make way for it."""
+        return isinstance(self.command, wire.Load | wire.Generate | wire.SaveSnapshot | wire.Calibrate)
+
+    @property
+    def is_side_job(self) -> bool:
+        """True if the command can be carried out while another one is, in another thread."""
+        return isinstance(self.command, wire.CountTokens | wire.ListDevices)
+
 
 class Inbox:
-    """The commands that arrive: jobs wait for the main thread, short commands are carried out at once.
+    """The jobs that arrive: most wait for the main thread, side jobs are carried out in another thread.
+
+    A third thread reads, so that any job can be stopped, even one whose chat template never ends.
 
     When the client is gone, every job is stopped and the process ends within a second, whatever it is doing.
     Only while it starts, before the first command is taken, does it get more time.
@@ -45,21 +66,33 @@ class Inbox:
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._queue: SimpleQueue[Job | ShortCommand | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._side_queue: SimpleQueue[Job] | None = None
         self._jobs: dict[int, Job] = {}
         self._idle_flag: AbortFlag | None = None
         self._is_closed = False
         self._lock = Lock()
         self._has_started = Event()
-        self.on_short_command: Callable[[ShortCommand], None] | None = None
-        """The handler of commands that need no turn in the queue; without it they wait there."""
 
     def start(self) -> None:
         """Start the thread that reads."""
         Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def take(self) -> Job | ShortCommand | None:
-        """Wait for the next command and return it; None when the client is gone."""
+    def start_side_thread(self, run_job: Callable[[Job], None]) -> None:
+        """Have side jobs carried out in a thread of their own from now on; so far they wait with the others.
+
+        The thread lives as long as the process: what it starts would end with it.
+        """
+        queue = self._side_queue = SimpleQueue[Job]()
+
+        def run() -> None:
+            while True:
+                run_job(queue.get())
+
+        Thread(target=run, name="side jobs", daemon=True).start()
+
+    def take(self) -> Job | None:
+        """Wait for the next job and return it; None when the client is gone."""
         self._has_started.set()
         return self._queue.get()
 
@@ -73,7 +106,7 @@ class Inbox:
         """Yield a flag that is set as soon as there is a job to do, which may be at once."""
         with self._lock:
             flag = self._idle_flag = AbortFlag()
-            if self._jobs or self._is_closed:
+            if self._is_closed or any(job.is_work for job in self._jobs.values()):
                 flag.set()
         yield flag
         with self._lock:
@@ -96,19 +129,6 @@ class Inbox:
 
     def _receive(self, command: wire.AnyWorkerCommand) -> None:
         match command:
-            case wire.Load() | wire.Generate() | wire.SaveSnapshot() | wire.Calibrate():
-                job = Job(command)
-                with self._lock:
-                    self._jobs[command.call_id] = job
-                    self._interrupt_idle()
-                self._queue.put(job)
-            case wire.WaitIdle() | wire.RemoveSnapshot():
-                self._queue.put(command)
-            case wire.CountTokens() | wire.ListDevices():
-                if self.on_short_command is None:
-                    self._queue.put(command)
-                else:
-                    self.on_short_command(command)
             case wire.Cancel(call_id):
                 with self._lock:
                     if job_to_stop := self._jobs.get(call_id):
@@ -117,6 +137,16 @@ class Inbox:
                 with self._lock:
                     if job_to_hurry := self._jobs.get(call_id):
                         job_to_hurry.answer_now_requested = True
+            case _:
+                self._add(Job(command))
+
+    def _add(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[job.command.call_id] = job
+            if job.is_work:
+                self._interrupt_idle()
+        queue = self._side_queue if job.is_side_job else None
+        (self._queue if queue is None else queue).put(job)
 
     def _interrupt_idle(self) -> None:
         if self._idle_flag:

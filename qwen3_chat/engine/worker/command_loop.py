@@ -9,30 +9,34 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
-from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox, ShortCommand
+from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_thinking_budget
+from qwen3_chat.engine.worker.template_process import TemplateRenderer
 from qwen3_chat.engine.worker.threads import ThreadGuard, measure_threads
 from qwen3_chat.engine.worker.tuner import Tuner
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent
-from qwen3_chat.request import ChatRequest
+from qwen3_chat.request import ChatRequest, TokenCounts
 
 
 class CommandLoop:
     """The loop that carries out commands, jobs one after the other in the main thread."""
 
-    def __init__(self, inbox: Inbox, outbox: Outbox, log: WorkerLog, llama_log: LlamaLog) -> None:
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, log: WorkerLog, llama_log: LlamaLog, renderer: TemplateRenderer
+    ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._log = log
         self._llama_log = llama_log
+        self._renderer = renderer
         self._model: LlamaModel | None = None
         self._unreported_load_s = 0.0  # the duration of a load that no reply has reported yet
         self._tuner: Tuner | None = None
@@ -44,39 +48,30 @@ class CommandLoop:
 
     def run(self) -> None:
         """Carry out commands until the client is gone."""
-        self._inbox.on_short_command = self.answer
-        while (task := self._inbox.take()) is not None:
-            if isinstance(task, Job):
-                self._run_job(task)
+        self._inbox.start_side_thread(self._run_job)
+        while (job := self._inbox.take()) is not None:
+            self._run_job(job)
+            if job.is_work:
                 self._use_idle_time()
-            else:
-                self.answer(task)
 
-    def answer(self, command: ShortCommand) -> None:
-        """Answer a short command, in any thread.
+    def _run_job(self, job: Job) -> None:
+        """Carry out a job, side jobs in another thread than the rest.
 
         That the worker is idle is true only when its turn in the queue has come.
         """
+        call_id = job.command.call_id
+        if job.is_work:
+            self._llama_log.clear_errors()
         try:
-            match command:
-                case wire.CountTokens(call_id, request):
-                    model = self._require_model()
-                    counts = count_prompt_tokens(model.template, model.vocab, apply_thinking_budget(request))
-                    self._outbox.send(wire.TokensCounted(call_id, counts))
-                case wire.ListDevices(call_id):
+            match job.command:
+                case wire.CountTokens(_, request):
+                    self._outbox.send(wire.TokensCounted(call_id, self._count(request, job)))
+                case wire.ListDevices():
                     self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
-                case wire.WaitIdle(call_id):
+                case wire.WaitIdle():
                     self._outbox.send(wire.Idle(call_id))
                 case wire.RemoveSnapshot(_, chat_id):
                     self._remove_snapshot(chat_id)
-        except Exception as error:  # whatever it is, the client waits for an answer
-            self._send_failure(command.call_id, error)
-
-    def _run_job(self, job: Job) -> None:
-        call_id = job.command.call_id
-        self._llama_log.clear_errors()
-        try:
-            match job.command:
                 case wire.Load() as command:
                     self._load(command, job)
                 case wire.Generate(_, request):
@@ -92,6 +87,12 @@ class CommandLoop:
         finally:
             self._inbox.finish(job)
 
+    def _count(self, request: ChatRequest, job: Job) -> TokenCounts:
+        model = self._require_model()
+        return count_prompt_tokens(
+            model.template, model.vocab, apply_thinking_budget(request), job.abort.is_set
+        )
+
     def _load(self, command: wire.Load, job: Job) -> None:
         """Load the model where none is loaded yet, and send its description."""
         model = self._model
@@ -104,6 +105,7 @@ class CommandLoop:
                 job.abort,
                 lambda event: self._outbox.send(wire.EventEmitted(command.call_id, event)),
                 self._llama_log,
+                self._renderer,
             )
             self._unreported_load_s = model.load_s
             if persistence and persistence.snapshots_bytes:
@@ -156,7 +158,7 @@ class CommandLoop:
                 if model.threads is not None:
                     measure_threads(model.context, model.threads, abort)
                 self._calibrate_in_idle_time(abort)
-            except AbortedError:
+            except (AbortedError, Cancelled):
                 return
             except Exception as error:  # the next turn does without
                 self._log.write_failure(error)

@@ -22,6 +22,7 @@ from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, N_SEQUENCES, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
+from qwen3_chat.engine.worker.template_process import TemplateRenderer
 from qwen3_chat.engine.worker.threads import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.error_codes import ErrorCode
@@ -54,9 +55,14 @@ class LlamaModel:
 
 
 def load_model(
-    settings: LoadSettings, plan: LoadPlan, abort: AbortFlag, on_event: LoadEventSink, llama_log: LlamaLog
+    settings: LoadSettings,
+    plan: LoadPlan,
+    abort: AbortFlag,
+    on_event: LoadEventSink,
+    llama_log: LlamaLog,
+    renderer: TemplateRenderer,
 ) -> LlamaModel:
-    """Load a model from its file, as planned.
+    """Load a model from its file, as planned; `renderer` is for its chat template alone.
 
     Raises:
         ModelError: the file is missing, broken or nothing that llama.cpp can load.
@@ -76,7 +82,8 @@ def load_model(
     pointer = _load_weights(path, header.architecture, plan, _LoadProgress(on_event, abort), llama_log)
     try:
         vocab = Vocab(L.llama_model_get_vocab(pointer))
-        template = ChatTemplate(header.text("tokenizer.chat_template"), vocab.specials)
+        source = header.text("tokenizer.chat_template")
+        template = ChatTemplate(source, vocab.specials, renderer, abort.is_set)
         context = _make_context(pointer, plan, llama_log)
     except EngineError:
         L.llama_model_free(pointer)

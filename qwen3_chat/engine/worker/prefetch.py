@@ -14,6 +14,7 @@ from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import common_length
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
+from qwen3_chat.engine.worker.template_process import StopCheck, never_stops
 from qwen3_chat.request import ChatRequest
 
 _PLACEHOLDER_QUESTIONS = ("a", "1")
@@ -29,11 +30,12 @@ def prefetch_next_prompt(
     nothing is evaluated: the same turn is continued with all of its thinking.
 
     Raises:
-        EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it.
+        EngineError: the next prompt can't be rendered, or llama.cpp could not evaluate it; `Cancelled` where
+            the flag was set while it was rendered.
     """
     if stop_reason is StopReason.TOOL_CALLS or abort.is_set():
         return
-    prefix = next_prompt_prefix(model, request, reply)
+    prefix = next_prompt_prefix(model, request, reply, abort.is_set)
     model.context.set_abort_flag(abort)
     try:
         for _ in model.context.prefetch(prefix, may_cut_back=stop_reason is StopReason.END_OF_TURN):
@@ -42,17 +44,21 @@ def prefetch_next_prompt(
         return
 
 
-def next_prompt_prefix(model: LlamaModel, request: ChatRequest, reply: ChatMessage) -> list[int]:
+def next_prompt_prefix(
+    model: LlamaModel, request: ChatRequest, reply: ChatMessage, is_stopped: StopCheck = never_stops
+) -> list[int]:
     """Return the tokens that the next prompt begins with, whatever the user asks."""
     first, second = (
-        _prompt_with_question(model, request, reply, question) for question in _PLACEHOLDER_QUESTIONS
+        _prompt_with_question(model, request, reply, question, is_stopped)
+        for question in _PLACEHOLDER_QUESTIONS
     )
     return first[: common_length(first, second)]
 
 
 def _prompt_with_question(
-    model: LlamaModel, request: ChatRequest, reply: ChatMessage, question: str
+    model: LlamaModel, request: ChatRequest, reply: ChatMessage, question: str, is_stopped: StopCheck
 ) -> list[int]:
     messages = (*request.messages, reply, ChatMessage(Role.USER, question))
     next_request = replace(request, messages=messages, prefix=None)
-    return tokenise(model.template.render_request(next_request), model.vocab, next_request)
+    rendered = model.template.render_request(next_request, is_stopped)
+    return tokenise(rendered, model.vocab, next_request)

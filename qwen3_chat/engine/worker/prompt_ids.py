@@ -8,7 +8,10 @@ from qwen3_chat.chat import MESSAGE_START, ChatMessage, Role
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.chat_template import ChatTemplate, PlainText, RenderedPrompt, SpecialToken
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
+from qwen3_chat.engine.worker.template_process import StopCheck, never_stops
 from qwen3_chat.engine.worker.vocab import SampledText, Vocab
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ChatRequest, TokenCounts
 
 _MESSAGE_START = SpecialToken(MESSAGE_START)
@@ -21,11 +24,19 @@ def tokenise(rendered: RenderedPrompt, vocab: Vocab, request: ChatRequest | None
 
     With the request that was rendered, a reply whose text is unchanged gets the ids that it was sampled as:
     tokenised again, a text need not give them.
+
+    Raises:
+        EngineError: the prompt has no token; llama.cpp would abort the process.
     """
-    return [token for part in _ids_by_part(rendered, vocab, request) for token in part]
+    ids = [token for part in _ids_by_part(rendered, vocab, request) for token in part]
+    if not ids:
+        raise EngineError(ErrorCode.PROMPT_EMPTY)
+    return ids
 
 
-def count_prompt_tokens(template: ChatTemplate, vocab: Vocab, request: ChatRequest) -> TokenCounts:
+def count_prompt_tokens(
+    template: ChatTemplate, vocab: Vocab, request: ChatRequest, is_stopped: StopCheck = never_stops
+) -> TokenCounts:
     """Count the tokens that each message adds to the prompt of a request.
 
     `total` is exact for any template. Where the template writes ChatML, as Qwen3's does, so is the share of
@@ -36,9 +47,9 @@ def count_prompt_tokens(template: ChatTemplate, vocab: Vocab, request: ChatReque
     of the bare contents, and `exact` is false.
 
     Raises:
-        EngineError: the request can't be rendered.
+        EngineError: the request can't be rendered; `Cancelled` once the counts are not wanted any more.
     """
-    rendered = template.render_request(request)
+    rendered = template.render_request(request, is_stopped)
     counts = [len(ids) for ids in _ids_by_part(rendered, vocab, request)]
     total = sum(counts)
     if request.prefix is not None:

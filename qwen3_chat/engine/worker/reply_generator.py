@@ -45,7 +45,7 @@ class ReplyGenerator:
         self._load_s = load_s
         self._started_s = time.perf_counter()
         self._prefilled_s = self._first_token_s = 0.0
-        rendered = model.template.render_request(self.request)
+        rendered = model.template.render_request(self.request, job.abort.is_set)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
         prefix = self.request.prefix

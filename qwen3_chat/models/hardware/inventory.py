@@ -101,6 +101,9 @@ class Hardware:
         )
 
 
+_MAX_GPUS = 64
+
+
 def override_machine(vram: str | None, ram: str | None, machine: Machine | None) -> Machine:
     """Return the machine of `--vram` and `--ram`; a value that is not given is taken from `machine`.
 
@@ -111,7 +114,10 @@ def override_machine(vram: str | None, ram: str | None, machine: Machine | None)
     """
     gpus = machine.gpus if machine else ()
     if vram is not None:
-        sizes = [_size(part, "--vram") for part in re.split(r"[+,]", vram)]
+        parts = re.split(r"[+,]", vram)
+        if len(parts) > _MAX_GPUS:
+            raise UsageError(ErrorCode.SIZE_INVALID, option="--vram", text=vram)
+        sizes = [_size(part, "--vram") for part in parts]
         gpus = tuple(Gpu("", size, size, gpu_bandwidth("", size)) for size in sizes if size)
     ram_bytes = _size(ram, "--ram") if ram is not None else machine.ram_free_bytes if machine else 0
     # Nothing is known of another machine's processor, so an ordinary one is assumed.

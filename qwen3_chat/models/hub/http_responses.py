@@ -12,8 +12,11 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.texts.formatting import format_duration
 
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
-_RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII)
+_RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})(?!\d)", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+MAX_RETRY_AFTER_S = 366 * 24 * 3600.0
+"""The limit for the pause that a source can ask for; it is far longer than any that is made."""
 _PAGES = ("text/html", "application/json", "application/xml", "text/xml")
 """The media types of responses that are no model file: a login page, or an error with status 200."""
 
@@ -47,7 +50,7 @@ def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeReq
         begin, size = int(match[1]), None if match[3] == "*" else int(match[3])
     elif status == 206:
         raise SourceFailedError(ErrorCode.SOURCE_SENT_WRONG_RANGE, host=request.host)
-    elif (length := headers.get("content-length", "")).isdecimal():
+    elif _WHOLE_NUMBER.fullmatch(length := headers.get("content-length", "")):
         size = int(length)
     if size not in (None, request.size_bytes):
         raise SourceRefusedError(ErrorCode.SOURCE_FILE_DIFFERS, host=request.host, name=request.name)
@@ -97,14 +100,15 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
     """Return the seconds that Retry-After or RateLimit ask clients to wait; None where neither does."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
+        return min(float(value), MAX_RETRY_AFTER_S)
     if value:
         try:
             until = parsedate_to_datetime(value)
-        except ValueError:
+            if until.tzinfo is None:
+                until = until.replace(tzinfo=UTC)
+            wait_s = (until - (now or datetime.now(UTC))).total_seconds()
+        except (ValueError, TypeError, IndexError, OverflowError):  # as the parser meets odd dates
             return None
-        if until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+        return min(max(0.0, wait_s), MAX_RETRY_AFTER_S)
     match = _RATE_LIMIT.search(headers.get("ratelimit", ""))
-    return float(match[1]) if match else None
+    return min(float(match[1]), MAX_RETRY_AFTER_S) if match else None

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 MAX_REQUESTS = 16
 """The limit of requests for a header; one with Qwen3's vocabulary has 6 MB and takes six."""
 
-_CONTENT_RANGE_START = re.compile(r"bytes\s+(\d+)-", re.IGNORECASE)
+MAX_HEADER_BYTES = 64 << 20
+"""The limit for the bytes of a header, ten times that of the largest vocabulary."""
+
+_CONTENT_RANGE_START = re.compile(r"bytes\s+(\d{1,19})-", re.IGNORECASE | re.ASCII)
 
 
 async def fetch_header(file: HubFile, hubs: Sequence[Hub], retry_policy: RetryPolicy) -> GgufHeader:
@@ -92,7 +95,7 @@ class _RemoteFile(io.RawIOBase):
         if begin >= end:
             return b""
         self._requests += 1
-        if self._requests > MAX_REQUESTS:
+        if self._requests > MAX_REQUESTS or end > MAX_HEADER_BYTES:
             raise SourceRefusedError(ErrorCode.REMOTE_HEADER_UNREADABLE, name=self._file.name)
         headers = {
             **self._hub.headers(),

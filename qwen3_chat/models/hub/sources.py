@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 HUGGING_FACE_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
+MAX_FILE_BYTES = 1 << 50
+MAX_PATH_CHARACTERS = 1000
 
 
 class Source(StrEnum):
@@ -79,6 +83,15 @@ def new_http_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(**http_client_options(retry_policy))
 
 
+def _new_listing_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
+    from qwen3_chat.models.hub.limited_bodies import UNPACKED, limit_body_async
+
+    client = new_http_client(retry_policy)
+    client.headers.update(UNPACKED)
+    client.event_hooks = {"response": [limit_body_async]}
+    return client
+
+
 def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
     """Return the options of every HTTP client."""
     import httpx2
@@ -129,17 +142,26 @@ class HuggingFace:
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
         import httpx2
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_session
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
+        from qwen3_chat.models.hub.limited_bodies import ask_unpacked, limit_body
+
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
+        client = get_session()
+        hooks = client.event_hooks
+        if limit_body not in hooks["response"]:
+            client.event_hooks = {
+                "request": [*hooks["request"], ask_unpacked],
+                "response": [*hooks["response"], limit_body],
+            }
         try:
             # not `list_repo_tree`, which tries for half a minute to reach an unreachable host
             info = api.model_info(
                 repository, revision=revision, files_metadata=True, timeout=retry_policy.listing_timeout_s
             )
             return tuple(
-                RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
+                _checked_file(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
                 for file in info.siblings or ()
             )
         except OfflineModeIsEnabled as error:
@@ -154,7 +176,7 @@ class HuggingFace:
             raise SourceFailedError(ErrorCode.SOURCE_LISTING_UNREADABLE, host=self.host) from error
         except (httpx2.HTTPError, OSError) as error:
             raise network_error(self.host, error) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SourceFailedError(ErrorCode.SOURCE_LISTING_UNREADABLE, host=self.host) from error
 
 
@@ -189,33 +211,50 @@ class ModelScope:
         url = f"{self.endpoint}/api/v1/models/{repository}/repo/files?Revision=master&Recursive=True"
         try:
             async with (
-                new_http_client(retry_policy) as client,
+                _new_listing_client(retry_policy) as client,
                 asyncio.timeout(retry_policy.listing_timeout_s),
             ):
                 response = await client.get(url)
         except TimeoutError as error:
             raise SourceFailedError(ErrorCode.SOURCE_TIMEOUT, host=self.host) from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise network_error(self.host, error) from error
+        except ValueError as error:  # a body beyond its limit
+            raise SourceFailedError(ErrorCode.SOURCE_LISTING_UNREADABLE, host=self.host) from error
         if response.status_code == 404:
             raise SourceRefusedError(ErrorCode.REPOSITORY_NOT_FOUND, host=self.host, repository=repository)
         check_status(response.status_code, response.headers, self.host, repository, repository)
         try:
-            body: Any = response.json()
+            body: Any = json.loads(response.content)
             if body["Code"] != 200:  # an error that came with status 200
                 raise SourceRefusedError(
                     ErrorCode.REPOSITORY_NOT_FOUND, host=self.host, repository=repository
                 )
             return tuple(
-                RemoteFile(entry["Path"], int(entry["Size"]), entry.get("Sha256") or None)
+                _checked_file(entry["Path"], entry["Size"], entry.get("Sha256"))
                 for entry in body["Data"]["Files"]
                 if entry["Type"] == "blob"
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             wait_s = retry_after_s(response.headers)
             raise SourceFailedError(
                 ErrorCode.SOURCE_LISTING_UNREADABLE, wait_s=wait_s, host=self.host
             ) from error
+
+
+def _checked_file(path: object, size_bytes: object, sha256: object) -> RemoteFile:
+    """Return a file of a listing.
+
+    Raises:
+        ValueError: its name or its size can't be that of a file.
+    """
+    if isinstance(size_bytes, str) and re.fullmatch(r"[0-9]{1,16}", size_bytes):
+        size_bytes = int(size_bytes)
+    if not isinstance(size_bytes, int) or not 0 <= size_bytes <= MAX_FILE_BYTES:
+        raise ValueError("size")
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH_CHARACTERS:
+        raise ValueError("path")
+    return RemoteFile(path, size_bytes, sha256 if isinstance(sha256, str) and sha256 else None)
 
 
 def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -22,6 +22,7 @@ OLLAMA_FAMILY = "qwen3"
 """The name of the family in Ollama's own library."""
 
 _MODEL_LAYER = "application/vnd.ollama.image.model"
+_MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ def _ollama_name(tag: str, title: str) -> str:
 
 def _model_blob(manifest: Path, folder: Path) -> Path | None:
     try:
-        layers = json.loads(manifest.read_bytes())["layers"]
+        with manifest.open("rb") as file:
+            layers = json.loads(file.read(_MAX_MANIFEST_BYTES))["layers"]
         digest = next(str(layer["digest"]) for layer in layers if layer["mediaType"] == _MODEL_LAYER)
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
         return None
     return folder / "blobs" / digest.replace(":", "-")
 

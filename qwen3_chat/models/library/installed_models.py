@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from stat import S_ISREG
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
@@ -95,10 +96,12 @@ def read_models(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Ite
         parts = tuple(path.with_name(part) for part in split_part_names(path.name))
         try:
             stats = [part.stat() for part in parts]
+            modified_s = path.lstat().st_mtime  # of a link itself: when the model was pulled
         except OSError:  # a part is missing, or a link leads nowhere
             continue
+        if not all(S_ISREG(stat.st_mode) for stat in stats):
+            continue
         size_bytes = sum(stat.st_size for stat in stats)
-        modified_s = path.lstat().st_mtime  # of a link itself: when the model was pulled
         yield InstalledModel(name.model, name.quant, path, size_bytes, modified_s, origin)
 
 
@@ -139,6 +142,9 @@ def list_partial_downloads(folder: Path) -> Iterator[PartialDownload]:
             if (parsed := parse_gguf_file_name(file)) is None:
                 continue
             *repository, _ = path.relative_to(folder).parts
-            size_bytes = path.stat().st_size if path.exists() else 0
+            try:
+                size_bytes = path.stat().st_size
+            except OSError:
+                size_bytes = 0
             reference = ModelReference("/".join(repository[:2]), "/".join((*repository[2:], file)))
             yield PartialDownload(parsed.model, parsed.quant, path, size_bytes, reference)

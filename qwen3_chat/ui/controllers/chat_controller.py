@@ -52,7 +52,7 @@ class ChatController(Controller):
         transcript = self._widgets.transcript
         return bool(transcript.search_text) and transcript.has_focus and len(self._hits) > 1
 
-    @in_worker("purge", exit_on_error=False)
+    @in_worker("purge")
     async def purge(self) -> None:
         """Remove for good what was deleted longer ago than can be restored."""
         with notify_errors(self._screen, "task.purge"):

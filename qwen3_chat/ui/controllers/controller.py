@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.worker import Worker
 
 from qwen3_chat.config import Settings
@@ -56,6 +58,13 @@ class ChatView(Protocol):
         """Show what a turn changed, and go on with what waited for its end."""
 
 
+async def wait_for_messages(widget: Widget) -> None:
+    """Wait until a widget has processed the messages that it has received so far, keys among them."""
+    processed = Event()
+    widget.call_later(processed.set)
+    await processed.wait()
+
+
 class Controller:
     """A part of the chat screen's behaviour, with the state that it alone writes."""
 
@@ -66,19 +75,22 @@ class Controller:
         self._widgets = widgets
 
     def start_worker(
-        self, task: Callable[[], Coroutine[Any, Any, None]], group: str, exclusive: bool, exit_on_error: bool
+        self, task: Callable[[], Coroutine[Any, Any, None]], group: str, exclusive: bool
     ) -> Worker[None]:
         """Start a task as a worker of the screen; an `exclusive` one ends the others of its group."""
-        return self._screen.run_worker(task, group=group, exclusive=exclusive, exit_on_error=exit_on_error)
+        return self._screen.run_worker(task, group=group, exclusive=exclusive, exit_on_error=False)
 
 
 def in_worker(
-    group: str, *, exclusive: bool = False, exit_on_error: bool = True
+    group: str, *, exclusive: bool = False
 ) -> Callable[
     [Callable[Concatenate[ControllerT, ParametersT], Coroutine[Any, Any, None]]],
     Callable[Concatenate[ControllerT, ParametersT], Worker[None]],
 ]:
-    """Return a decorator that runs a controller's method in a worker, as Textual's `work` runs a widget's."""
+    """Return a decorator that runs a controller's method in a worker, as Textual's `work` runs a widget's.
+
+    A failure that the method does not report itself is reported by the screen, and ends nothing.
+    """
 
     def decorate(
         method: Callable[Concatenate[ControllerT, ParametersT], Coroutine[Any, Any, None]],
@@ -88,7 +100,7 @@ def in_worker(
             controller: ControllerT, /, *args: ParametersT.args, **kwargs: ParametersT.kwargs
         ) -> Worker[None]:
             task = partial(method, controller, *args, **kwargs)
-            return controller.start_worker(task, group, exclusive, exit_on_error)
+            return controller.start_worker(task, group, exclusive)
 
         return start
 

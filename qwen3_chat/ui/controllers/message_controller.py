@@ -213,7 +213,7 @@ class MessageController(Controller):
         chat_input.focus()
         chat_input.insert(quoted(selected or text, chat_input.text))
 
-    @in_worker("code", exclusive=True)
+    @in_worker("code")
     async def _show_code(self, stored: StoredMessage) -> None:
         if blocks := find_code_blocks(self._source(stored)):
             await show_dialog(self._screen, CodeBlocksScreen(blocks, self._view.exports_folder))

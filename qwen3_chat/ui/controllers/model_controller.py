@@ -43,7 +43,7 @@ class ModelController(Controller):
         self._model_picker.downloads.listeners.append(self._download_changed)
         self._probe_machine()
 
-    @in_worker("machine", exit_on_error=False)
+    @in_worker("machine")
     async def _probe_machine(self) -> None:
         """Notify of an idle GPU; advise a newcomer, who has only the demo, on a model."""
         picker = self._model_picker
@@ -63,7 +63,7 @@ class ModelController(Controller):
         self._model_picker.downloads.listeners.remove(self._download_changed)
         await self._model_picker.downloads.close()
 
-    @in_worker("models", exclusive=True)
+    @in_worker("models")
     async def open_picker(self) -> None:
         """Open the model picker, then switch to the chosen model."""
         self._screen.app.clear_notifications()
@@ -75,7 +75,7 @@ class ModelController(Controller):
         elif self._downloaded_model is not None and self._has_only_unused_demo:
             self._switch(self._downloaded_model)
 
-    @in_worker("load", exclusive=True, exit_on_error=False)
+    @in_worker("load", exclusive=True)
     async def _switch(self, choice: EngineChoice) -> None:
         """Switch to another model, after the one in use has freed its memory."""
         with notify_errors(self._screen, "task.switch_model"):

@@ -39,10 +39,7 @@ class OptionController(Controller):
         session = self._session
         parts = [t("ui.options.has_system")] if session.system != self._view.settings.system_prompt else []
         options = session.chat_options
-        parts += [
-            f"{t(f'ui.options.{name}')} {value:g}"
-            for name, value in overrides(replace(options, tools=None)).items()
-        ]
+        parts += [f"{t(f'ui.options.{name}')} {value:g}" for name, value in overrides(options).items()]
         if options.tools:
             parts.append(f"{t('ui.options.tools')} {', '.join(options.tools)}")
         return SEPARATOR.join(parts)
@@ -57,7 +54,7 @@ class OptionController(Controller):
             await self._session.set_mode_override(mode)
         self._view.show_state()
 
-    @in_worker("options", exclusive=True)
+    @in_worker("options")
     async def open_dialog(self) -> None:
         """Open the options of this chat, or of the chat that the next message begins."""
         self._screen.app.clear_notifications()

@@ -36,7 +36,7 @@ class StoringController(Controller):
             self._next_attempt_s = monotonic() + STORE_RETRY_S
             self._store_later()
 
-    @in_worker("storing", exit_on_error=False)
+    @in_worker("storing")
     async def _store_later(self) -> None:
         await self.store()
 

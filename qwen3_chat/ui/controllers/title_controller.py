@@ -63,7 +63,7 @@ class TitleController(Controller):
                 await self._titling.wait()
         self._titling = None
 
-    @in_worker("titling", exclusive=True, exit_on_error=False)
+    @in_worker("titling", exclusive=True)
     async def _title_chat(self) -> None:
         assert self._session.chat is not None
         chat_id = self._session.chat.id

@@ -43,7 +43,7 @@ class TurnController(Controller):
         """The tasks of the turn and of the load in progress."""
         self._switch_lock = Lock()
 
-    @in_worker("load", exit_on_error=False)
+    @in_worker("load")
     async def load_model(self) -> None:
         """Load the model while the user reads and writes; show its name in the welcome of an empty chat."""
         await self._run(self._prepare)
@@ -67,7 +67,7 @@ class TurnController(Controller):
             self._turn.show_question(typed)
         self._answer(turn, typed)
 
-    @in_worker("turn", exclusive=True, exit_on_error=False)
+    @in_worker("turn", exclusive=True)
     async def _answer(self, turn: Turn, typed: str) -> None:
         before = self._session.messages
 
@@ -137,7 +137,7 @@ class TurnController(Controller):
         self._view.show_chat()
         self.start(self._session.continue_reply)
 
-    @in_worker("context", exclusive=True)
+    @in_worker("context")
     async def choose_policy(self, exceeded: ContextExceeded) -> None:
         """Ask for a policy for a chat that exceeds the context, then run the waiting turn with it."""
         self._screen.app.clear_notifications()

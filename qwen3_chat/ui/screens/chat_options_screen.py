@@ -20,6 +20,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog, show_dialog
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -37,7 +38,12 @@ class OptionLine(Horizontal):
     def __init__(self, field: OptionField, text: str, preset: str) -> None:
         super().__init__()
         self._field = field
-        self.input = Input(text, placeholder=preset or t("ui.options.unlimited"), id=field.name)
+        self.input = Input(
+            text,
+            placeholder=preset or t("ui.options.unlimited"),
+            id=field.name,
+            max_length=MAX_LINE_CHARACTERS,
+        )
         self._about = Static(t(f"ui.options.{field.name}.about"), classes="about", markup=False)
         self.is_right = True
 
@@ -150,7 +156,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         """Go to the next line."""
         self.focus_next()
 
-    @work
+    @work(exit_on_error=False)
     async def action_prompts(self) -> None:
         """Open the library and take over the chosen prompt."""
         library = self._library()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import timeout
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from time import monotonic
@@ -11,10 +13,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.events import DescendantFocus
 from textual.widgets import TextArea
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
@@ -26,6 +29,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.controllers.chat_controller import ChatController
+from qwen3_chat.ui.controllers.controller import wait_for_messages
 from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
@@ -35,7 +39,7 @@ from qwen3_chat.ui.controllers.title_controller import TitleController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.controllers.writing_controller import WritingController
-from qwen3_chat.ui.error_notices import notify_errors, notify_failure
+from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.external_editor import edit_in_editor
 from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.message_entries import entries_from_branch, welcome_entry
@@ -55,6 +59,10 @@ BLOCKED_WHILE_ANSWERING = frozenset(
     | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
+
+
+TYPED_TIMEOUT_S = 1.0
+"""The time for the keys that were pressed right before the app ends; a key needs milliseconds."""
 
 
 class ChatScreen(ReadingScreen):
@@ -84,8 +92,10 @@ class ChatScreen(ReadingScreen):
         settings: Settings,
         model_picker: ModelPicker | None = None,
         prompts_file: Path | None = None,
+        highlighter: Highlighter | None = None,
     ) -> None:
         widgets = make_chat_widgets(store)
+        widgets.transcript.highlighter = highlighter
         super().__init__(widgets)
         self.session = session
         self.settings = settings
@@ -127,6 +137,11 @@ class ChatScreen(ReadingScreen):
 
     async def shutdown(self) -> None:
         """End all work; everything that arrived or was typed is in the store afterwards."""
+        with suppress(TimeoutError):
+            async with timeout(TYPED_TIMEOUT_S):
+                # Twice the input: a key makes it post that the text is sent, which then reaches the screen.
+                for widget in (self.input, self.input, self):
+                    await wait_for_messages(widget)
         if self.models is not None:
             await self.models.shutdown()
         await self.titles.cancel()
@@ -234,10 +249,8 @@ class ChatScreen(ReadingScreen):
         await self.titles.cancel()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Report the failure of a worker that must not end the app; Textual would drop it silently."""
-        worker = event.worker
-        if event.state is WorkerState.ERROR and not worker.exit_on_error and worker.error is not None:
-            notify_failure(self, worker.error)
+        """Notify the user of the failure of a worker."""
+        notify_worker_failure(self, event)
 
     async def turn_ended(self) -> None:
         """Show what a turn changed, and go on with what waited for its end."""

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen, Screen
+from textual.worker import Worker
+
+from qwen3_chat.ui.error_notices import notify_worker_failure
+from qwen3_chat.ui.textual_compat import ClosingScreen
 
 ResultT = TypeVar("ResultT")
 
 
-class Dialog(ModalScreen[ResultT]):
-    """A screen over another one that closes only while nothing covers it.
+class Dialog(ModalScreen[ResultT], ClosingScreen[ResultT]):
+    """A screen over another one; its children are attributes made with it.
 
-    Of two quick key presses only the first has an effect.
+    So no key finds one of them missing while the dialog opens or closes.
     """
 
-    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
-        """Close with a result; without this check Textual would close the screen that covers this one."""
-        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Notify the user of the failure of a worker."""
+        notify_worker_failure(self, event)
 
 
 async def show_dialog(screen: Screen[Any], dialog: Dialog[ResultT]) -> ResultT | None:
-    """Show a dialog over a screen and return its result; None if something else covers the screen already."""
-    if screen.app.screen is not screen:
+    """Show a dialog over a screen and return its result; None if something else covers the screen already.
+
+    The dialog covers the screen before anything else can happen, so a second key press opens no second one.
+    """
+    if screen.app.screen_stack[-1:] != [screen]:
         return None
-    return await screen.app.push_screen_wait(dialog)
+    return await screen.app.push_screen(dialog, wait_for_dismiss=True)

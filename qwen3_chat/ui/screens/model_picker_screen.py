@@ -41,6 +41,7 @@ from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.model_list import CONTEXT_STEPS, DemoRow, Heading, Line, ModelList, chosen_variant_index
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -127,7 +128,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     def __init__(self, model_picker: ModelPicker, loaded_model: Callable[[], LoadedModel | None]) -> None:
         super().__init__()
         self.machine_line = Static(t("ui.models.looking"), id="models-machine", markup=False)
-        self.search_input = Input(placeholder=t("ui.models.search"))
+        self.search_input = Input(placeholder=t("ui.models.search"), max_length=MAX_LINE_CHARACTERS)
         self.options = OptionList()
         self.detail = ModelDetail()
         self.model_picker = model_picker
@@ -167,7 +168,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         """Stop listening to the downloads."""
         self.model_picker.downloads.listeners.remove(self.download_changed)
 
-    @work(exclusive=True, group="probe")
+    @work(exclusive=True, group="probe", exit_on_error=False)
     async def probe(self) -> None:
         """Probe the machine and list the files, then show what fits."""
         with notify_errors(self, "task.probe"):
@@ -179,7 +180,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             self.machine_line.update(description)
             self.highlight_first()
 
-    @work(exclusive=True, group="servers")
+    @work(exclusive=True, group="servers", exit_on_error=False)
     async def probe_servers(self) -> None:
         """List the servers, each with its state as soon as it answers."""
         async with aclosing(self.model_picker.servers()) as updates:
@@ -323,7 +324,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 if line_id == self.highlighted_id:
                     self.show_detail()
 
-    @work(exclusive=True, group="disk")
+    @work(exclusive=True, group="disk", exit_on_error=False)
     async def refresh_disk_models(self) -> None:
         """List the model files again."""
         with notify_errors(self, "task.list_models"):
@@ -381,7 +382,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             self.options.replace_option_prompt(self.highlighted_id or "", self.line_content(row))
             self.show_detail()
 
-    @work(exclusive=True, group="context")
+    @work(exclusive=True, group="context", exit_on_error=False)
     async def action_context(self, step: int) -> None:
         """Choose a larger or smaller context, and compute again which models fit."""
         self._withdraw_question()
@@ -417,7 +418,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         else:
             action()
 
-    @work(exclusive=True, group="pause")
+    @work(exclusive=True, group="pause", exit_on_error=False)
     async def action_pause(self) -> None:
         """Pause or resume the download of the highlighted model."""
         if isinstance(row := self.highlighted, ModelRow):
@@ -456,7 +457,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             question = t(question_key, name=variant.title, size=size)
             self._ask(question, partial(self._delete, variant))
 
-    @work(exclusive=True, group="delete")
+    @work(exclusive=True, group="delete", exit_on_error=False)
     async def _delete(self, variant: ModelVariant) -> None:
         with notify_errors(self, "task.delete_model"):
             if variant.key in self.model_picker.downloads.states:

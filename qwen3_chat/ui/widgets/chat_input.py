@@ -18,6 +18,7 @@ from qwen3_chat.documents.file_text import MAX_TEXT_BYTES
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.terminal_safe import label_of_name, storable
 from qwen3_chat.ui.completion import CompletionKind, CompletionTrigger, find_trigger, typed_command, unescaped
 from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.widgets.completion_list import CompletionList
@@ -176,7 +177,7 @@ class ChatInput(TextArea):
 
     def paste(self, text: str) -> None:
         """Insert a pasted text; a long one becomes an attachment, for nobody could read it in the input."""
-        text = text.replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
+        text = storable(text).replace("\r\n", "\n").replace("\r", "\n")  # terminals send line ends as Enter
         if len(text) > MAX_TEXT_BYTES:
             limit = format_size(MAX_TEXT_BYTES)
             self.notify(t("attach.paste_too_large", limit=limit), severity="warning")
@@ -273,7 +274,7 @@ class ChatInput(TextArea):
         end = self.cursor_location
         begin = (end[0], trigger.column)
         if trigger.kind is CompletionKind.FILE:
-            self.replace(chosen.rpartition("/")[2], begin, end)
+            self.replace(label_of_name(chosen.rpartition("/")[2]), begin, end)
             self.post_message(self.FileChosen(chosen))
             return True
         is_typed_whole = self.text.strip() == chosen

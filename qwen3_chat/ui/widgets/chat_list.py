@@ -15,14 +15,16 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_day
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.key_bindings import key_binding
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from qwen3_chat.ui.themes import DIM
 
 MAX_HITS = 500
@@ -99,7 +101,7 @@ class ChatList(Vertical):
     def __init__(self, store: ChatStore, id: str | None = None) -> None:
         super().__init__(id=id)
         # Attributes, not queries: a search may end while the list is being closed and its children are gone.
-        self.search_input = Input(placeholder=t("ui.chats.search"))
+        self.search_input = Input(placeholder=t("ui.chats.search"), max_length=MAX_LINE_CHARACTERS)
         self.options = OptionList()
         self.empty = Static(classes="chat-list--empty", markup=False)
         self._store = store
@@ -138,7 +140,11 @@ class ChatList(Vertical):
             self._search = message.value
             self.fill()
 
-    @work(exclusive=True, group="find")
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Notify the user of the failure of a worker."""
+        notify_worker_failure(self, event)
+
+    @work(exclusive=True, group="find", exit_on_error=False)
     async def fill(self, chosen: int | None = None) -> None:
         """Fill the list; highlight the chosen chat, or the first."""
         text = self._search.strip()

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.ui.completion import CompletionTrigger
 from qwen3_chat.ui.themes import DIM
 
@@ -48,10 +49,11 @@ class CompletionList(OptionList, can_focus=False):
         self.trigger = trigger if choices else None
         self.set_class(bool(choices), "-open")
         self.clear_options()
-        room = max((cell_len(name) for name, _ in choices), default=0)
-        for name, about in choices:
-            gap = " " * (room - cell_len(name) + 2)
-            self.add_option(Option(Content.assemble((name, "bold"), gap, (about, DIM)), id=name))
+        labels = [label_of_name(name) for name, _ in choices]
+        room = max(map(cell_len, labels), default=0)
+        for label, (name, about) in zip(labels, choices, strict=True):
+            gap = " " * (room - cell_len(label) + 2)
+            self.add_option(Option(Content.assemble((label, "bold"), gap, (about, DIM)), id=name))
         if choices:
             self.highlighted = 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from rich.segment import Segment
 from rich.style import Style
@@ -10,6 +12,7 @@ from textual.cache import LRUCache
 from textual.strip import Strip
 from textual.widget import Widget
 
+from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.transcript.cells import cell_width
 from qwen3_chat.transcript.styled_rows import Row
 from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_PREFIX
@@ -24,8 +27,10 @@ Piece = tuple[str, str, int]
 class RowPainter:
     """The painter of rows; it caches strips until the theme or the width changes."""
 
-    def __init__(self, widget: Widget) -> None:
+    def __init__(self, widget: Widget, on_uncoloured: Callable[[HighlightedCode], None]) -> None:
+        """Draw in the styles of a widget; code whose colours are not known is reported before it is drawn."""
         self._widget = widget
+        self._on_uncoloured = on_uncoloured
         self._width = 0
         self._styles: dict[str, Style] = {}
         self._strips: LRUCache[Row, Strip] = LRUCache(MAX_CACHED_STRIPS)
@@ -44,8 +49,10 @@ class RowPainter:
             return Strip.blank(width, self._style(""))
         if span is None and (cached := self._strips.get(row)) is not None:
             return cached
+        if row.code is not None and row.code.row_spans(row.code_row) is None:
+            self._on_uncoloured(row.code)
         strip = self._draw(row, width, span)
-        # Code that has no colours yet gets them when its block is complete.
+        # Code that has no colours yet is drawn again when they are there.
         if span is None and (row.code is None or row.code.row_spans(row.code_row) is not None):
             self._strips[row] = strip
         return strip
@@ -84,7 +91,10 @@ def _pieces(row: Row) -> Iterator[Piece]:
     coloured = (row.code.row_spans(row.code_row) or ()) if row.code is not None else ()
     for text, names, _, offset in row.runs:
         done = 0
-        for start, end, name in coloured if offset >= 0 else ():
+        first = bisect_right(coloured, offset, key=lambda span: span[1]) if offset >= 0 else len(coloured)
+        for start, end, name in islice(coloured, first, None):
+            if start >= offset + len(text):
+                break
             start, end = max(start - offset, done), min(end - offset, len(text))
             if end > start:
                 if start > done:

@@ -12,6 +12,8 @@ from textual.message import Message
 from textual.reactive import var
 from textual.strip import Strip
 
+from qwen3_chat.highlighting.highlighted_code import HighlightedCode
+from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.transcript.message_view import MESSAGE_STRIDE
 from qwen3_chat.transcript.text_positions import TextPosition, selected_text, target_at
 from qwen3_chat.transcript.transcript_layout import Anchor, TranscriptLayout
@@ -47,7 +49,9 @@ class TranscriptView(SteadyScrollView, can_focus=True):
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self.transcript_layout = TranscriptLayout()
-        self._painter = RowPainter(self)
+        self.highlighter: Highlighter | None = None
+        """The source of the colours of code, which is plain without one."""
+        self._painter = RowPainter(self, self._request_colours)
         self._anchor = Anchor()
         self._top = 0
         self._layout_size = Size(0, 0)
@@ -161,6 +165,17 @@ class TranscriptView(SteadyScrollView, can_focus=True):
         if row is not None and (selection := self.text_selection) is not None:
             span = selection.get_span(index * MESSAGE_STRIDE + row.logical_row)
         return self._painter.strip(row, self.transcript_layout.width, span)
+
+    def _request_colours(self, code: HighlightedCode) -> None:
+        if self.highlighter is not None:
+            self.highlighter.request(code, self._draw_code)
+
+    def _draw_code(self, code: HighlightedCode) -> None:
+        """Draw the rows of a code block on the screen, whose colours are known now."""
+        for y in range(self._top, self._top + self.screen_rows) if self.is_attached else ():
+            _, row = self.transcript_layout.row_at(y)
+            if row is not None and row.code is code:
+                self.refresh_line(y)
 
     def notify_style_update(self) -> None:
         """Take over the colours of another theme; the layout stays valid."""

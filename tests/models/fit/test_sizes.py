@@ -25,7 +25,24 @@ def test_sizes_are_read_as_people_write_them(text: str, size_bytes: int) -> None
     assert parse_size(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "8 XB", "-1GiB", "8iB", "eight", "1e9", "8GiB!"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "GiB",
+        "8 XB",
+        "-1GiB",
+        "8iB",
+        "eight",
+        "1e9",
+        "8GiB!",
+        "nan",
+        "inf",
+        "9" * 400,
+        "9" * 400 + "GiB",
+        "2000TiB",
+    ],
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     assert parse_size(text) is None
 

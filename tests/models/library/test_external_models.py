@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -40,6 +41,37 @@ def model_dirs(tmp_path: Path) -> ModelDirs:
 
 def names(models: tuple[InstalledModel, ...]) -> list[tuple[str, str, Origin]]:
     return sorted((model.name, model.quant, model.origin) for model in models)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"[" * 200_000,
+        b'{"layers": [' * 200_000,
+        b'{"layers": [1, {}]}',
+        b"\xff",
+        b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "a\\u0000b"}]}',
+        b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "../../../dev/zero"}]}',
+        b" " * (1 << 21),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_names_no_model(
+    model_dirs: ModelDirs, tmp_path: Path, manifest: bytes
+) -> None:
+    put(tmp_path / ".ollama/models/manifests/registry.ollama.ai/library/qwen3/8b", manifest)
+    assert list_external_models(model_dirs) == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_no_model(tmp_path: Path) -> None:
+    put(tmp_path / "Qwen3-8B-Q8_0.gguf")
+    os.mkfifo(tmp_path / "Qwen3-4B-Q8_0.gguf")
+    os.mkfifo(tmp_path / "pipe.gguf")
+    (tmp_path / "Qwen3-14B-Q8_0.gguf").symlink_to("/dev/zero")
+    (tmp_path / "zero.gguf").symlink_to("/dev/zero")
+    (tmp_path / "loop.gguf").symlink_to("loop.gguf")
+    (tmp_path / "Qwen3-32B-Q8_0.gguf").symlink_to(tmp_path)
+    assert names(list_installed_models(tmp_path)) == [("8B", "Q8_0", Origin.APP)]
 
 
 def test_nothing_elsewhere_is_nothing(model_dirs: ModelDirs) -> None:

@@ -22,6 +22,7 @@ from qwen3_chat.texts import Language, set_language
 from qwen3_chat.ui.model_list import NAME_CELLS, DemoRow, Heading, ModelList, fit_label, reason_line, row_line
 from tests.models.fit.machines import MACHINES, cpu, with_gpus
 from tests.models.picker.picker_fixture import install_files
+from tests.models.test_gguf_header import entry, header
 
 DEMO = DemoRow(LocalModel(Path("demo.gguf")))
 
@@ -58,6 +59,25 @@ def test_the_suggested_quant_of_the_recommended_model_is_the_recommended_one(mac
 def test_a_row_says_in_words_where_a_model_runs(machine: Machine, name: str, words: str) -> None:
     row = row_of(build_model_table(machine, ()), name)
     assert fit_label(row.variants[row.suggested_index].assessment) == words
+
+
+@pytest.mark.parametrize("n_layers", [2**32 - 1, 100_000, 513])
+def test_a_file_with_absurd_numbers_is_no_row_of_the_table(tmp_path: Path, n_layers: int) -> None:
+    numbers = {
+        "block_count": n_layers,
+        "embedding_length": 64,
+        "feed_forward_length": 64,
+        "attention.head_count": 1,
+        "attention.head_count_kv": 1,
+        "attention.key_length": 64,
+    }
+    entries = [entry("general.architecture", "qwen3")]
+    entries += [entry(f"qwen3.{key}", value) for key, value in numbers.items()]
+    (tmp_path / "models").mkdir()
+    for name in ("absurd.gguf", "Absurd-Q8_0.gguf"):
+        (tmp_path / "models" / name).write_bytes(header(entries, []))
+    files = disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
+    assert [disk_model.model.name for disk_model in files] == ["8B"]
 
 
 def test_an_installed_quant_is_suggested_before_a_better_one_that_is_not_here(tmp_path: Path) -> None:

@@ -2,34 +2,50 @@
 
 An upgrade of Textual may change any of it without notice. `tests/ui/test_textual_compat.py` proves each
 assumption against the installed Textual; `tests/project/test_textual_internals.py` keeps the rest of the
-package to what is documented. Numbers such as textual#6605 are issues of github.com/Textualize/textual.
+package to what is documented. What concerns the terminal has modules of its own: `terminal_parser` reads it,
+`terminal_output` writes to it, `terminal_driver` takes it and gives it back. Numbers such as textual#6605 are
+issues of github.com/Textualize/textual.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import sys
-from queue import Full
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.text import Text
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.actions import parse as parse_action
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
+from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
+from textual.widgets import Input
 from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
+from qwen3_chat.ui.textual_compat.terminal_output import install_output_gate
+
 __all__ = [
+    "MAX_LINE_CHARACTERS",
     "NAMED_KEYS",
+    "ClosingScreen",
     "Driver",
     "Palette",
     "Selection",
     "SentenceApp",
     "SteadyScrollView",
     "driver_class",
+    "escape_markup",
     "key_of_character",
     "parse_action",
 ]
@@ -60,46 +76,75 @@ def key_of_character(character: str) -> str:
     return _character_to_key(character)
 
 
-# the terminal
+def _know_alt_enter() -> None:
+    """Let Alt+Enter be Ctrl+J on the terminals that send it as Esc and Enter, which is nearly all of them.
 
-WRITE_TIMEOUT_S = 0.5
+    Textual reads that as `^` and a plain Enter; it knows Enter's modifiers only from terminals with Kitty's
+    protocol. The table of sequences is not documented. We know of no upstream issue.
+    """
+    assert isinstance(ANSI_SEQUENCES_KEYS, dict)  # it is declared as a mapping
+    ANSI_SEQUENCES_KEYS.update(dict.fromkeys(("\x1b\r", "\x1b\n"), (Keys.ControlJ,)))
+
+
+_know_alt_enter()
+
+
+# the terminal
 
 
 def driver_class() -> type[Driver] | None:
-    """Return the driver for this system; None for Textual's own choice.
-
-    The choice of a driver is documented, the drivers are not. `LinuxDriver` is the one of every POSIX system.
-    """
+    """Return the driver for this system; None for Textual's own choice."""
     if sys.platform == "win32":
         return None
-    from textual.drivers.linux_driver import LinuxDriver
+    from qwen3_chat.ui.textual_compat.terminal_driver import TerminalDriver
 
-    class LastingDriver(LinuxDriver):
-        """A driver that drops what it can no longer write; Textual's own waits forever.
+    return TerminalDriver
 
-        A closed window must leave no process behind. Textual's writing thread ends with its first error; then
-        its bounded queue fills up and every `put`, on the event loop, waits. So we check the thread and write
-        into its queue with a time limit: `_writer_thread`, `_queue`. In textual#6692 the queue of an ended
-        thread blocks an app in the same way, after an error during `suspend`.
+
+class TerminalApp(App[None]):
+    """An app that gives the terminal back and takes it again, whatever happens meanwhile."""
+
+    def __init__(self, driver_class: type[Driver] | None = None) -> None:
+        install_output_gate()
+        super().__init__(driver_class=driver_class)
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Leave the terminal to what is run inside; take it again however that ends.
+
+        Textual's own does not come back from an exception. We know of no upstream issue.
         """
-
-        def write(self, data: str) -> None:
-            """Pass the data to the writing thread as long as it runs."""
-            writer = self._writer_thread
-            while writer is not None and writer.is_alive():
+        error: BaseException | None = None
+        # Ctrl+C and Ctrl+\ are meant for the program inside, whose process inherits no handler of ours.
+        names = [name for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)]
+        previous = {name: signal.signal(getattr(signal, name), lambda *_: None) for name in names}
+        try:
+            with super().suspend():
                 try:
-                    writer._queue.put(data, timeout=WRITE_TIMEOUT_S)
-                except Full:
-                    continue
-                return
+                    yield
+                except BaseException as raised:
+                    error = raised
+        finally:
+            for name, handler in previous.items():
+                signal.signal(getattr(signal, name), handler)
+        if error is not None:
+            raise error
 
-        def close(self) -> None:
-            """End the writing thread if it still runs."""
-            writer = self._writer_thread
-            if writer is not None and writer.is_alive():
-                super().close()
+    @property
+    def can_stop(self) -> bool:
+        """True if the app can be stopped as Ctrl+Z stops other programs, because a shell can continue it."""
+        if sys.platform == "win32" or self._driver is None or not self._driver.can_suspend:
+            return False
+        from qwen3_chat.ui.textual_compat.terminal_driver import has_a_shell
 
-    return LastingDriver
+        return has_a_shell()
+
+    def action_suspend_process(self) -> None:
+        """Stop the job of the app, and return to the shell that started it."""
+        if sys.platform != "win32" and self.can_stop:
+            from qwen3_chat.ui.textual_compat.terminal_driver import send_suspend
+
+            send_suspend()
 
 
 # the transcript
@@ -132,10 +177,40 @@ class SteadyScrollView(ScrollView):
         self.vertical_scrollbar.position = top
 
 
+# screens over another one
+
+ScreenResultT = TypeVar("ScreenResultT")
+
+
+class ClosingScreen(Screen[ScreenResultT]):
+    """A screen that closes once, and only while nothing covers it.
+
+    Textual's `dismiss` closes the screen on top whichever that is, and gives a result a second time, which
+    its future refuses. Keys are queued, so a second Esc comes while the first is at work. We know of no
+    upstream issue. This must not be the first base class: Textual takes styles from that one alone.
+    """
+
+    def dismiss(self, result: ScreenResultT | None = None) -> AwaitComplete:
+        """Close with a result; do nothing if the screen is closed or covered."""
+        return super().dismiss(result) if self.app.screen_stack[-1:] == [self] else AwaitComplete()
+
+
 # the palette
 
+MAX_LINE_CHARACTERS = 500
+"""The most that a line to type in takes: Textual measures it whole at each key, so a long paste froze it."""
 
-class Palette(CommandPalette):
+
+def escape_markup(text: str) -> str:
+    """Return markup that the palette shows as this text, but for backslashes before a bracket.
+
+    The palette reads names and explanations as markup, the names of a user's themes among them. Textual's own
+    `escape` leaves some brackets that its parser then refuses. We know of no upstream issue.
+    """
+    return re.sub(r"\\*\[", r"\\[", text)
+
+
+class Palette(CommandPalette, ClosingScreen[None]):
     """Textual's command palette with texts in the user's language.
 
     The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy
@@ -146,6 +221,10 @@ class Palette(CommandPalette):
     def __init__(self, placeholder: str, no_matches: str) -> None:
         super().__init__(placeholder=placeholder)
         self._no_matches_text = no_matches
+
+    def on_mount(self) -> None:
+        """Limit what can be typed."""
+        self.query_one(Input).max_length = MAX_LINE_CHARACTERS
 
     def _start_no_matches_countdown(self, search_value: str) -> None:
         self._stop_no_matches_countdown()
@@ -159,10 +238,40 @@ class Palette(CommandPalette):
         self._no_matches_timer = self.set_timer(self._NO_MATCHES_COUNTDOWN, show_no_matches)
 
 
+# sizes and input
+
+MIN_SIZE = Size(16, 2)
+"""The size that a smaller terminal is taken for."""
+
+
+class SteadyApp(TerminalApp):
+    """An app that survives the smallest terminals, and input that comes while it ends.
+
+    Text areas and lists wrap their text to the width that their frames leave; where none is left, Textual
+    raises. A key that a widget passes on after the screens are closed makes it look for the screen on top.
+    `on_event` is documented as the place where events are processed. We know of no upstream issue.
+    """
+
+    is_ending = False
+    """True once the app ends: what is typed from then on has nowhere to go."""
+
+    async def on_event(self, event: events.Event) -> None:
+        """Process an event, unless it is input while the app ends; let no size be too small."""
+        match event:
+            case events.InputEvent() | events.Paste() if self.is_ending or not self.is_running:
+                return
+            case events.Resize(size=size) if size.width < MIN_SIZE.width or size.height < MIN_SIZE.height:
+                size = Size(max(size.width, MIN_SIZE.width), max(size.height, MIN_SIZE.height))
+                event = events.Resize(size, size, pixel_size=event.pixel_size)
+            case _:
+                pass
+        await super().on_event(event)
+
+
 # the end of the app
 
 
-class SentenceApp(App[None]):
+class SentenceApp(SteadyApp):
     """An app that an error in a handler, a timer or a worker ends with one sentence instead of a traceback.
 
     Textual prints the traceback with local variables, and so with the chat; developers still get it with

@@ -1,19 +1,24 @@
-"""The highlighting of one code block, on demand, resuming where it stopped."""
+"""Code coloured by Pygments, row by row, resuming where it stopped; only the helper process runs this."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer, RegexLexer
 from pygments.lexers import TextLexer, get_all_lexers, get_lexer_by_name
 from pygments.token import Error, Token, _TokenType
+from pygments.util import ClassNotFound
 
-LOOKAHEAD_ROWS = 100
-MAX_HIGHLIGHTED_CHARS = 400_000
+from qwen3_chat.highlighting.messages import STYLE_NAMES, IndexedSpan
 
-_STYLE_NAMES = {
+MAX_SPANS_PER_ROW = 2_000
+"""The spans that are kept of one row; what follows stays plain."""
+
+_STYLES = {
     Token.Comment: "comment",
     Token.Comment.Preproc: "keyword",
     Token.Generic.Deleted: "deleted",
@@ -41,56 +46,52 @@ _STYLE_NAMES = {
     Token.Operator.Word: "keyword",
 }
 
-StyledSpan = tuple[int, int, str]
-"""A styled part of a row: start, end, style name."""
 
+class CodeLexer:
+    """The lexer of one block, whose rows are added as they arrive."""
 
-class HighlightedCode:
-    """A code block whose rows are added as they arrive; `is_complete` is True when it has all of them."""
-
-    def __init__(self, info: str) -> None:
-        self.language = next(iter(info.split()), "")
-        self.rows: list[str] = []
-        self.is_complete = False
-        self._spans: list[list[StyledSpan]] = []
+    def __init__(self, language: str) -> None:
+        self.n_rows = 0
+        self.n_returned = 0
+        """The rows whose spans have been returned."""
+        self.used_s = 0.0
+        """The processor time that the block has taken, as its owner counts it."""
+        self._lexer = _lexer(language)
+        # Only a plain regex lexer can stop and resume; other lexers wait for the whole block.
+        self._resumes = type(self._lexer).get_tokens_unprocessed is RegexLexer.get_tokens_unprocessed
+        self._spans: list[list[IndexedSpan]] = []
         self._text, self._starts = "", list[int]()
         self._position, self._states = 0, ["root"]
 
-    def row_spans(self, row: int) -> list[StyledSpan] | None:
-        """Return the styled parts of a row; None as long as they can't be known."""
-        if row >= len(self._spans):
-            self._highlight_to(row)
-        return self._spans[row] if row < len(self._spans) else None
-
-    def _highlight_to(self, row: int) -> None:
-        lexer = _lexer(self.language)
-        # Only a plain regex lexer can stop and resume; other lexers wait for the whole block.
-        resumes = type(lexer).get_tokens_unprocessed is RegexLexer.get_tokens_unprocessed
-        if not (resumes or self.is_complete):
-            return
-        end = min(len(self.rows), row + LOOKAHEAD_ROWS) if resumes else len(self.rows)
-        for text in self.rows[len(self._spans) : end]:
+    def add_rows(self, rows: Iterable[str], is_end: bool) -> list[list[IndexedSpan]]:
+        """Add rows; return the spans of the next rows whose colours are known, in order."""
+        added: list[str] = []
+        length = len(self._text)
+        for row in rows:
             self._spans.append([])
-            self._starts.append(len(self._text))
-            self._text += f"{text}\n"
-        if len(self._text) > MAX_HIGHLIGHTED_CHARS:
-            return
-        try:
-            self._assign_to_rows(self._resume(lexer) if resumes else lexer.get_tokens_unprocessed(self._text))
-        except Exception:
-            # A lexer is foreign code over untrusted text: a bug in it costs colours, never the chat.
-            self._position = len(self._text)
+            self._starts.append(length)
+            added.append(f"{row}\n")
+            length += len(added[-1])
+        self._text += "".join(added)
+        self.n_rows = len(self._starts)
+        if not (self._resumes or is_end):
+            return []
+        self._assign_to_rows(
+            self._resume(self._lexer) if self._resumes else self._lexer.get_tokens_unprocessed(self._text)
+        )
+        first, self.n_returned = self.n_returned, self.n_rows
+        return [sorted(row) for row in self._spans[first:]]
 
     def _assign_to_rows(self, tokens: Iterator[tuple[int, _TokenType, str]]) -> None:
         """Distribute tokens to the rows they belong to."""
         for position, kind, value in tokens:
-            if not (name := _style_name(kind)):
+            if (style := _style_index(kind)) < 0:
                 continue
             row = bisect_right(self._starts, position) - 1
             for part in value.split("\n"):
-                if part.strip() and row < len(self._spans):
+                if part.strip() and row < len(self._spans) and len(self._spans[row]) < MAX_SPANS_PER_ROW:
                     start = position - self._starts[row]
-                    self._spans[row].append((start, start + len(part), name))
+                    self._spans[row].append((start, start + len(part), style))
                 position, row = position + len(part) + 1, row + 1
 
     def _resume(self, lexer: Lexer) -> Iterator[tuple[int, _TokenType, str]]:
@@ -124,6 +125,15 @@ class HighlightedCode:
                 stack.append(stack[-1] if state == "#push" else state)
 
 
+def render_block_as_html(language: str, text: str) -> str:
+    """Return code as HTML in colours; an empty text where the language is unknown."""
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return ""
+    return str(highlight(text, lexer, HtmlFormatter(nowrap=True)))
+
+
 @cache
 def _aliases() -> frozenset[str]:
     return frozenset(alias for _, names, _, _ in get_all_lexers(plugins=False) for alias in names)
@@ -135,9 +145,10 @@ def _lexer(language: str) -> Lexer:
 
 
 @cache
-def _style_name(kind: _TokenType) -> str:
-    while kind not in _STYLE_NAMES:
+def _style_index(kind: _TokenType) -> int:
+    """Return the index of the style of a kind of token; -1 if it has none."""
+    while kind not in _STYLES:
         if kind.parent is None:
-            return ""
+            return -1
         kind = kind.parent
-    return _STYLE_NAMES[kind]
+    return STYLE_NAMES.index(_STYLES[kind])

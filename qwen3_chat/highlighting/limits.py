@@ -1,0 +1,39 @@
+"""The limits of colouring code; what exceeds them stays plain."""
+
+from __future__ import annotations
+
+CPU_LIMIT_S = 1.0
+"""The processor time for one block; a harmless one of the largest size takes a third of it."""
+
+WALL_LIMIT_S = 15.0
+"""The time after which a request is given up in any case: where the system can't limit processor time."""
+
+MAX_MEMORY_BYTES = 1 << 29
+"""The address space of the process; it takes 40 MB of it for itself."""
+
+MAX_CHARACTERS = 100_000
+"""The characters of a block that are coloured."""
+
+REQUEST_CHARACTERS = 20_000
+"""The characters after which the rows of a request end."""
+
+MAX_SPANS_PER_MESSAGE = 4_000
+"""The styled parts, and rows, of one reply, so that the interface reads it in about a millisecond."""
+
+MAX_BLOCKS = 32
+"""The blocks whose rows are still being written that the process remembers."""
+
+MAX_FAILED_BLOCKS = 3
+"""The blocks of one language that may exceed a limit; after that, all of that language stay plain."""
+
+MAX_FAILED_STARTS = 3
+"""The attempts to start a process that ends at once; after that, all code stays plain."""
+
+MAX_WAITING_BLOCKS = 64
+"""The blocks that wait for their colours; of more, those drawn last are enough."""
+
+MAX_STORED_BLOCKS = 1_000
+"""The blocks whose colours are stored."""
+
+MAX_STORED_SPANS = 100_000
+"""The styled parts, and rows, whose colours are stored: some 10 MB."""
