@@ -139,15 +139,14 @@ class ReplySplitter:
             self._call.append(part)
             return []
         source = "".join(self._call)
-        calls = (
-            parse_calls(source.removeprefix(ReplyTag.TOOL_CALL_OPEN))
-            if part is ReplyTag.TOOL_CALL_CLOSE
-            else ()
-        )
+        is_closed = part is ReplyTag.TOOL_CALL_CLOSE
+        written = source.removeprefix(ReplyTag.TOOL_CALL_OPEN)
+        calls = parse_calls(written, repairs=False) if is_closed else ()
         if not calls and self._quoted_tags < MAX_QUOTED_TAGS and _is_inside_string(source):
             self._quoted_tags += 1
             self._call = [source, part]
             return []
+        calls = calls or (parse_calls(written) if is_closed else ())
         self._stage, self._call = _Stage.ANSWER, []
         if calls:
             return [*_answer_deltas(self._answer.interrupt()), *map(ToolCallRequested, calls)]

@@ -47,7 +47,7 @@ _FUNCTION: Final = re.compile(r"\s*<function=([^>\n]{1,200})>(.*?)</function>\s*
 _PARAMETER: Final = re.compile(r"\s*<parameter=([^>\n]{1,200})>(.*?)</parameter>\s*", re.DOTALL)
 
 
-def parse_calls(source: str) -> tuple[ToolCall, ...]:
+def parse_calls(source: str, *, repairs: bool = True) -> tuple[ToolCall, ...]:
     """Return the calls in the text between `<tool_call>` and `</tool_call>`; none if it can't be read."""
     if len(source) > MAX_CALL_CHARS:
         return ()
@@ -58,7 +58,7 @@ def parse_calls(source: str) -> tuple[ToolCall, ...]:
     except _AmbiguousError:
         return ()
     except (ValueError, RecursionError):
-        return _parse_damaged(source)
+        return _parse_damaged(source) if repairs else ()
     return _calls_from(value, is_repaired=False)
 
 
