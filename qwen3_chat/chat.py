@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 
 MESSAGE_START = "<|im_start|>"
@@ -54,10 +56,16 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the model asks for; `arguments` is the JSON object as text."""
+    """A function that the model asks for; `arguments` is the JSON object as text.
+
+    A call that `is_repaired` was not written in the form that the model was told. If `values_are_text`, the
+    arguments came without types, as in the XML form, and get those of the tool's schema.
+    """
 
     name: str
     arguments: str
+    is_repaired: bool = False
+    values_are_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,14 @@ class Usage:
     def context_tokens(self) -> int:
         """The number of context cells that the turn filled."""
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
+
+
+def sum_usage(usages: Iterable[Usage]) -> Usage:
+    """Return the tokens of several replies together."""
+    total = Usage()
+    for usage in usages:
+        total = Usage(*map(operator.add, astuple(total), astuple(usage)))
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,7 @@ class ErrorCode(StrEnum):
     WHOLE_NUMBER_ARGUMENT_INVALID = "whole_number_argument_invalid", "cli.bad_whole_number"
     CHOICE_UNKNOWN = "choice_unknown", "cli.unknown_choice"
     LANGUAGE_UNKNOWN = "language_unknown", "cli.unknown_language"
+    TOOL_UNKNOWN = "tool_unknown", "cli.unknown_tool"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"
     SIZE_INVALID = "size_invalid", "hardware.bad_size"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
@@ -30,6 +30,8 @@ from qwen3_chat.session import (
     ReplyNotStored,
     ReplyStored,
     SessionEvent,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnOptions,
 )
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
@@ -37,6 +39,11 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.tool_runner import ToolRunner, is_json_object
+
+MAX_SHOWN_RESULT = 200
+"""The most characters of a tool's result that are shown while a turn runs."""
 
 
 class OutputFormat(StrEnum):
@@ -56,6 +63,8 @@ class AskOptions:
     think: bool | None = None
     output: OutputFormat = OutputFormat.TEXT
     hide_thinking: bool = False
+    allowed_tools: tuple[str, ...] = ()
+    allows_all_tools: bool = False
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -77,8 +86,28 @@ class TurnFailure:
         return self.code in CANCELLATION_CODES
 
 
+class CallResult(msgspec.Struct, frozen=True):
+    """A call of a step in the output of `ask --json`; `arguments` is text only where it never parsed."""
+
+    name: str
+    arguments: dict[str, object] | str
+    result: str
+    is_error: bool
+    decision: str
+    repaired: bool
+    elapsed_s: float
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A reply of the model with the results of its calls, in the output of `ask --json`."""
+
+    reasoning: str
+    answer: str
+    tool_calls: list[CallResult]
+
+
 class AskResult(msgspec.Struct, frozen=True):
-    """The output of `ask --json`."""
+    """The output of `ask --json`; reasoning and answer are those of the last step, `usage` is the sum."""
 
     reasoning: str
     answer: str
@@ -91,6 +120,7 @@ class AskResult(msgspec.Struct, frozen=True):
     seed: int | None = None
     error: str | None = None
     error_code: ErrorCode | None = None
+    steps: list[Step] = []
 
 
 class TurnPrinter:
@@ -105,7 +135,14 @@ class TurnPrinter:
         self._answered = False
         self.failure: TurnFailure | None = None
         self.is_complete = False
-        self.reply: StoredMessage | None = None
+        self.replies: list[StoredMessage] = []
+        self.results: dict[int, list[StoredMessage]] = {}
+        """The results of the calls of each reply, by its id."""
+
+    @property
+    def reply(self) -> StoredMessage | None:
+        """The latest reply of the turn."""
+        return self.replies[-1] if self.replies else None
 
     def show(self, event: SessionEvent) -> None:
         """Print one event, to stdout or to stderr."""
@@ -137,10 +174,18 @@ class TurnPrinter:
             case QuestionWaits():
                 self._print_error(terminal_safe(event.text))
             case ReplyNotStored(message=message):
-                self.reply = message
+                self.replies.append(message)
                 self._print_error(terminal_safe(event.text))
             case ReplyStored(message=message):
-                self.reply = message
+                self.replies.append(message)
+            case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:
+                self._end_thinking()
+                self._print_error(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
+            case ToolCallFinished(message=message):
+                self.results.setdefault(self.replies[-1].id, []).append(message)
+                if self._output is OutputFormat.TEXT:
+                    result = message.message.content[:MAX_SHOWN_RESULT]
+                    self._print_error(terminal_safe(t("cli.tool_result", result=result)))
             case _:
                 pass
 
@@ -257,6 +302,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             raise reason  # now, and not after the model was loaded
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
+        rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
+        session.set_tool_runner(ToolRunner(rules))
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
         if was_stopped and reply is None and printer.failure is None:  # before anything could be told
@@ -273,7 +320,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:
-            print_json(_ask_result(session, reply, printer.failure))
+            print_json(_ask_result(session, printer))
         printer.is_complete = True
         if printer.failure is None:
             return 0
@@ -301,7 +348,8 @@ async def _store_rest(session: ChatSession, printer: TurnPrinter) -> None:
             printer.failure = failure
 
 
-def _ask_result(session: ChatSession, reply: StoredMessage | None, failure: TurnFailure | None) -> AskResult:
+def _ask_result(session: ChatSession, printer: TurnPrinter) -> AskResult:
+    reply, failure = printer.reply, printer.failure
     message = reply.message if reply else ChatMessage(Role.ASSISTANT, "")
     meta = reply.meta if reply else None
     model = session.engine.model
@@ -312,10 +360,32 @@ def _ask_result(session: ChatSession, reply: StoredMessage | None, failure: Turn
         or (StopReason.CANCELLED if failure and failure.is_cancellation else StopReason.ERROR),
         mode=(meta.mode if meta else None) or session.mode,
         model=model.title if model else "",
-        usage=(meta.usage if meta else None) or Usage(),
+        usage=sum_usage(stored.meta.usage or Usage() for stored in printer.replies),
         timings=(meta.timings if meta else None) or Timings(),
         chat_id=session.chat_id or 0,
         seed=meta.seed if meta else None,
         error=failure.sentence if failure else None,
         error_code=failure.code if failure else None,
+        steps=[_step(stored, printer.results.get(stored.id, [])) for stored in printer.replies],
+    )
+
+
+def _step(reply: StoredMessage, results: Sequence[StoredMessage]) -> Step:
+    return Step(reply.message.reasoning, reply.message.content, [_call_result(stored) for stored in results])
+
+
+def _call_result(stored: StoredMessage) -> CallResult:
+    record = stored.meta.call
+    assert record is not None
+    arguments: dict[str, object] | str = record.arguments
+    if is_json_object(record.arguments):
+        arguments = msgspec.json.decode(record.arguments, type=dict[str, object])
+    return CallResult(
+        record.name,
+        arguments,
+        stored.message.content,
+        record.is_error,
+        record.decision,
+        record.is_repaired,
+        record.elapsed_s,
     )

@@ -130,6 +130,13 @@ def ask(
     chat: ChatIdOption = None,
     file: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
     hide_thinking: Annotated[bool, typer.Option("--hide-thinking", help="cli.option.hide_thinking")] = False,
+    tools: Annotated[
+        str, typer.Option("--tools", metavar="NAME,…|chat|none", help="cli.option.tools")
+    ] = "none",
+    allow: Annotated[str, typer.Option("--allow", metavar="NAME,…|all", help="cli.option.allow")] = "none",
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
+    ] = 20,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -144,6 +151,7 @@ def ask(
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
     from qwen3_chat.session import TurnOptions
     from qwen3_chat.texts.terminal_safe import storable
+    from qwen3_chat.tools.built_in_tools import parse_tool_names
 
     if json and jsonl:
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
@@ -159,8 +167,15 @@ def ask(
             think=think,
             output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
             hide_thinking=hide_thinking,
+            allowed_tools=() if allow == "all" else parse_tool_names(allow),
+            allows_all_tools=allow == "all",
             turn=TurnOptions(
-                temperature=temperature, seed=seed, max_tokens=max_tokens, thinking_budget=thinking_budget
+                temperature=temperature,
+                seed=seed,
+                max_tokens=max_tokens,
+                thinking_budget=thinking_budget,
+                tools=None if tools == "chat" else parse_tool_names(tools),
+                max_steps=max_steps,
             ),
         ),
     )
@@ -244,6 +259,16 @@ def models(
     list_models(json, vram, ram, ctx, repository)
 
 
+def tools(
+    json: Annotated[bool, typer.Option("--json", help="cli.option.tools_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """List the tools that the model may call."""
+    from qwen3_chat.cli.tools_command import list_tools
+
+    list_tools(as_json=json)
+
+
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
@@ -270,7 +295,7 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, doctor):
+    for command in (ask, models, pull, rm, chats, export, tools, doctor):
         about = t(f"cli.about.{command.__name__}")
         app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
     root = typer.main.get_command(app)

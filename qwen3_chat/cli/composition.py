@@ -303,6 +303,7 @@ def make_session(
     import secrets  # here: `rm` draws no seed
 
     from qwen3_chat.session import ChatSession, TurnOptions
+    from qwen3_chat.store.records import ChatOptions
 
     options = options or TurnOptions()
     return ChatSession(
@@ -311,6 +312,7 @@ def make_session(
         draw_seed=lambda: secrets.randbits(SEED_BITS),
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
+        chat_options=ChatOptions(tools=settings.tools or None),
         options=replace(
             options,
             **_configured_sampling(settings),

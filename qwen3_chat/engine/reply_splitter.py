@@ -6,15 +6,13 @@ source of a tool call, are held back until their meaning is certain.
 
 from __future__ import annotations
 
-import json
 import re
 from enum import StrEnum
 
-from qwen3_chat.chat import ToolCall
+from qwen3_chat.engine.tool_call_parser import parse_calls
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 
 ReplyPart = ReasoningDelta | AnswerDelta | ToolCallRequested
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing could store it
 _WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
@@ -141,18 +139,17 @@ class ReplySplitter:
             self._call.append(part)
             return []
         source = "".join(self._call)
-        call = (
-            _parse_tool_call(source.removeprefix(ReplyTag.TOOL_CALL_OPEN))
-            if part is ReplyTag.TOOL_CALL_CLOSE
-            else None
-        )
-        if call is None and self._quoted_tags < MAX_QUOTED_TAGS and _is_inside_string(source):
+        is_closed = part is ReplyTag.TOOL_CALL_CLOSE
+        written = source.removeprefix(ReplyTag.TOOL_CALL_OPEN)
+        calls = parse_calls(written, repairs=False) if is_closed else ()
+        if not calls and self._quoted_tags < MAX_QUOTED_TAGS and _is_inside_string(source):
             self._quoted_tags += 1
             self._call = [source, part]
             return []
+        calls = calls or (parse_calls(written) if is_closed else ())
         self._stage, self._call = _Stage.ANSWER, []
-        if call is not None:
-            return [*_answer_deltas(self._answer.interrupt()), ToolCallRequested(call)]
+        if calls:
+            return [*_answer_deltas(self._answer.interrupt()), *map(ToolCallRequested, calls)]
         if part is ReplyTag.TOOL_CALL_OPEN:
             return _answer_deltas(self._answer.feed(source)) + self._feed_answer(part)
         return _answer_deltas(self._answer.feed(source + part))
@@ -200,19 +197,3 @@ def _answer_deltas(text: str) -> list[ReplyPart]:
 def _is_inside_string(source: str) -> bool:
     """Return whether JSON ends within a string, which may quote a tag; strings don't span lines."""
     return '"' in _WHOLE_STRING.sub("", source).rpartition("\n")[2]
-
-
-def _parse_tool_call(source: str) -> ToolCall | None:
-    try:
-        call = json.loads(source, strict=False)  # models do leave raw newlines in strings
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(call, dict):
-        return None
-    name, arguments = call.get("name"), call.get("arguments", {})
-    if not (isinstance(name, str) and name and isinstance(arguments, dict)):
-        return None
-    if _LONE_SURROGATE.search(name):
-        return None
-    text = json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(name, json.dumps(arguments) if _LONE_SURROGATE.search(text) else text)

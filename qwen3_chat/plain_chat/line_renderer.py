@@ -24,6 +24,7 @@ from qwen3_chat.session import (
     ReplyStored,
     SessionEvent,
     Summarising,
+    ToolCallFinished,
 )
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
@@ -31,6 +32,8 @@ from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 PROGRESS_INTERVAL_S = 5.0
+MAX_SPOKEN_CHARS = 1_000
+"""The most characters of a tool's result that are read out."""
 
 _PHRASE_END = re.compile(r"\n|[.!?…][\"')\]”’]*\s|[。！？][”’」』）]*")
 
@@ -98,6 +101,8 @@ class LineRenderer:
                 self._write_text(self._phrases.feed(terminal_safe(text)))
             case ToolCallRequested(call=call):
                 self.write_line(terminal_safe(f"{call.name}({call.arguments})"))
+            case ToolCallFinished(message=message):
+                self.write_line(_tool_line(message))
             case Notice(key=key, values=values):
                 self.write_line(terminal_safe(t(key, **values)))
             case MessagesDropped(ids=ids) if ids:
@@ -126,6 +131,9 @@ class LineRenderer:
         """Write the messages of a stored chat, without their thinking."""
         for stored in messages:
             message = stored.message
+            if message.role is Role.TOOL:
+                self.write_line(_tool_line(stored))
+                continue
             key = "linear.user_said" if message.role is Role.USER else "linear.model_said"
             self.write_line(t(key, text=terminal_safe(message.sent_content)))
 
@@ -162,3 +170,8 @@ class LineRenderer:
         if text:
             self._write(text)
             self._is_at_line_start = text.endswith("\n")
+
+
+def _tool_line(stored: StoredMessage) -> str:
+    name = stored.meta.call.name if stored.meta.call else t("wording.role.tool")
+    return terminal_safe(t("linear.tool_result", name=name, result=stored.message.content[:MAX_SPOKEN_CHARS]))

@@ -1,24 +1,25 @@
-"""The session of one chat with an engine: its configuration, its branch of messages, the turn in progress."""
+"""The session of one chat with an engine: its branch of messages, the turn in progress."""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError, Lock
-from collections.abc import Callable, Coroutine, Iterator
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, ToolCall, Usage
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, StoreError
-from qwen3_chat.events import EngineEvent, EngineFailed, TurnFinished
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
+from qwen3_chat.session.chat_configuration import ChatConfiguration
 from qwen3_chat.session.context_fitter import ContextFitter
 from qwen3_chat.session.repetition import RepetitionDetector
 from qwen3_chat.session.reply_draft import ReplyDraft
@@ -31,101 +32,20 @@ from qwen3_chat.session.turn_events import (
     ReplyStored,
     Rewound,
     SessionEventSink,
+    StepFinished,
     ThinkingRepeats,
+    ToolCallFinished,
+    ToolCallStarted,
     UserStored,
 )
 from qwen3_chat.session.turn_options import TurnOptions
 from qwen3_chat.session.uninterrupted import Result, finish_even_if_cancelled
 from qwen3_chat.session.unstored_replies import UnstoredReplies
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.records import NO_CHAT_OPTIONS, Chat, ChatOptions, MessageMeta, StoredMessage
-
-
-class ChatConfiguration:
-    """The configuration of a chat: its mode override, its system prompt, its generation options.
-
-    It is held in memory until the chat is stored with its first message, and in the store from then on.
-    """
-
-    def __init__(self, store: ChatStore, system: str) -> None:
-        self.chat: Chat | None = None
-        self.mode_override: ThinkingMode | None = None
-        self._store = store
-        self._system = self._default_system = system
-        self._chat_options = NO_CHAT_OPTIONS
-        self._chat_lock = Lock()
-        """The lock held while the chat is stored or opened; changes to its configuration wait for it."""
-
-    @property
-    def chat_id(self) -> int | None:
-        """The chat's id in the store; None before it is stored."""
-        return None if self.chat is None else self.chat.id
-
-    @property
-    def system(self) -> str:
-        """The system prompt of this chat."""
-        return self._system if self.chat is None else self.chat.system
-
-    @property
-    def chat_options(self) -> ChatOptions:
-        """The generation options of this chat; they take precedence over `ChatSession.options`."""
-        return self._chat_options if self.chat is None else self.chat.options
-
-    async def set_system(self, system: str) -> None:
-        """Change the system prompt of this chat from now on."""
-        async with self._chat_lock:
-            if (chat_id := self.chat_id) is None:
-                self._system = system
-            else:
-                await self._store.set_system(chat_id, system)
-                await self._reread(chat_id)
-
-    async def set_chat_options(self, options: ChatOptions) -> None:
-        """Set the generation options for the coming replies of this chat."""
-        async with self._chat_lock:
-            if (chat_id := self.chat_id) is None:
-                self._chat_options = options
-            else:
-                await self._store.set_options(chat_id, options)
-                await self._reread(chat_id)
-
-    async def set_mode_override(self, mode: ThinkingMode) -> None:
-        """Set the thinking mode for the turns to come."""
-        async with self._chat_lock:
-            await self._apply_mode_override(mode)
-
-    async def reread_chat(self) -> None:
-        """Read the chat from the store again, for changes such as a new title."""
-        if self.chat_id is not None:
-            await self._reread(self.chat_id)
-
-    def _reset_configuration(self) -> None:
-        """Forget the chat and its configuration; the defaults apply again."""
-        self.chat = self.mode_override = None
-        self._system, self._chat_options = self._default_system, NO_CHAT_OPTIONS
-
-    async def _store_chat(self, mode_override: ThinkingMode | None) -> Chat:
-        """Store a new chat with its configuration; for a stored one, apply the mode override."""
-        async with self._chat_lock:
-            if self.chat is None:
-                self.mode_override = mode_override
-                self.chat = await self._store.create_chat(
-                    system=self.system, mode_override=mode_override, options=self.chat_options
-                )
-            else:
-                await self._apply_mode_override(mode_override)
-            return self.chat
-
-    async def _apply_mode_override(self, mode_override: ThinkingMode | None) -> None:
-        self.mode_override = mode_override
-        if self.chat_id is not None and mode_override is not None:
-            await self._store.set_mode_override(self.chat_id, mode_override)
-
-    async def _reread(self, chat_id: int) -> None:
-        chat = await self._store.chat(chat_id)
-        if self.chat_id == chat_id:  # another chat may have been opened meanwhile
-            self.chat = chat
-
+from qwen3_chat.store.records import NO_CHAT_OPTIONS, CallRecord, ChatOptions, MessageMeta, StoredMessage
+from qwen3_chat.tools.built_in_tools import Toolbox
+from qwen3_chat.tools.tool import ToolRegistry
+from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, not_finished, out_of_steps
 
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 """The reasons that end a reply before its own end, so that it can be continued."""
@@ -150,12 +70,17 @@ class ChatSession(ChatConfiguration):
         clock: Callable[[], float],
         system: str = "",
         options: TurnOptions | None = None,
+        toolbox: Toolbox | None = None,
+        chat_options: ChatOptions = NO_CHAT_OPTIONS,
     ) -> None:
-        super().__init__(store, system)
+        """Make a session; new chats begin with `system` and `chat_options`."""
+        super().__init__(store, system, chat_options)
         self.engine = engine
         self.options = options or TurnOptions()
         self.messages: tuple[StoredMessage, ...] = ()
         self.unstored = UnstoredReplies(store)
+        self.tool_runner = ToolRunner()
+        self._toolbox = toolbox or Toolbox()
         self._draw_seed = draw_seed
         self._clock = clock
         self._load_s = 0.0
@@ -205,6 +130,15 @@ class ChatSession(ChatConfiguration):
         """Set the generation options for the turns to come; those of the chat take precedence."""
         self.options = options
 
+    def set_tool_runner(self, runner: ToolRunner) -> None:
+        """Have the calls of the turns to come decided about and run by another runner."""
+        self.tool_runner = runner
+
+    @property
+    def tools(self) -> ToolRegistry:
+        """The tools that this chat offers to the model."""
+        return self._toolbox.registry(self.options.overridden_by(self.chat_options).tools or ())
+
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
         self.messages = self.unstored.laid_over(messages)
@@ -247,6 +181,7 @@ class ChatSession(ChatConfiguration):
         """
 
         async def store_question() -> ThinkingMode:
+            await self._complete_calls(on_event)
             decision = decide_model_mode(self.engine.model, text, self.mode_override, self.history)
             await self._store_chat(decision.mode_override)
             message = ChatMessage(Role.USER, text, mode_tag=decision.tag_to_append)
@@ -259,7 +194,7 @@ class ChatSession(ChatConfiguration):
             await self.store_unstored()
             mode = await self._when_free(store_question, on_event)
         if await self.prepare(on_event):
-            await self._reply(mode, on_event)
+            await self._answer(mode, on_event)
 
     async def _when_free(
         self, work: Callable[[], Coroutine[None, None, Result]], on_event: SessionEventSink
@@ -331,7 +266,7 @@ class ChatSession(ChatConfiguration):
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
             await self.store_unstored()
             await finish_even_if_cancelled(rewind())
-        await self._reply(decision.mode, on_event, policy=policy)
+        await self._answer(decision.mode, on_event, policy=policy)
 
     @property
     def can_continue(self) -> bool:
@@ -343,7 +278,7 @@ class ChatSession(ChatConfiguration):
         """Continue the latest reply from where it was stopped; do nothing if it was not stopped."""
         if self.can_continue and await self.prepare(on_event):
             stopped = self.messages[-1]
-            await self._reply(stopped.meta.mode or self.mode, on_event, stopped, policy)
+            await self._answer(stopped.meta.mode or self.mode, on_event, stopped, policy)
 
     def _question_index(self, message_id: int | None) -> int | None:
         """Return the index of the latest user message up to that message of the branch; None without one."""
@@ -358,6 +293,69 @@ class ChatSession(ChatConfiguration):
         stored = await self._store.add_message(self.chat.id, parent, message, meta)
         self.messages += (stored,)
         return stored
+
+    async def _answer(
+        self,
+        mode: ThinkingMode,
+        on_event: SessionEventSink,
+        continued: StoredMessage | None = None,
+        policy: ContextPolicy | None = None,
+    ) -> None:
+        """Generate a reply, run its calls, and so on until a reply has none or the steps are used up."""
+        for step in range(1, self.options.max_steps + 1):
+            await self._reply(mode, on_event, continued, policy)
+            continued = None
+            calls = self._calls_to_run()
+            if not calls:
+                return
+            is_last = step == self.options.max_steps
+            await self._run_calls(calls, on_event, is_last=is_last)
+            on_event(StepFinished(step))
+            if is_last:
+                on_event(Notice("session.step_limit", {"count": step}))
+
+    def _calls_to_run(self) -> tuple[ToolCall, ...]:
+        """Return the calls of the latest message, if it is a reply that came to its end."""
+        latest = self.messages[-1] if self.messages else None
+        if latest is None or not self.tools or latest.stop_reason is not StopReason.TOOL_CALLS:
+            return ()
+        return latest.message.tool_calls
+
+    async def _run_calls(
+        self, calls: tuple[ToolCall, ...], on_event: SessionEventSink, *, is_last: bool
+    ) -> None:
+        """Run calls and store their results in order, also those of calls that were stopped."""
+        outcomes = dict[int, CallOutcome]()
+        try:
+            if is_last:
+                outcomes |= {index: out_of_steps(call) for index, call in enumerate(calls)}
+            else:
+                await self.tool_runner.run(
+                    calls,
+                    self.tools,
+                    self.chat_id,
+                    lambda call: on_event(ToolCallStarted(call)),
+                    outcomes.__setitem__,
+                )
+        finally:
+            ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]
+            await finish_even_if_cancelled(self._store_results(ended, on_event))
+
+    async def _store_results(
+        self, outcomes: Sequence[CallOutcome], on_event: SessionEventSink, first: int = 0
+    ) -> None:
+        for index, outcome in enumerate(outcomes, first):
+            message = ChatMessage(Role.TOOL, outcome.text)
+            stored = await self._add(message, MessageMeta(call=_call_record(index, outcome)))
+            on_event(ToolCallFinished(stored))
+
+    async def _complete_calls(self, on_event: SessionEventSink) -> None:
+        """Store results for calls that have none because the app ended, so that each call has one."""
+        for results, stored in enumerate(reversed(self.messages)):
+            if stored.message.role is not Role.TOOL:
+                left = stored.message.tool_calls[results:]
+                await self._store_results([not_finished(call) for call in left], on_event, results)
+                return
 
     async def _reply(
         self,
@@ -406,7 +404,7 @@ class ChatSession(ChatConfiguration):
                     raise error
                 await self._store.reopen_message(continued.id)
                 message = replace(continued, meta=meta)
-            draft = ReplyDraft(self._store, message, continued)
+            draft = ReplyDraft(self._store, message, continued, self.tools.names)
             on_event(ReplyStarted(message, request.mode, continues=continued is not None))
             return draft
 
@@ -458,7 +456,7 @@ class ChatSession(ChatConfiguration):
             mode=mode,
             sampling=options.sampling_from(self.sampling_preset(mode)),
             seed=self._draw_seed() if options.seed is None else options.seed,
-            tools=options.tools,
+            tools=self.tools.specs,
             max_tokens=options.max_tokens,
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(continued, model) if continued else None,
@@ -474,3 +472,16 @@ def _reported_stop(on_event: SessionEventSink, code: ErrorCode) -> Iterator[None
     except CancelledError:
         on_event(EngineFailed.from_error(Cancelled(code)))
         raise
+
+
+def _call_record(index: int, outcome: CallOutcome) -> CallRecord:
+    call = outcome.call
+    return CallRecord(
+        index,
+        call.name,
+        call.arguments,
+        outcome.decision.value,
+        outcome.is_error,
+        call.is_repaired,
+        outcome.elapsed_s,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
+from qwen3_chat.session.recovered_calls import recover_calls
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids
 
@@ -25,16 +27,22 @@ SAVE_INTERVAL_S = 0.5
 class ReplyDraft:
     """A collector of a reply's events that saves new text every half second and the final reply in `finish`.
 
+    Calls of the tools in `tool_names` are found in its text where the model wrote them in another form.
     A reply that is `continued` is generated again from its beginning; the stored reply stays as it is until
     the new text is longer.
     """
 
     def __init__(
-        self, store: ChatStore, message: StoredMessage, continued: StoredMessage | None = None
+        self,
+        store: ChatStore,
+        message: StoredMessage,
+        continued: StoredMessage | None = None,
+        tool_names: Collection[str] = (),
     ) -> None:
         self._store = store
         self._message = message
         self._continued = continued
+        self._tool_names = tool_names
         self._reasoning: list[str] = []
         self._answer: list[str] = []
         self._calls: list[ToolCall] = []
@@ -63,6 +71,10 @@ class ReplyDraft:
             Role.ASSISTANT, "".join(self._answer), "".join(self._reasoning), tool_calls=tuple(self._calls)
         )
         meta, token_ids = self._end_of_turn()
+        if meta.stop_reason is StopReason.END_OF_TURN:
+            message = recover_calls(message, self._tool_names)
+            if message.tool_calls:
+                meta = replace(meta, stop_reason=StopReason.TOOL_CALLS)
         if self._continued and not (token_ids or self._is_longer_than(self._continued)):
             return self._continued
         return replace(self._message, message=message, meta=meta, packed_token_ids=pack_token_ids(token_ids))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 
-from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.chat import ThinkingMode, ToolCall
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
@@ -152,6 +152,24 @@ class ContextExceeded(Event, frozen=True):
         return (*shortening, *((ContextPolicy.ENLARGE,) if self.larger_n_ctx else ()))
 
 
+class ToolCallStarted(Event, frozen=True):
+    """A call that runs from now on: what is run, and by whose decision it may be."""
+
+    call: ToolCall
+
+
+class ToolCallFinished(Event, frozen=True):
+    """A call that has its result, now stored as `message`, or was not allowed to run."""
+
+    message: StoredMessage
+
+
+class StepFinished(Event, frozen=True):
+    """The end of a step: a reply of the model and the results of its calls; steps count from 1."""
+
+    step: int
+
+
 class ThinkingRepeats(Event, frozen=True):
     """Thinking that repeats itself: the user may prefer the answer now."""
 
@@ -168,6 +186,9 @@ SessionEvent = (
     | Summarising
     | ContextExceeded
     | ThinkingRepeats
+    | ToolCallStarted
+    | ToolCallFinished
+    | StepFinished
 )
 
 SessionEventSink = Callable[[SessionEvent], None]

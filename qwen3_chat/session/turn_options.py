@@ -9,7 +9,6 @@ from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.number_range import NumberRange
-from qwen3_chat.request import ToolSpec
 from qwen3_chat.sampling import (
     MAX_TOKEN_LIMIT,
     SAMPLING_PARAMETERS,
@@ -69,6 +68,10 @@ OPTION_FIELDS: Final = (
 )
 
 
+MAX_STEPS = 20
+"""The most replies to one question unless the user says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnOptions(SamplingOverrides):
     """The options of a turn; None leaves the preset of the mode."""
@@ -76,12 +79,15 @@ class TurnOptions(SamplingOverrides):
     seed: int | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
-    tools: tuple[ToolSpec, ...] = ()
+    tools: tuple[str, ...] | None = None
+    """The names of the tools on offer, whatever the chat offers; None leaves it to the chat."""
+    max_steps: int = MAX_STEPS
+    """The most replies to one question, each but the last followed by the results of its calls."""
     context_policy: ContextPolicy = ContextPolicy.ASK
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:
         """Return these options, overridden by those of a chat."""
-        return replace(self, **overrides(chat))
+        return replace(self, **overrides(chat), tools=chat.tools if self.tools is None else self.tools)
 
     def sampling_from(self, preset: SamplingParams) -> SamplingParams:
         """Return a preset, overridden by the chosen values."""
@@ -93,12 +99,12 @@ class TurnOptions(SamplingOverrides):
 
 
 def overrides(options: ChatOptions) -> dict[str, Any]:
-    """Return the options that differ from the presets, by name; a number that nobody can choose is none.
+    """Return the numbers that differ from the presets, by name; one that nobody can choose is none.
 
     Stored options may have been written by another version, or damaged.
     """
-    ranges = {field.name: field.range for field in OPTION_FIELDS}
-    return {name: value for name, value in _values(options).items() if value in ranges[name]}
+    values = _values(options)
+    return {field.name: value for field in OPTION_FIELDS if (value := values[field.name]) in field.range}
 
 
 def _values(options: TurnOptions | ChatOptions) -> dict[str, Any]:

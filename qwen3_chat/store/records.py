@@ -18,6 +18,22 @@ MAX_ID_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
+class CallRecord:
+    """The call that a tool's result belongs to: what ran, who decided, how it ended.
+
+    `index` is the position among the calls of the reply; `decision` is a value of `tools.consent.Decision`.
+    """
+
+    index: int
+    name: str
+    arguments: str
+    decision: str
+    is_error: bool = False
+    is_repaired: bool = False
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class MessageMeta:
     """The origin of a message: model, mode, sampling, end; None where it does not apply or is not known.
 
@@ -37,6 +53,8 @@ class MessageMeta:
     """The number of the branch's oldest messages that were dropped for the reply."""
     summary: str | None = None
     """The summary that replaced the dropped messages."""
+    call: CallRecord | None = None
+    """The call whose result the message is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,8 @@ class ChatOptions(SamplingOverrides):
 
     max_tokens: int | None = None
     thinking_budget: int | None = None
+    tools: tuple[str, ...] | None = None
+    """The names of the tools on offer; None for those of new chats."""
 
 
 NO_CHAT_OPTIONS = ChatOptions()

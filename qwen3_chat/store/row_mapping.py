@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -125,7 +125,10 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
         "content": storable(message.content),
         "reasoning": storable(message.reasoning),
         "tool_calls": msgspec.json.encode(
-            [ToolCall(storable(call.name), storable(call.arguments)) for call in message.tool_calls]
+            [
+                replace(call, name=storable(call.name), arguments=storable(call.arguments))
+                for call in message.tool_calls
+            ]
         ).decode(),
         "mode_tag": mode_column(message.mode_tag),
         "meta": msgspec.json.encode(meta).decode(),

@@ -16,6 +16,9 @@ from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
 from qwen3_chat.transcript.message_entry import MessageEntry
 
+MAX_SHOWN_RESULT_CHARS = 2_000
+"""The most characters of a tool's result that the transcript shows."""
+
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
 
@@ -61,7 +64,7 @@ def entry_from_message(stored: StoredMessage, *, is_stored: bool = True) -> Mess
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return MessageEntry(
         role=message.role.value,
-        answer=_shown_content(message),
+        answer=_shown_content(stored),
         reasoning=message.reasoning,
         header=role_header(message.role, meta),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
@@ -97,7 +100,14 @@ def entries_from_branch(
     return [*greyed, notice, *entries[count:]]
 
 
-def _shown_content(message: ChatMessage) -> str:
+def _shown_content(stored: StoredMessage) -> str:
+    message, call = stored.message, stored.meta.call
+    if message.role is Role.TOOL:
+        result = message.content
+        if len(result) > MAX_SHOWN_RESULT_CHARS:
+            left = len(result) - MAX_SHOWN_RESULT_CHARS
+            result = f"{result[:MAX_SHOWN_RESULT_CHARS]}\n{t('ui.tool.more', count=left)}"
+        return f"{call.name} → {result}" if call else result
     calls = "\n\n".join(f"```json\n{call.name}({call.arguments})\n```" for call in message.tool_calls)
     return "\n\n".join(part for part in (_with_attachment_lines(message), calls) if part)
 

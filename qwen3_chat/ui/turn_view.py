@@ -26,8 +26,11 @@ from qwen3_chat.session import (
     ReplyStored,
     Rewound,
     SessionEvent,
+    StepFinished,
     Summarising,
     ThinkingRepeats,
+    ToolCallFinished,
+    ToolCallStarted,
     UserStored,
 )
 from qwen3_chat.texts import t
@@ -143,6 +146,13 @@ class TurnView:
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
+            case ToolCallStarted(call=call):
+                self._set_phase(TurnPhase.STARTING)
+                self._activity_line.activity = Activity(
+                    t("ui.activity.tool", name=call.name), hint=t("ui.hint.stop")
+                )
+            case ToolCallFinished(message=message):
+                self._transcript.append(entry_from_message(message))
             case ThinkingRepeats():
                 self._transcript.notify(t("ui.notice.repeats"), timeout=12)
             case EngineFailed():
@@ -152,7 +162,7 @@ class TurnView:
             case ReplyNotStored(message=message):
                 self._finish_reply(entry_from_message(message, is_stored=False))
                 self._transcript.notify(event.text, severity="error", timeout=20)
-            case TurnFinished():
+            case TurnFinished() | StepFinished():
                 pass
         if self.phase is not phase_before:
             self._on_phase()

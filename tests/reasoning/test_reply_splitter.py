@@ -188,9 +188,12 @@ def test_a_call_that_quotes_ever_more_tags_is_not_read_again_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     characters: list[int] = []
-    monkeypatch.setattr(
-        "qwen3_chat.engine.reply_splitter._parse_tool_call", lambda source: characters.append(len(source))
-    )
+
+    def parse(source: str, *, repairs: bool = True) -> tuple[()]:
+        characters.append(len(source))
+        return ()
+
+    monkeypatch.setattr("qwen3_chat.engine.reply_splitter.parse_calls", parse)
     text = '<tool_call>{"name": "w", "arguments": {"t": "' + "</tool_call>" * 5_000
     assert split_marked(marked(text)) == (answer(text),)
     assert sum(characters) < 10 * len(text)

@@ -15,6 +15,9 @@ TAGS = {
     turn_events.Summarising: "summarising",
     turn_events.ContextExceeded: "context_exceeded",
     turn_events.ThinkingRepeats: "thinking_repeats",
+    turn_events.ToolCallStarted: "tool_call_started",
+    turn_events.ToolCallFinished: "tool_call_finished",
+    turn_events.StepFinished: "step_finished",
 }
 
 

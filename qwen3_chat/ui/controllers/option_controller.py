@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,9 +38,10 @@ class OptionController(Controller):
         """The options that differ from the presets, for the title bar."""
         session = self._session
         parts = [t("ui.options.has_system")] if session.system != self._view.settings.system_prompt else []
-        parts += [
-            f"{t(f'ui.options.{name}')} {value:g}" for name, value in overrides(session.chat_options).items()
-        ]
+        options = session.chat_options
+        parts += [f"{t(f'ui.options.{name}')} {value:g}" for name, value in overrides(options).items()]
+        if options.tools:
+            parts.append(f"{t('ui.options.tools')} {', '.join(options.tools)}")
         return SEPARATOR.join(parts)
 
     @in_worker("mode", exclusive=True)
@@ -65,5 +67,5 @@ class OptionController(Controller):
             return
         with notify_errors(self._screen, "task.options"):
             await session.set_system(setup.system)
-            await session.set_chat_options(setup.options)
+            await session.set_chat_options(replace(setup.options, tools=session.chat_options.tools))
         self._view.show_state()

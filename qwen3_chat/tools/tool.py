@@ -1,0 +1,85 @@
+"""A tool that the model may call, and what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from qwen3_chat.request import ToolSpec
+from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
+
+Arguments = Mapping[str, object]
+
+
+class Reach(StrEnum):
+    """The reach of a tool, from which the rules of consent follow."""
+
+    NOTHING = "nothing"
+    """It computes from its arguments and the clock; it runs unasked."""
+    OUTSIDE = "outside"
+    """It reads or changes something outside the chat, or runs code."""
+
+
+class ToolError(Exception):
+    """A failure that the model is to read, as one English sentence."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool: its name and description for the model, its JSON schema, the function that runs it."""
+
+    name: str
+    description: str
+    schema: Schema
+    run: Callable[[Arguments], Awaitable[str]]
+    """Runs the tool with arguments that fit the schema; raises `ToolError`."""
+    reach: Reach = Reach.OUTSIDE
+
+    @cached_property
+    def checker(self) -> ArgumentsChecker:
+        """The checker of arguments, made when it is first needed.
+
+        Raises:
+            SchemaError: the schema can't be used.
+        """
+        return ArgumentsChecker(self.schema)
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool as the model is told of it."""
+        function = {"name": self.name, "description": self.description, "parameters": self.schema}
+        return ToolSpec(json.dumps({"type": "function", "function": function}, ensure_ascii=False))
+
+
+class ToolRegistry:
+    """The tools on offer, by name; the first of a name counts."""
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            self._tools.setdefault(tool.name, tool)
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool of that name; None without one."""
+        return self._tools.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the tools, in the order in which they were given."""
+        return tuple(self._tools)
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools in the order in which they were given."""
+        return tuple(self._tools.values())
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tools as the model is told of them."""
+        return tuple(tool.spec for tool in self._tools.values())

@@ -1,0 +1,167 @@
+"""The ways in which models write calls and damage them, and what becomes of each."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen3_chat.chat import ToolCall
+from qwen3_chat.engine.tool_call_parser import parse_calls
+
+WELL_FORMED = '{"name": "f", "arguments": {"a": 1}}'
+F = ToolCall("f", '{"a": 1}')
+REPAIRED_F = ToolCall("f", '{"a": 1}', is_repaired=True)
+
+REPAIRED = {
+    "a trailing comma": '{"name": "f", "arguments": {"a": 1,}}',
+    "single quotes": "{'name': 'f', 'arguments': {'a': 1}}",
+    "a brace too few": '{"name": "f", "arguments": {"a": 1}',
+    "a brace too many": '{"name": "f", "arguments": {"a": 1}}}',
+    "a missing comma": '{"name": "f" "arguments": {"a": 1}}',
+    "no quotes around keys": '{name: "f", arguments: {a: 1}}',
+    "arguments as a string": '{"name": "f", "arguments": "{\\"a\\": 1}"}',
+    "parameters": '{"name": "f", "parameters": {"a": 1}}',
+    "a function wrapper": '{"type": "function", "function": {"name": "f", "arguments": {"a": 1}}}',
+    "the name under function": '{"function": "f", "arguments": {"a": 1}}',
+    "a list": '[{"name": "f", "arguments": {"a": 1}}]',
+    "a fenced block": '```json\n{"name": "f", "arguments": {"a": 1}}\n```',
+    "spaces around the name": '{"name": " f ", "arguments": {"a": 1}}',
+}
+
+REFUSED = {
+    "no JSON": "f(a=1)",
+    "arguments beside the name": '{"name": "f", "a": 1}',
+    "two sets of arguments": '{"name": "f", "arguments": {"a": 1}, "parameters": {"a": 2}}',
+    "the same key twice": '{"name": "f", "arguments": {"a": 1}, "arguments": {"a": 2}}',
+    "a string that breaks off": '{"name": "f", "arguments": {"city": "Pa',
+    "a string without an end": '{"name": "f", "arguments": {"city": "Pa}}',
+    "a number that breaks off": '{"name": "f", "arguments": {"a": 12',
+    "arguments that are a list": '{"name": "f", "arguments": [1]}',
+    "arguments that are null": '{"name": "f", "arguments": null}',
+    "no name": '{"arguments": {"a": 1}}',
+    "an empty name": '{"name": " ", "arguments": {"a": 1}}',
+    "a comment": '{"name": "f", "arguments": {"a": 1} // one\n}',
+    "a list with something else": '[{"name": "f", "arguments": {}}, 7]',
+    "half a character as name": '{"name": "\\ud800", "arguments": {}}',
+    "unclosed XML": "<function=f>\n<parameter=a>\n1\n</function>",
+    "XML with text between": "<function=f>\nhm\n<parameter=a>\n1\n</parameter>\n</function>",
+    "an XML parameter twice": "<function=f><parameter=a>1</parameter><parameter=a>2</parameter></function>",
+    "too much of everything": '{"name": "f", "arguments": {"a": "' + "x" * 200_001 + '"}}',
+}
+
+
+def test_a_call_in_the_form_that_was_asked_for_is_not_marked() -> None:
+    assert parse_calls(WELL_FORMED) == (F,)
+
+
+@pytest.mark.parametrize("source", REPAIRED.values(), ids=REPAIRED)
+def test_small_damage_is_repaired_and_marked(source: str) -> None:
+    assert parse_calls(source) == (REPAIRED_F,)
+
+
+@pytest.mark.parametrize("source", REFUSED.values(), ids=REFUSED)
+def test_what_could_mean_something_else_is_no_call(source: str) -> None:
+    assert parse_calls(source) == ()
+
+
+def test_python_words_become_those_of_json() -> None:
+    (call,) = parse_calls("{'name': 'f', 'arguments': {'a': True, 'b': None, 'c': 'True'}}")
+    assert json.loads(call.arguments)["a"] is True
+    assert json.loads(call.arguments)["b"] is None
+    assert call.is_repaired
+
+
+def test_two_objects_in_one_block_are_two_calls_in_order() -> None:
+    calls = parse_calls(WELL_FORMED + "\n" + WELL_FORMED.replace('"f"', '"g"'))
+    assert [(call.name, call.is_repaired) for call in calls] == [("f", True), ("g", True)]
+
+
+def test_the_xml_form_gives_text_for_every_argument() -> None:
+    code = "<parameter=code>\nx = 1\n\ny\n</parameter>"
+    source = f"\n<function=f>\n<parameter=a>\n1\n</parameter>\n{code}\n</function>\n"
+    (call,) = parse_calls(source)
+    assert json.loads(call.arguments) == {"a": "1", "code": "x = 1\n\ny"}
+    assert call.values_are_text
+    assert not call.is_repaired
+
+
+def test_brackets_without_counterparts_cost_no_more_than_reading_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("json_repair takes quadratic time on these")
+
+    monkeypatch.setattr("json_repair.repair_json", fail)
+    assert parse_calls('{"a"' * 5_000) == ()
+    assert parse_calls("[" * 20_000) == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), JSON, max_size=4))
+def test_arguments_arrive_as_they_were_written(arguments: dict[str, object]) -> None:
+    (call,) = parse_calls(json.dumps({"name": "f", "arguments": arguments}))
+    assert json.loads(call.arguments) == arguments
+    assert not call.is_repaired
+
+
+@pytest.mark.parametrize(("seed", "count"), [(1, 2_000), pytest.param(2, 100_000, marks=pytest.mark.full)])
+def test_damage_never_makes_a_call_with_other_words(seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    sources = [
+        '{"name": "f", "arguments": {"a": 1, "b": "text with \\"quotes\\"", "c": [12, {"d": null}]}}',
+        "\n<function=f>\n<parameter=a>\n12\n</parameter>\n<parameter=b>\nlong\n</parameter>\n</function>\n",
+    ]
+    accepted = 0
+    for _ in range(count):
+        damaged = damage(rng, rng.choice(sources))
+        for call in parse_calls(damaged):
+            accepted += 1
+            for word in words(json.loads(call.arguments)):
+                assert word in damaged, (damaged, call)
+            assert call.name in damaged
+    assert accepted > count // 20
+
+
+def damage(rng: random.Random, source: str) -> str:
+    characters = list(source)
+    for _ in range(rng.randrange(1, 6)):
+        at = rng.randrange(len(characters))
+        match rng.randrange(4):
+            case 0:
+                del characters[at]
+            case 1:
+                characters.insert(at, rng.choice("{}[]\",:\\'\n<>/= ax1"))
+            case 2:
+                characters[at] = rng.choice("{}[]\",:\\'\n<>/= ax1")
+            case _:
+                characters[at:at] = characters[at : at + rng.randrange(10)]
+    return "".join(characters)
+
+
+def words(value: object) -> list[str]:
+    """Return the letters and digits of all values in runs, as they must stand in the source."""
+    match value:
+        case dict():
+            return [word for key, item in value.items() for word in (*words(key), *words(item))]
+        case list():
+            return [word for item in value for word in words(item)]
+        case str():
+            return ["".join(run) for run in runs(value)]
+        case bool() | None:
+            return []
+        case _:
+            return [str(value).lstrip("-")]
+
+
+def runs(text: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in text).split()
