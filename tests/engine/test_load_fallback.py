@@ -124,7 +124,7 @@ def test_an_error_tells_whether_less_would_help(error: EngineError, failure: Loa
 async def test_a_context_that_memory_does_not_hold_is_reduced_and_the_user_is_told(
     wide_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=700)
+    engine, events = await loaded(wide_gguf, tmp_path, monkeypatch, spare_mib=800)
     assert engine.model is not None
     assert engine.model.n_ctx < 16_384
     assert notices_of(events) == [Notice("engine.context_reduced", {"n_ctx": engine.model.n_ctx})]

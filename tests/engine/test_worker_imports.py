@@ -17,6 +17,7 @@ START = {
             "errors",
             "events",
             "log_file",
+            "number_range",
             "parent_death",
             "request",
             "sampling",
