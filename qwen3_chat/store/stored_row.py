@@ -57,6 +57,17 @@ class StoredRow(sqlite3.Row):
 
     damage: Damage
 
+    def __getitem__(self, key: Any) -> Any:
+        """Return a value as SQLite has it.
+
+        Raises:
+            sqlite3.DatabaseError: a damaged schema has no such column.
+        """
+        try:
+            return super().__getitem__(key)
+        except IndexError as error:
+            raise sqlite3.DatabaseError(f"no such column: {key}") from error
+
     def text(self, name: str) -> str:
         """Return a text; bytes are decoded, other values written out."""
         value: object = self[name]

@@ -11,6 +11,7 @@ import pytest
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.remote import TimeoutPolicy, stream_decoding
 from qwen3_chat.engine.remote.body_unpacking import UNPACKED_PIECE_BYTES, BodyUnpacker, UnpackingError
+from qwen3_chat.engine.remote.http_transport import MAX_CHARACTERS_PER_S, CharacterPace
 from qwen3_chat.engine.remote.reply_reader import MAX_REPLY_CHARACTERS, MAX_TOOL_CALLS, ReplyReader
 from qwen3_chat.engine.remote.server_probe import MAX_NAME_CHARACTERS, list_served_models
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
@@ -279,3 +280,17 @@ async def test_a_context_that_cant_be_is_taken_as_unknown(n_ctx: object) -> None
         assert engine.model is not None
         assert engine.model.n_ctx == 32_768
     assert isinstance(heard.end, TurnFinished)
+
+
+async def test_text_that_comes_faster_than_any_model_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_s: list[float] = []
+
+    async def note(delay_s: float) -> None:
+        waits_s.append(delay_s)
+
+    pace = CharacterPace()
+    monkeypatch.setattr("asyncio.sleep", note)
+    await pace.keep(1_000)
+    assert waits_s == []
+    await pace.keep(MAX_CHARACTERS_PER_S * 10)
+    assert 9 < sum(waits_s) < 11

@@ -14,6 +14,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason
 from qwen3_chat.documents.export import render
 from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.store import ChatStore, MessageMeta
+from qwen3_chat.store.stored_row import Damage, RowFactory
 from tests.store.clock import Clock
 
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
@@ -189,3 +190,11 @@ async def test_a_place_where_no_database_can_be_made_opens_an_empty_one_on_reque
     assert [notice for notice in store.take_notices() if "can be written again" in notice]
     await store.close()
     assert path.exists()
+
+
+def test_a_column_that_is_missing_is_an_error_of_the_database() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = RowFactory(Damage())
+        row = connection.execute("SELECT 1 AS id").fetchone()
+        with pytest.raises(sqlite3.DatabaseError, match="no such column: content"):
+            row.text("content")

@@ -11,7 +11,7 @@ async def test_a_search_in_vain_is_reported_in_the_users_language(start: Start) 
     try:
         async with start() as app:
             await app.pilot.press("ctrl+p")
-            await app.until(lambda: isinstance(app.app.screen, CommandPalette))
+            await app.until(lambda: isinstance(app.app.screen, CommandPalette) and app.app.focused)
             await app.pilot.press(*"zzzz")
             await app.sees("没有这样的命令")
     finally:

@@ -94,7 +94,8 @@ class ReplyReader:
         self._thinking = ReplySplitter(opened_by_prompt=True)  # gets text only, so the thinking never ends
         self._has_reasoning_field = False
         self._calls: dict[int, _CallPieces] = {}
-        self._n_characters = 0
+        self.n_characters = 0
+        """The characters of the reply that came so far."""
         self.n_steps = 0
         """The chunks that brought the reply further: text, a part of a call, evaluation of the prompt."""
         self._prompt_tokens_done = -1
@@ -263,9 +264,9 @@ class ReplyReader:
         return not self._has_reasoning_field if tag in THINK_TAGS else self._has_tools
 
     def _require_room(self, chunk: ResponseChunk) -> None:
-        self._n_characters += len(chunk.reasoning) + len(chunk.content)
-        self._n_characters += sum(len(piece.name) + len(piece.arguments) for piece in chunk.tool_calls)
-        if self._n_characters > MAX_REPLY_CHARACTERS:
+        self.n_characters += len(chunk.reasoning) + len(chunk.content)
+        self.n_characters += sum(len(piece.name) + len(piece.arguments) for piece in chunk.tool_calls)
+        if self.n_characters > MAX_REPLY_CHARACTERS:
             raise ReplyTooLargeError(MAX_REPLY_CHARACTERS)
 
     def _take_call(self, piece: ToolCallPiece) -> None:
