@@ -33,13 +33,14 @@ from textual.scrollbar import ScrollBar, ScrollDown, ScrollTo
 from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 from textual.widget import Widget
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, OptionList, Static, TextArea
 
 from qwen3_chat.ui.textual_compat import (
     NAMED_KEYS,
     Palette,
     Selection,
     SentenceApp,
+    SteadyOptionList,
     SteadyScrollView,
     driver_class,
     key_of_character,
@@ -509,3 +510,9 @@ async def test_an_error_of_a_handler_ends_the_app_with_one_sentence(
     app._print_error_renderables()
     assert capsys.readouterr().err.strip() == "It ended: KeyError."
     assert app.return_code == 1
+
+
+def test_a_list_without_a_size_still_fails_at_a_page_key_and_ours_does_not() -> None:
+    with pytest.raises(KeyError):
+        OptionList("a")._move_page(1)
+    SteadyOptionList("a")._move_page(1)

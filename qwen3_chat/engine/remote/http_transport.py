@@ -52,7 +52,7 @@ class CharacterPace:
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
-        self._earliest_s = self._clock()
+        self._earliest_s = self._clock() - MAX_AHEAD_S
         self._characters = 0
 
     async def keep(self, characters: int) -> None:

@@ -20,6 +20,7 @@ from qwen3_chat.ui.code_files import opens_in_browser, save_code
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.textual_compat import SteadyOptionList
 from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
@@ -57,7 +58,9 @@ class CodeBlocksScreen(Dialog[None]):
         super().__init__()
         self._blocks = tuple(blocks)
         self._folder = folder
-        self.options = OptionList(*(self._option(number, block) for number, block in enumerate(blocks, 1)))
+        self.options = SteadyOptionList(
+            *(self._option(number, block) for number, block in enumerate(blocks, 1))
+        )
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""

@@ -16,6 +16,7 @@ from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import t
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.textual_compat import SteadyOptionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -48,7 +49,7 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
     def __init__(self, exceeded: ContextExceeded) -> None:
         super().__init__()
         self._exceeded = exceeded
-        self.options = OptionList(*self._choices())
+        self.options = SteadyOptionList(*self._choices())
 
     def compose(self) -> ComposeResult:
         """Lay out the figures, the choices and the keys."""

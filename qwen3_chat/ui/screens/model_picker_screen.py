@@ -41,7 +41,7 @@ from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.model_list import CONTEXT_STEPS, DemoRow, Heading, Line, ModelList, chosen_variant_index
 from qwen3_chat.ui.screens.dialog import Dialog
-from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -129,7 +129,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         super().__init__()
         self.machine_line = Static(t("ui.models.looking"), id="models-machine", markup=False)
         self.search_input = Input(placeholder=t("ui.models.search"), max_length=MAX_LINE_CHARACTERS)
-        self.options = OptionList()
+        self.options = SteadyOptionList()
         self.detail = ModelDetail()
         self.model_picker = model_picker
         self._loaded_model = loaded_model

@@ -16,6 +16,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.textual_compat import SteadyOptionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -47,7 +48,7 @@ class PromptsScreen(Dialog[SystemPrompt | None]):
     def __init__(self, prompts: Sequence[SystemPrompt]) -> None:
         super().__init__()
         self._prompts = tuple(prompts)
-        self.options = OptionList(*(Option(_prompt_content(prompt)) for prompt in self._prompts))
+        self.options = SteadyOptionList(*(Option(_prompt_content(prompt)) for prompt in self._prompts))
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""

@@ -23,6 +23,7 @@ from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.textual_compat import SteadyOptionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 LABEL_CELLS = 26
@@ -53,7 +54,7 @@ class ValueEditor(TextArea):
             self.insert("\n")
 
 
-class SettingList(OptionList):
+class SettingList(SteadyOptionList):
     """The list of settings; it declares its Enter key itself, so that the key bar shows it."""
 
     BINDINGS = [key_binding("change", "enter", "select")]

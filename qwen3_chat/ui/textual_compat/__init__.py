@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from rich.text import Text
 from textual import events
@@ -29,7 +29,7 @@ from textual.keys import Keys, _character_to_key
 from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
@@ -43,6 +43,7 @@ __all__ = [
     "Palette",
     "Selection",
     "SentenceApp",
+    "SteadyOptionList",
     "SteadyScrollView",
     "driver_class",
     "escape_markup",
@@ -193,6 +194,21 @@ class ClosingScreen(Screen[ScreenResultT]):
     def dismiss(self, result: ScreenResultT | None = None) -> AwaitComplete:
         """Close with a result; do nothing if the screen is closed or covered."""
         return super().dismiss(result) if self.app.screen_stack[-1:] == [self] else AwaitComplete()
+
+
+# lists
+
+
+class SteadyOptionList(OptionList):
+    """A list whose page keys do nothing while it has no size.
+
+    Textual looks up the line of the highlighted option, and lines exist only once the list has been laid out;
+    a key that was typed ahead comes before that. We know of no upstream issue.
+    """
+
+    def _move_page(self, direction: Literal[-1, 1]) -> None:
+        if self.scrollable_content_region:
+            super()._move_page(direction)
 
 
 # the palette

@@ -24,7 +24,7 @@ from qwen3_chat.texts.formatting import SEPARATOR, format_day
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.key_bindings import key_binding
-from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
 from qwen3_chat.ui.themes import DIM
 
 MAX_HITS = 500
@@ -102,7 +102,7 @@ class ChatList(Vertical):
         super().__init__(id=id)
         # Attributes, not queries: a search may end while the list is being closed and its children are gone.
         self.search_input = Input(placeholder=t("ui.chats.search"), max_length=MAX_LINE_CHARACTERS)
-        self.options = OptionList()
+        self.options = SteadyOptionList()
         self.empty = Static(classes="chat-list--empty", markup=False)
         self._store = store
         self._summaries: dict[int, ChatSummary] = {}
