@@ -71,6 +71,8 @@ class TurnView:
     ) -> None:
         """Show turns in these widgets; `on_phase` is called when the phase of a turn has changed."""
         self.phase = TurnPhase.IDLE
+        self.on_question_stored: Callable[[], None] = lambda: None
+        """A function that is called once the user's message is stored."""
         self._running = 0
         self._transcript = transcript
         self._activity_line = activity_line
@@ -115,6 +117,7 @@ class TurnView:
         match event:
             case UserStored(message=message):
                 self.notices.clear()
+                self.on_question_stored()
                 self._show_stored_question(entry_from_message(message))
             case QuestionWaits():
                 self._note_question(t("ui.note.not_stored"))

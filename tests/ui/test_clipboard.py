@@ -98,7 +98,7 @@ def test_what_a_terminal_would_cut_goes_to_a_file(programs: ClipboardFixture) ->
 def test_a_lone_surrogate_is_copied_by_each_way(programs: ClipboardFixture) -> None:
     text = "name\udcff"
     assert programs.clipboard(SSH_TTY="x").copy(text) is CopyRoute.TERMINAL
-    assert programs.written == ["name?"]
+    assert programs.written == ["name\N{REPLACEMENT CHARACTER}"]
     long_text = text * MAX_TERMINAL_BYTES
     assert programs.clipboard(SSH_TTY="x").copy(long_text) is CopyRoute.FILE
     output = programs.add("xsel")

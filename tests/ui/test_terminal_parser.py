@@ -182,7 +182,7 @@ def test_a_burst_of_characters_is_a_paste_and_its_line_end_is_enter() -> None:
         (b"\x1b[97;1:3u", []),
         (b"\x1b[0;1;20013:25991u", ["中", "文"]),
         (b"\x1b[13;3u", ["alt+enter"]),
-        (b"\x1b\r", ["alt+enter"]),
+        (b"\x1b\r", ["ctrl+j"]),
         (b"\x1be", ["alt+e"]),
         (b"\x1bb", ["ctrl+left"]),
         (b"\x1b[A\x1bOP\x1b[[A\x1b[15~\x1b[24$\x1b[1;5A", ["up", "f1", "f1", "f5", "f24", "ctrl+up"]),

@@ -11,7 +11,7 @@ from functools import partial
 from textual.screen import Screen
 from textual.worker import WorkerError
 
-from qwen3_chat.session import ChatSession, ContextExceeded, SessionEvent, SessionEventSink, Turn, UserStored
+from qwen3_chat.session import ChatSession, ContextExceeded, SessionEventSink, Turn
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
@@ -37,6 +37,7 @@ class TurnController(Controller):
         self.unsent = ""
         """The message that was sent and is not stored yet; it counts as a draft until then."""
         self._turn = turn
+        turn.on_question_stored = self._forget_unsent
         self._is_stopped = False
         """True from a stop to the start of the next turn; a turn that has yet to begin obeys it."""
         self._running: set[asyncio.Task[None]] = set()
@@ -100,7 +101,7 @@ class TurnController(Controller):
         """
         self._turn.begin()
         self._screen.refresh_bindings()
-        task = asyncio.create_task(turn(self._show))
+        task = asyncio.create_task(turn(self._turn.draw))
         self._running.add(task)
         try:
             await asyncio.wait({task})
@@ -115,10 +116,8 @@ class TurnController(Controller):
             self._turn.end(can_retry=bool(self._session.messages))
             self._view.show_state()
 
-    def _show(self, event: SessionEvent) -> None:
-        if isinstance(event, UserStored):
-            self.unsent = ""
-        self._turn.draw(event)
+    def _forget_unsent(self) -> None:
+        self.unsent = ""
 
     # the user's actions
 
