@@ -74,8 +74,8 @@ class Clipboard:
             return CopyRoute.PROGRAM
         if self._copy_with(TMUX, text):
             return CopyRoute.TMUX
-        if len(text.encode(errors="replace")) <= MAX_TERMINAL_BYTES:
-            self._write_terminal(text.encode(errors="replace").decode())  # a lone surrogate has no UTF-8
+        if len(text.encode()) <= MAX_TERMINAL_BYTES:
+            self._write_terminal(text)
             return CopyRoute.TERMINAL
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_bytes(text.encode(errors="surrogatepass"))
