@@ -133,3 +133,13 @@ def test_numbers_are_read_within_their_ranges(name: str, text: str, value: float
             field.parse(text)
     else:
         assert field.parse(text) == value
+
+
+async def test_a_bad_value_that_was_typed_just_before_is_not_saved(start: Start) -> None:
+    async with start(size=(110, 45)) as app:
+        screen = await opened(app)
+        screen.query_one("#temperature", Input).value = "99"
+        screen.action_save()  # before the message about the change is read
+        await app.pilot.pause()
+        assert app.app.screen is screen
+        assert app.app.is_running

@@ -172,7 +172,11 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
             line.input.value = ""
 
     def action_save(self) -> None:
-        """Close with the values of the form."""
+        """Close with the values of the form, unless one of them is wrong; it may have been typed just now."""
+        for line in self._lines.values():
+            line.check()
+        if not all(line.is_right for line in self._lines.values()):
+            return
         values: dict[str, Any] = {name: line.value for name, line in self._lines.items()}
         self.dismiss(ChatSetup(self.prompt.text.strip(), ChatOptions(**values)))
 
