@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ import msgspec
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode, StyledSpan
 from qwen3_chat.highlighting.limits import (
+    MAX_ATTEMPTS,
     MAX_CHARACTERS,
     MAX_FAILED_BLOCKS,
     MAX_FAILED_STARTS,
@@ -24,6 +26,7 @@ from qwen3_chat.highlighting.limits import (
     MAX_STORED_SPANS,
     MAX_WAITING_BLOCKS,
     REQUEST_CHARACTERS,
+    START_LIMIT_S,
     WALL_LIMIT_S,
 )
 from qwen3_chat.highlighting.messages import (
@@ -40,12 +43,17 @@ _MODULE = "qwen3_chat.highlighting"
 _decode = msgspec.json.Decoder(Reply).decode
 _encode = msgspec.json.Encoder().encode
 
+_FAILURES = (OSError, EOFError, TimeoutError, LineTooLong, msgspec.MsgspecError)
+"""The errors of a process that does not start, has ended, or is to be killed."""
+_USED_UP = {-signal.SIGPROF} if hasattr(signal, "SIGPROF") else set[int]()
+"""The exit status of a process that the system ended because its processor time was up."""
+
 OnColours = Callable[[HighlightedCode], None]
 """A function that is called with a block when more of its colours are known."""
 
 
 class _RequestFailed(Exception):
-    """The process ended, or was killed, while it worked on a request."""
+    """A request has exceeded a limit, or there is no process that could work on it."""
 
 
 @dataclass(slots=True)
@@ -65,7 +73,9 @@ class Highlighter:
     """Colours for code blocks; the process starts with the first block that needs it.
 
     A block that exceeds a limit stays plain for good: the process is killed if need be, and another one goes
-    on with the next block. The colours of the blocks seen last are stored, and so is which ones stay plain.
+    on with the next block. A process may also end, or get no processor, through no fault of the block, so a
+    block that did not use up its processor time is tried once more. The colours of the blocks seen last are
+    stored, and so is which ones stay plain.
     """
 
     def __init__(self, log_path: Path | None = None) -> None:
@@ -165,7 +175,7 @@ class Highlighter:
         """Have one portion of a block's rows coloured.
 
         Raises:
-            _RequestFailed: the portion has exceeded a limit.
+            _RequestFailed: the portion has exceeded a limit, or no process starts.
         """
 
         def receive(reply: Reply) -> None:
@@ -199,58 +209,77 @@ class Highlighter:
         """Send a request to the process, and call `receive` with each reply.
 
         Raises:
-            _RequestFailed: the process did not start, ended, or was killed because it took too long.
+            _RequestFailed: no process starts, one used up its time, or each ended or was killed.
         """
         try:
-            async with asyncio.timeout(WALL_LIMIT_S):
+            for _ in range(MAX_ATTEMPTS):
                 child = await self._running_process()
-                child.write(_encode(request) + b"\n")
-                while True:
-                    reply = await self._next_reply(child)
-                    receive(reply)
-                    if not isinstance(reply, RowsColoured) or reply.is_last:
-                        return
-                    await asyncio.sleep(0)  # keys come before colours
-        except (OSError, TimeoutError, LineTooLong, msgspec.MsgspecError, _RequestFailed) as error:
-            self._failed_blocks[request.language] += 1
-            await self._end_process()
-            raise _RequestFailed from error
+                try:
+                    async with asyncio.timeout(WALL_LIMIT_S):
+                        await self._receive_replies(child, request, receive)
+                    return
+                except _FAILURES:
+                    if await self._end_process() in _USED_UP:
+                        break
         except asyncio.CancelledError:
             await self._end_process()
             raise
+        self._failed_blocks[request.language] += 1
+        raise _RequestFailed
+
+    async def _receive_replies(
+        self, child: ChildProcess, request: ColourRows | RenderHtml, receive: Callable[[Reply], None]
+    ) -> None:
+        child.write(_encode(request) + b"\n")
+        while True:
+            reply = await self._next_reply(child)
+            receive(reply)
+            if not isinstance(reply, RowsColoured) or reply.is_last:
+                return
+            await asyncio.sleep(0)  # keys come before colours
 
     async def _running_process(self) -> ChildProcess:
-        """Return the process, started if none runs."""
-        if self._child is None:
+        """Return the process, started if none runs.
+
+        Raises:
+            _RequestFailed: it did not start, several times in a row.
+        """
+        while self._child is None:
             if self._failed_starts >= MAX_FAILED_STARTS:
                 raise _RequestFailed
             self._failed_starts += 1
-            self._child = await ChildProcess.start(_MODULE, log_path=self._log_path)
-            await self._next_reply(self._child)  # `HighlighterReady`
-            self._failed_starts = 0
+            try:
+                async with asyncio.timeout(START_LIMIT_S):
+                    self._child = await ChildProcess.start(_MODULE, log_path=self._log_path)
+                    await self._next_reply(self._child)  # `HighlighterReady`
+                self._failed_starts = 0
+            except _FAILURES:
+                await self._end_process()
         return self._child
 
     async def _next_reply(self, child: ChildProcess) -> Reply:
         """Wait for the next reply.
 
         Raises:
-            _RequestFailed: the process has ended.
+            EOFError: the process has ended.
         """
         if not self._lines:
             self._lines.extend(await child.read_lines())
         if not self._lines:
-            raise _RequestFailed
+            raise EOFError
         reply: Reply = _decode(self._lines.popleft())
         return reply
 
-    async def _end_process(self) -> None:
-        """Kill the process if one runs; it holds nothing that would have to be stored."""
+    async def _end_process(self) -> int | None:
+        """Kill the process if one runs, which holds nothing to be stored; return its exit status."""
         child, self._child = self._child, None
         self._lines.clear()
-        if child is not None:
-            child.kill()
-            await child.wait()
-            await child.close_input()
+        if child is None:
+            return None
+        child.kill()
+        status = await child.wait()
+        await child.close_input()
+        return status
 
 
 class StoredColours:

@@ -15,7 +15,12 @@ from qwen3_chat.child_process import ChildProcess
 from qwen3_chat.highlighting import highlighter as highlighter_module
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.highlighting.highlighter import Highlighter, StoredColours
-from qwen3_chat.highlighting.limits import MAX_CHARACTERS, MAX_FAILED_BLOCKS, MAX_STORED_SPANS
+from qwen3_chat.highlighting.limits import (
+    MAX_CHARACTERS,
+    MAX_FAILED_BLOCKS,
+    MAX_STORED_SPANS,
+    WALL_LIMIT_S,
+)
 from tests.conftest import WAIT_LIMIT_S
 
 ENDLESS_LANGUAGE, ENDLESS_ROW = "autoit", " " * 30_000
@@ -56,6 +61,18 @@ def unexpected(code: HighlightedCode) -> None:
 def children() -> list[psutil.Process]:
     found = psutil.Process().children()
     return [child for child in found if "qwen3_chat.highlighting" in child.cmdline()]
+
+
+def counted_starts(monkeypatch: pytest.MonkeyPatch) -> list[ChildProcess]:
+    """Return a list that gets each process that is started from now on."""
+    start, started = ChildProcess.start, list[ChildProcess]()
+
+    async def count(module: str, *, log_path: Path | None) -> ChildProcess:
+        started.append(await start(module, log_path=log_path))
+        return started[-1]
+
+    monkeypatch.setattr(ChildProcess, "start", count)
+    return started
 
 
 async def test_code_gets_its_colours(highlighter: Highlighter) -> None:
@@ -107,11 +124,68 @@ async def test_a_growing_block_gets_the_colours_of_its_rows_as_they_arrive(highl
 async def test_a_block_goes_on_after_the_process_was_killed(highlighter: Highlighter) -> None:
     code = await coloured(highlighter, block("python", 'x = """a', is_complete=False))
     children()[0].kill()
-    lost = await coloured(highlighter, block("python", "y = 2"))
-    assert lost.is_plain  # nobody knows whose fault it was
     code.rows.append('b"""')
     await coloured(highlighter, code)
     assert code.spans[1] == STRING_END
+
+
+async def test_a_block_whose_process_is_killed_once_gets_its_colours(
+    highlighter: Highlighter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = counted_starts(monkeypatch)
+    await coloured(highlighter, block("python", "x = 1"))
+    children()[0].kill()
+    code = await coloured(highlighter, block("python", "y = 2"))
+    assert code.row_spans(0)
+    assert not code.is_plain
+    assert len(starts) == 2
+
+
+async def test_a_block_whose_process_is_killed_each_time_stays_plain(
+    highlighter: Highlighter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = counted_starts(monkeypatch)
+    monkeypatch.setattr(ChildProcess, "write", lambda child, line: child.kill())
+    assert (await coloured(highlighter, block("python", "x = 1"))).is_plain
+    assert len(starts) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a system that limits processor time")
+async def test_a_block_that_used_up_its_time_is_not_given_to_another_process(
+    highlighter: Highlighter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = counted_starts(monkeypatch)
+    assert (await coloured(highlighter, block(ENDLESS_LANGUAGE, ENDLESS_ROW))).is_plain
+    assert len(starts) == 1
+
+
+async def test_the_time_that_the_process_takes_to_start_is_not_the_time_of_the_block(
+    highlighter: Highlighter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, loop = ChildProcess.start, asyncio.get_running_loop()
+    time_s = loop.time
+
+    async def start_late(module: str, *, log_path: Path | None) -> ChildProcess:
+        child = await start(module, log_path=log_path)
+        monkeypatch.setattr(loop, "time", lambda: time_s() + WALL_LIMIT_S)
+        return child
+
+    monkeypatch.setattr(ChildProcess, "start", start_late)
+    assert (await coloured(highlighter, block("python", "x = 1"))).row_spans(0)
+
+
+async def test_a_block_gets_its_colours_when_the_process_starts_at_the_second_attempt(
+    highlighter: Highlighter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refusals = ChildProcess.start, [BlockingIOError("no more processes for now")]
+
+    async def refuse_once(module: str, *, log_path: Path | None) -> ChildProcess:
+        if refusals:
+            raise refusals.pop()
+        return await start(module, log_path=log_path)
+
+    monkeypatch.setattr(ChildProcess, "start", refuse_once)
+    assert (await coloured(highlighter, block("python", "x = 1"))).row_spans(0)
 
 
 async def test_json_is_coloured_when_its_block_is_complete(highlighter: Highlighter) -> None:
