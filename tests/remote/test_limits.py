@@ -11,7 +11,7 @@ import pytest
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.remote import TimeoutPolicy, stream_decoding
 from qwen3_chat.engine.remote.body_unpacking import UNPACKED_PIECE_BYTES, BodyUnpacker, UnpackingError
-from qwen3_chat.engine.remote.http_transport import MAX_CHARACTERS_PER_S, CharacterPace
+from qwen3_chat.engine.remote.http_transport import MAX_CHARACTERS_PER_S, CharacterThrottle
 from qwen3_chat.engine.remote.reply_reader import MAX_REPLY_CHARACTERS, MAX_TOOL_CALLS, ReplyReader
 from qwen3_chat.engine.remote.server_probe import MAX_NAME_CHARACTERS, list_served_models
 from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
@@ -288,9 +288,9 @@ async def test_text_that_comes_faster_than_any_model_has_to_wait(monkeypatch: py
     async def note(delay_s: float) -> None:
         waits_s.append(delay_s)
 
-    pace = CharacterPace()
+    throttle = CharacterThrottle()
     monkeypatch.setattr("asyncio.sleep", note)
-    await pace.keep(1_000)
+    await throttle.keep(1_000)
     assert waits_s == []
-    await pace.keep(MAX_CHARACTERS_PER_S * 10)
+    await throttle.keep(MAX_CHARACTERS_PER_S * 10)
     assert 9 < sum(waits_s) < 11

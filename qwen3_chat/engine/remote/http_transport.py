@@ -36,7 +36,7 @@ MAX_RESPONSE_BYTES = 4 * 1024**2
 SLICE_BYTES = 4096
 MAX_CHARACTERS_PER_S = 40_000
 """The characters of a reply that are taken in within a second: some 10,000 tokens."""
-MAX_AHEAD_S = 0.25
+MAX_CREDIT_S = 0.25
 """The time for which text may come faster, after a pause."""
 """The bytes of a reply that are taken at once."""
 MAX_BURST_S = 0.01
@@ -44,22 +44,22 @@ MAX_BURST_S = 0.01
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 
-class CharacterPace:
-    """The pace at which the text of a reply is taken in: faster than any model, slower than the screen.
+class CharacterThrottle:
+    """A limit for how fast the text of a reply is taken in: faster than any model, slower than the screen.
 
     What a server sends beyond it waits in the connection.
     """
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
-        self._earliest_s = self._clock() - MAX_AHEAD_S
+        self._earliest_s = self._clock() - MAX_CREDIT_S
         self._characters = 0
 
     async def keep(self, characters: int) -> None:
         """Wait if so many characters in all came too quickly."""
         new, self._characters = characters - self._characters, characters
         now_s = self._clock()
-        self._earliest_s = max(self._earliest_s, now_s - MAX_AHEAD_S) + new / MAX_CHARACTERS_PER_S
+        self._earliest_s = max(self._earliest_s, now_s - MAX_CREDIT_S) + new / MAX_CHARACTERS_PER_S
         if self._earliest_s > now_s:
             await asyncio.sleep(self._earliest_s - now_s)
 
@@ -215,7 +215,7 @@ class HttpTransport:
                 if response.status_code != 200:
                     await self._raise_for_response(response, is_last)
                 pieces, reader = _unpacked_pieces(response), BatchedReader(timeouts.batch_s)
-                pace = CharacterPace()
+                throttle = CharacterThrottle()
                 n_steps, deadline_s = progress.n_steps, clock() + timeouts.first_byte_s
                 while True:
                     wait_s = timeouts.between_pieces_s if received else timeouts.first_byte_s
@@ -225,7 +225,7 @@ class HttpTransport:
                         return
                     received = True
                     was_finished = progress.is_finished
-                    if not await _push_in_slices(piece, on_piece, pace, progress):
+                    if not await _push_in_slices(piece, on_piece, throttle, progress):
                         return
                     if progress.is_finished:
                         if not was_finished:
@@ -345,7 +345,7 @@ async def _unpacked_pieces(response: httpx2.Response) -> AsyncGenerator[bytes, N
 
 
 async def _push_in_slices(
-    piece: bytes, on_piece: PieceSink, pace: CharacterPace, progress: ReplyProgress
+    piece: bytes, on_piece: PieceSink, throttle: CharacterThrottle, progress: ReplyProgress
 ) -> bool:
     """Push a piece in slices between which other tasks can run; return False if the sink wants no more."""
     clock = asyncio.get_running_loop().time
@@ -353,7 +353,7 @@ async def _push_in_slices(
     for at in range(0, len(piece), SLICE_BYTES):
         if not on_piece(piece[at : at + SLICE_BYTES]):
             return False
-        await pace.keep(progress.n_characters)
+        await throttle.keep(progress.n_characters)
         if clock() - began_s > MAX_BURST_S:
             await asyncio.sleep(0)
             began_s = clock()
