@@ -66,7 +66,7 @@ def entry_from_message(stored: StoredMessage, *, is_stored: bool = True) -> Mess
         role=message.role.value,
         answer=_shown_content(stored),
         reasoning=message.reasoning,
-        header=role_header(message.role, meta),
+        header="" if message.role is Role.TOOL else role_header(message.role, meta),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
