@@ -28,8 +28,8 @@ async def press_at_once(app: Harness, *keys: str) -> None:
 OPENERS = ("ctrl+l", "f7", "f12", "ctrl+r", "ctrl+b", "f1", "ctrl+p")
 
 
-THEN = ("escape", "enter", "ctrl+l", "x")
-MORE = ("down", "f5", "ctrl+d", "ctrl+p", "f7")
+THEN = ("escape", "x")
+MORE = ("enter", "ctrl+l", "down", "f5", "ctrl+d", "ctrl+p", "f7")
 
 
 @pytest.mark.parametrize("keys", [THEN, pytest.param(MORE, marks=pytest.mark.full)])
