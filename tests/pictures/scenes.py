@@ -91,7 +91,8 @@ class Scene:
 
 async def wait_until_still(app: Harness) -> None:
     """Wait until the screen no longer changes."""
-    for box in (app.screen.input, *app.app.screen.query(Input)):
+    app.screen.input.cursor_blink = False
+    for box in app.app.screen.query(Input):
         box.cursor_blink = False
         box._cursor_visible = True  # it may have been dark at that moment
     before = ""
