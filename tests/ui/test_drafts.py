@@ -41,6 +41,29 @@ async def test_a_draft_is_on_the_disk_soon_for_the_owner_only(start: Start, tmp_
         await app.until(lambda: not (tmp_path / "draft.json").exists())
 
 
+async def test_a_message_that_began_a_chat_is_no_draft_of_the_next_new_chat(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write = asyncio.Event()
+    async with start() as app:
+        await app.pilot.press(*"abc")
+        await saved(app, tmp_path, "abc")
+        set_draft = app.store.set_draft
+
+        async def set_draft_late(chat_id: int, draft: str) -> None:
+            await may_write.wait()
+            await set_draft(chat_id, draft)
+
+        monkeypatch.setattr(app.store, "set_draft", set_draft_late)
+        await app.turn("abc")
+        await app.pilot.press("ctrl+n")
+        await app.until(lambda: app.session.chat is None)
+        await app.pilot.press("x")
+        may_write.set()
+        await app.until(lambda: all(worker.is_finished for worker in app.screen.workers))
+        assert app.screen.input.text == "x"
+
+
 async def test_each_chat_has_its_own_draft(start: Start) -> None:
     async with start(FakeEngine([AnswerDelta("One"), finished()], [AnswerDelta("Two"), finished()])) as app:
         await app.turn("First")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from collections.abc import Sequence
 from time import monotonic
 
@@ -41,6 +42,8 @@ class DraftController(Controller):
         """The drafts that could not be saved, by their chats."""
         self._next_attempt_s = 0.0
         self._saves_running = 0
+        self._order = Lock()
+        """The lock held while drafts are written or read: what is read later sees what was written before."""
         self._saved: tuple[int | None, Draft] | None = None
         """The chat whose draft is in the input, with the draft as saved last; None before the first chat."""
         self._is_restoring = False
@@ -89,11 +92,10 @@ class DraftController(Controller):
     @in_worker("draft")
     async def _restore(self, chat_id: int | None) -> None:
         draft = NO_DRAFT
-        if chat_id in self._failed:
-            draft = self._failed[chat_id]
-        else:
-            with notify_errors(self._screen, "task.draft"):
-                draft = await self._drafts.load(chat_id)
+        with notify_errors(self._screen, "task.draft"):
+            async with self._order:
+                is_failed = chat_id in self._failed
+                draft = self._failed[chat_id] if is_failed else await self._drafts.load(chat_id)
         if self._saved is not None and self._saved[0] == chat_id:
             self._is_restoring = False
             if draft != NO_DRAFT:  # otherwise the cursor stays where it is
@@ -155,11 +157,12 @@ class DraftController(Controller):
         self, drafts: Sequence[tuple[int | None, Draft]], follows_another: bool = False
     ) -> None:
         has_failed = False
-        for chat_id, draft in drafts:
-            if draft == NO_DRAFT and has_failed:
-                self._failed[chat_id] = draft  # what stands there is the only copy until the other is saved
-            else:
-                has_failed |= not await self._save(chat_id, draft, follows_another)
+        async with self._order:
+            for chat_id, draft in drafts:
+                if draft == NO_DRAFT and has_failed:
+                    self._failed[chat_id] = draft  # the only copy until the other is saved
+                else:
+                    has_failed |= not await self._save(chat_id, draft, follows_another)
 
     async def _save(self, chat_id: int | None, draft: Draft, follows_another: bool = False) -> bool:
         try:
