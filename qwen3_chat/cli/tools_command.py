@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.texts import t
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 from qwen3_chat.tools.tool import Reach, Tool
@@ -26,7 +27,7 @@ def list_tools(*, as_json: bool) -> None:
     """Print the tools, each with what it costs and whether it asks."""
     tools = Toolbox().registry(tuple(BUILT_IN_TOOLS)).tools
     if as_json:
-        print(msgspec.json.encode([_row(tool) for tool in tools]).decode())
+        print_json([_row(tool) for tool in tools])
         return
     width = max(len(tool.name) for tool in tools)
     for tool in tools:

@@ -10,11 +10,11 @@ import json
 import logging
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.parent_death import die_with_parent, parent_variables
+from qwen3_chat.process_limits import set_limit
 
 MAX_PDF_S = 30
 """The time after which a PDF is given up; a book of 1,000 pages takes a third of it."""
@@ -90,10 +90,7 @@ def extract_pages(content: bytes) -> PdfText:
 def main() -> None:
     """Read a PDF from stdin and print its text as JSON."""
     die_with_parent()
-    with suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_PDF_MEMORY_BYTES, MAX_PDF_MEMORY_BYTES))
+    set_limit("RLIMIT_AS", MAX_PDF_MEMORY_BYTES)
     text = extract_pages(sys.stdin.buffer.read())
     sys.stdout.write(json.dumps({"pages": text.pages, "failure": text.failure, "reason": text.reason}))
 

@@ -11,7 +11,6 @@ import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import accumulate
 from time import process_time
 
@@ -31,13 +30,14 @@ from qwen3_chat.highlighting.messages import (
     RowsColoured,
 )
 from qwen3_chat.parent_death import die_with_parent
+from qwen3_chat.process_limits import set_limit
 
 
 def main() -> None:
     """Answer requests until stdin is closed."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit_memory()
+    set_limit("RLIMIT_AS", MAX_MEMORY_BYTES)
     from qwen3_chat.highlighting.lexing import CodeLexer, render_block_as_html  # under the limit of memory
 
     lexers: OrderedDict[int, CodeLexer] = OrderedDict()
@@ -76,14 +76,6 @@ def main() -> None:
             output = [encode(ColoursFailed())]
         start_clock(0)
         _send(*output)
-
-
-def limit_memory() -> None:
-    """Limit the memory of this process, where the system can."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 
 def start_clock(limit_s: float) -> None:

@@ -333,7 +333,6 @@ class ChatSession(ChatConfiguration):
                 await self.tool_runner.run(
                     calls,
                     self.tools,
-                    self.chat_id,
                     lambda call: on_event(ToolCallStarted(call)),
                     outcomes.__setitem__,
                 )

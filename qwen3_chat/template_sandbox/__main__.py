@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from qwen3_chat.parent_death import die_with_parent
+from qwen3_chat.process_limits import set_limit
 from qwen3_chat.template_sandbox.jinja_sandbox import JinjaSandbox
 
 if sys.platform != "win32":
@@ -46,12 +47,10 @@ def main() -> None:
 
 def limit_process() -> None:
     """Give up what a template does not need; Windows has no such limits, and some systems lack a few."""
-    if sys.platform == "win32":
-        return
     for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NPROC"):
-        _set_limit(name, 0)
+        set_limit(name, 0)
     if (size_bytes := _address_space_bytes()) is not None:
-        _set_limit("RLIMIT_AS", size_bytes + EXTRA_MEMORY_BYTES)
+        set_limit("RLIMIT_AS", size_bytes + EXTRA_MEMORY_BYTES)
 
 
 def renew_processor_time() -> None:
@@ -62,12 +61,6 @@ def renew_processor_time() -> None:
         limit_s = int(usage.ru_utime + usage.ru_stime) + PROCESSOR_S
         with suppress(ValueError):  # the system allows less
             resource.setrlimit(resource.RLIMIT_CPU, (limit_s, hard_s))
-
-
-def _set_limit(name: str, value: int) -> None:
-    if sys.platform != "win32":
-        with suppress(AttributeError, ValueError, OSError):  # unknown to this system, or lower already
-            resource.setrlimit(getattr(resource, name), (value, value))
 
 
 def _address_space_bytes() -> int | None:

@@ -6,8 +6,7 @@ writes changes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.chat import ToolCall
@@ -36,50 +35,20 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Permission:
-    """A standing permission of one tool; with `arguments`, only for a call with exactly these."""
-
-    tool: str
-    arguments: str | None = None
-
-    def covers(self, call: ToolCall) -> bool:
-        """Return whether the call is one of those that were allowed."""
-        return call.name == self.tool and self.arguments in (None, call.arguments)
-
-
-@dataclass(frozen=True, slots=True)
 class ConsentRules:
-    """The permissions in force: those of this run, of this chat, and the standing ones.
+    """The permissions in force.
 
     `allowed_names` are tools that run without asking (`--allow`); `allows_all` is `--allow all`.
     """
 
     allowed_names: frozenset[str] = frozenset()
     allows_all: bool = False
-    permissions: tuple[Permission, ...] = ()
-    chat_permissions: Mapping[int, tuple[Permission, ...]] = field(default_factory=dict)
     can_ask: bool = False
 
-    def verdict(self, tool: Tool, call: ToolCall, chat_id: int | None) -> Verdict:
+    def verdict(self, tool: Tool, call: ToolCall) -> Verdict:
         """Return what to do about a call whose arguments fit the schema."""
-        if call.is_repaired:  # what it means is a guess, so no rule covers it
-            return self._ask_or_deny()
-        if tool.reach is Reach.NOTHING or self.allows_all or tool.name in self.allowed_names:
+        # what a repaired call means is a guess, so no rule covers it
+        is_allowed = tool.reach is Reach.NOTHING or self.allows_all or tool.name in self.allowed_names
+        if is_allowed and not call.is_repaired:
             return Verdict.ALLOW
-        chat_permissions = () if chat_id is None else self.chat_permissions.get(chat_id, ())
-        if any(permission.covers(call) for permission in (*self.permissions, *chat_permissions)):
-            return Verdict.ALLOW
-        return self._ask_or_deny()
-
-    def allow_in_chat(self, chat_id: int, permission: Permission) -> ConsentRules:
-        """Return the rules with another permission of one chat."""
-        permissions = (*self.chat_permissions.get(chat_id, ()), permission)
-        return replace(self, chat_permissions={**self.chat_permissions, chat_id: permissions})
-
-    def _ask_or_deny(self) -> Verdict:
         return Verdict.ASK if self.can_ask else Verdict.DENY
-
-
-def permission_for(tool: Tool, call: ToolCall) -> Permission:
-    """Return the permission that "always" means for a call: of tools that reach out, for equal arguments."""
-    return Permission(tool.name, None if tool.reach is Reach.NOTHING else call.arguments)

@@ -50,7 +50,7 @@ class CallOutcome:
 class ToolRunner:
     """A runner of the calls of a chat: it checks each call, asks where the rules say so, and runs it.
 
-    `rules` may change while a turn runs, by what the user answers. Without `ask`, nobody can be asked.
+    Without `ask`, nobody can be asked.
     """
 
     def __init__(
@@ -67,7 +67,6 @@ class ToolRunner:
         self,
         calls: Sequence[ToolCall],
         tools: ToolRegistry,
-        chat_id: int | None,
         on_start: Callable[[ToolCall], None],
         on_finish: Callable[[int, CallOutcome], None],
     ) -> tuple[CallOutcome, ...]:
@@ -75,7 +74,7 @@ class ToolRunner:
 
         `on_finish` gets the index of each call that has its outcome.
         """
-        decided = [await self._decide(call, tools, chat_id) for call in calls]
+        decided = [await self._decide(call, tools) for call in calls]
 
         async def finish(index: int, decision: CallOutcome | _Allowed) -> CallOutcome:
             if isinstance(decision, CallOutcome):
@@ -88,9 +87,7 @@ class ToolRunner:
 
         return tuple(await asyncio.gather(*(finish(*numbered) for numbered in enumerate(decided))))
 
-    async def _decide(
-        self, call: ToolCall, tools: ToolRegistry, chat_id: int | None
-    ) -> CallOutcome | _Allowed:
+    async def _decide(self, call: ToolCall, tools: ToolRegistry) -> CallOutcome | _Allowed:
         if not is_json_object(call.arguments):
             return _denied(call, f"The call could not be read. Write it as\n{RIGHT_FORM}")
         tool = tools.get(call.name)
@@ -100,7 +97,7 @@ class ToolRunner:
         call, problem = _checked(tool, call)
         if problem:
             return _denied(call, problem)
-        match self.rules.verdict(tool, call, chat_id):
+        match self.rules.verdict(tool, call):
             case Verdict.ALLOW:
                 return _Allowed(tool, call, Decision.ALLOWED_BY_RULE)
             case Verdict.ASK if self._ask is not None:

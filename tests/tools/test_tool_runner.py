@@ -43,7 +43,7 @@ class Offer:
 
 
 async def outcomes(runner: Offer, *calls: ToolCall) -> tuple[CallOutcome, ...]:
-    return await runner.runner.run(calls, runner.tools, 1, lambda call: None, lambda index, outcome: None)
+    return await runner.runner.run(calls, runner.tools, lambda call: None, lambda index, outcome: None)
 
 
 async def test_a_harmless_tool_runs_unasked() -> None:
@@ -67,7 +67,6 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
     found = await ToolRunner().run(
         [ToolCall("a", "{}"), ToolCall("b", "{}")],
         registry,
-        None,
         lambda call: events.append(f"{call.name} starts"),
         lambda index, outcome: events.append(f"{index} ends"),
     )

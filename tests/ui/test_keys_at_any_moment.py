@@ -74,7 +74,7 @@ async def test_two_quick_presses_open_one_dialog_whose_result_counts(start: Star
 
 SIZES = (
     (2, 40),
-    *(pytest.param(size, marks=pytest.mark.full) for size in ((1, 1), (4, 47), (9, 3), (46, 1))),
+    *(pytest.param(size, marks=pytest.mark.full) for size in ((1, 1), (4, 47), (9, 3), (46, 1), (16, 2))),
 )
 
 
