@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+from textual import events
 from textual.command import CommandPalette
+from textual.widgets import Input
 
 from qwen3_chat.texts import Language, set_language
+from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS
 from tests.harness import Start
 
 
@@ -30,3 +34,18 @@ async def test_the_palette_offers_what_can_be_done_to_the_marked_message(start: 
         await app.pilot.press("ctrl+p", *"quote")
         await app.until(lambda: isinstance(app.app.screen, CommandPalette))
         await app.sees("No such command.")
+
+
+@pytest.mark.parametrize("opener", ["ctrl+p", "ctrl+r"])
+async def test_a_line_to_search_with_takes_no_paste_that_it_can_not_measure(
+    start: Start, opener: str
+) -> None:
+    async with start(size=(100, 30)) as app:
+        await app.pilot.press(opener)
+        await app.until(lambda: isinstance(app.app.focused, Input))
+        line = app.app.focused
+        assert isinstance(line, Input)
+        app.app.post_message(events.Paste("x" * (MAX_LINE_CHARACTERS + 1)))
+        app.app.post_message(events.Paste("short"))
+        await app.until(lambda: line.value)
+        assert line.value == "short"
