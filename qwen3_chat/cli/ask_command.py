@@ -182,7 +182,10 @@ class TurnPrinter:
                 self._end_thinking()
                 self._print_error(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
             case ToolCallFinished(message=message):
-                self.results.setdefault(self.replies[-1].id, []).append(message)
+                if (
+                    self.replies
+                ):  # otherwise it ends a call of an earlier turn, which the app did not live to run
+                    self.results.setdefault(self.replies[-1].id, []).append(message)
                 if self._output is OutputFormat.TEXT:
                     result = message.message.content[:MAX_SHOWN_RESULT]
                     self._print_error(terminal_safe(t("cli.tool_result", result=result)))
