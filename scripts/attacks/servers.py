@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
-import sys
+import os
 import tempfile
 import time
 import zlib
@@ -143,13 +143,11 @@ def _has_ended(app: Harness) -> bool:
 
 
 def _run_app(result: Connection, port: int) -> None:
-    import resource
+    from tests.engine.memory import peak_bytes
 
     with tempfile.TemporaryDirectory() as folder:
         delay_ms, ended = asyncio.run(_visit(port, Path(folder)))
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
-    result.send((delay_ms, ended, memory_mb))
+    result.send((delay_ms, ended, peak_bytes(os.getpid()) / 1024**2))
 
 
 def attack(options: Options) -> Report:

@@ -37,7 +37,10 @@ def limit_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, spare_mib: int) 
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has had."""
+    """Return the most memory that a process has had since its program began.
+
+    `ru_maxrss` says something else: on Linux a process inherits it from the one that started it.
+    """
     (peak_kib,) = _PEAK.findall(Path(f"/proc/{pid}/status").read_text())
     return int(peak_kib) * 1024
 
