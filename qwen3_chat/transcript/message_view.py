@@ -84,6 +84,11 @@ class MessageView:
         """True if there is a thinking pane: blank thinking has none."""
         return bool(self.reasoning.strip())
 
+    @property
+    def whole_answer(self) -> str:
+        """The answer of the entry, or, while the reply arrives, as far as it is shown."""
+        return self.entry.answer or self.answer
+
     def set_entry(self, entry: MessageEntry) -> None:
         """Replace the entry and its texts; the reader's choice about the thinking stays."""
         self.entry = entry
@@ -169,13 +174,13 @@ class MessageView:
 
     def append(self, reasoning: str, answer: str) -> int | None:
         """Append text; return the index of the first row that may have changed, None if all rows may have."""
-        was_open, had_thinking, had_answer = self.is_open, self.has_thinking, bool(self.answer.strip())
+        was_open, had_thinking = self.is_open, self.has_thinking
         reasoning_length = len(_trim_blank_lines(self.reasoning))
         answer_length = len(_trim_blank_lines(self.answer))
         self.reasoning += reasoning
         self.answer += answer
         has_same_pane = was_open == self.is_open and had_thinking == self.has_thinking
-        if self.rows is None or not has_same_pane or had_answer != bool(self.answer.strip()):
+        if self.rows is None or not has_same_pane:
             self.rows = None
             return None
         first_changed_row = self.height
@@ -188,6 +193,12 @@ class MessageView:
             first_changed_row = header_rows + self.sections[REASONING].first_changed_row
         self._assemble()
         return first_changed_row
+
+    def end(self) -> None:
+        """Note that no text follows, and keep the rows."""
+        self.is_live = False
+        if (answer := self.sections.get(ANSWER)) is not None:
+            answer.end()
 
     def row_at(self, index: int) -> Row | None:
         """Return the row at an index; None for the blank row at the end and before the layout."""

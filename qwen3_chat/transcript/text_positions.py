@@ -57,7 +57,7 @@ def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPositi
     for index in range(max(0, start.logical_row) // MESSAGE_STRIDE, last + 1):
         base = index * MESSAGE_STRIDE
         if start <= TextPosition(base, 0) and end.logical_row >= base + MESSAGE_STRIDE:
-            parts.append(layout.message_views[index].answer.strip("\n"))
+            parts.append(layout.message_views[index].whole_answer.strip("\n"))
             continue
         lines: list[str] = []
         for kind, section in layout.layout(index).sections.items():

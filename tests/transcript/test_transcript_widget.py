@@ -12,6 +12,10 @@ from textual.widgets import Input
 
 from benchmarks.sample_chat import answer, chat
 from qwen3_chat.transcript import MessageEntry, ThinkingDisplay
+from qwen3_chat.transcript.markdown_section import MarkdownSection
+from qwen3_chat.transcript.message_view import MessageView
+from qwen3_chat.transcript.styled_rows import Row
+from qwen3_chat.ui.widgets.growing_entry import PIECE_CHARACTERS
 from qwen3_chat.ui.widgets.transcript import Transcript
 from tests.transcript.host import Host, shown
 
@@ -326,6 +330,74 @@ async def test_a_streamed_answer_looks_like_a_complete_one() -> None:
         assert shown(host.transcript) == expected
         host.transcript.finish(MessageEntry("assistant", text, "why", "Qwen3", "Thought 1 s"))
         assert shown(host.transcript) == expected
+
+
+def row_text(row: Row) -> list[str]:
+    return [run[0] for run in row.runs]
+
+
+def longest_piece(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that keeps the length of the longest text laid out at once from now on."""
+    longest = [0]
+    feed = MarkdownSection.feed
+
+    def measure(section: MarkdownSection, text: str) -> None:
+        longest[0] = max(longest[0], len(text))
+        feed(section, text)
+
+    monkeypatch.setattr(MarkdownSection, "feed", measure)
+    return longest
+
+
+FLOOD = "Some **words**.\n\n" * 2000
+
+
+async def test_a_flood_is_laid_out_in_pieces_while_it_comes_and_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest, host = longest_piece(monkeypatch), Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text=FLOOD)
+        host.transcript.finish(MessageEntry("assistant", FLOOD + "The end.", "", "Qwen3-4B", note="stopped"))
+        assert "  The end." not in shown(host.transcript)
+        host.transcript.copy_answer()
+        while "  The end." not in shown(host.transcript):
+            await pilot.pause(0.01)
+        assert 0 < longest[0] <= PIECE_CHARACTERS + 2  # and line ends that were held back
+        copies = [message.text for message in host.received if isinstance(message, Transcript.CopyRequested)]
+        assert copies == [FLOOD + "The end."]
+        (view,) = host.transcript.transcript_layout.message_views
+        whole = MessageView(view.entry, "copy")
+        whole.layout(host.transcript.transcript_layout.width)
+        assert [row_text(row) for row in view.rows or ()] == [row_text(row) for row in whole.rows or ()]
+
+
+async def test_a_reply_that_begins_while_the_one_before_is_still_shown_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest, host = longest_piece(monkeypatch), Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        host.transcript.write_answer(FLOOD + "The end.")
+        host.transcript.finish(MessageEntry("assistant", FLOOD + "The end.", "", "Qwen3"))
+        host.transcript.begin(LIVE)
+        host.transcript.write_answer("Yes")
+        host.transcript.finish(MessageEntry("assistant", "Yes", "", "Qwen3"))
+        while "  The end." not in shown(host.transcript):
+            await pilot.pause(0.01)
+        assert shown(host.transcript)[-2:] == ["  Yes", ""]
+        assert longest[0] <= PIECE_CHARACTERS + 2  # and line ends that were held back
+
+
+async def test_text_of_a_reply_that_never_ends_is_shown_whole() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        host.transcript.write_answer(FLOOD + "The end.")
+        host.transcript.begin(LIVE)
+        while "  The end." not in shown(host.transcript):
+            await pilot.pause(0.01)
 
 
 async def test_what_is_written_appears_by_itself() -> None:

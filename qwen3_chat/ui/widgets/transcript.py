@@ -27,16 +27,18 @@ from qwen3_chat.transcript.styled_rows import (
 )
 from qwen3_chat.transcript.text_positions import target_at
 from qwen3_chat.ui.textual_compat import Selection
+from qwen3_chat.ui.widgets.growing_entry import GrowingEntry
 from qwen3_chat.ui.widgets.transcript_view import TranscriptView
 
 UPDATE_INTERVAL_S = 0.05
-"""The interval at which more of a live entry is shown."""
-PAUSE_FACTOR = 5
-"""The pause after an update, as a multiple of its time: updates take at most a fifth of one core."""
+"""The interval at which more of a growing entry is shown."""
 
 
 class Transcript(TranscriptView):
     """All entries of a chat, the last of which may be live.
+
+    Text that arrives is shown in pieces, so that no flood of it keeps a key waiting; an entry that ends with
+    much text still to be shown goes on growing until all of it is there.
 
     No text of an entry is taken for markup or reaches the terminal unescaped.
     """
@@ -67,13 +69,12 @@ class Transcript(TranscriptView):
         super().__init__(name=name, id=id, classes=classes)
         self._copy_label = copy_label
         self.update_interval_s = UPDATE_INTERVAL_S
-        """The interval at which more of a live entry is shown."""
-        self._live: int | None = None
-        self._reasoning: list[str] = []
-        self._answer: list[str] = []
-        self._retitled = False
+        """The interval at which more of a growing entry is shown."""
+        self._live: GrowingEntry | None = None
+        """The entry that is written to."""
+        self._growing: list[GrowingEntry] = []
+        """The live entry, after those that have ended and are not shown whole yet."""
         self._ticker: Timer | None = None
-        self._paused_until_s = 0.0
         self._pressed_at = Offset(-1, -1)
         self.transcript_layout.set_views(map(self._message_view, entries))
 
@@ -81,7 +82,9 @@ class Transcript(TranscriptView):
 
     def show(self, entries: Sequence[MessageEntry]) -> None:
         """Replace all entries and scroll to the end."""
-        self._leave_live()
+        self._live = None
+        self._growing.clear()
+        self._stop_ticking()
         self.transcript_layout.set_views(map(self._message_view, entries))
         self.screen.selections = {}
         self.to_end()
@@ -96,29 +99,35 @@ class Transcript(TranscriptView):
         """Add a live entry, which grows until `finish`."""
         self._leave_live()
         self.append(entry)
-        self._enter_live(len(self.transcript_layout.message_views) - 1)
+        self._enter_live(self.transcript_layout.message_views[-1])
 
     def begin_again(self, entry: MessageEntry) -> None:
         """Make the last entry of this role live until `finish`; the entries after it stay below."""
         self._leave_live()
         views = self.transcript_layout.message_views
-        last = max((index for index, view in enumerate(views) if view.entry.role == entry.role), default=-1)
-        self._enter_live(last)
-        self.finish(entry)
-        self._enter_live(last)
+        view = next((view for view in reversed(views) if view.entry.role == entry.role), views[-1])
+        for growing in [*self._growing]:
+            if growing.view is view:
+                self._forget(growing)
+        self._replace(view, entry)
+        self._enter_live(view)
 
-    def _enter_live(self, index: int) -> None:
-        self._live = index
-        self.transcript_layout.message_views[index].is_live = True
-        self._ticker = self.set_interval(self.update_interval_s, self.flush)
+    def _enter_live(self, view: MessageView) -> None:
+        view.is_live = True
+        self._live = GrowingEntry(view)
+        self._growing.append(self._live)
+        if self._ticker is None:
+            self._ticker = self.set_interval(self.update_interval_s, self.flush)
 
     def write_reasoning(self, text: str) -> None:
-        """Append to the thinking of the live entry, to be shown with the next update."""
-        self._reasoning.append(text)
+        """Append to the thinking of the live entry, to be shown with the next updates."""
+        if self._live is not None:
+            self._live.reasoning += text
 
     def write_answer(self, text: str) -> None:
-        """Append to the answer of the live entry, to be shown with the next update."""
-        self._answer.append(text)
+        """Append to the answer of the live entry, to be shown with the next updates."""
+        if self._live is not None:
+            self._live.answer += text
 
     def set_header(self, text: str) -> None:
         """Set the header of the live entry, or of the last one if none is live."""
@@ -139,43 +148,48 @@ class Transcript(TranscriptView):
             self._retitle()
 
     def finish(self, entry: MessageEntry) -> None:
-        """Replace the live entry by the complete one, laid out as a whole."""
+        """Replace the live entry by the complete one; much text still to be shown follows in pieces."""
         if (live := self._live) is None:
             return
-        self._leave_live()
-        view = self.transcript_layout.message_views[live]
-        self._keep_thinking_open(live, entry.answer)
-
-        def change() -> Iterable[int]:
-            view.set_entry(entry)
-            return (live,)
-
-        self.apply_change(change)
+        self._live = None
+        if live.end(entry):
+            self._keep_thinking_open(live.view, entry.answer)
+            self._forget(live)
+            self._replace(live.view, entry)
 
     def flush(self, *, now: bool = False) -> None:
-        """Show the text written since the last update; `now` ignores the pause after it."""
-        if (live := self._live) is None or not (self._reasoning or self._answer or self._retitled):
-            return
-        start_s = time.monotonic()
-        if start_s < self._paused_until_s and not now:
-            return
-        view = self.transcript_layout.message_views[live]
-        title_rows = view.update_titles(self.transcript_layout.width) if self._retitled else []
-        reasoning, answer = "".join(self._reasoning), "".join(self._answer)
-        self._clear_pending()
-        self._keep_thinking_open(live, answer)
+        """Show the next piece of the text written; `now` ignores the pause after the last one."""
+        for growing in [*self._growing]:
+            start_s = time.monotonic()
+            if growing.has_more and (now or start_s >= growing.paused_until_s):
+                self._show_more(growing)
+                growing.pause(start_s, time.monotonic())
+            if growing.is_complete:
+                self._forget(growing)
+
+    def _show_more(self, growing: GrowingEntry) -> None:
+        view, index = growing.view, self._index(growing.view)
+        title_rows: list[int] | None = []
+        if growing.retitled:
+            title_rows = view.update_titles(self.transcript_layout.width)
+        reasoning, answer = growing.take()
+        self._keep_thinking_open(view, answer)
         changed_row = view.append(reasoning, answer)
-        if changed_row is None or title_rows is None:
-            self.apply_change(lambda: (live,))
+        if growing.is_complete:
+            view.end()
+        if changed_row is None:
+            self.apply_change(lambda: (index,))
+        elif title_rows is None:
+            self.transcript_layout.layout(index)
+            self.scroll_to_row(*self.transcript_layout.locate_anchor(self._anchor))
         else:
-            self.transcript_layout.layout(live)
-            top = self.transcript_layout.top_row(live)
+            self.transcript_layout.layout(index)
+            top = self.transcript_layout.top_row(index)
             self.keep_position(dirty=top + changed_row)
             for row in title_rows:
                 if 0 <= top + row - self._top < self.screen_rows:
                     self.refresh_line(top + row)
         self.unseen = not self.following and (self.unseen or bool(reasoning or answer))
-        self._paused_until_s = start_s + (1 + PAUSE_FACTOR) * (time.monotonic() - start_s)
 
     # the reader's actions
 
@@ -185,8 +199,8 @@ class Transcript(TranscriptView):
         panes = [index for index, view in enumerate(views) if view.has_thinking]
         if not panes:
             return
-        if self._live is not None and self._is_thinking(views[self._live]):
-            self._toggle_pane(self._live)
+        if self._live is not None and self._is_thinking(self._live.view):
+            self._toggle_pane(self._index(self._live.view))
         else:
             self._toggle_pane(
                 max((index for index in panes if index < self.visible_views.stop), default=panes[0])
@@ -208,8 +222,8 @@ class Transcript(TranscriptView):
     def copy_answer(self) -> None:
         """Post a request to copy the last answer on the screen or above it."""
         for view in reversed(self.transcript_layout.message_views[: self.visible_views.stop]):
-            if view.entry.role == "assistant" and view.answer:
-                self.post_message(self.CopyRequested(view.answer))
+            if view.entry.role == "assistant" and view.whole_answer:
+                self.post_message(self.CopyRequested(view.whole_answer))
                 return
 
     def on_mouse_down(self, event: MouseDown) -> None:
@@ -251,7 +265,7 @@ class Transcript(TranscriptView):
             case FoldThinking():
                 self._toggle_pane(index)
             case CopyAnswer():
-                self.post_message(self.CopyRequested(view.answer))
+                self.post_message(self.CopyRequested(view.whole_answer))
             case CopyCode(block):
                 code = self.transcript_layout.layout(index).sections[ANSWER].code_blocks[block]
                 self.post_message(self.CopyRequested("\n".join(code.rows)))
@@ -282,40 +296,58 @@ class Transcript(TranscriptView):
     def _is_thinking(self, view: MessageView) -> bool:
         return view.is_live and view.has_thinking and not view.answer.strip()
 
-    def _keep_thinking_open(self, index: int, answer: str) -> None:
+    def _keep_thinking_open(self, view: MessageView, answer: str) -> None:
         """Keep live thinking open at the start of the answer if the reader, away from the end, reads it."""
-        view = self.transcript_layout.message_views[index]
         folds = bool(answer.strip()) and view.open_override is None and view.is_open and view.has_thinking
-        if folds and not self.following and index in self.visible_views:
+        if folds and not self.following and self._index(view) in self.visible_views:
             view.open_override = True
 
     @property
     def _last_view(self) -> MessageView | None:
         """The view of the live entry, or of the last one if none is live."""
         if self._live is not None:
-            return self.transcript_layout.message_views[self._live]
+            return self._live.view
         return self.transcript_layout.message_views[-1] if self.transcript_layout.message_views else None
 
     def _retitle(self) -> None:
-        if self._live is not None:
-            self._retitled = True  # the next update shows it: titles change with every piece of text
-        else:
-            self.apply_change(lambda: (len(self.transcript_layout.message_views) - 1,))
+        for growing in self._growing:
+            if growing.view is self._last_view:
+                growing.retitled = True  # the next update shows it: titles change with every piece of text
+                return
+        self.apply_change(lambda: (len(self.transcript_layout.message_views) - 1,))
 
-    def _clear_pending(self) -> None:
-        self._reasoning.clear()
-        self._answer.clear()
-        self._retitled = False
+    def _index(self, view: MessageView) -> int:
+        """Return the index of a view, which is one of the last."""
+        views = self.transcript_layout.message_views
+        return next(index for index in reversed(range(len(views))) if views[index] is view)
+
+    def _replace(self, view: MessageView, entry: MessageEntry) -> None:
+        """Show an entry in a view, laid out as a whole."""
+
+        def change() -> Iterable[int]:
+            view.set_entry(entry)
+            return (self._index(view),)
+
+        self.apply_change(change)
 
     def _leave_live(self) -> None:
-        self._clear_pending()
-        self._paused_until_s = 0.0
+        """End the live entry without a complete one; what is still to be shown follows."""
+        if (live := self._live) is not None:
+            self._live = None
+            live.has_ended = True
+            if live.is_complete:
+                self._forget(live)
+
+    def _forget(self, growing: GrowingEntry) -> None:
+        growing.view.is_live = False
+        self._growing.remove(growing)
+        if not self._growing:
+            self._stop_ticking()
+
+    def _stop_ticking(self) -> None:
         if self._ticker is not None:
             self._ticker.stop()
             self._ticker = None
-        if self._live is not None:
-            self.transcript_layout.message_views[self._live].is_live = False
-            self._live = None
 
 
 class TranscriptScreen(Screen[ScreenResultType]):
