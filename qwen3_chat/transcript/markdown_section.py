@@ -329,8 +329,9 @@ class MarkdownSection(BlockSection):
 
     A block that becomes long is cut and drawn for good up to there, at places that only the text decides, so
     that a piece costs the same however long the block is; `open_blocks` opens the block again for the rest.
-    Two things need the whole text at once, so a finished message is laid out once more: definitions such as
-    `[a]: http://b`, which change text above them, and items such as `- | -` that could begin a table.
+    Two things need the whole text at once, so a finished message that is not very long is laid out once more:
+    definitions such as `[a]: http://b`, which change text above them, and items such as `- | -` that could
+    begin a table.
     """
 
     def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), copy_label: str = "") -> None:
