@@ -49,6 +49,11 @@ class LlamaServer:
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         self._wait()
 
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return f"http://{_HOST}:{self._port}"
+
     def close(self) -> None:
         """End the server."""
         self._process.kill()  # terminated, it may wait forever
