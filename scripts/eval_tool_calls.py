@@ -198,7 +198,8 @@ async def main() -> None:
         folder, decode = Path(name), None
         engine: Engine
         if arguments.llama_server:
-            server = LlamaServer(arguments.llama_server, path, folder / "server.log")
+            threads = ("-t", str(arguments.threads), "-np", "1")
+            server = LlamaServer(arguments.llama_server, path, folder / "server.log", threads)
             stack.callback(server.close)
             engine = RemoteEngine(RemoteSettings(Endpoint.parse(server.url)))
         else:

@@ -11,6 +11,8 @@ from qwen3_chat.chat import ChatMessage, ToolCall
 from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, parse_calls
 
 _BLOCK: Final = re.compile(r"\s*<tool_call>(.*?)(?:</tool_call>\s*|\Z)", re.DOTALL)
+_END: Final = "</tool_call>"
+_BEGINNING: Final = re.compile(r"^(?:[{\[]|```|<function=)", re.MULTILINE)
 _NAME: Final = re.compile(r'"name"\s*:\s*"([\w.:/-]{1,100})"|<function=([\w.:/-]{1,100})>')
 
 
@@ -18,7 +20,8 @@ def recover_calls(message: ChatMessage, tool_names: Collection[str]) -> ChatMess
     """Return a reply with the calls that its text holds moved to its calls, each marked as repaired.
 
     A block that can't be read becomes a call whose arguments are its text, so that model and user are told.
-    A bare JSON object counts only if it is the whole answer and names tools on offer.
+    A call without its first tag counts only if it names tools on offer and is the whole answer, or if the
+    last tag shows where it ends.
     """
     if message.tool_calls or not tool_names:
         return message
@@ -30,11 +33,23 @@ def recover_calls(message: ChatMessage, tool_names: Collection[str]) -> ChatMess
             return message
         reasoning, calls = _split_blocks(message.reasoning)
         return replace(message, reasoning=reasoning, tool_calls=calls)
-    if message.content.lstrip().startswith(("{", "[", "```")) and len(message.content) <= MAX_CALL_CHARS:
-        calls = _repaired(parse_calls(message.content))
-        if calls and all(call.name in tool_names for call in calls):
-            return replace(message, content="", tool_calls=calls)
+    before, source = _bare_call(message.content)
+    calls = _repaired(parse_calls(source)) if source else ()
+    if calls and all(call.name in tool_names for call in calls):
+        return replace(message, content=before, tool_calls=calls)
     return message
+
+
+def _bare_call(content: str) -> tuple[str, str]:
+    """Return the text before a call that has no first tag, and the call; both empty where there is none."""
+    if len(content) > MAX_CALL_CHARS:
+        return "", ""
+    text = content.strip()
+    source = text.removesuffix(_END)
+    beginning = _BEGINNING.search(source)
+    if beginning is None or (beginning.start() > 0 and source == text):
+        return "", ""
+    return source[: beginning.start()].rstrip("\n"), source[beginning.start() :]
 
 
 def _split_blocks(text: str) -> tuple[str, tuple[ToolCall, ...]]:

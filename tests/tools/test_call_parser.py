@@ -32,6 +32,15 @@ REPAIRED = {
     "spaces around the name": '{"name": " f ", "arguments": {"a": 1}}',
 }
 
+ONE, END = "<parameter=a>\n1\n", "</parameter>\n"
+REPAIRED_XML = {
+    "no end of the parameter": f"<function=f>\n{ONE}</function>",
+    "no end of a parameter before another": f"<function=f>\n<parameter=b>\n2\n{ONE}{END}</function>",
+    "no end of the function": f"<function=f>\n{ONE}{END}",
+    "an end too many": f"<function=f>\n{ONE}{END}</function>\n</function>",
+    "a fenced block": f"```xml\n<function=f>\n{ONE}{END}</function>\n```",
+}
+
 REFUSED = {
     "no JSON": "f(a=1)",
     "arguments beside the name": '{"name": "f", "a": 1}',
@@ -47,9 +56,14 @@ REFUSED = {
     "a comment": '{"name": "f", "arguments": {"a": 1} // one\n}',
     "a list with something else": '[{"name": "f", "arguments": {}}, 7]',
     "half a character as name": '{"name": "\\ud800", "arguments": {}}',
-    "unclosed XML": "<function=f>\n<parameter=a>\n1\n</function>",
+    "XML that breaks off in a value": "<function=f>\n<parameter=a>\n1",
+    "XML without a begin": "<parameter=a>\n1\n</parameter>\n</function>",
+    "XML in which a call holds another": "<function=f>\n<function=g>\n</function>\n</function>",
     "XML with text between": "<function=f>\nhm\n<parameter=a>\n1\n</parameter>\n</function>",
     "an XML parameter twice": "<function=f><parameter=a>1</parameter><parameter=a>2</parameter></function>",
+    "more XML parameters than any tool has": "<function=f>"
+    + "".join(f"<parameter=p{number}>1</parameter>" for number in range(1_001))
+    + "</function>",
     "too much of everything": '{"name": "f", "arguments": {"a": "' + "x" * 200_001 + '"}}',
 }
 
@@ -61,6 +75,20 @@ def test_a_call_in_the_form_that_was_asked_for_is_not_marked() -> None:
 @pytest.mark.parametrize("source", REPAIRED.values(), ids=REPAIRED)
 def test_small_damage_is_repaired_and_marked(source: str) -> None:
     assert parse_calls(source) == (REPAIRED_F,)
+
+
+@pytest.mark.parametrize("source", REPAIRED_XML.values(), ids=REPAIRED_XML)
+def test_missing_tags_of_the_xml_form_are_repaired_and_marked(source: str) -> None:
+    (call,) = parse_calls(source)
+    assert json.loads(call.arguments)["a"] == "1"
+    assert call.is_repaired
+    assert parse_calls(source, repairs=False) == ()
+
+
+def test_a_value_that_holds_a_tag_of_a_call_may_be_two_values_and_is_marked() -> None:
+    (call,) = parse_calls("<function=f><parameter=a>1<parameter=b>2</parameter></function>")
+    assert json.loads(call.arguments) == {"a": "1<parameter=b>2"}
+    assert call.is_repaired
 
 
 @pytest.mark.parametrize("source", REFUSED.values(), ids=REFUSED)
