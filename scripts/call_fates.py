@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,12 +51,12 @@ def read_reply(pieces: Iterable[str], tool_names: Iterable[str]) -> ChatMessage:
     return recover_calls(message, frozenset(tool_names))
 
 
-def fates(reply: ChatMessage, tools: ToolRegistry) -> tuple[FatedCall, ...]:
+async def fates(reply: ChatMessage, tools: ToolRegistry) -> tuple[FatedCall, ...]:
     """Run the calls of a reply where nobody can be asked, and return the fate of each."""
     if not reply.tool_calls:
         return (FatedCall(Fate.TEXT),)
     started = list[ToolCall]()
-    outcomes = asyncio.run(ToolRunner().run(reply.tool_calls, tools, started.append, lambda *_: None))
+    outcomes = await ToolRunner().run(reply.tool_calls, tools, started.append, lambda *_: None)
     return tuple(
         FatedCall(_fate(outcome, is_started=outcome.call in started), outcome.call, outcome.text)
         for outcome in outcomes

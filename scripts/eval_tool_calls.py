@@ -39,7 +39,6 @@ from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import CallRecord
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 
-MAX_TOKENS = 1024
 MAX_STEPS = 6
 
 SYSTEM = """You call functions to answer. The functions are:
@@ -177,6 +176,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tools-in-system", action="store_true", help="for a template that knows no tools")
     parser.add_argument("--language", choices=tuple(Language), type=Language)
     parser.add_argument("--count", type=int, help="ask only so many, drawn by the seed")
+    parser.add_argument("--max-tokens", type=int, default=1024, help="of a reply")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="print the failures")
@@ -189,7 +189,7 @@ async def main() -> None:
     questions = [it for it in tool_questions() if arguments.language in (None, it.language)]
     if arguments.count:
         questions = random.Random(arguments.seed).sample(questions, min(arguments.count, len(questions)))
-    options = TurnOptions(max_tokens=MAX_TOKENS, max_steps=MAX_STEPS, tools=tuple(BUILT_IN_TOOLS))
+    options = TurnOptions(max_tokens=arguments.max_tokens, max_steps=MAX_STEPS, tools=tuple(BUILT_IN_TOOLS))
     if arguments.preset == "demo":
         preset = DEMO_SAMPLING[ThinkingMode.THINK]
         options = replace(options, temperature=preset.temperature, top_p=preset.top_p, top_k=preset.top_k)

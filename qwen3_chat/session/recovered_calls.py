@@ -9,6 +9,7 @@ from typing import Final
 
 from qwen3_chat.chat import ChatMessage, ToolCall
 from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, parse_calls
+from qwen3_chat.tools.tool_runner import is_json_object
 
 _BLOCK: Final = re.compile(r"\s*<tool_call>(.*?)(?:</tool_call>\s*|\Z)", re.DOTALL)
 _END: Final = "</tool_call>"
@@ -53,13 +54,13 @@ def _bare_call(content: str) -> tuple[str, str]:
 
 
 def _split_blocks(text: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """Return the text before the first block, and the calls of all blocks; text between them is dropped."""
-    start = text.index("<tool_call>")
-    calls = list[ToolCall]()
-    for block in _BLOCK.finditer(text, start):
-        source = block[1]
-        calls += _repaired(parse_calls(source)) or (_unreadable(source),)
-    return text[:start].rstrip("\n"), tuple(calls)
+    """Return the text around the blocks, and the calls of all blocks."""
+    calls, around, end = list[ToolCall](), list[str](), 0
+    for block in _BLOCK.finditer(text):
+        calls += _repaired(parse_calls(block[1])) or (_unreadable(block[1]),)
+        around.append(text[end : block.start()])
+        end = block.end()
+    return "\n\n".join(part for part in [*around, text[end:]] if part.strip()), tuple(calls)
 
 
 def _repaired(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
@@ -67,5 +68,8 @@ def _repaired(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
 
 
 def _unreadable(source: str) -> ToolCall:
-    name = _NAME.search(source)
-    return ToolCall((name[1] or name[2]) if name else "?", source.strip(), is_repaired=True)
+    """Return a call whose arguments are its text; where that is JSON by itself, with the tag before it."""
+    name, text = _NAME.search(source), source.strip()
+    if is_json_object(text):
+        text = f"<tool_call>\n{text}"  # or the whole of it would pass for the arguments
+    return ToolCall((name[1] or name[2]) if name else "?", text, is_repaired=True)

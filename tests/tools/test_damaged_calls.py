@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from call_fates import Fate, FatedCall, fates, read_reply
 from qwen3_chat.chat import ToolCall
@@ -188,10 +190,10 @@ DAMAGES = (
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
 @pytest.mark.parametrize("is_xml", [False, True], ids=["Hermes", "XML"])
-def test_each_damage_has_the_fate_that_the_table_tells(damage: Damage, is_xml: bool) -> None:
+async def test_each_damage_has_the_fate_that_the_table_tells(damage: Damage, is_xml: bool) -> None:
     text, expected = (damage.xml, damage.xml_fate) if is_xml else (damage.hermes, damage.hermes_fate)
     reply = read_reply([text], TOOLS.names)
-    for fated in fates(reply, TOOLS):
+    for fated in await fates(reply, TOOLS):
         assert fated.fate is expected
         match fated:
             case FatedCall(Fate.RUN | Fate.ASKED, ToolCall() as call):
@@ -207,17 +209,26 @@ def test_each_damage_has_the_fate_that_the_table_tells(damage: Damage, is_xml: b
                 assert reply.content in text
 
 
-def test_every_call_is_read_the_same_however_its_text_is_cut() -> None:
-    rng = random.Random(1)
-    for text in (text for damage in DAMAGES for text in (damage.hermes, damage.xml)):
-        whole = read_reply([text], TOOLS.names)
-        assert read_reply(text, TOOLS.names) == whole
-        for _ in range(20):
-            places = sorted(rng.sample(range(len(text)), min(6, len(text))))
-            assert (
-                read_reply(map(text.__getitem__, map(slice, [0, *places], [*places, None])), TOOLS.names)
-                == whole
-            )
+TEXTS = tuple(text for damage in DAMAGES for text in (damage.hermes, damage.xml))
+EDITS = st.tuples(
+    st.integers(0, 300),
+    st.integers(0, 12),
+    st.sampled_from(
+        ["", "<", ">", '"', "}", "\n", "</", "</tool_call>", "<tool_call>", "</function>", "好", "x"]
+    ),
+)
+
+
+@given(st.sampled_from(TEXTS), st.lists(EDITS, max_size=3), st.lists(st.integers(0, 400), max_size=12))
+def test_every_call_is_read_the_same_however_its_text_is_cut(
+    text: str, edits: list[tuple[int, int, str]], places: list[int]
+) -> None:
+    for at, length, piece in edits:
+        text = text[:at] + piece + text[at + length :]
+    whole = read_reply([text], TOOLS.names)
+    assert read_reply(text, TOOLS.names) == whole
+    cuts = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    assert read_reply((text[start:end] for start, end in pairwise(cuts)), TOOLS.names) == whole
 
 
 def test_the_document_has_the_table() -> None:
