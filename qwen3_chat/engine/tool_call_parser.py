@@ -1,8 +1,9 @@
 """The text of a tool call, as models write it, read into its name and its arguments.
 
 Two forms are read: Hermes, a JSON object with `name` and `arguments` (Qwen3), and the XML form of Qwen3-Coder
-and Qwen3.5. Small damage is repaired: JSON by the library json_repair, and a wrapper or another name of the
-arguments by us. A call that was repaired is marked, since what it does is for the user to decide.
+and Qwen3.5. Small damage is repaired: JSON by the library json_repair; a wrapper, another name of the
+arguments and missing tags by us. A call that was repaired is marked, since what it does is for the user to
+decide.
 
 A repair may change punctuation only. `_substance` proves that: what is left of source and result without
 brackets, quotes, commas, colons and white space must be the same. So no argument is lost or invented.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from qwen3_chat.chat import ToolCall
@@ -29,6 +30,9 @@ MAX_CALL_BRACKETS: Final = 300
 MAX_CALLS: Final = 32
 """The most calls in one text."""
 
+MAX_PARAMETERS: Final = 1_000
+"""The most parameters of a call in the XML form."""
+
 _ARGUMENT_KEYS: Final = ("arguments", "parameters", "args", "params", "input")
 _ENVELOPE_KEYS: Final = {"id", "type", "index"}  # around a call in the API of OpenAI
 
@@ -36,6 +40,7 @@ _PLAIN_NAME: Final = re.compile(r"[\w.:/-]+")
 _LONE_SURROGATE: Final = re.compile(
     "[\ud800-\udfff]"
 )  # JSON can spell half a character; nothing could store it
+_BEGINS_JSON: Final = re.compile(r"\s*(?:\[\s*)?\{")
 _FENCE: Final = re.compile(r"\A\s*```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
 _PUNCTUATION: Final = re.compile(r"""[\s{}\[\](),:;"'`\\]+""")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -43,16 +48,21 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL
 _PYTHON_WORDS: Final = {"True": "true", "False": "false", "None": "null"}
 _PYTHON_WORD: Final = re.compile(r"\b(True|False|None)\b")
 
-_FUNCTION: Final = re.compile(r"\s*<function=([^>\n]{1,200})>(.*?)</function>\s*", re.DOTALL)
-_PARAMETER: Final = re.compile(r"\s*<parameter=([^>\n]{1,200})>(.*?)</parameter>\s*", re.DOTALL)
+_FUNCTION: Final = re.compile(r"\s*<function=([^>\n]{1,200})>")
+_FUNCTION_END: Final = "</function>"
+_PARAMETER: Final = re.compile(r"\s*<parameter=([^>\n]{1,200})>")
+_PARAMETER_END: Final = "</parameter>"
+_NEXT_PARAMETER: Final = re.compile(r"\n<parameter=[^>\n]{1,200}>")
+_TAG_OF_A_CALL: Final = re.compile(r"</?(?:function|parameter)\b")
+_SURPLUS_ENDS: Final = re.compile(r"(?:</function>\s*)*")
 
 
 def parse_calls(source: str, *, repairs: bool = True) -> tuple[ToolCall, ...]:
     """Return the calls in the text between `<tool_call>` and `</tool_call>`; none if it can't be read."""
     if len(source) > MAX_CALL_CHARS:
         return ()
-    if "<function=" in source and not source.lstrip().startswith(("{", "[")):
-        return _parse_xml(source)
+    if is_xml(source):
+        return _parse_xml(source, repairs=repairs)
     try:
         value = _DECODER.decode(source)
     except _AmbiguousError:
@@ -60,6 +70,11 @@ def parse_calls(source: str, *, repairs: bool = True) -> tuple[ToolCall, ...]:
     except (ValueError, RecursionError):
         return _parse_damaged(source) if repairs else ()
     return _calls_from(value, is_repaired=False)
+
+
+def is_xml(source: str) -> bool:
+    """Return whether a call is written in the XML form, or was meant to be."""
+    return "<function=" in source and not _BEGINS_JSON.match(source)
 
 
 class _AmbiguousError(Exception):
@@ -183,29 +198,49 @@ def _call_from(value: Mapping[str, Any], *, is_repaired: bool) -> ToolCall | Non
     return ToolCall(name.strip(), _storable_json(arguments), is_repaired=is_repaired)
 
 
-def _parse_xml(source: str) -> tuple[ToolCall, ...]:
+def _parse_xml(source: str, *, repairs: bool) -> tuple[ToolCall, ...]:
     """Return the calls of the XML form; their arguments are text, whatever the schema says."""
+    if repairs and (fenced := _FENCE.match(source)):
+        return tuple(_marked(call) for call in _parse_xml(fenced[1], repairs=True))
     calls, position = list[ToolCall](), 0
-    while (match := _FUNCTION.match(source, position)) and len(calls) < MAX_CALLS:
-        parameters = dict[str, str]()
-        end = 0
-        for parameter in _parameters(match[2]):
-            if parameter[1].strip() in parameters:
-                return ()
-            parameters[parameter[1].strip()] = _value_of(parameter[2])
-            end = parameter.end()
-        if match[2][end:].strip():
+    while (function := _FUNCTION.match(source, position)) and len(calls) < MAX_CALLS:
+        end = source.find(_FUNCTION_END, function.end())
+        body = source[function.end() : end if end >= 0 else None]
+        if (call := _xml_call(function[1].strip(), body, is_closed=end >= 0)) is None:
             return ()
-        calls.append(ToolCall(match[1].strip(), _storable_json(parameters), values_are_text=True))
-        position = match.end()
-    return () if source[position:].strip() else tuple(calls)
+        calls.append(call)
+        position = end + len(_FUNCTION_END) if end >= 0 else len(source)
+    rest = source[position:].strip()
+    if rest and calls and _SURPLUS_ENDS.fullmatch(rest):
+        calls = [_marked(call) for call in calls]
+    elif rest:
+        return ()
+    return tuple(calls) if repairs or not any(call.is_repaired for call in calls) else ()
 
 
-def _parameters(body: str) -> Iterator[re.Match[str]]:
-    position = 0
-    while match := _PARAMETER.match(body, position):
-        yield match
-        position = match.end()
+def _xml_call(name: str, body: str, *, is_closed: bool) -> ToolCall | None:
+    """Return a call; a missing end is repaired only where the next tag shows that nothing else is missing."""
+    parameters = dict[str, str]()
+    is_repaired, position = not is_closed, 0
+    while parameter := _PARAMETER.match(body, position):
+        key, begin = parameter[1].strip(), parameter.end()
+        end = body.find(_PARAMETER_END, begin)
+        position = end + len(_PARAMETER_END) if end >= 0 else len(body)
+        if next_parameter := _NEXT_PARAMETER.search(body, begin, position):
+            is_repaired, end = True, next_parameter.start()
+            position = end
+        elif end < 0:
+            if not is_closed:
+                return None  # the text breaks off within a value
+            is_repaired, end = True, len(body)
+        if key in parameters or len(parameters) == MAX_PARAMETERS:
+            return None
+        value = body[begin:end]
+        is_repaired = is_repaired or bool(_TAG_OF_A_CALL.search(value))  # written, or the end is missing
+        parameters[key] = _value_of(value)
+    if body[position:].strip() or (is_repaired and not _PLAIN_NAME.fullmatch(name)):
+        return None
+    return ToolCall(name, _storable_json(parameters), is_repaired=is_repaired, values_are_text=True)
 
 
 def _value_of(text: str) -> str:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.engine.tool_call_parser import is_xml
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.consent import ConsentRules, Decision, Verdict
 from qwen3_chat.tools.tool import Tool, ToolError, ToolRegistry
@@ -21,6 +22,7 @@ RUN_LIMIT_S: Final = 120.0
 """The longest time that a call may take, in seconds."""
 
 RIGHT_FORM: Final = '<tool_call>\n{"name": "…", "arguments": {…}}\n</tool_call>'
+RIGHT_XML_FORM: Final = "<tool_call>\n<function=…>\n<parameter=…>\n…\n</parameter>\n</function>\n</tool_call>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,12 @@ class ToolRunner:
 
     async def _decide(self, call: ToolCall, tools: ToolRegistry) -> CallOutcome | _Allowed:
         if not is_json_object(call.arguments):
-            return _denied(call, f"The call could not be read. Write it as\n{RIGHT_FORM}")
+            return _denied(call, f"The call could not be read. Write it as\n{right_form(call)}")
         tool = tools.get(call.name)
         if tool is None:
             names = ", ".join(tools.names)
             return _denied(call, f"There is no tool {call.name!r:.100}. The tools are: {names}.")
+        form = right_form(call)  # the check turns the arguments of the XML form into JSON
         call, problem = _checked(tool, call)
         if problem:
             return _denied(call, problem)
@@ -105,7 +108,7 @@ class ToolRunner:
             case _ if call.is_repaired:
                 return _denied(
                     call,
-                    f"The call was not run: it was not written in the right form. Write it as\n{RIGHT_FORM}",
+                    f"The call was not run: it was not written in the right form. Write it as\n{form}",
                 )
             case _:
                 return _denied(call, "The call was not run: it needs a permission, and nobody can be asked.")
@@ -150,6 +153,11 @@ def cut_for_model(text: str) -> str:
     if len(text) <= MAX_RESULT_CHARS:
         return terminal_safe(text)
     return f"{terminal_safe(text[:MAX_RESULT_CHARS])}\n[{len(text) - MAX_RESULT_CHARS:,} more characters]"
+
+
+def right_form(call: ToolCall) -> str:
+    """Return the form in which a damaged call should have been written: the one that it resembles."""
+    return RIGHT_XML_FORM if call.values_are_text or is_xml(call.arguments) else RIGHT_FORM
 
 
 def is_json_object(text: str) -> bool:

@@ -40,14 +40,20 @@ class LlamaBench:
 class LlamaServer:
     """The program llama-server, with one model."""
 
-    def __init__(self, program: Path, model: Path, log_path: Path) -> None:
+    def __init__(self, program: Path, model: Path, log_path: Path, options: Sequence[str] = ()) -> None:
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
             self._port = probe.getsockname()[1]
         self._log = log_path.open("wb")
         command = [str(program), "-m", str(model), "-c", str(N_CTX), "-ngl", "0", "--port", str(self._port)]
+        command += options
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         self._wait()
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return f"http://{_HOST}:{self._port}"
 
     def close(self) -> None:
         """End the server."""

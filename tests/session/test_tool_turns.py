@@ -27,7 +27,8 @@ from qwen3_chat.session.recovered_calls import recover_calls
 from qwen3_chat.store import ChatStore
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.calculator import calculator_tool
-from qwen3_chat.tools.tool import Arguments, Reach, Tool
+from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolRegistry
+from qwen3_chat.tools.tool_runner import ToolRunner
 from tests.fakes import REPLY, FakeEngine, Step, finished
 
 SUM = ToolCall("calculator", '{"expression": "40 + 2"}')
@@ -229,6 +230,7 @@ OFFERED = {"f"}
         (ChatMessage(Role.ASSISTANT, "Look:\n<tool_call>\nnonsense"), ["?"], "Look:"),
         (ChatMessage(Role.ASSISTANT, "<tool_call>\n<function=f>\n<parameter=a>\n1"), ["f"], ""),
         (ChatMessage(Role.ASSISTANT, "A text", "I could <tool_call>"), [], "A text"),
+        (ChatMessage(Role.ASSISTANT, "A\n<tool_call>\n?\n</tool_call>\nB"), ["?"], "A\n\nB"),
     ],
 )
 def test_calls_are_found_where_models_leave_them(
@@ -238,6 +240,23 @@ def test_calls_are_found_where_models_leave_them(
     assert [call.name for call in found.tool_calls] == calls
     assert all(call.is_repaired for call in found.tool_calls)
     assert found.content == content
+
+
+@pytest.mark.parametrize(
+    "source", ['{"name": "f", "a": 1}', '{"name": "f", "arguments": {"a": 1}, "parameters": {"a": 2}}']
+)
+async def test_a_call_that_can_be_meant_in_two_ways_never_becomes_its_own_arguments(source: str) -> None:
+    (call,) = recover_calls(
+        ChatMessage(Role.ASSISTANT, f"<tool_call>\n{source}\n</tool_call>"), OFFERED
+    ).tool_calls
+    assert source in call.arguments
+    accepts_anything = ToolRegistry([Tool("f", "", {"type": "object"}, fail, Reach.NOTHING)])
+    (outcome,) = await ToolRunner().run([call], accepts_anything, lambda _: None, lambda *_: None)
+    assert outcome.text.startswith("The call could not be read")
+
+
+async def fail(arguments: Arguments) -> str:
+    raise AssertionError(arguments)
 
 
 def test_without_tools_on_offer_nothing_is_taken_for_a_call() -> None:

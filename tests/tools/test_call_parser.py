@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 from hypothesis import given
@@ -32,6 +31,15 @@ REPAIRED = {
     "spaces around the name": '{"name": " f ", "arguments": {"a": 1}}',
 }
 
+ONE, END = "<parameter=a>\n1\n", "</parameter>\n"
+REPAIRED_XML = {
+    "no end of the parameter": f"<function=f>\n{ONE}</function>",
+    "no end of a parameter before another": f"<function=f>\n<parameter=b>\n2\n{ONE}{END}</function>",
+    "no end of the function": f"<function=f>\n{ONE}{END}",
+    "an end too many": f"<function=f>\n{ONE}{END}</function>\n</function>",
+    "a fenced block": f"```xml\n<function=f>\n{ONE}{END}</function>\n```",
+}
+
 REFUSED = {
     "no JSON": "f(a=1)",
     "arguments beside the name": '{"name": "f", "a": 1}',
@@ -47,9 +55,14 @@ REFUSED = {
     "a comment": '{"name": "f", "arguments": {"a": 1} // one\n}',
     "a list with something else": '[{"name": "f", "arguments": {}}, 7]',
     "half a character as name": '{"name": "\\ud800", "arguments": {}}',
-    "unclosed XML": "<function=f>\n<parameter=a>\n1\n</function>",
+    "XML that breaks off in a value": "<function=f>\n<parameter=a>\n1",
+    "XML without a begin": "<parameter=a>\n1\n</parameter>\n</function>",
+    "XML in which a call holds another": "<function=f>\n<function=g>\n</function>\n</function>",
     "XML with text between": "<function=f>\nhm\n<parameter=a>\n1\n</parameter>\n</function>",
     "an XML parameter twice": "<function=f><parameter=a>1</parameter><parameter=a>2</parameter></function>",
+    "more XML parameters than any tool has": "<function=f>"
+    + "".join(f"<parameter=p{number}>1</parameter>" for number in range(1_001))
+    + "</function>",
     "too much of everything": '{"name": "f", "arguments": {"a": "' + "x" * 200_001 + '"}}',
 }
 
@@ -61,6 +74,21 @@ def test_a_call_in_the_form_that_was_asked_for_is_not_marked() -> None:
 @pytest.mark.parametrize("source", REPAIRED.values(), ids=REPAIRED)
 def test_small_damage_is_repaired_and_marked(source: str) -> None:
     assert parse_calls(source) == (REPAIRED_F,)
+
+
+@pytest.mark.parametrize("source", REPAIRED_XML.values(), ids=REPAIRED_XML)
+def test_missing_tags_of_the_xml_form_are_repaired_and_marked(source: str) -> None:
+    (call,) = parse_calls(source)
+    assert json.loads(call.arguments)["a"] == "1"
+    assert call.is_repaired
+    assert parse_calls(source, repairs=False) == ()
+
+
+@pytest.mark.parametrize("value", ["1<parameter=b>2", "1</parameter", "<function=g>"])
+def test_a_value_that_holds_a_tag_of_a_call_may_be_two_values_and_is_marked(value: str) -> None:
+    (call,) = parse_calls(f"<function=f><parameter=a>{value}</parameter></function>")
+    assert json.loads(call.arguments) == {"a": value}
+    assert call.is_repaired
 
 
 @pytest.mark.parametrize("source", REFUSED.values(), ids=REFUSED)
@@ -112,56 +140,3 @@ def test_arguments_arrive_as_they_were_written(arguments: dict[str, object]) -> 
     (call,) = parse_calls(json.dumps({"name": "f", "arguments": arguments}))
     assert json.loads(call.arguments) == arguments
     assert not call.is_repaired
-
-
-@pytest.mark.parametrize(("seed", "count"), [(1, 2_000), pytest.param(2, 100_000, marks=pytest.mark.full)])
-def test_damage_never_makes_a_call_with_other_words(seed: int, count: int) -> None:
-    rng = random.Random(seed)
-    sources = [
-        '{"name": "f", "arguments": {"a": 1, "b": "text with \\"quotes\\"", "c": [12, {"d": null}]}}',
-        "\n<function=f>\n<parameter=a>\n12\n</parameter>\n<parameter=b>\nlong\n</parameter>\n</function>\n",
-    ]
-    accepted = 0
-    for _ in range(count):
-        damaged = damage(rng, rng.choice(sources))
-        for call in parse_calls(damaged):
-            accepted += 1
-            for word in words(json.loads(call.arguments)):
-                assert word in damaged, (damaged, call)
-            assert call.name in damaged
-    assert accepted > count // 20
-
-
-def damage(rng: random.Random, source: str) -> str:
-    characters = list(source)
-    for _ in range(rng.randrange(1, 6)):
-        at = rng.randrange(len(characters))
-        match rng.randrange(4):
-            case 0:
-                del characters[at]
-            case 1:
-                characters.insert(at, rng.choice("{}[]\",:\\'\n<>/= ax1"))
-            case 2:
-                characters[at] = rng.choice("{}[]\",:\\'\n<>/= ax1")
-            case _:
-                characters[at:at] = characters[at : at + rng.randrange(10)]
-    return "".join(characters)
-
-
-def words(value: object) -> list[str]:
-    """Return the letters and digits of all values in runs, as they must stand in the source."""
-    match value:
-        case dict():
-            return [word for key, item in value.items() for word in (*words(key), *words(item))]
-        case list():
-            return [word for item in value for word in words(item)]
-        case str():
-            return ["".join(run) for run in runs(value)]
-        case bool() | None:
-            return []
-        case _:
-            return [str(value).lstrip("-")]
-
-
-def runs(text: str) -> list[str]:
-    return "".join(letter if letter.isalnum() else " " for letter in text).split()
