@@ -21,6 +21,7 @@ from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.store import ChatStore
+from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -94,10 +95,13 @@ async def open_app(
     options: TurnOptions | None = None,
     model_picker: ModelPicker | None = None,
     titles_chats: bool = False,
+    toolbox: Toolbox | None = None,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await ChatStore.open(folder / "chats.db")
-    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic, options=options)
+    session = ChatSession(
+        engine, store, draw_seed=lambda: 1, clock=monotonic, options=options, toolbox=toolbox
+    )
     if resume is not None:
         await session.resume(resume)
     (folder / "exports").mkdir(exist_ok=True)

@@ -16,7 +16,14 @@ from pygments.formatters import HtmlFormatter
 
 from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
-from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
+from qwen3_chat.documents.message_facts import (
+    call_heading,
+    changed_arguments,
+    chat_title,
+    facts_line,
+    local_date,
+    thinking_line,
+)
 from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
@@ -88,14 +95,15 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle, colours: _CodeColou
         is_open = " open" if thinking is ThinkingStyle.FULL else ""
         summary = f"<summary>{escape(thinking_line(stored))}</summary>"
         yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
+    if arguments := changed_arguments(stored):
+        yield f"<p>{escape(t('export.changed_arguments'))}</p>\n<pre>{_text(arguments)}</pre>"
     if message.content.strip():
         yield _content(message.role, message.content, colours)
     for call in message.tool_calls:
-        heading = escape(t("export.call", name=terminal_safe(call.name)))
-        yield f"<p>{heading}</p>\n<pre>{_text(call.arguments)}</pre>"
+        yield f"<p>{escape(call_heading(call))}</p>\n<pre>{_text(call.arguments)}</pre>"
     if note := stop_note(stored.message, stored.stop_reason):
         yield f"<p class=note>{escape(note)}</p>"
-    if details := generation_line(stored):
+    if details := facts_line(stored):
         yield f"<p class=facts>{escape(details)}</p>"
 
 

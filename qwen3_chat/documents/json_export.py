@@ -1,10 +1,13 @@
-"""A chat as JSON, complete enough for another copy of the app to import."""
+"""A chat as JSON, complete enough for another copy of the app to import.
+
+docs/export-format.md describes it. It holds no permission and no choice of tools, and reading it runs nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Annotated, Final
 
@@ -14,14 +17,27 @@ from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ExportError
-from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
+from qwen3_chat.store.records import (
+    CallRecord,
+    Chat,
+    MessageMeta,
+    StoredMessage,
+    WholeResult,
+    pack_token_ids,
+)
+from qwen3_chat.store.row_mapping import MAX_FIGURE
 from qwen3_chat.texts.terminal_safe import escape_json
 
 FORMAT_NAME: Final = "qwen3-chat"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _RowId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A number that the database can hold."""
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_FIGURE)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_FIGURE)]
+_CallId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}\.[0-9]{1,9}\Z")]
+"""The id of the reply and the position of the call in it."""
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,35 @@ class _ChatEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     toggle: ThinkingMode | None = None
 
 
+class _CallEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    arguments: str
+    is_repaired: bool = False
+    values_are_text: bool = False
+    id: _CallId | None = None
+    """Version 1 has none."""
+
+
+class _WholeEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    characters: _Count
+    sha256: _Sha256 = ""
+    size_bytes: _Count = 0
+    not_saved: str = ""
+
+
+class _ResultEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The outcome of a call; version 1 has it as a `CallRecord` in `meta`."""
+
+    id: _CallId
+    name: str
+    arguments: str
+    decision: str
+    is_error: bool
+    elapsed_s: _Seconds
+    is_repaired: bool = False
+    whole: _WholeEntry | None = None
+
+
 class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     id: _RowId
     parent_id: _RowId | None
@@ -49,15 +94,19 @@ class _MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     role: Role
     content: str
     reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[_CallEntry, ...] = ()
+    call: _ResultEntry | None = None
     mode_tag: ThinkingMode | None = None
     meta: MessageMeta = MessageMeta()
     token_ids: tuple[_TokenId, ...] = ()
 
 
-class _File(msgspec.Struct, frozen=True):
+class _Header(msgspec.Struct, frozen=True):
     format: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _File(msgspec.Struct, frozen=True):
     chat: _ChatEntry
     messages: tuple[_MessageEntry, ...]
 
@@ -77,7 +126,7 @@ def render_json(
         toggle=chat.mode_override,
     )
     with_thinking = thinking is not ThinkingStyle.NONE
-    lines = ",\n".join(f"    {_line(_message_entry(stored, with_thinking))}" for stored in messages)
+    lines = ",\n".join(f"    {_line(entry)}" for entry in _message_entries(messages, with_thinking))
     return (
         f'{{\n  "format": "{FORMAT_NAME}",\n  "version": {FORMAT_VERSION},\n  "chat": {_line(entry)},\n'
         f'  "messages": [\n{lines}\n  ]\n}}\n'
@@ -91,13 +140,15 @@ def parse_json_export(text: str) -> ExportedChat:
         ExportError: it is no such text, or has a newer version of the format.
     """
     try:
-        file = msgspec.convert(json.loads(text), _File)
+        document = json.loads(text)
+        header = msgspec.convert(document, _Header)
+        if header.format != FORMAT_NAME:
+            raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=header.format)
+        if header.version > FORMAT_VERSION:
+            raise ExportError(ErrorCode.EXPORT_NEWER, version=header.version, known=FORMAT_VERSION)
+        file = msgspec.convert(document, _File)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
-    if file.format != FORMAT_NAME:
-        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=file.format)
-    if file.version > FORMAT_VERSION:
-        raise ExportError(ErrorCode.EXPORT_NEWER, version=file.version, known=FORMAT_VERSION)
     chat = file.chat
     return ExportedChat(
         Chat(
@@ -113,8 +164,15 @@ def parse_json_export(text: str) -> ExportedChat:
     )
 
 
-def _message_entry(stored: StoredMessage, with_thinking: bool) -> _MessageEntry:
-    message = stored.message
+def _message_entries(messages: Sequence[StoredMessage], with_thinking: bool) -> Iterator[_MessageEntry]:
+    reply_id = 0  # of the reply that a result belongs to
+    for stored in messages:
+        reply_id = stored.id if stored.message.role is Role.ASSISTANT else reply_id
+        yield _message_entry(stored, reply_id, with_thinking)
+
+
+def _message_entry(stored: StoredMessage, reply_id: int, with_thinking: bool) -> _MessageEntry:
+    message, call = stored.message, stored.meta.call
     return _MessageEntry(
         id=stored.id,
         parent_id=stored.parent_id,
@@ -122,10 +180,40 @@ def _message_entry(stored: StoredMessage, with_thinking: bool) -> _MessageEntry:
         role=message.role,
         content=message.content,
         reasoning=message.reasoning if with_thinking else "",
-        tool_calls=message.tool_calls,
+        tool_calls=tuple(
+            _CallEntry(**asdict(written), id=f"{reply_id}.{index}")
+            for index, written in enumerate(message.tool_calls)
+        ),
+        call=_result_entry(call, reply_id) if call else None,
         mode_tag=message.mode_tag,
-        meta=stored.meta,
+        meta=replace(stored.meta, call=None),
         token_ids=stored.token_ids if with_thinking else (),  # the ids spell the thinking
+    )
+
+
+def _result_entry(call: CallRecord, reply_id: int) -> _ResultEntry:
+    return _ResultEntry(
+        id=f"{reply_id}.{call.index}",
+        name=call.name,
+        arguments=call.arguments,
+        decision=call.decision,
+        is_error=call.is_error,
+        elapsed_s=call.elapsed_s,
+        is_repaired=call.is_repaired,
+        whole=_WholeEntry(**asdict(call.whole)) if call.whole else None,
+    )
+
+
+def _call_record(entry: _ResultEntry) -> CallRecord:
+    return CallRecord(
+        index=int(entry.id.rpartition(".")[2]),
+        name=entry.name,
+        arguments=entry.arguments,
+        decision=entry.decision,
+        is_error=entry.is_error,
+        is_repaired=entry.is_repaired,
+        elapsed_s=entry.elapsed_s,
+        whole=WholeResult(**msgspec.structs.asdict(entry.whole)) if entry.whole else None,
     )
 
 
@@ -138,10 +226,13 @@ def _stored(entry: _MessageEntry, chat_id: int) -> StoredMessage:
             role=entry.role,
             content=entry.content,
             reasoning=entry.reasoning,
-            tool_calls=entry.tool_calls,
+            tool_calls=tuple(
+                ToolCall(call.name, call.arguments, call.is_repaired, call.values_are_text)
+                for call in entry.tool_calls
+            ),
             mode_tag=entry.mode_tag,
         ),
-        meta=entry.meta,
+        meta=replace(entry.meta, call=_call_record(entry.call)) if entry.call else entry.meta,
         created_at=entry.created_at,
         packed_token_ids=pack_token_ids(entry.token_ids),
     )

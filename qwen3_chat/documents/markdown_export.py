@@ -14,7 +14,14 @@ from markdown_it.token import Token
 from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
 from qwen3_chat.documents.markdown_references import demote_headings, resolve_references
-from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
+from qwen3_chat.documents.message_facts import (
+    call_heading,
+    changed_arguments,
+    chat_title,
+    facts_line,
+    local_date,
+    thinking_line,
+)
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
@@ -54,15 +61,17 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
             yield f"<details>\n<summary>{html.escape(header)}</summary>\n\n{block}\n\n</details>"
         else:
             yield f"**{escape_inline(header)}**\n\n{block}"
+    if arguments := changed_arguments(stored):
+        yield f"{t('export.changed_arguments')}\n\n{fence_block(terminal_safe(arguments), 'json')}"
     content = terminal_safe(message.content).strip("\n")
     if content.strip():
         yield fence_block(content) if message.role is Role.TOOL else contain_markdown(content)
     for call in message.tool_calls:
-        heading = t("export.call", name=escape_inline(terminal_safe(call.name)))
-        yield f"{heading}\n\n{fence_block(terminal_safe(call.arguments), 'json')}"
+        arguments = fence_block(terminal_safe(call.arguments), "json")
+        yield f"{escape_inline(call_heading(call))}\n\n{arguments}"
     if note := stop_note(stored.message, stored.stop_reason):
         yield f"*{note}*"
-    if details := generation_line(stored):
+    if details := facts_line(stored):
         yield _small(details)
 
 

@@ -1,17 +1,28 @@
-"""The facts of a message beside its text, as exports write them: model, mode, seed, speed."""
+"""The facts of a message beside its text, as exports write them: model, mode, seed, speed, call."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Final
 
-from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.store.records import Chat, StoredMessage
+from qwen3_chat.chat import ThinkingMode, ToolCall
+from qwen3_chat.store.records import CallRecord, Chat, StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, format_token_count
-from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.texts.formatting import (
+    SEPARATOR,
+    format_duration,
+    format_speed,
+    format_thinking,
+    format_token_count,
+)
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 
 _MODES: Final = {ThinkingMode.THINK: "export.think", ThinkingMode.NO_THINK: "export.no_think"}
+_DENIED: Final = "deny"
+_EDITED: Final = "edited"
+_DECISIONS: Final = ("allow", _EDITED, "allowed_by_rule", _DENIED)
+"""The values of `tools.consent.Decision` that have a text; a file may hold any."""
 
 
 def chat_title(chat: Chat) -> str:
@@ -31,8 +42,13 @@ def thinking_line(stored: StoredMessage) -> str:
     return format_thinking(seconds, meta.usage.reasoning_tokens if meta.usage else 0)
 
 
-def generation_line(stored: StoredMessage) -> str:
-    """Return model, mode, seed and speed of a message, in one line; empty where nothing is known."""
+def facts_line(stored: StoredMessage) -> str:
+    """Return the facts of a message in one line; empty where nothing is known.
+
+    They are model, mode, seed and speed of a reply, and the call of a result.
+    """
+    if stored.meta.call is not None:
+        return SEPARATOR.join(_call_facts(stored.meta.call))
     meta = stored.meta
     pieces = [terminal_safe(name) for name in (meta.model, meta.quant) if name]
     if meta.mode is not None:
@@ -46,3 +62,30 @@ def generation_line(stored: StoredMessage) -> str:
     if meta.timings is not None and meta.timings.tokens_per_s > 0:
         pieces.append(format_speed(meta.timings.tokens_per_s))
     return SEPARATOR.join(pieces)
+
+
+def call_heading(call: ToolCall) -> str:
+    """Return the line above the arguments of a call; the name comes from a model and may be any text."""
+    return t("export.call", name=label_of_name(call.name))
+
+
+def changed_arguments(stored: StoredMessage) -> str:
+    """Return the arguments with which a call ran instead of its own; empty where they were not changed."""
+    call = stored.meta.call
+    return call.arguments if call is not None and call.decision == _EDITED else ""
+
+
+def _call_facts(call: CallRecord) -> Iterator[str]:
+    yield label_of_name(call.name)
+    if call.is_repaired:
+        yield t("export.call_repaired")
+    if call.decision in _DECISIONS:
+        yield t(f"export.decision.{call.decision}")
+    if call.is_error and call.decision != _DENIED:
+        yield t("export.call_failed")
+    if call.elapsed_s > 0:
+        yield format_duration(call.elapsed_s)
+    if (whole := call.whole) is not None and whole.sha256:
+        yield t("export.whole_result", characters=whole.characters, sha256=label_of_name(whole.sha256))
+    elif whole is not None:
+        yield t("export.whole_result_not_saved", characters=whole.characters)

@@ -8,7 +8,14 @@ from datetime import tzinfo
 
 from qwen3_chat.chat import Role
 from qwen3_chat.documents.export_options import ThinkingStyle
-from qwen3_chat.documents.message_facts import chat_title, generation_line, local_date, thinking_line
+from qwen3_chat.documents.message_facts import (
+    call_heading,
+    changed_arguments,
+    chat_title,
+    facts_line,
+    local_date,
+    thinking_line,
+)
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
@@ -37,19 +44,26 @@ def _blocks(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
     if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
         header = f"({thinking_line(stored)})"
         full = thinking is ThinkingStyle.FULL
-        yield f"{header}\n{textwrap.indent(_body(message.reasoning), '    ')}" if full else header
+        yield f"{header}\n{_indented(message.reasoning)}" if full else header
+    if arguments := changed_arguments(stored):
+        yield f"{t('export.changed_arguments')}\n{_indented(arguments)}"
     if message.content.strip():
-        yield _body(message.content)
+        # indented, so that no line of a result looks like the beginning of a message
+        yield _indented(message.content) if message.role is Role.TOOL else _body(message.content)
     for call in message.tool_calls:
-        yield f"{t('export.call', name=terminal_safe(call.name))} {terminal_safe(call.arguments)}"
+        yield f"{call_heading(call)}\n{_indented(call.arguments)}"
     if note := stop_note(stored.message, stored.stop_reason):
         yield f"({note})"
-    if details := generation_line(stored):
+    if details := facts_line(stored):
         yield f"({details})"
 
 
 def _heading(role: Role) -> str:
     return f"[{role_name(role)}]"
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(_body(text), "    ")
 
 
 def _body(text: str) -> str:

@@ -343,9 +343,14 @@ class ChatSession(ChatConfiguration):
     async def _store_results(
         self, outcomes: Sequence[CallOutcome], on_event: SessionEventSink, first: int = 0
     ) -> None:
+        assert self.chat is not None
         for index, outcome in enumerate(outcomes, first):
-            message = ChatMessage(Role.TOOL, outcome.text)
-            stored = await self._add(message, MessageMeta(call=_call_record(index, outcome)))
+            record = _call_record(index, outcome)
+            if outcome.whole_text:
+                record = replace(
+                    record, whole=await self._store.save_result(self.chat.id, outcome.whole_text)
+                )
+            stored = await self._add(ChatMessage(Role.TOOL, outcome.text), MessageMeta(call=record))
             on_event(ToolCallFinished(stored))
 
     async def _complete_calls(self, on_event: SessionEventSink) -> None:

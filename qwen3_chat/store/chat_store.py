@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,11 +28,15 @@ from qwen3_chat.store.records import (
     Sibling,
     StoredMessage,
     TitledBy,
+    WholeResult,
 )
+from qwen3_chat.store.result_files import ResultFiles
 from qwen3_chat.store.row_mapping import milliseconds
 
 Clock = Callable[[], datetime]
 _NO_META = MessageMeta()
+_RESULTS_FOLDER = "results"
+"""The folder of whole results, beside the database."""
 
 
 def utc_now() -> datetime:
@@ -46,11 +52,13 @@ class ChatStore:
     file can't be read or written, or where no chat or message has the given id.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, results: ResultFiles) -> None:
         self.on_chat_deleted: Callable[[int], None] = lambda chat_id: None
         """A callback for each chat that is deleted here, so that data kept elsewhere goes too."""
         self._database = database
         self._clock = clock
+        self._results = results
+        self._results_lock = asyncio.Lock()  # what one result takes counts for the next
 
     @classmethod
     async def open(
@@ -72,7 +80,7 @@ class ChatStore:
             partial(prepare_copy, migrations=migrations),
             even_without_file=even_without_file,
         )
-        return cls(database, clock)
+        return cls(database, clock, ResultFiles(path.parent / _RESULTS_FOLDER))
 
     @property
     def read_only_reason(self) -> StoreError | None:
@@ -186,6 +194,19 @@ class ChatStore:
             message_queries.finish_message, self._now(), message_id, message, meta, token_ids
         )
 
+    async def save_result(self, chat_id: int, text: str) -> WholeResult:
+        """Save a result that is too long for the model in a file; where that fails, return why."""
+        async with self._results_lock:
+            try:
+                saved_bytes = await self._database.read(message_queries.saved_bytes, chat_id)
+            except StoreError:
+                saved_bytes = 0
+            return await asyncio.to_thread(self._results.save, text, saved_bytes)
+
+    def result_path(self, result: WholeResult) -> Path | None:
+        """Return the file of a whole result; None for one that was not saved."""
+        return self._results.path(result)
+
     async def set_head(self, chat_id: int, message_id: int | None) -> None:
         """Set the head of a chat to one of its messages; None is before the first message."""
         await self._database.write(message_queries.move_head, chat_id, message_id)
@@ -224,10 +245,18 @@ class ChatStore:
         await self._database.write(chat_queries.set_deleted, chat_id, None)
 
     async def purge_deleted(self, older_than: timedelta) -> int:
-        """Remove permanently what was deleted longer ago than this; return the number of removed chats."""
-        return await self._database.write(
-            chat_queries.purge_deleted, milliseconds(self._clock() - older_than)
-        )
+        """Remove permanently what was deleted longer ago than this; return the number of removed chats.
+
+        The files of whole results go with the last message that has them. One that no message has yet is
+        safe until it is as old: another window may be about to store the message.
+        """
+        moment = self._clock() - older_than
+        count = await self._database.write(chat_queries.purge_deleted, milliseconds(moment))
+        if names := await asyncio.to_thread(self._results.written_before, moment):
+            with suppress(StoreError):  # without knowing what messages have, nothing is removed
+                orphans = names - await self._database.read(message_queries.saved_hashes)
+                await asyncio.to_thread(self._results.remove, orphans, moment)
+        return count
 
     def _now(self) -> int:
         return milliseconds(self._clock())

@@ -85,6 +85,15 @@ _ABOVE: Final = """
     )
 """
 
+# The index finds the results of tools without a look at the texts of all other messages.
+_WHOLE_RESULTS: Final = """
+    SELECT CASE WHEN json_valid(meta) THEN json_extract(meta, '$.call.whole.sha256') END AS sha256,
+        CASE WHEN json_valid(meta) THEN json_extract(meta, '$.call.whole.size_bytes') END AS size_bytes
+    FROM messages
+    WHERE id IN (SELECT id FROM messages INDEXED BY messages_tree
+                    WHERE role = 'tool' AND (:chat_id IS NULL OR chat_id = :chat_id))
+"""
+
 
 def add_message(
     connection: sqlite3.Connection,
@@ -338,6 +347,19 @@ def index_unfinished(connection: sqlite3.Connection) -> None:
             if not is_damage(error):
                 raise
             note_damage(connection, f"{row['id']}: search")
+
+
+def saved_hashes(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the hashes of all whole results that a message has, a deleted one too."""
+    rows = connection.execute(f"SELECT DISTINCT sha256 FROM ({_WHOLE_RESULTS})", {"chat_id": None})
+    return frozenset(str(row[0]) for row in rows)
+
+
+def saved_bytes(connection: sqlite3.Connection, chat_id: int) -> int:
+    """Return the size of all whole results of a chat; equal ones share a file."""
+    sizes = f"SELECT max(size_bytes) AS size_bytes FROM ({_WHOLE_RESULTS}) GROUP BY sha256"
+    statement = f"SELECT coalesce(sum(size_bytes), 0) FROM ({sizes})"
+    return int(connection.execute(statement, {"chat_id": chat_id}).fetchone()[0])
 
 
 def _check_is_in_chat(connection: sqlite3.Connection, chat_id: int, message_id: int) -> None:

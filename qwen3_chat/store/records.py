@@ -18,10 +18,24 @@ MAX_ID_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
+class WholeResult:
+    """The whole of a result that was cut for the model: its length, and its file where it was saved.
+
+    `not_saved` is a value of `store.result_files.NotSaved` where it was not.
+    """
+
+    characters: int
+    sha256: str = ""
+    size_bytes: int = 0
+    not_saved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """The call that a tool's result belongs to: what ran, who decided, how it ended.
 
     `index` is the position among the calls of the reply; `decision` is a value of `tools.consent.Decision`.
+    `whole` is None for a result that the model read whole.
     """
 
     index: int
@@ -31,6 +45,7 @@ class CallRecord:
     is_error: bool = False
     is_repaired: bool = False
     elapsed_s: float = 0.0
+    whole: WholeResult | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ def _checked_meta(text: str) -> MessageMeta:
     """
     meta = _meta_decoder.decode(text)
     numbers: list[object] = [meta.left_out]
-    for part in (meta.usage, meta.timings):
+    if meta.call is not None:
+        numbers += [meta.call.index, meta.call.elapsed_s]
+    for part in (meta.usage, meta.timings, meta.call and meta.call.whole):
         numbers += [] if part is None else astuple(part)
     if any(isinstance(number, int | float) and not 0 <= number <= MAX_FIGURE for number in numbers):
         raise ValueError(numbers)
@@ -131,8 +133,15 @@ def message_columns(message: ChatMessage, meta: MessageMeta) -> dict[str, str | 
             ]
         ).decode(),
         "mode_tag": mode_column(message.mode_tag),
-        "meta": msgspec.json.encode(meta).decode(),
+        "meta": msgspec.json.encode(_storable_meta(meta)).decode(),
     }
+
+
+def _storable_meta(meta: MessageMeta) -> MessageMeta:
+    if (call := meta.call) is None:
+        return meta
+    call = replace(call, name=storable(call.name), arguments=storable(call.arguments))
+    return replace(meta, call=call)
 
 
 def milliseconds(moment: datetime) -> int:

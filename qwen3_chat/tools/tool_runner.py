@@ -40,13 +40,17 @@ ConsentPrompt = Callable[[Tool, ToolCall], Awaitable[ConsentAnswer]]
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """The outcome of a call: the call as it ran, the decision, the text for the model."""
+    """The outcome of a call: the call as it ran, the decision, the text for the model.
+
+    `whole_text` is the result as the tool returned it where that is too long for the model, else empty.
+    """
 
     call: ToolCall
     decision: Decision
     text: str
     is_error: bool
     elapsed_s: float = 0.0
+    whole_text: str = ""
 
 
 class ToolRunner:
@@ -138,7 +142,10 @@ class ToolRunner:
         except Exception as error:  # a fault of the tool must not end the turn
             text, is_error = f"The tool failed with an unexpected error ({type(error).__name__}).", True
         elapsed_s = self._clock() - start_s
-        return CallOutcome(allowed.call, allowed.decision, cut_for_model(text), is_error, elapsed_s)
+        whole_text = text if len(text) > MAX_RESULT_CHARS else ""
+        return CallOutcome(
+            allowed.call, allowed.decision, cut_for_model(text), is_error, elapsed_s, whole_text
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,14 @@ from qwen3_chat.chat import (
     Usage,
 )
 from qwen3_chat.sampling import SamplingParams
-from qwen3_chat.store.records import Chat, MessageMeta, StoredMessage, pack_token_ids
+from qwen3_chat.store.records import (
+    CallRecord,
+    Chat,
+    MessageMeta,
+    StoredMessage,
+    WholeResult,
+    pack_token_ids,
+)
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 THOUGHT = MessageMeta(
@@ -82,6 +89,18 @@ CONVERSATION = branch(
     reply("**3**", "Let me count.\n\ns-t-r"),
     question("天气呢？"),
     (ChatMessage(Role.ASSISTANT, "", "", (ToolCall("get_weather", '{"city": "北京"}'),)), FAST),
-    ChatMessage(Role.TOOL, '{"sky": "晴"}'),
+    (
+        ChatMessage(Role.TOOL, '{"sky": "晴"}'),
+        MessageMeta(
+            call=CallRecord(
+                0,
+                "get_weather",
+                '{"city": "上海"}',
+                "edited",
+                elapsed_s=0.4,
+                whole=WholeResult(123_456, "0a" * 32, 123_460),
+            )
+        ),
+    ),
     (ChatMessage(Role.ASSISTANT, "晴", ""), MessageMeta()),
 )
