@@ -14,8 +14,12 @@ from jsonschema_rs import Draft202012Validator
 
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
+from qwen3_chat.engine import wire
 from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
+from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.tool_call_constraint import Grammar
 from qwen3_chat.engine.worker.tool_call_grammar import MAX_GRAMMAR_CHARS, tool_call_grammar
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -130,7 +134,7 @@ def calling(model: LlamaModel, schema: object, seed: int, **changes: Any) -> Cha
         seed=seed,
         tools=(tool(schema), tool({"type": "object"}, "other")),
         prefix=begun(model),
-        max_tokens=250,
+        max_tokens=180,
         guesses=False,
     )
     return replace(request, **changes)
@@ -154,7 +158,7 @@ def check_is_held(turn: Turn, schema: Schema, name: str | None = None) -> bool:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_finished_call_fits_its_schema(model: LlamaModel, name: str) -> None:
     start = begun(model, '\n{"name": "f", ')
-    turns = [reply_to(model, calling(model, SCHEMAS[name], seed, prefix=start)) for seed in range(3)]
+    turns = [reply_to(model, calling(model, SCHEMAS[name], seed, prefix=start)) for seed in range(2)]
     assert sum(check_is_held(turn, SCHEMAS[name], "f") for turn in turns)
 
 
@@ -173,7 +177,7 @@ def test_the_same_seed_gives_the_same_call(model: LlamaModel) -> None:
 
 def test_presence_penalties_count_the_tokens_of_a_call(model: LlamaModel) -> None:
     penalised = replace(WILD, presence_penalty=1.5)
-    turns = [reply_to(model, calling(model, SCHEMAS["union"], seed, sampling=penalised)) for seed in range(3)]
+    turns = [reply_to(model, calling(model, SCHEMAS["union"], seed, sampling=penalised)) for seed in range(2)]
     assert sum(check_is_held(turn, SCHEMAS["union"]) for turn in turns)
 
 
@@ -291,8 +295,8 @@ def accepts(vocab: Vocab, schema: object, arguments: str) -> bool:
     return is_allowed
 
 
-@pytest.mark.parametrize("low", [-120, -99, -10, -1, 0, 1, 7, 10, 99, 100])
-@pytest.mark.parametrize("high", [-100, -9, 0, 3, 10, 15, 101, 250])
+@pytest.mark.parametrize("low", [-120, -10, -1, 0, 7, 99])
+@pytest.mark.parametrize("high", [-100, 0, 10, 101, 250])
 def test_a_range_of_integers_is_exact(demo_vocab: Vocab, low: int, high: int) -> None:
     schema = {"properties": {"n": {"type": "integer", "minimum": low, "maximum": high}}, "required": ["n"]}
     for n in {low - 1, low, low + 1, (low + high) // 2, high - 1, high, high + 1, 0, 9, 11, -11, 1000}:
@@ -359,6 +363,7 @@ def test_a_hostile_schema_ends_in_a_grammar_that_can_be_used(demo_vocab: Vocab, 
         assert not call or isinstance(json.loads(call)["arguments"], dict)
 
 
+@pytest.mark.full
 async def test_the_worker_survives_hostile_schemas(engine: LocalEngine, model: LlamaModel) -> None:
     await engine.load(lambda event: None)
     worker = await engine.ensure_worker()
@@ -396,3 +401,58 @@ async def test_no_made_up_schema_ends_the_worker(engine: LocalEngine, model: Lla
             Draft202012Validator(schema).validate(json.loads(call.arguments))
     assert await engine.ensure_worker() is worker
     assert n_finished > 50
+
+
+def required(model: LlamaModel, prefix: ChatMessage, **changes: Any) -> Turn:
+    """Return the reply that a finished one becomes if a call is required."""
+    return reply_to(model, calling(model, SCHEMAS["two values"], 1, prefix=prefix, must_call=True, **changes))
+
+
+@pytest.mark.parametrize(
+    ("reply", "mode"),
+    [
+        (ChatMessage(Role.ASSISTANT, "I call the tool now."), ThinkingMode.NO_THINK),
+        (ChatMessage(Role.ASSISTANT, "I call it:\n"), ThinkingMode.NO_THINK),
+        (ChatMessage(Role.ASSISTANT, ""), ThinkingMode.NO_THINK),
+        (ChatMessage(Role.ASSISTANT, "", "I need the tool."), ThinkingMode.THINK),
+        (ChatMessage(Role.ASSISTANT, "Just a moment.", "I need the tool."), ThinkingMode.THINK),
+        (ChatMessage(Role.ASSISTANT, "<tool_call>\n"), ThinkingMode.NO_THINK),
+    ],
+)
+def test_a_reply_that_must_call_goes_on_with_a_call(
+    model: LlamaModel, reply: ChatMessage, mode: ThinkingMode
+) -> None:
+    turn = required(model, reply, mode=mode)
+    assert check_is_held(turn, SCHEMAS["two values"])
+    assert turn.stop_reason is StopReason.TOOL_CALLS
+    assert turn.message.reasoning == reply.reasoning
+    assert turn.message.content.startswith(reply.content.rstrip("\n"))
+
+
+def test_a_reply_as_it_was_sampled_goes_on_with_a_call(model: LlamaModel) -> None:
+    for question, mode in (("Count to 3.", ThinkingMode.THINK), ("Hello!", ThinkingMode.NO_THINK)):
+        request = chat_request(user_message(question), mode=mode, max_tokens=200)
+        ended = reply_to(model, request)
+        assert ended.stop_reason is StopReason.END_OF_TURN
+        turn = required(model, ended.message, messages=request.messages, mode=mode)
+        assert check_is_held(turn, SCHEMAS["two values"])
+        kept = ended.message.token_ids[:-1]
+        assert turn.message.token_ids[: len(kept)] == kept
+        assert turn.message.content.startswith(ended.message.content)
+
+
+def test_a_call_that_is_under_way_is_not_begun_again(model: LlamaModel) -> None:
+    turn = required(model, begun(model, '\n{"name": "f", '))
+    assert check_is_held(turn, SCHEMAS["two values"], "f")
+    assert turn.message.token_ids.count(model.vocab.specials["<tool_call>"]) == 1
+    assert not turn.message.content
+
+
+def test_the_tokens_of_the_tag_are_counted(model: LlamaModel) -> None:
+    plain = calling(model, SCHEMAS["range"], 1, prefix=ChatMessage(Role.ASSISTANT, "Wait."))
+    counts = [
+        count_prompt_tokens(model.template, model.vocab, request).total
+        for request in (plain, replace(plain, must_call=True))
+    ]
+    generator = ReplyGenerator(model, replace(plain, must_call=True), Job(wire.Generate(1, plain)))
+    assert len(generator.known_ids) == counts[1] > counts[0]

@@ -14,7 +14,7 @@ from qwen3_chat.engine.worker.abort_flag import AbortedError
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
 from qwen3_chat.engine.worker.llama_model import LlamaModel
-from qwen3_chat.engine.worker.prompt_ids import prefix_ids, tokenise
+from qwen3_chat.engine.worker.prompt_ids import begun_reply_ids, tokenise
 from qwen3_chat.engine.worker.prompt_lookup import PromptLookup
 from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.engine.worker.tool_call_constraint import ToolCallConstraint
@@ -50,9 +50,8 @@ class ReplyGenerator:
         rendered = model.template.render_request(self.request, job.abort.is_set)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
-        prefix = self.request.prefix
         self._constraint = ToolCallConstraint(model.vocab, model.template, self.request.tools, self._deltas)
-        self._ids = prefix_ids(model.template, model.vocab, rendered, prefix) if prefix else []
+        self._ids = begun_reply_ids(model.template, model.vocab, rendered, self.request)
         self._n_prefix = len(self._ids)
         self._early_stopping_ids = self._encode_early_stopping()
         """The ids that end the thinking early; empty where that is impossible, and once they are appended."""
