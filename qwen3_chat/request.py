@@ -56,6 +56,8 @@ class ChatRequest:
     guesses: bool = True
     """True if tokens may be guessed and verified together where that is quicker; the reply is the same."""
     chat_id: int | None = None
+    must_call: bool = False
+    """True if the reply has to go on with the call of a tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,11 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The capabilities of an engine; with `ends_thinking`, a running reply can be made to answer now."""
+    """The capabilities of an engine.
+
+    With `ends_thinking`, a running reply can be made to answer now. With `requires_calls`, a reply can be
+    made to call a tool; with `continues_with_call`, that may be a reply that has ended already.
+    """
 
     soft_switch: bool
     hard_switch: bool
@@ -78,6 +84,8 @@ class Capabilities:
     tools: bool
     exact_counts: bool
     continues_prefix: bool
+    requires_calls: bool = False
+    continues_with_call: bool = False
 
 
 class KvType(StrEnum):

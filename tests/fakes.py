@@ -70,7 +70,9 @@ async def play(script: Sequence[Step], on_event: EventSink) -> TurnFinished | No
 class FakeEngine:
     """An engine that plays one script of events per reply."""
 
-    capabilities = Capabilities(True, True, True, True, True, True, True)
+    capabilities = Capabilities(
+        *(True, True, True, True, True, True, True), requires_calls=True, continues_with_call=True
+    )
 
     def __init__(
         self,

@@ -119,6 +119,8 @@ class LocalEngine:
             tools=True,
             exact_counts=True,
             continues_prefix=True,
+            requires_calls=True,
+            continues_with_call=True,
         )
 
     @property

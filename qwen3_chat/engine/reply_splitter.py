@@ -88,6 +88,16 @@ class ReplySplitter:
         """True while the text to come belongs to the thinking."""
         return self._stage is _Stage.REASONING
 
+    @property
+    def in_tool_call(self) -> bool:
+        """True after the tag that opens a tool call, until the call is closed or turns out to be text."""
+        return self._stage is _Stage.TOOL_CALL
+
+    @property
+    def begins_tool_call(self) -> bool:
+        """True right after the tag that opens a tool call."""
+        return self.in_tool_call and self._call == [ReplyTag.TOOL_CALL_OPEN]
+
     def feed(self, part: str | ReplyTag) -> list[ReplyPart]:
         """Return the parts that are certain after more text or a tag."""
         match self._stage:

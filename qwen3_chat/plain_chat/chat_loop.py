@@ -33,6 +33,7 @@ class SlashCommand(StrEnum):
     OPEN = "open"
     AGAIN = "again"
     CONTINUE = "continue"
+    CALL = "call"
     EXPORT = "export"
     QUIT = "quit"
 
@@ -141,6 +142,12 @@ class PlainChat:
                 await self._turn(session.continue_reply)
             case SlashCommand.CONTINUE:
                 write_line(t("linear.nothing_to_continue"))
+            case SlashCommand.CALL if not session.lacks_call:
+                write_line(t("linear.nothing_to_call"))
+            case SlashCommand.CALL if not session.engine.capabilities.requires_calls:
+                write_line(t("ui.notice.call_not_offered"))
+            case SlashCommand.CALL:
+                await self._turn(session.make_call)
             case SlashCommand.EXPORT:
                 path = self._export()
                 write_line(
@@ -171,4 +178,5 @@ class PlainChat:
                 policy = ContextPolicy(choice.strip())
                 session = self._session
                 answer = session.continue_reply if exceeded.continues else session.regenerate
+                answer = session.make_call if exceeded.must_call else answer
                 await self._turn(partial(answer, policy=policy))

@@ -235,6 +235,8 @@ class ChatSession(ChatConfiguration):
         message_id: int | None = None,
         policy: ContextPolicy | None = None,
         mode: ThinkingMode | None = None,
+        *,
+        must_call: bool = False,
     ) -> None:
         """Answer a user message again, the latest one up to the given message; earlier answers stay versions.
 
@@ -266,7 +268,7 @@ class ChatSession(ChatConfiguration):
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
             await self.store_unstored()
             await finish_even_if_cancelled(rewind())
-        await self._answer(decision.mode, on_event, policy=policy)
+        await self._answer(decision.mode, on_event, policy=policy, must_call=must_call)
 
     @property
     def can_continue(self) -> bool:
@@ -279,6 +281,30 @@ class ChatSession(ChatConfiguration):
         if self.can_continue and await self.prepare(on_event):
             stopped = self.messages[-1]
             await self._answer(stopped.meta.mode or self.mode, on_event, stopped, policy)
+
+    @property
+    def lacks_call(self) -> bool:
+        """True if the chat has tools, and its latest message is a reply that calls none."""
+        latest = self.messages[-1].message if self.messages else None
+        return (
+            bool(self.tools)
+            and latest is not None
+            and latest.role is Role.ASSISTANT
+            and not latest.tool_calls
+        )
+
+    async def make_call(self, on_event: SessionEventSink, policy: ContextPolicy | None = None) -> None:
+        """Have the latest reply go on with the call that it lacks, or be answered again with one.
+
+        Do nothing if it lacks none, or if the engine can't be made to call a tool.
+        """
+        if not (self.lacks_call and self.engine.capabilities.requires_calls):
+            return
+        if not self.engine.capabilities.continues_with_call:
+            await self.regenerate(on_event, policy=policy, must_call=True)
+        elif await self.prepare(on_event):
+            latest = self.messages[-1]
+            await self._answer(latest.meta.mode or self.mode, on_event, latest, policy, must_call=True)
 
     def _question_index(self, message_id: int | None) -> int | None:
         """Return the index of the latest user message up to that message of the branch; None without one."""
@@ -300,11 +326,16 @@ class ChatSession(ChatConfiguration):
         on_event: SessionEventSink,
         continued: StoredMessage | None = None,
         policy: ContextPolicy | None = None,
+        *,
+        must_call: bool = False,
     ) -> None:
-        """Generate a reply, run its calls, and so on until a reply has none or the steps are used up."""
+        """Generate a reply, run its calls, and so on until a reply has none or the steps are used up.
+
+        With `must_call`, the first reply has to call a tool.
+        """
         for step in range(1, self.options.max_steps + 1):
-            await self._reply(mode, on_event, continued, policy)
-            continued = None
+            await self._reply(mode, on_event, continued, policy, must_call=must_call)
+            continued, must_call = None, False
             calls = self._calls_to_run()
             if not calls:
                 return
@@ -367,12 +398,14 @@ class ChatSession(ChatConfiguration):
         on_event: SessionEventSink,
         continued: StoredMessage | None = None,
         policy: ContextPolicy | None = None,
+        *,
+        must_call: bool = False,
     ) -> None:
         """Fit the chat into the context, then generate a reply or the rest of `continued`, and store it."""
         load_s, self._load_s = self._load_s, 0.0
         mode = fixed_mode(self.engine.model) or mode  # known only now where the model had yet to be loaded
         branch = self.messages[:-1] if continued else self.messages
-        full_request = self._request(mode, branch, continued)
+        full_request = replace(self._request(mode, branch, continued), must_call=must_call)
         fitter = ContextFitter(self.engine, full_request, branch, policy or self.options.context_policy)
         try:
             request = await fitter.fit(on_event)

@@ -109,6 +109,7 @@ class ContextFitter:
             larger_n_ctx=larger_n_ctx,
             continues=self._full_request.prefix is not None,
             is_exact=counts.exact,
+            must_call=self._full_request.must_call,
         )
         if not exceeded.policies:
             raise self._too_long(counts)

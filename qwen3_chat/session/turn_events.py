@@ -123,7 +123,7 @@ class ContextExceeded(Event, frozen=True):
     `prompt_tokens` and `reserve_tokens` for the answer are more than `n_ctx`. The oldest `to_leave_out`
     messages would have to be dropped, 0 where that does not help; `larger_n_ctx` is a context that could be
     loaded.
-    `continues` is True where the waiting turn is the rest of a reply.
+    `continues` is True where the waiting turn is the rest of a reply, `must_call` where it must call a tool.
     """
 
     prompt_tokens: int
@@ -133,6 +133,7 @@ class ContextExceeded(Event, frozen=True):
     larger_n_ctx: int | None = None
     continues: bool = False
     is_exact: bool = True
+    must_call: bool = False
 
     @property
     def code(self) -> ErrorCode:

@@ -553,6 +553,7 @@ TEXTS = {
     "ui.hint.stop": "{key_stop} stops",
     "ui.hint.thinking": "{key_stop} stops · {key_answer_now} answers now",
     "ui.notice.busy": "An answer is still being written; {key_stop} stops it.",
+    "ui.notice.call_not_offered": "This server can't be made to call a tool; ask for it in a message instead.",
     "ui.notice.repeats": "The thinking repeats itself. {key_answer_now} has it answer now.",
     "unforeseen.logged": "{task} failed with an unexpected error ({error}); {path} shows where.",
     "unforeseen.not_logged": "{task} failed with an unexpected error ({error}).",
@@ -641,6 +642,8 @@ TEXTS = {
     "ui.tip.retry": "Answer the last message again",
     "ui.key.continue_reply": "Go on",
     "ui.tip.continue_reply": "Go on with an answer that was stopped",
+    "ui.key.make_call": "Call a tool",
+    "ui.tip.make_call": "Have the last answer go on with the call of a tool, where it called none",
     "ui.key.page_up": "Page up",
     "ui.tip.page_up": "Read one page back",
     "ui.key.page_down": "Page down",
@@ -935,7 +938,8 @@ TEXTS = {
         "/think and /no_think switch thinking on and off, alone or in a message.\n"
         "/new begins another chat. /chats lists the latest ones, /chats WORDS those with these words.\n"
         "/open NUMBER goes on with a chat. /again answers the last message again.\n"
-        "/continue goes on with a reply that was stopped. /export writes the chat to a file.\n"
+        "/continue goes on with a reply that was stopped. /call has the last reply call a tool.\n"
+        "/export writes the chat to a file.\n"
         "/quit leaves."
     ),
     "linear.loading": "Loading the model: {percent} %.",
@@ -945,6 +949,7 @@ TEXTS = {
     "linear.new": "A new chat begins.",
     "linear.no_command": "There is no such command; /help lists them all.",
     "linear.nothing_to_continue": "The last reply is complete; there is nothing to continue.",
+    "linear.nothing_to_call": "No tool can be called here: the chat has none, or the last message is not an answer without a call.",
     "linear.nothing_to_export": "There is nothing to export yet; say something first.",
     "linear.open_what": "Say which chat by its number, such as /open 3; /chats lists them.",
     "linear.policy": "Type one of {policies}, or just Enter to leave it: ",

@@ -543,6 +543,7 @@ TEXTS = {
     "ui.hint.stop": "{key_stop} 停止",
     "ui.hint.thinking": "{key_stop} 停止 · {key_answer_now} 立即回答",
     "ui.notice.busy": "回答还没写完；按 {key_stop} 可停止。",
+    "ui.notice.call_not_offered": "无法让此服务器强制调用工具；请在消息中要求它调用。",
     "ui.notice.repeats": "思考内容在重复。按 {key_answer_now} 可让它立即回答。",
     "unforeseen.logged": "{task}时出现意外错误（{error}），出错位置见 {path}。",
     "unforeseen.not_logged": "{task}时出现意外错误（{error}）。",
@@ -631,6 +632,8 @@ TEXTS = {
     "ui.tip.retry": "重新回答上一条消息",
     "ui.key.continue_reply": "接着答",
     "ui.tip.continue_reply": "从中断处接着回答",
+    "ui.key.make_call": "调用工具",
+    "ui.tip.make_call": "上一条回答没有调用工具时，让它接着调用",
     "ui.key.page_up": "上一页",
     "ui.tip.page_up": "向上翻一页",
     "ui.key.page_down": "下一页",
@@ -925,7 +928,8 @@ TEXTS = {
         "/think 和 /no_think 打开或关闭思考，可单独输入，也可写在消息里。\n"
         "/new 开始新对话。/chats 列出最近的对话，/chats 加关键词可搜索。\n"
         "/open 加编号打开对话。/again 重新回答最后一条消息。\n"
-        "/continue 接着写被停止的回答。/export 把对话导出到文件。\n"
+        "/continue 接着写被停止的回答。/call 让上一条回答调用工具。\n"
+        "/export 把对话导出到文件。\n"
         "/quit 退出。"
     ),
     "linear.loading": "正在加载模型：{percent}%。",
@@ -935,6 +939,7 @@ TEXTS = {
     "linear.new": "新对话开始了。",
     "linear.no_command": "没有这个命令；输入 /help 查看全部命令。",
     "linear.nothing_to_continue": "上一条回答已经完整，没有可继续的内容。",
+    "linear.nothing_to_call": "现在无法调用工具：对话没有启用工具，或者最后一条消息不是未调用工具的回答。",
     "linear.nothing_to_export": "还没有可导出的内容，请先发一条消息。",
     "linear.open_what": "请给出对话编号，例如 /open 3；输入 /chats 查看列表。",
     "linear.policy": "请输入 {policies} 之一，直接按回车则不处理：",

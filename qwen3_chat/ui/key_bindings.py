@@ -74,6 +74,7 @@ CHAT_KEYS = [
     key_binding("stop", "escape", "stop"),
     key_binding("answer_now", "ctrl+g", "answer_now", priority=True),
     key_binding("continue_reply", "f6", "continue_reply", priority=True),
+    key_binding("make_call", "alt+t", "make_call", show=False, priority=True),
     key_binding("fold", "ctrl+o", "fold", priority=True),
     key_binding("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
     key_binding("new_chat", "ctrl+n", "new_chat", priority=True),

@@ -7,6 +7,7 @@ import pytest
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.request_bodies import chat_body, encode_messages
+from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import ToolSpec
@@ -141,3 +142,19 @@ def test_half_a_character_is_refused_before_anything_is_sent() -> None:
 )
 def test_a_model_is_named_without_folders_and_quant(model_id: str, name: str) -> None:
     assert served(ServerKind.OPENAI, model_id=model_id).name == name
+
+
+@pytest.mark.parametrize("kind", ServerKind)
+def test_a_call_is_required_of_servers_that_know_how(kind: ServerKind) -> None:
+    tool = ToolSpec('{"type": "function", "function": {"name": "f"}}')
+    request = replace(chat_request("hi"), tools=(tool,), must_call=True)
+    requires = kind in (
+        ServerKind.VLLM,
+        ServerKind.SGLANG,
+        ServerKind.LLAMA_SERVER,
+        ServerKind.LM_STUDIO,
+        ServerKind.OPENAI,
+    )
+    assert SERVER_FEATURES[kind].capabilities.requires_calls == requires
+    assert chat_body(request, served(kind)).get("tool_choice") == ("required" if requires else None)
+    assert "tool_choice" not in chat_body(replace(request, must_call=False), served(kind))

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, ToolCall
+from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, ToolCallRequested, TurnFinished
 from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.session import (
     ChatSession,
+    ContextExceeded,
     SessionEvent,
     StepFinished,
     ToolCallFinished,
@@ -335,3 +337,73 @@ async def test_the_demo_model_calls_the_calculator(
     finally:
         await engine.close()
     assert [stored.message.content for stored in session.messages[2:]] == ["4140", "345 * 12 = **4140**"]
+
+
+async def test_an_answer_without_a_call_goes_on_with_one(store: ChatStore) -> None:
+    session = session_of(store, saying("I compute it."), calling(SUM), saying("It is 42."))
+    await ask(session)
+    assert session.lacks_call
+    answer = session.messages[-1]
+    await session.make_call(lambda event: None)
+    assert isinstance(session.engine, FakeEngine)
+    plain, required, last = session.engine.requests
+    assert [request.must_call for request in (plain, required, last)] == [False, True, False]
+    assert required.prefix is not None
+    assert required.prefix.content == "I compute it."
+    assert session.messages[1].id == answer.id
+    assert contents(session)[2:] == ["42", "It is 42."]
+
+
+class ServerEngine(FakeEngine):
+    """An engine that cannot continue an ended reply, but require a call."""
+
+    capabilities = replace(FakeEngine.capabilities, continues_with_call=False)
+
+
+async def test_a_server_answers_again_with_a_call(store: ChatStore) -> None:
+    session = session_of(store, calling(SUM))
+    await ask(session)
+    await session.replace_engine(ServerEngine(calling(SUM), saying("42.")))
+    before = session.messages[-1]
+    await session.make_call(lambda event: None)
+    assert isinstance(session.engine, FakeEngine)
+    assert [(request.must_call, request.prefix) for request in session.engine.requests] == [
+        (True, None),
+        (False, None),
+    ]
+    assert before.id not in [stored.id for stored in session.messages]
+    assert contents(session) == ["How much?", "", "42", "42."]
+
+
+async def test_a_call_is_made_only_where_one_is_missing_and_possible(store: ChatStore) -> None:
+    session = session_of(store, saying("Hello."))
+    assert not session.lacks_call
+    await ask(session)
+    session.set_options(TurnOptions())
+    assert not session.lacks_call
+    session.set_options(WITH_CALCULATOR)
+    engine = session.engine
+    assert isinstance(engine, FakeEngine)
+    engine.capabilities = replace(engine.capabilities, requires_calls=False)
+    await session.make_call(lambda event: None)
+    assert len(engine.requests) == 1
+
+
+async def test_a_call_of_a_chat_that_no_longer_fits_is_made_once_the_user_has_chosen(
+    store: ChatStore,
+) -> None:
+    session = session_of(store, saying("One."), saying("Two."), calling(SUM), saying("42."))
+    for text in ("First", "Second"):
+        await ask(session, text)
+    assert isinstance(session.engine, FakeEngine)
+    assert session.engine.model is not None
+    session.engine.model = replace(session.engine.model, n_ctx=50)
+    session.engine._tokens_per_message = 20
+    events = list[SessionEvent]()
+    await session.make_call(events.append)
+    assert [event.must_call for event in events if isinstance(event, ContextExceeded)] == [True]
+    await session.make_call(events.append, ContextPolicy.DROP)
+    required = session.engine.requests[2]
+    assert required.must_call
+    assert [message.content for message in required.messages] == ["Second"]
+    assert session.messages[3].message.tool_calls == (SUM,)

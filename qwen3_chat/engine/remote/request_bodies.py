@@ -95,6 +95,8 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
         body["max_tokens"] = request.max_tokens
     if request.tools:
         body["tools"] = [_parse_schema(tool) for tool in request.tools]
+        if request.must_call and features.requires_calls:
+            body["tool_choice"] = "required"
     if served.switches_thinking:
         match features.switch:
             case ThinkingSwitch.TEMPLATE:

@@ -47,7 +47,8 @@ class ServerFeatures:
     `budget_field` carries the most tokens of thinking, `sampling_fields` are those beyond OpenAI's own that
     are understood. `ends_thinking`: a running reply can be made to answer now; `counts_tokens`: it tokenises;
     `accepts_reasoning`: thinking within a sequence of tool calls may be sent back; `continues_replies`: it
-    continues a reply that was stopped, even in its thinking; `unreported`: facts that it does not report.
+    continues a reply that was stopped, even in its thinking; `requires_calls`: it knows the tool choice
+    `required`; `unreported`: facts that it does not report.
     """
 
     label: str
@@ -58,6 +59,7 @@ class ServerFeatures:
     counts_tokens: bool = False
     accepts_reasoning: bool = False
     continues_replies: bool = False
+    requires_calls: bool = False
     unreported: frozenset[MissingFeature] = frozenset({MissingFeature.REUSED, MissingFeature.PROGRESS})
 
     @property
@@ -71,6 +73,7 @@ class ServerFeatures:
             tools=True,
             exact_counts=self.counts_tokens,
             continues_prefix=self.continues_replies,
+            requires_calls=self.requires_calls,
         )
 
     @property
@@ -96,12 +99,14 @@ SERVER_FEATURES = {
         ThinkingSwitch.TEMPLATE,
         counts_tokens=True,
         accepts_reasoning=True,
+        requires_calls=True,
         unreported=frozenset({MissingFeature.PROGRESS}),
     ),
     ServerKind.SGLANG: ServerFeatures(
         "SGLang",
         ThinkingSwitch.TEMPLATE,
         accepts_reasoning=True,
+        requires_calls=True,
         unreported=frozenset({MissingFeature.PROGRESS}),
     ),
     ServerKind.LLAMA_SERVER: ServerFeatures(
@@ -112,6 +117,7 @@ SERVER_FEATURES = {
         counts_tokens=True,
         accepts_reasoning=True,
         continues_replies=True,
+        requires_calls=True,
         unreported=frozenset(),
     ),
     ServerKind.LLAMA_CPP_PYTHON: ServerFeatures(
@@ -128,7 +134,7 @@ SERVER_FEATURES = {
         ),
     ),
     ServerKind.OLLAMA: ServerFeatures("Ollama", ThinkingSwitch.THINK, accepts_reasoning=True),
-    ServerKind.LM_STUDIO: ServerFeatures("LM Studio", ThinkingSwitch.TAG),
+    ServerKind.LM_STUDIO: ServerFeatures("LM Studio", ThinkingSwitch.TAG, requires_calls=True),
     ServerKind.DASHSCOPE: ServerFeatures(
         "DashScope",
         ThinkingSwitch.ENABLE_THINKING,
@@ -140,6 +146,7 @@ SERVER_FEATURES = {
         "OpenAI-compatible",
         ThinkingSwitch.TAG,
         sampling_fields=frozenset(),
+        requires_calls=True,
         unreported=frozenset(
             {MissingFeature.CONTEXT, MissingFeature.USAGE, MissingFeature.REUSED, MissingFeature.PROGRESS}
         ),

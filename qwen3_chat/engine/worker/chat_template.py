@@ -76,6 +76,11 @@ class ChatTemplate:
         self._renderer = renderer
         renderer.compile(source, is_stopped)
 
+    @property
+    def has_json_calls(self) -> bool:
+        """True if the model is told to write tool calls as JSON, false with the XML form of Qwen3-Coder."""
+        return ReplyTag.TOOL_CALL_OPEN in self._source and "<function=" not in self._source
+
     def pieces(self, text: str) -> tuple[str, ...]:
         """Cut a text so that no piece spells a special token: tokenised one by one, it stays text."""
         return self._split_text(text).pieces

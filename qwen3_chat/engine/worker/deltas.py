@@ -46,6 +46,16 @@ class DeltaBuilder:
         return self._splitter.in_reasoning
 
     @property
+    def in_tool_call(self) -> bool:
+        """True if the last token was a tag, or text, inside a tool call."""
+        return self._splitter.in_tool_call
+
+    @property
+    def begins_tool_call(self) -> bool:
+        """True if the last token was the tag that opens a tool call; asked only after such a tag."""
+        return self._splitter.begins_tool_call
+
+    @property
     def is_between_characters(self) -> bool:
         """True if the last token ended a character."""
         return not self._decoder.getstate()[0]
@@ -74,10 +84,16 @@ class DeltaBuilder:
             self._due_s = now_s + _JOIN_INTERVAL_S
         return self._release()
 
-    def replay(self, tokens: Sequence[int]) -> list[ReplyPart]:
-        """Add the beginning of a reply that is continued; return its deltas at once."""
+    def replay(
+        self, tokens: Sequence[int], follow: Callable[[int], None] = lambda token: None
+    ) -> list[ReplyPart]:
+        """Add the beginning of a reply that is continued; return its deltas at once.
+
+        `follow` is called with each token once it is added.
+        """
         for token in tokens:
             self._add_token(token)
+            follow(token)
         self._split_text()
         return self._release()
 

@@ -52,13 +52,38 @@ def count_prompt_tokens(
     rendered = template.render_request(request, is_stopped)
     counts = [len(ids) for ids in _ids_by_part(rendered, vocab, request)]
     total = sum(counts)
-    if request.prefix is not None:
-        total += len(prefix_ids(template, vocab, rendered, request.prefix))
+    total += len(begun_reply_ids(template, vocab, rendered, request))
     shares = _shares(rendered, counts, request)
     if shares is None:
         contents = tuple(len(vocab.encode(message.sent_content)) for message in request.messages)
         return TokenCounts(contents, total, exact=False)
     return TokenCounts(shares, total, exact=True)
+
+
+def begun_reply_ids(
+    template: ChatTemplate, vocab: Vocab, prompt: RenderedPrompt, request: ChatRequest
+) -> list[int]:
+    """Return the ids with which a reply begins: those of the prefix, then the tag of a required call.
+
+    Without a token for that tag, the model is left to itself.
+    """
+    ids = prefix_ids(template, vocab, prompt, request.prefix) if request.prefix else []
+    opening, closing = vocab.token(ReplyTag.TOOL_CALL_OPEN), vocab.token(ReplyTag.THINK_CLOSE)
+    if not request.must_call or opening is None:
+        return ids
+    deltas = DeltaBuilder(vocab, prompt.opens_reasoning)
+    deltas.replay(ids)
+    if deltas.in_tool_call:
+        return ids
+    if deltas.in_reasoning and closing is not None:
+        ids += [*_line_end(vocab, ids), closing]
+    gap = vocab.encode("\n\n") if ids and ids[-1] == closing else _line_end(vocab, ids)
+    return [*ids, *gap, opening]
+
+
+def _line_end(vocab: Vocab, ids: list[int]) -> list[int]:
+    """Return the ids that end the line of a text, none if it ends one already."""
+    return vocab.encode("\n") if ids and not vocab.piece(ids[-1]).endswith(b"\n") else []
 
 
 def prefix_ids(template: ChatTemplate, vocab: Vocab, prompt: RenderedPrompt, reply: ChatMessage) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, StopReason, ThinkingMode, Timings, Usage
@@ -13,9 +14,10 @@ from qwen3_chat.engine.worker.abort_flag import AbortedError
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
 from qwen3_chat.engine.worker.llama_model import LlamaModel
-from qwen3_chat.engine.worker.prompt_ids import prefix_ids, tokenise
+from qwen3_chat.engine.worker.prompt_ids import begun_reply_ids, tokenise
 from qwen3_chat.engine.worker.prompt_lookup import PromptLookup
 from qwen3_chat.engine.worker.sampler import Sampler
+from qwen3_chat.engine.worker.tool_call_constraint import ToolCallConstraint
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
@@ -48,8 +50,8 @@ class ReplyGenerator:
         rendered = model.template.render_request(self.request, job.abort.is_set)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
-        prefix = self.request.prefix
-        self._ids = prefix_ids(model.template, model.vocab, rendered, prefix) if prefix else []
+        self._constraint = ToolCallConstraint(model.vocab, model.template, self.request.tools, self._deltas)
+        self._ids = begun_reply_ids(model.template, model.vocab, rendered, self.request)
         self._n_prefix = len(self._ids)
         self._early_stopping_ids = self._encode_early_stopping()
         """The ids that end the thinking early; empty where that is impossible, and once they are appended."""
@@ -62,9 +64,13 @@ class ReplyGenerator:
         Raises:
             EngineError: the prompt doesn't fit, or llama.cpp could not evaluate or decode.
         """
+        with closing(self._constraint):
+            yield from self._events()
+
+    def _events(self) -> Iterator[EngineEvent]:
         known = self.known_ids
         n_known, n_ctx = len(known), self._context.n_ctx
-        yield from self._deltas.replay(self._ids)
+        yield from self._deltas.replay(self._ids, self._constraint.follow)
         if n_known >= n_ctx:
             raise EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=n_known, n_ctx=n_ctx)
         self._context.set_abort_flag(self._job.abort)
@@ -101,16 +107,21 @@ class ReplyGenerator:
     def _decode(self, sampler: Sampler, lookup: PromptLookup) -> Generator[EngineEvent, None, StopReason]:
         """Decode until something ends the reply; yield its deltas, return the reason."""
         context, deltas, ids = self._context, self._deltas, self._ids
+        constraint = self._constraint
         end_ids, abort = self._model.vocab.end_ids, self._job.abort
         max_ids = self._n_prefix + (self.request.max_tokens or context.n_ctx)
         while True:
-            token = sampler.sample(context.pointer, lookup.output_index)
+            if constraint.grammar is None:
+                token = sampler.sample(context.pointer, lookup.output_index)
+            else:
+                token = sampler.sample_allowed(context.pointer, lookup.output_index, constraint.grammar)
             ids.append(token)
             if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()
             if token in end_ids:
                 return StopReason.END_OF_TURN
             yield from deltas.feed(token)
+            constraint.follow(token)
             if len(ids) >= max_ids:
                 return StopReason.MAX_TOKENS
             if abort.is_set():

@@ -26,7 +26,8 @@ class Vocab:
     """
 
     def __init__(self, pointer: ctypes.c_void_p) -> None:
-        self._pointer = pointer
+        self.pointer = pointer
+        """The vocabulary in llama.cpp."""
         self.n_tokens: int = L.llama_vocab_n_tokens(pointer)
         special = L.LLAMA_TOKEN_ATTR_CONTROL | L.LLAMA_TOKEN_ATTR_USER_DEFINED
         ids = [token for token in range(self.n_tokens) if L.llama_vocab_get_attr(pointer, token) & special]
@@ -66,19 +67,19 @@ class Vocab:
         data = text.encode(errors="replace")  # only a lone surrogate can't be encoded
         max_ids = len(data) + 1  # a token stands for a byte at least
         ids = (L.llama_token * max_ids)()
-        count: int = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
+        count: int = L.llama_tokenize(self.pointer, data, len(data), ids, max_ids, False, False)
         if count < 0:
             max_ids = -count
             ids = (L.llama_token * max_ids)()
-            count = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
+            count = L.llama_tokenize(self.pointer, data, len(data), ids, max_ids, False, False)
         return tuple(ids[:count])
 
     def _detokenise(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        count: int = L.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, True)
+        count: int = L.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
         if count < 0:
             buffer = ctypes.create_string_buffer(-count)
-            count = L.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, True)
+            count = L.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
         return buffer.raw[:count]
 
 

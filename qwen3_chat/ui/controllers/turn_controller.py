@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.worker import WorkerError
 
 from qwen3_chat.session import ChatSession, ContextExceeded, SessionEventSink, Turn
+from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
@@ -136,6 +137,14 @@ class TurnController(Controller):
         self._view.show_chat()
         self.start(self._session.continue_reply)
 
+    def make_call(self) -> None:
+        """Have the latest reply call a tool, where the engine can be made to."""
+        if not self._session.engine.capabilities.requires_calls:
+            self._screen.notify(t("ui.notice.call_not_offered"), severity="warning")
+            return
+        self._view.show_chat()
+        self.start(self._session.make_call)
+
     @in_worker("context")
     async def choose_policy(self, exceeded: ContextExceeded) -> None:
         """Ask for a policy for a chat that exceeds the context, then run the waiting turn with it."""
@@ -144,7 +153,9 @@ class TurnController(Controller):
         if policy is None or self.is_answering:
             return
         self._view.show_chat()
-        if exceeded.continues:
+        if exceeded.must_call:
+            self.start(partial(self._session.make_call, policy=policy))
+        elif exceeded.continues:
             self.start(partial(self._session.continue_reply, policy=policy))
         else:
             self.start(partial(self._session.regenerate, policy=policy))

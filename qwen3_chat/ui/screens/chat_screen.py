@@ -358,6 +358,8 @@ class ChatScreen(ReadingScreen):
                 return self.turn.phase is TurnPhase.THINKING
             case "continue_reply":
                 return self.session.can_continue and not self.is_answering
+            case "make_call":
+                return self.session.lacks_call and not self.is_answering
             case "models":
                 return self.models is not None and not self.is_answering
             case "editor":
@@ -404,6 +406,10 @@ class ChatScreen(ReadingScreen):
     def action_continue_reply(self) -> None:
         """Continue the reply that was stopped."""
         self.turns.continue_reply()
+
+    def action_make_call(self) -> None:
+        """Have the latest answer call a tool."""
+        self.turns.make_call()
 
     def action_models(self) -> None:
         """Open the model picker, then switch to the chosen model."""
