@@ -21,6 +21,9 @@ from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.store import ChatStore
+from qwen3_chat.tools.built_in_tools import Toolbox
+from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.tool_runner import ToolRunner
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -94,10 +97,13 @@ async def open_app(
     options: TurnOptions | None = None,
     model_picker: ModelPicker | None = None,
     titles_chats: bool = False,
+    toolbox: Toolbox | None = None,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await ChatStore.open(folder / "chats.db")
-    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=monotonic, options=options)
+    session = ChatSession(
+        engine, store, draw_seed=lambda: 1, clock=monotonic, options=options, toolbox=toolbox
+    )
     if resume is not None:
         await session.resume(resume)
     (folder / "exports").mkdir(exist_ok=True)
@@ -113,6 +119,8 @@ async def open_app(
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
     )
+    permissions = PermissionFile(folder / "permissions.json")
+    session.set_tool_runner(ToolRunner(ask=screen.consent.ask, permission_file=permissions))
     themes = load_themes(folder / "themes").themes
     settings_store = SettingsStore(loaded.settings, folder / "config.toml")
     keymap = keymap_from_settings(loaded)
