@@ -221,6 +221,13 @@ class ErrorCode(StrEnum):
     FILE_TOO_MUCH_WORK = "file_too_much_work", "attach.too_much_work"
     FILE_WITHOUT_TEXT = "file_without_text", "attach.no_text_inside"
 
+    # Tools
+    PERMISSIONS_UNREADABLE = "permissions_unreadable", "consent.unreadable"
+    PERMISSIONS_NOT_SAVED = "permissions_not_saved", "consent.not_saved"
+    ARGUMENTS_NOT_JSON = "arguments_not_json", "consent.not_json"
+    ARGUMENTS_WRONG = "arguments_wrong", "consent.wrong"
+    ARGUMENTS_TOO_LONG = "arguments_too_long", "consent.too_long"
+
     # The command line
     INTERRUPTED = "interrupted", "cli.interrupted"
     REPLY_CANCELLED = "reply_cancelled", "cli.cancelled"
@@ -238,6 +245,7 @@ class ErrorCode(StrEnum):
     CHOICE_UNKNOWN = "choice_unknown", "cli.unknown_choice"
     LANGUAGE_UNKNOWN = "language_unknown", "cli.unknown_language"
     TOOL_UNKNOWN = "tool_unknown", "cli.unknown_tool"
+    PERMISSION_UNKNOWN = "permission_unknown", "cli.unknown_permission"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"
     SIZE_INVALID = "size_invalid", "hardware.bad_size"
 

@@ -22,6 +22,8 @@ from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.store import ChatStore
 from qwen3_chat.tools.built_in_tools import Toolbox
+from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.tool_runner import ToolRunner
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -117,6 +119,8 @@ async def open_app(
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
     )
+    permissions = PermissionFile(folder / "permissions.json")
+    session.set_tool_runner(ToolRunner(ask=screen.consent.ask, permission_file=permissions))
     themes = load_themes(folder / "themes").themes
     settings_store = SettingsStore(loaded.settings, folder / "config.toml")
     keymap = keymap_from_settings(loaded)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.composition import open_runtime, parse_think_option
+from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
@@ -40,7 +40,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.consent import ConsentRules
-from qwen3_chat.tools.tool_runner import ToolRunner, is_json_object
+from qwen3_chat.tools.tool_runner import is_json_object
 
 MAX_SHOWN_RESULT = 200
 """The most characters of a tool's result that are shown while a turn runs."""
@@ -306,7 +306,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
-        session.set_tool_runner(ToolRunner(rules))
+        session.set_tool_runner(make_tool_runner(paths, rules))
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
         if was_stopped and reply is None and printer.failure is None:  # before anything could be told

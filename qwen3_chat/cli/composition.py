@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from qwen3_chat.models.picker import ModelPicker
     from qwen3_chat.session import ChatSession, EngineChoice, TurnOptions
     from qwen3_chat.store import ChatStore
+    from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
+    from qwen3_chat.tools.tool_runner import ToolRunner
 
 SEED_BITS = 31
 TERMINAL_VARIABLES = ("TERM", "TERM_PROGRAM", "COLORTERM")
@@ -322,6 +324,16 @@ def make_session(
             else options.thinking_budget,
         ),
     )
+
+
+def make_tool_runner(
+    paths: Paths, rules: ConsentRules | None = None, ask: ConsentPrompt | None = None
+) -> ToolRunner:
+    """Make the runner of tools under the standing permissions; without `ask`, nobody can be asked."""
+    from qwen3_chat.tools.permission_file import PermissionFile
+    from qwen3_chat.tools.tool_runner import ToolRunner
+
+    return ToolRunner(rules, ask, permission_file=PermissionFile(paths.permissions_file))
 
 
 def _configured_sampling(settings: Settings) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from functools import partial
 
 import textual
 
-from qwen3_chat.cli.composition import Runtime, make_model_picker, open_interface_log, open_runtime
+from qwen3_chat.cli.composition import (
+    Runtime,
+    make_model_picker,
+    make_tool_runner,
+    open_interface_log,
+    open_runtime,
+)
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import is_interactive
@@ -79,8 +85,10 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         notices.subscribe(runtime.engine)
         picker = make_model_picker(runtime.session, choice, settings, paths)
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
+        screen = _make_screen(runtime, picker, settings, paths, highlighter)
+        runtime.session.set_tool_runner(make_tool_runner(paths, ask=screen.consent.ask))
         app = ChatApp(
-            _make_screen(runtime, picker, settings, paths, highlighter),
+            screen,
             themes.themes,
             SettingsStore(settings, paths.settings_file),
             keymap,

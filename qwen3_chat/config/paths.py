@@ -44,6 +44,11 @@ class Paths:
         return self.data / "draft.json"
 
     @property
+    def permissions_file(self) -> Path:
+        """The file of the standing permissions of tools."""
+        return self.data / "permissions.json"
+
+    @property
     def interface_log_file(self) -> Path:
         """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
         return self.logs / "interface.log"

@@ -366,6 +366,8 @@ class ChatSession(ChatConfiguration):
                     self.tools,
                     lambda call: on_event(ToolCallStarted(call)),
                     outcomes.__setitem__,
+                    self.chat_id,
+                    lambda error: on_event(Notice(error.code.text_key, error.plain_values)),
                 )
         finally:
             ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]

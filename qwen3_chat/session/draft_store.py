@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import msgspec
 from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
+from qwen3_chat.private_file import write_private_file
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.database import OWNER_ONLY
 from qwen3_chat.texts.terminal_safe import storable
 
 
@@ -112,8 +111,4 @@ class DraftStore:
         if not encoded:
             self._file.unlink(missing_ok=True)
             return
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary_file = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
-        with open(os.open(temporary_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
-            file.write(encoded)
-        temporary_file.replace(self._file)
+        write_private_file(self._file, encoded)

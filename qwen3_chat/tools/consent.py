@@ -6,10 +6,12 @@ writes changes them.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.tools.tool import Reach, Tool
 
 
@@ -36,19 +38,57 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRules:
-    """The permissions in force.
+    """The rules in force.
 
-    `allowed_names` are tools that run without asking (`--allow`); `allows_all` is `--allow all`.
+    `allowed_names` are tools that run without asking (`--allow`); `allows_all` is `--allow all`;
+    `permissions` are those that the user gave before, for the chat or standing.
     """
 
     allowed_names: frozenset[str] = frozenset()
     allows_all: bool = False
     can_ask: bool = False
+    permissions: tuple[Permission, ...] = ()
 
-    def verdict(self, tool: Tool, call: ToolCall) -> Verdict:
-        """Return what to do about a call whose arguments fit the schema."""
+    def verdict(self, tool: Tool, call: ToolCall, location: str | None = None) -> Verdict:
+        """Return what to do about a call whose arguments fit the schema and whose target is at `location`."""
         # what a repaired call means is a guess, so no rule covers it
-        is_allowed = tool.reach is Reach.NOTHING or self.allows_all or tool.name in self.allowed_names
-        if is_allowed and not call.is_repaired:
+        if not call.is_repaired and self._allows(tool, call, location):
             return Verdict.ALLOW
         return Verdict.ASK if self.can_ask else Verdict.DENY
+
+    def _allows(self, tool: Tool, call: ToolCall, location: str | None) -> bool:
+        if tool.reach is Reach.NOTHING or self.allows_all or tool.name in self.allowed_names:
+            return True
+        return any(permission.covers(tool, call, location) for permission in self.permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRequest:
+    """A question to the user: may this call run? It is the question `number` of `count` in its step.
+
+    `permissions` are those that the user can give with the answer.
+    """
+
+    tool: Tool
+    call: ToolCall
+    permissions: tuple[Permission, ...] = ()
+    number: int = 1
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAnswer:
+    """The user's answer about a call.
+
+    `arguments` are those to use instead, as JSON; `permission` holds for the calls to come as well; `reason`
+    is read by the model where the call is denied.
+    """
+
+    is_allowed: bool
+    arguments: str | None = None
+    reason: str = ""
+    permission: Permission | None = None
+
+
+ConsentPrompt = Callable[[ConsentRequest], Awaitable[ConsentAnswer]]
+"""A function that asks the user about a call."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from functools import cached_property
 
@@ -23,6 +24,26 @@ class Reach(StrEnum):
     """It reads or changes something outside the chat, or runs code."""
 
 
+class TargetKind(StrEnum):
+    """The kind of a target."""
+
+    URL = "url"
+    FILE = "file"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The argument that names where a call reaches: an address, a file or a folder.
+
+    A tool with a target can be allowed on one host, or in one folder. It must then stay there by itself: it
+    follows no redirect to another host, and opens a path as it was when it was allowed.
+    """
+
+    parameter: str
+    kind: TargetKind
+
+
 class ToolError(Exception):
     """A failure that the model is to read, as one English sentence."""
 
@@ -37,6 +58,7 @@ class Tool:
     run: Callable[[Arguments], Awaitable[str]]
     """Runs the tool with arguments that fit the schema; raises `ToolError`."""
     reach: Reach = Reach.OUTSIDE
+    target: Target | None = None
 
     @cached_property
     def checker(self) -> ArgumentsChecker:
@@ -46,6 +68,18 @@ class Tool:
             SchemaError: the schema can't be used.
         """
         return ArgumentsChecker(self.schema)
+
+    @cached_property
+    def definition_hash(self) -> str:
+        """The hash of everything by which a person knows the tool; a change makes it another tool."""
+        definition = (
+            self.name,
+            self.description,
+            self.schema,
+            self.reach,
+            self.target and astuple(self.target),
+        )
+        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
     @property
     def spec(self) -> ToolSpec:

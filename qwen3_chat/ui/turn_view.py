@@ -58,6 +58,7 @@ class TurnPhase(StrEnum):
     PREFILL = "prefill"
     THINKING = "thinking"
     ANSWERING = "answering"
+    CALLING = "calling"
 
 
 class TurnView:
@@ -153,10 +154,7 @@ class TurnView:
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
             case ToolCallStarted(call=call):
-                self._set_phase(TurnPhase.STARTING)
-                self._activity_line.activity = Activity(
-                    t("ui.activity.tool", name=call.name), hint=t("ui.hint.stop")
-                )
+                self._show_call(t("ui.activity.tool", name=call.name))
             case ToolCallFinished(message=message):
                 self._transcript.append(entry_from_message(message, self._result_path))
             case ThinkingRepeats():
@@ -261,6 +259,14 @@ class TurnView:
             self.usage = None
             self._set_phase(TurnPhase.IDLE)
 
+    def wait_for_consent(self, name: str) -> None:
+        """Show that the turn waits for the user's answer about a call of a tool."""
+        self._show_call(t("ui.activity.consent", name=name))
+
+    def _show_call(self, text: str) -> None:
+        self._set_phase(TurnPhase.CALLING)
+        self._activity_line.activity = Activity(text, hint=t("ui.hint.stop"))
+
     def take_context_exceeded(self) -> ContextExceeded | None:
         """Return, once, the exceeded context about which the user decides before the turn goes on."""
         exceeded, self._context_exceeded = self._context_exceeded, None
@@ -292,6 +298,6 @@ class TurnView:
                 self._tokens = 0
             case TurnPhase.IDLE | TurnPhase.STARTING:
                 self._activity_line.activity = Activity()
-            case TurnPhase.LOADING | TurnPhase.PREFILL:
+            case TurnPhase.LOADING | TurnPhase.PREFILL | TurnPhase.CALLING:
                 pass
         return True

@@ -28,9 +28,9 @@ from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS, storable, terminal_safe
 from qwen3_chat.tools.calculator import calculator_tool
-from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest, ConsentRules
 from qwen3_chat.tools.tool import Arguments, Reach, Tool
-from qwen3_chat.tools.tool_runner import ConsentAnswer, ToolRunner, cut_for_model
+from qwen3_chat.tools.tool_runner import ToolRunner, cut_for_model
 from tests.fakes import FakeEngine, Step
 from tests.prompt.conftest import OpenVocab, opened
 from tests.session.hostile_results import HOSTILE_RESULTS
@@ -58,8 +58,8 @@ class Danger:
         self.deletions += 1
         return "deleted"
 
-    async def refuse(self, tool: Tool, call: ToolCall) -> ConsentAnswer:
-        self.asked.append(call)
+    async def refuse(self, request: ConsentRequest) -> ConsentAnswer:
+        self.asked.append(request.call)
         return ConsentAnswer(is_allowed=False)
 
     @property

@@ -29,6 +29,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.controllers.chat_controller import ChatController
+from qwen3_chat.ui.controllers.consent_controller import ConsentController
 from qwen3_chat.ui.controllers.controller import wait_for_messages
 from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.message_controller import MessageController
@@ -107,6 +108,7 @@ class ChatScreen(ReadingScreen):
             widgets.transcript, widgets.activity_line, monotonic, self.show_state, store.result_path
         )
         self.turns = TurnController(self, session, widgets, self.turn)
+        self.consent = ConsentController(self, session, widgets, self.turn, self.turns)
         self.models: ModelController | None = None
         if model_picker is not None:
             self.models = ModelController(self, session, widgets, model_picker, self.turns)
@@ -137,6 +139,10 @@ class ChatScreen(ReadingScreen):
             self.models.start()
         self.turns.load_model()
         self.call_later(self.chats.purge)
+
+    def on_screen_resume(self) -> None:
+        """Let a call be asked about that waited for another screen to close."""
+        self.consent.uncovered()
 
     async def shutdown(self) -> None:
         """End all work; everything that arrived or was typed is in the store afterwards."""
