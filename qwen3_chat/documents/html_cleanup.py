@@ -47,7 +47,7 @@ _NO_PARAGRAPH_INSIDE = _BLOCKS - {"caption", "td", "th", "tr"} | {"hr"}
 _TAG_NAME = re.compile(r"[a-zA-Z][^\s/>\x00]*+")
 _ATTRIBUTE = re.compile(
     r"""[\s/]*+(?P<name>[^\s/>=][^\s/>=]*+)"""
-    r"""(?:\s*+=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s>"'][^\s>]*+)))?+"""
+    r"""(?:\s*+=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s>"'][^\s>]*+)))?"""
 )
 _TO_TAG_END = re.compile(r"[^>]*+>?")
 _LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{8,});?")

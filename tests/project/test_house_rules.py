@@ -28,6 +28,9 @@ SOURCES = [path for path in PACKAGE + SCRIPTS if path not in CATALOGUES.values()
 # calls whose first argument, or `key`, names a text; every error of the tree takes one too
 KEYED_CALLS = re.compile(r"^(t|_text|_print_text|Notice|EngineFailed|\w+Error|EngineDied|Cancelled)$")
 
+# Python before 3.11.5 matches too little with a possessive or atomic group (python/cpython#106052)
+POSSESSIVE_GROUP = re.compile(r"(?<!\\)\)(?:[*+?]|\{[\d,]+\})\+|\(\?>")
+
 BEGINNING = re.compile(r"[a-z]+(?:\.[a-z_]+)*\.$")
 
 # spelled in pieces, so that this file passes its own test
@@ -53,6 +56,19 @@ def test_a_module_says_what_it_is_in_its_first_line(path: Path) -> None:
 def test_a_module_is_short_enough_to_read(path: Path) -> None:
     n_lines = len(path.read_text("utf-8").splitlines())
     assert n_lines <= LONGEST_LINES
+
+
+@pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=name_of)
+def test_no_pattern_needs_what_early_python_3_11_gets_wrong(path: Path) -> None:
+    patterns = [
+        part.value
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.")
+        for argument in node.args[:1]
+        for part in ast.walk(argument)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    assert [pattern for pattern in patterns if POSSESSIVE_GROUP.search(pattern)] == []
 
 
 def imported_names(tree: ast.Module) -> Iterator[str]:

@@ -26,7 +26,7 @@ _SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _PLAIN_JSON = re.compile(r'[^"{}\[\]]*+')
 _BETWEEN_VALUES = re.compile(r'[^"{}\[\]\n]*+')
-_INSIDE_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_INSIDE_STRING = re.compile(r'(?:[^"\\]++|\\.)*', re.DOTALL)
 _PIECES_TO_JOIN = 1024
 
 
