@@ -55,7 +55,7 @@ class TypedOn:
 
 
 class ConsentMode(StrEnum):
-    """What the keys do: answer, change the arguments, write a reason."""
+    """The use of the keys: to answer, to change the arguments, to write a reason."""
 
     ANSWERING = "answering"
     EDITING = "editing"
