@@ -553,7 +553,7 @@ TEXTS = {
     "ui.consent.folder": "Always run it in the folder {limit}",
     "ui.consent.refuse": "Do not run it",
     "ui.consent.reason": "Why not? The model reads it; may be empty",
-    "ui.consent.typing": "Keys answer once you stop typing; until then they go to your message.",
+    "ui.consent.typing": "Stop typing, then answer.",
     "ui.consent.repaired": "The model wrote this call in a damaged form: check what was made of it.",
     "ui.consent.too_long": "Arguments of more than {limit} characters can't be changed here.",
     "ui.consent.covered": "The model wants to run {name}: close this window to answer.",

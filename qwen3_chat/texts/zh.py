@@ -543,7 +543,7 @@ TEXTS = {
     "ui.consent.folder": "总是允许在文件夹 {limit} 中运行",
     "ui.consent.refuse": "不运行",
     "ui.consent.reason": "为什么？模型会读到；可以留空",
-    "ui.consent.typing": "停止输入后按键才会作答；在此之前输入的内容进入你的消息。",
+    "ui.consent.typing": "请停止输入，然后作答。",
     "ui.consent.repaired": "模型写出的调用有损坏，已经修复：请核对修复的结果。",
     "ui.consent.too_long": "超过 {limit} 个字符的参数无法在这里修改。",
     "ui.consent.covered": "模型想运行 {name}：请关闭此窗口后作答。",
