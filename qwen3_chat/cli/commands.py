@@ -260,13 +260,26 @@ def models(
 
 
 def tools(
+    context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="cli.option.tools_json")] = False,
     lang: LanguageOption = None,
 ) -> None:
     """List the tools that the model may call."""
+    if context.invoked_subcommand is not None:
+        return
     from qwen3_chat.cli.tools_command import list_tools
 
     list_tools(as_json=json)
+
+
+def revoke(
+    name: Annotated[str, typer.Argument(metavar="NAME|all", help="cli.option.revoke")],
+    lang: LanguageOption = None,
+) -> None:
+    """Revoke what was allowed for good."""
+    from qwen3_chat.cli.tools_command import revoke_permissions
+
+    revoke_permissions(name)
 
 
 def doctor(
@@ -295,15 +308,27 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, tools, doctor):
+    for command in (ask, models, pull, rm, chats, export, doctor):
         about = t(f"cli.about.{command.__name__}")
         app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
+    app.add_typer(_tools_group(), name="tools")
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
         for parameter in node.params:
             translate_help(parameter)
     return root
+
+
+def _tools_group() -> typer.Typer:
+    """Return the command `tools` with the commands below it."""
+    about, about_revoke = t("cli.about.tools"), t("cli.about.revoke")
+    group = typer.Typer(
+        cls=TranslatedGroup, help=about, short_help=about, invoke_without_command=True, rich_markup_mode=None
+    )
+    group.callback()(tools)
+    group.command("revoke", cls=TranslatedCommand, help=about_revoke, short_help=about_revoke)(revoke)
+    return group
 
 
 def _tree(command: Any) -> Iterator[Any]:

@@ -9,11 +9,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from qwen3_chat.cli.composition import open_interface_log, open_runtime
+from qwen3_chat.cli.composition import make_tool_runner, open_interface_log, open_runtime
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.standard_streams import discard_typed_input, is_interactive
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
+from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -54,6 +56,11 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         session = runtime.session
+        if is_interactive():
+            consent = ConsentLines(renderer, _read_new_line)
+            session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
+        else:  # what is piped in are messages, and none of them answers a question
+            session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports
 
         def export() -> Path | None:
@@ -78,6 +85,12 @@ async def _store_rest(session: ChatSession) -> None:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _read_new_line(prompt: str) -> str | None:
+    """Read a line that is typed from now on: one typed before was no answer to this prompt."""
+    discard_typed_input()
+    return _read_line(prompt)
 
 
 def _read_line(prompt: str) -> str | None:

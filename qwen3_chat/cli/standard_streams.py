@@ -27,6 +27,20 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def discard_typed_input() -> None:
+    """Discard the lines that were typed and not read yet, where stdin is a terminal."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+        return
+    import termios
+
+    with suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
 def discard_output() -> None:
     """Point stdout at nothing, because Python would try to flush it once more as it exits."""
     with suppress(OSError, ValueError):

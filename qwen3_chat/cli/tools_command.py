@@ -1,41 +1,108 @@
-"""`qwen3-chat tools`: the tools that the model may call."""
+"""`qwen3-chat tools`: the tools that the model may call, and the standing permissions."""
 
 from __future__ import annotations
+
+import sys
+from itertools import groupby
 
 import msgspec
 
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.config import find_paths
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
+from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.tools.tool import Reach, Tool
 
 CHARS_PER_TOKEN = 3.5
 """The characters of a schema in English that make a token of Qwen3, roughly."""
 
+ALL_TOOLS = "all"
+
+
+class PermissionRow(msgspec.Struct, frozen=True):
+    """A standing permission in the output of `tools --json`; one for another form of the tool is outdated."""
+
+    scope: str
+    value: str
+    outdated: bool
+
 
 class ToolRow(msgspec.Struct, frozen=True):
-    """A tool in the output of `tools --json`; `schema_tokens` is an estimate."""
+    """A tool in the output of `tools --json`; `schema_tokens` is an estimate.
+
+    A tool that only has permissions left is `missing`.
+    """
 
     name: str
     source: str
     state: str
     schema_tokens: int
     consent: str
+    permissions: list[PermissionRow] = []
 
 
 def list_tools(*, as_json: bool) -> None:
-    """Print the tools, each with what it costs and whether it asks."""
-    tools = Toolbox().registry(tuple(BUILT_IN_TOOLS)).tools
+    """Print the tools, each with what it costs, whether it asks, and what was allowed for good."""
+    rows = _rows()
     if as_json:
-        print_json([_row(tool) for tool in tools])
+        print_json(rows)
         return
-    width = max(len(tool.name) for tool in tools)
-    for tool in tools:
-        consent = t(f"cli.tool_consent.{_row(tool).consent}")
-        print(f"{tool.name:{width}}  {consent}  {t(f'tool.{tool.name}.about')}")
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        about = t(f"tool.{row.name}.about") if row.name in BUILT_IN_TOOLS else t("cli.tool_missing")
+        consent = t(f"cli.tool_consent.{row.consent}")
+        print(f"{label_of_name(row.name):{width}}  {consent}  {about}")
+        for permission in row.permissions:
+            sentence = t(f"cli.permission.{permission.scope}", limit=label_of_name(permission.value))
+            note = t("cli.permission.outdated") if permission.outdated else ""
+            print(terminal_safe(f"{'':{width}}  {sentence}{note}"))
 
 
-def _row(tool: Tool) -> ToolRow:
+def revoke_permissions(name: str) -> None:
+    """Revoke the standing permissions of a tool, or of all tools.
+
+    Raises:
+        UsageError: there is neither a tool nor a permission of that name.
+        StoreError: the permissions can't be changed.
+    """
+    file = PermissionFile(find_paths().permissions_file)
+    count = file.revoke(None if name == ALL_TOOLS else name)
+    if not count and name != ALL_TOOLS and name not in BUILT_IN_TOOLS:
+        raise UsageError(ErrorCode.PERMISSION_UNKNOWN, name=label_of_name(name))
+    print(t("cli.permissions_revoked", count=count) if count else t("cli.no_permissions"))
+
+
+def _rows() -> list[ToolRow]:
+    tools = Toolbox().registry(tuple(BUILT_IN_TOOLS))
+    permissions = sorted(_read_permissions(), key=lambda permission: permission.tool)
+    by_tool = {name: list(group) for name, group in groupby(permissions, lambda permission: permission.tool)}
+    rows = [_row(tool, by_tool.pop(tool.name, [])) for tool in tools.tools]
+    for name, left in by_tool.items():
+        rows.append(ToolRow(name, "unknown", "missing", 0, "ask", [_permission_row(p, None) for p in left]))
+    return rows
+
+
+def _read_permissions() -> tuple[Permission, ...]:
+    """Return the standing permissions; where they can't be read, none, with a sentence on stderr."""
+    try:
+        return PermissionFile(find_paths().permissions_file).read()
+    except StoreError as error:
+        print(terminal_safe(str(error)), file=sys.stderr)
+        return ()
+
+
+def _row(tool: Tool, permissions: list[Permission]) -> ToolRow:
     tokens = round(len(tool.spec.schema) / CHARS_PER_TOKEN)
     consent = "allow" if tool.reach is Reach.NOTHING else "ask"
-    return ToolRow(tool.name, "built_in", "ready", tokens, consent)
+    rows = [_permission_row(permission, tool) for permission in permissions]
+    return ToolRow(tool.name, "built_in", "ready", tokens, consent, rows)
+
+
+def _permission_row(permission: Permission, tool: Tool | None) -> PermissionRow:
+    is_outdated = tool is None or permission.definition_hash != tool.definition_hash
+    return PermissionRow(permission.scope.value, permission.value, is_outdated)

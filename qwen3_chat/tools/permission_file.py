@@ -15,12 +15,12 @@ import msgspec
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.private_file import write_private_file
-from qwen3_chat.tools.permissions import MAX_VALUE_CHARS, Permission, PermissionScope
+from qwen3_chat.tools.permissions import MAX_LIMIT_CHARS, Permission, PermissionScope
 
 MAX_PERMISSIONS: Final = 200
 """The most permissions in the file; one more removes the oldest."""
 
-MAX_FILE_BYTES: Final = 1 << 22
+MAX_PERMISSION_FILE_BYTES: Final = 1 << 22
 _MAX_NAME_CHARS: Final = 300
 _LOCK_TIMEOUT_S: Final = 5.0
 
@@ -29,7 +29,7 @@ class _StoredPermission(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     tool: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_NAME_CHARS)]
     definition_hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     scope: Literal["arguments", "host", "folder"]
-    value: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_VALUE_CHARS)]
+    value: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LIMIT_CHARS)]
 
 
 class _StoredPermissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,9 +51,9 @@ class PermissionFile:
         """
         try:
             with self._path.open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-            if len(content) > MAX_FILE_BYTES:
-                raise ValueError(f"> {MAX_FILE_BYTES:,} bytes")
+                content = file.read(MAX_PERMISSION_FILE_BYTES + 1)
+            if len(content) > MAX_PERMISSION_FILE_BYTES:
+                raise ValueError(f"> {MAX_PERMISSION_FILE_BYTES:,} bytes")
             stored = msgspec.json.decode(content, type=_StoredPermissions)
         except FileNotFoundError:
             return ()

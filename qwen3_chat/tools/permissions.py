@@ -16,8 +16,11 @@ from typing import Final
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.tools.tool import Reach, Target, TargetKind, Tool
 
-MAX_VALUE_CHARS: Final = 8_000
-"""The longest arguments, address or folder that a permission is limited to, in characters."""
+MAX_LIMIT_CHARS: Final = 8_000
+"""The longest arguments that a permission is limited to, in characters."""
+
+MAX_LOCATION_CHARS: Final = 200
+"""The longest host or folder that a permission is limited to: a person can read it at a glance."""
 
 # An address is read by this alone, not by a parser that also takes what browsers and libraries read in
 # different ways: user names, backslashes, percent signs in the host, characters beyond ASCII.
@@ -155,6 +158,10 @@ def _is_limited(permission: Permission) -> bool:
         case PermissionScope.TOOL:
             return True
         case PermissionScope.FOLDER:
-            return is_inside(permission.value, permission.value) and len(permission.value) <= MAX_VALUE_CHARS
+            return (
+                is_inside(permission.value, permission.value) and len(permission.value) <= MAX_LOCATION_CHARS
+            )
+        case PermissionScope.HOST:
+            return len(permission.value) <= MAX_LOCATION_CHARS
         case _:
-            return 0 < len(permission.value) <= MAX_VALUE_CHARS
+            return 0 < len(permission.value) <= MAX_LIMIT_CHARS

@@ -10,6 +10,8 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.store import ChatStore, MessageMeta
+from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.permissions import Permission, PermissionScope
 from tests.e2e.conftest import Program
 
 
@@ -48,6 +50,43 @@ def test_the_tools_are_listed_for_people_and_programs(program: Program) -> None:
     rows = json.loads(program.run("tools", "--json").stdout)
     assert [row["name"] for row in rows] == ["now", "calculator"]
     assert all(row["schema_tokens"] > 0 and row["consent"] == "allow" for row in rows)
+
+
+def test_standing_permissions_are_listed_and_revoked(program: Program) -> None:
+    (home,) = {Path(program.environment["QWEN3_CHAT_HOME"])}
+    file = PermissionFile(home / "data" / "permissions.json")
+    file.add(Permission("mcp:web.fetch", "0" * 64, PermissionScope.HOST, "https://example.com"))
+    file.add(Permission("calculator", "0" * 64, PermissionScope.ARGUMENTS, '{"expression":"\x1b[31m1"}'))
+    rows = {row["name"]: row for row in json.loads(program.run("tools", "--json").stdout)}
+    assert rows["now"]["permissions"] == []
+    assert rows["mcp:web.fetch"]["state"] == "missing"
+    assert rows["mcp:web.fetch"]["permissions"] == [
+        {"scope": "host", "value": "https://example.com", "outdated": True}
+    ]
+    assert "always allowed on https://example.com" in program.run("tools").stdout
+    assert "总是允许访问 https://example.com" in program.run("tools", "--lang", "zh").stdout
+    assert "\x1b" not in program.run("tools").stdout
+    unknown = program.run("tools", "revoke", "weather")
+    assert (unknown.returncode, unknown.stderr) == (
+        2,
+        "There is no tool weather and no standing permission for one.\n",
+    )
+    assert program.run("tools", "revoke", "mcp:web.fetch").stdout == "Standing permissions revoked: 1.\n"
+    assert [permission.tool for permission in file.read()] == ["calculator"]
+    assert program.run("tools", "revoke", "all").returncode == 0
+    assert file.read() == ()
+    assert program.run("tools", "revoke", "all").stdout == "There was no standing permission.\n"
+
+
+def test_a_damaged_file_of_permissions_is_one_sentence(program: Program) -> None:
+    data = Path(program.environment["QWEN3_CHAT_HOME"]) / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "permissions.json").write_text("{")
+    listed = program.run("tools", "--json")
+    assert listed.returncode == 0
+    assert len(json.loads(listed.stdout)) == 2
+    assert listed.stderr.count("\n") == 1
+    assert "none of them counts" in listed.stderr
 
 
 def test_a_call_that_was_left_open_is_ended_before_the_next_question(program: Program) -> None:

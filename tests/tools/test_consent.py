@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.tools.consent import ConsentRules, Verdict
 from qwen3_chat.tools.permissions import (
-    MAX_VALUE_CHARS,
+    MAX_LIMIT_CHARS,
     Permission,
     PermissionScope,
     canonical_arguments,
@@ -88,8 +88,8 @@ HOST = allowing(REACHING, PermissionScope.HOST, "https://example.com")
         (HOST, replace(REACHING, target=None), CALL, Verdict.ASK),
         (TOOL, replace(REACHING, name="mcp:other.fetch"), CALL, Verdict.ASK),
         # a limit of one kind is none of another
-        (allowing(READING, PermissionScope.HOST, "/home"), READING, CALL, Verdict.ASK),
-        (allowing(REACHING, PermissionScope.FOLDER, "/home"), REACHING, CALL, Verdict.ASK),
+        (allowing(READING, PermissionScope.HOST, "/srv"), READING, CALL, Verdict.ASK),
+        (allowing(REACHING, PermissionScope.FOLDER, "/srv"), REACHING, CALL, Verdict.ASK),
         (allowing(REACHING, PermissionScope.HOST, ""), REACHING, CALL, Verdict.ASK),
         (allowing(REACHING, PermissionScope.ARGUMENTS, ""), REACHING, CALL, Verdict.ASK),
     ],
@@ -270,10 +270,11 @@ def test_a_link_out_of_the_folder_is_where_it_leads(tmp_path: Path) -> None:
         ),
         (REACHING, {"url": "https://a@example.com/"}, ["", '{"url":"https://a@example.com/"}']),
         (REACHING, {}, ["", "{}"]),
-        (REACHING, {"url": "https://example.com/" + "a" * MAX_VALUE_CHARS}, ["", "https://example.com"]),
+        (REACHING, {"url": "https://example.com/" + "a" * MAX_LIMIT_CHARS}, ["", "https://example.com"]),
         (READING, {"path": "/nowhere/b/c"}, ["", '{"path":"/nowhere/b/c"}', "/nowhere/b"]),
         (READING, {"path": "/nowhere"}, ["", '{"path":"/nowhere"}']),  # its folder is the root
         (LISTING, {"path": "/nowhere/b"}, ["", '{"path":"/nowhere/b"}', "/nowhere/b"]),
+        (REACHING, {"url": f"https://{'a' * 300}.org"}, ["", f'{{"url":"https://{"a" * 300}.org"}}']),
         (LISTING, {"path": "/"}, ["", '{"path":"/"}']),
     ],
 )
@@ -292,6 +293,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=4), st.data())
 def test_a_permission_for_equal_arguments_survives_their_order_and_nothing_else(
     arguments: dict[str, object], data: st.DataObject

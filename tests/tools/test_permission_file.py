@@ -10,12 +10,12 @@ import pytest
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.tools.permission_file import MAX_FILE_BYTES, MAX_PERMISSIONS, PermissionFile
-from qwen3_chat.tools.permissions import MAX_VALUE_CHARS, Permission, PermissionScope
+from qwen3_chat.tools.permission_file import MAX_PERMISSION_FILE_BYTES, MAX_PERMISSIONS, PermissionFile
+from qwen3_chat.tools.permissions import MAX_LIMIT_CHARS, Permission, PermissionScope
 
 HASH = "0" * 64
 FETCH = Permission("fetch", HASH, PermissionScope.HOST, "https://example.com")
-READ = Permission("read_file", HASH, PermissionScope.FOLDER, "/home/a")
+READ = Permission("read_file", HASH, PermissionScope.FOLDER, "/srv/a")
 
 
 @pytest.fixture
@@ -82,14 +82,14 @@ def test_the_oldest_goes_when_there_are_too_many(path: Path) -> None:
                 {"scope": "tool", "value": "x"},  # none of a whole tool outlives the app
                 {"scope": "all"},
                 {"value": ""},
-                {"value": "a" * (MAX_VALUE_CHARS + 1)},
+                {"value": "a" * (MAX_LIMIT_CHARS + 1)},
                 {"tool": ""},
                 {"definition_hash": "x"},
                 {"chat": 1},
             )
         ),
         json.dumps({"version": 1, "permissions": [entry()] * (MAX_PERMISSIONS + 1)}),
-        " " * (MAX_FILE_BYTES + 1),
+        " " * (MAX_PERMISSION_FILE_BYTES + 1),
     ],
 )
 def test_a_damaged_file_allows_nothing_and_is_put_aside_by_the_next_change(path: Path, content: str) -> None:

@@ -233,7 +233,7 @@ async def test_what_is_typed_on_goes_to_the_message_and_answers_nothing(
         app.app.screen.post_message(Paste("pasted 1"))
         await app.until(lambda: app.screen.input.text == "I have 10234 pasted 1")
         assert not question(app).is_armed
-        assert app.shows("Keys answer once you stop typing")
+        assert app.shows("Stop typing, then answer.")
         assert (toolbox.runs, records(app)) == ([], [])
         monkeypatch.setattr(consent_screen, "QUIET_S", AT_ONCE_S)
         await app.pilot.press("!")

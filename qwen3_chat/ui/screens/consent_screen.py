@@ -55,7 +55,7 @@ class TypedOn:
 
 
 class ConsentMode(StrEnum):
-    """What the keys do: answer, change the arguments, write a reason."""
+    """The use of the keys: to answer, to change the arguments, to write a reason."""
 
     ANSWERING = "answering"
     EDITING = "editing"
@@ -127,7 +127,7 @@ class ConsentScreen(Dialog[None]):
             height: 1fr; min-height: 4; border: none; background: $boost; padding: 0 1;
         }
         Input, Input:focus { height: 1; border: none; padding: 0 1; background: $boost; }
-        #consent-note { height: auto; padding: 0 1; color: $text-warning; }
+        #consent-note { height: auto; min-height: 1; padding: 0 1; color: $text-warning; }
         KeyBar { background: $surface; }
     }
     """
@@ -363,7 +363,7 @@ class ConsentScreen(Dialog[None]):
         elif is_answering and self.request.call.is_repaired:
             note = t("ui.consent.repaired")
         self._note.update(note)
-        self._note.display = bool(note)
+        self._note.display = is_answering or bool(note)  # its row stays, so that no answer moves
         self.refresh_bindings()
         self.call_after_refresh(self._fit_arguments)
 

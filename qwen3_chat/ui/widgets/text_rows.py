@@ -24,12 +24,12 @@ class TextRows(SteadyScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._text = ""
-        self._width = 0
+        self._rows_width = 0
         self._rows: tuple[str, ...] = ()
 
     def show(self, text: str) -> None:
         """Show another text from its beginning."""
-        self._text, self._width = text, 0
+        self._text, self._rows_width = text, 0
         self.scroll_home(animate=False)
         self.refresh(layout=True)
 
@@ -54,8 +54,8 @@ class TextRows(SteadyScrollView, can_focus=True):
         self.virtual_size = Size(width, len(self._layout(width)))
 
     def _layout(self, width: int) -> tuple[str, ...]:
-        if width != self._width:
-            self._width = width
+        if width != self._rows_width:
+            self._rows_width = width
             self._rows = tuple(_cut(self._text, width))
         return self._rows
 

@@ -1,0 +1,74 @@
+"""The question whether a call may run, as plain lines: one word answers, and no empty line does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from qwen3_chat.errors import UsageError
+from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
+from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
+from qwen3_chat.tools.permissions import PermissionScope
+from qwen3_chat.tools.shown_arguments import show_arguments
+from qwen3_chat.tools.tool_runner import edit_request
+
+ONCE, DENY, EDIT = "once", "deny", "edit"
+SCOPE_WORDS = {
+    PermissionScope.TOOL: "chat",
+    PermissionScope.ARGUMENTS: "always",
+    PermissionScope.HOST: "host",
+    PermissionScope.FOLDER: "folder",
+}
+"""The word that gives a permission, by its scope."""
+
+
+class ConsentLines:
+    """The questions whether calls may run; `read_line` returns None where the user stops the turn."""
+
+    def __init__(self, renderer: LineRenderer, read_line: Callable[[str], str | None]) -> None:
+        self._renderer = renderer
+        self._read_line = read_line
+
+    async def ask(self, request: ConsentRequest) -> ConsentAnswer:
+        """Ask the user about a call until one of the words is typed.
+
+        Raises:
+            CancelledError: the user stopped the turn.
+        """
+        first = request
+        self._write_request(request)
+        while True:
+            typed = self._read_line(t("linear.consent.prompt"))
+            if typed is None:
+                raise asyncio.CancelledError
+            word, _, rest = typed.strip().partition(" ")
+            permissions = {SCOPE_WORDS[permission.scope]: permission for permission in request.permissions}
+            if word == DENY:
+                return ConsentAnswer(is_allowed=False, reason=rest.strip())
+            if word == EDIT and rest:
+                try:
+                    request = await edit_request(first, rest)
+                except UsageError as error:
+                    self._renderer.write_line(terminal_safe(str(error)))
+                else:
+                    self._write_request(request)
+            elif not rest and (word == ONCE or word in permissions):
+                arguments = None if request is first else request.call.arguments
+                return ConsentAnswer(is_allowed=True, arguments=arguments, permission=permissions.get(word))
+            else:
+                self._renderer.write_line(t("linear.consent.unknown"))
+
+    def _write_request(self, request: ConsentRequest) -> None:
+        name, write_line = label_of_name(request.tool.name), self._renderer.write_line
+        write_line(t("linear.consent.title", name=name, number=request.number, count=request.count))
+        write_line(show_arguments(request.call.arguments) or t("ui.consent.no_arguments"))
+        if request.call.is_repaired:
+            write_line(t("ui.consent.repaired"))
+        write_line(f"{ONCE}: {t('ui.consent.once')}")
+        for permission in request.permissions:
+            sentence = t(f"ui.consent.{permission.scope}", name=name, limit=label_of_name(permission.value))
+            write_line(f"{SCOPE_WORDS[permission.scope]}: {sentence}")
+        write_line(f"{DENY}: {t('linear.consent.deny')}")
+        write_line(f"{EDIT}: {t('linear.consent.edit')}")
