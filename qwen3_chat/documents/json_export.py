@@ -1,6 +1,6 @@
 """A chat as JSON, complete enough for another copy of the app to import.
 
-docs/export-format.md describes it. It holds no permission and no choice of tools, and reading it runs nothing.
+docs/export-format.md describes it. It holds no permission and no choice of tools; reading it runs nothing.
 """
 
 from __future__ import annotations

@@ -694,6 +694,8 @@ TEXTS = {
     "session.options.number": "应为 {low} 到 {high} 之间的数",
     "session.options.whole": "应为 {low} 到 {high} 之间的整数",
     "ui.chats.in_thinking": "思考：",
+    "ui.chats.in_call": "调用：",
+    "ui.chats.in_result": "结果：",
     "ui.key.next_hit": "下一处",
     "ui.tip.next_hit": "搜索之后：跳到下一条匹配的消息",
     "ui.key.previous_hit": "上一处",
