@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from qwen3_chat.chat import Role, Timings, Usage
+from qwen3_chat.chat import Role, Timings, ToolCall, Usage
 from qwen3_chat.events import (
     AnswerDelta,
     EngineFailed,
@@ -100,7 +100,7 @@ class LineRenderer:
                 self._start_section("answer", t("linear.answer"))
                 self._write_text(self._phrases.feed(terminal_safe(text)))
             case ToolCallRequested(call=call):
-                self.write_line(terminal_safe(f"{call.name}({call.arguments})"))
+                self.write_line(_call_line(call))
             case ToolCallFinished(message=message):
                 self.write_line(_tool_line(message))
             case Notice(key=key, values=values):
@@ -135,7 +135,10 @@ class LineRenderer:
                 self.write_line(_tool_line(stored))
                 continue
             key = "linear.user_said" if message.role is Role.USER else "linear.model_said"
-            self.write_line(t(key, text=terminal_safe(message.sent_content)))
+            if message.sent_content or not message.tool_calls:
+                self.write_line(t(key, text=terminal_safe(message.sent_content)))
+            for call in message.tool_calls:
+                self.write_line(_call_line(call))
 
     def _write_summary(self, stored: StoredMessage) -> None:
         self._end_section()
@@ -170,6 +173,10 @@ class LineRenderer:
         if text:
             self._write(text)
             self._is_at_line_start = text.endswith("\n")
+
+
+def _call_line(call: ToolCall) -> str:
+    return terminal_safe(f"{call.name}({call.arguments})")
 
 
 def _tool_line(stored: StoredMessage) -> str:

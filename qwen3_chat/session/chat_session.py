@@ -45,7 +45,7 @@ from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, CallRecord, ChatOptions, MessageMeta, StoredMessage
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.tool import ToolRegistry
-from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, not_finished, out_of_steps
+from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, cut_for_context, not_finished, out_of_steps
 
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 """The reasons that end a reply before its own end, so that it can be continued."""
@@ -377,7 +377,9 @@ class ChatSession(ChatConfiguration):
         self, outcomes: Sequence[CallOutcome], on_event: SessionEventSink, first: int = 0
     ) -> None:
         assert self.chat is not None
-        for index, outcome in enumerate(outcomes, first):
+        model = self.engine.model
+        for index, whole in enumerate(outcomes, first):
+            outcome = cut_for_context(whole, model.n_ctx) if model is not None else whole
             record = _call_record(index, outcome)
             if outcome.whole_text:
                 record = replace(

@@ -39,11 +39,15 @@ def rescue(unstored: UnstoredReplies, exports: Path, draft: Draft = NO_DRAFT) ->
 
 
 def rescue_text(replies: Sequence[StoredMessage], draft: Draft) -> str:
-    """Return the replies, each with its thinking, and the text that was not sent; empty where all are."""
+    """Return the replies, each with its thinking and calls, and the text that was not sent; else nothing."""
     parts = [
         part
         for stored in replies
-        for part in (stored.message.reasoning, stored.message.content)
+        for part in (
+            stored.message.reasoning,
+            stored.message.content,
+            *(f"{call.name}({call.arguments})" for call in stored.message.tool_calls),
+        )
         if part.strip()
     ]
     parts += [part for part in (draft.text, *(file.text for file in draft.attachments)) if part.strip()]

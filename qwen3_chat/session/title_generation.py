@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -31,10 +32,23 @@ _MARKUP: Final = re.compile(r"</?\w|```|\]\(|https?://|\|")
 
 def needs_title(session: ChatSession) -> bool:
     """Return True if a chat has a complete first exchange and its title is still made of its first words."""
-    if session.chat is None or session.chat.titled_by is not TitledBy.WORDS or len(session.messages) < 2:
+    if session.chat is None or session.chat.titled_by is not TitledBy.WORDS:
         return False
-    is_complete = session.messages[1].stop_reason is StopReason.END_OF_TURN
+    is_complete = bool(_first_exchange(session.messages))
     return is_complete and fixed_mode(session.engine.model) is not ThinkingMode.THINK
+
+
+def _first_exchange(messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
+    """Return the first question and its answer; empty while there is none.
+
+    Calls and results between them are left out: what a tool returned must not name the chat.
+    """
+    for index, stored in enumerate(messages[1:], 1):
+        if stored.message.role is Role.USER:
+            break
+        if stored.message.role is Role.ASSISTANT and stored.stop_reason is StopReason.END_OF_TURN:
+            return messages[0], messages[index]
+    return ()
 
 
 async def generate_title(session: ChatSession) -> str | None:
@@ -60,12 +74,15 @@ def parse_title(answer: str) -> str | None:
 
 
 async def _request_title(session: ChatSession) -> str | None:
-    first = session.messages[:2]
+    first = _first_exchange(session.messages)
+    if not first:
+        return None
     request = ChatRequest(
         messages=(*session.system_messages, *sent_messages(first, session.engine.model), _question(first)),
         mode=ThinkingMode.NO_THINK,
         sampling=session.sampling_preset(ThinkingMode.NO_THINK),
         seed=0,
+        tools=session.tools.specs,  # they stand before the question, and the prompt begins as the turn's did
         max_tokens=MAX_TITLE_TOKENS,
     )
     parts: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Final
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store.database import OWNER_ONLY, configure_connection, in_transaction
-from qwen3_chat.store.search_terms import index_text
+from qwen3_chat.store.row_mapping import decode_tool_calls
+from qwen3_chat.store.search_terms import calls_text, index_text
 
 APPLICATION_ID: Final = 0x51336368
 """`Q3ch`, the mark of this app's files among those of other programs; the command `file` shows it."""
@@ -138,6 +139,17 @@ def add_last_use(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def add_calls_to_search(connection: sqlite3.Connection) -> None:
+    """Fill the search table of version 5 with the calls of replies: names and arguments."""
+    rows = connection.execute("SELECT id, content, tool_calls FROM messages WHERE tool_calls <> '[]'")
+    for row in rows.fetchall():
+        with suppress(ValueError, RecursionError, TypeError):  # of a damaged file
+            text = f"{row['content']}\n{calls_text(decode_tool_calls(row['tool_calls']))}"
+            connection.execute(
+                "UPDATE message_terms SET content = ? WHERE rowid = ?", (index_text(text), row["id"])
+            )
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
@@ -145,6 +157,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     add_full_text_search,
     add_deletions_and_options,
     add_last_use,
+    add_calls_to_search,
 )
 
 

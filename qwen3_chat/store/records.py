@@ -187,7 +187,8 @@ class SearchOrder(StrEnum):
 class SearchHit:
     """A search result: a message with an excerpt of its text around the first match.
 
-    `marks` are the spans of `excerpt` that matched; `in_reasoning` is True if it comes from the thinking.
+    `marks` are the spans of `excerpt` that matched; `in_reasoning` is True if it comes from the thinking,
+    `in_call` if it comes from a call.
     """
 
     chat_id: int
@@ -198,6 +199,7 @@ class SearchHit:
     excerpt: str
     marks: tuple[tuple[int, int], ...]
     created_at: datetime
+    in_call: bool = False
 
 
 def pack_token_ids(token_ids: tuple[int, ...]) -> bytes:

@@ -73,7 +73,7 @@ def message_from_row(row: StoredRow) -> StoredMessage:
             role=row.value("role", Role, likely_role),
             content=row.text("content"),
             reasoning=reasoning,
-            tool_calls=() if row["tool_calls"] == "[]" else row.value("tool_calls", _decode_tool_calls, ()),
+            tool_calls=() if row["tool_calls"] == "[]" else row.value("tool_calls", decode_tool_calls, ()),
             mode_tag=_mode(row, "mode_tag"),
         ),
         meta=meta,
@@ -82,7 +82,12 @@ def message_from_row(row: StoredRow) -> StoredMessage:
     )
 
 
-def _decode_tool_calls(text: str) -> tuple[ToolCall, ...]:
+def decode_tool_calls(text: str) -> tuple[ToolCall, ...]:
+    """Decode the calls of a reply.
+
+    Raises:
+        ValueError: they are none.
+    """
     return _tool_calls_decoder.decode(text)
 
 

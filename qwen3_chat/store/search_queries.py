@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import Final
 
 from qwen3_chat.store.records import SearchHit, SearchOrder
-from qwen3_chat.store.row_mapping import message_from_row
-from qwen3_chat.store.search_terms import Excerpt, index_text, match_expression, search_excerpt
+from qwen3_chat.store.row_mapping import decode_tool_calls, message_from_row
+from qwen3_chat.store.search_terms import Excerpt, calls_text, index_text, match_expression, search_excerpt
 from qwen3_chat.store.stored_row import StoredRow
 
 # The ids first: sorting them alone is many times faster than sorting whole messages.
@@ -36,7 +37,7 @@ _ORDERS: Final = {
 def search_messages(
     connection: sqlite3.Connection, query: str, order: SearchOrder, limit: int
 ) -> tuple[SearchHit, ...]:
-    """Return the messages whose content and thinking together contain every phrase of a query."""
+    """Return the messages whose content, calls and thinking together contain every phrase of a query."""
     expression = match_expression(query)
     if expression is None:
         return ()
@@ -47,12 +48,23 @@ def search_messages(
 
 def index_message(connection: sqlite3.Connection, message_id: int) -> None:
     """Update the search table for a message."""
-    row = connection.execute("SELECT content, reasoning FROM messages WHERE id = ?", (message_id,)).fetchone()
+    row = connection.execute(
+        "SELECT content, reasoning, tool_calls FROM messages WHERE id = ?", (message_id,)
+    ).fetchone()
+    answer = "\n".join(filter(None, (str(row["content"]), _stored_calls_text(str(row["tool_calls"])))))
     connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
     connection.execute(
         "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)",
-        (message_id, index_text(str(row["content"])), index_text(str(row["reasoning"]))),
+        (message_id, index_text(answer), index_text(str(row["reasoning"]))),
     )
+
+
+def _stored_calls_text(tool_calls: str) -> str:
+    if tool_calls == "[]":
+        return ""
+    with suppress(ValueError, RecursionError):  # damaged ones are noted where they are shown
+        return calls_text(decode_tool_calls(tool_calls))
+    return ""
 
 
 def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
@@ -64,14 +76,16 @@ def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> Non
 def _search_hit(row: StoredRow, query: str) -> SearchHit:
     stored = message_from_row(row)
     in_content = search_excerpt(stored.message.content, query)
-    in_reasoning = None if in_content else search_excerpt(stored.message.reasoning, query)
-    shown = in_content or in_reasoning or Excerpt("", ())
+    in_call = None if in_content else search_excerpt(calls_text(stored.message.tool_calls), query)
+    in_reasoning = None if in_content or in_call else search_excerpt(stored.message.reasoning, query)
+    shown = in_content or in_call or in_reasoning or Excerpt("", ())
     return SearchHit(
         chat_id=stored.chat_id,
         chat_title=row.text("title"),
         message_id=stored.id,
         role=stored.message.role,
         in_reasoning=in_reasoning is not None,
+        in_call=in_call is not None,
         excerpt=shown.text,
         marks=shown.marks,
         created_at=stored.created_at,

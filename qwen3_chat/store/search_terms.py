@@ -10,13 +10,16 @@ running into the next word.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.chat import ToolCall
+from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
 _UNSPACED: Final = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -31,6 +34,7 @@ _UNSPACED: Final = (
 )
 _PIECES: Final = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
+_JSON_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _COMBINING: Final = re.compile("[\u0300-\u036f]")
 _EXCERPT_CHARACTERS: Final = 120
 _CHARACTERS_BEFORE_MATCH: Final = 30
@@ -72,7 +76,18 @@ def terms(text: str) -> Iterator[Term]:
 
 def index_text(text: str) -> str:
     """Return a text's terms as the search table holds them, separated by spaces."""
-    return " ".join(term.text for term in terms(text))
+    return storable(" ".join(term.text for term in terms(text)))
+
+
+def calls_text(calls: Sequence[ToolCall]) -> str:
+    """Return names and arguments of calls as text to search, without the escapes of JSON."""
+    return "\n".join(f"{call.name} {_without_escapes(call.arguments)}" for call in calls)
+
+
+def _without_escapes(arguments: str) -> str:
+    with suppress(ValueError, RecursionError):  # what never parsed is searched as it is
+        arguments = json.dumps(json.loads(arguments), ensure_ascii=False)
+    return _JSON_ESCAPE.sub(" ", arguments)
 
 
 def query_phrases(query: str) -> tuple[tuple[str, ...], ...]:

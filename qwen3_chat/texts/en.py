@@ -739,6 +739,8 @@ TEXTS = {
     "session.options.number": "a number from {low} to {high}",
     "session.options.whole": "a whole number from {low} to {high}",
     "ui.chats.in_thinking": "thinking: ",
+    "ui.chats.in_call": "call: ",
+    "ui.chats.in_result": "result: ",
     "ui.key.next_hit": "Next hit",
     "ui.tip.next_hit": "After a search: go to the next message that holds it",
     "ui.key.previous_hit": "Previous hit",

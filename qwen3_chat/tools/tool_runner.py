@@ -267,11 +267,20 @@ async def edit_request(request: ConsentRequest, arguments: str) -> ConsentReques
     return replace(request, call=call, permissions=tuple(permissions))
 
 
-def cut_for_model(text: str) -> str:
+def cut_for_model(text: str, max_chars: int = MAX_RESULT_CHARS) -> str:
     """Return a result as the model reads it: without escapes for terminals, and of limited length."""
-    if len(text) <= MAX_RESULT_CHARS:
+    if len(text) <= max_chars:
         return terminal_safe(text)
-    return f"{terminal_safe(text[:MAX_RESULT_CHARS])}\n[{len(text) - MAX_RESULT_CHARS:,} more characters]"
+    return f"{terminal_safe(text[:max_chars])}\n[{len(text) - max_chars:,} more characters]"
+
+
+def cut_for_context(outcome: CallOutcome, n_ctx: int) -> CallOutcome:
+    """Return an outcome whose text leaves half of a small context free, at one token for a character."""
+    max_chars = n_ctx // 2
+    if max_chars >= MAX_RESULT_CHARS or len(outcome.text) <= max_chars:
+        return outcome
+    whole_text = outcome.whole_text or outcome.text
+    return replace(outcome, text=cut_for_model(whole_text, max_chars), whole_text=whole_text)
 
 
 def right_form(call: ToolCall) -> str:

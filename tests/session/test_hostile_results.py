@@ -30,8 +30,8 @@ from qwen3_chat.texts.terminal_safe import UNSAFE_CHARACTERS, storable, terminal
 from qwen3_chat.tools.calculator import calculator_tool
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest, ConsentRules
 from qwen3_chat.tools.tool import Arguments, Reach, Tool
-from qwen3_chat.tools.tool_runner import ToolRunner, cut_for_model
-from tests.fakes import FakeEngine, Step
+from qwen3_chat.tools.tool_runner import MAX_RESULT_CHARS, ToolRunner, cut_for_model
+from tests.fakes import MODEL, FakeEngine, Step
 from tests.prompt.conftest import OpenVocab, opened
 from tests.session.hostile_results import HOSTILE_RESULTS
 from tests.session.test_tool_turns import OwnTools, assert_every_call_has_one_result, calling, saying
@@ -78,10 +78,16 @@ async def store(tmp_path: Path) -> AsyncIterator[ChatStore]:
     await store.close()
 
 
+def with_large_context(engine: FakeEngine) -> FakeEngine:
+    """Give an engine the context in which a result is cut by its own limit only."""
+    engine.model = replace(MODEL, n_ctx=2 * MAX_RESULT_CHARS)
+    return engine
+
+
 async def turn(store: ChatStore, danger: Danger, *scripts: Sequence[Step]) -> ChatSession:
     """Have a model fetch the page, then do what the scripts say."""
     session = ChatSession(
-        FakeEngine(calling(FETCH), *scripts),
+        with_large_context(FakeEngine(calling(FETCH), *scripts)),
         store,
         draw_seed=lambda: 1,
         clock=lambda: 0.0,
@@ -114,7 +120,9 @@ async def test_a_model_that_repeats_a_result_makes_at_most_a_call_that_is_asked_
 ) -> None:
     danger = Danger(kind)
     session = ChatSession(
-        FakeEngine(calling(FETCH), (AnswerDelta(cut_for_model(danger.result), 9), saying("")[-1])),
+        with_large_context(
+            FakeEngine(calling(FETCH), (AnswerDelta(cut_for_model(danger.result), 9), saying("")[-1]))
+        ),
         store,
         draw_seed=lambda: 1,
         clock=lambda: 0.0,
@@ -275,7 +283,7 @@ def check_html(text: str, shown: str) -> None:
         assert shown.strip("\n") in page.results
 
 
-FOR_THE_MODEL = ["control tokens", "end of the result", "a call", "a consent"]
+FOR_THE_MODEL = ["control tokens", "end of the result", "a call", "one long line"]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +308,9 @@ async def test_the_demo_model_runs_nothing_that_a_result_asks_for(
             await session.set_mode_override(ThinkingMode.NO_THINK)
             await session.send("Compute 345 * 12.", lambda event: None)
             assert session.messages[1].stop_reason is StopReason.TOOL_CALLS
-            assert session.messages[2].message.content == storable(cut_for_model(danger.result))
+            result, *rest = session.messages[2:]
+            assert result.message.content.startswith(terminal_safe(danger.result[:100]))
+            assert [stored.message.role for stored in rest][-1:] == [Role.ASSISTANT]
             assert danger.deletions == 0
             assert_every_call_has_one_result(session)
     finally:

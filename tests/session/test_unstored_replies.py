@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.session import (
@@ -20,8 +22,9 @@ from qwen3_chat.session import (
     UserStored,
     chat_session,
 )
-from qwen3_chat.session.rescue import rescue
-from qwen3_chat.store import ChatStore, database
+from qwen3_chat.session.draft_store import NO_DRAFT
+from qwen3_chat.session.rescue import rescue, rescue_text
+from qwen3_chat.store import ChatStore, MessageMeta, StoredMessage, database
 from tests.fakes import FakeEngine, finished
 
 
@@ -142,3 +145,12 @@ async def test_a_message_waits_for_a_database_that_is_held(store: ChatStore, tmp
         await session.send("Hello", on_event)
     assert [type(event) for event in events[:4]] == [QuestionWaits] * 3 + [UserStored]
     assert [stored.message.content for stored in session.messages] == ["Hello", "It is 3."]
+
+
+def test_a_rescued_reply_has_its_calls() -> None:
+    call = ToolCall("write_file", '{"text": "a long draft"}')
+    message = ChatMessage(Role.ASSISTANT, "", "Let me write it.", (call,))
+    reply = StoredMessage(1, 1, None, message, MessageMeta(), datetime.now(UTC))
+    assert (
+        rescue_text([reply], NO_DRAFT) == 'Let me write it.\n\n---\n\nwrite_file({"text": "a long draft"})\n'
+    )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
-from qwen3_chat.chat import ChatMessage, Role, StopReason
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.store import ChatStore, MessageMeta, SearchOrder
+from qwen3_chat.store.migrations import MIGRATIONS
 
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 CORPUS = [
@@ -162,3 +167,57 @@ async def test_a_message_is_found_by_what_it_says_now(store: ChatStore) -> None:
     assert await store.find("apples") == ()
     assert [hit.message_id for hit in await store.find("pears")] == [reply.id]
     assert [hit.message_id for hit in await store.find("草莓")] == [reply.id]
+
+
+FORECAST = ToolCall(
+    "get_weather", '{"city": "北京", "note": "first line\\nsecond \\"line\\"", "n": "\\u4e0a\\u6d77"}'
+)
+
+
+async def with_a_call(store: ChatStore) -> tuple[int, int]:
+    """Store a reply that calls a tool and the result; return their ids."""
+    chat = await store.create_chat()
+    message = ChatMessage(Role.ASSISTANT, "", "Let me look.", (FORECAST, ToolCall("f", "{never parsed")))
+    reply = await store.add_message(chat.id, None, message, DONE)
+    result = await store.add_message(chat.id, reply.id, ChatMessage(Role.TOOL, "sunny, 25 degrees"))
+    return reply.id, result.id
+
+
+@pytest.mark.parametrize(
+    "query", ["get_weather", "北京", "second", "line", "上海", "never parsed", "look 北京"]
+)
+async def test_calls_are_found_by_their_names_and_arguments(store: ChatStore, query: str) -> None:
+    reply, _ = await with_a_call(store)
+    (hit,) = await store.find(query)
+    assert hit.message_id == reply
+    assert hit.in_call
+    assert not hit.in_reasoning
+    assert hit.marks
+
+
+async def test_results_are_found(store: ChatStore) -> None:
+    _, result = await with_a_call(store)
+    (hit,) = await store.find("sunny")
+    assert (hit.message_id, hit.role, hit.in_call) == (result, Role.TOOL, False)
+
+
+async def test_what_only_the_thinking_says_is_no_call(store: ChatStore) -> None:
+    await with_a_call(store)
+    (hit,) = await store.find("look")
+    assert (hit.in_call, hit.in_reasoning) == (False, True)
+
+
+async def test_calls_of_version_4_become_searchable(path: Path) -> None:
+    store = await ChatStore.open(path, migrations=MIGRATIONS[:4])
+    reply, _ = await with_a_call(store)
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE message_terms SET content = '' WHERE rowid = ?", (reply,))
+        connection.execute(
+            "INSERT INTO messages (chat_id, role, content, tool_calls, created_at)"
+            " VALUES (1, 'assistant', 'damaged', '[{', 0)"
+        )
+    store = await ChatStore.open(path)
+    assert [hit.message_id for hit in await store.find("北京")] == [reply]
+    assert [hit.message_id for hit in await store.find("damaged")] == [reply + 2]
+    await store.close()

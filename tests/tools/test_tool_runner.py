@@ -20,7 +20,13 @@ from qwen3_chat.tools.consent import ConsentAnswer, ConsentPrompt, ConsentReques
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope
 from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolError, ToolRegistry
-from qwen3_chat.tools.tool_runner import MAX_RESULT_CHARS, CallOutcome, ToolRunner, edit_request
+from qwen3_chat.tools.tool_runner import (
+    MAX_RESULT_CHARS,
+    CallOutcome,
+    ToolRunner,
+    cut_for_context,
+    edit_request,
+)
 
 SIX_TIMES_SEVEN = ToolCall("calculator", '{"expression": "6 * 7"}')
 
@@ -333,3 +339,20 @@ def test_the_tools_are_described_as_the_template_wants_them() -> None:
     specs = [json.loads(spec.schema) for spec in ToolRegistry([clock_tool(), calculator_tool()]).specs]
     assert [spec["function"]["name"] for spec in specs] == ["now", "calculator"]
     assert all(spec["type"] == "function" for spec in specs)
+
+
+@pytest.mark.parametrize(("n_ctx", "length"), [(40_000, 20_000), (4_096, 2_048), (1_000, 500)])
+async def test_a_result_leaves_half_of_a_small_context_free(n_ctx: int, length: int) -> None:
+    async def flood(arguments: Arguments) -> str:
+        return "x" * 30_000
+
+    runner = Offer([tool(run=flood, reach=Reach.NOTHING)])
+    (outcome,) = await outcomes(runner, ToolCall("echo", "{}"))
+    cut = cut_for_context(outcome, n_ctx)
+    assert cut.text == f"{'x' * length}\n[{30_000 - length:,} more characters]"
+    assert cut.whole_text == "x" * 30_000
+
+
+def test_a_short_result_is_not_cut_for_a_small_context() -> None:
+    outcome = CallOutcome(SIX_TIMES_SEVEN, Decision.ALLOW, "42", is_error=False)
+    assert cut_for_context(outcome, 1_000) == outcome

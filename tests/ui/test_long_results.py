@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.tool import Arguments, Reach, Tool
-from tests.fakes import FakeEngine, finished
+from tests.fakes import MODEL, FakeEngine, finished
 from tests.harness import Harness, open_app
 from tests.session.test_tool_turns import OwnTools
 
@@ -37,7 +38,9 @@ def unwrapped(app: Harness) -> str:
 
 def fetching() -> FakeEngine:
     called = (ToolCallRequested(ToolCall("fetch", "{}")), finished(StopReason.TOOL_CALLS))
-    return FakeEngine(called, (AnswerDelta("It is long.", 3), finished()))
+    engine = FakeEngine(called, (AnswerDelta("It is long.", 3), finished()))
+    engine.model = replace(MODEL, n_ctx=40_960)
+    return engine
 
 
 async def test_a_note_names_the_file_of_the_whole_result(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
+from qwen3_chat.chat import Role
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
@@ -182,7 +183,13 @@ class ChatList(Vertical):
         content = Content(hit.excerpt)
         for start, end in hit.marks:
             content = content.stylize("bold $text-warning", start, end)
-        where = t("ui.chats.in_thinking") if hit.in_reasoning else ""
+        where = ""
+        if hit.in_reasoning:
+            where = t("ui.chats.in_thinking")
+        elif hit.in_call:
+            where = t("ui.chats.in_call")
+        elif hit.role is Role.TOOL:
+            where = t("ui.chats.in_result")
         return Content.assemble((where, DIM), content)
 
     @property

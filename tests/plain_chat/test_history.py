@@ -1,0 +1,36 @@
+"""The messages of a stored chat, read out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from qwen3_chat.chat import ChatMessage, Role, ToolCall
+from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.store import MessageMeta, StoredMessage
+from qwen3_chat.store.records import CallRecord
+
+CALL = ToolCall("calculator", '{"expression": "6 * 7"}')
+RECORD = CallRecord(0, CALL.name, CALL.arguments, "allowed_by_rule")
+
+
+def test_calls_and_results_are_part_of_it() -> None:
+    messages = (
+        (ChatMessage(Role.USER, "How much?"), MessageMeta()),
+        (ChatMessage(Role.ASSISTANT, "", "A tool.", (CALL,)), MessageMeta()),
+        (ChatMessage(Role.TOOL, "42\x1b[2J"), MessageMeta(call=RECORD)),
+        (ChatMessage(Role.ASSISTANT, "It is 42."), MessageMeta()),
+    )
+    written = list[str]()
+    renderer = LineRenderer(written.append, lambda: 0.0, shows_thinking=True)
+    renderer.write_history(
+        tuple(
+            StoredMessage(number, 1, number - 1 or None, message, meta, datetime.now(UTC))
+            for number, (message, meta) in enumerate(messages, 1)
+        )
+    )
+    assert "".join(written).splitlines() == [
+        "You: How much?",
+        'calculator({"expression": "6 * 7"})',
+        "calculator returned: 42\ufffd[2J",
+        "Model: It is 42.",
+    ]
