@@ -41,13 +41,18 @@ from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 
 MAX_STEPS = 6
 
-SYSTEM = """You call functions to answer. The functions are:
+SYSTEM = """You answer only by calling one of these functions:
 <tools>
 {specs}
 </tools>
-For each function call, return a JSON object with its name and arguments within <tool_call></tool_call> tags:
+Write each call as a JSON object with its name and arguments within <tool_call></tool_call> tags. \
+"What is 2 * 3?" becomes
 <tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
+{{"name": "calculator", "arguments": {{"expression": "2 * 3"}}}}
+</tool_call>
+"What time is it in Paris?" becomes
+<tool_call>
+{{"name": "now", "arguments": {{"location": "Paris"}}}}
 </tool_call>"""
 """What a model is told of the tools whose template knows none (`--tools-in-system`)."""
 
