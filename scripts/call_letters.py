@@ -43,6 +43,6 @@ def is_written(name: str, arguments: str, source: str) -> bool:
     written = letters(source)
     try:
         parts = list(leaves(json.loads(arguments)))
-    except ValueError:
+    except (ValueError, RecursionError):
         parts = [arguments]
     return all(letters(part) in written for part in (name, *parts))

@@ -41,13 +41,18 @@ from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 
 MAX_STEPS = 6
 
-SYSTEM = """You call functions to answer. The functions are:
+SYSTEM = """You answer only by calling one of these functions:
 <tools>
 {specs}
 </tools>
-For each function call, return a JSON object with its name and arguments within <tool_call></tool_call> tags:
+Write each call as a JSON object with its name and arguments within <tool_call></tool_call> tags. \
+"What is 2 * 3?" becomes
 <tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
+{{"name": "calculator", "arguments": {{"expression": "2 * 3"}}}}
+</tool_call>
+"What time is it in Paris?" becomes
+<tool_call>
+{{"name": "now", "arguments": {{"location": "Paris"}}}}
 </tool_call>"""
 """What a model is told of the tools whose template knows none (`--tools-in-system`)."""
 
@@ -101,7 +106,7 @@ class Trial:
 def _read(arguments: str) -> object:
     try:
         return json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
 
 
@@ -136,15 +141,12 @@ async def ask(
 
 
 def lines(trials: Sequence[Trial], title: str) -> Iterator[str]:
-    """Return the figures: right answers in all, by language and mode, and the failures by kind."""
+    """Return the figures: right answers in all and by kind of question, and the failures."""
     right = [trial for trial in trials if trial.verdict is Verdict.RIGHT]
     yield f"{title}: {len(right)} of {len(trials)} right ({100 * len(right) / len(trials):.1f} %)"
-    for language in Language:
-        for mode in ThinkingMode:
-            asked = [it for it in trials if (it.question.language, it.question.mode) == (language, mode)]
-            if asked:
-                n_right = sum(trial.verdict is Verdict.RIGHT for trial in asked)
-                yield f"  {language} {mode:<8}  {n_right} of {len(asked)}"
+    for kind in sorted({_kind(trial) for trial in trials}):
+        asked = [trial for trial in trials if _kind(trial) == kind]
+        yield f"  {kind}: {sum(trial in right for trial in asked)} of {len(asked)}"
     for verdict, count in Counter(trial.verdict for trial in trials).most_common():
         if verdict is not Verdict.RIGHT:
             yield f"  {count:3}  {verdict}"
@@ -154,6 +156,12 @@ def lines(trials: Sequence[Trial], title: str) -> Iterator[str]:
         f"{sum(call.is_repaired for call in calls)} repaired, "
         f"{sum(trial.n_unwritten for trial in trials)} other than written"
     )
+
+
+def _kind(trial: Trial) -> str:
+    question = trial.question
+    tool = question.calls[0].name if len(question.calls) == 1 else "two calls"
+    return f"{tool}, {question.language}, {question.mode}"
 
 
 @contextmanager

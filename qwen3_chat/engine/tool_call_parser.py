@@ -53,7 +53,7 @@ _FUNCTION_END: Final = "</function>"
 _PARAMETER: Final = re.compile(r"\s*<parameter=([^>\n]{1,200})>")
 _PARAMETER_END: Final = "</parameter>"
 _NEXT_PARAMETER: Final = re.compile(r"\n<parameter=[^>\n]{1,200}>")
-_TAG_OF_A_CALL: Final = re.compile(r"</?(?:function|parameter)\b")
+_TAG_OF_A_CALL: Final = re.compile(r"</?(?:function|parameter)")
 _SURPLUS_ENDS: Final = re.compile(r"(?:</function>\s*)*")
 
 

@@ -11,7 +11,7 @@ from qwen3_chat.chat import ChatMessage, ToolCall
 from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, parse_calls
 from qwen3_chat.tools.tool_runner import is_json_object
 
-_BLOCK: Final = re.compile(r"\s*<tool_call>(.*?)(?:</tool_call>\s*|\Z)", re.DOTALL)
+_BLOCK: Final = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _END: Final = "</tool_call>"
 _BEGINNING: Final = re.compile(r"^(?:[{\[]|```|<function=)", re.MULTILINE)
 _NAME: Final = re.compile(r'"name"\s*:\s*"([\w.:/-]{1,100})"|<function=([\w.:/-]{1,100})>')
@@ -60,7 +60,8 @@ def _split_blocks(text: str) -> tuple[str, tuple[ToolCall, ...]]:
         calls += _repaired(parse_calls(block[1])) or (_unreadable(block[1]),)
         around.append(text[end : block.start()])
         end = block.end()
-    return "\n\n".join(part for part in [*around, text[end:]] if part.strip()), tuple(calls)
+    parts = (part.strip("\n") for part in (*around, text[end:]))
+    return "\n\n".join(part for part in parts if part.strip()), tuple(calls)
 
 
 def _repaired(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:

@@ -11,7 +11,7 @@ TEXT = '<tool_call>\n{"name": "f", "arguments": {"city": "Rome", "days": 7}}\n</
 WHOLE = ToolCall("f", '{"city": "Rome", "days": 7}')
 
 
-@pytest.mark.parametrize(("seed", "count"), [(1, 1_000), pytest.param(2, 20_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("seed", "count"), [(1, 1_000), pytest.param(2, 5_000, marks=pytest.mark.full)])
 def test_no_damaged_call_runs_unasked_or_gets_what_was_not_written(seed: int, count: int) -> None:
     failures = attack(Options(seed, count)).failures
     assert [failure for failure in failures if not failure.endswith(" s")] == []  # no test depends on speed

@@ -84,7 +84,7 @@ def test_missing_tags_of_the_xml_form_are_repaired_and_marked(source: str) -> No
     assert parse_calls(source, repairs=False) == ()
 
 
-@pytest.mark.parametrize("value", ["1<parameter=b>2", "1</parameter", "<function=g>"])
+@pytest.mark.parametrize("value", ["1<parameter=b>2", "1</parameterx>2", "<function=g>"])
 def test_a_value_that_holds_a_tag_of_a_call_may_be_two_values_and_is_marked(value: str) -> None:
     (call,) = parse_calls(f"<function=f><parameter=a>{value}</parameter></function>")
     assert json.loads(call.arguments) == {"a": value}
