@@ -14,12 +14,12 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
-from qwen3_chat.models.catalog import MachineClass
+from qwen3_chat.models.catalog import MachineClass, ModelReference
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
 from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
-from qwen3_chat.models.hub import hubs_from, resolve_repository
+from qwen3_chat.models.hub import hubs_from, mirror_hosts, resolve_repository
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
 from qwen3_chat.models.library import list_models_on_disk
 from qwen3_chat.models.picker import (
@@ -120,6 +120,7 @@ def list_models(
         hardware = None
     assert machine
     if repository is not None:
+        repository = ModelReference.parse(repository, mirror_hosts(os.environ)).name
         _list_repository(repository, machine, n_ctx, as_json)
         return
     disk_models = identify_models(list_models_on_disk(paths.models, configured_model_dirs()))

@@ -37,6 +37,7 @@ from qwen3_chat.models.hub import (
     Source,
     SourceAsked,
     hubs_from,
+    mirror_hosts,
     pull_target,
     resolve_target,
 )
@@ -68,7 +69,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     """
     try:
         source = _parse_source(source_name)
-        pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
+        pulled = asyncio.run(_pull(ModelReference.parse(name, mirror_hosts(os.environ)), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
             print_json(PullFailed(str(error), error.code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _PATTERN = re.compile(
@@ -34,6 +35,18 @@ def parse_gguf_file_name(name: str) -> GgufFileName | None:
     return GgufFileName(
         match["name"], match["quant"].upper(), int(match["part"] or 1), int(match["count"] or 1)
     )
+
+
+def find_quant(text: str, quants: Iterable[str]) -> str | None:
+    """Find the quant that a text names in any case, or by its beginning: `Q4` is `Q4_K_M` where that exists."""
+    wanted = text.upper().replace("-", "_").removeprefix("UD_")
+    wanted = f"UD-{wanted}" if text.upper().startswith("UD") else wanted
+    known = {quant.upper(): quant for quant in quants}
+    for name in (wanted, f"{wanted}_K_M", f"{wanted}_K", f"{wanted}_0"):
+        if name in known and wanted:
+            return known[name]
+    longer = [quant for name, quant in known.items() if wanted and name.startswith(f"{wanted}_")]
+    return longer[0] if len(longer) == 1 else None
 
 
 def split_part_names(name: str) -> tuple[str, ...]:

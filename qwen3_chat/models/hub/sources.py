@@ -265,6 +265,11 @@ def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
     )
 
 
+def mirror_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the hosts of the sources in use, whose addresses users may paste."""
+    return tuple(_host(endpoint) for endpoint in endpoints_from(environ))
+
+
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
     """Return the sources to try in turn: only `source` if it is given, else all."""
     hugging_face, modelscope = endpoints_from(environ)
