@@ -13,7 +13,7 @@ _PATTERN = re.compile(
 )
 
 
-PART_SUFFIX, LOCK_SUFFIX = ".part", ".lock"
+PART_SUFFIX, LOCK_SUFFIX, PIECE_SUMS_SUFFIX, LINK_SUFFIX = ".part", ".lock", ".pieces", ".link"
 _CHECKSUM_DIGITS = 16
 
 
@@ -38,7 +38,7 @@ def parse_gguf_file_name(name: str) -> GgufFileName | None:
 
 
 def find_quant(text: str, quants: Iterable[str]) -> str | None:
-    """Find the quant that a text names in any case, or by its beginning: `Q4` is `Q4_K_M` where that exists."""
+    """Find the quant that a text names in any case, or by its beginning: `Q4` is `Q4_K_M` if there is one."""
     wanted = text.upper().replace("-", "_").removeprefix("UD_")
     wanted = f"UD-{wanted}" if text.upper().startswith("UD") else wanted
     known = {quant.upper(): quant for quant in quants}
@@ -62,6 +62,11 @@ def split_part_names(name: str) -> tuple[str, ...]:
 def partial_download_name(name: str, sha256: str) -> str:
     """Return the name of a partial download; the checksum in it keeps versions of a file apart."""
     return f"{name}.{sha256[:_CHECKSUM_DIGITS]}{PART_SUFFIX}"
+
+
+def piece_sums_name(partial_download: str) -> str:
+    """Return the name of the file with the checksums of a partial download's pieces."""
+    return partial_download + PIECE_SUMS_SUFFIX
 
 
 def lock_name(partial_download: str) -> str:

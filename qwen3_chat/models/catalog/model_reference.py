@@ -12,8 +12,8 @@ from qwen3_chat.models.catalog.pasted_names import parse_pasted_name
 class ModelReference:
     """A model as users and commands name it; `str()` gives the shortest text that names the same.
 
-    `selector` is the quant, or the path of a file; None where the text has no colon. `revision` is a commit or
-    branch of the repository, None for the newest.
+    `selector` is the quant, or the path of a file; None where the text has no colon. `revision` is a commit
+    or branch of the repository, None for the newest.
     """
 
     name: str

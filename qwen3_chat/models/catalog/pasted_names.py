@@ -1,4 +1,4 @@
-"""Names of models as people paste them: addresses of pages, commands and tags of other programs, file names."""
+"""Names of models as people paste them: addresses, commands and tags of other programs, file names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_VIEWS = ("tree", "blob", "resolve", "raw", "blame")
 _NEWEST_REVISIONS = ("main", "master", "HEAD")
 _NOT_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "studios")
 _FILE_QUERIES = ("FilePath", "fileName", "show_file_info")
-"""The parameters that name a file in addresses of ModelScope's API and pages, and of Hugging Face's viewer."""
+"""The parameters that name a file: in ModelScope's API, on its pages, in Hugging Face's viewer."""
 
 _AROUND = " \t\r\n\u00a0\u200b\u2060\u3000\ufeff\"'`<>()[]“”‘’「」《》,;，；。"
 _PROGRAMS = (

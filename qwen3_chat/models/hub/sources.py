@@ -165,7 +165,7 @@ class HuggingFace:
                 for file in info.siblings or ()
             )
         except OfflineModeIsEnabled as error:
-            raise SourceRefusedError(ErrorCode.HUB_OFFLINE, host=self.host) from error
+            raise SourceRefusedError(ErrorCode.HUB_OFFLINE) from error
         except HfHubHTTPError as error:
             if isinstance(error, GatedRepoError):
                 raise SourceRefusedError(
@@ -265,13 +265,21 @@ def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
     )
 
 
+def is_offline(environ: Mapping[str, str]) -> bool:
+    """Return whether the user forbids the network, by the variables of Hugging Face's libraries."""
+    value = environ.get("HF_HUB_OFFLINE") or environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.strip().upper() in ("1", "ON", "YES", "TRUE")
+
+
 def mirror_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the hosts of the sources in use, whose addresses users may paste."""
     return tuple(_host(endpoint) for endpoint in endpoints_from(environ))
 
 
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn: only `source` if it is given, else all."""
+    """Return the sources to try in turn: only `source` if it is given, else all; none where offline."""
+    if is_offline(environ):
+        return ()
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
     return tuple(hub for hub in hubs if source in (None, hub.source))

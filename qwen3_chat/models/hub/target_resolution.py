@@ -14,8 +14,8 @@ from qwen3_chat.models.gguf_file_name import find_quant, parse_gguf_file_name, s
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
+from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, RemoteFile, Source
-from qwen3_chat.texts.formatting import join_sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,29 +137,30 @@ async def _listing(
     repository: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
 ) -> tuple[RemoteFile, ...]:
     """List a repository; where a source stays silent for a while, ask the next one as well."""
-    failures: list[HubError] = []
-    waiting = list(hubs)
-    asked: set[asyncio.Task[tuple[RemoteFile, ...]]] = set()
-    try:
-        while waiting or asked:
-            if waiting:
-                asked.add(asyncio.create_task(waiting.pop(0).list_files(repository, revision, retry_policy)))
-            limit_s = retry_policy.next_source_after_s if waiting else None
-            done, asked = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    return task.result()
-                except (SourceFailedError, SourceRefusedError) as error:
-                    failures.append(error)
-    finally:
-        for task in asked:
-            task.cancel()
-    if len(failures) == 1:
-        raise failures[0]
-    reasons = join_sentences(failures)
-    if all(isinstance(failure, SourceRefusedError) for failure in failures):
-        raise SourceRefusedError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
-    raise HubError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
+
+    async def ask(hubs: Sequence[Hub]) -> tuple[RemoteFile, ...]:
+        failures: dict[Hub, HubError] = {}
+        waiting = list(hubs)
+        asked: dict[asyncio.Task[tuple[RemoteFile, ...]], Hub] = {}
+        try:
+            while waiting or asked:
+                if waiting:
+                    hub = waiting.pop(0)
+                    asked[asyncio.create_task(hub.list_files(repository, revision, retry_policy))] = hub
+                limit_s = retry_policy.next_source_after_s if waiting else None
+                done, _ = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    hub = asked.pop(task)
+                    try:
+                        return task.result()
+                    except (SourceFailedError, SourceRefusedError) as error:
+                        failures[hub] = error
+        finally:
+            for task in asked:
+                task.cancel()
+        raise RoundFailedError(failures)
+
+    return await ask_in_rounds(ask, hubs, repository, retry_policy)
 
 
 def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str) -> tuple[RemoteFile, ...]:
@@ -174,12 +175,12 @@ def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str)
             return _with_parts(files[path], files)
     quants = _by_quant(files)
     if not selector and len(quants) == 1:
-        return _with_parts(*quants.values(), files)
+        return _with_parts(next(iter(quants.values())), files)
     if (quant := find_quant(selector, quants)) is not None:
         return _with_parts(quants[quant], files)
     in_folder = _by_quant({path: file for path, file in files.items() if path.startswith(f"{selector}/")})
     if len(in_folder) == 1:
-        return _with_parts(*in_folder.values(), files)
+        return _with_parts(next(iter(in_folder.values())), files)
     known = ", ".join(quants) or "–"
     if not selector:
         raise UsageError(ErrorCode.REPOSITORY_FILE_AMBIGUOUS, repository=repository, known=known)

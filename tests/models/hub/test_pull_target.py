@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,10 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
+from qwen3_chat.models.hub.download_errors import SourceFailedError
 from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
+from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
 from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_target
 from tests.models.hub.conftest import FAST_RETRIES, hub_at
@@ -171,6 +174,69 @@ async def test_a_refused_listing_is_said(fake: FakeHub, source: Source, status: 
     fake.listing_status = status
     with pytest.raises(HubError, match=said):
         await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Status(500)],
+        [Status(503), Status(502)],
+        [Status(400)],
+        [Status(429, {"Retry-After": "0"})],
+        [Status(429, {"RateLimit": '"api";r=0;t=0'}), Status(500)],
+    ],
+    ids=str,
+)
+async def test_a_listing_that_fails_once_is_asked_for_again(
+    fake: FakeHub, source: Source, faults: list[Status]
+) -> None:
+    fake.listing_faults.extend(faults)
+    target = await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+    assert (target.quant, len(fake.listings)) == ("Q4_K_M", len(faults) + 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "n_listings"), [(Status(500), 3), (Status(404), 1), (Status(429, {"Retry-After": "4000"}), 1)]
+)
+async def test_a_listing_that_keeps_failing_is_given_up(
+    fake: FakeHub, source: Source, status: Status, n_listings: int
+) -> None:
+    fake.listing_status = status
+    with pytest.raises(HubError):
+        await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+    assert len(fake.listings) == n_listings
+
+
+async def test_a_listing_waits_as_long_as_its_source_asks() -> None:
+    hub = HuggingFace("http://127.0.0.1:9")
+    pauses_s: list[float] = []
+
+    async def ask(hubs: Sequence[Hub]) -> str:
+        if not pauses_s:
+            raise RoundFailedError({hub: SourceFailedError(ErrorCode.SOURCE_RATE_LIMITED, 2.5, host="h")})
+        return "a listing"
+
+    async def note(pause_s: float) -> None:
+        pauses_s.append(pause_s)
+
+    assert await ask_in_rounds(ask, [hub], "o/r", DEFAULT_RETRY_POLICY, note) == "a listing"
+    assert pauses_s == [2.5]
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+@pytest.mark.parametrize("value", ["1", "true", "YES", " on "])
+async def test_offline_is_obeyed_by_every_source(fake: FakeHub, variable: str, value: str) -> None:
+    environ = {variable: value, "HF_ENDPOINT": fake.endpoint, "MODELSCOPE_ENDPOINT": fake.endpoint}
+    for source in (None, *Source):
+        with pytest.raises(HubError) as raised:
+            await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", *hubs_from(environ, source))
+        assert raised.value.code is ErrorCode.HUB_OFFLINE
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "false", "off"])
+def test_offline_can_be_switched_off(value: str) -> None:
+    assert len(hubs_from({"HF_HUB_OFFLINE": value})) == 2
 
 
 async def test_the_other_source_is_asked_where_one_has_no_list(fake: FakeHub) -> None:
