@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 _PATTERN = re.compile(
     r"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>(?:UD-)?(?:I?Q\d\w*|BF16|F16|F32))"
@@ -15,6 +16,44 @@ _PATTERN = re.compile(
 
 PART_SUFFIX, LOCK_SUFFIX, PIECE_SUMS_SUFFIX, LINK_SUFFIX = ".part", ".lock", ".pieces", ".link"
 _CHECKSUM_DIGITS = 16
+
+
+class UnsuitableKind(StrEnum):
+    """A kind of file that can't chat; the value is part of a text's key."""
+
+    EMBEDDING = "embedding"
+    RERANKER = "reranker"
+    PROJECTOR = "projector"
+    DRAFT = "draft"
+    ADAPTER = "adapter"
+
+
+_UNSUITABLE = {
+    UnsuitableKind.PROJECTOR: r"mmproj|projector|vision[-_.]?(?:encoder|tower)",
+    UnsuitableKind.RERANKER: r"re-?ranker?",
+    UnsuitableKind.EMBEDDING: r"embeddings?|embed",
+    UnsuitableKind.DRAFT: r"draft(?:er)?|eagle[-_]?\d*|dflash",
+    UnsuitableKind.ADAPTER: r"lora|adapter|control[-_]?vector|imatrix",
+}
+
+
+def find_unsuitable_kind(*names: str) -> UnsuitableKind | None:
+    """Return the kind of a file that can't chat, by the words in its name or its repository's."""
+    for kind, words in _UNSUITABLE.items():
+        for name in names:
+            if re.search(rf"(?:^|[-_./])(?:{words})(?:[-_./]|$)", name, re.IGNORECASE):
+                return kind
+    return None
+
+
+def stem_of_model(name: str) -> str:
+    """Return the name of a model without the family's."""
+    return re.sub("^qwen3-", "", name, flags=re.IGNORECASE)
+
+
+def is_same_quant(text: str, quant: str) -> bool:
+    """Return whether a text names a quant, in any case, or by its beginning: `q4` names `Q4_K_M`."""
+    return text.upper() == quant.upper() or quant.upper().startswith(f"{text.upper()}_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -123,10 +124,12 @@ class Downloader:
         from filelock import FileLock, SoftFileLock, Timeout  # here: only a download needs it
 
         part = str(part_path(target, file))
-        lock: BaseFileLock = FileLock(lock_name(part), thread_local=False, fallback_to_soft=False)
+        lock: BaseFileLock = FileLock(lock_name(part), thread_local=False)
         while True:
             try:
-                lock.acquire(blocking=False)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # filelock warns where it makes do with a file itself
+                    lock.acquire(blocking=False)
                 break
             except Timeout:
                 self.observer.on_delayed(file, t("hub.locked", name=file.name), 0)

@@ -10,12 +10,18 @@ from pathlib import PurePosixPath
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, UsageError
 from qwen3_chat.models.catalog import FAMILY, ModelFile, ModelReference, find_family_model
-from qwen3_chat.models.gguf_file_name import find_quant, parse_gguf_file_name, split_part_names
+from qwen3_chat.models.gguf_file_name import (
+    find_quant,
+    find_unsuitable_kind,
+    parse_gguf_file_name,
+    split_part_names,
+)
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, RemoteFile, Source
+from qwen3_chat.texts import t
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ async def resolve_repository(
     """
     listing = await _listing(checked_repository(repository), None, hubs, retry_policy)
     files = _gguf_files(listing)
+    if files:
+        _refuse_unsuitable(next(iter(_by_quant(files).values()), min(files.items())[1]).path, repository)
     return tuple(
         _target_from_listing(repository, _with_parts(file, files), None)
         for file in _by_quant(files).values()
@@ -172,8 +180,11 @@ def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str)
     files = _gguf_files(listing)
     for path in sorted(files):
         if selector.lower() in (path.lower(), PurePosixPath(path).name.lower()):
+            _refuse_unsuitable(path, repository)
             return _with_parts(files[path], files)
     quants = _by_quant(files)
+    if files and not quants:
+        _refuse_unsuitable(min(files), repository)
     if not selector and len(quants) == 1:
         return _with_parts(next(iter(quants.values())), files)
     if (quant := find_quant(selector, quants)) is not None:
@@ -187,6 +198,17 @@ def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str)
     raise UsageError(ErrorCode.QUANT_NOT_FOUND, wanted=selector, repository=repository, known=known)
 
 
+def _refuse_unsuitable(path: str, repository: str) -> None:
+    """Refuse a file that can't chat.
+
+    Raises:
+        UsageError: it is one.
+    """
+    name = PurePosixPath(path).name
+    if kind := find_unsuitable_kind(name, repository):
+        raise UsageError(ErrorCode.MODEL_CANNOT_CHAT, name=name, kind=t(f"library.kind.{kind.value}"))
+
+
 def _gguf_files(listing: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
     return {file.path: file for file in listing if file.path.lower().endswith(".gguf")}
 
@@ -196,7 +218,7 @@ def _by_quant(files: dict[str, RemoteFile]) -> dict[str, RemoteFile]:
     quants: dict[str, RemoteFile] = {}
     for path in sorted(files):
         name = parse_gguf_file_name(PurePosixPath(path).name)
-        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
+        if name is not None and name.part == 1 and not find_unsuitable_kind(path):
             quants.setdefault(name.quant, files[path])
     return quants
 
