@@ -151,7 +151,7 @@ TEXTS = {
     "hub.wrong_range": "{host} sent another piece than the one asked for.",
     "hub.unreadable_list": "{host} sent a list of files that can't be read.",
     "hub.offline": "Nothing is fetched, because HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set.",
-    "hub.bad_proxy": "The proxy in {variable} can't be used ({reason}); write it like http://proxy:3128 or socks5://proxy:1080.",
+    "hub.bad_proxy": "The proxy in {variable} can't be used; write it like http://proxy:3128 or socks5://proxy:1080 (SOCKS 4 is not supported).",
     "hub.link_refused": "{host} gave a link to {name} that was refused ({status}), perhaps because it had expired.",
     "hub.removed": "{name} was deleted while it was downloaded, so the download has ended.",
     "hub.piece_damaged": "A piece of {name} has changed on this disk and is fetched again; if that happens often, check the disk.",

@@ -141,7 +141,7 @@ TEXTS = {
     "hub.wrong_range": "{host} 返回的不是所请求的那一段。",
     "hub.unreadable_list": "{host} 返回的文件列表无法读取。",
     "hub.offline": "已设置 HF_HUB_OFFLINE 或 TRANSFORMERS_OFFLINE，因此不会下载。",
-    "hub.bad_proxy": "{variable} 中的代理无法使用（{reason}）；请写成 http://proxy:3128 或 socks5://proxy:1080 的形式。",
+    "hub.bad_proxy": "{variable} 中的代理无法使用；请写成 http://proxy:3128 或 socks5://proxy:1080 的形式（不支持 SOCKS 4）。",
     "hub.link_refused": "{host} 给出的 {name} 下载链接被拒绝（{status}），可能已过期。",
     "hub.removed": "{name} 在下载过程中被删除，下载已停止。",
     "hub.piece_damaged": "{name} 的一块数据在磁盘上发生了变化，将重新下载这一块；如果经常出现，请检查磁盘。",

@@ -17,7 +17,7 @@ from qwen3_chat.models.hub.http_responses import check_status
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
-from qwen3_chat.models.hub.sources import Hub, http_client_options, network_error
+from qwen3_chat.models.hub.sources import Hub, network_error, new_blocking_client
 
 if TYPE_CHECKING:
     import httpx2
@@ -55,7 +55,7 @@ def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> Gg
     import httpx2  # here: a third of a second that only the network needs
 
     try:
-        with httpx2.Client(**http_client_options(retry_policy)) as client:
+        with new_blocking_client(retry_policy) as client:
             return read_header(io.BufferedReader(_RemoteFile(client, file, hub), 1), file.name)
     except httpx2.TooManyRedirects as error:
         raise SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx") from error

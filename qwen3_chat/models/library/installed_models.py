@@ -93,7 +93,7 @@ def find_gguf_files(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         try:
-            status = os.stat(parent)
+            status = Path(parent).stat()
         except OSError:
             continue
         if (place := (status.st_dev, status.st_ino)) in seen or len(seen) == MAX_FOLDERS:
