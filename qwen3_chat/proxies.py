@@ -13,6 +13,9 @@ TransportT = TypeVar("TransportT")
 
 _SCHEMES = {"http": "http", "https": "https", "socks": "socks5", "socks5": "socks5", "socks5h": "socks5h"}
 """The kinds of proxies; GNOME and Clash write `socks` for SOCKS 5, and SOCKS 4 is not supported."""
+_NO_PROXY_HOST = re.compile(
+    r"(?:\*?\.)?(?P<host>[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?P<port>:\d{1,5})?", re.ASCII
+)
 MAX_EXCEPTIONS = 1000
 """The limit for the entries of NO_PROXY that count."""
 
@@ -81,9 +84,7 @@ def _exception_pattern(entry: str) -> str:
     try:
         network = ipaddress.ip_network(bare, strict=False)
     except ValueError:
-        name = re.fullmatch(
-            r"(?:\*?\.)?(?P<host>[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?P<port>:\d{1,5})?", entry
-        )
+        name = _NO_PROXY_HOST.fullmatch(entry)
         if name is None or int((name["port"] or ":1")[1:]) > 65535:
             return ""
         is_address = name["host"].startswith("[") or re.fullmatch(r"[\d.]+", name["host"])

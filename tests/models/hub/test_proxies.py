@@ -112,7 +112,7 @@ def test_a_bad_proxy_is_said_in_one_line(
         ("localhost other.example\thub.invalid", "hub.invalid", True),
         ("localhost;hub.invalid", "hub.invalid", True),
         ("http://hub.invalid/", "hub.invalid", True),
-        ("hub.invalid:80", "hub.invalid:80", True),
+        ("hub.invalid:8080", "hub.invalid:8080", True),
         ("hub.invalid:8080", "hub.invalid:9090", False),
         ("192.168.0.0/16", "192.168.3.4", True),
         ("192.168.0.0/16", "192.169.3.4", False),
