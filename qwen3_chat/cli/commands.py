@@ -229,7 +229,9 @@ def pull(
 
 
 def rm(
-    model: Annotated[str, typer.Argument(metavar="NAME[:QUANT]", help="cli.option.rm_model")],
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[:QUANT]|REPOSITORY[:FILE-OR-QUANT]", help="cli.option.rm_model")
+    ],
     lang: LanguageOption = None,
 ) -> None:
     """Delete a downloaded model."""

@@ -14,14 +14,14 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
-from qwen3_chat.models.catalog import MachineClass
+from qwen3_chat.models.catalog import MachineClass, ModelReference
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
 from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
-from qwen3_chat.models.hub import hubs_from, resolve_repository
+from qwen3_chat.models.hub import hubs_from, mirror_hosts, resolve_repository
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
-from qwen3_chat.models.library import list_models_on_disk
+from qwen3_chat.models.library import StoredFiles, list_models_on_disk, list_stored_files
 from qwen3_chat.models.picker import (
     INSTALLED_MARK,
     DiskModel,
@@ -94,6 +94,15 @@ class ModelFacts(msgspec.Struct, frozen=True):
     good_for: str
 
 
+class IncompleteFacts(msgspec.Struct, frozen=True):
+    """A partial download in `models --json`; `reference` is what `pull` and `rm` take."""
+
+    model: str
+    quant: str
+    bytes: int
+    reference: str
+
+
 class ModelsReport(msgspec.Struct, frozen=True):
     """The output of `models --json`."""
 
@@ -101,6 +110,7 @@ class ModelsReport(msgspec.Struct, frozen=True):
     pick: PickFacts | None
     fast: PickFacts | None
     models: list[ModelFacts]
+    incomplete: list[IncompleteFacts]
 
 
 def list_models(
@@ -120,13 +130,16 @@ def list_models(
         hardware = None
     assert machine
     if repository is not None:
+        repository = ModelReference.parse(repository, mirror_hosts(os.environ)).name
         _list_repository(repository, machine, n_ctx, as_json)
         return
     disk_models = identify_models(list_models_on_disk(paths.models, configured_model_dirs()))
     table = build_model_table(machine, disk_models, n_ctx)
     unlisted = _oldest_first(table.unlisted_variants, disk_models)
+    stored_files = [stored for stored in list_stored_files(paths.models) if not stored.is_empty]
+    incomplete = [stored for stored in stored_files if stored.is_partial]
     if as_json:
-        print_json(_report(machine, hardware, table, unlisted))
+        print_json(_report(machine, hardware, table, unlisted, incomplete))
         return
     print(describe_hardware(hardware) if hardware else describe_machine(machine))
     if hardware and (advice := advise_build(hardware)):
@@ -135,6 +148,27 @@ def list_models(
     _print_recommendation(table.recommendation)
     print()
     _print_table(table, unlisted)
+    for stored in incomplete:
+        print(_incomplete_line(stored))
+    for stored in stored_files:
+        if stored.unsuitable_kind is not None:
+            kind = t(f"library.kind.{stored.unsuitable_kind.value}")
+            print(terminal_safe(t("models.cannot_chat", name=stored.reference, kind=kind)))
+
+
+def _incomplete_line(stored: StoredFiles) -> str:
+    """Write the size of a partial download with the commands that resume and delete it."""
+    reference, size = stored.reference, format_size(stored.size_bytes)
+    key = "models.incomplete" if stored.repository else "models.incomplete_file"
+    return terminal_safe(
+        t(
+            key,
+            name=reference,
+            size=size,
+            pull=f"qwen3-chat pull {reference}",
+            rm=f"qwen3-chat rm {reference}",
+        )
+    )
 
 
 def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_json: bool) -> None:
@@ -182,7 +216,11 @@ def _oldest_first(variants: Iterable[ModelVariant], disk_models: Sequence[DiskMo
 
 
 def _report(
-    machine: Machine, hardware: Hardware | None, table: ModelTable, unlisted: Sequence[ModelVariant]
+    machine: Machine,
+    hardware: Hardware | None,
+    table: ModelTable,
+    unlisted: Sequence[ModelVariant],
+    incomplete: Iterable[StoredFiles],
 ) -> ModelsReport:
     gpus = [GpuFacts(gpu.name, gpu.free_bytes, gpu.total_bytes, gpu.shares_ram) for gpu in machine.gpus]
     idle = [gpu.name for gpu in hardware.unusable_gpus] if hardware else []
@@ -192,6 +230,10 @@ def _report(
         _pick_facts(pick, str(table.recommendation.reason)) if pick else None,
         _pick_facts(fast, str(fast.reason)) if fast else None,
         [_model_facts(variant) for variant in (*table.listed_variants, *unlisted)],
+        [
+            IncompleteFacts(stored.name, stored.quant, stored.size_bytes, str(stored.reference))
+            for stored in incomplete
+        ],
     )
 
 

@@ -37,6 +37,7 @@ from qwen3_chat.models.hub import (
     Source,
     SourceAsked,
     hubs_from,
+    mirror_hosts,
     pull_target,
     resolve_target,
 )
@@ -68,7 +69,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     """
     try:
         source = _parse_source(source_name)
-        pulled = asyncio.run(_pull(ModelReference.parse(name), source, as_json))
+        pulled = asyncio.run(_pull(ModelReference.parse(name, mirror_hosts(os.environ)), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
             print_json(PullFailed(str(error), error.code))
@@ -235,10 +236,21 @@ def _progress_text(event: DownloadProgressed) -> str:
     return SEPARATOR.join((*facts, event.source))
 
 
+def _reference_of(pulled: ModelPulled) -> ModelReference | None:
+    """Return the shortest reference by which `--model` finds the file that was pulled."""
+    models = list_installed_models(find_paths().models)
+    model = next((model for model in models if str(model.path) == pulled.path), None)
+    if model is None:
+        return None
+    named = ModelReference(pulled.model, pulled.quant)
+    newest = next((model for model in models if matches_reference(model, named)), None)
+    return named if newest is model or not model.repository else ModelReference(model.repository, model.quant)
+
+
 def _print_result(pulled: ModelPulled) -> None:
     print(terminal_safe(t("pull.here", name=pulled.model, quant=pulled.quant, path=pulled.path)))
-    reference = ModelReference(pulled.model, pulled.quant)
-    if any(matches_reference(model, reference) for model in list_installed_models(find_paths().models)):
+    reference = _reference_of(pulled)
+    if reference is not None:
         print(terminal_safe(t("pull.start", model=reference)))
     else:
         print(terminal_safe(t("pull.start_file", path=pulled.path)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 _PATTERN = re.compile(
     r"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>(?:UD-)?(?:I?Q\d\w*|BF16|F16|F32))"
@@ -12,8 +14,46 @@ _PATTERN = re.compile(
 )
 
 
-PART_SUFFIX, LOCK_SUFFIX = ".part", ".lock"
+PART_SUFFIX, LOCK_SUFFIX, PIECE_SUMS_SUFFIX, LINK_SUFFIX = ".part", ".lock", ".pieces", ".link"
 _CHECKSUM_DIGITS = 16
+
+
+class UnsuitableKind(StrEnum):
+    """A kind of file that can't chat; the value is part of a text's key."""
+
+    EMBEDDING = "embedding"
+    RERANKER = "reranker"
+    PROJECTOR = "projector"
+    DRAFT = "draft"
+    ADAPTER = "adapter"
+
+
+_UNSUITABLE = {
+    UnsuitableKind.PROJECTOR: r"mmproj|projector|vision[-_.]?(?:encoder|tower)",
+    UnsuitableKind.RERANKER: r"re-?ranker?",
+    UnsuitableKind.EMBEDDING: r"embeddings?|embed",
+    UnsuitableKind.DRAFT: r"draft(?:er)?|eagle[-_]?\d*|dflash",
+    UnsuitableKind.ADAPTER: r"lora|adapter|control[-_]?vector|imatrix",
+}
+
+
+def find_unsuitable_kind(*names: str) -> UnsuitableKind | None:
+    """Return the kind of a file that can't chat, by the words in its name or its repository's."""
+    for kind, words in _UNSUITABLE.items():
+        for name in names:
+            if re.search(rf"(?:^|[-_./])(?:{words})(?:[-_./]|$)", name, re.IGNORECASE):
+                return kind
+    return None
+
+
+def stem_of_model(name: str) -> str:
+    """Return the name of a model without the family's."""
+    return re.sub("^qwen3-", "", name, flags=re.IGNORECASE)
+
+
+def is_same_quant(text: str, quant: str) -> bool:
+    """Return whether a text names a quant, in any case, or by its beginning: `q4` names `Q4_K_M`."""
+    return text.upper() == quant.upper() or quant.upper().startswith(f"{text.upper()}_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +76,18 @@ def parse_gguf_file_name(name: str) -> GgufFileName | None:
     )
 
 
+def find_quant(text: str, quants: Iterable[str]) -> str | None:
+    """Find the quant that a text names in any case, or by its beginning: `Q4` is `Q4_K_M` if there is one."""
+    wanted = text.upper().replace("-", "_").removeprefix("UD_")
+    wanted = f"UD-{wanted}" if text.upper().startswith("UD") else wanted
+    known = {quant.upper(): quant for quant in quants}
+    for name in (wanted, f"{wanted}_K_M", f"{wanted}_K", f"{wanted}_0"):
+        if name in known and wanted:
+            return known[name]
+    longer = [quant for name, quant in known.items() if wanted and name.startswith(f"{wanted}_")]
+    return longer[0] if len(longer) == 1 else None
+
+
 def split_part_names(name: str) -> tuple[str, ...]:
     """Return the names of all parts of the split file that this one belongs to, or its own if it is whole."""
     parsed = parse_gguf_file_name(name)
@@ -49,6 +101,11 @@ def split_part_names(name: str) -> tuple[str, ...]:
 def partial_download_name(name: str, sha256: str) -> str:
     """Return the name of a partial download; the checksum in it keeps versions of a file apart."""
     return f"{name}.{sha256[:_CHECKSUM_DIGITS]}{PART_SUFFIX}"
+
+
+def piece_sums_name(partial_download: str) -> str:
+    """Return the name of the file with the checksums of a partial download's pieces."""
+    return partial_download + PIECE_SUMS_SUFFIX
 
 
 def lock_name(partial_download: str) -> str:

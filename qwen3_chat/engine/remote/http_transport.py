@@ -26,6 +26,7 @@ from qwen3_chat.engine.remote.untrusted_json import JsonError, parse_json
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import Notice
+from qwen3_chat.proxies import proxy_mounts
 from qwen3_chat.servers import Endpoint
 
 # The client library takes 0.1 s to import, the `openai` SDK 1.1 s: pyproject.toml has the measurement.
@@ -277,12 +278,20 @@ class HttpTransport:
     def _http_client(self) -> httpx2.AsyncClient:
         if self._client is None:
             try:
+                tls = self.access.tls_context() if self.endpoint.is_encrypted else False
+                proxies: dict[str, str] | None = None
+                if (named := self.access.proxy_address) is not None:
+                    proxies = {"all": named}
+                elif self.endpoint.is_loopback:  # no proxy leads back to this machine
+                    proxies = {}
                 self._client = httpx2.AsyncClient(
                     headers={**self.access.request_headers, "Accept-Encoding": REQUEST_ENCODING},
                     timeout=httpx2.Timeout(None, connect=self.timeouts.connect_s),
-                    verify=self.access.tls_context() if self.endpoint.is_encrypted else False,
-                    proxy=self.access.proxy_address,
-                    trust_env=not self.endpoint.is_loopback,  # no proxy leads back to this machine
+                    verify=tls,
+                    mounts=proxy_mounts(
+                        lambda address: httpx2.AsyncHTTPTransport(proxy=address, verify=tls), proxies
+                    ),
+                    trust_env=False,
                 )
             except (ValueError, httpx2.InvalidURL) as error:
                 raise EngineError(ErrorCode.PROXY_INVALID, host=self.endpoint.host) from error

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from qwen3_chat.models.catalog.pasted_names import parse_pasted_name
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model as users and commands name it; `str()` gives the text that was parsed.
+    """A model as users and commands name it; `str()` gives the shortest text that names the same.
 
-    `selector` is the quant, or the path of a file; None where the text has no colon.
+    `selector` is the quant, or the path of a file; None where the text has no colon. `revision` is a commit
+    or branch of the repository, None for the newest.
     """
 
     name: str
     selector: str | None = None
+    revision: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> ModelReference:
-        """Split a text at its first colon."""
-        name, colon, selector = text.partition(":")
-        return cls(name, selector if colon else None)
+    def parse(cls, text: str, mirrors: Collection[str] = ()) -> ModelReference:
+        """Read a name as people type or paste it; `mirrors` are the hosts of mirrors in use."""
+        pasted = parse_pasted_name(text, mirrors)
+        return cls(pasted.name, pasted.selector, pasted.revision)
 
     @property
     def is_repository(self) -> bool:

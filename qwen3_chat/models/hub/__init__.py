@@ -14,7 +14,7 @@ from qwen3_chat.models.hub.pull_progress import (
     SourceAsked,
 )
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
-from qwen3_chat.models.hub.sources import Hub, Source, hubs_from
+from qwen3_chat.models.hub.sources import Hub, Source, hubs_from, mirror_hosts
 from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_repository, resolve_target
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Source",
     "SourceAsked",
     "hubs_from",
+    "mirror_hosts",
     "pull_target",
     "resolve_repository",
     "resolve_target",

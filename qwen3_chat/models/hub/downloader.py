@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
@@ -17,8 +20,9 @@ from qwen3_chat.models.hub.blocking_calls import run_to_end
 from qwen3_chat.models.hub.download_errors import DamagedError, SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
 from qwen3_chat.models.hub.hub_file import HubFile
-from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path
+from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, place_part
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
+from qwen3_chat.models.hub.source_rounds import no_source_error
 from qwen3_chat.models.hub.sources import Hub, network_error
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import join_sentences
@@ -38,6 +42,19 @@ SPACE_CHECK_BYTES = 32 << 20
 
 MAX_DAMAGED_DOWNLOADS = 2
 """The number of downloads with wrong bytes after which the file is given up."""
+
+
+_WITHOUT_LOCKS_ERRNOS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""The errors by which a file system says that it has no locks."""
+
+
+class FileIdentity(NamedTuple):
+    """What tells a file from one that replaces it."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
 
 
 class DownloadObserver:
@@ -66,9 +83,15 @@ class Downloader:
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY
     reserve_bytes: int = RESERVE_BYTES
     clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def fetch(self, file: HubFile, target: Path) -> None:
+    async def fetch(
+        self, file: HubFile, target: Path, replaced: FileIdentity | None = None, *, is_placed: bool = True
+    ) -> bool:
         """Download a file to `target`, which appears only when the file is complete and checked.
+
+        `replaced` is the file that is there now and stays until then. Where `is_placed` is False, the
+        complete file keeps the name of a part for `place_part`. Return False if another process was faster.
 
         Raises:
             HubError: no source delivers it, or it can't be stored; the next call resumes.
@@ -79,36 +102,61 @@ class Downloader:
             raise HubError(
                 ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target.parent, reason=error.strerror or error
             ) from error
-        async with self._lock(file, target):
-            if _exists(target):  # another process was faster
-                return
+        async with self._lock(file, target) as lock:
+            if identify_file(target) not in (None, replaced):
+                _remove_lock(lock)  # a process that waits for it finds the complete file too
+                return False
             with PartFile(target, file) as part:
-                while await run_to_end(part.hash_next_step):
-                    self.observer.on_checked(file, part.size_bytes)
+                await self._check_stored(file, part)
                 part.check_space(self.reserve_bytes)
                 await self._complete(file, part)
+            if is_placed:
+                await run_to_end(partial(place_part, target, file))
+            _remove_lock(lock)
+        return True
 
     @asynccontextmanager
-    async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[None]:
-        """Wait for the lock of this part and hold it; the system frees the lock of a process that dies."""
-        from filelock import FileLock, Timeout  # here: only a download needs it
+    async def _lock(self, file: HubFile, target: Path) -> AsyncIterator[BaseFileLock]:
+        """Wait for the lock of this part and hold it; the system frees the lock of a process that dies.
 
-        lock = FileLock(lock_name(str(part_path(target, file))), thread_local=False)
+        Where the file system has none, a file that names the process stands for one.
+        """
+        from filelock import FileLock, SoftFileLock, Timeout  # here: only a download needs it
+
+        part = str(part_path(target, file))
+        lock: BaseFileLock = FileLock(lock_name(part), thread_local=False)
         while True:
             try:
-                lock.acquire(blocking=False)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # filelock warns where it makes do with a file itself
+                    lock.acquire(blocking=False)
                 break
             except Timeout:
                 self.observer.on_delayed(file, t("hub.locked", name=file.name), 0)
                 await asyncio.sleep(self.retry_policy.lock_poll_interval_s)
-            except OSError as error:
+            except (OSError, NotImplementedError) as error:
+                if not isinstance(lock, SoftFileLock) and _has_no_locks(error):
+                    _remove_lock(lock)
+                    lock = SoftFileLock(lock_name(f"{part}.soft"), thread_local=False)
+                    continue
+                reason = error.strerror if isinstance(error, OSError) else None
                 raise HubError(
-                    ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target.parent, reason=error.strerror or error
+                    ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target.parent, reason=reason or error
                 ) from error
         try:
-            yield
+            yield lock
         finally:
-            _release(lock, target)
+            lock.release()
+
+    async def _check_stored(self, file: HubFile, part: PartFile) -> None:
+        """Check what an earlier run left; pieces that have changed on the disk since arrive again."""
+        while True:
+            while await run_to_end(part.hash_next_step):
+                self.observer.on_checked(file, part.size_bytes)
+            if part.gap_end_bytes is None:
+                return
+            self.observer.on_delayed(file, t("hub.piece_damaged", name=file.name), 0)
+            await self._fill(file, part, list(self.hubs))
 
     async def _complete(self, file: HubFile, part: PartFile) -> None:
         """Download the missing bytes and check all; if they are wrong, start again with the next source."""
@@ -117,22 +165,22 @@ class Downloader:
         while True:
             await self._fill(file, part, hubs)
             try:
-                await run_to_end(part.finish)
+                await run_to_end(part.verify)
                 return
             except DamagedError as error:
                 n_damaged += 1
                 if n_damaged == MAX_DAMAGED_DOWNLOADS:
                     raise
-                hubs = [*hubs[1:], hubs[0]]
+                hubs = [*hubs[1:], *hubs[:1]]
                 self.observer.on_delayed(file, str(error), 0)
 
     async def _fill(self, file: HubFile, part: PartFile, hubs: list[Hub]) -> None:
-        """Ask the sources in turn until every byte is there; a source that delivers becomes the first."""
+        """Ask the sources in turn until every missing byte is there; one that delivers becomes the first."""
         failures: dict[Hub, HubError] = {}
         refused: set[Hub] = set()
         paused_until_s: dict[Hub, float] = {}
         n_fruitless_rounds = 0
-        while part.size_bytes < file.size_bytes:
+        while part.size_bytes < part.end_bytes:
             before_bytes = part.size_bytes
             for hub in [hub for hub in hubs if hub not in refused]:
                 if paused_until_s.get(hub, 0) > self.clock():
@@ -149,20 +197,20 @@ class Downloader:
                     hubs.remove(hub)
                     hubs.insert(0, hub)
                     break
-            if part.size_bytes == file.size_bytes:
+            if part.size_bytes == part.end_bytes:
                 return
             n_fruitless_rounds = 0 if part.size_bytes > before_bytes else n_fruitless_rounds + 1
             willing = [hub for hub in hubs if hub not in refused]
             if not willing or n_fruitless_rounds == self.retry_policy.max_attempts:
-                raise _no_source(file, list(failures.values()))
+                raise no_source_error(file.name, list(failures.values()))
             pause_s = min(paused_until_s.get(hub, 0) for hub in willing) - self.clock()
-            if pause_s > self.retry_policy.max_wait_s:
-                raise _no_source(file, list(failures.values()))
+            if pause_s > self.retry_policy.max_server_wait_s:
+                raise no_source_error(file.name, list(failures.values()))
             wait_s = max(self.retry_policy.wait_s(n_fruitless_rounds), pause_s)
             self.observer.on_delayed(
                 file, join_sentences(failures[hub] for hub in hubs if hub in failures), wait_s
             )
-            await asyncio.sleep(wait_s)
+            await self.sleep(wait_s)
 
     async def _receive(self, file: HubFile, part: PartFile, hub: Hub) -> None:
         """Ask a source once for the missing bytes, and store those that arrive, however the request ends."""
@@ -171,11 +219,15 @@ class Downloader:
         self.observer.on_source_asked(file, hub.host)
         offset = part.size_bytes
         headers = {**hub.headers(), "Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
+        is_gap = part.gap_end_bytes is not None
+        if offset or is_gap:
+            headers["Range"] = f"bytes={offset}-{part.end_bytes - 1 if is_gap else ''}"
         try:
             async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
-                request = RangeRequest(hub.host, file.repository, file.name, offset, file.size_bytes)
+                is_redirected = bool(response.history)
+                request = RangeRequest(
+                    hub.host, file.repository, file.name, offset, file.size_bytes, is_redirected
+                )
                 body_offset = body_offset_bytes(response.status_code, response.headers, request)
                 writer = _BatchWriter(self, file, part, hub.host)
                 try:
@@ -184,6 +236,8 @@ class Downloader:
                     async for data in response.aiter_raw():
                         new_data, n_to_skip = data[n_to_skip:], max(0, n_to_skip - len(data))
                         await writer.add(new_data)
+                        if is_gap and writer.is_full:
+                            break
                 finally:
                     await writer.close()
         except httpx2.TooManyRedirects as error:
@@ -192,7 +246,7 @@ class Downloader:
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise network_error(hub.host, error) from error
-        if part.size_bytes < file.size_bytes:
+        if part.size_bytes < part.end_bytes:
             raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=hub.host)
 
 
@@ -204,11 +258,16 @@ class _BatchWriter:
         self._file = file
         self._part = part
         self._host = host
-        self._missing_bytes = file.size_bytes - part.size_bytes
+        self._missing_bytes = part.end_bytes - part.size_bytes
         self._batch = bytearray()
         self._batch_started_s = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._bytes_since_space_check = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True if every missing byte has been added."""
+        return self._missing_bytes == 0
 
     async def add(self, data: bytes) -> None:
         """Add bytes; those beyond the end of the file are dropped.
@@ -255,18 +314,23 @@ class _BatchWriter:
             writing.result()
 
 
-def _exists(path: Path) -> bool:
-    return path.exists()
+def identify_file(path: Path) -> FileIdentity | None:
+    """Return what tells a file or link from one that replaces it; None where there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _release(lock: BaseFileLock, target: Path) -> None:
-    lock.release()
-    if target.exists():  # a process that waits for the lock finds the complete file
-        with suppress(OSError):
-            Path(lock.lock_file).unlink(missing_ok=True)
+def _has_no_locks(error: Exception) -> bool:
+    """Return whether a file system has no locks, as an old NFS."""
+    return isinstance(error, NotImplementedError) or (
+        isinstance(error, OSError) and error.errno in _WITHOUT_LOCKS_ERRNOS
+    )
 
 
-def _no_source(file: HubFile, failures: list[HubError]) -> HubError:
-    if len(failures) == 1:
-        return failures[0]
-    return HubError(ErrorCode.DOWNLOAD_FAILED, name=file.name, reasons=join_sentences(failures))
+def _remove_lock(lock: BaseFileLock) -> None:
+    """Remove the file of a lock whose work is done; Windows does so after the release."""
+    with suppress(OSError):
+        Path(lock.lock_file).unlink(missing_ok=True)

@@ -30,6 +30,8 @@ class RangeRequest:
     name: str
     offset_bytes: int
     size_bytes: int
+    is_redirected: bool = False
+    """True if the response came from another address, to which the source had sent the request."""
 
 
 def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeRequest) -> int:
@@ -42,7 +44,9 @@ def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeReq
         SourceFailedError: another attempt may help.
         SourceRefusedError: it won't.
     """
-    check_status(status, headers, request.host, request.repository, request.name)
+    check_status(
+        status, headers, request.host, request.repository, request.name, is_redirected=request.is_redirected
+    )
     if headers.get("content-type", "").partition(";")[0].strip().lower() in _PAGES:
         raise SourceRefusedError(ErrorCode.SOURCE_SENT_WEB_PAGE, host=request.host, name=request.name)
     begin, size = 0, None
@@ -59,8 +63,18 @@ def body_offset_bytes(status: int, headers: Mapping[str, str], request: RangeReq
     return begin
 
 
-def check_status(status: int, headers: Mapping[str, str], host: str, repository: str, name: str) -> None:
+def check_status(
+    status: int,
+    headers: Mapping[str, str],
+    host: str,
+    repository: str,
+    name: str,
+    *,
+    is_redirected: bool = False,
+) -> None:
     """Raise the error of a status that is no success.
+
+    A link to which a source redirects is signed and expires; asked again, the source gives a fresh one.
 
     Raises:
         SourceFailedError: another attempt may help.
@@ -70,6 +84,8 @@ def check_status(status: int, headers: Mapping[str, str], host: str, repository:
     match status:
         case 200 | 206:
             return
+        case 400 | 401 | 403 | 410 if is_redirected and not code:
+            raise SourceFailedError(ErrorCode.SOURCE_LINK_REFUSED, host=host, name=name, status=status)
         case 401 | 403 if code == "GatedRepo":
             raise SourceRefusedError(ErrorCode.REPOSITORY_GATED, host=host, repository=repository)
         case 401 | 403:
@@ -88,7 +104,7 @@ def check_status(status: int, headers: Mapping[str, str], host: str, repository:
             raise SourceFailedError(
                 ErrorCode.SOURCE_RATE_LIMITED_FOR_TIME, wait_s=wait_s, host=host, time=format_duration(wait_s)
             )
-        case _ if status >= 500 or status in (408, 425):
+        case _ if status >= 500 or status in (400, 408, 425):
             raise SourceFailedError(
                 ErrorCode.SOURCE_FAILED, wait_s=retry_after_s(headers), host=host, status=status
             )

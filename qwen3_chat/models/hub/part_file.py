@@ -1,4 +1,8 @@
-"""The part of a file that has arrived; it outlives runs, and any source can complete it."""
+"""The part of a file that has arrived; it outlives runs, and any source can complete it.
+
+Beside it lies a file with a checksum of each piece, written while the pieces arrive. A piece that has changed
+on the disk since is a gap, which is fetched again, and not the whole file.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import errno
 import hashlib
 import os
 import shutil
+import struct
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
-from qwen3_chat.models.gguf_file_name import partial_download_name
+from qwen3_chat.models.gguf_file_name import partial_download_name, piece_sums_name
 from qwen3_chat.models.hub.download_errors import DamagedError
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.texts.formatting import format_size
@@ -20,12 +27,74 @@ from qwen3_chat.texts.formatting import format_size
 RESERVE_BYTES = 256 << 20
 """The bytes that stay free on the disk, for all other programs."""
 
-_STEP_BYTES = 4 << 20
+PIECE_BYTES = 1 << 20
+"""The size of a piece that has a checksum of its own, and that is hashed at once."""
+
+_PIECES_PER_STEP = 4
+_RECORD = struct.Struct("<II")
+"""A piece's CRC-32 and its complement, so that no row of zeros is one."""
 
 
 def part_path(target: Path, file: HubFile) -> Path:
     """Return the path of a part; it names the version of the file, so versions can't be mixed."""
     return target.with_name(partial_download_name(target.name, file.sha256))
+
+
+MAX_PIECES = 1 << 22
+
+
+class _PieceSums:
+    """The checksums of pieces in a file; where it can't be read or written, there are none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sums: dict[int, int] = {}
+        self._is_writable = True
+        with suppress(OSError):
+            data = path.read_bytes()[: MAX_PIECES * _RECORD.size]
+            whole = len(data) - len(data) % _RECORD.size
+            for number, (crc, complement) in enumerate(_RECORD.iter_unpack(data[:whole])):
+                if crc ^ complement == 0xFFFF_FFFF:
+                    self._sums[number] = crc
+
+    def get(self, number: int) -> int | None:
+        return self._sums.get(number)
+
+    def put(self, number: int, crc: int) -> None:
+        if self._sums.get(number) == crc:
+            return
+        self._sums[number] = crc
+        if self._is_writable:
+            try:
+                with self.path.open("r+b" if self.path.exists() else "w+b", buffering=0) as stream:
+                    stream.seek(number * _RECORD.size)
+                    stream.write(_RECORD.pack(crc, crc ^ 0xFFFF_FFFF))
+            except OSError:  # they only save a download; the checksum of the file decides
+                self._is_writable = False
+
+    def clear(self) -> None:
+        self._sums.clear()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def place_part(target: Path, file: HubFile) -> None:
+    """Give a complete part its name; a file that has it already is replaced at that moment, not before.
+
+    Raises:
+        HubError: it can't be renamed, or was deleted.
+    """
+    part = part_path(target, file)
+    try:
+        part.replace(target)
+    except FileNotFoundError as error:
+        raise HubError(ErrorCode.DOWNLOAD_REMOVED, name=file.name) from error
+    except OSError as error:
+        raise HubError(
+            ErrorCode.DOWNLOAD_NOT_WRITABLE, path=target, reason=error.strerror or error
+        ) from error
+    with suppress(OSError):
+        Path(piece_sums_name(str(part))).unlink(missing_ok=True)
 
 
 class PartFile:
@@ -40,6 +109,10 @@ class PartFile:
         self.path = part_path(target, file)
         self.size_bytes = 0
         """The bytes that are there and in the checksum."""
+        self.gap_end_bytes: int | None = None
+        """The end of a piece that has changed on the disk and must arrive again; None where there is none."""
+        self._piece_crc = 0
+        self._sums = _PieceSums(Path(piece_sums_name(str(self.path))))
         try:
             self._stream = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         except OSError as error:
@@ -56,33 +129,72 @@ class PartFile:
     ) -> None:
         self._stream.close()
 
+    @property
+    def end_bytes(self) -> int:
+        """The end of the bytes that are missing after those that are there."""
+        return self._file.size_bytes if self.gap_end_bytes is None else self.gap_end_bytes
+
     def hash_next_step(self) -> bool:
-        """Add a step of an earlier run's bytes to the checksum, and return whether there is more."""
-        step = self._stream.read(min(_STEP_BYTES, self._file.size_bytes - self.size_bytes))
-        self._sum.update(step)
-        self.size_bytes += len(step)
-        if step and self.size_bytes < self._file.size_bytes:
+        """Add some bytes of an earlier run to the checksum, and return whether there is more.
+
+        It stops at a gap, and goes on behind it once its bytes have arrived.
+        """
+        self.gap_end_bytes = None
+        return all(self._hash_next_piece() for _ in range(_PIECES_PER_STEP))
+
+    def _hash_next_piece(self) -> bool:
+        want_bytes = min(PIECE_BYTES - self.size_bytes % PIECE_BYTES, self._file.size_bytes - self.size_bytes)
+        try:
+            self._stream.seek(self.size_bytes)
+            piece = self._stream.read(want_bytes)
+        except OSError:  # a page that the disk can't read any more is as good as changed
+            piece = None
+        number = self.size_bytes // PIECE_BYTES
+        known = self._sums.get(number) if piece is None or len(piece) == want_bytes else None
+        if piece is None or (known is not None and piece and known != zlib.crc32(piece)):
+            self.gap_end_bytes = self.size_bytes + want_bytes
+            return False
+        self._count(piece)
+        if piece and self.size_bytes < self._file.size_bytes:
             return True
         self._cut(self.size_bytes)
         return False
 
+    def _count(self, data: bytes | memoryview) -> None:
+        """Add bytes that are on the disk to the checksums: that of the file, those of their pieces."""
+        self._sum.update(data)
+        data = memoryview(data)
+        while data:
+            piece = data[: PIECE_BYTES - self.size_bytes % PIECE_BYTES]
+            self._piece_crc = zlib.crc32(piece, self._piece_crc)
+            self.size_bytes += len(piece)
+            if self.size_bytes % PIECE_BYTES == 0 or self.size_bytes == self._file.size_bytes:
+                self._sums.put((self.size_bytes - 1) // PIECE_BYTES, self._piece_crc)
+                self._piece_crc = 0
+            data = data[len(piece) :]
+
     def append(self, data: bytes) -> None:
-        """Write bytes at the end; those that do not fit on the disk are not counted."""
+        """Write bytes behind those that are there; those that do not fit on the disk are not counted."""
+        if self._is_removed():
+            raise HubError(ErrorCode.DOWNLOAD_REMOVED, name=self._file.name)
+        self._stream.seek(self.size_bytes)
         remaining = memoryview(data)
         while remaining:
             try:
                 written = self._stream.write(remaining) or 0
             except OSError as error:
-                self._cut(self.size_bytes)
+                if self.gap_end_bytes is None:
+                    self._cut(self.size_bytes)
                 raise self._write_error(error) from error
-            self._sum.update(remaining[:written])
-            self.size_bytes += written
+            self._count(remaining[:written])
             remaining = remaining[written:]
 
     def discard(self) -> None:
-        """Discard the bytes and the checksum."""
+        """Discard the bytes and the checksums."""
         self._cut(0)
         self._sum = hashlib.sha256()
+        self._sums.clear()
+        self._piece_crc = 0
         self.size_bytes = 0
 
     def check_space(self, reserve_bytes: int = 0) -> None:
@@ -101,8 +213,8 @@ class PartFile:
                 folder=self.path.parent,
             )
 
-    def finish(self) -> None:
-        """Give the complete file its name.
+    def verify(self) -> None:
+        """Check the complete file and flush it to the disk.
 
         Raises:
             DamagedError: the bytes aren't those of the file; they are discarded.
@@ -110,12 +222,22 @@ class PartFile:
         if self._sum.hexdigest() != self._file.sha256:
             self.discard()
             raise DamagedError(ErrorCode.DOWNLOAD_DAMAGED, name=self._file.name)
+        if self._is_removed():
+            raise HubError(ErrorCode.DOWNLOAD_REMOVED, name=self._file.name)
         try:
             os.fsync(self._stream.fileno())
             self._stream.close()  # Windows renames no open file
-            self.path.replace(self._target)
         except OSError as error:
             raise self._write_error(error) from error
+
+    def _is_removed(self) -> bool:
+        """Return whether somebody deleted the part, whose bytes would then arrive for nothing."""
+        try:
+            return not os.path.samestat(os.fstat(self._stream.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     def _cut(self, length: int) -> None:
         self._stream.seek(length)

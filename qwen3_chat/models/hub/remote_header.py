@@ -16,8 +16,8 @@ from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefus
 from qwen3_chat.models.hub.http_responses import check_status
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
-from qwen3_chat.models.hub.sources import Hub, http_client_options, network_error
-from qwen3_chat.texts.formatting import join_sentences
+from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
+from qwen3_chat.models.hub.sources import Hub, network_error, new_blocking_client
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,22 +38,24 @@ async def fetch_header(file: HubFile, hubs: Sequence[Hub], retry_policy: RetryPo
         HubError: none does.
         ModelError: it is not the header of a model.
     """
-    failures: list[HubError] = []
-    for hub in hubs:
-        try:
-            return await run_detached(partial(_fetch_header_from, file, hub, retry_policy))
-        except (SourceFailedError, SourceRefusedError) as error:
-            failures.append(error)
-    if len(failures) == 1:
-        raise failures[0]
-    raise HubError(ErrorCode.DOWNLOAD_FAILED, name=file.name, reasons=join_sentences(failures))
+
+    async def ask(hubs: Sequence[Hub]) -> GgufHeader:
+        failures: dict[Hub, HubError] = {}
+        for hub in hubs:
+            try:
+                return await run_detached(partial(_fetch_header_from, file, hub, retry_policy))
+            except (SourceFailedError, SourceRefusedError) as error:
+                failures[hub] = error
+        raise RoundFailedError(failures)
+
+    return await ask_in_rounds(ask, hubs, file.name, retry_policy)
 
 
 def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> GgufHeader:
     import httpx2  # here: a third of a second that only the network needs
 
     try:
-        with httpx2.Client(**http_client_options(retry_policy)) as client:
+        with new_blocking_client(retry_policy) as client:
             return read_header(io.BufferedReader(_RemoteFile(client, file, hub), 1), file.name)
     except httpx2.TooManyRedirects as error:
         raise SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx") from error
@@ -105,7 +107,12 @@ class _RemoteFile(io.RawIOBase):
         received = bytearray()
         with self._client.stream("GET", self._hub.file_url(self._file), headers=headers) as response:
             check_status(
-                response.status_code, response.headers, self._hub.host, self._file.repository, self._file.name
+                response.status_code,
+                response.headers,
+                self._hub.host,
+                self._file.repository,
+                self._file.name,
+                is_redirected=bool(response.history),
             )
             match = _CONTENT_RANGE_START.match(response.headers.get("content-range", ""))
             first = int(match[1]) if match else 0  # a source that ignores ranges sends all from the beginning

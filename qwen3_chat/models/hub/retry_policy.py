@@ -7,15 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The timeouts and waits; `max_attempts` counts rounds over all sources in which no byte arrived."""
+    """The timeouts and waits; `max_attempts` counts rounds over all sources in which no byte arrived.
+
+    A download waits `max_server_wait_s` where a source asks for it: Hugging Face counts requests in windows
+    of five minutes. A listing waits `max_wait_s`.
+    """
 
     connect_timeout_s: float = 10
     stall_timeout_s: float = 30
     listing_timeout_s: float = 20
     next_source_after_s: float = 3
     max_attempts: int = 6
+    max_listing_attempts: int = 3
     first_wait_s: float = 0.5
     max_wait_s: float = 60
+    max_server_wait_s: float = 900
     lock_poll_interval_s: float = 0.5
 
     def wait_s(self, attempt: int) -> float:

@@ -8,19 +8,24 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 from qwen3_chat import __version__
 from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import HubError
 from qwen3_chat.models.hub.blocking_calls import run_detached
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import check_status, retry_after_s
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
+from qwen3_chat.proxies import ProxyAddressError, proxy_mounts
 
 if TYPE_CHECKING:
     import httpx2
+
+TransportT = TypeVar("TransportT")
 
 HUGGING_FACE_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
@@ -77,10 +82,37 @@ def new_http_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
 
     httpx2 comes with huggingface_hub. It is async, so that a download is cancelled within milliseconds even
     while its server is silent, and it supports proxies and the system's certificates.
+
+    Raises:
+        HubError: the address of the user's proxy can't be used.
     """
     import httpx2  # here: its import takes a third of a second, which only downloads need
 
-    return httpx2.AsyncClient(**http_client_options(retry_policy))
+    def transport(proxy: str) -> httpx2.AsyncHTTPTransport:
+        return httpx2.AsyncHTTPTransport(proxy=proxy)
+
+    return httpx2.AsyncClient(**http_client_options(retry_policy), mounts=_mounts(transport))
+
+
+def new_blocking_client(retry_policy: RetryPolicy) -> httpx2.Client:
+    """Make the same client for a thread.
+
+    Raises:
+        HubError: the address of the user's proxy can't be used.
+    """
+    import httpx2
+
+    def transport(proxy: str) -> httpx2.HTTPTransport:
+        return httpx2.HTTPTransport(proxy=proxy)
+
+    return httpx2.Client(**http_client_options(retry_policy), mounts=_mounts(transport))
+
+
+def _mounts(make_transport: Callable[[str], TransportT]) -> dict[str, TransportT | None]:
+    try:
+        return proxy_mounts(make_transport)
+    except ProxyAddressError as error:
+        raise HubError(ErrorCode.DOWNLOAD_PROXY_INVALID, variable=error.variable) from error
 
 
 def _new_listing_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
@@ -100,7 +132,24 @@ def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
         "follow_redirects": True,
         "timeout": httpx2.Timeout(retry_policy.stall_timeout_s, connect=retry_policy.connect_timeout_s),
         "headers": {"User-Agent": f"qwen3-chat/{__version__}"},
+        "verify": httpx2.create_ssl_context(),
+        "trust_env": False,  # httpx2 would read the proxies too, in fewer spellings
     }
+
+
+@cache
+def _use_own_client(retry_policy: RetryPolicy) -> None:
+    """Have huggingface_hub use a client with our limits, which takes the user's proxies in every spelling."""
+    from huggingface_hub import set_client_factory
+
+    from qwen3_chat.models.hub.limited_bodies import ask_unpacked, limit_body
+
+    def new_client() -> httpx2.Client:
+        client = new_blocking_client(retry_policy)
+        client.event_hooks = {"request": [ask_unpacked], "response": [limit_body]}
+        return client
+
+    set_client_factory(new_client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +191,11 @@ class HuggingFace:
         self, repository: str, revision: str | None, retry_policy: RetryPolicy
     ) -> tuple[RemoteFile, ...]:
         import httpx2
-        from huggingface_hub import HfApi, get_session
+        from huggingface_hub import HfApi
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
-        from qwen3_chat.models.hub.limited_bodies import ask_unpacked, limit_body
-
         api = HfApi(endpoint=self.endpoint, token=self.token() or False)
-        client = get_session()
-        hooks = client.event_hooks
-        if limit_body not in hooks["response"]:
-            client.event_hooks = {
-                "request": [*hooks["request"], ask_unpacked],
-                "response": [*hooks["response"], limit_body],
-            }
+        _use_own_client(retry_policy)
         try:
             # not `list_repo_tree`, which tries for half a minute to reach an unreachable host
             info = api.model_info(
@@ -165,7 +206,7 @@ class HuggingFace:
                 for file in info.siblings or ()
             )
         except OfflineModeIsEnabled as error:
-            raise SourceRefusedError(ErrorCode.HUB_OFFLINE, host=self.host) from error
+            raise SourceRefusedError(ErrorCode.HUB_OFFLINE) from error
         except HfHubHTTPError as error:
             if isinstance(error, GatedRepoError):
                 raise SourceRefusedError(
@@ -265,8 +306,21 @@ def endpoints_from(environ: Mapping[str, str]) -> tuple[str, str]:
     )
 
 
+def is_offline(environ: Mapping[str, str]) -> bool:
+    """Return whether the user forbids the network, by the variables of Hugging Face's libraries."""
+    value = environ.get("HF_HUB_OFFLINE") or environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.strip().upper() in ("1", "ON", "YES", "TRUE")
+
+
+def mirror_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the hosts of the sources in use, whose addresses users may paste."""
+    return tuple(_host(endpoint) for endpoint in endpoints_from(environ))
+
+
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn: only `source` if it is given, else all."""
+    """Return the sources to try in turn: only `source` if it is given, else all; none where offline."""
+    if is_offline(environ):
+        return ()
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
     return tuple(hub for hub in hubs if source in (None, hub.source))

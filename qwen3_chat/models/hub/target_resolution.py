@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, UsageError
 from qwen3_chat.models.catalog import FAMILY, ModelFile, ModelReference, find_family_model
-from qwen3_chat.models.gguf_file_name import parse_gguf_file_name, split_part_names
+from qwen3_chat.models.gguf_file_name import (
+    find_quant,
+    find_unsuitable_kind,
+    parse_gguf_file_name,
+    split_part_names,
+)
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.hub_file import HubFile, checked_repository
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
-from qwen3_chat.models.hub.sources import Hub, RemoteFile
-from qwen3_chat.texts.formatting import join_sentences
+from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
+from qwen3_chat.models.hub.sources import Hub, RemoteFile, Source
+from qwen3_chat.texts import t
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,8 @@ class PullTarget:
     model: str
     quant: str
     files: tuple[HubFile, ...]
+    other_repositories: tuple[str, ...] = ()
+    """The repositories of other publishers, to be tried in turn where no source has these files."""
 
     @property
     def size_bytes(self) -> int:
@@ -45,26 +53,47 @@ async def resolve_target(
     """
     name, selector = reference.name, reference.selector or ""
     if reference.is_repository:
-        return await _from_listing(checked_repository(name), selector, None, hubs, retry_policy)
+        return await _from_revision(
+            checked_repository(name), selector, reference.revision, hubs, retry_policy
+        )
     model = find_family_model(name)
     if model is None:
         raise UsageError(
             ErrorCode.DOWNLOAD_NAME_UNKNOWN, name=name, known=", ".join(model.name for model in FAMILY)
         )
-    quant = selector or model.default_quant
+    quant = find_quant(selector, model.quants) or selector or model.default_quant
     known = model.preferred_file(quant)
+    first = (known.repo,) if known is not None else ()
+    repositories = dict.fromkeys((*first, *model.repositories))
     if known is not None and known.sha256 is not None:
-        return PullTarget(model.name, known.quant, (_hub_file(known, known.sha256),))
-    if known is not None:
-        return await _from_listing(known.repo, quant, known.revision, hubs, retry_policy)
+        files = (_hub_file(known, known.sha256),)
+        return PullTarget(model.name, known.quant, files, tuple(repositories)[1:])
     problems: list[UsageError | SourceRefusedError] = []
-    for repository in model.repositories:
+    for repository in repositories:
+        revision = known.revision if known is not None and known.repo == repository else None
         try:
-            return await _from_listing(repository, quant, None, hubs, retry_policy)
+            return await _from_listing(repository, quant, revision, hubs, retry_policy)
         except (UsageError, SourceRefusedError) as error:
             problems.append(error)
     # a missing quant is a more precise error than a missing repository
     raise min(problems, key=lambda problem: not isinstance(problem, UsageError))
+
+
+async def resolve_other_publisher(
+    target: PullTarget, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> PullTarget | None:
+    """Find a model at the next publisher that has it; None where no other does.
+
+    Raises:
+        HubError: no source could be asked.
+    """
+    for number, repository in enumerate(target.other_repositories, start=1):
+        try:
+            found = await _from_listing(repository, target.quant, None, hubs, retry_policy)
+        except (UsageError, SourceRefusedError):
+            continue
+        return replace(found, model=target.model, other_repositories=target.other_repositories[number:])
+    return None
 
 
 async def resolve_repository(
@@ -78,11 +107,21 @@ async def resolve_repository(
     """
     listing = await _listing(checked_repository(repository), None, hubs, retry_policy)
     files = _gguf_files(listing)
+    if files:
+        _refuse_unsuitable(next(iter(_by_quant(files).values()), min(files.items())[1]).path, repository)
     return tuple(
         _target_from_listing(repository, _with_parts(file, files), None)
         for file in _by_quant(files).values()
         if file.sha256
     )
+
+
+async def _from_revision(
+    repository: str, selector: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
+) -> PullTarget:
+    """Find the files of a repository in the revision that the user named; only Hugging Face keeps commits."""
+    keepers = [hub for hub in hubs if hub.source is Source.HF] if revision else []
+    return await _from_listing(repository, selector, revision, keepers or hubs, retry_policy)
 
 
 async def _from_listing(
@@ -106,29 +145,30 @@ async def _listing(
     repository: str, revision: str | None, hubs: Sequence[Hub], retry_policy: RetryPolicy
 ) -> tuple[RemoteFile, ...]:
     """List a repository; where a source stays silent for a while, ask the next one as well."""
-    failures: list[HubError] = []
-    waiting = list(hubs)
-    asked: set[asyncio.Task[tuple[RemoteFile, ...]]] = set()
-    try:
-        while waiting or asked:
-            if waiting:
-                asked.add(asyncio.create_task(waiting.pop(0).list_files(repository, revision, retry_policy)))
-            limit_s = retry_policy.next_source_after_s if waiting else None
-            done, asked = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    return task.result()
-                except (SourceFailedError, SourceRefusedError) as error:
-                    failures.append(error)
-    finally:
-        for task in asked:
-            task.cancel()
-    if len(failures) == 1:
-        raise failures[0]
-    reasons = join_sentences(failures)
-    if all(isinstance(failure, SourceRefusedError) for failure in failures):
-        raise SourceRefusedError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
-    raise HubError(ErrorCode.DOWNLOAD_FAILED, name=repository, reasons=reasons)
+
+    async def ask(hubs: Sequence[Hub]) -> tuple[RemoteFile, ...]:
+        failures: dict[Hub, HubError] = {}
+        waiting = list(hubs)
+        asked: dict[asyncio.Task[tuple[RemoteFile, ...]], Hub] = {}
+        try:
+            while waiting or asked:
+                if waiting:
+                    hub = waiting.pop(0)
+                    asked[asyncio.create_task(hub.list_files(repository, revision, retry_policy))] = hub
+                limit_s = retry_policy.next_source_after_s if waiting else None
+                done, _ = await asyncio.wait(asked, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    hub = asked.pop(task)
+                    try:
+                        return task.result()
+                    except (SourceFailedError, SourceRefusedError) as error:
+                        failures[hub] = error
+        finally:
+            for task in asked:
+                task.cancel()
+        raise RoundFailedError(failures)
+
+    return await ask_in_rounds(ask, hubs, repository, retry_policy)
 
 
 def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str) -> tuple[RemoteFile, ...]:
@@ -140,14 +180,33 @@ def _select_files(listing: Iterable[RemoteFile], selector: str, repository: str)
     files = _gguf_files(listing)
     for path in sorted(files):
         if selector.lower() in (path.lower(), PurePosixPath(path).name.lower()):
+            _refuse_unsuitable(path, repository)
             return _with_parts(files[path], files)
     quants = _by_quant(files)
-    if selector.upper() in quants:
-        return _with_parts(quants[selector.upper()], files)
+    if files and not quants:
+        _refuse_unsuitable(min(files), repository)
+    if not selector and len(quants) == 1:
+        return _with_parts(next(iter(quants.values())), files)
+    if (quant := find_quant(selector, quants)) is not None:
+        return _with_parts(quants[quant], files)
+    in_folder = _by_quant({path: file for path, file in files.items() if path.startswith(f"{selector}/")})
+    if len(in_folder) == 1:
+        return _with_parts(next(iter(in_folder.values())), files)
     known = ", ".join(quants) or "–"
     if not selector:
         raise UsageError(ErrorCode.REPOSITORY_FILE_AMBIGUOUS, repository=repository, known=known)
     raise UsageError(ErrorCode.QUANT_NOT_FOUND, wanted=selector, repository=repository, known=known)
+
+
+def _refuse_unsuitable(path: str, repository: str) -> None:
+    """Refuse a file that can't chat.
+
+    Raises:
+        UsageError: it is one.
+    """
+    name = PurePosixPath(path).name
+    if kind := find_unsuitable_kind(name, repository):
+        raise UsageError(ErrorCode.MODEL_CANNOT_CHAT, name=name, kind=t(f"library.kind.{kind.value}"))
 
 
 def _gguf_files(listing: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
@@ -159,7 +218,7 @@ def _by_quant(files: dict[str, RemoteFile]) -> dict[str, RemoteFile]:
     quants: dict[str, RemoteFile] = {}
     for path in sorted(files):
         name = parse_gguf_file_name(PurePosixPath(path).name)
-        if name is not None and name.part == 1 and not PurePosixPath(path).name.startswith("mmproj"):
+        if name is not None and name.part == 1 and not find_unsuitable_kind(path):
             quants.setdefault(name.quant, files[path])
     return quants
 

@@ -19,6 +19,7 @@ from qwen3_chat.models.library.installed_models import (
     matches_reference,
 )
 from qwen3_chat.models.library.model_removal import Removal, apply_removal, plan_removal
+from qwen3_chat.models.library.stored_files import StoredFiles, list_stored_files
 
 __all__ = [
     "InstalledModel",
@@ -26,6 +27,7 @@ __all__ = [
     "Origin",
     "PartialDownload",
     "Removal",
+    "StoredFiles",
     "apply_removal",
     "find_local_copies",
     "find_model_dirs",
@@ -34,6 +36,7 @@ __all__ = [
     "list_installed_models",
     "list_models_on_disk",
     "list_partial_downloads",
+    "list_stored_files",
     "matches_reference",
     "plan_removal",
 ]

@@ -9,17 +9,16 @@ from pathlib import Path
 
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.gguf import read_file
-from qwen3_chat.models.gguf_file_name import parse_gguf_file_name
+from qwen3_chat.models.gguf_file_name import find_unsuitable_kind, parse_gguf_file_name, stem_of_model
 from qwen3_chat.models.library.installed_models import (
     InstalledModel,
     Origin,
+    find_gguf_files,
+    is_embedding,
     list_installed_models,
     newest_first,
     read_models,
 )
-
-OLLAMA_FAMILY = "qwen3"
-"""The name of the family in Ollama's own library."""
 
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -33,6 +32,7 @@ class ModelDirs:
     lm_studio: tuple[Path, ...]
     llama_cpp: tuple[Path, ...]
     ollama: tuple[Path, ...]
+    modelscope: tuple[Path, ...] = ()
     configured: tuple[Path, ...] = ()
     """The folders that the user's settings name."""
 
@@ -49,6 +49,9 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
         ollama=(Path(named),)
         if (named := environ.get("OLLAMA_MODELS"))
         else (home / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models")),
+        modelscope=tuple(
+            Path(environ.get("MODELSCOPE_CACHE") or cache / "modelscope") / name for name in ("hub", "models")
+        ),
         configured=tuple(Path(folder).expanduser() for folder in folders),
     )
 
@@ -72,8 +75,13 @@ def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: Model
     blobs += [folder / "blobs" / f"sha256-{sha256}" for folder in model_dirs.ollama]
     named = (
         path
-        for folder in (*model_dirs.configured, *model_dirs.lm_studio, *model_dirs.llama_cpp)
-        for path in folder.glob("**/*.gguf")
+        for folder in (
+            *model_dirs.configured,
+            *model_dirs.lm_studio,
+            *model_dirs.llama_cpp,
+            *model_dirs.modelscope,
+        )
+        for path in find_gguf_files(folder)
         if path.name.endswith(name)  # llama.cpp puts the repository before the name
     )
     for path in (*blobs, *named):
@@ -91,6 +99,8 @@ def _external_models(model_dirs: ModelDirs) -> Iterator[InstalledModel]:
         yield from _family_models(read_models(folder, Origin.LM_STUDIO))
     for folder in model_dirs.llama_cpp:
         yield from _family_models(read_models(folder, Origin.LLAMA_CPP, "*.gguf"))
+    for folder in model_dirs.modelscope:
+        yield from _family_models(read_models(folder, Origin.MODELSCOPE))
     for folder in model_dirs.ollama:
         yield from _ollama_models(folder)
 
@@ -102,8 +112,14 @@ def _family_models(models: Iterable[InstalledModel]) -> Iterator[InstalledModel]
 
 
 def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
-    """Yield the blobs that manifests name; a tag such as `8b-q8_0` does not always name the quant."""
-    for manifest in folder.glob(f"manifests/*/*/{OLLAMA_FAMILY}/*"):
+    """Yield the blobs that manifests name; a tag such as `8b-q8_0` does not always name the quant.
+
+    The manifest of `ollama run hf.co/unsloth/Qwen3-8B-GGUF:Q8_0` lies under its host, owner and repository.
+    """
+    for manifest in folder.glob("manifests/*/*/*/*"):
+        *_, owner, title, tag = manifest.parts
+        if not title.lower().startswith("qwen3") or find_unsuitable_kind(title, tag):
+            continue
         blob = _model_blob(manifest, folder)
         if blob is None:
             continue
@@ -111,13 +127,18 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
             header, stat = read_file(blob), blob.stat()
         except (ModelError, OSError):
             continue
+        if is_embedding(header):
+            continue
+        is_own = owner == "library"
+        tag = tag if title.lower() == "qwen3" else stem_of_model(title).removesuffix("-GGUF")
         yield InstalledModel(
-            _ollama_name(manifest.name, header.name),
+            _ollama_name(tag, header.name),
             header.quant,
             blob,
             stat.st_size,
             stat.st_mtime,
             Origin.OLLAMA,
+            None if is_own else f"{owner}/{title}",
         )
 
 

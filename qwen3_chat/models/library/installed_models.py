@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from stat import S_ISREG
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import ModelReference, find_family_model
+from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.gguf_file_name import (
-    LOCK_SUFFIX,
-    PART_SUFFIX,
     GgufFileName,
+    find_unsuitable_kind,
     parse_gguf_file_name,
     split_part_names,
+    stem_of_model,
 )
+from qwen3_chat.models.library.stored_files import is_model_file, list_stored_files, names_model
 
 
 class Origin(StrEnum):
@@ -30,6 +31,7 @@ class Origin(StrEnum):
     LM_STUDIO = "LM Studio"
     LLAMA_CPP = "llama.cpp"
     OLLAMA = "Ollama"
+    MODELSCOPE = "ModelScope"
     CONFIGURED = "model_folders"
 
 
@@ -46,6 +48,7 @@ class InstalledModel:
     size_bytes: int
     modified_s: float
     origin: Origin = Origin.APP
+    repository: str | None = None
 
     @property
     def parts(self) -> tuple[Path, ...]:
@@ -78,41 +81,81 @@ def find_model_file(folder: Path, reference: ModelReference, external: Iterable[
 
 def matches_reference(model: InstalledModel, reference: ModelReference) -> bool:
     """Return whether a reference means this model; letter case does not matter."""
-    name, quant = reference.name.lower().removeprefix("qwen3-"), (reference.selector or "").upper()
-    return model.name.lower() == name and quant in ("", model.quant)
+    return names_model(reference, model.name, model.quant, model.repository, model.path.name)
 
 
-def read_models(folder: Path, origin: Origin, pattern: str = "**/*.gguf") -> Iterable[InstalledModel]:
-    """Yield the models of a folder by the names of their files; incomplete and unreadable ones are left out.
+MAX_FOLDERS = 10_000
+"""The limit for the folders below one that is searched."""
 
-    A file whose name holds no quant counts only in a folder of the user's; its header then gives the quant.
+
+def find_gguf_files(folder: Path) -> Iterator[Path]:
+    """Yield the GGUF files below a folder, through links to folders too, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        try:
+            status = Path(parent).stat()
+        except OSError:
+            continue
+        if (place := (status.st_dev, status.st_ino)) in seen or len(seen) == MAX_FOLDERS:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(names) if name.endswith(".gguf"))
+
+
+def is_embedding(header: GgufHeader) -> bool:
+    """Return whether a model makes one vector of a text, and so can't chat."""
+    return header.number(f"{header.architecture}.pooling_type") > 0
+
+
+def read_models(folder: Path, origin: Origin, pattern: str | None = None) -> Iterable[InstalledModel]:
+    """Yield the models of a folder by the names of their files.
+
+    Incomplete, empty and unreadable ones are left out, and those that can't chat. A file whose name holds no
+    quant counts only in a folder of the user's; its header then gives the quant.
     """
-    for path in folder.glob(pattern):
+    for path in find_gguf_files(folder) if pattern is None else folder.glob(pattern):
+        repository = _repository_of(path.relative_to(folder), origin)
+        if find_unsuitable_kind(path.name, repository or ""):
+            continue
         name = parse_gguf_file_name(path.name)
         if name is None and origin in (Origin.APP, Origin.CONFIGURED):
             name = _name_by_header(path)
         if name is None or name.part > 1:
             continue
         parts = tuple(path.with_name(part) for part in split_part_names(path.name))
+        if not all(is_model_file(part) for part in parts):  # one is missing, or a link leads nowhere
+            continue
         try:
-            stats = [part.stat() for part in parts]
+            size_bytes = sum(part.stat().st_size for part in parts)
             modified_s = path.lstat().st_mtime  # of a link itself: when the model was pulled
-        except OSError:  # a part is missing, or a link leads nowhere
+        except OSError:
             continue
-        if not all(S_ISREG(stat.st_mode) for stat in stats):
-            continue
-        size_bytes = sum(stat.st_size for stat in stats)
-        yield InstalledModel(name.model, name.quant, path, size_bytes, modified_s, origin)
+        yield InstalledModel(name.model, name.quant, path, size_bytes, modified_s, origin, repository)
+
+
+def _repository_of(path: Path, origin: Origin) -> str | None:
+    """Return the repository that a file came from, as far as its place tells."""
+    match origin:
+        case Origin.HUGGING_FACE:
+            return "/".join(path.parts[0].split("--")[1:3])
+        case Origin.APP | Origin.LM_STUDIO if len(path.parts) > 2:
+            return "/".join(path.parts[:2])
+        case Origin.MODELSCOPE if len(path.parts) > 2:  # it writes three underscores for a dot
+            return "/".join(path.parts[-3:-1]).replace("___", ".")
+        case _:
+            return None
 
 
 def _name_by_header(path: Path) -> GgufFileName | None:
-    if path.name.startswith("mmproj"):  # the vision encoder of another model
-        return None
     try:
-        quant = gguf.read_file(path).quant
+        header = gguf.read_file(path)
     except ModelError:
         return None
-    return GgufFileName(re.sub("^qwen3-", "", path.stem, flags=re.IGNORECASE), quant)
+    if is_embedding(header):
+        return None
+    return GgufFileName(stem_of_model(path.stem), header.quant)
 
 
 def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:
@@ -122,9 +165,9 @@ def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]
 
 @dataclass(frozen=True, slots=True)
 class PartialDownload:
-    """A part `Qwen3-8B-Q4_K_M.gguf.d98cdcbd03e17ce4.part`, or the lock beside it, with the model it is for.
+    """A model of which only some bytes or parts are there; `path` is the place of the complete file.
 
-    `reference` is the one by which `pull` resumes it.
+    `reference` is the one by which `pull` resumes it and `rm` deletes it.
     """
 
     name: str
@@ -135,16 +178,8 @@ class PartialDownload:
 
 
 def list_partial_downloads(folder: Path) -> Iterator[PartialDownload]:
-    """Yield the partial downloads of a folder by their names, the locks after the parts."""
-    for suffix in (PART_SUFFIX, LOCK_SUFFIX):
-        for path in folder.glob(f"**/*.gguf.*{suffix}"):
-            file = path.name.partition(".gguf")[0] + ".gguf"
-            if (parsed := parse_gguf_file_name(file)) is None:
-                continue
-            *repository, _ = path.relative_to(folder).parts
-            try:
-                size_bytes = path.stat().st_size
-            except OSError:
-                size_bytes = 0
-            reference = ModelReference("/".join(repository[:2]), "/".join((*repository[2:], file)))
-            yield PartialDownload(parsed.model, parsed.quant, path, size_bytes, reference)
+    """Yield the partial downloads of a folder, one for each model: parts, and sets that miss some."""
+    for stored in list_stored_files(folder):
+        if stored.is_partial and not stored.is_empty:
+            path = folder / stored.path
+            yield PartialDownload(stored.name, stored.quant, path, stored.size_bytes, stored.reference)

@@ -12,11 +12,9 @@ from qwen3_chat.errors import ModelError, UsageError
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library.installed_models import (
     InstalledModel,
-    Origin,
-    list_installed_models,
-    list_partial_downloads,
     matches_reference,
 )
+from qwen3_chat.models.library.stored_files import StoredFiles, list_stored_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +26,25 @@ class Removal:
     external_paths: tuple[Path, ...] = ()
 
 
-def plan_removal(folder: Path, reference: ModelReference, external: Iterable[InstalledModel] = ()) -> Removal:
-    """Find the files of a model, partial downloads included.
+def plan_removal(
+    folder: Path, reference: ModelReference, external: Iterable[InstalledModel] = (), file: Path | None = None
+) -> Removal:
+    """Find all files of one model: complete ones, parts, what a download left.
+
+    `file` tells which one is meant where the reference means several.
 
     Raises:
-        UsageError: it is installed in several quants, so one must be named.
+        UsageError: the reference means several, so one must be named exactly.
         ModelError: it is not in the app's folder.
     """
-    models = [model for model in list_installed_models(folder) if matches_reference(model, reference)]
-    partial = [model for model in _partial_as_models(folder) if matches_reference(model, reference)]
-    quants = sorted({model.quant for model in (*models, *partial)})
-    if len(quants) > 1:
-        name = models[0].name if models else partial[0].name
-        names = ", ".join(f"{name}:{quant}" for quant in quants)
+    matches = [stored for stored in list_stored_files(folder) if stored.matches(reference)]
+    matches = [stored for stored in matches if not stored.is_empty] or matches
+    if file is not None:
+        matches = [stored for stored in matches if folder / stored.path == file] or matches
+    if len(matches) > 1:
+        names = ", ".join(_exact_name(stored, matches) for stored in matches)
         raise UsageError(ErrorCode.MODEL_AMBIGUOUS, wanted=str(reference), names=names)
-    paths = [path for model in (*models, *partial) for path in model.parts if _is_there(path)]
-    if not paths:
+    if not matches:
         for model in external:
             if matches_reference(model, reference):
                 raise ModelError(
@@ -53,9 +54,21 @@ def plan_removal(folder: Path, reference: ModelReference, external: Iterable[Ins
                     path=model.path,
                 )
         raise ModelError(ErrorCode.MODEL_ALREADY_ABSENT, name=str(reference))
-    links = [path for path in paths if path.is_symlink()]
-    freed = sum(path.stat().st_size for path in paths if not path.is_symlink())
-    return Removal(tuple(paths), freed, tuple(link.resolve() for link in links))
+    (stored,) = matches
+    links = [path for path in stored.paths if path.is_symlink()]
+    return Removal(stored.paths, stored.size_bytes, tuple(link.resolve() for link in links))
+
+
+def _exact_name(stored: StoredFiles, others: Iterable[StoredFiles]) -> str:
+    """Return the shortest name that means only these files: by quant, by repository, or by place."""
+    quant = stored.quant or None
+    names = [ModelReference(stored.name, quant)]
+    if stored.repository is not None:
+        names.append(ModelReference(stored.repository, quant))
+    for name in names:
+        if sum(other.matches(name) for other in others) == 1:
+            return str(name)
+    return str(stored.reference)
 
 
 def apply_removal(removal: Removal, folder: Path) -> None:
@@ -76,12 +89,3 @@ def apply_removal(removal: Removal, folder: Path) -> None:
                 break
             with suppress(OSError):  # not empty
                 parent.rmdir()
-
-
-def _partial_as_models(folder: Path) -> Iterable[InstalledModel]:
-    for part in list_partial_downloads(folder):
-        yield InstalledModel(part.name, part.quant, part.path, 0, 0, Origin.APP)
-
-
-def _is_there(path: Path) -> bool:
-    return path.is_symlink() or path.exists()

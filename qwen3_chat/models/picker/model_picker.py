@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qwen3_chat.models.catalog import ModelReference, find_family_model
+from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.fit import Assessment, Gpu, Machine, Recommendation
 from qwen3_chat.models.fit.context_memory import kv_bytes
 from qwen3_chat.models.fit.placement import gpu_context
@@ -24,7 +24,13 @@ from qwen3_chat.models.library import (
     plan_removal,
 )
 from qwen3_chat.models.picker.background_downloads import Downloads
-from qwen3_chat.models.picker.model_table import DiskModel, ServerRow, VariantKey, identify_models
+from qwen3_chat.models.picker.model_table import (
+    DiskModel,
+    ModelVariant,
+    ServerRow,
+    VariantKey,
+    identify_models,
+)
 from qwen3_chat.request import KvType, LoadedModel
 from qwen3_chat.session import EngineFactory, LocalModel
 from qwen3_chat.texts import t
@@ -79,13 +85,16 @@ class ModelPicker:
         """Describe the machine in one line."""
         return describe_machine(machine) if self.override_machine else describe_hardware(hardware)
 
-    def plan_removal(self, key: VariantKey) -> Removal:
-        """Find the files of a model, partial downloads included.
+    def plan_removal(self, variant: ModelVariant) -> Removal:
+        """Find the files of a model, or of its partial download.
 
         Raises:
             Qwen3ChatError: it is not in the app's folder.
         """
-        return plan_removal(self.folder, ModelReference(*key), list_external_models(self.model_dirs))
+        download = self.downloads.states.get(variant.key)
+        file = variant.file.path if variant.file else None
+        reference = variant.reference if file or download is None else download.reference
+        return plan_removal(self.folder, reference, list_external_models(self.model_dirs), file)
 
     def remove(self, removal: Removal) -> None:
         """Remove the files of a model.

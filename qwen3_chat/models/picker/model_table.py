@@ -19,6 +19,7 @@ from qwen3_chat.models.catalog import (
 from qwen3_chat.models.fit import Assessment, Machine, Recommendation, assess, best_quant, recommend
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.library import InstalledModel
+from qwen3_chat.models.library.installed_models import is_embedding
 from qwen3_chat.session import ServedModel
 
 INSTALLED_MARK = "●"
@@ -50,6 +51,8 @@ def _model_by_header(file: InstalledModel) -> FamilyModel | None:
     try:
         header = gguf.read_file(file.path)
     except ModelError:
+        return None
+    if is_embedding(header):
         return None
     return model_from_header(header, file.name, is_split=len(file.parts) > 1)
 

@@ -447,7 +447,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             return
         with notify_errors(self, "task.delete_model"):
             try:
-                removal = self.model_picker.plan_removal(variant.key)
+                removal = self.model_picker.plan_removal(variant)
             except Qwen3ChatError:
                 if variant.key not in self.model_picker.downloads.states:
                     raise
@@ -463,7 +463,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             if variant.key in self.model_picker.downloads.states:
                 await self.model_picker.downloads.discard(variant.key)
             try:
-                removal = self.model_picker.plan_removal(variant.key)
+                removal = self.model_picker.plan_removal(variant)
             except Qwen3ChatError:
                 removal = Removal((), 0)
             self.model_picker.remove(removal)

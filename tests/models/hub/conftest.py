@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,3 +111,12 @@ def target(tmp_path: Path) -> Path:
 def content(path: Path) -> bytes | None:
     """Return the bytes of a file, or None where there is none."""
     return path.read_bytes() if path.exists() else None
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - it may come true in another process
+        await asyncio.sleep(0.01)
+
+
+def size_of(part: Path) -> int:
+    return len(content(part) or b"")

@@ -75,6 +75,13 @@ class Redirected(Fault):
     """A fault: a redirect through another address."""
 
 
+@dataclass(frozen=True)
+class ExpiredLink(Fault):
+    """A fault: a redirect to another address that refuses, as one whose signature has expired."""
+
+    code: int = 403
+
+
 class LoginPage(Fault):
     """A fault: a web page with status 200."""
 
@@ -95,6 +102,8 @@ class FakeHub:
         self.requests: list[tuple[str, str | None]] = []
         self.tokens: list[tuple[str, str | None]] = []
         self.listing_status: Status | None = None
+        self.listing_faults: deque[Status] = deque()
+        """The responses to the next listings; after them, `listing_status` counts."""
         self.stalled = threading.Event()
         self.let_go = threading.Event()
         hub = self
@@ -105,6 +114,14 @@ class FakeHub:
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    def next_listing_status(self) -> Status | None:
+        return self.listing_faults.popleft() if self.listing_faults else self.listing_status
+
+    @property
+    def listings(self) -> list[str]:
+        """The paths of all requests for listings."""
+        return [path for path, _ in self.requests if path.startswith("/api/") and "FilePath=" not in path]
 
     @property
     def port(self) -> int:
@@ -160,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._hugging_face_listing(match[1])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
             self._file(match[1], match[2])
+        elif match := re.fullmatch(r"/expired/(\d+)", path):
+            self._answer(int(match[1]), {"Content-Type": "application/xml"}, b"<Error>expired</Error>")
         elif match := re.fullmatch(r"/elsewhere/([^/]+/[^/]+)/(.+)", path):
             self._bytes(self.fake.repositories[match[1]][match[2]], None)
         else:
@@ -176,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
 
     def _hugging_face_listing(self, repository: str) -> None:
-        if (status := self.fake.listing_status) is not None:
+        if (status := self.fake.next_listing_status()) is not None:
             self._answer(status.code, status.headers)
         elif repository not in self.fake.repositories:
             self._answer(404, {"X-Error-Code": "RepoNotFound"})
@@ -193,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"id": repository, "siblings": files})
 
     def _modelscope_listing(self, repository: str) -> None:
-        if (status := self.fake.listing_status) is not None:
+        if (status := self.fake.next_listing_status()) is not None:
             self._answer(status.code, status.headers)
         elif repository not in self.fake.repositories:
             self._json({"Code": 10010205001, "Message": "not found", "Success": False})
@@ -221,6 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
             case Redirected():
                 target = f"http://localhost:{self.fake.port}/elsewhere/{repository}/{path}"
                 self._answer(302, {"Location": target})
+            case ExpiredLink(code=code):
+                self._answer(302, {"Location": f"http://localhost:{self.fake.port}/expired/{code}"})
             case OtherVersion():
                 self._bytes(data + b"more", None)
             case FlippedBit():

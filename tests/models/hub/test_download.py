@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from qwen3_chat.models.hub.downloader import Downloader
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope
-from tests.models.hub.conftest import NAME, PAYLOAD, RecordingObserver, content, ready_for
+from tests.models.hub.conftest import NAME, PAYLOAD, RecordingObserver, content, ready_for, size_of, until
 from tests.models.hub.fake_hub import (
     Cut,
+    ExpiredLink,
     FakeHub,
     Fault,
     FlippedBit,
+    Held,
     IgnoredRange,
     LoginPage,
     OtherVersion,
@@ -62,6 +65,11 @@ async def test_a_file_arrives_whole(
         [Status(500)],
         [Status(503), Status(502)],
         [Status(408)],
+        [Status(400)],
+        [ExpiredLink(403)],
+        [ExpiredLink(400), ExpiredLink(401), Status(400)],
+        [Cut(MIB), ExpiredLink(403)],
+        [ExpiredLink(410), Redirected()],
         [Status(429, {"Retry-After": "0"})],
         [Cut(MIB), Status(429, {"RateLimit": '"resolvers";r=0;t=0'})],
         [FlippedBit()],
@@ -141,6 +149,31 @@ async def test_a_source_that_keeps_failing_is_given_up(
             await ready.fetch(file, target)
     assert len(fake.downloads) == download.retry_policy.max_attempts
     assert len(notes.reasons) == download.retry_policy.max_attempts - 1
+
+
+async def test_a_link_that_is_refused_again_and_again_is_said(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    fake.faults.extend([ExpiredLink()] * 10)
+    with pytest.raises(HubError, match=r"gave a link to Qwen3-0.6B-Q8_0.gguf that was refused \(403\)"):
+        await download.fetch(file, target)
+    assert len(fake.downloads) == download.retry_policy.max_attempts
+
+
+@pytest.mark.parametrize("wait_s", [61, 300])
+async def test_a_source_may_ask_for_minutes(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, wait_s: int
+) -> None:
+    pauses_s = [0.0]
+
+    async def note(pause_s: float) -> None:
+        pauses_s.append(pause_s)
+
+    patient = replace(download, clock=lambda: sum(pauses_s), sleep=note)
+    fake.faults.extend([Cut(MIB), Status(429, {"Retry-After": str(wait_s)})])
+    await patient.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert max(pauses_s) == wait_s
 
 
 async def test_a_source_that_always_sends_wrong_bytes_is_given_up(
@@ -228,6 +261,113 @@ async def test_a_complete_part_needs_no_network(
     await download.fetch(file, target)
     assert content(target) == PAYLOAD
     assert fake.requests == []
+
+
+def spoil_sums(part: Path, sums: bytes) -> None:
+    Path(f"{part}.pieces").write_bytes(sums)
+
+
+def damage(path: Path, at: int) -> None:
+    """Change a byte of a file, as a failing disk does."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+async def cut_short(download: Downloader, fake: FakeHub, file: HubFile, target: Path, n_bytes: int) -> Path:
+    """Download the first bytes of a file, and return the path of the part."""
+    fake.faults.extend([Cut(n_bytes), Status(404)])
+    with pytest.raises(HubError):
+        await download.fetch(file, target)
+    fake.requests.clear()
+    return part_path(target, file)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "ranges"),
+    [
+        ([5], [f"bytes=0-{MIB - 1}"]),
+        ([MIB], [f"bytes={MIB}-{2 * MIB - 1}"]),
+        ([0, 2 * MIB - 1], [f"bytes=0-{MIB - 1}", f"bytes={MIB}-{2 * MIB - 1}"]),
+    ],
+    ids=["first piece", "second piece", "both"],
+)
+async def test_a_piece_that_the_disk_damaged_costs_that_piece(
+    download: Downloader,
+    fake: FakeHub,
+    file: HubFile,
+    target: Path,
+    notes: RecordingObserver,
+    damaged: list[int],
+    ranges: list[str],
+) -> None:
+    part = await cut_short(download, fake, file, target, 2 * MIB + 99)
+    for at in damaged:
+        damage(part, at)
+    fake.sent_bytes = 0
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [*ranges, f"bytes={2 * MIB + 99}-"]
+    assert sum("has changed on this disk" in reason for reason in notes.reasons) == len(ranges)
+    assert is_clean(target)
+
+
+async def test_a_piece_is_fetched_again_from_a_source_that_ignores_ranges(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    damage(await cut_short(download, fake, file, target, 2 * MIB + 99), MIB)
+    fake.pieces_fail = True
+    fake.faults.extend([Cut(3), IgnoredRange()])
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+
+
+@pytest.mark.parametrize("sums", [b"", b"x", bytes(100), b"\xff" * 16, bytes(range(256)) * 9])
+async def test_damaged_checksums_of_pieces_do_no_harm(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path, sums: bytes
+) -> None:
+    part = await cut_short(download, fake, file, target, 2 * MIB + 99)
+    spoil_sums(part, sums)
+    await download.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert is_clean(target)
+
+
+async def test_a_part_that_is_deleted_ends_its_download(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    fake.faults.append(Held(2 * MIB))
+    running = asyncio.create_task(download.fetch(file, target))
+    part = part_path(target, file)
+    await until(lambda: size_of(part) >= MIB)
+    part.unlink()
+    fake.let_go.set()
+    with pytest.raises(HubError, match="was deleted while it was downloaded"):
+        await running
+    assert content(target) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+async def test_a_file_system_without_locks_will_do(
+    download: Downloader,
+    fake: FakeHub,
+    file: HubFile,
+    target: Path,
+    notes: RecordingObserver,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    async with asyncio.TaskGroup() as both:
+        both.create_task(download.fetch(file, target))
+        both.create_task(download.fetch(file, target))
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [None]
+    assert any("Another qwen3-chat" in reason for reason in notes.reasons)
+    assert is_clean(target)
 
 
 async def test_two_downloads_of_a_file_fetch_it_once(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,7 +14,7 @@ from qwen3_chat.models.hub.downloader import Downloader
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.sources import HuggingFace, ModelScope
-from tests.models.hub.conftest import NAME, PAYLOAD, REPOSITORY, content, ready_for
+from tests.models.hub.conftest import NAME, PAYLOAD, REPOSITORY, content, ready_for, size_of, until
 from tests.models.hub.fake_hub import (
     Cut,
     FakeHub,
@@ -92,15 +91,6 @@ def wasted_bytes(runs: list[Run]) -> int:
     faults = [fault for run in runs for fault in (*run.first, *run.second)]
     whole = sum(isinstance(fault, IgnoredRange | FlippedBit | OtherVersion | WrongRange) for fault in faults)
     return len(faults) * MIB + 2 * whole * (len(PAYLOAD) + MIB)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - it may come true in another process
-        await asyncio.sleep(0.01)
-
-
-def size_of(part: Path) -> int:
-    return len(content(part) or b"")
 
 
 async def killed(command: PullProgram, part: Path, least_bytes: int) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from qwen3_chat.errors import HubError
+from qwen3_chat.errors import HubError, ModelError
 from qwen3_chat.models.hub import (
     CopyUsed,
     DownloadProgressed,
@@ -20,8 +22,8 @@ from qwen3_chat.models.hub import (
 )
 from qwen3_chat.models.hub.model_pull import no_copies
 from qwen3_chat.models.hub.sources import Hub
-from tests.models.hub.conftest import FAST_RETRIES, content
-from tests.models.hub.fake_hub import Cut, FakeHub, Stall, Status, sha256
+from tests.models.hub.conftest import FAST_RETRIES, content, until
+from tests.models.hub.fake_hub import Cut, FakeHub, Fault, FlippedBit, Held, Stall, Status, sha256
 
 REPOSITORY = "unsloth/Qwen3-30B-A3B-GGUF"
 PARTS = {
@@ -114,6 +116,92 @@ async def test_a_damaged_file_is_fetched_anew(puller: Puller, wanted: PullTarget
     path.write_bytes(damage)
     await puller.pull(wanted)
     assert content(path) == PARTS[wanted.files[1].path]
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(401), FlippedBit()], ids=str)
+async def test_the_old_files_stay_until_all_new_ones_are_complete(
+    puller: Puller, fake: FakeHub, wanted: PullTarget, fault: Fault
+) -> None:
+    for file in wanted.files:
+        put(puller.path(file), b"old " + file.name.encode())
+    fake.faults.extend([Cut(1 << 20), Cut(1 << 30), fault, fault])
+    with pytest.raises(HubError):
+        await puller.pull(wanted)
+    assert [content(puller.path(file)) for file in wanted.files] == [
+        b"old " + file.name.encode() for file in wanted.files
+    ]
+    fake.faults.clear()
+    await puller.pull(wanted)
+    assert [content(puller.path(file)) for file in wanted.files] == list(PARTS.values())
+    assert [path for path in puller.folder.rglob("*.*") if path.suffix != ".gguf"] == []
+
+
+async def test_the_old_file_stays_where_the_disk_is_too_small(
+    puller: Puller, fake: FakeHub, wanted: PullTarget
+) -> None:
+    path = put(puller.path(wanted.files[0]), b"old")
+    with pytest.raises(HubError, match="The disk is too small"):
+        await pull_target(wanted, (puller.hub,), puller.folder, puller.events.append, reserve_bytes=1 << 60)
+    assert (content(path), fake.downloads) == (b"old", [])
+
+
+async def test_a_copy_elsewhere_replaces_an_old_file(
+    puller: Puller, wanted: PullTarget, tmp_path: Path
+) -> None:
+    path, first = puller.path(wanted.files[0]), wanted.files[0]
+    put(path, b"old")
+    copy = put(tmp_path / "copy", PARTS[first.path])
+    await puller.pull(replace(wanted, files=(first,)), [copy])
+    assert (content(path), content(copy)) == (PARTS[first.path], PARTS[first.path])
+    assert [path.name for path in path.parent.iterdir()] == [first.name]
+
+
+async def test_a_file_that_cannot_be_read_is_not_deleted(
+    puller: Puller, fake: FakeHub, wanted: PullTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await puller.pull(wanted)
+    fake.requests.clear()
+    really_open = Path.open
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == wanted.files[1].name:
+            raise OSError(errno.EIO, "Input/output error")
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(ModelError, match="cannot be read: Input/output"):
+        await puller.pull(wanted)
+    monkeypatch.undo()
+    assert [content(puller.path(file)) for file in wanted.files] == list(PARTS.values())
+    assert fake.requests == []
+
+
+async def test_a_model_that_is_removed_between_its_parts_is_not_called_ready(
+    puller: Puller, fake: FakeHub, wanted: PullTarget
+) -> None:
+    fake.faults.extend([Cut(1 << 30), Held(1 << 20)])
+    running = asyncio.create_task(puller.pull(wanted))
+    await until(puller.path(wanted.files[0]).exists)
+    puller.path(wanted.files[0]).unlink()
+    fake.let_go.set()
+    with pytest.raises(HubError, match="was deleted while it was downloaded"):
+        await running
+
+
+async def test_the_next_publisher_is_asked_where_no_source_has_the_file(
+    puller: Puller, fake: FakeHub, wanted: PullTarget
+) -> None:
+    gone = HubFile("Qwen/Qwen3-30B-A3B-GGUF", "Qwen3-30B-A3B-Q8_0.gguf", 9, sha256(b"gone"))
+    target = PullTarget("30B-A3B", "Q8_0", (gone,), ("no/such", REPOSITORY))
+    pulled = await puller.pull(target)
+    assert [content(puller.path(file)) for file in wanted.files] == list(PARTS.values())
+    assert pulled == ModelPulled("30B-A3B", "Q8_0", str(puller.path(wanted.files[0])), TOTAL_BYTES)
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 async def test_the_same_file_elsewhere_is_used_where_it_is(

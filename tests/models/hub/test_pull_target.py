@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,10 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
+from qwen3_chat.models.hub.download_errors import SourceFailedError
 from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
+from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
 from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_target
 from tests.models.hub.conftest import FAST_RETRIES, hub_at
@@ -25,7 +28,10 @@ REPOSITORIES = {
         "README.md": b"#",
     },
     "Qwen/Qwen3-8B-GGUF": {"Qwen3-8B-Q6_K.gguf": b"q6"},
+    "unsloth/Qwen3-4B-GGUF": {"Qwen3-4B-Q5_0.gguf": b"q5"},
     "unsloth/Qwen3-235B-A22B-GGUF": SPLIT,
+    "Qwen/Qwen3-Embedding-0.6B-GGUF": {"Qwen3-Embedding-0.6B-Q8_0.gguf": b"e"},
+    "Qwen/Qwen3-Reranker-GGUF": {"model-Q8_0.gguf": b"r"},
     "broken/split": {path: data for path, data in SPLIT.items() if "00002-of" not in path},
     "evil/paths": {"../../../Qwen3-8B-Q4_K_M.gguf": b"x"},
 }
@@ -64,6 +70,32 @@ async def test_what_the_catalogue_knows_needs_no_network(text: str) -> None:
         ("8B:UD-Q4_K_XL", "unsloth/Qwen3-8B-GGUF", "8B", "UD-Q4_K_XL", ["Qwen3-8B-UD-Q4_K_XL.gguf"]),
         ("235B-A22B:Q8_0", "unsloth/Qwen3-235B-A22B-GGUF", "235B-A22B", "Q8_0", list(SPLIT)),
         ("unsloth/Qwen3-8B-GGUF:q4_k_m", "unsloth/Qwen3-8B-GGUF", "8B", "Q4_K_M", ["Qwen3-8B-Q4_K_M.gguf"]),
+        ("hf.co/unsloth/Qwen3-8B-GGUF:Q4", "unsloth/Qwen3-8B-GGUF", "8B", "Q4_K_M", ["Qwen3-8B-Q4_K_M.gguf"]),
+        ("Qwen/Qwen3-8B-GGUF", "Qwen/Qwen3-8B-GGUF", "8B", "Q6_K", ["Qwen3-8B-Q6_K.gguf"]),
+        ("8B:q6", "Qwen/Qwen3-8B-GGUF", "8B", "Q6_K", ["Qwen3-8B-Q6_K.gguf"]),
+        ("qwen3:8b-q6_K", "Qwen/Qwen3-8B-GGUF", "8B", "Q6_K", ["Qwen3-8B-Q6_K.gguf"]),
+        ("4B:Q5_0", "unsloth/Qwen3-4B-GGUF", "4B", "Q5_0", ["Qwen3-4B-Q5_0.gguf"]),
+        (
+            "https://huggingface.co/unsloth/Qwen3-8B-GGUF/resolve/main/Qwen3-8B-Q4_K_M.gguf?download=true",
+            "unsloth/Qwen3-8B-GGUF",
+            "8B",
+            "Q4_K_M",
+            ["Qwen3-8B-Q4_K_M.gguf"],
+        ),
+        (
+            "https://modelscope.cn/models/unsloth/Qwen3-235B-A22B-GGUF/files/tree/master/Q8_0",
+            "unsloth/Qwen3-235B-A22B-GGUF",
+            "235B-A22B",
+            "Q8_0",
+            list(SPLIT),
+        ),
+        (
+            "https://huggingface.co/unsloth/Qwen3-235B-A22B-GGUF/tree/main/Q8_0",
+            "unsloth/Qwen3-235B-A22B-GGUF",
+            "235B-A22B",
+            "Q8_0",
+            list(SPLIT),
+        ),
         (
             "unsloth/Qwen3-8B-GGUF:Qwen3-8B-UD-Q4_K_XL.gguf",
             "unsloth/Qwen3-8B-GGUF",
@@ -98,6 +130,10 @@ async def test_the_rest_is_looked_up_at_a_source(
         ("unsloth/Qwen3-8B-GGUF", ErrorCode.REPOSITORY_FILE_AMBIGUOUS),
         ("unsloth/Qwen3-8B-GGUF:Q2_K", ErrorCode.QUANT_NOT_FOUND),
         ("unsloth/Qwen3-8B-GGUF:README.md", ErrorCode.QUANT_NOT_FOUND),
+        ("Qwen/Qwen3-Embedding-0.6B-GGUF:Q8_0", ErrorCode.MODEL_CANNOT_CHAT),
+        ("Qwen/Qwen3-Embedding-0.6B-GGUF", ErrorCode.MODEL_CANNOT_CHAT),
+        ("Qwen/Qwen3-Reranker-GGUF:model-Q8_0.gguf", ErrorCode.MODEL_CANNOT_CHAT),
+        ("unsloth/Qwen3-8B-GGUF:mmproj-Q8_0.gguf", ErrorCode.MODEL_CANNOT_CHAT),
         ("8B:Q1_Z", ErrorCode.QUANT_NOT_FOUND),
         ("broken/split:Q8_0", ErrorCode.MODEL_PART_MISSING),
         ("a/../b:Q8_0", ErrorCode.REPOSITORY_NAME_INVALID),
@@ -144,6 +180,69 @@ async def test_a_refused_listing_is_said(fake: FakeHub, source: Source, status: 
     fake.listing_status = status
     with pytest.raises(HubError, match=said):
         await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Status(500)],
+        [Status(503), Status(502)],
+        [Status(400)],
+        [Status(429, {"Retry-After": "0"})],
+        [Status(429, {"RateLimit": '"api";r=0;t=0'}), Status(500)],
+    ],
+    ids=str,
+)
+async def test_a_listing_that_fails_once_is_asked_for_again(
+    fake: FakeHub, source: Source, faults: list[Status]
+) -> None:
+    fake.listing_faults.extend(faults)
+    target = await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+    assert (target.quant, len(fake.listings)) == ("Q4_K_M", len(faults) + 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "n_listings"), [(Status(500), 3), (Status(404), 1), (Status(429, {"Retry-After": "4000"}), 1)]
+)
+async def test_a_listing_that_keeps_failing_is_given_up(
+    fake: FakeHub, source: Source, status: Status, n_listings: int
+) -> None:
+    fake.listing_status = status
+    with pytest.raises(HubError):
+        await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", hub_at(fake.endpoint, source))
+    assert len(fake.listings) == n_listings
+
+
+async def test_a_listing_waits_as_long_as_its_source_asks() -> None:
+    hub = HuggingFace("http://127.0.0.1:9")
+    pauses_s: list[float] = []
+
+    async def ask(hubs: Sequence[Hub]) -> str:
+        if not pauses_s:
+            raise RoundFailedError({hub: SourceFailedError(ErrorCode.SOURCE_RATE_LIMITED, 2.5, host="h")})
+        return "a listing"
+
+    async def note(pause_s: float) -> None:
+        pauses_s.append(pause_s)
+
+    assert await ask_in_rounds(ask, [hub], "o/r", DEFAULT_RETRY_POLICY, note) == "a listing"
+    assert pauses_s == [2.5]
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+@pytest.mark.parametrize("value", ["1", "true", "YES", " on "])
+async def test_offline_is_obeyed_by_every_source(fake: FakeHub, variable: str, value: str) -> None:
+    environ = {variable: value, "HF_ENDPOINT": fake.endpoint, "MODELSCOPE_ENDPOINT": fake.endpoint}
+    for source in (None, *Source):
+        with pytest.raises(HubError) as raised:
+            await resolve("unsloth/Qwen3-8B-GGUF:Q4_K_M", *hubs_from(environ, source))
+        assert raised.value.code is ErrorCode.HUB_OFFLINE
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "false", "off"])
+def test_offline_can_be_switched_off(value: str) -> None:
+    assert len(hubs_from({"HF_HUB_OFFLINE": value})) == 2
 
 
 async def test_the_other_source_is_asked_where_one_has_no_list(fake: FakeHub) -> None:

@@ -94,6 +94,16 @@ def test_nothing_elsewhere_is_nothing(model_dirs: ModelDirs) -> None:
             ".cache/llama.cpp/unsloth_Qwen3-0.6B-GGUF_Qwen3-0.6B-Q8_0.gguf",
             [("0.6B", "Q8_0", Origin.LLAMA_CPP)],
         ),
+        (
+            ".cache/modelscope/hub/models/Qwen/Qwen3-0___6B-GGUF/Qwen3-0.6B-Q8_0.gguf",
+            [("0.6B", "Q8_0", Origin.MODELSCOPE)],
+        ),
+        (
+            ".cache/modelscope/hub/unsloth/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf",
+            [("8B", "Q4_K_M", Origin.MODELSCOPE)],
+        ),
+        (".cache/modelscope/hub/models/Qwen/E/Qwen3-Embedding-0.6B-Q8_0.gguf", []),
+        (".lmstudio/models/a/b/mmproj-Qwen3-VL-4B-F16.gguf", []),
         (".lmstudio/models/other/Llama-3.1-8B-GGUF/Llama-3.1-8B-Q8_0.gguf", []),
         (".lmstudio/models/split/Qwen3-32B-Q8_0-00001-of-00002.gguf", []),
     ],
@@ -105,7 +115,9 @@ def test_models_of_other_programs_are_found_with_their_origin(
     assert names(list_external_models(model_dirs)) == found
 
 
-def ollama(folder: Path, tag: str, digest: str, model: Path | None) -> Path:
+def ollama(
+    folder: Path, tag: str, digest: str, model: Path | None, place: str = "registry.ollama.ai/library/qwen3"
+) -> Path:
     """Write a model in the layout of Ollama."""
     manifest = {
         "layers": [
@@ -113,7 +125,7 @@ def ollama(folder: Path, tag: str, digest: str, model: Path | None) -> Path:
             {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"},
         ]
     }
-    put(folder / "manifests/registry.ollama.ai/library/qwen3" / tag, json.dumps(manifest).encode())
+    put(folder / "manifests" / place / tag, json.dumps(manifest).encode())
     blob = folder / "blobs" / f"sha256-{digest}"
     blob.parent.mkdir(parents=True, exist_ok=True)
     if model is not None:
@@ -131,6 +143,41 @@ def test_ollamas_models_are_found_through_their_manifests(
     blob = ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf)
     (model,) = list_external_models(model_dirs)
     assert (model.name, model.quant, model.path, model.origin) == (name, "Q8_0", blob, Origin.OLLAMA)
+
+
+@pytest.mark.parametrize(
+    ("place", "tag", "name", "repository"),
+    [
+        ("hf.co/unsloth/Qwen3-0.6B-GGUF", "Q8_0", "0.6B", "unsloth/Qwen3-0.6B-GGUF"),
+        ("modelscope.cn/Qwen/Qwen3-8B-GGUF", "latest", "8B", "Qwen/Qwen3-8B-GGUF"),
+        ("registry.ollama.ai/somebody/qwen3", "0.6b", "0.6B", "somebody/qwen3"),
+    ],
+)
+def test_what_ollama_got_from_a_hub_is_found(
+    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, place: str, tag: str, name: str, repository: str
+) -> None:
+    ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf, place)
+    (model,) = list_external_models(model_dirs)
+    assert (model.name, model.quant, model.repository) == (name, "Q8_0", repository)
+
+
+@pytest.mark.parametrize("place", ["registry.ollama.ai/library/qwen3-embedding", "hf.co/a/Llama-GGUF"])
+def test_other_models_of_ollama_are_left_out(
+    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, place: str
+) -> None:
+    ollama(tmp_path / ".ollama/models", "0.6b", CHECKSUM, demo_gguf, place)
+    assert list_external_models(model_dirs) == ()
+
+
+def test_folders_behind_links_are_searched_once(tmp_path: Path) -> None:
+    put(tmp_path / "disk/models/Qwen3-8B-Q4_K_M.gguf")
+    (tmp_path / "gguf").mkdir()
+    (tmp_path / "gguf/more").symlink_to(tmp_path / "disk/models")
+    (tmp_path / "disk/models/back").symlink_to(tmp_path / "gguf")
+    model_dirs = find_model_dirs({}, tmp_path / "home", [str(tmp_path / "gguf")])
+    (model,) = list_external_models(model_dirs)
+    assert model.name == "8B"
+    assert len(list(find_local_copies(model.path.name, len(DATA), CHECKSUM, model_dirs))) == 1
 
 
 @pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": 3}', b'{"layers": [{}]}', b"\xff"])
@@ -152,6 +199,7 @@ def test_a_manifest_without_its_blob_is_left_out(model_dirs: ModelDirs, tmp_path
         ({"HF_HOME": "hf"}, "hf/hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
         ({"HF_HUB_CACHE": "hub"}, "hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
         ({"XDG_CACHE_HOME": "xdg"}, "xdg/huggingface/hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"MODELSCOPE_CACHE": "ms"}, "ms/hub/a/b/Qwen3-8B-Q4_K_M.gguf"),
         ({"LLAMA_CACHE": "llama"}, "llama/a_b_Qwen3-8B-Q4_K_M.gguf"),
     ],
 )
