@@ -21,7 +21,7 @@ MAX_EXCEPTIONS = 1000
 
 
 class ProxyAddressError(ValueError):
-    """An address of a proxy that can't be used; `variable` is where it stands, since it may hold a password."""
+    """The address of a proxy that can't be used; `variable` is where it stands, as it may hold a password."""
 
     def __init__(self, variable: str) -> None:
         super().__init__(variable)
