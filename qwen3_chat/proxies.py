@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 TransportT = TypeVar("TransportT")
 
@@ -21,7 +20,7 @@ MAX_EXCEPTIONS = 1000
 
 
 class ProxyAddressError(ValueError):
-    """The address of a proxy that can't be used; `variable` is where it stands, as it may hold a password."""
+    """An address of a proxy that can't be used; it may hold a password, so only `variable` is told."""
 
     def __init__(self, variable: str) -> None:
         super().__init__(variable)
@@ -58,7 +57,10 @@ def proxy_mounts(
     Raises:
         ProxyAddressError: the address of a proxy can't be used.
     """
-    proxies = getproxies() if proxies is None else proxies
+    if proxies is None:
+        from urllib.request import getproxies  # here: its import takes a while, which only requests need
+
+        proxies = getproxies()
     exceptions = re.split(r"[,;\s]+", proxies.get("no", "").strip())[:MAX_EXCEPTIONS]
     if "*" in exceptions:
         return {}

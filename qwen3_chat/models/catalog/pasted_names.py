@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from qwen3_chat.models.catalog.family import FAMILY, find_family_model
 
-MAX_NAME_CHARACTERS = 2000
+_MAX_CHARACTERS = 2000
 """The limit for a pasted text; the longest addresses of files have a few hundred characters."""
 
 _HOSTS = ("huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai")
@@ -64,7 +64,7 @@ def parse_pasted_name(text: str, mirrors: Collection[str] = ()) -> PastedName:
 
     Anything that is none of the known forms is split at its first colon.
     """
-    text = _from_command(_cleaned(text[:MAX_NAME_CHARACTERS]))
+    text = _from_command(_cleaned(text[:_MAX_CHARACTERS]))
     if (address := _address(text, mirrors)) is not None:
         return _from_address(address) or PastedName(text)
     if "://" in text:

@@ -20,7 +20,7 @@ from qwen3_chat.models.hub.blocking_calls import run_to_end
 from qwen3_chat.models.hub.download_errors import DamagedError, SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
 from qwen3_chat.models.hub.hub_file import HubFile
-from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, place_part
+from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, rename_part
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 from qwen3_chat.models.hub.source_rounds import no_source_error
 from qwen3_chat.models.hub.sources import Hub, network_error
@@ -49,7 +49,7 @@ _WITHOUT_LOCKS_ERRNOS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOT
 
 
 class FileIdentity(NamedTuple):
-    """What tells a file from one that replaces it."""
+    """The identity of a file, which one that replaces it does not share."""
 
     device: int
     inode: int
@@ -86,12 +86,12 @@ class Downloader:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def fetch(
-        self, file: HubFile, target: Path, replaced: FileIdentity | None = None, *, is_placed: bool = True
+        self, file: HubFile, target: Path, replaced: FileIdentity | None = None, *, is_renamed: bool = True
     ) -> bool:
         """Download a file to `target`, which appears only when the file is complete and checked.
 
-        `replaced` is the file that is there now and stays until then. Where `is_placed` is False, the
-        complete file keeps the name of a part for `place_part`. Return False if another process was faster.
+        `replaced` is the file that is there now and stays until then. Where `is_renamed` is False, the
+        complete file keeps the name of a part for `rename_part`. Return False if another process was faster.
 
         Raises:
             HubError: no source delivers it, or it can't be stored; the next call resumes.
@@ -110,8 +110,8 @@ class Downloader:
                 await self._check_stored(file, part)
                 part.check_space(self.reserve_bytes)
                 await self._complete(file, part)
-            if is_placed:
-                await run_to_end(partial(place_part, target, file))
+            if is_renamed:
+                await run_to_end(partial(rename_part, target, file))
             _remove_lock(lock)
         return True
 

@@ -18,7 +18,7 @@ from qwen3_chat.models.hub.blocking_calls import run_to_end
 from qwen3_chat.models.hub.download_errors import SourceRefusedError
 from qwen3_chat.models.hub.downloader import Downloader, DownloadObserver, FileIdentity, identify_file
 from qwen3_chat.models.hub.hub_file import HubFile
-from qwen3_chat.models.hub.part_file import RESERVE_BYTES, part_path, place_part
+from qwen3_chat.models.hub.part_file import RESERVE_BYTES, part_path, rename_part
 from qwen3_chat.models.hub.pull_progress import (
     CopyUsed,
     DownloadDelayed,
@@ -85,7 +85,7 @@ def link_copy(copy: Path, link: Path) -> bool:
     return True
 
 
-def _place_link(link: Path, target: Path) -> None:
+def _rename_link(link: Path, target: Path) -> None:
     """Give a link its name; whatever has it already is replaced.
 
     Raises:
@@ -171,16 +171,16 @@ class _Pull:
                 path = paths[file]
                 link = path.with_name(f"{part_path(path, file).name}{LINK_SUFFIX}")
                 if await _use_copy(file, link, self.find_copies, progress):
-                    arrived.append(partial(_place_link, link, path))
+                    arrived.append(partial(_rename_link, link, path))
                 elif (
-                    await downloader.fetch(file, path, replaced, is_placed=not are_replaced_together)
+                    await downloader.fetch(file, path, replaced, is_renamed=not are_replaced_together)
                     and are_replaced_together
                 ):
-                    arrived.append(partial(_place_unless_done, path, file, replaced))
+                    arrived.append(partial(_rename_unless_done, path, file, replaced))
                 progress.finished(file)
                 if not are_replaced_together:
-                    _place_all(arrived)
-        _place_all(arrived)
+                    _rename_all(arrived)
+        _rename_all(arrived)
         for file, path in paths.items():
             if identify_file(path) is None:
                 raise HubError(ErrorCode.DOWNLOAD_REMOVED, name=file.name)
@@ -189,20 +189,20 @@ class _Pull:
         return pulled
 
 
-def _place_unless_done(path: Path, file: HubFile, replaced: FileIdentity | None) -> None:
+def _rename_unless_done(path: Path, file: HubFile, replaced: FileIdentity | None) -> None:
     """Give a complete part its name, unless another process did.
 
     Raises:
         HubError: it can't be renamed, or was deleted.
     """
     try:
-        place_part(path, file)
+        rename_part(path, file)
     except HubError as error:
         if error.code is not ErrorCode.DOWNLOAD_REMOVED or identify_file(path) in (None, replaced):
             raise
 
 
-def _place_all(arrived: list[Callable[[], None]]) -> None:
+def _rename_all(arrived: list[Callable[[], None]]) -> None:
     """Give all files that arrived their names."""
     while arrived:
         arrived.pop(0)()

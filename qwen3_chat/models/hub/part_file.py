@@ -78,7 +78,7 @@ class _PieceSums:
             self.path.unlink(missing_ok=True)
 
 
-def place_part(target: Path, file: HubFile) -> None:
+def rename_part(target: Path, file: HubFile) -> None:
     """Give a complete part its name; a file that has it already is replaced at that moment, not before.
 
     Raises:

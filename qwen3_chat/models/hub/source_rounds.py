@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
+from qwen3_chat.models.hub.blocking_calls import OutcomeT
 from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefusedError
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.models.hub.sources import Hub
 from qwen3_chat.texts.formatting import join_sentences
-
-OutcomeT = TypeVar("OutcomeT")
 
 _PASSING_CODES = (
     ErrorCode.SOURCE_RATE_LIMITED,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from qwen3_chat import __version__
@@ -20,12 +20,10 @@ from qwen3_chat.models.hub.download_errors import SourceFailedError, SourceRefus
 from qwen3_chat.models.hub.http_responses import check_status, retry_after_s
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
-from qwen3_chat.proxies import ProxyAddressError, proxy_mounts
+from qwen3_chat.proxies import ProxyAddressError, TransportT, proxy_mounts
 
 if TYPE_CHECKING:
     import httpx2
-
-TransportT = TypeVar("TransportT")
 
 HUGGING_FACE_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
