@@ -48,7 +48,7 @@ class TemplateFacts:
 def read_template(source: str) -> TemplateFacts:
     """Read the facts off a template's text."""
     source = source[:MAX_TEMPLATE_CHARACTERS]
-    generation_prompt = source[source.rfind(_GENERATION_PROMPT) :] if _GENERATION_PROMPT in source else ""
+    generation_prompt = source[max(0, source.rfind(_GENERATION_PROMPT)) :]
     opens_thinking = bool(_OPENING.search(generation_prompt))
     return TemplateFacts(
         thinking=_thinking(source, opens_thinking),

@@ -9,11 +9,12 @@ import pytest
 
 from qwen3_chat.models.architectures import CHAT_ARCHITECTURES, QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.catalog import FAMILY, FamilyModel
-from qwen3_chat.models.gguf import GgufHeader, MetadataValue
+from qwen3_chat.models.gguf import GgufHeader, MetadataValue, read_file, read_parts
 from qwen3_chat.models.header_shape import shape_from_metadata
 from qwen3_chat.models.shape import Shape
 from qwen3_chat.models.weights import WeightsSum
 from tests.models.fit.hollow_gguf import metadata_of
+from tests.models.hub.split_gguf import split
 
 
 def shape_of(architecture: str, **numbers: object) -> Shape | None:
@@ -116,6 +117,18 @@ def test_experts_are_told_apart_by_the_names_that_llama_cpp_moves() -> None:
     assert (weights.layer_bytes, weights.expert_bytes, weights.unused_bytes) == ((8, 0), (40, 0), 48)
     assert (weights.embedding_bytes, weights.output_bytes, weights.is_tied) == (100, 50, False)
     assert table.weights(3) is None  # a layer is missing: one part of a split file
+
+
+def test_the_parts_of_a_split_file_are_read_as_one(demo_gguf: Path, tmp_path: Path) -> None:
+    whole = read_file(demo_gguf)
+    names = [f"demo-Q8_0-{number:05}-of-00003.gguf" for number in (1, 2, 3)]
+    for name, data in zip(names, split(demo_gguf.read_bytes(), 3), strict=True):
+        (tmp_path / name).write_bytes(data)
+    paths = [tmp_path / name for name in names]
+    first, together = read_parts(paths[:1]), read_parts(paths)
+    assert (first.weights, first.is_split) == (None, True)
+    assert (together.weights, together.shape) == (whole.weights, whole.shape)
+    assert together.weights
 
 
 def test_every_architecture_is_one_that_the_installed_llama_cpp_knows() -> None:

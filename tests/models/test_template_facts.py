@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from demo_model.render import TEMPLATE_PATH
-from qwen3_chat.chat import ThinkingSupport
+from in_place_renderer import InPlaceRenderer
+from qwen3_chat.chat import ChatMessage, Role, ThinkingSupport, ToolCall
+from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.models.template_facts import TemplateFacts, ToolForm, read_template
 
 _LOOP = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
@@ -27,6 +29,7 @@ _CUT = "{{ content.split('</think>')[-1] }}"
         (_LOOP + _SWITCH, ThinkingSupport.SWITCHABLE, True),
         (_LOOP + _OPENED, ThinkingSupport.SWITCHABLE, False),
         (_LOOP + _ALWAYS, ThinkingSupport.ALWAYS, False),
+        (_LOOP + "<|im_start|>assistant\\n<think>\\n", ThinkingSupport.ALWAYS, False),
         (_LOOP + _START, ThinkingSupport.NEVER, True),
         (_LOOP + _CUT + _START, None, True),
         ("", None, True),
@@ -45,6 +48,30 @@ def test_the_form_of_calls_is_told() -> None:
     assert read_template(xml).wants_argument_objects
     assert read_template("<tool_call>").tool_form is ToolForm.HERMES
     assert read_template(_LOOP).tool_form is ToolForm.NONE
+
+
+XML_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}<function={{ call.function.name }}>"
+    "{% for key, value in call.function.arguments|items %}"
+    "<parameter={{ key }}>{{ value }}</parameter>{% endfor %}"
+    "</function>{% endfor %}<|im_end|>{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [
+        ('{"city": "Paris", "days": 3}', "<parameter=city>Paris</parameter><parameter=days>3</parameter>"),
+        ("no JSON", ""),
+        ("[1]", ""),
+    ],
+)
+def test_a_template_that_lists_arguments_gets_an_object(arguments: str, written: str) -> None:
+    template = ChatTemplate(XML_TEMPLATE, ["<|im_start|>", "<|im_end|>"], InPlaceRenderer())
+    call = ChatMessage(Role.ASSISTANT, "", tool_calls=(ToolCall("weather", arguments),))
+    text = template.render([call], (), enable_thinking=True).text
+    assert f"<function=weather>{written}</function>" in text
 
 
 def test_the_demo_model_is_as_qwen3() -> None:
