@@ -50,11 +50,12 @@ def read_template(source: str) -> TemplateFacts:
     source = source[:MAX_TEMPLATE_CHARACTERS]
     generation_prompt = source[max(0, source.rfind(_GENERATION_PROMPT)) :]
     opens_thinking = bool(_OPENING.search(generation_prompt))
+    tool_form = _tool_form(source)
     return TemplateFacts(
         thinking=_thinking(source, opens_thinking),
-        tool_form=_tool_form(source),
+        tool_form=tool_form,
         has_soft_switch=not opens_thinking,
-        wants_argument_objects=bool(_ARGUMENTS_AS_OBJECT.search(source)),
+        wants_argument_objects=tool_form is ToolForm.XML or bool(_ARGUMENTS_AS_OBJECT.search(source)),
     )
 
 

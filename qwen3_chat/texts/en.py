@@ -887,6 +887,7 @@ TEXTS = {
     "ui.models.reason": "{name}: {reason}",
     "ui.models.thinking.always": "always thinks",
     "ui.models.thinking.never": "never thinks",
+    "ui.models.text_only": "text only, no pictures",
     "ui.models.named": "your folder",
     "ui.models.origin": "Installed ({origin}): {path}",
     "ui.models.enter_fetches": "Enter downloads {name}.",

@@ -877,6 +877,7 @@ TEXTS = {
     "ui.models.reason": "{name}：{reason}",
     "ui.models.thinking.always": "总是思考",
     "ui.models.thinking.never": "从不思考",
+    "ui.models.text_only": "只接收文字，不能看图",
     "ui.models.named": "你指定的文件夹",
     "ui.models.origin": "已安装（{origin}）：{path}",
     "ui.models.enter_fetches": "按 Enter 下载 {name}。",
