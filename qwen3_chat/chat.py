@@ -43,6 +43,14 @@ class ThinkingMode(StrEnum):
         return ThinkingMode.NO_THINK if self is ThinkingMode.THINK else ThinkingMode.THINK
 
 
+class ThinkingSupport(StrEnum):
+    """The support of a model for switching its thinking on and off."""
+
+    SWITCHABLE = "switchable"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class StopReason(StrEnum):
     """The reason why a reply ended."""
 

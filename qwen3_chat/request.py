@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwen3_chat.chat import ChatMessage, ThinkingMode
+from qwen3_chat.chat import ChatMessage, ThinkingMode, ThinkingSupport
 from qwen3_chat.sampling import SamplingParams
 
 MIN_USER_N_CTX, MAX_USER_N_CTX = 256, 1 << 24
@@ -22,6 +22,9 @@ LOCAL_ENGINE_NAME = "llama.cpp"
 
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""
+
+N_SEQUENCES = 4
+"""The sequences that share a context of llama.cpp: a recurrent layer keeps a state for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,11 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready, as its file and llama.cpp, or the server named in `engine`, describe it."""
+    """A model that is ready, as its file and llama.cpp, or the server named in `engine`, describe it.
+
+    `thinking` is what its chat template tells, None where that is not known; without a soft switch, tags in
+    messages change nothing.
+    """
 
     name: str
     quant: str
@@ -143,6 +150,8 @@ class LoadedModel:
     engine: str = LOCAL_ENGINE_NAME
     n_cpu_moe: int = 0
     kv_type: str = KvType.F16
+    thinking: ThinkingSupport | None = None
+    has_soft_switch: bool = True
 
     @property
     def title(self) -> str:

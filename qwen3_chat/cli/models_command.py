@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import msgspec
@@ -14,7 +14,7 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
-from qwen3_chat.models.catalog import MachineClass, ModelReference
+from qwen3_chat.models.catalog import FamilyModel, MachineClass, ModelReference, ThinkingSupport
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
 from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
@@ -178,6 +178,8 @@ def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_js
         return
     for variant in variants:
         print(_repository_line(variant))
+    for fact in _unusual_facts(variants[0].assessment.model):
+        print(f"  {fact}")
     usable = [variant for variant in variants if variant.assessment.is_usable] or list(variants[:1])
     command = f"qwen3-chat pull {repository}:{usable[-1].assessment.quant}"
     print(t("models.get", command=terminal_safe(command)))
@@ -200,6 +202,14 @@ async def _repository_variants(
     if model is None:
         raise ModelError(ErrorCode.REPOSITORY_WITHOUT_QWEN3, repository=repository)
     return assess_variants(model, targets, machine, n_ctx)
+
+
+def _unusual_facts(model: FamilyModel) -> Iterator[str]:
+    """Yield lines about the thinking of a model where it can't be switched, and about pictures."""
+    if model.thinking is not ThinkingSupport.SWITCHABLE:
+        yield t(f"ui.models.thinking.{model.thinking.value}")
+    if model.reads_text_only:
+        yield t("ui.models.text_only")
 
 
 def _repository_line(variant: ModelVariant) -> str:

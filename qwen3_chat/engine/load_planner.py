@@ -69,10 +69,14 @@ class LoadPlanner:
 
 
 def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
-    """Read the header of a model and the size of all its files together."""
-    header = gguf.read_file(path)
-    parts = [path.with_name(name) for name in split_part_names(path.name)]
-    return header, sum(part.stat().st_size for part in parts if part.exists())
+    """Read the header of a model and the size of all its files together.
+
+    A part that is missing is left to llama.cpp, which refuses the model.
+    """
+    others = [path.with_name(name) for name in split_part_names(path.name) if name != path.name]
+    parts = [path, *(part for part in others if part.exists())]
+    header = gguf.read_parts(parts)
+    return header, sum(part.stat().st_size for part in parts)
 
 
 def make_plan(
@@ -85,7 +89,7 @@ def make_plan(
     Returns:
         The plan, with notices for the user.
     """
-    shape, n_ctx_train = _shape(header), header.n_ctx_train or TARGET_N_CTX
+    shape, n_ctx_train = header.shape, header.n_ctx_train or TARGET_N_CTX
     max_n_ctx = max_n_ctx_from_header(header)
     notices: list[Notice] = []
     if settings.n_ctx and settings.n_ctx > max_n_ctx:
@@ -107,12 +111,7 @@ def make_plan(
 
 def max_n_ctx_from_header(header: GgufHeader) -> int:
     """Return the longest context that the model of a file supports."""
-    return max_supported_n_ctx(_shape(header), header.n_ctx_train or TARGET_N_CTX)
-
-
-def _shape(header: GgufHeader) -> Shape | None:
-    parameters = None if header.number("split.count") > 1 else header.parameters
-    return Shape.from_header(header.architecture, header.number, parameters)
+    return max_supported_n_ctx(header.shape, header.n_ctx_train or TARGET_N_CTX)
 
 
 def _plan_with_memory(
@@ -142,8 +141,8 @@ def _plan_without_memory(
 
 
 def _weights(shape: Shape, header: GgufHeader, size_bytes: int) -> Weights:
-    """Return the sizes of the tensors: by the rules of their quant, scaled to the real size of the file."""
-    return scaled_weights(shape, header.quant, size_bytes - header.weights_start_bytes)
+    """Return the sizes of the tensors: by the file's table, else by the rules of their quant."""
+    return header.weights or scaled_weights(shape, header.quant, size_bytes - header.weights_start_bytes)
 
 
 def _notices(

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
+from qwen3_chat.models.header_shape import shape_from_metadata
+from qwen3_chat.models.shape import Shape
+from qwen3_chat.models.weights import Weights, WeightsSum
 
 MAGIC = b"GGUF"
 _DEFAULT_ALIGNMENT_BYTES = 32
@@ -28,6 +31,7 @@ _MAX_STRING_BYTES = 1 << 24
 _MAX_KEPT_BYTES = 1 << 25
 _MAX_FILE_BYTES = 1 << 50
 _MAX_ARRAY_ITEMS = 64
+_MAX_NUMBERS_IN_ARRAY = 512  # a number for each layer
 _MAX_ENTRIES = 1 << 16
 _MAX_TENSORS = 1 << 18
 _MAX_SKIPPED_STRINGS = 1 << 22
@@ -54,7 +58,7 @@ _BLOCKS = {
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
     16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
     23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2),
-    34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36),
+    34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
 }  # fmt: skip
 
 # `general.file_type` → name, from `llama_ftype` in llama.h.
@@ -63,7 +67,7 @@ _QUANT_NAMES = {
     12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",
     19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL",
     26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0",
-    37: "TQ2_0", 38: "MXFP4_MOE",
+    37: "TQ2_0", 38: "MXFP4_MOE", 39: "NVFP4", 40: "Q1_0", 41: "Q2_0",
 }  # fmt: skip
 UNKNOWN_QUANT = "?"
 
@@ -82,6 +86,22 @@ _MAX_NUMBERS = {
     "expert_count": 1 << 14,
     "expert_used_count": 1 << 14,
     "expert_feed_forward_length": 1 << 22,
+    "expert_shared_feed_forward_length": 1 << 22,
+    "attention.key_length_swa": 1 << 16,
+    "attention.value_length_swa": 1 << 16,
+    "attention.shared_kv_layers": 512,
+    "full_attention_interval": 512,
+    "nextn_predict_layers": 512,
+    "n_deepstack_layers": 512,
+    "ssm.conv_kernel": 1 << 10,
+    "ssm.inner_size": 1 << 20,
+    "ssm.state_size": 1 << 16,
+    "ssm.time_step_rank": 1 << 16,
+    "ssm.group_count": 1 << 16,
+    "wkv.head_size": 1 << 16,
+    "token_shift_count": 1 << 10,
+    "shortconv.l_cache": 1 << 10,
+    "kda.head_dim": 1 << 16,
 }
 
 MetadataValue = str | int | float | bool | list["MetadataValue"] | None
@@ -89,9 +109,10 @@ MetadataValue = str | int | float | bool | list["MetadataValue"] | None
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """The header of a model's file; arrays of more than 64 entries are None in `metadata`.
+    """The header of a model's file; arrays of more than 64 texts or 512 numbers are None in `metadata`.
 
-    `expected_bytes` is the end of the last tensor, None where a tensor's type is unknown.
+    `expected_bytes` is the end of the last tensor, None where a tensor's type is unknown. `n_vocab` is the
+    number of rows in the embedding, 0 where this file has none.
     """
 
     version: int
@@ -100,6 +121,8 @@ class GgufHeader:
     parameters: int
     weights_start_bytes: int
     expected_bytes: int | None
+    tensor_bytes: WeightsSum = field(default_factory=WeightsSum)
+    n_vocab: int = 0
 
     def text(self, key: str) -> str:
         """Return a text of the metadata, empty where there is none."""
@@ -137,15 +160,63 @@ class GgufHeader:
         return self.number(f"{self.architecture}.block_count")
 
     @property
+    def is_split(self) -> bool:
+        """True if this is the header of one part of a split file."""
+        return self.number("split.count") > 1
+
+    @property
+    def shape(self) -> Shape | None:
+        """The sizes of the network; None where this is no language model, or the header says too little."""
+        table = self.tensor_bytes
+        is_tied = table.input_bytes > 0 and not table.has_output and not self.is_split
+        shape = shape_from_metadata(
+            self.metadata, self.n_vocab, 0 if self.is_split else self.parameters, is_tied
+        )
+        if shape is None or table.input_bytes or self.is_split or not shape.has_known_tensors:
+            return shape
+        # Without a table of tensors, the number of all weights shows whether the output has its own.
+        untied = replace(shape, n_weights=0)
+        return replace(shape, is_tied=untied.parameters > self.parameters)
+
+    @property
+    def weights(self) -> Weights | None:
+        """The bytes of the tensors by place; None where some are in other files or of an unknown type."""
+        if self.expected_bytes is None or not self.n_layers:
+            return None
+        n_unused = min(self.number(f"{self.architecture}.nextn_predict_layers"), self.n_layers - 1)
+        return self.tensor_bytes.weights(self.n_layers, n_unused)
+
+    @property
     def kv_bytes_per_token(self) -> int:
-        """The bytes of a token in the KV cache at 16 bits: layers × KV heads × (key + value width) × 2."""
-        architecture = self.architecture
-        heads = self.number(f"{architecture}.attention.head_count")
-        kv_heads = self.number(f"{architecture}.attention.head_count_kv") or heads
-        width = self.number(f"{architecture}.embedding_length") // max(1, heads)
-        key_width = self.number(f"{architecture}.attention.key_length") or width
-        value_width = self.number(f"{architecture}.attention.value_length") or width
-        return self.n_layers * kv_heads * (key_width + value_width) * 2
+        """The bytes of a token in the KV cache at 16 bits."""
+        shape = self.shape
+        return 2 * sum(shape.kv_widths) if shape else 0
+
+
+def read_parts(paths: Sequence[Path]) -> GgufHeader:
+    """Read the headers of a split file's parts, the first one first, as that of the whole model.
+
+    Raises:
+        ModelError: a part is missing or damaged, as for `read_file`.
+    """
+    headers = [read_file(path) for path in paths]
+    first = headers[0]
+    if len(headers) == 1:
+        return first
+    total = WeightsSum()
+    for header in headers:
+        total.add_all(header.tensor_bytes)
+    return replace(
+        first,
+        metadata={key: value for key, value in first.metadata.items() if key != "split.count"},
+        tensor_count=sum(header.tensor_count for header in headers),
+        parameters=sum(header.parameters for header in headers),
+        expected_bytes=None
+        if any(header.expected_bytes is None for header in headers)
+        else first.expected_bytes,
+        tensor_bytes=total,
+        n_vocab=max(header.n_vocab for header in headers),
+    )
 
 
 def read_file(path: Path) -> GgufHeader:
@@ -199,7 +270,7 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
             key = reader.string()
             metadata[key] = reader.value(reader.number(_U32))
         _check_numbers(metadata)
-        parameters, data_bytes = _read_tensor_table(reader, tensor_count)
+        table = _read_tensor_table(reader, tensor_count)
     except EOFError as error:
         raise ModelError(ErrorCode.GGUF_HEADER_TRUNCATED, name=name) from error
     except (_DamagedError, RecursionError) as error:
@@ -207,8 +278,16 @@ def read_header(source: BinaryIO, name: str) -> GgufHeader:
     alignment = metadata.get("general.alignment")
     step = alignment if isinstance(alignment, int) and alignment > 0 else _DEFAULT_ALIGNMENT_BYTES
     start_bytes = -(-reader.position // step) * step if tensor_count else reader.position
-    expected_bytes = None if data_bytes is None else start_bytes + data_bytes
-    return GgufHeader(version, metadata, tensor_count, parameters, start_bytes, expected_bytes)
+    return GgufHeader(
+        version,
+        metadata,
+        tensor_count,
+        table.parameters,
+        start_bytes,
+        None if table.end_bytes is None else start_bytes + table.end_bytes,
+        table.tensor_bytes,
+        table.n_vocab,
+    )
 
 
 def _check_numbers(metadata: Mapping[str, MetadataValue]) -> None:
@@ -220,32 +299,49 @@ def _check_numbers(metadata: Mapping[str, MetadataValue]) -> None:
     architecture = metadata.get("general.architecture")
     for key, maximum in _MAX_NUMBERS.items():
         value = metadata.get(f"{architecture}.{key}", 0)
-        if isinstance(value, int) and not 0 <= value <= maximum:
-            raise _DamagedError
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and not 0 <= number <= maximum:
+                raise _DamagedError
     alignment = metadata.get("general.alignment", 0)
     if isinstance(alignment, int) and alignment > _MAX_ALIGNMENT_BYTES:
         raise _DamagedError
 
 
-def _read_tensor_table(reader: _Reader, n_tensors: int) -> tuple[int, int | None]:
-    """Return the sum of the weights, and the bytes up to the end of the last tensor."""
-    parameters, end_bytes, all_known = 0, 0, True
+@dataclass(slots=True)
+class _TensorTable:
+    """The sums over a header's table of tensors; `end_bytes` is None where a type is unknown."""
+
+    tensor_bytes: WeightsSum = field(default_factory=WeightsSum)
+    parameters: int = 0
+    end_bytes: int | None = 0
+    n_vocab: int = 0
+
+
+def _read_tensor_table(reader: _Reader, n_tensors: int) -> _TensorTable:
+    """Add up the weights of all tensors, and find the end of the last one."""
+    table = _TensorTable()
     for _ in range(n_tensors):
-        reader.string()
+        name = reader.string()
         n_dimensions = reader.number(_U32)
         if n_dimensions > _MAX_DIMENSIONS:
             raise _DamagedError
-        weights = prod(reader.number(_U64) for _ in range(n_dimensions))
+        dimensions = [reader.number(_U64) for _ in range(n_dimensions)]
+        weights = prod(dimensions)
         kind, offset_bytes = reader.number(_U32), reader.number(_U64)
         if weights > _MAX_TENSOR_WEIGHTS or offset_bytes > _MAX_FILE_BYTES:
             raise _DamagedError
-        parameters += weights
-        if kind in _BLOCKS:
-            block_weights, block_bytes = _BLOCKS[kind]
-            end_bytes = max(end_bytes, offset_bytes + weights // block_weights * block_bytes)
-        else:
-            all_known = False
-    return parameters, end_bytes if all_known else None
+        table.parameters += weights
+        if name == "token_embd.weight" and n_dimensions == 2:
+            table.n_vocab = min(dimensions[1], _MAX_NUMBERS["vocab_size"])
+        if kind not in _BLOCKS:
+            table.end_bytes = None
+            continue
+        block_weights, block_bytes = _BLOCKS[kind]
+        size_bytes = weights // block_weights * block_bytes
+        table.tensor_bytes.add(name, size_bytes)
+        if table.end_bytes is not None:
+            table.end_bytes = max(table.end_bytes, offset_bytes + size_bytes)
+    return table
 
 
 def _truncated_error(name: str, size_bytes: int, expected_bytes: int) -> ModelError:
@@ -350,7 +446,8 @@ class _Reader:
 
     def _array(self) -> list[MetadataValue] | None:
         kind, count = self.number(_U32), self.number(_U64)
-        if count <= _MAX_ARRAY_ITEMS:
+        is_kept = count <= _MAX_ARRAY_ITEMS or (kind in _SCALARS and count <= _MAX_NUMBERS_IN_ARRAY)
+        if is_kept:
             return [self.value(kind) for _ in range(count)]
         if kind == _STRING and count <= _MAX_SKIPPED_STRINGS:
             self._skip_strings(count)

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qwen3_chat.models.quant_names import QUANT_PATTERN
+
 _PATTERN = re.compile(
-    r"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>(?:UD-)?(?:I?Q\d\w*|BF16|F16|F32))"
+    rf"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>{QUANT_PATTERN})"
     r"(?:-(?P<part>\d{5})-of-(?P<count>\d{5}))?\.gguf",
     re.IGNORECASE,
 )

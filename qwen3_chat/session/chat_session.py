@@ -16,7 +16,7 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, StoreError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
-from qwen3_chat.models.catalog import sampling_for
+from qwen3_chat.models.catalog import DEMO_SAMPLING, preset_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.session.chat_configuration import ChatConfiguration
@@ -103,7 +103,13 @@ class ChatSession(ChatConfiguration):
     def sampling_preset(self, mode: ThinkingMode) -> SamplingParams:
         """Return the sampling parameters of a mode before any option changes them."""
         model = self.engine.model
-        return sampling_for(mode, is_demo=model is not None and model.is_demo)
+        if model is None:
+            return preset_for("", "").sampling(mode)
+        return (
+            DEMO_SAMPLING[mode]
+            if model.is_demo
+            else preset_for(model.architecture, model.name).sampling(mode)
+        )
 
     def start_new(self) -> None:
         """Leave the chat; the next message starts a new one."""

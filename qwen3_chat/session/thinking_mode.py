@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.models.catalog import ThinkingSupport, thinking_support
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
+from qwen3_chat.models.catalog import thinking_support
 from qwen3_chat.request import LoadedModel
 
 DEFAULT_MODE = ThinkingMode.THINK
@@ -83,20 +83,25 @@ def fixed_mode(model: LoadedModel | None) -> ThinkingMode | None:
     """Return the only mode that a model has; None where it can be switched, or there is no model yet."""
     if model is None:
         return None
-    match thinking_support(model.name):
+    match thinking_support(model.name) or model.thinking:
         case ThinkingSupport.ALWAYS:
             return ThinkingMode.THINK
         case ThinkingSupport.NEVER:
             return ThinkingMode.NO_THINK
-        case ThinkingSupport.SWITCHABLE:
+        case _:
             return None
 
 
 def decide_model_mode(
     model: LoadedModel | None, text: str, mode_override: ThinkingMode | None, history: Sequence[ChatMessage]
 ) -> ModeDecision:
-    """Decide the mode of a turn; a model's fixed mode needs no tag, and the mode override stays for later."""
+    """Decide the mode of a turn; a model's fixed mode needs no tag, and the mode override stays for later.
+
+    Nor does a model need one that only its template switches.
+    """
     decision = decide_mode(text, mode_override, history)
+    if model is not None and not model.has_soft_switch:
+        decision = replace(decision, tag_to_append=None)
     if (fixed := fixed_mode(model)) is None:
         return decision
     return ModeDecision(fixed, None, decision.mode_override)

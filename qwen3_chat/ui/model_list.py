@@ -230,7 +230,7 @@ def progress_line(download: Download) -> Content:
 
 
 def reason_line(row: ModelRow, variant: ModelVariant, pick_reason: str = "") -> Content:
-    """Return the reason why a model fits or not, with its thinking support if that is unusual.
+    """Return the reason why a model fits or not, with what is unusual: its thinking support, pictures.
 
     `pick_reason` replaces the reason of the recommended model.
     """
@@ -238,6 +238,8 @@ def reason_line(row: ModelRow, variant: ModelVariant, pick_reason: str = "") -> 
     parts = [pick_reason or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
     if row.model.thinking is not ThinkingSupport.SWITCHABLE:
         parts.append(t(f"ui.models.thinking.{row.model.thinking.value}"))
+    if row.model.reads_text_only:
+        parts.append(t("ui.models.text_only"))
     return Content(terminal_safe(SEPARATOR.join(parts)))
 
 

@@ -48,7 +48,7 @@ def write_gguf(path: Path, weights: Weights, shape: Shape, description: str) -> 
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _add_shape(writer, shape)
-    _add_tokenizer(writer)
+    add_tokenizer(writer)
     for name, weight in weights.items():
         if weight.ndim == 1:
             writer.add_tensor(gguf_name(name), weight)
@@ -76,7 +76,8 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_rope_freq_base(shape.rope_base)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter) -> None:
+    """Add the demo model's vocabulary and template to a file."""
     vocabulary = build_vocabulary()
     types = []
     for index, token in enumerate(vocabulary.tokens):

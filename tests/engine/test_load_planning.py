@@ -8,8 +8,10 @@ from qwen3_chat.events import Notice
 from qwen3_chat.models.catalog import Shape, find_family_model
 from qwen3_chat.models.fit import Gpu, Machine
 from qwen3_chat.models.gguf import GgufHeader, MetadataValue
+from qwen3_chat.models.weights import WeightsSum
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts.formatting import GIB
+from tests.models.fit.hollow_gguf import metadata_of
 from tests.models.fit.machines import apple, cpu, with_gpus
 
 _Q4_K_M = 15
@@ -175,6 +177,36 @@ def test_the_longest_context_of_a_file_is_known_before_it_is_loaded() -> None:
     assert max_n_ctx_from_header(header_of(small.shape)) == 40_960
     assert max_n_ctx_from_header(header_of(large.shape)) == 131_072
     assert max_n_ctx_from_header(header_of(large.shape, _2507_CONTEXT)) == _2507_CONTEXT
+
+
+def later_header(architecture: str) -> tuple[GgufHeader, int]:
+    """Return the header of a file of 8 GiB, nine tenths of it experts, and its size."""
+    shape = Shape(
+        32,
+        2048,
+        5120,
+        16,
+        2,
+        n_experts=64,
+        n_experts_used=8,
+        n_expert_ff=512,
+        head_dim=256,
+        kind=architecture,
+    )
+    table = WeightsSum(input_bytes=GIB // 4, output_bytes=GIB // 4, has_output=True)
+    table.layers = dict.fromkeys(range(32), GIB // 2 // 32)
+    table.experts = dict.fromkeys(range(32), 7 * GIB // 32)
+    metadata: dict[str, MetadataValue] = {**metadata_of(shape)}  # type: ignore[dict-item]
+    metadata |= {f"{architecture}.ssm.state_size": 128}
+    return GgufHeader(3, metadata, 0, 8 * 10**9, 0, 8 * GIB, table), 8 * GIB
+
+
+@pytest.mark.parametrize("architecture", ["qwen35moe", "qwen3next", "qwen3vlmoe", "glm4moe", "gpt-oss"])
+def test_experts_of_any_kind_stay_in_ram_where_the_gpu_is_small(architecture: str) -> None:
+    plan, notices = make_plan(*later_header(architecture), with_gpus(32, 8), LoadSettings("x"))
+    assert plan.n_gpu_layers == 32
+    assert 0 < plan.n_cpu_moe < 32
+    assert keys(list(notices)) == ["experts_in_ram"]
 
 
 def test_of_another_architecture_nothing_is_computed() -> None:

@@ -84,10 +84,17 @@ def test_a_quant_has_its_usual_name(file_type: int, quant: str) -> None:
 def test_long_arrays_are_skipped_and_short_ones_kept() -> None:
     words = [text(f"w{number}") for number in range(100)]
     long = text("long") + struct.pack("<IIQ", 9, 8, len(words)) + b"".join(words)
-    numbers = text("numbers") + struct.pack("<IIQ100i", 9, 5, 100, *range(100))
+    numbers = text("numbers") + struct.pack("<IIQ513i", 9, 5, 513, *range(513))
+    layers = text("layers") + struct.pack("<IIQ512i", 9, 5, 512, *range(512))
     short = text("short") + struct.pack("<IIQ3I", 9, 4, 3, 7, 8, 9)
-    found = read_header(BytesIO(header([long, numbers, short, entry("after", "all")], [])), "x")
-    assert found.metadata == {"long": None, "numbers": None, "short": [7, 8, 9], "after": "all"}
+    found = read_header(BytesIO(header([long, numbers, layers, short, entry("after", "all")], [])), "x")
+    assert found.metadata == {
+        "long": None,
+        "numbers": None,
+        "layers": list(range(512)),
+        "short": [7, 8, 9],
+        "after": "all",
+    }
 
 
 def test_a_tensor_of_an_unknown_type_leaves_the_length_open() -> None:

@@ -108,10 +108,13 @@ async def test_a_model_that_can_not_be_loaded_leaves_the_earlier_one_in_use(stor
         ("Qwen3 4B Instruct 2507", ThinkingSupport.NEVER),
         ("30B-A3B-Thinking-2507", ThinkingSupport.ALWAYS),
         ("My-Qwen3-4b-thinking-2507-tuned", ThinkingSupport.ALWAYS),
-        ("Qwen3-8B", ThinkingSupport.SWITCHABLE),
+        ("Qwen3-Next-80B-A3B-Instruct", ThinkingSupport.NEVER),
+        ("Qwen3-VL-8B-Thinking", ThinkingSupport.ALWAYS),
+        ("Qwen3-Coder-30B-A3B-Instruct", ThinkingSupport.NEVER),
+        ("Qwen3-8B", None),
     ],
 )
-def test_a_name_tells_whether_thinking_can_be_switched(name: str, thinking: ThinkingSupport) -> None:
+def test_a_name_tells_whether_thinking_can_be_switched(name: str, thinking: ThinkingSupport | None) -> None:
     assert thinking_support(name) is thinking
 
 

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
 from qwen3_chat.session.thinking_mode import (
     ModeDecision,
     decide_mode,
+    decide_model_mode,
+    fixed_mode,
     is_only_mode_tag,
     mode_in_force,
     typed_mode,
 )
+from tests.fakes import MODEL
 from tests.prompt.conversations import reply, result, system, user
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
@@ -197,6 +201,29 @@ def test_a_tag_is_appended_once_and_not_again_while_it_is_in_force() -> None:
         appended.append(decision.tag_to_append)
         history += (ChatMessage(Role.USER, "Go on", mode_tag=decision.tag_to_append), reply("Well"))
     assert appended == [None, NO_THINK, None, THINK, None, NO_THINK]
+
+
+def test_a_model_without_a_soft_switch_gets_no_tag_but_the_mode() -> None:
+    model = replace(MODEL, thinking=ThinkingSupport.SWITCHABLE, has_soft_switch=False)
+    assert decide_model_mode(model, "Go on", NO_THINK, ()) == ModeDecision(NO_THINK, None, NO_THINK)
+    assert decide_model_mode(model, "Go on /think", NO_THINK, ()) == ModeDecision(THINK, None, THINK)
+    assert decide_model_mode(MODEL, "Go on", NO_THINK, ()) == ModeDecision(NO_THINK, NO_THINK, NO_THINK)
+
+
+@pytest.mark.parametrize(
+    ("name", "thinking", "fixed"),
+    [
+        ("Qwen3-8B", ThinkingSupport.SWITCHABLE, None),
+        ("Qwen3-8B", None, None),
+        ("a tuned one", ThinkingSupport.NEVER, NO_THINK),
+        ("a tuned one", ThinkingSupport.ALWAYS, THINK),
+        ("Qwen3-4B-Thinking-2507", ThinkingSupport.NEVER, THINK),
+    ],
+)
+def test_a_plain_name_decides_before_the_template(
+    name: str, thinking: ThinkingSupport | None, fixed: ThinkingMode | None
+) -> None:
+    assert fixed_mode(replace(MODEL, name=name, thinking=thinking)) is fixed
 
 
 def test_a_typed_tag_moves_the_toggle_and_holds_for_the_turns_after_it() -> None:

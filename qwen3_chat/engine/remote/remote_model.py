@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
+from qwen3_chat.models.catalog import thinking_support
+from qwen3_chat.models.quant_names import QUANT_PATTERN
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.servers import Endpoint, ServerKind
 
-_QUANT = re.compile(r"[-._](?P<quant>I?Q\d\w*|BF16|F16|F32)$", re.IGNORECASE)
-_ONE_MODE = re.compile(r"(?P<mode>thinking|instruct)-25\d\d", re.IGNORECASE)
+_QUANT = re.compile(rf"[-._](?P<quant>{QUANT_PATTERN})$", re.IGNORECASE)
 
 
 def short_name(model_id: str) -> str:
@@ -52,13 +54,12 @@ class RemoteModel:
     @property
     def is_hybrid(self) -> bool:
         """True if the model has both modes; those of July 2025 and later either always think or never."""
-        return _ONE_MODE.search(self.model_id) is None
+        return thinking_support(self.model_id) is None
 
     @property
     def opens_thinking(self) -> bool:
         """True if the model always thinks, in which case its template opens the think block."""
-        match = _ONE_MODE.search(self.model_id)
-        return match is not None and match["mode"].lower() == "thinking"
+        return thinking_support(self.model_id) is ThinkingSupport.ALWAYS
 
     @property
     def server(self) -> str:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ToolCall
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.template_process import StopCheck, TemplateRenderer, never_stops
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
+from qwen3_chat.models.template_facts import read_template
 from qwen3_chat.request import ChatRequest, ToolSpec
 
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
@@ -68,6 +69,7 @@ class ChatTemplate:
         if not source.strip():
             raise EngineError(ErrorCode.CHAT_TEMPLATE_MISSING)
         self._source = source
+        self._wants_argument_objects = read_template(source).wants_argument_objects
         # Special tokens of white space only, which other families have, mark no structure.
         markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)
         pattern = "|".join(map(re.escape, markup)) or "(?!)"
@@ -110,7 +112,7 @@ class ChatTemplate:
         """
         try:
             masked, spelling_of = self._mask_special_tokens(
-                [[_template_message(message) for message in messages], [_tool_schema(tool) for tool in tools]]
+                [[self._message(message) for message in messages], [_tool_schema(tool) for tool in tools]]
             )
         except RecursionError as error:  # only a schema is nested
             raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=str(error)) from error
@@ -128,6 +130,28 @@ class ChatTemplate:
             reason = str(error.values["reason"]).translate(spelling_of)
             raise EngineError(ErrorCode.CHAT_TEMPLATE_FAILED, reason=reason) from error
         return self._split_prompt(text, spelling_of)
+
+    def _message(self, message: ChatMessage) -> dict[str, Any]:
+        fields: dict[str, Any] = {"role": message.role.value, "content": message.sent_content}
+        if message.role is Role.ASSISTANT:
+            # Always a string: without it Qwen3's template cuts an answer that quotes `</think>`.
+            fields["reasoning_content"] = message.reasoning
+        if message.tool_calls:
+            fields["tool_calls"] = [
+                {"type": "function", "function": {"name": call.name, "arguments": self._arguments(call)}}
+                for call in message.tool_calls
+            ]
+        return fields
+
+    def _arguments(self, call: ToolCall) -> Any:
+        """Return a call's arguments as the template needs them: the text as it was written, or an object."""
+        if not self._wants_argument_objects:
+            return call.arguments
+        try:
+            arguments = json.loads(call.arguments)
+        except (ValueError, RecursionError):
+            return {}  # what never was an object has no arguments to list
+        return arguments if isinstance(arguments, dict) else {}
 
     def _mask_special_tokens(self, values: list[Any]) -> tuple[Any, dict[int, str]]:
         """Swap every spelling of a special token for a private character; return also the way back."""
@@ -160,19 +184,6 @@ class ChatTemplate:
     def _split_text(self, text: str) -> PlainText:
         cuts = [0, *(match.start() + 1 for match in self._start_of_special.finditer(text)), len(text)]
         return PlainText(tuple(text[start:end] for start, end in pairwise(cuts)))
-
-
-def _template_message(message: ChatMessage) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": message.role.value, "content": message.sent_content}
-    if message.role is Role.ASSISTANT:
-        # Always a string: without it Qwen3's template cuts an answer that quotes `</think>`.
-        fields["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        fields["tool_calls"] = [
-            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    return fields
 
 
 def _tool_schema(tool: ToolSpec) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
+from qwen3_chat.request import N_SEQUENCES
 
-N_SEQUENCES = 4
 MAX_OUTPUTS = 8
 """The maximum number of tokens in a batch with an output; llama.cpp needs at least one for each sequence."""
 
@@ -53,12 +53,21 @@ class Context:
     the next prompt, exists only between two replies. The sequence of the previous chat, which the user was in
     before, stays as long as there is room. The tokens that sequences share from their start on are in the
     same cells.
+
+    With `keeps_states`, layers of the model keep a state of the whole sequence instead of cells (Qwen3-Next,
+    Qwen3.5): nothing can be cut off a sequence, nor can a part of it be copied. Then a sequence is used only
+    as a whole, drafts are never evaluated, and the previous sequence holds the beginning that the live one
+    was continued from.
     """
 
-    def __init__(self, pointer: Any, chunk_tokens: int, kv_layout: str = "") -> None:
+    def __init__(
+        self, pointer: Any, chunk_tokens: int, kv_layout: str = "", *, keeps_states: bool = False
+    ) -> None:
         self.pointer = pointer
         self.kv_layout = kv_layout
         """The parameters, as text, that a cell's content depends on besides the tokens."""
+        self.keeps_states = keeps_states
+        """True if a sequence can't be cut."""
         self.may_discard_chat = False
         """True if the chat may lose its cells once another begins: each cell in use slows down all tokens."""
         self.adjust_threads: Callable[[float], int | None] | None = None
@@ -104,6 +113,8 @@ class Context:
         The last token is never part of it: it has to be evaluated for its output. The chat evaluated before
         becomes the previous one if `prompt` begins with less than half of it, unless it may be discarded.
         """
+        if self.keeps_states:
+            return self._keep_whole_sequence(prompt)
         common = [common_length(sequence, prompt) for sequence in self._sequences]
         best = max((_LIVE, _PREFETCHED, _PREVIOUS), key=common.__getitem__)
         current = _PREFETCHED if self.prefetched else _LIVE
@@ -131,6 +142,9 @@ class Context:
         cut to the tokens that both begin with, and continued with the remaining tokens of the prefix.
         """
         self._truncate(_PREFETCHED, 0)
+        if self.keeps_states:
+            yield from self._prefetch_after_whole_sequence(prefix, may_cut_back)
+            return
         n_common = common_length(self.tokens, prefix)
         remaining = prefix[n_common:]
         if len(remaining) <= self.free_tokens:
@@ -138,6 +152,43 @@ class Context:
             yield from self._evaluate(remaining, _PREFETCHED)
         elif may_cut_back and len(prefix) < self.n_ctx:
             self._truncate(_LIVE, n_common)
+            yield from self._evaluate(remaining, _LIVE)
+
+    def _whole_prefix_length(self, sequence: int, prompt: Sequence[int]) -> int:
+        """Return the length of a sequence if `prompt` begins with all of it and goes on, else 0."""
+        evaluated = self._sequences[sequence]
+        is_prefix = len(evaluated) < len(prompt) and common_length(evaluated, prompt) == len(evaluated)
+        return len(evaluated) if is_prefix else 0
+
+    def _keep_whole_sequence(self, prompt: Sequence[int]) -> int:
+        lengths = {
+            sequence: self._whole_prefix_length(sequence, prompt)
+            for sequence in (_LIVE, _PREFETCHED, _PREVIOUS)
+        }
+        best = max(lengths, key=lengths.__getitem__)
+        self.may_discard_chat = False
+        if not lengths[best]:
+            self.clear()
+            return 0
+        for sequence in (_PREVIOUS, _LIVE):
+            if sequence != best:
+                self._copy(best, sequence)
+        self._truncate(_PREFETCHED, 0)
+        return lengths[best]
+
+    def _prefetch_after_whole_sequence(self, prefix: Sequence[int], may_cut_back: bool) -> Iterator[int]:
+        lengths = {sequence: self._whole_prefix_length(sequence, prefix) for sequence in (_LIVE, _PREVIOUS)}
+        best = max(lengths, key=lengths.__getitem__)
+        remaining = prefix[lengths[best] :]
+        if len(remaining) <= self.free_tokens:
+            if lengths[best]:
+                self._copy(best, _PREFETCHED)
+            yield from self._evaluate(remaining, _PREFETCHED)
+        elif may_cut_back and len(prefix) < self.n_ctx:
+            if best != _LIVE and lengths[best]:
+                self._copy(best, _LIVE)
+            elif not lengths[best]:
+                self.clear()
             yield from self._evaluate(remaining, _LIVE)
 
     def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
@@ -194,6 +245,7 @@ class Context:
             sequence
             for sequence, evaluated in enumerate(self._sequences)
             if common_length(evaluated, tokens) == len(tokens)
+            and not (self.keeps_states and len(evaluated) > len(tokens))
         )
         source = next(sources, None)
         if source is None or not tokens:
@@ -260,7 +312,8 @@ class Context:
     def has_room_for_draft(self, length: int) -> bool:
         """Return True if a token and a draft of that length fit without another sequence being removed."""
         return (
-            length < min(MAX_OUTPUTS, self._chunk_tokens)
+            not self.keeps_states
+            and length < min(MAX_OUTPUTS, self._chunk_tokens)
             and sum(map(len, self._sequences)) + length < self.n_ctx
         )
 
@@ -307,6 +360,9 @@ class Context:
     def _raise_for_status(self, status: int, sequence: int) -> None:
         if status == 0:
             return
+        if self.keeps_states:  # a part of the batch may be in the states
+            self._truncate(sequence, 0)
+            L.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         # Earlier parts of a batch that failed may have been evaluated: llama.cpp knows the last position.
         del self._sequences[sequence][L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
         if status == STATUS_ABORTED:

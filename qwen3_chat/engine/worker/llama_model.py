@@ -19,7 +19,7 @@ from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.fingerprint import kv_layout
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
-from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, N_SEQUENCES, Context
+from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
 from qwen3_chat.engine.worker.template_process import TemplateRenderer
@@ -28,13 +28,13 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
+from qwen3_chat.models.architectures import QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.gguf import GgufHeader, read_file
-from qwen3_chat.request import LoadedModel, LoadSettings
+from qwen3_chat.models.template_facts import read_template
+from qwen3_chat.request import N_SEQUENCES, LoadedModel, LoadSettings
 
 LoadEventSink = Callable[[EngineEvent], None]
 """The function that gets the progress and the notices of a load."""
-
-_QWEN3_ARCHITECTURES = ("qwen3", "qwen3moe")  # as in the catalog, which the worker does not load
 
 _READ_BYTES = 4 << 20
 _PROGRESS_INTERVAL_S = 0.05
@@ -72,8 +72,10 @@ def load_model(
     started_s = time.perf_counter()
     path = Path(settings.path)
     header = read_file(path)
-    if header.architecture not in _QWEN3_ARCHITECTURES:
+    if header.architecture not in QWEN3_ARCHITECTURES:
         on_event(Notice("engine.not_qwen3", {"name": path.name, "architecture": header.architecture or "?"}))
+    elif header.architecture in VISION_ARCHITECTURES:
+        on_event(Notice("engine.text_only", {"name": path.name}))
     gpus = _gpus() if plan.n_gpu_layers else []
     if plan.n_gpu_layers and not gpus:
         plan = plan.with_placement(0, 0)
@@ -156,13 +158,15 @@ def _make_context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     pointer = L.llama_init_from_model(model, params)
     if not pointer:
         raise EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=plan.n_ctx, reason=llama_log.first_error())
-    return Context(pointer, plan.n_ubatch, kv_layout(params))
+    keeps_states = L.llama_model_is_recurrent(model) or L.llama_model_is_hybrid(model)
+    return Context(pointer, plan.n_ubatch, kv_layout(params), keeps_states=keeps_states)
 
 
 def _describe(
     pointer: Any, header: GgufHeader, path: str, plan: LoadPlan, n_ctx: int, gpus: Sequence[Device]
 ) -> LoadedModel:
     """Return the description of a loaded model for the client."""
+    template = read_template(header.text("tokenizer.chat_template"))
     return LoadedModel(
         name=header.name or Path(path).stem,
         quant=header.quant,
@@ -178,6 +182,8 @@ def _describe(
         is_demo=header.name == DEMO_MODEL_NAME,
         n_cpu_moe=plan.n_cpu_moe,
         kv_type=plan.kv_type,
+        thinking=template.thinking,
+        has_soft_switch=template.has_soft_switch,
     )
 
 

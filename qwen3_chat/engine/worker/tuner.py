@@ -50,9 +50,13 @@ class Tuner:
         return apply_tuning(self._default_plan, self.tuning, self._default_n_ubatch)
 
     def has_idle_work(self, model: LlamaModel) -> bool:
-        """Return True if something is left to be measured; the demo model is not worth it."""
+        """Return True if something is left to be measured; the demo model is not worth it.
+
+        A trial context fills its cache with copies, which a model with states does not allow.
+        """
         return (
             self._may_calibrate
+            and not model.context.keeps_states
             and not model.description.is_demo
             and not self._get_idle_calibration(model).is_finished
         )

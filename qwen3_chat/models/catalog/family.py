@@ -6,32 +6,30 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qwen3_chat.chat import ThinkingSupport
+from qwen3_chat.models.architectures import VISION_ARCHITECTURES
+from qwen3_chat.models.catalog.model_data import ModelData, load_model_data
 from qwen3_chat.models.catalog.published_files import REPOSITORIES, ModelFile
 from qwen3_chat.models.catalog.quants import (
     BASE_TENSOR_TYPES,
     REFERENCE_QUANT,
-    Weights,
     file_bytes,
     scaled_weights,
     weights,
 )
-from qwen3_chat.models.catalog.shape import Shape
+from qwen3_chat.models.shape import Shape
+from qwen3_chat.models.weights import Weights
 
 HYBRID_N_CTX, HYBRID_ANSWER_TOKENS = 32_768, 8_192
 _2507_N_CTX = 262_144
 YARN_N_CTX = 131_072
 """The context of the larger hybrid models with YaRN, factor 4 over 32,768; short texts suffer from it."""
 
+MAX_MODEL_NAME_CHARACTERS = 200
+"""The part of a model's name that is looked at."""
+
 STANDARD_QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 """The quants that every model but the smallest is offered in, by rising quality."""
-
-
-class ThinkingSupport(StrEnum):
-    """The support of a model for switching its thinking on and off."""
-
-    SWITCHABLE = "switchable"
-    ALWAYS = "always"
-    NEVER = "never"
 
 
 class MachineClass(StrEnum):
@@ -45,7 +43,10 @@ class MachineClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyModel:
-    """A model as the family names it, such as `8B`; `repositories` are tried in this order."""
+    """A model as the family names it, such as `8B`; `repositories` are tried in this order.
+
+    `reference_weights` are those of a file whose header was read; they give the proportions of other quants.
+    """
 
     name: str
     shape: Shape
@@ -55,11 +56,17 @@ class FamilyModel:
     n_ctx_train: int = HYBRID_N_CTX + HYBRID_ANSWER_TOKENS
     n_ctx_yarn: int | None = YARN_N_CTX
     is_split: bool = False
+    reference_weights: Weights | None = None
 
     @property
     def title(self) -> str:
         """The full name, `Qwen3-8B`."""
-        return f"Qwen3-{self.name}"
+        return self.name if self.name.lower().startswith("qwen") else f"Qwen3-{self.name}"
+
+    @property
+    def reads_text_only(self) -> bool:
+        """True if the model could see pictures as well, which this program does not give it."""
+        return self.shape.architecture in VISION_ARCHITECTURES
 
     @property
     def default_quant(self) -> str:
@@ -105,12 +112,14 @@ class FamilyModel:
 
     def weights(self, quant: str) -> Weights:
         """Return the bytes of the tensors in a quant, estimated where its mix of types is not known."""
-        if quant in BASE_TENSOR_TYPES:
+        if quant in BASE_TENSOR_TYPES and self.shape.has_known_tensors:
             return weights(self.shape, quant)
         return self.estimated_weights(self.size_bytes(quant))
 
     def estimated_weights(self, size_bytes: int) -> Weights:
         """Estimate the bytes of the tensors of a file by its size."""
+        if self.reference_weights:
+            return self.reference_weights.scaled_to(size_bytes)
         return scaled_weights(self.shape, REFERENCE_QUANT, size_bytes)
 
     def _predicted_file(self, quant: str) -> ModelFile:
@@ -140,6 +149,19 @@ def _model(
     )
 
 
+def _later_model(data: ModelData) -> FamilyModel:
+    return FamilyModel(
+        data.name,
+        data.shape.to_shape(),
+        MachineClass(data.good_for),
+        data.repositories,
+        data.thinking,
+        data.n_ctx,
+        n_ctx_yarn=None,
+        is_split=data.is_split,
+    )
+
+
 _0_6B = Shape(28, 1024, 3072, 16, 8, is_tied=True)
 _1_7B = Shape(28, 2048, 6144, 16, 8, is_tied=True)
 _4B = Shape(36, 2560, 9728, 32, 8, is_tied=True)
@@ -164,25 +186,48 @@ FAMILY = (
     _model("30B-A3B-Thinking-2507", _30B_A3B, MachineClass.WORKSTATION, ThinkingSupport.ALWAYS),
     _model("235B-A22B-Instruct-2507", _235B_A22B, MachineClass.SERVER, ThinkingSupport.NEVER),
     _model("235B-A22B-Thinking-2507", _235B_A22B, MachineClass.SERVER, ThinkingSupport.ALWAYS),
+    *map(_later_model, load_model_data().models),
 )
-"""Hybrid models from small to large, then those of July 2025, whose thinking is fixed."""
+"""Hybrid models from small to large, those of July 2025, whose thinking is fixed, those of `models.toml`."""
 
 QUALITY_ORDER = ("32B", "30B-A3B", "14B", "8B", "4B", "1.7B", "0.6B")
 """The models that may be recommended, the best answers first."""
 
 
-def derived_model(name: str, shape: Shape, n_ctx_train: int) -> FamilyModel:
-    """Return a model that is derived from the family, such as a fine-tuned one."""
+def derived_model(
+    name: str,
+    shape: Shape,
+    n_ctx_train: int,
+    reference_weights: Weights | None = None,
+    thinking: ThinkingSupport = ThinkingSupport.SWITCHABLE,
+) -> FamilyModel:
+    """Return a model that is derived from the family, such as a fine-tuned one, or a later one."""
     closest = min(FAMILY, key=lambda model: abs(model.shape.parameters - shape.parameters))
-    return FamilyModel(name, shape, closest.good_for, (), n_ctx_train=n_ctx_train, n_ctx_yarn=None)
+    return FamilyModel(
+        name,
+        shape,
+        closest.good_for,
+        (),
+        thinking,
+        n_ctx_train,
+        n_ctx_yarn=None,
+        reference_weights=reference_weights,
+    )
 
 
-def thinking_support(name: str) -> ThinkingSupport:
-    """Return the support that a model's name implies; names of derived models count too."""
-    match = re.search(r"(instruct|thinking)[-_ ]2507", name, re.IGNORECASE)
-    if match is None:
-        return ThinkingSupport.SWITCHABLE
-    return ThinkingSupport.NEVER if match[1].lower() == "instruct" else ThinkingSupport.ALWAYS
+_FIXED_THINKING = re.compile(
+    r"(?P<mode>instruct|thinking)[-_ ]25\d\d | qwen3[-_ ](next|vl)\b.*?[-_ ](?P<later>instruct|thinking)\b",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CODER = re.compile(r"qwen3[-_ ]coder|\bcoder[-_ ]30b", re.IGNORECASE)
+
+
+def thinking_support(name: str) -> ThinkingSupport | None:
+    """Return the support that a model's name implies, also of derived ones; None where it implies nothing."""
+    if match := _FIXED_THINKING.search(name[:MAX_MODEL_NAME_CHARACTERS]):
+        mode = match["mode"] or match["later"]
+        return ThinkingSupport.NEVER if mode.lower() == "instruct" else ThinkingSupport.ALWAYS
+    return ThinkingSupport.NEVER if _CODER.search(name[:MAX_MODEL_NAME_CHARACTERS]) else None
 
 
 def find_family_model(name: str) -> FamilyModel | None:

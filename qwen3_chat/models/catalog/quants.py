@@ -6,10 +6,10 @@ without what depends on an importance matrix (which changes Q4_0, Q5_0 and the I
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
-from qwen3_chat.models.catalog.shape import Shape, Tensor, TensorRole
+from qwen3_chat.models.shape import Shape, Tensor, TensorRole
+from qwen3_chat.models.weights import Weights, WeightsSum
 
 TENSOR_TYPE_BLOCKS = {
     "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q5_0": (32, 22), "Q4_0": (32, 18),
@@ -34,66 +34,36 @@ HEADER_BYTES = 5_933_400
 """Metadata, vocabulary and template of Qwen3's files; published files differ from it by 0.7 kB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The bytes of a model's tensors by the places they can go to; layers from first to last, experts apart.
-
-    A tied embedding is the output too: on a GPU it takes its bytes there as well as in RAM.
-    """
-
-    embedding_bytes: int
-    output_bytes: int
-    layer_bytes: tuple[int, ...]
-    expert_bytes: tuple[int, ...]
-    is_tied: bool
-
-    @property
-    def total_bytes(self) -> int:
-        """The bytes of all tensors as the file holds them."""
-        output = 0 if self.is_tied else self.output_bytes
-        return self.embedding_bytes + output + sum(self.layer_bytes) + sum(self.expert_bytes)
-
-    def scaled_to(self, total_bytes: int) -> Weights:
-        """Scale every part alike: an estimate for a file whose mix of types is not known."""
-        factor = total_bytes / self.total_bytes
-        return Weights(
-            round(self.embedding_bytes * factor),
-            round(self.output_bytes * factor),
-            tuple(round(size * factor) for size in self.layer_bytes),
-            tuple(round(size * factor) for size in self.expert_bytes),
-            self.is_tied,
-        )
-
-
 @cache
 def weights(shape: Shape, quant: str) -> Weights:
     """Add up a model's tensors; `quant` is one of `BASE_TENSOR_TYPES`."""
-    layers, experts = [0] * shape.n_layers, [0] * shape.n_layers
-    embedding = output = 0
+    total = WeightsSum()
     for tensor in shape.tensors():
-        size = tensor_bytes(tensor, tensor_type(tensor, shape, quant))
-        if tensor.layer is None:
-            if tensor.role is TensorRole.EMBEDDING:
-                embedding = size
-            else:
-                output += size  # the last norm goes where the output goes
-        elif tensor.is_expert:
-            experts[tensor.layer] += size
-        else:
-            layers[tensor.layer] += size
-    return Weights(
-        embedding_bytes=embedding + (output if shape.is_tied else 0),
-        output_bytes=output + (embedding if shape.is_tied else 0),
-        layer_bytes=tuple(layers),
-        expert_bytes=tuple(experts) if shape.n_experts else (),
-        is_tied=shape.is_tied,
-    )
+        total.add(tensor.name, tensor_bytes(tensor, tensor_type(tensor, shape, quant)))
+    added = total.weights(shape.n_layers, shape.n_unused_layers)
+    assert added  # every layer has tensors
+    return added
 
 
 def scaled_weights(shape: Shape, quant: str, total_bytes: int) -> Weights:
     """Estimate the bytes of a file's tensors by their sum; an unknown quant counts as `REFERENCE_QUANT`."""
+    if not shape.has_known_tensors:
+        return _rough_weights(shape).scaled_to(total_bytes)
     known_quant = quant if quant in BASE_TENSOR_TYPES else REFERENCE_QUANT
     return weights(shape, known_quant).scaled_to(total_bytes)
+
+
+def _rough_weights(shape: Shape) -> Weights:
+    """Return weights in the proportions of a usual network, for one whose tensors are not known."""
+    width, heads = shape.n_embd, shape.n_heads * shape.head_dim
+    experts = 3 * width * shape.n_expert_ff * shape.n_experts
+    dense = 2 * width * heads + 2 * width * shape.n_kv_heads * shape.head_dim
+    dense += 3 * width * (shape.n_shared_ff if shape.n_experts else shape.n_ff)
+    embedding = width * shape.n_vocab
+    layers = (max(1, dense),) * shape.n_layers
+    return Weights(
+        embedding, embedding, layers, (experts,) * shape.n_layers if experts else (), is_tied=False
+    )
 
 
 @cache

@@ -26,6 +26,7 @@ from qwen3_chat.request import KvType, LoadSettings
 
 YARN_BASE_N_CTX = HYBRID_N_CTX
 """The context to which YaRN's factor refers."""
+_YARN_ARCHITECTURES = ("qwen3", "qwen3moe")
 _MIN_YARN_PARAMETERS = 3e9
 """The smallest model with YaRN: 0.6B and 1.7B lose their way in long texts before that."""
 
@@ -43,8 +44,10 @@ def yarn_factor(shape: Shape | None, n_ctx_train: int, n_ctx: int) -> float:
 
 
 def _can_be_stretched(shape: Shape | None, n_ctx_train: int) -> bool:
+    if shape is None or shape.architecture not in _YARN_ARCHITECTURES:
+        return False
     is_hybrid = n_ctx_train in (HYBRID_N_CTX, HYBRID_N_CTX + HYBRID_ANSWER_TOKENS)
-    return is_hybrid and shape is not None and shape.parameters >= _MIN_YARN_PARAMETERS
+    return is_hybrid and shape.parameters >= _MIN_YARN_PARAMETERS
 
 
 _BOUNDLESS_BYTES = 1 << 50
@@ -58,7 +61,7 @@ def plan_load(
     Without room for any plan, the GPU is filled and the weights in RAM are left to the system, which reads
     them from the disk again and again. Every value in `settings` stands in any case.
     """
-    if not shape.n_experts:
+    if not weights.expert_bytes:
         settings = replace(settings, n_cpu_moe=None)
     for contexts in _context_tiers(settings.n_ctx, max_n_ctx):
         candidates = [

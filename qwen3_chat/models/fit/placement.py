@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.models.catalog import Shape, Weights
-from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes
+from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes, state_bytes
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, KvType
 from qwen3_chat.texts.formatting import MIB
@@ -45,7 +45,7 @@ def tokens_per_s(
     depth = ContextSpec(
         min(CHAT_TOKENS, context.n_ctx), context.kv_type, context.n_ubatch, context.flash_attention
     )
-    kv = kv_bytes(shape, depth)
+    kv = kv_bytes(shape, depth) + shape.state_bytes
     seconds = shape.n_layers * _LAYER_S
     if machine.gpus:
         share = _UNIFIED_SHARE if machine.is_unified else _GPU_SHARE
@@ -149,7 +149,7 @@ def pinned_plan(
             placement = Placement.EXPERTS_IN_RAM
         return _plan(shape, weights, machine, context, placement, layers, n_moved)
 
-    if not shape.n_experts:
+    if not weights.expert_bytes:
         return with_experts_in_ram(0)
     if n_cpu_moe is not None:
         return with_experts_in_ram(min(n_cpu_moe, shape.n_layers))
@@ -177,12 +177,12 @@ def _gpu_plans(
         return
 
     def divided(n_moved: int) -> PlacementPlan:
-        if shape.n_experts:
+        if weights.expert_bytes:
             return _plan(shape, weights, machine, context, Placement.EXPERTS_IN_RAM, shape.n_layers, n_moved)
         return _plan(shape, weights, machine, context, Placement.PARTIAL, shape.n_layers - n_moved, 0)
 
     # The fewest layers (or their experts) to move to RAM: each one frees memory of the GPU and takes RAM.
-    max_moved = shape.n_layers if shape.n_experts else shape.n_layers - 1
+    max_moved = shape.n_layers if weights.expert_bytes else shape.n_layers - 1
     moves = range(1, max_moved + 1)
     first = bisect_left(moves, True, key=lambda n_moved: _fits_gpus(divided(n_moved), weights, machine))
     if first < len(moves) and has_room(plan := divided(moves[first]), weights, machine):
@@ -217,10 +217,10 @@ def _plan(
     gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
     cpu_experts = sum(weights.expert_bytes) - gpu_experts
     share = n_gpu_layers / shape.n_layers
-    kv, compute = kv_bytes(shape, context), compute_bytes(shape, context)
+    kv, compute = kv_bytes(shape, context) + state_bytes(shape), compute_bytes(shape, context)
     if n_gpu_layers:
         gpu_dense += weights.output_bytes
-        streamed = _streamed_bytes(shape, weights) if cpu_dense or cpu_experts else 0
+        streamed = _streamed_bytes(weights) if cpu_dense or cpu_experts else 0
         gpu = gpu_dense + gpu_experts + round(kv * share) + machine.n_usable_gpus * (compute + streamed)
         is_second_copy = weights.is_tied and machine.is_unified  # mapped once, used by both
         ram = cpu_dense + cpu_experts + (0 if is_second_copy else weights.embedding_bytes)
@@ -229,7 +229,7 @@ def _plan(
         output = 0 if weights.is_tied else weights.output_bytes
         gpu, ram = 0, weights.embedding_bytes + output + cpu_dense + cpu_experts + kv + compute
         cpu_dense += weights.output_bytes
-    used = shape.n_experts_used / shape.n_experts if shape.n_experts else 0
+    used = shape.n_experts_used / shape.n_experts if shape.n_experts else 1
     speed = tokens_per_s(
         shape,
         machine,
@@ -240,8 +240,8 @@ def _plan(
     return PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
 
 
-def _streamed_bytes(shape: Shape, weights: Weights) -> int:
+def _streamed_bytes(weights: Weights) -> int:
     """Estimate the growth of a GPU's buffer where weights in RAM are streamed through it."""
-    if shape.n_experts:
+    if weights.expert_bytes:
         return round(_STREAMED_TENSORS * max(weights.expert_bytes) / 3)  # gate, up, down
     return round(_STREAMED_TENSORS * max(weights.layer_bytes) / 3)

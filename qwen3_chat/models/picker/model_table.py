@@ -12,14 +12,16 @@ from qwen3_chat.models.catalog import (
     FAMILY,
     FamilyModel,
     ModelReference,
-    Shape,
+    ThinkingSupport,
     derived_model,
     find_family_model,
+    thinking_support,
 )
 from qwen3_chat.models.fit import Assessment, Machine, Recommendation, assess, best_quant, recommend
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.library import InstalledModel
 from qwen3_chat.models.library.installed_models import is_embedding
+from qwen3_chat.models.template_facts import read_template
 from qwen3_chat.session import ServedModel
 
 INSTALLED_MARK = "●"
@@ -37,7 +39,7 @@ class DiskModel:
 def identify_models(files: Iterable[InstalledModel]) -> tuple[DiskModel, ...]:
     """Identify the model in each file, by its name or else its header; of two copies the first counts.
 
-    Files that are broken or hold no Qwen3 are left out.
+    Files that are broken or hold no Qwen are left out.
     """
     models: dict[tuple[str, str], DiskModel] = {}
     for file in files:
@@ -49,19 +51,24 @@ def identify_models(files: Iterable[InstalledModel]) -> tuple[DiskModel, ...]:
 
 def _model_by_header(file: InstalledModel) -> FamilyModel | None:
     try:
-        header = gguf.read_file(file.path)
+        header = gguf.read_parts(file.parts)
     except ModelError:
         return None
     if is_embedding(header):
         return None
-    return model_from_header(header, file.name, is_split=len(file.parts) > 1)
+    return model_from_header(header, file.name)
 
 
-def model_from_header(header: GgufHeader, name: str, is_split: bool) -> FamilyModel | None:
-    """Return the model that a header describes, under `name`; None where it is no Qwen3."""
-    parameters = None if is_split else header.parameters
-    shape = Shape.from_header(header.architecture, header.number, parameters)
-    return derived_model(name, shape, header.n_ctx_train) if shape else None
+def model_from_header(header: GgufHeader, name: str) -> FamilyModel | None:
+    """Return the model that a header describes, under `name`; None where llama.cpp runs no such Qwen."""
+    shape = header.shape
+    if shape is None or not shape.architecture.startswith("qwen"):
+        return None
+    thinking = thinking_support(name) or thinking_support(header.name)
+    thinking = thinking or read_template(header.text("tokenizer.chat_template")).thinking
+    return derived_model(
+        name, shape, header.n_ctx_train, header.weights, thinking or ThinkingSupport.SWITCHABLE
+    )
 
 
 VariantKey = tuple[str, str]

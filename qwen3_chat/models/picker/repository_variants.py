@@ -14,14 +14,14 @@ from qwen3_chat.models.picker.model_table import ModelVariant, model_from_header
 async def fetch_metadata(
     target: PullTarget, hubs: Sequence[Hub], retry_policy: RetryPolicy
 ) -> FamilyModel | None:
-    """Return the model in a file before its download, by its header; None where it is no Qwen3.
+    """Return the model in a file before its download, by its header; None where it is no Qwen.
 
     Raises:
         HubError: no source delivers the header.
         ModelError: the file has none.
     """
     header = await fetch_header(target.files[0], hubs, retry_policy)
-    return model_from_header(header, target.model, is_split=len(target.files) > 1)
+    return model_from_header(header, target.model)
 
 
 def assess_variants(

@@ -19,12 +19,13 @@ import psutil
 from llama_cpp import llama_cpp as L  # noqa: N812 - short, as in the worker
 
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, N_SEQUENCES
+from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS
 from qwen3_chat.engine.worker.llama_params import context_params
-from qwen3_chat.request import KvType
+from qwen3_chat.request import N_SEQUENCES, KvType
 
 _COMPUTE = re.compile(r"compute buffer size =\s+([\d.]+) MiB")
 _REPACKED = re.compile(r"CPU_REPACK model buffer size =\s+([\d.]+) MiB")
+_STATES = re.compile(r"llama_memory_recurrent: size =\s+([\d.]+) MiB")
 _KV = re.compile(r"llama_kv_cache: size =\s+([\d.]+) MiB")
 
 
@@ -54,6 +55,7 @@ def main(file: str, what: str) -> None:
         answer = {
             "weights_bytes": L.llama_model_size(model),
             "kv_mib": float(_KV.findall(log)[-1]),
+            "state_mib": sum(map(float, _STATES.findall(log))),
             "compute_mib": float(_COMPUTE.findall(log)[-1]),
         }
         if what == "load":

@@ -19,12 +19,15 @@ _TYPES = {
     "Q6_K": 14,
     "BF16": 30,
 }
-_U32, _F32, _STRING = 4, 6, 8
+_U32, _F32, _STRING, _ARRAY = 4, 6, 8, 9
+
+
+Value = str | int | float | list[int]
 
 
 def write(path: Path, shape: Shape, quant: str) -> Path:
     """Write a file of the real length, without a vocabulary."""
-    metadata = _metadata(shape)
+    metadata = {**metadata_of(shape), "tokenizer.ggml.model": "none"}
     tensors = list(shape.tensors())
     head = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]
     for key, value in metadata.items():
@@ -44,11 +47,11 @@ def write(path: Path, shape: Shape, quant: str) -> Path:
     return path
 
 
-def _metadata(shape: Shape) -> dict[str, str | int | float]:
+def metadata_of(shape: Shape) -> dict[str, Value]:
+    """Return the entries that describe a network."""
     name = shape.architecture
-    metadata: dict[str, str | int | float] = {
+    metadata: dict[str, Value] = {
         "general.architecture": name,
-        "tokenizer.ggml.model": "none",
         f"{name}.vocab_size": shape.n_vocab,
         f"{name}.block_count": shape.n_layers,
         f"{name}.context_length": 40_960,
@@ -67,6 +70,23 @@ def _metadata(shape: Shape) -> dict[str, str | int | float]:
             f"{name}.expert_used_count": shape.n_experts_used,
             f"{name}.expert_feed_forward_length": shape.n_expert_ff,
         }
+    if shape.n_shared_ff:
+        metadata[f"{name}.expert_shared_feed_forward_length"] = shape.n_shared_ff
+    if shape.n_deepstack_layers:
+        metadata[f"{name}.n_deepstack_layers"] = shape.n_deepstack_layers
+    if name in ("qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"):
+        sections = shape.head_dim // 8
+        metadata[f"{name}.rope.dimension_sections"] = [sections * 2, sections, sections, 0]
+    if linear := shape.delta_net:
+        metadata |= {
+            f"{name}.ssm.conv_kernel": linear.n_conv,
+            f"{name}.ssm.inner_size": linear.value_width,
+            f"{name}.ssm.state_size": linear.head_dim,
+            f"{name}.ssm.time_step_rank": linear.n_value_heads,
+            f"{name}.ssm.group_count": linear.n_key_heads,
+            f"{name}.full_attention_interval": linear.recurrent.index(False) + 1,
+            f"{name}.rope.dimension_count": shape.head_dim // 4,
+        }
     return metadata
 
 
@@ -75,11 +95,14 @@ def _string(text: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def _value(value: str | int | float) -> bytes:
+def _value(value: Value) -> bytes:
     match value:
         case str():
             return struct.pack("<I", _STRING) + _string(value)
         case int():
             return struct.pack("<II", _U32, value)
+        case list():
+            items = b"".join(struct.pack("<I", item) for item in value)
+            return struct.pack("<IIQ", _ARRAY, _U32, len(value)) + items
         case float():
             return struct.pack("<If", _F32, value)
