@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from qwen3_chat.chat import StopReason
-from qwen3_chat.events import AnswerDelta, LoadProgressed, ReasoningDelta
+from qwen3_chat.chat import StopReason, ToolCall
+from qwen3_chat.events import AnswerDelta, LoadProgressed, ReasoningDelta, ToolCallRequested
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession, TurnOptions
@@ -15,7 +16,13 @@ from qwen3_chat.store import ChatStore
 from tests.fakes import FakeEngine, Step, finished
 
 
-async def talk(folder: Path, engine: FakeEngine, *lines: str, shows_thinking: bool = True) -> str:
+async def talk(
+    folder: Path,
+    engine: FakeEngine,
+    *lines: str,
+    shows_thinking: bool = True,
+    options: TurnOptions | None = None,
+) -> str:
     written: list[str] = []
     typed = iter(lines)
 
@@ -24,7 +31,7 @@ async def talk(folder: Path, engine: FakeEngine, *lines: str, shows_thinking: bo
         return next(typed, None)
 
     store = await ChatStore.open(folder / "chats.db")
-    session = ChatSession(engine, store, lambda: 1, monotonic, options=TurnOptions())
+    session = ChatSession(engine, store, lambda: 1, monotonic, options=options or TurnOptions())
     renderer = LineRenderer(written.append, monotonic, shows_thinking)
 
     async def to_its_end(turn: Coroutine[None, None, None]) -> None:
@@ -95,6 +102,18 @@ async def test_commands_list_open_answer_again_continue_and_leave(tmp_path: Path
     ):
         assert part in said
     assert len(engine.requests) == 4
+
+
+async def test_a_reply_is_made_to_call_a_tool(tmp_path: Path) -> None:
+    call = ToolCallRequested(ToolCall("calculator", '{"expression": "6 * 7"}'))
+    engine = FakeEngine((finished(),), (call, finished(StopReason.TOOL_CALLS)), (finished(),))
+    tools = TurnOptions(tools=("calculator",))
+    said = await talk(tmp_path, engine, "/call", "How much?", "/call", options=tools)
+    assert "No tool can be called here" in said
+    assert "calculator returned: 42" in said
+    assert [request.must_call for request in engine.requests] == [False, True, False]
+    engine.capabilities = replace(engine.capabilities, requires_calls=False)
+    assert "can't be made to call" in await talk(tmp_path, engine, "How much?", "/call", options=tools)
 
 
 async def test_a_chat_that_no_longer_fits_is_asked_about(tmp_path: Path) -> None:

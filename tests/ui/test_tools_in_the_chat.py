@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.chat import StopReason, ToolCall
@@ -32,3 +33,34 @@ async def test_a_result_stands_between_the_call_and_the_answer(tmp_path: Path) -
         (chat,) = await app.store.chats()
     async with open_app(tmp_path, FakeEngine(), resume=chat.id) as app:
         await app.sees("calculator → 42")
+
+
+async def test_one_key_has_an_answer_go_on_with_the_call_that_it_announced(tmp_path: Path) -> None:
+    engine = FakeEngine((AnswerDelta("I compute it.", 3), finished()), CALLS, ANSWER)
+    async with open_app(tmp_path, engine, options=TurnOptions(tools=("calculator",))) as app:
+        assert not app.screen.check_action("make_call", ())
+        await app.turn("How much?")
+        await app.pilot.press("alt+t")
+        await app.sees("It is 42.")
+        await app.until(lambda: not app.screen.is_answering)
+        assert [request.must_call for request in engine.requests] == [False, True, False]
+        await app.turn("Thanks")
+        await app.say("/make_call")
+        await app.until(lambda: len(engine.requests) == 5 and not app.screen.is_answering)
+        assert engine.requests[-1].must_call
+
+
+async def test_without_tools_there_is_no_call_to_make(tmp_path: Path) -> None:
+    async with open_app(tmp_path, FakeEngine()) as app:
+        await app.turn("How much?")
+        assert not app.screen.check_action("make_call", ())
+
+
+async def test_a_server_that_cannot_require_calls_is_told_of(tmp_path: Path) -> None:
+    engine = FakeEngine(ANSWER)
+    engine.capabilities = replace(engine.capabilities, requires_calls=False)
+    async with open_app(tmp_path, engine, options=TurnOptions(tools=("calculator",))) as app:
+        await app.turn("How much?")
+        await app.pilot.press("alt+t")
+        await app.sees("made to call a tool")
+        assert len(engine.requests) == 1

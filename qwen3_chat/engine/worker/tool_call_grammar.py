@@ -30,7 +30,7 @@ ROOT_RULE: Final = "root"
 MAX_GRAMMAR_CHARS: Final = 200_000
 """The longest grammar, in characters."""
 
-MAX_GRAMMAR_PARTS: Final = 500
+MAX_CONVERTED_PARTS: Final = 500
 """The most parts of one tool's schema; beyond, its arguments may be any object."""
 
 _MAX_DEPTH: Final = 16
@@ -180,7 +180,7 @@ class _SchemaConverter:
     def _rule(self, schema: object) -> str:
         """Return the name of the rule of a schema."""
         self._n_parts += 1
-        if self._n_parts > MAX_GRAMMAR_PARTS:
+        if self._n_parts > MAX_CONVERTED_PARTS:
             raise _TooLargeError
         if not isinstance(schema, dict) or self._depth > _MAX_DEPTH:
             return _VALUE
@@ -230,7 +230,7 @@ class _SchemaConverter:
             others += schema["allOf"]
         for other in others[:_MAX_ALTERNATIVES]:
             self._n_parts += 1
-            if self._n_parts > MAX_GRAMMAR_PARTS:
+            if self._n_parts > MAX_CONVERTED_PARTS:
                 raise _TooLargeError
             if isinstance(other, dict) and depth < _MAX_DEPTH:
                 merged = _both(merged, self._merged(other, depth + 1))
