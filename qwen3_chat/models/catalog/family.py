@@ -216,7 +216,7 @@ def derived_model(
 
 
 _FIXED_THINKING = re.compile(
-    r"(?P<mode>instruct|thinking)[-_ ]25\d\d | qwen3[-_ ](next|vl)\b.*?[-_ ](?P<later>instruct|thinking)\b",
+    r"(?P<mode>instruct|thinking)[-_ ]25\d\d | (?<![a-z])(next|vl)[-_ ]\d.*?[-_ ](?P<later>instruct|thinking)\b",
     re.IGNORECASE | re.VERBOSE,
 )
 _CODER = re.compile(r"qwen3[-_ ]coder|\bcoder[-_ ]30b", re.IGNORECASE)

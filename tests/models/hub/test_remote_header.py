@@ -111,6 +111,23 @@ def test_a_repository_is_listed_with_what_fits(fake: FakeHub, tmp_path: Path) ->
     assert f"qwen3-chat pull {REPOSITORY}:Q4_K_M" in outcome.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("Qwen3.5-35B-A3B", ""), ("Next-80B-A3B-Thinking", "always thinks")]
+)
+def test_a_repository_of_a_later_model_is_listed_too(name: str, said: str, tmp_path: Path) -> None:
+    known = find_family_model(name)
+    assert known
+    hollow = write(tmp_path / "hollow.gguf", known.shape, "Q4_K_M")
+    with hollow.open("rb") as source:
+        data = source.read(read_file(hollow).weights_start_bytes) + bytes(WEIGHTS_BYTES)
+    with FakeHub({f"someone/{name}-GGUF": {f"{known.title}-MXFP4_MOE.gguf": data}}) as hub:
+        arguments = ("models", f"someone/{name}-GGUF", "--ram", "16GiB", "--vram", "0")
+        outcome = PullProgram(tmp_path, hub, hub).run(*arguments)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert "✓ MXFP4_MOE" in outcome.stdout
+    assert said in outcome.stdout
+
+
 @pytest.mark.full
 def test_the_header_with_the_real_vocabulary_is_read_from_the_disk(qwen3_vocabulary: Path) -> None:
     assert read_file(qwen3_vocabulary).architecture == "qwen3"

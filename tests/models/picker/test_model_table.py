@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.models.catalog import FAMILY
-from qwen3_chat.models.fit import Fit, Machine, recommend
+from qwen3_chat.models import gguf
+from qwen3_chat.models.catalog import FAMILY, find_family_model
+from qwen3_chat.models.fit import Fit, Machine, Placement, assess, recommend
 from qwen3_chat.models.library import list_installed_models
 from qwen3_chat.models.picker import (
     DiskModel,
@@ -17,9 +18,11 @@ from qwen3_chat.models.picker import (
     identify_models,
 )
 from qwen3_chat.models.picker.model_picker import newcomer_advice
+from qwen3_chat.models.picker.model_table import model_from_header
 from qwen3_chat.session import LocalModel, ServedModel
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.ui.model_list import NAME_CELLS, DemoRow, Heading, ModelList, fit_label, reason_line, row_line
+from tests.models.fit.hollow_gguf import write
 from tests.models.fit.machines import MACHINES, cpu, with_gpus
 from tests.models.picker.picker_fixture import install_files
 from tests.models.test_gguf_header import entry, header
@@ -78,6 +81,21 @@ def test_a_file_with_absurd_numbers_is_no_row_of_the_table(tmp_path: Path, n_lay
         (tmp_path / "models" / name).write_bytes(header(entries, []))
     files = disk(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
     assert [disk_model.model.name for disk_model in files] == ["8B"]
+
+
+@pytest.mark.parametrize("name", ["Qwen3.5-35B-A3B", "Next-80B-A3B-Instruct"])
+def test_experts_of_a_later_model_stay_in_ram_by_its_header(name: str, tmp_path: Path) -> None:
+    known = find_family_model(name)
+    assert known
+    header_of_file = gguf.read_file(write(tmp_path / "hollow.gguf", known.shape, "Q4_K_M"))
+    model = model_from_header(header_of_file, "a name that tells nothing")
+    assert model
+    assert model.shape.architecture == known.shape.architecture
+    size_bytes = known.size_bytes("Q4_K_M")
+    on_small, on_large = (assess(model, "?", with_gpus(64, gib), None, size_bytes).plan for gib in (8, 80))
+    assert (on_small.placement, on_large.placement) == (Placement.EXPERTS_IN_RAM, Placement.GPU)
+    listed = assess(known, "Q4_K_M", with_gpus(64, 80)).plan
+    assert on_large.need_bytes == pytest.approx(listed.need_bytes, rel=0.005)
 
 
 def test_an_installed_quant_is_suggested_before_a_better_one_that_is_not_here(tmp_path: Path) -> None:
