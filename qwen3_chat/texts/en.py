@@ -689,7 +689,7 @@ TEXTS = {
     "ui.key.continue_reply": "Go on",
     "ui.tip.continue_reply": "Go on with an answer that was stopped",
     "ui.key.make_call": "Call a tool",
-    "ui.tip.make_call": "Have the last answer go on with the call of a tool, where it called none",
+    "ui.tip.make_call": "Have the last answer go on with a tool call",
     "ui.key.page_up": "Page up",
     "ui.tip.page_up": "Read one page back",
     "ui.key.page_down": "Page down",
