@@ -108,8 +108,8 @@ class ConsentScreen(Dialog[None]):
             height: auto;
             max-height: 100%;
             border: round $foreground 40%;
-            border-title-color: $foreground 60%;
-            border-subtitle-color: $foreground 60%;
+            border-title-color: $foreground 65%;
+            border-subtitle-color: $foreground 65%;
             background: $surface;
             &.-armed {
                 border: heavy $primary;
@@ -119,7 +119,7 @@ class ConsentScreen(Dialog[None]):
         }
         #consent-arguments { max-height: 3; padding: 0 1; }
         #consent-answers {
-            height: auto; padding: 0 1; border-top: solid $foreground 20%; color: $foreground 45%;
+            height: auto; padding: 0 1; border-top: solid $foreground 20%; color: $foreground 52%;
         }
         .-armed #consent-answers { color: $foreground; }
         .-armed AnswerLine:hover { background: $boost; }
