@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.documents.attachments import Attachment
-from qwen3_chat.documents.html_cleanup import clean_html
 from qwen3_chat.documents.pdf_worker import MAX_PDF_CHARACTERS, PdfFailure, read_pdf
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
@@ -115,6 +114,8 @@ def convert_html_to_markdown(text: str) -> str:
     """Return a web page as Markdown, without scripts, styles and images."""
     from bs4 import BeautifulSoup, Tag
     from markdownify import MarkdownConverter
+
+    from qwen3_chat.documents.html_cleanup import clean_html
 
     class PageConverter(MarkdownConverter):
         """A converter that takes the number of an item from the item, and does not count those before it."""

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -80,5 +80,5 @@ def _zones_by_name() -> Mapping[str, str]:
     for zone in sorted(available_timezones()):
         zones.setdefault(_folded(zone.rpartition("/")[2]), zone)
     zones |= {_folded(zone): zone for zone in available_timezones()}
-    places = tomllib.loads(files("qwen3_chat.tools").joinpath("cities.toml").read_text("utf-8"))
+    places = tomllib.loads(Path(__file__).with_name("cities.toml").read_text("utf-8"))
     return zones | {_folded(name): zone for zone, names in places.items() for name in names}

@@ -216,7 +216,8 @@ def derived_model(
 
 
 _FIXED_THINKING = re.compile(
-    r"(?P<mode>instruct|thinking)[-_ ]25\d\d | (?<![a-z])(next|vl)[-_ ]\d.*?[-_ ](?P<later>instruct|thinking)\b",
+    r"(?P<mode>instruct|thinking)[-_ ]25\d\d"
+    r" | (?<![a-z])(next|vl)[-_ ]\d.*?[-_ ](?P<later>instruct|thinking)\b",
     re.IGNORECASE | re.VERBOSE,
 )
 _CODER = re.compile(r"qwen3[-_ ]coder|\bcoder[-_ ]30b", re.IGNORECASE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,7 @@ from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.models.shape import QWEN3_N_VOCAB, DeltaNet, Shape, every_nth_is_attention
 from qwen3_chat.sampling import SamplingParams
 
+MODELS_FILE: Final = Path(__file__).with_name("models.toml")
 DEFAULT_PRESET_NAME = "qwen3"
 """The preset of a model whose family `models.toml` does not name."""
 
@@ -99,5 +101,5 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def load_model_data() -> ModelsFile:
     """Read `models.toml`, which comes with the package."""
-    data = files("qwen3_chat.models.catalog").joinpath("models.toml").read_bytes()
+    data = MODELS_FILE.read_bytes()
     return msgspec.toml.decode(data, type=ModelsFile)
