@@ -88,11 +88,11 @@ HOSTILE_SCHEMAS: Mapping[str, Any] = {
 }
 
 
-def made_up_schema(random: Random) -> dict[str, Any]:
+def made_up_schema(random: Random, depth: int = 3) -> dict[str, Any]:
     """Return a random schema of an object whose keywords a grammar can express exactly."""
-    names = [f"p{i}" for i in range(4)]
+    names = [f"p{i}" for i in range(depth)]
     definitions = {name: _value(random, 1, names[:index]) for index, name in enumerate(names)}
-    return {**_object(random, 3, names), "$defs": definitions}
+    return {**_object(random, depth, names), "$defs": definitions}
 
 
 def _value(random: Random, depth: int, references: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -277,6 +278,27 @@ def test_the_characters_of_a_string_are_counted_however_they_are_written(
     assert accepts(demo_vocab, SCHEMAS["unicode"], f'{{"城市": "{text}", "单位": "摄氏"}}') == is_allowed
 
 
+@pytest.mark.parametrize(
+    ("spelled", "is_text"),
+    [
+        ("e4 b8 ad", True),
+        ("e0 84 80", False),
+        ("ed a0 80", False),
+        ("f0 85 80 80", False),
+        ("ed 9f bf", True),
+    ],
+)
+def test_bytes_that_are_no_character_are_forbidden(demo_vocab: Vocab, spelled: str, is_text: bool) -> None:
+    id_of = {demo_vocab.piece(token): token for token in range(demo_vocab.n_tokens)}
+    grammar = Grammar(
+        demo_vocab, tool_call_grammar((tool(SCHEMAS["unicode"]),), demo_vocab.specials["</tool_call>"])
+    )
+    start = demo_vocab.encode('{"name": "f", "arguments": {"城市": "x')
+    ids = [*start, *(id_of[bytes([byte])] for byte in bytes.fromhex(spelled))]
+    assert all(grammar.advance(token) for token in ids) == is_text
+    grammar.close()
+
+
 def test_the_closing_tag_may_stand_in_a_string(demo_vocab: Vocab) -> None:
     closing = demo_vocab.specials["</tool_call>"]
     grammar = Grammar(demo_vocab, tool_call_grammar((tool({"type": "object"}),), closing))
@@ -310,6 +332,7 @@ def test_a_range_of_integers_is_exact(demo_vocab: Vocab, low: int, high: int) ->
         ({"minimum": 0, "maximum": 1}, ("0", "1", "0.5", "0.0"), ("1.5", "-0.1", "2", "-1")),
         ({"minimum": -2, "maximum": 3}, ("-1.99", "-2", "2.99", "-0.5", "3"), ("-2.01", "3.01", "4")),
         ({"exclusiveMinimum": 0, "maximum": 10}, ("0.05", "1", "10"), ("0", "0.0", "-1", "11")),
+        ({"exclusiveMaximum": 3}, ("2.99", "2", "-5.5"), ("3", "2.99999999999999999", "3.0")),
         ({"minimum": 0.5}, ("0.5", "0.75", "1e3"), ()),
         ({"maximum": -3}, ("-3", "-3.5", "-100"), ("-2.5", "0", "3")),
     ],
@@ -348,8 +371,9 @@ def random_call(vocab: Vocab, schema: object, random: Random, max_tokens: int = 
             *vocab.encode(random.choice('"}],: 1')),
             *random.choices(range(vocab.n_tokens), k=20),
         ]
-        everything = random.sample(range(vocab.n_tokens), vocab.n_tokens)
-        ids.append(next(token for token in (*likely, *everything) if grammar.advance(token)))
+        first = random.randrange(vocab.n_tokens)
+        others = chain(range(first, vocab.n_tokens), range(first))
+        ids.append(next(token for token in chain(likely, others) if grammar.advance(token)))
     is_whole = grammar.allows(end)
     grammar.close()
     text = b"".join(map(vocab.piece, ids)).decode(errors="replace")
@@ -377,12 +401,12 @@ async def test_the_worker_survives_hostile_schemas(engine: LocalEngine, model: L
 @pytest.mark.full
 def test_whatever_the_grammar_of_a_made_up_schema_allows_fits_the_schema(demo_vocab: Vocab) -> None:
     n_finished = 0
-    for seed in range(150):
+    for seed in range(200):
         schema = made_up_schema(Random(seed))
-        if call := random_call(demo_vocab, schema, Random(seed), max_tokens=200):
+        if call := random_call(demo_vocab, schema, Random(seed), max_tokens=150):
             n_finished += 1
             Draft202012Validator(schema).validate(json.loads(call)["arguments"])
-    assert n_finished > 75
+    assert n_finished > 80
 
 
 @pytest.mark.full
@@ -390,17 +414,17 @@ async def test_no_made_up_schema_ends_the_worker(engine: LocalEngine, model: Lla
     await engine.load(lambda event: None)
     worker = await engine.ensure_worker()
     n_finished = 0
-    for seed in range(40):
-        schema = made_up_schema(Random(seed))
+    for seed in range(100):
+        schema = made_up_schema(Random(seed), depth=1)  # the prompt holds it, and takes most of the time
         events = list[EngineEvent]()
-        request = calling(model, schema, seed, prefix=begun(model, '\n{"name": "f",'), max_tokens=200)
+        request = calling(model, schema, seed, prefix=begun(model, '\n{"name": "f",'), max_tokens=100)
         await engine.generate(request, events.append)
         calls = [event.call for event in events if isinstance(event, ToolCallRequested)]
         for call in calls[:1]:
             n_finished += 1
             Draft202012Validator(schema).validate(json.loads(call.arguments))
     assert await engine.ensure_worker() is worker
-    assert n_finished > 20
+    assert n_finished > 30
 
 
 def required(model: LlamaModel, prefix: ChatMessage, **changes: Any) -> Turn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -38,6 +39,12 @@ class Candidates:
         self._logits[:] = _as_floats(ctypes.cast(logits, ctypes.POINTER(ctypes.c_float * n_vocab)).contents)
         self._array.data = ctypes.cast(self._tokens, L.llama_token_data_p)
         self._array.size, self._array.selected, self._array.sorted = n_vocab, -1, False
+
+    def forbid_unless(self, is_allowed: Callable[[int], bool]) -> None:
+        """Give possible tokens that are not allowed a probability of 0; call it before they are sorted."""
+        for token, logit in enumerate(self._logits):
+            if logit > -math.inf and not is_allowed(token):
+                self._logits[token] = -math.inf
 
     @property
     def any_is_possible(self) -> bool:
@@ -97,8 +104,8 @@ class Sampler:
     def sample_allowed(self, context: Any, output_index: int, rule: SamplingRule) -> int:
         """Draw a token that a rule allows: the same one as `sample` would, if that is allowed.
 
-        Only if it is not, the rule is applied to the whole vocabulary, which takes 50 ms for Qwen3's. If it
-        allows no token at all, any is drawn.
+        Only if it is not, the rule is applied to the whole vocabulary, which takes some 30 ms for Qwen3's.
+        If it allows no token at all, any is drawn.
         """
         # `sample` is quicker than `_draw`; without penalties it does not matter what they count.
         token = (self._draw if self._has_penalties else self.sample)(context, output_index)

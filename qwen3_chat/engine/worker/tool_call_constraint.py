@@ -6,6 +6,7 @@ it is accepted, wherever it comes from. A call whose tokens were not all allowed
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import math
 
@@ -21,7 +22,10 @@ from qwen3_chat.request import ToolSpec
 
 
 class Grammar:
-    """A grammar of llama.cpp at its place in a text; to be closed."""
+    """A grammar of llama.cpp at its place in a text, which has to be UTF-8; to be closed.
+
+    llama.cpp alone would take three or four bytes that are no character for one, and miscount lengths.
+    """
 
     def __init__(self, vocab: Vocab, source: str) -> None:
         """Parse a grammar in GBNF.
@@ -32,6 +36,8 @@ class Grammar:
         self._sampler = L.llama_sampler_init_grammar(vocab.pointer, source.encode(), ROOT_RULE.encode())
         if not self._sampler:
             raise ValueError
+        self._vocab = vocab
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._one = L.llama_token_data()
         self._array = L.llama_token_data_array(ctypes.pointer(self._one), 1, -1, False)
 
@@ -39,17 +45,31 @@ class Grammar:
         """Return whether a token may come next."""
         self._one.id, self._one.logit = token, 0.0
         L.llama_sampler_apply(self._sampler, ctypes.byref(self._array))
-        return bool(self._one.logit > -math.inf)
+        return self._one.logit > -math.inf and self._is_utf8(token)
 
     def forbid_others(self, candidates: Candidates) -> None:
         """Give each token that may not come next a probability of 0."""
         L.llama_sampler_apply(self._sampler, candidates.reference)
+        if self._decoder.getstate()[0]:  # within a character, a few dozen tokens are left
+            candidates.forbid_unless(self._is_utf8)
+
+    def _is_utf8(self, token: int) -> bool:
+        """Return whether the text is still UTF-8 with a token after it."""
+        state = self._decoder.getstate()
+        try:
+            self._decoder.decode(self._vocab.piece(token))
+        except UnicodeDecodeError:
+            return False
+        finally:
+            self._decoder.setstate(state)
+        return True
 
     def advance(self, token: int) -> bool:
         """Go on past a token if it may come next; return whether it may."""
         if not self.allows(token):
             return False
         L.llama_sampler_accept(self._sampler, token)
+        self._decoder.decode(self._vocab.piece(token))
         return True
 
     def close(self) -> None:

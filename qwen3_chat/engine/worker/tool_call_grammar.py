@@ -41,6 +41,7 @@ _MAX_VALUES, _MAX_VALUE_CHARS, _MAX_ALL_VALUES_CHARS = 500, 200, 20_000  # of an
 _MAX_LENGTH: Final = 500  # llama.cpp makes a rule for each optional repetition
 _MAX_ITEMS: Final = 100
 _MAX_DIGITS: Final = 15
+_MAX_EXCLUDED: Final = 10_000  # where floats have eleven decimals still
 _MAX_READINGS: Final = 20  # of one text, by the alternatives of unions: llama.cpp follows all at once
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -396,7 +397,11 @@ class _SchemaConverter:
             return self._rules.add(whole) if whole else kind
         if first != low or last != high:
             return kind  # decimals between such bounds would take many rules
-        digits = '"." "0"{0,15} [1-9] [0-9]{0,15}' if excludes_low or excludes_high else '"." [0-9]{1,30}'
+        excluded = [bound for bound, is_it in ((low, excludes_low), (high, excludes_high)) if is_it]
+        if any(abs(bound) > _MAX_EXCLUDED for bound in excluded):
+            return kind
+        # A number of more digits may be rounded to the excluded bound.
+        digits = '"." "0"{0,5} [1-9] [0-9]{0,5}' if excluded else '"." [0-9]{1,30}'
         decimals = [f'"-" ({span}) {digits}' for span in [_span(max(0, -last), -first - 1)] if span]
         decimals += [f"({span}) {digits}" for span in [_span(max(0, first), last - 1)] if span]
         options = [*filter(None, [whole]), *decimals]
