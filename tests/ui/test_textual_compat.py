@@ -34,12 +34,14 @@ from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static, TextArea
+from textual.widgets._toast import ToastHolder
 
 from qwen3_chat.ui.textual_compat import (
     NAMED_KEYS,
     Palette,
     Selection,
     SentenceApp,
+    SteadyApp,
     SteadyOptionList,
     SteadyScrollView,
     driver_class,
@@ -491,6 +493,29 @@ async def test_a_palette_is_closed_once_by_enter_pressed_twice_and_takes_no_endl
 
 
 # the end of the app
+
+
+@pytest.mark.parametrize(("app_class", "left"), [(App, 3), (SteadyApp, 0)])
+async def test_nothing_is_left_of_a_notice_that_went_while_a_dialog_was_open(
+    app_class: type[App[None]], left: int
+) -> None:
+    app = app_class()
+    async with app.run_test(notifications=True) as pilot:
+        for _ in range(3):
+            app.notify("Copied", timeout=60)
+            await pilot.pause()
+            await app.push_screen(Screen())
+            app.clear_notifications()
+            await app.pop_screen()
+            app.notify("Again", timeout=60)
+            await pilot.pause()
+            app.clear_notifications()
+            await pilot.pause()
+        app.notify("The last one", timeout=60)
+        await pilot.pause()
+        holders = list(app.screen.query(ToastHolder))
+        assert sum(not holder.children for holder in holders) >= left
+        assert left or [len(holder.children) for holder in holders] == [1]
 
 
 async def test_an_error_of_a_handler_ends_the_app_with_one_sentence(

@@ -30,6 +30,7 @@ from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.widgets import Input, OptionList
+from textual.widgets._toast import ToastHolder
 from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
@@ -43,6 +44,7 @@ __all__ = [
     "Palette",
     "Selection",
     "SentenceApp",
+    "SteadyApp",
     "SteadyOptionList",
     "SteadyScrollView",
     "driver_class",
@@ -266,6 +268,9 @@ class SteadyApp(TerminalApp):
     Text areas and lists wrap their text to the width that their frames leave; where none is left, Textual
     raises. A key that a widget passes on after the screens are closed makes it look for the screen on top.
     `on_event` is documented as the place where events are processed. We know of no upstream issue.
+
+    Of a notice that ended while another screen was shown, Textual removes the toast and leaves its holder,
+    with all that was drawn, for as long as its screen lives: some 80 KB each.
     """
 
     is_ending = False
@@ -282,6 +287,13 @@ class SteadyApp(TerminalApp):
             case _:
                 pass
         await super().on_event(event)
+
+    def _refresh_notifications(self) -> None:
+        for screen in self.screen_stack:
+            for holder in screen.query(ToastHolder):
+                if holder.is_mounted and not holder.children:
+                    holder.remove()
+        super()._refresh_notifications()
 
 
 # the end of the app
