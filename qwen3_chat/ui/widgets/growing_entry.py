@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qwen3_chat.transcript.message_entry import MessageEntry
 from qwen3_chat.transcript.message_view import MessageView
 
-PIECE_CHARACTERS = 2_000
+PIECE_CHARACTERS = 1_000
 """The text that one update shows at most; laying it out takes a few hundredths of a second."""
 WHOLE_CHARACTERS = 8_000
 """The length up to which a complete answer is laid out again, as some Markdown needs the whole text."""
