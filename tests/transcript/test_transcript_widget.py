@@ -390,6 +390,19 @@ async def test_a_reply_that_begins_while_the_one_before_is_still_shown_waits_for
         assert longest[0] <= PIECE_CHARACTERS + 2  # and line ends that were held back
 
 
+async def test_an_entry_that_changes_while_it_is_still_shown_has_its_text_once() -> None:
+    host = Host()
+    async with host.run_test(size=(60, 20)) as pilot:
+        host.transcript.begin(LIVE)
+        flushed(host.transcript, text=FLOOD)
+        host.transcript.finish(MessageEntry("assistant", FLOOD + "The end.", "", "Qwen3", key=7))
+        host.transcript.grey_out({7}, "not sent")
+        await pilot.pause(0.2)
+        (view,) = host.transcript.transcript_layout.message_views
+        assert view.answer == FLOOD + "The end."
+        assert not view.is_live
+
+
 async def test_text_of_a_reply_that_never_ends_is_shown_whole() -> None:
     host = Host()
     async with host.run_test(size=(60, 20)) as pilot:

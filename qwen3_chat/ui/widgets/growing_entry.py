@@ -28,18 +28,25 @@ class GrowingEntry:
     retitled: bool = False
     """True if the headers or the note have changed."""
     has_ended: bool = False
+    complete: MessageEntry | None = None
+    """The complete entry, once it is known."""
     paused_until_s: float = 0.0
     """The time of `time.monotonic` before which there is no update."""
 
     @property
     def has_more(self) -> bool:
         """True if an update would change something."""
-        return bool(self.reasoning or self.answer or self.retitled)
+        return not self._is_replaced and bool(self.reasoning or self.answer or self.retitled)
 
     @property
     def is_complete(self) -> bool:
         """True once the text has ended and all of it is shown."""
         return self.has_ended and not self.has_more
+
+    @property
+    def _is_replaced(self) -> bool:
+        """True once the view shows another entry in place of the complete one, and that as a whole."""
+        return self.complete is not None and self.view.entry is not self.complete
 
     def take(self) -> tuple[str, str]:
         """Take the next piece of the thinking and of the answer."""
@@ -60,7 +67,7 @@ class GrowingEntry:
             return True
         self.reasoning = entry.reasoning[len(view.reasoning) :]
         self.answer = entry.answer[len(view.answer) :]
-        view.entry = entry
+        view.entry = self.complete = entry
         view.header, view.reasoning_header, view.note = entry.header, entry.reasoning_header, entry.note
         self.retitled = self.has_ended = True
         return False

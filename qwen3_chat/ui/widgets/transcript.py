@@ -175,8 +175,6 @@ class Transcript(TranscriptView):
         reasoning, answer = growing.take()
         self._keep_thinking_open(view, answer)
         changed_row = view.append(reasoning, answer)
-        if growing.is_complete:
-            view.end()
         if changed_row is None:
             self.apply_change(lambda: (index,))
         elif title_rows is None:
@@ -339,7 +337,7 @@ class Transcript(TranscriptView):
                 self._forget(live)
 
     def _forget(self, growing: GrowingEntry) -> None:
-        growing.view.is_live = False
+        growing.view.end()
         self._growing.remove(growing)
         if not self._growing:
             self._stop_ticking()
