@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwen3_chat.models.quant_names import QUANT_PATTERN
+from qwen3_chat.models.gguf_names import QUANT_PATTERN
 
 _PATTERN = re.compile(
     rf"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>{QUANT_PATTERN})"

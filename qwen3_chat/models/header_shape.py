@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qwen3_chat.models.architectures import CHAT_ARCHITECTURES
+from qwen3_chat.models.gguf_names import CHAT_ARCHITECTURES
 from qwen3_chat.models.shape import (
     DEFAULT_ATTENTION_INTERVAL,
     QWEN3_N_VOCAB,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from qwen3_chat.models.architectures import QWEN3_ARCHITECTURES
+from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES
 
 Widths = tuple[int, int]
 """The numbers that a token puts into the KV cache of a layer: of its keys, of its values."""

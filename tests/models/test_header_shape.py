@@ -7,9 +7,9 @@ from pathlib import Path
 import llama_cpp
 import pytest
 
-from qwen3_chat.models.architectures import CHAT_ARCHITECTURES, QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.catalog import FAMILY, FamilyModel
 from qwen3_chat.models.gguf import GgufHeader, MetadataValue, read_file, read_parts
+from qwen3_chat.models.gguf_names import CHAT_ARCHITECTURES, QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.header_shape import shape_from_metadata
 from qwen3_chat.models.shape import Shape
 from qwen3_chat.models.weights import WeightsSum

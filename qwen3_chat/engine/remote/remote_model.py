@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.models.catalog import thinking_support
-from qwen3_chat.models.quant_names import QUANT_PATTERN
+from qwen3_chat.models.gguf_names import QUANT_PATTERN
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.servers import Endpoint, ServerKind
 

@@ -28,8 +28,8 @@ from qwen3_chat.engine.worker.vocab import Vocab
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, ModelError
 from qwen3_chat.events import EngineEvent, LoadProgressed, Notice
-from qwen3_chat.models.architectures import QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES, VISION_ARCHITECTURES
 from qwen3_chat.models.template_facts import read_template
 from qwen3_chat.request import N_SEQUENCES, LoadedModel, LoadSettings
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwen3_chat.chat import ThinkingSupport
-from qwen3_chat.models.architectures import VISION_ARCHITECTURES
 from qwen3_chat.models.catalog.model_data import ModelData, load_model_data
 from qwen3_chat.models.catalog.published_files import REPOSITORIES, ModelFile
 from qwen3_chat.models.catalog.quants import (
@@ -17,6 +16,7 @@ from qwen3_chat.models.catalog.quants import (
     scaled_weights,
     weights,
 )
+from qwen3_chat.models.gguf_names import VISION_ARCHITECTURES
 from qwen3_chat.models.shape import Shape
 from qwen3_chat.models.weights import Weights
 

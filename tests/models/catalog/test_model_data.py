@@ -8,9 +8,9 @@ from dataclasses import fields
 import pytest
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.models.architectures import CHAT_ARCHITECTURES
 from qwen3_chat.models.catalog import MachineClass, find_family_model, preset_for, thinking_support
 from qwen3_chat.models.catalog.model_data import ModelData, PresetData, load_model_data
+from qwen3_chat.models.gguf_names import CHAT_ARCHITECTURES
 from qwen3_chat.sampling import SamplingParams, sampling_parameter
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+-GGUF")

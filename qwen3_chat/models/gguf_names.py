@@ -1,7 +1,7 @@
-"""The architectures of language models that the pinned llama.cpp runs, by their names in GGUF files.
+"""The names that the pinned llama.cpp gives to architectures and quants in GGUF files.
 
-The list is that of `LLM_ARCH_NAMES` in llama.cpp's src/llama-arch.cpp, without what holds no conversation:
-encoders, embeddings, diffusion, speech, drafts of other models.
+The list of architectures is that of `LLM_ARCH_NAMES` in llama.cpp's src/llama-arch.cpp, without what holds no
+conversation: encoders, embeddings, diffusion, speech, drafts of other models.
 """
 
 from __future__ import annotations
@@ -30,3 +30,6 @@ CHAT_ARCHITECTURES = QWEN3_ARCHITECTURES | frozenset(
     """.split()  # noqa: SIM905 - a table of names
 )
 """Every architecture that can hold a conversation."""
+
+QUANT_PATTERN = r"(?:UD-)?(?:[IT]?Q\d\w*|(?:MX|NV)FP4\w*|BF16|FP?16|FP?32)"
+"""The pattern of a quant's name in any case, such as `Q4_K_M`, `UD-Q4_K_XL`, `TQ1_0` or `MXFP4_MOE`."""
