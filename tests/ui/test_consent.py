@@ -214,17 +214,23 @@ async def test_no_other_key_consents(tmp_path: Path) -> None:
         assert toolbox.runs == [1]
 
 
-async def test_what_is_typed_on_goes_to_the_message_and_answers_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on = asyncio.Event()
+@asynccontextmanager
+async def about_to_call(folder: Path) -> AsyncIterator[tuple[Harness, Fetch, asyncio.Event]]:
+    """Open the app and ask a question at which the model makes a call once the event is set."""
+    go_on, toolbox = asyncio.Event(), Fetch()
     engine = FakeEngine(
         (go_on, ToolCallRequested(CALL), finished(StopReason.TOOL_CALLS)), (AnswerDelta("Done."), finished())
     )
-    toolbox = Fetch()
     options = TurnOptions(tools=("fetch",))
-    async with open_app(tmp_path, engine, options=options, toolbox=toolbox) as app:
+    async with open_app(folder, engine, options=options, toolbox=toolbox) as app:
         await app.say("Look it up.")
+        yield app, toolbox, go_on
+
+
+async def test_what_is_typed_on_goes_to_the_message_and_answers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with about_to_call(tmp_path) as (app, toolbox, go_on):
         await app.pilot.press(*"I have ")
         monkeypatch.setattr(consent_screen, "QUIET_S", NEVER_S)
         go_on.set()
@@ -308,14 +314,7 @@ async def test_a_repaired_call_says_so_and_can_be_allowed_once_only(tmp_path: Pa
 
 
 async def test_the_question_waits_for_another_screen_to_close(tmp_path: Path) -> None:
-    go_on = asyncio.Event()
-    engine = FakeEngine(
-        (go_on, ToolCallRequested(CALL), finished(StopReason.TOOL_CALLS)), (AnswerDelta("Done."), finished())
-    )
-    toolbox = Fetch()
-    options = TurnOptions(tools=("fetch",))
-    async with open_app(tmp_path, engine, options=options, toolbox=toolbox) as app:
-        await app.say("Look it up.")
+    async with about_to_call(tmp_path) as (app, toolbox, go_on):
         await app.pilot.press("f12")
         await app.until(lambda: isinstance(app.app.screen, SettingsScreen))
         go_on.set()
