@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from qwen3_chat.chat import ToolCall
@@ -33,6 +34,7 @@ _UNSPACED: Final = (
     "\U00020000-\U000323af"  # Han, the supplementary planes
 )
 _PIECES: Final = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+_WORD: Final = re.compile(r"[^\W_]+")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _JSON_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _COMBINING: Final = re.compile("[\u0300-\u036f]")
@@ -64,7 +66,7 @@ def terms(text: str) -> Iterator[Term]:
         folded, start, end = _fold_piece(piece.group()), piece.start(), piece.end()
         if piece.lastgroup == "word":
             # Folding can add a space or a comma, as in `½`; a term is a single word.
-            yield from (Term(word, start, end) for word in re.findall(r"[^\W_]+", folded))
+            yield from (Term(word, start, end) for word in _WORD.findall(folded))
             continue
         one_to_one = len(folded) == end - start
         for index in range(len(folded)):
@@ -76,7 +78,21 @@ def terms(text: str) -> Iterator[Term]:
 
 def index_text(text: str) -> str:
     """Return a text's terms as the search table holds them, separated by spaces."""
-    return storable(" ".join(term.text for term in terms(text)))
+    return storable(" ".join(_term_texts(text)))
+
+
+def _term_texts(text: str) -> Iterator[str]:
+    """Cut a text as `terms` does, without the spans: a reply is indexed while the user waits for its end."""
+    if text.isascii():
+        yield from (word.group() for word in _WORD.finditer(text.lower()))
+        return
+    for piece in _PIECES.finditer(to_nfc(text)):
+        folded = _fold_piece(piece.group())
+        if piece.lastgroup == "word":
+            yield from _WORD.findall(folded)
+        elif folded:
+            yield from map("".join, pairwise(folded))
+            yield folded[-1]
 
 
 def calls_text(calls: Sequence[ToolCall]) -> str:

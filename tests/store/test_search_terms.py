@@ -79,6 +79,11 @@ def test_a_term_holds_nothing_that_sqlite_would_split_or_read_as_syntax(text: st
         assert re.fullmatch(r"[0-9a-z\u0080-\U0010ffff]+", term.text)
 
 
+@given(mixed | st.text(st.characters(max_codepoint=0x7F)))
+def test_the_index_holds_the_terms_in_order(text: str) -> None:
+    assert index_text(text).split() == [term.text for term in terms(text)]
+
+
 @given(mixed)
 def test_spans_are_in_order_and_inside_the_text(text: str) -> None:
     length = len(to_nfc(text))
