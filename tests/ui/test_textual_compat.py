@@ -6,10 +6,12 @@ A test that names a textual#number fails when that issue is fixed: what we do in
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -474,6 +476,22 @@ async def test_the_palette_shows_our_sentence_for_a_search_in_vain_and_removes_i
             while not any("Quit" in row for row in rows_of(app)):
                 await pilot.pause(0.01)
         assert "Nothing found" not in rows_of(app)
+
+
+async def test_the_drawn_lines_of_a_closed_screen_are_let_go() -> None:
+    class Covering(Screen[None]):
+        def compose(self) -> ComposeResult:
+            yield Static("some text")
+
+    app = SteadyApp()
+    async with app.run_test() as pilot:
+        await app.push_screen(Covering())
+        await pilot.pause()
+        lines = weakref.ref(app.screen.query_one(Static)._styles_cache)
+        await app.pop_screen()
+        await pilot.pause()
+        gc.collect()
+        assert lines() is None
 
 
 async def test_a_palette_is_closed_once_by_enter_pressed_twice_and_takes_no_endless_line() -> None:
