@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,12 +17,14 @@ from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_thi
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
@@ -132,7 +135,7 @@ class TurnPrinter:
         self._think = options.think
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
-        self._answered = False
+        self._answered = self._is_in_line = False
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
@@ -159,7 +162,7 @@ class TurnPrinter:
                 self._print_error(terminal_safe(text), end="")
             case AnswerDelta(text=text) if self._output is OutputFormat.TEXT:
                 self._end_thinking()
-                self._answered = True
+                self._answered, self._is_in_line = True, not text.endswith("\n")
                 sys.stdout.write(terminal_safe(text))
                 sys.stdout.flush()
             case Notice(key=key, values=values):
@@ -179,8 +182,7 @@ class TurnPrinter:
             case ReplyStored(message=message):
                 self.replies.append(message)
             case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:
-                self._end_thinking()
-                self._print_error(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
+                self.write_line(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
             case ToolCallFinished(message=message):
                 if (
                     self.replies
@@ -191,6 +193,14 @@ class TurnPrinter:
                     self._print_error(terminal_safe(t("cli.tool_result", result=result)))
             case _:
                 pass
+
+    def write_line(self, text: str) -> None:
+        """Print a line to stderr, below what is open on the terminal."""
+        self._end_thinking()
+        if self._is_in_line and sys.stdout.isatty():
+            self._print_error("")
+        self._is_in_line = False
+        self._print_error(text)
 
     def close(self) -> None:
         """End the open line of the thinking or the answer."""
@@ -306,10 +316,12 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
-        session.set_tool_runner(make_tool_runner(paths, rules))
+        consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
+        session.set_tool_runner(make_tool_runner(paths, rules, consent.ask if can_ask() else None))
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
-        if was_stopped and reply is None and printer.failure is None:  # before anything could be told
+        stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
+        if was_stopped and not stopped_in_text and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.INTERRUPTED))
         printer.close()
         if session.unstored:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission, PermissionScope
 from tests.e2e.conftest import Program
+from tests.pty_terminal import app_environment, pty_terminal
+from tests.remote import wire_server
 
 
 @pytest.mark.parametrize(
@@ -111,3 +116,49 @@ async def leave_a_call_open(database: Path) -> None:
     reply = ChatMessage(Role.ASSISTANT, "", tool_calls=(call,))
     await store.add_message(chat.id, question.id, reply, MessageMeta(stop_reason=StopReason.TOOL_CALLS))
     await store.close()
+
+
+def damaged_call(request: wire_server.Request) -> wire_server.Reply:
+    """Answer as a server whose model calls with JSON that lacks its end, then tells the result."""
+    if request.method == "GET":
+        return wire_server.json_reply(
+            {"data": [{"id": "Qwen3-8B"}]}, 200 if "models" in request.path else 404
+        )
+    if b'"tool"' in request.body:
+        chunks = [wire_server.chunk(content="It is "), wire_server.chunk("stop", content="42.")]
+    else:
+        call = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "6 * 7"}\n</tool_call>'
+        chunks = [wire_server.chunk(content="Let me see."), wire_server.chunk("stop", content=call)]
+    return wire_server.Reply([*map(wire_server.event, chunks), wire_server.DONE])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+@pytest.mark.parametrize(("typed", "decision"), [("once", "allow"), ("deny no sums", "deny"), (None, None)])
+async def test_on_a_terminal_the_user_is_asked(
+    tmp_path: Path, typed: str | None, decision: str | None
+) -> None:
+    async with wire_server.running(damaged_call) as server:
+        options = ["--endpoint", server.url, "--tools", "calculator"]
+        command = [sys.executable, "-m", "qwen3_chat", "ask", *options, "6*7?"]
+        with pty_terminal(command, app_environment(tmp_path)) as terminal:
+            asked = b"Type one of these words: "
+            assert await asyncio.to_thread(terminal.until, lambda: asked in terminal.output)
+            assert b"Let me see.\r\nThe model wants to run calculator" in terminal.output
+            if typed is None:
+                os.killpg(terminal.process.pid, signal.SIGINT)
+            else:
+                terminal.type(b"once more\n")
+                assert await asyncio.to_thread(terminal.until, lambda: terminal.output.count(asked) == 2)
+                terminal.type(f"{typed}\n".encode())
+            assert await asyncio.to_thread(terminal.until, terminal.has_ended)
+            assert terminal.process.returncode == (130 if typed is None else 0)
+            assert terminal.shows("It is 42.") == (typed is not None)
+    store = await ChatStore.open(tmp_path / "data" / "chats.db")
+    messages = await store.branch(1)
+    await store.close()
+    record = messages[2].meta.call
+    assert record is not None
+    if typed is not None:
+        assert record.decision == decision
+        assert ("no sums" in messages[2].message.content) == (decision == "deny")
+    assert messages[2].message.role is Role.TOOL

@@ -34,7 +34,7 @@ async def answer(*lines: str | None) -> tuple[ConsentAnswer, str]:
         return next(typed)
 
     renderer = LineRenderer(written.append, monotonic, shows_thinking=True)
-    return await ConsentLines(renderer, read_line).ask(REQUEST), "".join(written)
+    return await ConsentLines(renderer.write_line, read_line).ask(REQUEST), "".join(written)
 
 
 async def test_the_call_is_told_whole_with_the_words_that_answer() -> None:

@@ -211,8 +211,8 @@ def _let_go_of_closed_widgets() -> None:
     """Let a closed widget's drawn lines go with it.
 
     Textual remembers the backgrounds inside and outside of a widget by two colours and the widget's cache of
-    lines, though only the colours matter, so the lines of up to 1,024 closed widgets stay: some 30 MB. This is
-    a copy by the colours alone. We know of no upstream issue.
+    lines, though only the colours matter, so the lines of up to 1,024 closed widgets stay: some 30 MB. This
+    is a copy by the colours alone. We know of no upstream issue.
     """
 
     def get_inner_outer(_self: StylesCache, base_background: Color, background: Color) -> tuple[Style, Style]:
