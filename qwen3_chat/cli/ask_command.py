@@ -39,6 +39,7 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.store.result_files import ResultPath, whole_result_note
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -139,6 +140,8 @@ class TurnPrinter:
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
+        self.result_path: ResultPath = lambda _: None
+        """The function that finds files of whole results, once the store is open."""
         self.results: dict[int, list[StoredMessage]] = {}
         """The results of the calls of each reply, by its id."""
 
@@ -189,8 +192,7 @@ class TurnPrinter:
                 ):  # otherwise it ends a call of an earlier turn, which the app did not live to run
                     self.results.setdefault(self.replies[-1].id, []).append(message)
                 if self._output is OutputFormat.TEXT:
-                    result = message.message.content[:MAX_SHOWN_RESULT]
-                    self._print_error(terminal_safe(t("cli.tool_result", result=result)))
+                    self._show_result(message)
             case _:
                 pass
 
@@ -242,6 +244,13 @@ class TurnPrinter:
                 print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
+
+    def _show_result(self, stored: StoredMessage) -> None:
+        result = stored.message.content[:MAX_SHOWN_RESULT]
+        self._print_error(terminal_safe(t("cli.tool_result", result=result)))
+        whole = stored.meta.call.whole if stored.meta.call else None
+        if note := whole_result_note(whole, self.result_path):
+            self._print_error(terminal_safe(note))
 
     def _end_thinking(self) -> None:
         if self._is_thinking:
@@ -308,7 +317,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         print(terminal_safe(str(problem)), file=sys.stderr)
     settings = loaded.settings
     async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
-        session = runtime.session
+        session, printer.result_path = runtime.session, runtime.store.result_path
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:

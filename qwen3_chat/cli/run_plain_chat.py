@@ -48,14 +48,15 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
-    renderer = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
     for problem in loaded.problems:
-        renderer.write_line(terminal_safe(str(problem)))
+        _write(terminal_safe(str(problem)) + "\n")
     async with (
         open_interface_log(paths, "plain chat"),
         open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
     ):
         session = runtime.session
+        shows_thinking = settings.thinking_display != "closed"
+        renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store.result_path)
         if is_interactive():
             consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,14 @@ from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
-from qwen3_chat.store.records import MessageMeta, StoredMessage, WholeResult
-from qwen3_chat.store.result_files import not_saved_reason
+from qwen3_chat.store.records import MessageMeta, StoredMessage
+from qwen3_chat.store.result_files import ResultPath, whole_result_note
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
 from qwen3_chat.transcript.message_entry import MessageEntry
 
 MAX_SHOWN_RESULT_CHARS = 2_000
 """The most characters of a tool's result that the transcript shows."""
-
-ResultPath = Callable[[WholeResult], Path | None]
-"""A function that returns the file of a whole result; None for one that was not saved."""
 
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
@@ -68,6 +65,7 @@ def entry_from_message(
     """Return the entry of a message, with a note where its end could not be stored or shown."""
     message, meta = stored.message, stored.meta
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
+    whole = meta.call.whole if meta.call else None
     return MessageEntry(
         role=message.role.value,
         answer=_shown_content(stored),
@@ -76,7 +74,7 @@ def entry_from_message(
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=message_note(stored, is_stored=is_stored) or _whole_result_note(stored, result_path),
+        note=message_note(stored, is_stored=is_stored) or whole_result_note(whole, result_path),
         key=stored.id or None,
     )
 
@@ -86,16 +84,6 @@ def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
     note = formatting.stop_advice(stored.message, stored.stop_reason, "ui.way_out.")
     parts = (note, "" if is_stored else t("ui.note.not_stored"))
     return formatting.SEPARATOR.join(filter(None, parts))
-
-
-def _whole_result_note(stored: StoredMessage, result_path: ResultPath) -> str:
-    """Return where the whole of a result is that was cut for the model, or why it was not saved."""
-    whole = stored.meta.call.whole if stored.meta.call else None
-    if whole is None:
-        return ""
-    if (path := result_path(whole)) is not None:
-        return t("ui.tool.whole", characters=whole.characters, path=path)
-    return t("ui.tool.not_saved", characters=whole.characters, reason=not_saved_reason(whole))
 
 
 def entries_from_branch(

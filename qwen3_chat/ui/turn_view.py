@@ -33,11 +33,11 @@ from qwen3_chat.session import (
     ToolCallStarted,
     UserStored,
 )
+from qwen3_chat.store.result_files import ResultPath
 from qwen3_chat.texts import t
 from qwen3_chat.transcript.message_entry import MessageEntry
 from qwen3_chat.ui.message_entries import (
     NOTICE,
-    ResultPath,
     entries_from_branch,
     entry_from_message,
     live_header,

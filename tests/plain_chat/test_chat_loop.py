@@ -32,7 +32,7 @@ async def talk(
 
     store = await ChatStore.open(folder / "chats.db")
     session = ChatSession(engine, store, lambda: 1, monotonic, options=options or TurnOptions())
-    renderer = LineRenderer(written.append, monotonic, shows_thinking)
+    renderer = LineRenderer(written.append, monotonic, shows_thinking, lambda _: None)
 
     async def to_its_end(turn: Coroutine[None, None, None]) -> None:
         await turn

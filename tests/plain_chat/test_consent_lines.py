@@ -33,7 +33,7 @@ async def answer(*lines: str | None) -> tuple[ConsentAnswer, str]:
         written.append(prompt)
         return next(typed)
 
-    renderer = LineRenderer(written.append, monotonic, shows_thinking=True)
+    renderer = LineRenderer(written.append, monotonic, shows_thinking=True, result_path=lambda _: None)
     return await ConsentLines(renderer.write_line, read_line).ask(REQUEST), "".join(written)
 
 

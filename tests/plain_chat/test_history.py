@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.store import MessageMeta, StoredMessage
-from qwen3_chat.store.records import CallRecord
+from qwen3_chat.store.records import CallRecord, WholeResult
 
 CALL = ToolCall("calculator", '{"expression": "6 * 7"}')
 RECORD = CallRecord(0, CALL.name, CALL.arguments, "allowed_by_rule")
@@ -17,11 +19,13 @@ def test_calls_and_results_are_part_of_it() -> None:
     messages = (
         (ChatMessage(Role.USER, "How much?"), MessageMeta()),
         (ChatMessage(Role.ASSISTANT, "", "A tool.", (CALL,)), MessageMeta()),
-        (ChatMessage(Role.TOOL, "42\x1b[2J"), MessageMeta(call=RECORD)),
+        (ChatMessage(Role.TOOL, "42\x1b[2J"), MessageMeta(call=replace(RECORD, whole=WholeResult(9_000)))),
         (ChatMessage(Role.ASSISTANT, "It is 42."), MessageMeta()),
     )
     written = list[str]()
-    renderer = LineRenderer(written.append, lambda: 0.0, shows_thinking=True)
+    renderer = LineRenderer(
+        written.append, lambda: 0.0, shows_thinking=True, result_path=lambda _: Path("/results/one")
+    )
     renderer.write_history(
         tuple(
             StoredMessage(number, 1, number - 1 or None, message, meta, datetime.now(UTC))
@@ -32,5 +36,6 @@ def test_calls_and_results_are_part_of_it() -> None:
         "You: How much?",
         'calculator({"expression": "6 * 7"})',
         "calculator returned: 42\ufffd[2J",
+        "The whole result, 9,000 characters: /results/one",
         "Model: It is 42.",
     ]
