@@ -12,7 +12,12 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_think_option
+from qwen3_chat.cli.composition import (
+    make_tool_runner,
+    open_runtime,
+    parse_think_option,
+    require_confinement,
+)
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
@@ -65,6 +70,7 @@ class AskOptions:
     hide_thinking: bool = False
     allowed_tools: tuple[str, ...] = ()
     allows_all_tools: bool = False
+    runs_python_unprotected: bool = False
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -297,7 +303,17 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     for problem in loaded.problems:
         print(terminal_safe(str(problem)), file=sys.stderr)
     settings = loaded.settings
-    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
+    unprotected = options.runs_python_unprotected
+    require_confinement(options.turn.tools or (), unprotected_python=unprotected)
+    async with open_runtime(
+        choice,
+        settings,
+        paths,
+        options.chat,
+        options.system,
+        options.turn,
+        unprotected_python=unprotected,
+    ) as runtime:
         session = runtime.session
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
