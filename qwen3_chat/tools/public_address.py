@@ -1,4 +1,4 @@
-"""Which addresses lie on the public internet, pure: those that a page of a stranger may be fetched from."""
+"""The addresses of the public internet, from which a page of a stranger may be fetched; pure."""
 
 from __future__ import annotations
 

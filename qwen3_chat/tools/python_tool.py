@@ -84,7 +84,7 @@ class PythonTool:
                 "the system does not confine it" if error.is_refused else "its interpreter does not start"
             )
             raise ToolError(f"No code can run: {reason}.") from error
-        text = describe_run(run, self._limits, was_used_before=had_files and run.is_first)
+        text = describe_code_run(run, self._limits, was_used_before=had_files and run.is_first)
         if run.error or run.end is not RunEnd.DONE:
             raise ToolError(text)
         return text
@@ -105,7 +105,7 @@ def python_problem(settings: ToolSettings) -> JailProblem | None:
     return None if settings.runs_unprotected else jail_problem()
 
 
-def describe_run(run: CodeRun, limits: JailSettings, *, was_used_before: bool = False) -> str:
+def describe_code_run(run: CodeRun, limits: JailSettings, *, was_used_before: bool = False) -> str:
     """Return what came of a run, in English, for the model."""
     parts = []
     if was_used_before:

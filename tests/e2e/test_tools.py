@@ -10,6 +10,7 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.store import ChatStore, MessageMeta
+from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission, PermissionScope
 from tests.e2e.conftest import Program
@@ -42,14 +43,18 @@ def test_the_demo_model_calls_a_tool_and_answers_with_its_result(
 def test_a_tool_that_does_not_exist_is_a_wrong_usage(program: Program) -> None:
     asked = program.run("ask", "--demo", "--tools", "weather", "Hi")
     assert asked.returncode == 2
-    assert asked.stderr == "There is no tool weather. The tools are: now, calculator.\n"
+    assert (
+        asked.stderr
+        == "There is no tool weather. The tools are: now, calculator, python, read_file, list_files, fetch.\n"
+    )
 
 
 def test_the_tools_are_listed_for_people_and_programs(program: Program) -> None:
     assert "runs unasked" in program.run("tools").stdout
     rows = json.loads(program.run("tools", "--json").stdout)
-    assert [row["name"] for row in rows] == ["now", "calculator"]
-    assert all(row["schema_tokens"] > 0 and row["consent"] == "allow" for row in rows)
+    assert [row["name"] for row in rows] == list(BUILT_IN_TOOLS)
+    assert all(row["schema_tokens"] > 0 or row["state"] == "off" for row in rows)
+    assert [row["name"] for row in rows if row["consent"] == "allow"] == ["now", "calculator"]
 
 
 def test_standing_permissions_are_listed_and_revoked(program: Program) -> None:
@@ -84,7 +89,7 @@ def test_a_damaged_file_of_permissions_is_one_sentence(program: Program) -> None
     (data / "permissions.json").write_text("{")
     listed = program.run("tools", "--json")
     assert listed.returncode == 0
-    assert len(json.loads(listed.stdout)) == 2
+    assert len(json.loads(listed.stdout)) == len(BUILT_IN_TOOLS)
     assert listed.stderr.count("\n") == 1
     assert "none of them counts" in listed.stderr
 
