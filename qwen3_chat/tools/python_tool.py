@@ -24,9 +24,10 @@ _PACKAGES: Final = ("numpy", "pandas", "matplotlib", "scipy", "sympy", "sklearn"
 
 _DESCRIPTION: Final = (
     "Run Python code; the result is what it prints, and the value of its last expression. Variables stay "
-    "from call to call, files stay in the current folder. There is no network, no other file, no other "
-    "program; a call may take {seconds:.0f} s and {memory:.0f} GB. Installed: {packages}."
+    "from call to call, files stay in the current folder. {confinement}A call may take {seconds:.0f} s and "
+    "{memory:.0f} GB. Installed: {packages}."
 )
+_CONFINEMENT: Final = "There is no network, no other file, no other program. "
 _SCHEMA: Final = {
     "type": "object",
     "properties": {"code": {"type": "string", "maxLength": 100_000, "description": "The source code"}},
@@ -45,6 +46,7 @@ class PythonTool:
         self._tools = dict[int | None, Tool]()
         self._interpreters = OrderedDict[int, JailedPython]()
         self._description = _DESCRIPTION.format(
+            confinement=_CONFINEMENT if self._limits.is_confined else "",  # what was allowed is another tool
             seconds=self._limits.run_s,
             memory=self._limits.memory_bytes / 2**30,
             packages=", ".join(_installed_packages()) or "the standard library only",
