@@ -44,6 +44,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
 from qwen3_chat.tools.consent import ConsentRules
 from qwen3_chat.tools.tool_runner import is_json_object
 
@@ -142,6 +143,8 @@ class TurnPrinter:
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
+        self.has_files = False
+        """True once code has written files."""
         self.results: dict[int, list[StoredMessage]] = {}
         """The results of the calls of each reply, by its id."""
 
@@ -192,6 +195,7 @@ class TurnPrinter:
                     self.replies
                 ):  # otherwise it ends a call of an earlier turn, which the app did not live to run
                     self.results.setdefault(self.replies[-1].id, []).append(message)
+                self.has_files = self.has_files or FILES_WRITTEN in message.message.content
                 if self._output is OutputFormat.TEXT:
                     result = message.message.content[:MAX_SHOWN_RESULT]
                     self._print_error(terminal_safe(t("cli.tool_result", result=result)))
@@ -336,6 +340,9 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.REPLY_CANCELLED))
         if reply is not None and printer.failure is None:
             printer.advise(reply)
+        if session.chat is not None and printer.has_files and options.output is OutputFormat.TEXT:
+            path = runtime.store.files_path(session.chat.id)
+            print(terminal_safe(t("ui.tool.files", path=path)), file=sys.stderr)
         if session.chat is not None and options.chat is None and options.output is OutputFormat.TEXT:
             print(t("cli.chat_id", id=session.chat.id), file=sys.stderr)
         if options.output is OutputFormat.JSON:

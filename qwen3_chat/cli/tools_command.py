@@ -54,10 +54,14 @@ def list_tools(*, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    from rich.cells import cell_len, set_cell_size  # here: `--json` does without
+
     width = max(len(row.name) for row in rows)
+    consents = {row.consent: t(f"cli.tool_consent.{row.consent}") for row in rows}
+    consent_width = max(map(cell_len, consents.values()))
     for row in rows:
         about = t(f"tool.{row.name}.about") if row.name in BUILT_IN_TOOLS else t("cli.tool_missing")
-        consent = t(f"cli.tool_consent.{row.consent}")
+        consent = set_cell_size(consents[row.consent], consent_width)
         if row.state == "off" and (problem := jail_problem()):
             about = t("cli.tool_off", reason=t(f"jail.{problem}"))
         print(f"{label_of_name(row.name):{width}}  {consent}  {about}")

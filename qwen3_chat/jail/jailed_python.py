@@ -29,6 +29,9 @@ WATCH_PAUSE_S: Final = 0.2
 TEMPORARY_FOLDER: Final = ".tmp"
 """The folder in that of the code that holds temporary files; emptied when an interpreter starts."""
 
+CACHE_FOLDER: Final = ".cache"
+"""The folder in that of the code that holds what libraries prepare once: matplotlib looks for fonts."""
+
 _MODULE: Final = "qwen3_chat.jail"
 _MAX_LEVELS: Final = 16
 _MAX_THREADS: Final = 4
@@ -275,7 +278,7 @@ def _add_files(
             with suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
-                    if level or with_temporary or entry.name != TEMPORARY_FOLDER:
+                    if level or with_temporary or entry.name not in (TEMPORARY_FOLDER, CACHE_FOLDER):
                         if with_temporary:
                             found[f"{name}/"] = (0, 0)
                         if level < _MAX_LEVELS:
@@ -306,7 +309,8 @@ def _environment(folder: str) -> dict[str, str]:
         "PATH": "/usr/bin:/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",
-        "MPLCONFIGDIR": temporary,
+        "MPLCONFIGDIR": str(Path(folder, CACHE_FOLDER, "matplotlib")),
+        "XDG_CACHE_HOME": str(Path(folder, CACHE_FOLDER)),
         "MALLOC_ARENA_MAX": "2",  # each takes 64 MiB of the address space, which is limited
         **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads),
     }

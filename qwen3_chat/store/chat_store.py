@@ -216,6 +216,10 @@ class ChatStore:
         """Return the file of a whole result; None for one that was not saved."""
         return self._results.path(result)
 
+    def files_path(self, chat_id: int) -> Path:
+        """Return the folder of the files that tools write in a chat; it may not exist."""
+        return self._folders.path(chat_id)
+
     def chat_folder(self, chat_id: int) -> Path:
         """Return the folder for the files that tools write in a chat, made if need be; this blocks.
 

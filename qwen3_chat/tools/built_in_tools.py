@@ -25,6 +25,8 @@ BUILT_IN_TOOLS: Final[Mapping[str, str]] = {
 """The function or class that makes each tool, as `module:function`, by the name of the tool."""
 
 PYTHON: Final = "python"
+FILES_WRITTEN: Final = "[Files written: "
+"""The beginning of the line of its result that names files."""
 _WITHOUT_SETTINGS: Final = ("now", "calculator")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import CodeRun, JailedPython, JailStartError, RunEnd
+from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
 from qwen3_chat.tools.tool import Arguments, Tool, ToolError
 from qwen3_chat.tools.tool_settings import ToolSettings
 
@@ -119,7 +120,7 @@ def describe_code_run(run: CodeRun, limits: JailSettings, *, was_used_before: bo
     if run.files:
         named = ", ".join(run.files[:MAX_NAMED_FILES])
         more = len(run.files) - MAX_NAMED_FILES
-        parts.append(f"[Files written: {named}{f' and {more} more' if more > 0 else ''}]")
+        parts.append(f"{FILES_WRITTEN}{named}{f' and {more} more' if more > 0 else ''}]")
     return "\n".join(part for part in parts if part) or "The code ran; it printed nothing."
 
 

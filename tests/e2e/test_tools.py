@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
+from qwen3_chat.cli.composition import require_confinement
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
+from qwen3_chat.jail.jail_settings import JailProblem
 from qwen3_chat.store import ChatStore, MessageMeta
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
@@ -116,3 +120,12 @@ async def leave_a_call_open(database: Path) -> None:
     reply = ChatMessage(Role.ASSISTANT, "", tool_calls=(call,))
     await store.add_message(chat.id, question.id, reply, MessageMeta(stop_reason=StopReason.TOOL_CALLS))
     await store.close()
+
+
+def test_python_is_refused_where_it_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen3_chat.tools.python_tool.jail_problem", lambda: JailProblem.KERNEL)
+    require_confinement(("now",), unprotected_python=False)
+    require_confinement(("python",), unprotected_python=True)
+    with pytest.raises(UsageError, match=r"no Landlock.*--unprotected-python") as raised:
+        require_confinement(("python",), unprotected_python=False)
+    assert raised.value.code is ErrorCode.PYTHON_NOT_CONFINED

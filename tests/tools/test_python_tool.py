@@ -144,7 +144,7 @@ async def test_a_limit_is_told_and_that_the_variables_are_lost(
 
     monkeypatch.setattr(python_tool, "JailSettings", Short)
     tool = PythonTool(ToolSettings(chat_folder=store.chat_folder))
-    with pytest.raises(ToolError, match="more than 0 s. All variables are lost"):
+    with pytest.raises(ToolError, match=r"more than 0 s\. All variables are lost"):
         await tool.for_chat(1).run({"code": "while True: pass"})
     await tool.close()
 
@@ -181,6 +181,26 @@ def test_where_code_cannot_be_confined_it_is_off_unless_the_user_insists(
     unprotected = ToolSettings(runs_unprotected=True)
     assert python_problem(unprotected) is None
     assert Toolbox(unprotected).registry(["python"]).names == ("python",)
+
+
+def test_what_was_allowed_in_the_jail_is_not_allowed_without() -> None:
+    confined, unprotected = (
+        PythonTool(ToolSettings(runs_unprotected=runs)).for_chat(1) for runs in (False, True)
+    )
+    assert confined.definition_hash != unprotected.definition_hash
+    assert "no network" not in unprotected.description
+
+
+async def test_without_protection_code_has_the_rights_of_the_user(store: ChatStore) -> None:
+    toolbox = Toolbox(ToolSettings(chat_folder=store.chat_folder, runs_unprotected=True))
+    (tool,) = toolbox.registry(["python"], 1).tools
+    assert (
+        await tool.run(
+            {"code": "import os; os.path.exists('/proc/self/maps') and open('/proc/self/maps').read(0)"}
+        )
+        == "''"
+    )
+    await toolbox.close()
 
 
 async def test_a_stopped_turn_stops_its_code(store: ChatStore, toolbox: Toolbox) -> None:
