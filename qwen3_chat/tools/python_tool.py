@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -35,15 +36,16 @@ _SCHEMA: Final = {
     "required": ["code"],
     "additionalProperties": False,
 }
+_LIMITS: Final = JailSettings("")
 _LOST: Final = "All variables are lost; files that were written before are still there."
 
 
 class PythonTool:
     """The tool in all chats: each has its interpreter and its folder."""
 
-    def __init__(self, settings: ToolSettings) -> None:
+    def __init__(self, settings: ToolSettings, limits: JailSettings = _LIMITS) -> None:
         self._settings = settings
-        self._limits = JailSettings("", is_confined=not settings.runs_unprotected)
+        self._limits = replace(limits, is_confined=not settings.runs_unprotected)
         self._tools = dict[int | None, Tool]()
         self._interpreters = OrderedDict[int, JailedPython]()
         self._description = _DESCRIPTION.format(
@@ -97,8 +99,7 @@ class PythonTool:
             if len(self._interpreters) >= MAX_INTERPRETERS:
                 _, oldest = self._interpreters.popitem(last=False)
                 await oldest.close()
-            settings = JailSettings(str(folder), is_confined=self._limits.is_confined)
-            self._interpreters[chat_id] = JailedPython(settings)
+            self._interpreters[chat_id] = JailedPython(replace(self._limits, folder=str(folder)))
         self._interpreters.move_to_end(chat_id)
         return self._interpreters[chat_id]
 

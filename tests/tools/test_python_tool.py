@@ -135,15 +135,8 @@ async def test_only_a_few_interpreters_live_at_once(store: ChatStore, toolbox: T
         await tools[0].run({"code": "x"})
 
 
-async def test_a_limit_is_told_and_that_the_variables_are_lost(
-    store: ChatStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Short(JailSettings):
-        def __init__(self, folder: str, is_confined: bool = True) -> None:
-            super().__init__(folder, is_confined, run_s=0.3)
-
-    monkeypatch.setattr(python_tool, "JailSettings", Short)
-    tool = PythonTool(ToolSettings(chat_folder=store.chat_folder))
+async def test_a_limit_is_told_and_that_the_variables_are_lost(store: ChatStore) -> None:
+    tool = PythonTool(ToolSettings(chat_folder=store.chat_folder), JailSettings("", run_s=0.3))
     with pytest.raises(ToolError, match=r"more than 0 s\. All variables are lost"):
         await tool.for_chat(1).run({"code": "while True: pass"})
     await tool.close()
