@@ -30,9 +30,12 @@ _DESCRIPTION: Final = (
     "{memory:.0f} GB. Installed: {packages}."
 )
 _CONFINEMENT: Final = "There is no network, no other file, no other program. "
+_CODE_DESCRIPTION: Final = (
+    'The source code; or leave it "" and write the code after the JSON, between <code> and </code>'
+)
 _SCHEMA: Final = {
     "type": "object",
-    "properties": {"code": {"type": "string", "maxLength": 100_000, "description": "The source code"}},
+    "properties": {"code": {"type": "string", "maxLength": 100_000, "description": _CODE_DESCRIPTION}},
     "required": ["code"],
     "additionalProperties": False,
 }
