@@ -228,9 +228,10 @@ class _Fetcher:
         if host not in self._private_hosts:
             for address in addresses:
                 if address not in self._private_hosts and not is_public(address):
+                    which = "" if address == host else f"is {address}, which "
                     raise _RefusedError(
-                        f"{host:.100} is {address}, which is not on the public internet. The user can allow "
-                        "it by the setting private_hosts."
+                        f"{host:.100} {which}is not on the public internet. The user can allow it by the "
+                        "setting private_hosts."
                     )
         return addresses
 

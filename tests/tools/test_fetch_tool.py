@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
 from qwen3_chat.tools import fetch_tool as fetch_module
 from qwen3_chat.tools.fetch_tool import MAX_FETCHED_BYTES, MAX_URL_CHARS, FetchedPage, fetch_tool, page_text
@@ -278,3 +281,24 @@ def test_public_addresses_are_told_from_all_others(address: str, public: bool) -
 def test_a_page_without_a_type_that_is_binary_is_no_text() -> None:
     with pytest.raises(ToolError, match="unknown"):
         page_text(FetchedPage("", "", b"\x00\x01\x02"))
+
+
+@pytest.mark.parametrize(("certified", "reached"), [("page.test", True), ("other.test", False)])
+async def test_the_certificate_must_be_that_of_the_name(
+    certified: str, reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(certified).configure_cert(context)
+    site = Site({"/": response("reached")})
+    server = await asyncio.start_server(site.answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://page.test:{server.sockets[0].getsockname()[1]}/"
+        names = Names(page_test=[["127.0.0.1"]])
+        if reached:
+            assert await fetch(url, HERE, names) == "reached"
+        else:
+            with pytest.raises(ToolError, match="certificate"):
+                await fetch(url, HERE, names)
