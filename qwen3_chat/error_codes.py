@@ -249,6 +249,7 @@ class ErrorCode(StrEnum):
     CHOICE_UNKNOWN = "choice_unknown", "cli.unknown_choice"
     LANGUAGE_UNKNOWN = "language_unknown", "cli.unknown_language"
     TOOL_UNKNOWN = "tool_unknown", "cli.unknown_tool"
+    PYTHON_NOT_CONFINED = "python_not_confined", "cli.python_not_confined"
     PERMISSION_UNKNOWN = "permission_unknown", "cli.unknown_permission"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"
     SIZE_INVALID = "size_invalid", "hardware.bad_size"

@@ -13,7 +13,12 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_think_option
+from qwen3_chat.cli.composition import (
+    make_tool_runner,
+    open_runtime,
+    parse_think_option,
+    require_confinement,
+)
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.shared_options import ModelChoice
@@ -39,11 +44,11 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.store.result_files import ResultPath, whole_result_note
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
 
 MAX_SHOWN_RESULT = 200
@@ -69,6 +74,7 @@ class AskOptions:
     hide_thinking: bool = False
     allowed_tools: tuple[str, ...] = ()
     allows_all_tools: bool = False
+    runs_python_unprotected: bool = False
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -140,8 +146,8 @@ class TurnPrinter:
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
-        self.result_path: ResultPath = lambda _: None
-        """The function that finds files of whole results, once the store is open."""
+        self.paths: ResultPaths = NoPaths()
+        """The paths of what tools have left, once the store is open."""
         self.results: dict[int, list[StoredMessage]] = {}
         """The results of the calls of each reply, by its id."""
 
@@ -248,8 +254,7 @@ class TurnPrinter:
     def _show_result(self, stored: StoredMessage) -> None:
         result = stored.message.content[:MAX_SHOWN_RESULT]
         self._print_error(terminal_safe(t("cli.tool_result", result=result)))
-        whole = stored.meta.call.whole if stored.meta.call else None
-        if note := whole_result_note(whole, self.result_path):
+        if note := result_note(stored, self.paths):
             self._print_error(terminal_safe(note))
 
     def _end_thinking(self) -> None:
@@ -316,8 +321,18 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     for problem in loaded.problems:
         print(terminal_safe(str(problem)), file=sys.stderr)
     settings = loaded.settings
-    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
-        session, printer.result_path = runtime.session, runtime.store.result_path
+    unprotected = options.runs_python_unprotected
+    require_confinement(options.turn.tools or (), unprotected_python=unprotected)
+    async with open_runtime(
+        choice,
+        settings,
+        paths,
+        options.chat,
+        options.system,
+        options.turn,
+        unprotected_python=unprotected,
+    ) as runtime:
+        session, printer.paths = runtime.session, runtime.store
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:

@@ -32,6 +32,7 @@ from qwen3_chat.cli.shared_options import (
     RamOption,
     ServerOption,
     ThreadsOption,
+    UnprotectedPythonOption,
     VramOption,
 )
 from qwen3_chat.cli.standard_streams import is_interactive
@@ -73,6 +74,7 @@ def chat(
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
+    unprotected_python: UnprotectedPythonOption = False,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
     """Open the terminal application."""
@@ -82,7 +84,7 @@ def chat(
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
     choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
     if context.invoked_subcommand is not None:
-        if choice != ModelChoice() or chat is not None:
+        if choice != ModelChoice() or chat is not None or unprotected_python:
             raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
@@ -90,10 +92,10 @@ def chat(
 
     if wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
-        raise typer.Exit(run_plain_chat(choice, chat))
+        raise typer.Exit(run_plain_chat(choice, chat, unprotected_python=unprotected_python))
     from qwen3_chat.cli.run_tui import run_app
 
-    raise typer.Exit(run_app(choice, chat))
+    raise typer.Exit(run_app(choice, chat, unprotected_python=unprotected_python))
 
 
 def ask(
@@ -137,6 +139,7 @@ def ask(
     max_steps: Annotated[
         int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
     ] = 20,
+    unprotected_python: UnprotectedPythonOption = False,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -169,6 +172,7 @@ def ask(
             hide_thinking=hide_thinking,
             allowed_tools=() if allow == "all" else parse_tool_names(allow),
             allows_all_tools=allow == "all",
+            runs_python_unprotected=unprotected_python,
             turn=TurnOptions(
                 temperature=temperature,
                 seed=seed,

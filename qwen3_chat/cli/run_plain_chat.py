@@ -32,16 +32,16 @@ def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> boo
     return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
-def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
+def run_plain_chat(choice: ModelChoice, chat: str | None, *, unprotected_python: bool = False) -> int:
     """Run the plain chat until the user leaves; return the exit status.
 
     Raises:
         Qwen3ChatError: the conversation could not begin.
     """
-    return asyncio.run(_run(choice, chat))
+    return asyncio.run(_run(choice, chat, unprotected_python))
 
 
-async def _run(choice: ModelChoice, chat: str | None) -> int:
+async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) -> int:
     from qwen3_chat.documents.export import export_to_folder
     from qwen3_chat.session.rescue import rescue
 
@@ -52,11 +52,13 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         _write(terminal_safe(str(problem)) + "\n")
     async with (
         open_interface_log(paths, "plain chat"),
-        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
+        open_runtime(
+            choice, settings, paths, chat, even_without_file=True, unprotected_python=unprotected_python
+        ) as runtime,
     ):
         session = runtime.session
         shows_thinking = settings.thinking_display != "closed"
-        renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store.result_path)
+        renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
         if is_interactive():
             consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))

@@ -45,6 +45,10 @@ ContextPolicyOption = Annotated[
     typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
 ]
 
+UnprotectedPythonOption = Annotated[
+    bool, typer.Option("--unprotected-python", help="cli.option.unprotected_python")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:

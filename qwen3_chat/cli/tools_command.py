@@ -7,10 +7,12 @@ from itertools import groupby
 
 import msgspec
 
+from qwen3_chat.cli.composition import tool_settings
 from qwen3_chat.cli.json_output import print_json
-from qwen3_chat.config import find_paths
+from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
+from qwen3_chat.jail.jail_settings import jail_problem
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
@@ -35,7 +37,7 @@ class PermissionRow(msgspec.Struct, frozen=True):
 class ToolRow(msgspec.Struct, frozen=True):
     """A tool in the output of `tools --json`; `schema_tokens` is an estimate.
 
-    A tool that only has permissions left is `missing`.
+    A tool that only has permissions left is `missing`; one that can't run on this machine is `off`.
     """
 
     name: str
@@ -52,10 +54,16 @@ def list_tools(*, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    from rich.cells import cell_len, set_cell_size  # here: `--json` does without
+
     width = max(len(row.name) for row in rows)
+    consents = {row.consent: t(f"cli.tool_consent.{row.consent}") for row in rows}
+    consent_width = max(map(cell_len, consents.values()))
     for row in rows:
         about = t(f"tool.{row.name}.about") if row.name in BUILT_IN_TOOLS else t("cli.tool_missing")
-        consent = t(f"cli.tool_consent.{row.consent}")
+        consent = set_cell_size(consents[row.consent], consent_width)
+        if row.state == "off" and (problem := jail_problem()):
+            about = t("cli.tool_off", reason=t(f"jail.{problem}"))
         print(f"{label_of_name(row.name):{width}}  {consent}  {about}")
         for permission in row.permissions:
             sentence = t(f"cli.permission.{permission.scope}", limit=label_of_name(permission.value))
@@ -78,10 +86,15 @@ def revoke_permissions(name: str) -> None:
 
 
 def _rows() -> list[ToolRow]:
-    tools = Toolbox().registry(tuple(BUILT_IN_TOOLS))
+    paths = find_paths()
+    settings = tool_settings(read_settings(paths.settings_file).settings, paths)
+    tools = Toolbox(settings).registry(tuple(BUILT_IN_TOOLS))
     permissions = sorted(_read_permissions(), key=lambda permission: permission.tool)
     by_tool = {name: list(group) for name, group in groupby(permissions, lambda permission: permission.tool)}
-    rows = [_row(tool, by_tool.pop(tool.name, [])) for tool in tools.tools]
+    rows = []
+    for name in BUILT_IN_TOOLS:
+        tool, given = tools.get(name), by_tool.pop(name, [])
+        rows.append(_row(tool, given) if tool else _off_row(name, given))
     for name, left in by_tool.items():
         rows.append(ToolRow(name, "unknown", "missing", 0, "ask", [_permission_row(p, None) for p in left]))
     return rows
@@ -101,6 +114,11 @@ def _row(tool: Tool, permissions: list[Permission]) -> ToolRow:
     consent = "allow" if tool.reach is Reach.NOTHING else "ask"
     rows = [_permission_row(permission, tool) for permission in permissions]
     return ToolRow(tool.name, "built_in", "ready", tokens, consent, rows)
+
+
+def _off_row(name: str, permissions: list[Permission]) -> ToolRow:
+    rows = [_permission_row(permission, None) for permission in permissions]
+    return ToolRow(name, "built_in", "off", 0, "ask", rows)
 
 
 def _permission_row(permission: Permission, tool: Tool | None) -> PermissionRow:

@@ -71,6 +71,14 @@ def expand_home(folder: str) -> Path:
         raise ConfigError(ErrorCode.HOME_FOLDER_MISSING, folder=folder) from error
 
 
+def secret_paths(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the files and folders of other programs that hold keys; none of them need exist."""
+    home = Path.home()
+    hub = Path(environ.get("HF_HOME", home / ".cache" / "huggingface"))
+    names = (".ssh", ".gnupg", ".aws", ".netrc", ".git-credentials", ".modelscope", ".config/gh", ".kube")
+    return (hub / "token", hub / "stored_tokens", *(home / name for name in names))
+
+
 def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:
     """Return the folders, without making any."""
     if home := environ.get("QWEN3_CHAT_HOME"):

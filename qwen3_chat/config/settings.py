@@ -38,6 +38,8 @@ class Settings:
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     chat_titles: bool = True
     tools: tuple[str, ...] = ()
+    tool_folders: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
     export_folder: str | None = None
     export_thinking: ThinkingStyle = ThinkingStyle.FOLDED
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)

@@ -27,10 +27,10 @@ from qwen3_chat.session import (
     ToolCallFinished,
 )
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.store.result_files import ResultPath, whole_result_note
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.result_notes import ResultPaths, result_note
 
 PROGRESS_INTERVAL_S = 5.0
 MAX_SPOKEN_CHARS = 1_000
@@ -66,10 +66,10 @@ class LineRenderer:
         write: Callable[[str], None],
         clock: Callable[[], float],
         shows_thinking: bool,
-        result_path: ResultPath,
+        paths: ResultPaths,
     ) -> None:
         self._write = write
-        self._result_path = result_path
+        self._paths = paths
         self._clock = clock
         self._shows_thinking = shows_thinking
         self._phrases = PhraseBuffer()
@@ -148,8 +148,7 @@ class LineRenderer:
 
     def _write_result(self, stored: StoredMessage) -> None:
         self.write_line(_tool_line(stored))
-        whole = stored.meta.call.whole if stored.meta.call else None
-        if note := whole_result_note(whole, self._result_path):
+        if note := result_note(stored, self._paths):
             self.write_line(terminal_safe(note))
 
     def _write_summary(self, stored: StoredMessage) -> None:

@@ -143,7 +143,8 @@ class ChatSession(ChatConfiguration):
     @property
     def tools(self) -> ToolRegistry:
         """The tools that this chat offers to the model."""
-        return self._toolbox.registry(self.options.overridden_by(self.chat_options).tools or ())
+        names = self.options.overridden_by(self.chat_options).tools or ()
+        return self._toolbox.registry(names, self.chat_id)
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""

@@ -12,9 +12,9 @@ from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
 from qwen3_chat.store.records import MessageMeta, StoredMessage
-from qwen3_chat.store.result_files import ResultPath, whole_result_note
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
+from qwen3_chat.tools.result_notes import ResultPaths, result_note
 from qwen3_chat.transcript.message_entry import MessageEntry
 
 MAX_SHOWN_RESULT_CHARS = 2_000
@@ -59,13 +59,10 @@ def unstored_question(text: str) -> StoredMessage:
     return StoredMessage(0, 0, None, question, MessageMeta(), datetime.fromtimestamp(0, UTC))
 
 
-def entry_from_message(
-    stored: StoredMessage, result_path: ResultPath, *, is_stored: bool = True
-) -> MessageEntry:
+def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: bool = True) -> MessageEntry:
     """Return the entry of a message, with a note where its end could not be stored or shown."""
     message, meta = stored.message, stored.meta
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
-    whole = meta.call.whole if meta.call else None
     return MessageEntry(
         role=message.role.value,
         answer=_shown_content(stored),
@@ -74,7 +71,7 @@ def entry_from_message(
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=message_note(stored, is_stored=is_stored) or whole_result_note(whole, result_path),
+        note=message_note(stored, is_stored=is_stored) or result_note(stored, paths),
         key=stored.id or None,
     )
 
@@ -87,15 +84,13 @@ def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
 
 
 def entries_from_branch(
-    branch: Sequence[StoredMessage], result_path: ResultPath, unstored: Collection[int] = ()
+    branch: Sequence[StoredMessage], paths: ResultPaths, unstored: Collection[int] = ()
 ) -> list[MessageEntry]:
     """Return the entries of a branch; those of the messages whose ids are `unstored` say so.
 
     The messages that its latest reply was generated without are greyed, with a notice of the reason below.
     """
-    entries = [
-        entry_from_message(stored, result_path, is_stored=stored.id not in unstored) for stored in branch
-    ]
+    entries = [entry_from_message(stored, paths, is_stored=stored.id not in unstored) for stored in branch]
     meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
     if meta is None or not meta.left_out:
         return entries

@@ -11,6 +11,14 @@ from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.cli.ask_command import AskOptions, TurnPrinter
 from qwen3_chat.session import ToolCallFinished
 from qwen3_chat.store.records import CallRecord, MessageMeta, StoredMessage, WholeResult
+from qwen3_chat.tools.result_notes import NoPaths
+
+
+class Paths(NoPaths):
+    """A store that saved each result with a checksum."""
+
+    def result_path(self, result: WholeResult) -> Path | None:
+        return Path("/results/one") if result.sha256 else None
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,7 @@ def test_where_the_whole_of_a_cut_result_is_stands_below_it(
     capsys: pytest.CaptureFixture[str], whole: WholeResult | None, note: str
 ) -> None:
     printer = TurnPrinter(AskOptions())
-    printer.result_path = lambda result: Path("/results/one") if result.sha256 else None
+    printer.paths = Paths()
     record = CallRecord(0, "calculator", "{}", "allowed_by_rule", whole=whole)
     message = ChatMessage(Role.TOOL, "42")
     printer.show(

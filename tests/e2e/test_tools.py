@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
+from qwen3_chat.cli.composition import require_confinement
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
+from qwen3_chat.jail.jail_settings import JailProblem
 from qwen3_chat.store import ChatStore, MessageMeta
+from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission, PermissionScope
 from tests.e2e.conftest import Program
@@ -47,14 +52,18 @@ def test_the_demo_model_calls_a_tool_and_answers_with_its_result(
 def test_a_tool_that_does_not_exist_is_a_wrong_usage(program: Program) -> None:
     asked = program.run("ask", "--demo", "--tools", "weather", "Hi")
     assert asked.returncode == 2
-    assert asked.stderr == "There is no tool weather. The tools are: now, calculator.\n"
+    assert (
+        asked.stderr
+        == "There is no tool weather. The tools are: now, calculator, python, read_file, list_files, fetch.\n"
+    )
 
 
 def test_the_tools_are_listed_for_people_and_programs(program: Program) -> None:
     assert "runs unasked" in program.run("tools").stdout
     rows = json.loads(program.run("tools", "--json").stdout)
-    assert [row["name"] for row in rows] == ["now", "calculator"]
-    assert all(row["schema_tokens"] > 0 and row["consent"] == "allow" for row in rows)
+    assert [row["name"] for row in rows] == list(BUILT_IN_TOOLS)
+    assert all(row["schema_tokens"] > 0 or row["state"] == "off" for row in rows)
+    assert [row["name"] for row in rows if row["consent"] == "allow"] == ["now", "calculator"]
 
 
 def test_standing_permissions_are_listed_and_revoked(program: Program) -> None:
@@ -89,7 +98,7 @@ def test_a_damaged_file_of_permissions_is_one_sentence(program: Program) -> None
     (data / "permissions.json").write_text("{")
     listed = program.run("tools", "--json")
     assert listed.returncode == 0
-    assert len(json.loads(listed.stdout)) == 2
+    assert len(json.loads(listed.stdout)) == len(BUILT_IN_TOOLS)
     assert listed.stderr.count("\n") == 1
     assert "none of them counts" in listed.stderr
 
@@ -162,3 +171,12 @@ async def test_on_a_terminal_the_user_is_asked(
         assert record.decision == decision
         assert ("no sums" in messages[2].message.content) == (decision == "deny")
     assert messages[2].message.role is Role.TOOL
+
+
+def test_python_is_refused_where_it_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen3_chat.tools.python_tool.jail_problem", lambda: JailProblem.KERNEL)
+    require_confinement(("now",), unprotected_python=False)
+    require_confinement(("python",), unprotected_python=True)
+    with pytest.raises(UsageError, match=r"no Landlock.*--unprotected-python") as raised:
+        require_confinement(("python",), unprotected_python=False)
+    assert raised.value.code is ErrorCode.PYTHON_NOT_CONFINED

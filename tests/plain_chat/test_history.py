@@ -10,9 +10,17 @@ from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.store import MessageMeta, StoredMessage
 from qwen3_chat.store.records import CallRecord, WholeResult
+from qwen3_chat.tools.result_notes import NoPaths
 
 CALL = ToolCall("calculator", '{"expression": "6 * 7"}')
 RECORD = CallRecord(0, CALL.name, CALL.arguments, "allowed_by_rule")
+
+
+class Paths(NoPaths):
+    """A store that saved each result."""
+
+    def result_path(self, result: WholeResult) -> Path | None:
+        return Path("/results/one")
 
 
 def test_calls_and_results_are_part_of_it() -> None:
@@ -23,9 +31,7 @@ def test_calls_and_results_are_part_of_it() -> None:
         (ChatMessage(Role.ASSISTANT, "It is 42."), MessageMeta()),
     )
     written = list[str]()
-    renderer = LineRenderer(
-        written.append, lambda: 0.0, shows_thinking=True, result_path=lambda _: Path("/results/one")
-    )
+    renderer = LineRenderer(written.append, lambda: 0.0, shows_thinking=True, paths=Paths())
     renderer.write_history(
         tuple(
             StoredMessage(number, 1, number - 1 or None, message, meta, datetime.now(UTC))

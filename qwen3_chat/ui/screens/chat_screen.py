@@ -102,11 +102,9 @@ class ChatScreen(ReadingScreen):
         self.settings = settings
         self.exports_folder = exports_folder
         self._models_folder = models_folder
-        self._result_path = store.result_path
+        self._result_paths = store
         chat_tree = ChatTree(session, store)
-        self.turn = TurnView(
-            widgets.transcript, widgets.activity_line, monotonic, self.show_state, store.result_path
-        )
+        self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state, store)
         self.turns = TurnController(self, session, widgets, self.turn)
         self.consent = ConsentController(self, session, widgets, self.turn, self.turns)
         self.models: ModelController | None = None
@@ -219,7 +217,7 @@ class ChatScreen(ReadingScreen):
 
     def show_messages(self) -> None:
         """Show the messages, or the welcome if there are none, with the notices of the load."""
-        entries = entries_from_branch(self.session.messages, self._result_path, self.session.unstored.ids)
+        entries = entries_from_branch(self.session.messages, self._result_paths, self.session.unstored.ids)
         if is_empty := not entries:
             advice = "" if self.models is None else self.models.advice
             entries = [welcome_entry(self.session.engine.model, self._models_folder, advice)]
