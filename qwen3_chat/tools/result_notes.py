@@ -1,4 +1,4 @@
-"""What is told below a tool's result: where the whole of it is, and the files that code wrote."""
+"""The note below a result of a tool: where the whole of it is, and the files that code wrote."""
 
 from __future__ import annotations
 
