@@ -56,7 +56,7 @@ class Endpoint:
             root=root,
             api=origin + path if _VERSION.search(path) else f"{root}/v1",
             host=parts.netloc,
-            is_loopback=_is_loopback(parts.hostname or ""),
+            is_loopback=is_loopback(parts.hostname or ""),
             is_encrypted=parts.scheme == "https",
         )
 
@@ -79,7 +79,8 @@ def _split(text: str) -> SplitResult:
     return parts
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ip_address(name).is_loopback
     except ValueError:
