@@ -245,6 +245,7 @@ class ErrorCode(StrEnum):
     MCP_PAIR_INVALID = "mcp_pair_invalid", "mcp.pair_invalid"
     MCP_SERVER_UNKNOWN = "mcp_server_unknown", "mcp.server_unknown"
     MCP_SERVER_EXISTS = "mcp_server_exists", "mcp.server_exists"
+    MCP_SERVER_DISABLED = "mcp_server_disabled", "mcp.server_disabled"
     MCP_COMMAND_NOT_FOUND = "mcp_command_not_found", "mcp.command_not_found"
     MCP_NOT_ALLOWED = "mcp_not_allowed", "mcp.not_allowed"
     MCP_REFUSED_BY_USER = "mcp_refused_by_user", "mcp.refused_by_user"

@@ -15,6 +15,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings
 from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
@@ -41,6 +42,7 @@ from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.consent import ConsentRules
 from qwen3_chat.tools.tool_runner import is_json_object
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 MAX_SHOWN_RESULT = 200
 """The most characters of a tool's result that are shown while a turn runs."""
@@ -65,6 +67,8 @@ class AskOptions:
     hide_thinking: bool = False
     allowed_tools: tuple[str, ...] = ()
     allows_all_tools: bool = False
+    mcp_file: Path | None = None
+    """A file of another program whose MCP servers are known for this question."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -297,8 +301,17 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     for problem in loaded.problems:
         print(terminal_safe(str(problem)), file=sys.stderr)
     settings = loaded.settings
-    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
+    async with open_runtime(
+        choice,
+        settings,
+        paths,
+        options.chat,
+        options.system,
+        options.turn,
+        mcp_file=options.mcp_file,
+    ) as runtime:
         session = runtime.session
+        _check_servers(runtime.mcp, options)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -332,6 +345,23 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             return 1
         is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
+
+
+def _check_servers(mcp: McpSource, options: AskOptions) -> None:
+    """Have the servers that are named asked about on the terminal, if there is one.
+
+    Raises:
+        Qwen3ChatError: there is no such server, or it can't be used.
+    """
+    names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
+    if names or options.mcp_file is not None:
+        servers = mcp.servers()
+        for name in names:
+            servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
+    if names or options.turn.tools is None:
+        from qwen3_chat.cli.mcp_command import ask_on_terminal  # here: most questions need no server
+
+        mcp.set_trust(ask_on_terminal(), options.allowed_tools, allows_all=options.allows_all_tools)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:

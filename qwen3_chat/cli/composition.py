@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.demo import DEMO_FILE
@@ -224,6 +225,7 @@ class Runtime:
     session: ChatSession
     store: ChatStore
     engine: Engine
+    mcp: McpSource
 
 
 @asynccontextmanager
@@ -236,24 +238,28 @@ async def open_runtime(
     options: TurnOptions | None = None,
     *,
     even_without_file: bool = False,
+    mcp_file: Path | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
-    `even_without_file` opens an empty store where the database can't be created.
+    `even_without_file` opens an empty store where the database can't be created; `mcp_file` describes MCP
+    servers that are known beside those of our own file.
     """
     from qwen3_chat.store import ChatStore
 
     engine = make_engine(choice, settings, paths)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
-    session = make_session(engine, store, choice, settings, system, options)
+    mcp = McpSource(paths, mcp_file)
+    session = make_session(engine, store, choice, settings, system, options, mcp)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)
     try:
         if chat is not None:
             await session.resume(await resolve_chat_id(store, chat))
             if system is not None:
                 await session.set_system(system)
-        yield Runtime(session, store, engine)
+        yield Runtime(session, store, engine, mcp)
     finally:
+        await mcp.close()
         await session.engine.close()  # another one may have taken its place
         with suppress(StoreError):
             await _remove_orphaned_snapshots(persistence_options(settings, paths), store)
@@ -300,12 +306,14 @@ def make_session(
     settings: Settings,
     system: str | None = None,
     options: TurnOptions | None = None,
+    mcp: McpSource | None = None,
 ) -> ChatSession:
     """Make a session under the settings; what `system` and `options` choose overrides them."""
     import secrets  # here: `rm` draws no seed
 
     from qwen3_chat.session import ChatSession, TurnOptions
     from qwen3_chat.store.records import ChatOptions
+    from qwen3_chat.tools.built_in_tools import Toolbox
 
     options = options or TurnOptions()
     return ChatSession(
@@ -314,6 +322,7 @@ def make_session(
         draw_seed=lambda: secrets.randbits(SEED_BITS),
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
+        toolbox=Toolbox(mcp),
         chat_options=ChatOptions(tools=settings.tools or None),
         options=replace(
             options,

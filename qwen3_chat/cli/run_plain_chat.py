@@ -59,6 +59,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         if is_interactive():
             consent = ConsentLines(renderer, _read_new_line)
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
+            runtime.mcp.set_trust(consent.ask)
         else:  # what is piped in are messages, and none of them answers a question
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports

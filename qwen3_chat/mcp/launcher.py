@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from threading import Thread
 from types import FrameType
 
@@ -114,10 +115,8 @@ def _wait_for_end_of(parent: int) -> None:
         flags=select.KQ_EV_ADD | select.KQ_EV_ONESHOT,  # type: ignore[attr-defined,unused-ignore]
         fflags=select.KQ_NOTE_EXIT,  # type: ignore[attr-defined,unused-ignore]
     )
-    try:
+    with suppress(OSError):  # it has ended already
         queue.control([end], 1)
-    except OSError:
-        pass  # it has ended already
     os.kill(os.getpid(), signal.SIGTERM)
 
 

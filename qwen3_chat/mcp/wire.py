@@ -163,9 +163,11 @@ def encode(message: AnyCommand | AnyMessage) -> bytes:
 
 def decode_command(line: bytes) -> AnyCommand:
     """Return the command of a line."""
-    return _command_decoder.decode(line)
+    command: AnyCommand = _command_decoder.decode(line)
+    return command
 
 
 def decode_message(line: bytes) -> AnyMessage:
     """Return the message of a line."""
-    return _message_decoder.decode(line)
+    message: AnyMessage = _message_decoder.decode(line)
+    return message

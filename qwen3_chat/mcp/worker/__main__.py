@@ -1,4 +1,4 @@
-"""The entry point of the process: `python -m qwen3_chat.mcp.worker`, commands on stdin, messages on stdout."""
+"""The entry point of the process: `python -m qwen3_chat.mcp.worker`, commands on stdin."""
 
 from __future__ import annotations
 

@@ -166,9 +166,7 @@ class Connection:
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
                 raw_hash, raw = self._raw_tools.get(tool.name)
-                tools.append(
-                    ServerTool(tool.name, tool.description or "", tool.input_schema, raw_hash, raw)
-                )
+                tools.append(ServerTool(tool.name, tool.description or "", tool.input_schema, raw_hash, raw))
             cursor = page.next_cursor
             if not cursor or len(tools) >= MAX_TOOLS:
                 break

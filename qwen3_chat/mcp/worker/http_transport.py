@@ -1,4 +1,4 @@
-"""The transport to a server that runs somewhere: HTTP with the user's headers and proxies, and with limits."""
+"""The transport to a server that runs somewhere: HTTP with the user's headers and proxies, with limits."""
 
 from __future__ import annotations
 
@@ -98,8 +98,6 @@ async def connect_by_http(launch: HttpLaunch) -> AsyncIterator[TransportStreams]
         return
     async with (
         _make_client(launch.url, launch.headers) as client,
-        streamable_http_client(
-            launch.url, http_client=client, max_sse_event_size=MAX_BODY_BYTES
-        ) as streams,
+        streamable_http_client(launch.url, http_client=client, max_sse_event_size=MAX_BODY_BYTES) as streams,
     ):
         yield streams

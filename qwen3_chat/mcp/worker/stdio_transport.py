@@ -1,4 +1,4 @@
-"""The transport to a server that is a process: its lines read as bytes, with limits, its end within a second."""
+"""The transport to a server that is a process: its lines, with limits, and its end within a second."""
 
 from __future__ import annotations
 
@@ -116,9 +116,7 @@ class ServerProcess:
                     n_bytes += len(rest)
                 if n_bytes > MAX_LINE_BYTES or junk_bytes > MAX_JUNK_BYTES:
                     limit = MAX_LINE_BYTES if n_bytes > MAX_LINE_BYTES else MAX_JUNK_BYTES
-                    self.end_error = McpError(
-                        ErrorCode.MCP_SERVER_FLOODS, name=self._name, limit=limit >> 20
-                    )
+                    self.end_error = McpError(ErrorCode.MCP_SERVER_FLOODS, name=self._name, limit=limit >> 20)
                     _terminate(process)
                     return
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
