@@ -45,6 +45,9 @@ MAX_SENSIBLE_TOOLS: Final = 8
 CHARS_PER_TOKEN: Final = 3.5
 """The characters of a schema in English that make a token of Qwen3, roughly."""
 
+MAX_LISTED: Final = 8
+"""The most tools that a sentence names."""
+
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
@@ -147,8 +150,7 @@ class McpTools:
             server, tool = split_name(name)
             known = [definition.name for definition in self.status(server).definitions]
             if tool and known and tool not in known:
-                listed = label_of_name(", ".join(known))
-                unknown = McpError(ErrorCode.MCP_TOOL_UNKNOWN, name=server, tool=tool, names=listed)
+                unknown = McpError(ErrorCode.MCP_TOOL_UNKNOWN, name=server, tool=tool, names=_listed(known))
                 report(_notice_of(unknown))
         self._warn_of_many(names, report)
 
@@ -298,7 +300,7 @@ class McpTools:
             is_allowed = answer.is_allowed
         if not is_allowed:
             left_out = {tool.name for tool in changed}
-            names = label_of_name(", ".join(sorted(left_out)))
+            names = _listed(sorted(left_out))
             report(_notice_of(McpError(ErrorCode.MCP_TOOLS_CHANGED, name=server.name, tools=names)))
             definitions = tuple(tool for tool in definitions if tool.name not in left_out)
         elif pinned is None or changed or len(pinned) != len(definitions):
@@ -314,22 +316,21 @@ class McpTools:
         self, server: McpServer, definitions: Sequence[ServerTool], notices: list[Notice]
     ) -> tuple[Tool, ...]:
         """Return the tools that can be offered; each other one gets a notice."""
-        tools = dict[str, Tool]()
+        tools, unusable, twice = dict[str, Tool](), list[str](), list[str]()
         for definition in definitions:
             tool = self._make_tool(server, definition)
-            name = label_of_name(definition.name)[:100]
             try:
                 if tool.schema.get("type", "object") != "object":
-                    raise SchemaError("the arguments are no object")
+                    raise SchemaError("its arguments are no object")
                 tool.checker  # noqa: B018 - made here, not in the turn
             except SchemaError as error:
-                reason = {"name": server.name, "tool": name, "reason": str(error)}
-                notices.append(Notice("mcp.schema_unusable", {**reason}))
-                continue
-            if tool.call_name in tools:
-                notices.append(Notice("mcp.name_twice", {"name": server.name, "tool": name}))
-                continue
-            tools[tool.call_name] = tool
+                unusable.append(f"{definition.name} ({error})")
+            else:
+                if tools.setdefault(tool.call_name, tool) is not tool:
+                    twice.append(definition.name)
+        for key, names in (("mcp.schemas_unusable", unusable), ("mcp.names_twice", twice)):
+            if names:
+                notices.append(Notice(key, {"name": server.name, "tools": _listed(names)}))
         return tuple(tools.values())
 
     def _make_tool(self, server: McpServer, definition: ServerTool) -> Tool:
@@ -346,28 +347,23 @@ class McpTools:
 
     def _findings(self, server: str, definitions: Sequence[ServerTool]) -> list[Notice]:
         """Return what the user should know about tools that are offered for the first time."""
-        notices = []
-        others = [
-            *BUILT_IN_TOOLS,
-            *(
-                definition.name
-                for name, status in self._status.items()
-                if name != server
-                for definition in status.definitions
-            ),
+        others = set(BUILT_IN_TOOLS)
+        for name, status in self._status.items():
+            if name != server and status.state is ServerState.READY:
+                others.update(definition.name for definition in status.definitions)
+        names = [definition.name for definition in definitions]
+        findings = {
+            "mcp.hidden_text": [d.name for d in definitions if has_hidden_text(d)],
+            "mcp.shadowed_names": [name for name in names if name in others],
+            "mcp.look_alikes": [
+                f"{name} ({other})"
+                for name in names
+                if name not in others and (other := names_like(name, {*others, *names}))
+            ],
+        }
+        return [
+            Notice(key, {"name": server, "tools": _listed(found)}) for key, found in findings.items() if found
         ]
-        for definition in definitions:
-            values: dict[str, str | int | float] = {
-                "name": server,
-                "tool": label_of_name(definition.name)[:100],
-            }
-            if has_hidden_text(definition):
-                notices.append(Notice("mcp.hidden_text", values))
-            if definition.name in others:
-                notices.append(Notice("mcp.shadowed_name", values))
-            elif other := names_like(definition.name, [*others, *(d.name for d in definitions)]):
-                notices.append(Notice("mcp.look_alike", {**values, "other": label_of_name(other)[:100]}))
-        return notices
 
     def _warn_of_many(self, names: Sequence[str], report: NoticeSink) -> None:
         """Tell once what many tools cost."""
@@ -434,6 +430,12 @@ def split_name(name: str) -> tuple[str, str]:
     """Return the server and the tool of a name such as `mcp:time.convert_time`; no tool stands for all."""
     server, _, tool = name.removeprefix(SOURCE_PREFIX).partition(".")
     return server, tool
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names that a server chose as a text of limited length."""
+    shown = [label_of_name(name)[:60] for name in names[:MAX_LISTED]]
+    return ", ".join([*shown, f"+{len(names) - MAX_LISTED}"] if len(names) > MAX_LISTED else shown)
 
 
 def schema_tokens(tool: Tool) -> int:

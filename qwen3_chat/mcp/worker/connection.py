@@ -164,9 +164,7 @@ class Connection:
         tools, cursor = list[ServerTool](), None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
-                raw_hash, raw = self._raw_tools.get(tool.name)
-                tools.append(ServerTool(tool.name, tool.description or "", tool.input_schema, raw_hash, raw))
+            tools += [self._raw_tools.get(tool.name, tool.description or "") for tool in page.tools]
             cursor = page.next_cursor
             if not cursor or len(tools) >= MAX_TOOLS:
                 break

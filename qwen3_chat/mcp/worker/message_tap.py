@@ -12,6 +12,10 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types.jsonrpc import JSONRPCRequest, JSONRPCResponse
 
+from qwen3_chat.mcp.wire import ServerTool
+
+_READ_BY_SDK: Final = {"name", "description", "inputSchema"}
+
 MAX_RAW_CHARS: Final = 20_000
 """The most of a tool's object that is kept for comparing, in characters."""
 
@@ -23,11 +27,15 @@ class RawTools:
         self._objects: dict[str, dict[str, Any]] = {}
         self._request_ids: set[int | str] = set()
 
-    def get(self, name: str) -> tuple[str, str]:
-        """Return the hash of a tool's whole object, and the object as JSON, cut where it is long."""
-        text = json.dumps(self._objects.get(name, {"name": name}), sort_keys=True, ensure_ascii=False)
-        digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-        return digest, text[:MAX_RAW_CHARS]
+    def get(self, name: str, description: str) -> ServerTool:
+        """Return a tool with its schema as it came; one that is no object can't be used by anybody."""
+        raw = self._objects.get(name, {})
+        text = json.dumps(raw, sort_keys=True, ensure_ascii=False)
+        raw_hash = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        schema = raw.get("inputSchema")
+        if not isinstance(schema, dict):
+            schema = {"type": "null"}
+        return ServerTool(name, description, schema, raw_hash, text[:MAX_RAW_CHARS])
 
     def see_request(self, message: Any) -> None:
         """Remember a request for the tools."""
@@ -35,18 +43,29 @@ class RawTools:
             self._request_ids.add(message.id)
 
     def see_answer(self, message: Any) -> None:
-        """Remember the tools of an answer; take out the schemas of results.
+        """Remember the tools of an answer; take out what the SDK should not read.
 
-        The SDK would check results against those with a library that has no limit of work.
+        It would check results by schemas with a library that has no limit of work, and one tool that is
+        wrong would cost all of them.
         """
         if not isinstance(message, JSONRPCResponse) or message.id not in self._request_ids:
             return
         self._request_ids.discard(message.id)
         tools = message.result.get("tools")
-        for tool in tools if isinstance(tools, list) else []:
-            if isinstance(tool, dict):
-                self._objects[str(tool.get("name"))] = dict(tool)
-                tool.pop("outputSchema", None)
+        if not isinstance(tools, list):
+            return
+        message.result["tools"] = [
+            tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)
+        ]
+        for tool in message.result["tools"]:
+            self._objects[tool["name"]] = dict(tool)
+            schema = tool.get("inputSchema")
+            if not isinstance(schema, dict) or schema.get("type") != "object":
+                tool["inputSchema"] = {"type": "object"}
+            for name in tool.keys() - _READ_BY_SDK:
+                del tool[name]
+            if not isinstance(tool.get("description", ""), str):
+                del tool["description"]
 
 
 class _SeenReadStream:

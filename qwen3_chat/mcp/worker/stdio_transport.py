@@ -49,6 +49,7 @@ class ServerProcess:
         self._launch = launch
         self._log = log
         self.end_error: McpError | None = None
+        self._is_closing = False
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[TransportStreams]:
@@ -68,6 +69,7 @@ class ServerProcess:
         try:
             yield read_stream, write_stream
         finally:
+            self._is_closing = True
             await _finish(_end(process, tasks))
             for stream in (incoming, read_stream, write_stream, outgoing):
                 stream.close()
@@ -122,7 +124,7 @@ class ServerProcess:
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             return  # nobody listens any longer
         finally:
-            if self.end_error is None:
+            if self.end_error is None and not self._is_closing:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_S):
                         await self._log.wait()
