@@ -32,7 +32,7 @@ from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.shown_arguments import show_arguments
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX, ToolServerStarting
 
 
 class ServerRow(msgspec.Struct, frozen=True):
@@ -174,7 +174,10 @@ def test_server(name: str, other_file: Path | None, *, says_yes: bool, as_json: 
 async def _test(source: McpSource, server: McpServer, *, as_json: bool) -> int:
     notices = list[str]()
 
-    def report(notice: Notice) -> None:
+    def report(event: Notice | ToolServerStarting) -> None:
+        if not isinstance(event, Notice):
+            return
+        notice = event
         notices.append(terminal_safe(t(notice.key, **notice.values)))
         if not as_json:
             print(notices[-1], file=sys.stderr)

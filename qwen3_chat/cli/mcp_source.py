@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwen3_chat.config import Paths
 from qwen3_chat.tools.tool import Tool
-from qwen3_chat.tools.tool_source import NoticeSink
+from qwen3_chat.tools.tool_source import SourceEventSink
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.mcp_tools import McpTools
@@ -70,7 +70,7 @@ class McpSource:
             self._tools = McpTools(self.servers, log, self._paths.logs, os.environ, trust)
         return self._tools
 
-    async def prepare(self, names: Sequence[str], report: NoticeSink) -> None:
+    async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names, as far as the user allows them."""
         await self.tools.prepare(names, report)
 

@@ -37,7 +37,7 @@ from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, 
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
 from qwen3_chat.tools.tool import Arguments, Tool, ToolError
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX, NoticeSink
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolServerStarting
 
 MAX_SENSIBLE_TOOLS: Final = 8
 """The number of tools above which models choose badly, so that the user is told."""
@@ -137,7 +137,7 @@ class McpTools:
         """Return what is known of a server."""
         return self._status.setdefault(server, ServerStatus())
 
-    async def prepare(self, names: Sequence[str], report: NoticeSink) -> None:
+    async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
         wanted = list(dict.fromkeys(split_name(name)[0] for name in names))
         try:
@@ -162,7 +162,7 @@ class McpTools:
             return ()
         return [offered for offered in status.tools if not tool or offered.name == name]
 
-    async def connect(self, server: McpServer, report: NoticeSink) -> ServerStatus:
+    async def connect(self, server: McpServer, report: SourceEventSink) -> ServerStatus:
         """Connect to a server, asking first where the user has not allowed it.
 
         Raises:
@@ -180,7 +180,7 @@ class McpTools:
 
     # starting
 
-    async def _prepare(self, name: str, servers: McpServers, report: NoticeSink) -> None:
+    async def _prepare(self, name: str, servers: McpServers, report: SourceEventSink) -> None:
         async with self._locks.setdefault(name, asyncio.Lock()):
             status = self.status(name)
             if status.state is ServerState.REFUSED:
@@ -201,7 +201,7 @@ class McpTools:
                 report(notice)
             status.notices.clear()
 
-    async def _connect(self, server: McpServer, status: ServerStatus, report: NoticeSink) -> None:
+    async def _connect(self, server: McpServer, status: ServerStatus, report: SourceEventSink) -> None:
         """Start a server and compare its tools.
 
         Raises:
@@ -216,6 +216,7 @@ class McpTools:
             await self._allow_launch(server, shown, status, report)
             prepared = await asyncio.to_thread(prepare_server, server, self._environ, self._log_folder)
             status.state = ServerState.STARTING
+            report(ToolServerStarting(server.name))
             connected = await self._process.request(
                 lambda call_id: Connect(
                     call_id, server.name, prepared.launch, server.timeout_s, prepared.secrets
@@ -237,7 +238,7 @@ class McpTools:
         await self._offer(server, status, report)
 
     async def _allow_launch(
-        self, server: McpServer, shown: str, status: ServerStatus, report: NoticeSink
+        self, server: McpServer, shown: str, status: ServerStatus, report: SourceEventSink
     ) -> None:
         """Return if a server may start; ask the user where nothing says so.
 
@@ -285,7 +286,7 @@ class McpTools:
 
     # comparing
 
-    async def _offer(self, server: McpServer, status: ServerStatus, report: NoticeSink) -> None:
+    async def _offer(self, server: McpServer, status: ServerStatus, report: SourceEventSink) -> None:
         """Offer the tools of a server, those that have changed only if the user says so."""
         status.has_changed = False
         pins, definitions = self._trust.pins, status.definitions
@@ -365,7 +366,7 @@ class McpTools:
             Notice(key, {"name": server, "tools": _listed(found)}) for key, found in findings.items() if found
         ]
 
-    def _warn_of_many(self, names: Sequence[str], report: NoticeSink) -> None:
+    def _warn_of_many(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Tell once what many tools cost."""
         tools = {tool.name: tool for name in names for tool in self.tools_named(name)}
         if len(tools) > MAX_SENSIBLE_TOOLS and not self._has_warned:
@@ -408,7 +409,7 @@ class McpTools:
             status = self.status(name)
             if status.state is not ServerState.READY:
                 servers = await asyncio.to_thread(self._load)
-                await self._connect(servers.get(name), status, status.notices.append)
+                await self._connect(servers.get(name), status, lambda event: None)
 
     def _on_news(self, news: ToolsChanged | ServerEnded | None) -> None:
         match news:

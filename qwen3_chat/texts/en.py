@@ -589,6 +589,7 @@ TEXTS = {
     "ui.input.placeholder": "Ask anything · {send} sends · {line} new line",
     "ui.activity.loading": "Loading the model",
     "ui.activity.tool": "Running {name} …",
+    "ui.activity.server": "Starting the MCP server {name} …",
     "ui.activity.consent": "May {name} run? It waits for your answer",
     "ui.consent.title": "Run {name}?",
     "ui.consent.edited": "changed by you",

@@ -579,6 +579,7 @@ TEXTS = {
     "ui.input.placeholder": "想问什么都可以 · {send}发送 · {line} 换行",
     "ui.activity.loading": "正在加载模型",
     "ui.activity.tool": "正在运行 {name} …",
+    "ui.activity.server": "正在启动 MCP 服务器 {name} …",
     "ui.activity.consent": "是否允许运行 {name}？等待你的回答",
     "ui.consent.title": "运行 {name}？",
     "ui.consent.edited": "已由你修改",

@@ -10,7 +10,7 @@ from typing import Final
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.tools.tool import Tool, ToolRegistry
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX, NoticeSink, ToolSource
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolSource
 
 BUILT_IN_TOOLS: Final[Mapping[str, str]] = {
     "now": "qwen3_chat.tools.clock:clock_tool",
@@ -36,7 +36,7 @@ class Toolbox:
         """
         return ToolRegistry([tool for name in names for tool in self._tools_named(name)])
 
-    async def prepare(self, names: Sequence[str], report: NoticeSink) -> None:
+    async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Make the tools of these names ready that need it; what fails is reported."""
         outside = [name for name in names if name.startswith(SOURCE_PREFIX)]
         if outside and self._source is not None:
