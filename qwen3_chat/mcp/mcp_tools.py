@@ -246,7 +246,7 @@ class McpTools:
             McpError: it may not.
         """
         trust, name = self._trust, f"{SOURCE_PREFIX}{server.name}"
-        tool = Tool(name, "", {"type": "object"}, _never_run, origin_hash=server.written_hash)
+        tool = launch_tool(name, server.written_hash)
         call = ToolCall(name, shown)
         if status.launched == tool.definition_hash + shown:
             return
@@ -295,7 +295,7 @@ class McpTools:
         is_allowed = not changed
         if pinned is not None and changed and self._trust.ask is not None:
             name = f"{SOURCE_PREFIX}{server.name}"
-            tool = Tool(name, "", {"type": "object"}, _never_run, origin_hash=server.written_hash)
+            tool = launch_tool(name, server.written_hash)
             call = ToolCall(name, describe_changes(pinned, changed))
             answer = await self._ask(ConsentRequest(tool, call, kind=ConsentKind.CHANGE))
             is_allowed = answer.is_allowed
@@ -425,6 +425,11 @@ class McpTools:
 
     def _note_end(self, status: ServerStatus, error: McpError | None) -> None:
         status.state, status.error = ServerState.NOT_STARTED, error
+
+
+def launch_tool(name: str, written_hash: str) -> Tool:
+    """Return the tool that stands for the start of a server, so that it is allowed as a call is."""
+    return Tool(name, "", {"type": "object"}, _never_run, origin_hash=written_hash)
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -488,6 +488,7 @@ TEXTS = {
     "tool.calculator.about": "exact arithmetic",
     "cli.tool_consent.allow": "runs unasked",
     "cli.tool_consent.ask": "asks first",
+    "cli.tool_server": "an MCP server; its tools cost about {tokens:,} tokens",
     "cli.tool_missing": "not there any more",
     "cli.permission.arguments": "always allowed with {limit}",
     "cli.permission.host": "always allowed on {limit}",

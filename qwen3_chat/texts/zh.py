@@ -478,6 +478,7 @@ TEXTS = {
     "tool.calculator.about": "精确计算",
     "cli.tool_consent.allow": "直接运行",
     "cli.tool_consent.ask": "先询问",
+    "cli.tool_server": "MCP 服务器；其工具约占 {tokens:,} 个 token",
     "cli.tool_missing": "已不存在",
     "cli.permission.arguments": "参数为 {limit} 时总是允许",
     "cli.permission.host": "总是允许访问 {limit}",
