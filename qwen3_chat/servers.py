@@ -18,6 +18,7 @@ from qwen3_chat.errors import ConfigError, UsageError
 from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
 
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
+REDACTED = "•••"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
 _VERSION = re.compile(r"/v\d+$")
 _SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<location>.+)", re.DOTALL)

@@ -22,8 +22,8 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError, UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.config_file import add_server, remove_server
-from qwen3_chat.mcp.launch import looks_secret, shown_launch
-from qwen3_chat.mcp.mcp_tools import ServerState, ServerStatus, schema_tokens
+from qwen3_chat.mcp.launch import is_secret, shown_launch
+from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
@@ -35,7 +35,7 @@ from qwen3_chat.tools.shown_arguments import show_arguments
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, ToolServerStarting
 
 
-class ServerRow(msgspec.Struct, frozen=True):
+class McpRow(msgspec.Struct, frozen=True):
     """A server in the output of `mcp list --json`; `tools` are those of the last time it was connected to."""
 
     name: str
@@ -66,7 +66,7 @@ class TestedServer(msgspec.Struct, frozen=True):
     error_code: str | None = None
 
 
-class LineWriter:
+class ErrorLines:
     """The lines of a question on stderr, as `ConsentLines` writes them."""
 
     def write_line(self, text: str = "") -> None:
@@ -87,7 +87,7 @@ def ask_on_terminal() -> ConsentPrompt | None:
         except (EOFError, KeyboardInterrupt):
             return None
 
-    return ConsentLines(LineWriter(), read_line).ask
+    return ConsentLines(ErrorLines(), read_line).ask
 
 
 def list_servers(other_file: Path | None, *, as_json: bool) -> None:
@@ -182,7 +182,7 @@ async def _test(source: McpSource, server: McpServer, *, as_json: bool) -> int:
         if not as_json:
             print(notices[-1], file=sys.stderr)
 
-    failures, state = list[Qwen3ChatError](), ServerState.NOT_STARTED
+    failures, state = list[Qwen3ChatError](), McpState.NOT_STARTED
 
     async def connect() -> None:
         try:
@@ -212,7 +212,7 @@ async def _test(source: McpSource, server: McpServer, *, as_json: bool) -> int:
 
 
 def _tested(
-    name: str, state: ServerState, status: ServerStatus, notices: list[str], error: Qwen3ChatError | None
+    name: str, state: McpState, status: McpStatus, notices: list[str], error: Qwen3ChatError | None
 ) -> TestedServer:
     tools = [TestedTool(tool.name, tool.description, schema_tokens(tool)) for tool in status.tools]
     code = error.code.value if error else None
@@ -228,7 +228,7 @@ def _tested(
     )
 
 
-def _print_status(server: McpServer, status: ServerStatus) -> None:
+def _print_status(server: McpServer, status: McpStatus) -> None:
     tokens = sum(map(schema_tokens, status.tools))
     print(
         t(
@@ -249,7 +249,7 @@ def _print_status(server: McpServer, status: ServerStatus) -> None:
 async def _yes_to_all(request: ConsentRequest) -> ConsentAnswer:
     """Say yes to what `--yes` covers, and show it."""
     name = label_of_name(request.label)
-    title = request.text_key("linear.consent", "title")
+    title = request.text_key("linear.consent.", "title")
     print(t(title, name=name), file=sys.stderr)
     print(show_arguments(request.call.arguments), file=sys.stderr)
     is_start = request.kind is ConsentKind.SERVER
@@ -257,25 +257,23 @@ async def _yes_to_all(request: ConsentRequest) -> ConsentAnswer:
     return ConsentAnswer(is_allowed=True, permission=permission)
 
 
-def _rows(servers: McpServers, pins: PinFile) -> list[ServerRow]:
+def _rows(servers: McpServers, pins: PinFile) -> list[McpRow]:
     rows = []
     for name in servers.names:
         server, problem = servers.usable.get(name), servers.problems.get(name)
         if server is None:
-            rows.append(ServerRow(label_of_name(name), "", "unusable", [], str(problem)))
+            rows.append(McpRow(label_of_name(name), "", "unusable", [], str(problem)))
             continue
         pinned = pins.get(name, server.written_hash)
-        state, error = ServerState.NOT_STARTED.value, None
+        state, error = McpState.NOT_STARTED.value, None
         if server.is_disabled:
-            state = ServerState.DISABLED.value
+            state = McpState.DISABLED.value
         else:
             try:
                 shown_launch(server, os.environ)
             except McpError as missing:
                 state, error = "unusable", str(missing)
-        rows.append(
-            ServerRow(name, server.transport.value, state, [tool.name for tool in pinned or ()], error)
-        )
+        rows.append(McpRow(name, server.transport.value, state, [tool.name for tool in pinned or ()], error))
     return rows
 
 
@@ -301,7 +299,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
         name, separator, value = text.partition("=")
         if not separator or not name or not value:
             raise UsageError(ErrorCode.MCP_PAIR_INVALID, pair=name)
-        if looks_secret(name, value):
+        if is_secret(name, value):
             raise UsageError(ErrorCode.MCP_SECRET_IN_COMMAND_LINE, name=name)
         pairs[name.strip()] = value
     return pairs

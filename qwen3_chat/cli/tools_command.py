@@ -16,11 +16,8 @@ from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission
-from qwen3_chat.tools.tool import Reach, Tool
+from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Reach, Tool
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
-
-CHARS_PER_TOKEN = 3.5
-"""The characters of a schema in English that make a token of Qwen3, roughly."""
 
 ALL_TOOLS = "all"
 MCP = "mcp"
@@ -121,7 +118,7 @@ def _server_rows() -> list[tuple[ToolRow, str]]:
         server = servers.usable.get(name)
         state = "unusable" if server is None else "disabled" if server.is_disabled else "not_started"
         pinned = pins.get(name, server.written_hash) if server else None
-        tokens = round(sum(len(tool.raw) for tool in pinned or ()) / CHARS_PER_TOKEN)
+        tokens = round(sum(len(tool.raw) for tool in pinned or ()) / SCHEMA_CHARS_PER_TOKEN)
         row = ToolRow(f"{SOURCE_PREFIX}{label_of_name(name)}", MCP, state, tokens, "ask")
         rows.append((row, server.written_hash if server else ""))
     return rows
@@ -144,7 +141,7 @@ def _read_permissions() -> tuple[Permission, ...]:
 
 
 def _row(tool: Tool, permissions: list[Permission]) -> ToolRow:
-    tokens = round(len(tool.spec.schema) / CHARS_PER_TOKEN)
+    tokens = round(len(tool.spec.schema) / SCHEMA_CHARS_PER_TOKEN)
     consent = "allow" if tool.reach is Reach.NOTHING else "ask"
     rows = [_permission_row(permission, tool) for permission in permissions]
     return ToolRow(tool.name, "built_in", "ready", tokens, consent, rows)

@@ -11,7 +11,7 @@ from qwen3_chat.errors import McpError, UsageError
 from qwen3_chat.mcp.server_config import McpServer, McpServers, entry_of, read_servers
 from qwen3_chat.private_file import write_private_file
 
-MAX_FILE_BYTES: Final = 512 * 1024
+MAX_CONFIG_BYTES: Final = 512 * 1024
 
 
 def load_servers(own_file: Path, other_file: Path | None = None) -> McpServers:
@@ -80,9 +80,9 @@ def _document(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise McpError(ErrorCode.MCP_FILE_UNREADABLE, path=path, reason=f"> {MAX_FILE_BYTES:,} bytes")
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise McpError(ErrorCode.MCP_FILE_UNREADABLE, path=path, reason=f"> {MAX_CONFIG_BYTES:,} bytes")
         return content.decode("utf-8")
     except FileNotFoundError:
         raise

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.server_config import McpServer, Transport
-from qwen3_chat.mcp.wire import CommandLaunch, HttpLaunch, Launch
+from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch, Launch
 from qwen3_chat.servers import SecretReference
 
 POSIX_VARIABLES: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
@@ -168,7 +168,7 @@ def read_secret(reference: SecretReference, environ: Mapping[str, str]) -> str:
     return resolve_secret(reference, environ, allows_spaces=True).as_header
 
 
-def looks_secret(name: str, value: str) -> bool:
+def is_secret(name: str, value: str) -> bool:
     """Return whether a value should stand elsewhere: its name says so, and it names no place."""
     is_reference = SecretReference.parse(value) is not None or _VARIABLE.search(value) is not None
     return bool(_SECRET_NAME.search(name)) and not is_reference

@@ -18,7 +18,7 @@ from contextlib import suppress
 from threading import Thread
 from types import FrameType
 
-END_LIMIT_S = 0.8
+REAP_LIMIT_S = 0.8
 """The longest time for which ended processes are waited for, in seconds."""
 
 COMMAND_NOT_RUN = 127
@@ -79,7 +79,7 @@ def _end_processes(server: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if server:
         _kill(-server)
-    deadline_s = time.monotonic() + END_LIMIT_S
+    deadline_s = time.monotonic() + REAP_LIMIT_S
     while time.monotonic() < deadline_s:
         for child in _children():
             _kill(child)

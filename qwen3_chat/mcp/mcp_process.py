@@ -13,25 +13,25 @@ import msgspec
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
-from qwen3_chat.mcp.wire import (
+from qwen3_chat.mcp.server_messages import (
     AnyCommand,
     AnyMessage,
     CallProgressed,
-    Cancel,
-    CommandFailed,
+    CancelCall,
     Connected,
     Disconnected,
+    ServerCommandFailed,
     ServerEnded,
     ToolReturned,
     ToolsChanged,
-    decode_message,
-    encode,
+    decode_server_message,
+    encode_message,
 )
 
-END_LIMIT_S: Final = 1.0
+SERVERS_END_LIMIT_S: Final = 1.0
 """The time that the process has to end all servers, in seconds."""
 
-_MODULE: Final = "qwen3_chat.mcp.worker"
+_MODULE: Final = "qwen3_chat.mcp.server_process"
 
 ProgressSink = Callable[[CallProgressed], None]
 """A function that takes how far a call has come."""
@@ -75,15 +75,15 @@ class McpProcess:
         answer: asyncio.Future[AnyMessage] = asyncio.get_running_loop().create_future()
         self._pending[call_id], self._progress[call_id] = answer, on_progress
         try:
-            child.write(encode(make_command(call_id)))
+            child.write(encode_message(make_command(call_id)))
             message = await answer
         except asyncio.CancelledError:
-            child.write(encode(Cancel(call_id)))
+            child.write(encode_message(CancelCall(call_id)))
             raise
         finally:
             del self._pending[call_id], self._progress[call_id]
         match message:
-            case CommandFailed():
+            case ServerCommandFailed():
                 raise message.to_error()
             case Connected() | ToolReturned() | Disconnected():
                 return message
@@ -95,7 +95,7 @@ class McpProcess:
         async with self._starting:
             child, reading = self._child, self._reading
             if child is not None and reading is not None:
-                await child.end(reading, END_LIMIT_S)
+                await child.end(reading, SERVERS_END_LIMIT_S)
 
     async def _running(self) -> ChildProcess:
         async with self._starting:
@@ -112,7 +112,7 @@ class McpProcess:
         try:
             while lines := await child.read_lines():
                 for line in lines:
-                    self._receive(decode_message(line))
+                    self._receive(decode_server_message(line))
         except (msgspec.MsgspecError, LineTooLong):
             child.kill()
         status = await child.wait()
@@ -120,7 +120,7 @@ class McpProcess:
         error = McpError(ErrorCode.MCP_PROCESS_ENDED, status=status)
         for call_id, answer in self._pending.items():
             if not answer.done():
-                answer.set_result(CommandFailed.from_error(call_id, error))
+                answer.set_result(ServerCommandFailed.from_error(call_id, error))
         self._on_news(None)
         await child.close_input()
 

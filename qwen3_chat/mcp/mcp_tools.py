@@ -19,9 +19,7 @@ from qwen3_chat.events import Notice
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
 from qwen3_chat.mcp.mcp_process import McpProcess
 from qwen3_chat.mcp.server_config import McpServer, McpServers
-from qwen3_chat.mcp.tool_findings import has_hidden_text, names_like, visible_schema, visible_text
-from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
-from qwen3_chat.mcp.wire import (
+from qwen3_chat.mcp.server_messages import (
     CallTool,
     Connect,
     Connected,
@@ -30,20 +28,19 @@ from qwen3_chat.mcp.wire import (
     ToolReturned,
     ToolsChanged,
 )
+from qwen3_chat.mcp.tool_findings import has_hidden_text, names_like, visible_schema, visible_text
+from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
-from qwen3_chat.tools.tool import Arguments, Tool, ToolError
+from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Arguments, Tool, ToolError
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolServerStarting
 
 MAX_SENSIBLE_TOOLS: Final = 8
 """The number of tools above which models choose badly, so that the user is told."""
-
-CHARS_PER_TOKEN: Final = 3.5
-"""The characters of a schema in English that make a token of Qwen3, roughly."""
 
 MAX_LISTED: Final = 8
 """The most tools that a sentence names."""
@@ -55,7 +52,7 @@ _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
 _NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
-class ServerState(StrEnum):
+class McpState(StrEnum):
     """The state of a server, as far as this program knows it."""
 
     NOT_STARTED = "not_started"
@@ -67,10 +64,10 @@ class ServerState(StrEnum):
 
 
 @dataclass(slots=True)
-class ServerStatus:
-    """What is known of a server; `definitions` are all of its tools, `tools` those that are offered."""
+class McpStatus:
+    """The knowledge about a server; `definitions` are all of its tools, `tools` those that are offered."""
 
-    state: ServerState = ServerState.NOT_STARTED
+    state: McpState = McpState.NOT_STARTED
     definitions: tuple[ServerTool, ...] = ()
     tools: tuple[Tool, ...] = ()
     title: str = ""
@@ -80,7 +77,7 @@ class ServerStatus:
     n_failures: int = 0
     failed_s: float = 0.0
     launched: str = ""
-    """What the user allowed, until the app ends."""
+    """The launch that the user allowed until the app ends."""
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -119,7 +116,7 @@ class McpTools:
         self._trust = trust
         self._clock = clock
         self._process = McpProcess(process_log, self._on_news)
-        self._status: dict[str, ServerStatus] = {}
+        self._status: dict[str, McpStatus] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._asking = asyncio.Lock()
         self._has_warned = False
@@ -133,9 +130,9 @@ class McpTools:
         """The id of the process that talks to the servers; None while there is none."""
         return self._process.pid
 
-    def status(self, server: str) -> ServerStatus:
+    def status(self, server: str) -> McpStatus:
         """Return what is known of a server."""
-        return self._status.setdefault(server, ServerStatus())
+        return self._status.setdefault(server, McpStatus())
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
@@ -162,7 +159,7 @@ class McpTools:
             return ()
         return [offered for offered in status.tools if not tool or offered.name == name]
 
-    async def connect(self, server: McpServer, report: SourceEventSink) -> ServerStatus:
+    async def connect(self, server: McpServer, report: SourceEventSink) -> McpStatus:
         """Connect to a server, asking first where the user has not allowed it.
 
         Raises:
@@ -183,15 +180,15 @@ class McpTools:
     async def _prepare(self, name: str, servers: McpServers, report: SourceEventSink) -> None:
         async with self._locks.setdefault(name, asyncio.Lock()):
             status = self.status(name)
-            if status.state is ServerState.REFUSED:
+            if status.state is McpState.REFUSED:
                 return
-            if status.state is ServerState.READY and not status.has_changed:
+            if status.state is McpState.READY and not status.has_changed:
                 return
             if status.n_failures >= 2 and self._clock() - status.failed_s < RETRY_S:
                 return
             try:
                 server = servers.get(name)
-                if status.state is ServerState.READY:
+                if status.state is McpState.READY:
                     await self._offer(server, status, report)
                 else:
                     await self._connect(server, status, report)
@@ -201,7 +198,7 @@ class McpTools:
                 report(notice)
             status.notices.clear()
 
-    async def _connect(self, server: McpServer, status: ServerStatus, report: SourceEventSink) -> None:
+    async def _connect(self, server: McpServer, status: McpStatus, report: SourceEventSink) -> None:
         """Start a server and compare its tools.
 
         Raises:
@@ -209,13 +206,13 @@ class McpTools:
         """
         status.tools, status.definitions, status.error = (), (), None
         if server.is_disabled:
-            status.state = ServerState.DISABLED
+            status.state = McpState.DISABLED
             raise McpError(ErrorCode.MCP_SERVER_DISABLED, name=server.name)
         try:
             shown = await asyncio.to_thread(shown_launch, server, self._environ)
             await self._allow_launch(server, shown, status, report)
             prepared = await asyncio.to_thread(prepare_server, server, self._environ, self._log_folder)
-            status.state = ServerState.STARTING
+            status.state = McpState.STARTING
             report(ToolServerStarting(server.name))
             connected = await self._process.request(
                 lambda call_id: Connect(
@@ -224,21 +221,21 @@ class McpTools:
             )
         except Qwen3ChatError as error:
             status.error, status.failed_s = error, self._clock()
-            if status.state is not ServerState.REFUSED:
-                status.state = ServerState.FAILED
+            if status.state is not McpState.REFUSED:
+                status.state = McpState.FAILED
                 status.n_failures += 1
             raise
         except BaseException:
-            status.state = ServerState.NOT_STARTED
+            status.state = McpState.NOT_STARTED
             raise
         assert isinstance(connected, Connected)
         status.title, status.protocol = connected.title, connected.protocol
         status.definitions, status.n_failures = connected.tools, 0
-        status.state = ServerState.READY
+        status.state = McpState.READY
         await self._offer(server, status, report)
 
     async def _allow_launch(
-        self, server: McpServer, shown: str, status: ServerStatus, report: SourceEventSink
+        self, server: McpServer, shown: str, status: McpStatus, report: SourceEventSink
     ) -> None:
         """Return if a server may start; ask the user where nothing says so.
 
@@ -270,7 +267,7 @@ class McpTools:
             )
             answer = await self._ask(ConsentRequest(tool, call, permissions, kind=ConsentKind.SERVER))
             if not answer.is_allowed:
-                status.state = ServerState.REFUSED
+                status.state = McpState.REFUSED
                 raise McpError(ErrorCode.MCP_REFUSED_BY_USER, name=server.name)
             if answer.permission is not None:
                 try:
@@ -286,7 +283,7 @@ class McpTools:
 
     # comparing
 
-    async def _offer(self, server: McpServer, status: ServerStatus, report: SourceEventSink) -> None:
+    async def _offer(self, server: McpServer, status: McpStatus, report: SourceEventSink) -> None:
         """Offer the tools of a server, those that have changed only if the user says so."""
         status.has_changed = False
         pins, definitions = self._trust.pins, status.definitions
@@ -343,14 +340,14 @@ class McpTools:
             partial(self._call, server.name, definition),
             model_name=model_name[:_MAX_MODEL_NAME_CHARS],
             group=f"{SOURCE_PREFIX}{server.name}",
-            origin_hash=f"{server.written_hash}{definition.raw_hash}",
+            source_hash=f"{server.written_hash}{definition.raw_hash}",
         )
 
     def _findings(self, server: str, definitions: Sequence[ServerTool]) -> list[Notice]:
         """Return what the user should know about tools that are offered for the first time."""
         others = set(BUILT_IN_TOOLS)
         for name, status in self._status.items():
-            if name != server and status.state is ServerState.READY:
+            if name != server and status.state is McpState.READY:
                 others.update(definition.name for definition in status.definitions)
         names = [definition.name for definition in definitions]
         findings = {
@@ -407,7 +404,7 @@ class McpTools:
         """
         async with self._locks.setdefault(name, asyncio.Lock()):
             status = self.status(name)
-            if status.state is not ServerState.READY:
+            if status.state is not McpState.READY:
                 servers = await asyncio.to_thread(self._load)
                 await self._connect(servers.get(name), status, lambda event: None)
 
@@ -420,16 +417,16 @@ class McpTools:
                 self._note_end(self.status(server), news.to_error())
             case None:
                 for status in self._status.values():
-                    if status.state is ServerState.READY:
+                    if status.state is McpState.READY:
                         self._note_end(status, None)
 
-    def _note_end(self, status: ServerStatus, error: McpError | None) -> None:
-        status.state, status.error = ServerState.NOT_STARTED, error
+    def _note_end(self, status: McpStatus, error: McpError | None) -> None:
+        status.state, status.error = McpState.NOT_STARTED, error
 
 
 def launch_tool(name: str, written_hash: str) -> Tool:
     """Return the tool that stands for the start of a server, so that it is allowed as a call is."""
-    return Tool(name, "", {"type": "object"}, _never_run, origin_hash=written_hash)
+    return Tool(name, "", {"type": "object"}, _never_run, source_hash=written_hash)
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -446,7 +443,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def schema_tokens(tool: Tool) -> int:
     """Return the tokens that a tool costs in each prompt, roughly."""
-    return round(len(tool.spec.schema) / CHARS_PER_TOKEN)
+    return round(len(tool.spec.schema) / SCHEMA_CHARS_PER_TOKEN)
 
 
 def _notice_of(error: Qwen3ChatError) -> Notice:

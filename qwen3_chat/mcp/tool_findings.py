@@ -1,4 +1,4 @@
-"""What is suspicious about the tools of a server: text that can't be seen, names that could be mistaken."""
+"""Suspicious tools of servers: text that can't be seen, names that could be mistaken for others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from qwen3_chat.mcp.wire import ServerTool
+from qwen3_chat.mcp.server_messages import ServerTool
 
 _HIDDEN: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"

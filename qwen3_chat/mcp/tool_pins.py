@@ -12,7 +12,7 @@ import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
-from qwen3_chat.mcp.wire import ServerTool
+from qwen3_chat.mcp.server_messages import ServerTool
 from qwen3_chat.private_file import write_private_file
 
 MAX_PINNED_SERVERS: Final = 100

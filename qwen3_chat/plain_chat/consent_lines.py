@@ -70,16 +70,16 @@ class ConsentLines:
 
     def _write_request(self, request: ConsentRequest) -> None:
         name, write_line = label_of_name(request.label), self._renderer.write_line
-        title = request.text_key("linear.consent", "title")
+        title = request.text_key("linear.consent.", "title")
         write_line(t(title, name=name, number=request.number, count=request.count))
         write_line(show_arguments(request.call.arguments) or t("ui.consent.no_arguments"))
         if request.call.is_repaired:
             write_line(t("ui.consent.repaired"))
-        write_line(f"{ONCE}: {t(request.text_key('ui.consent', 'once'))}")
+        write_line(f"{ONCE}: {t(request.text_key('ui.consent.', 'once'))}")
         for permission in request.permissions:
-            key = request.text_key("ui.consent", permission.scope)
+            key = request.text_key("ui.consent.", permission.scope)
             sentence = t(key, name=name, limit=label_of_name(permission.value))
             write_line(f"{SCOPE_WORDS[permission.scope]}: {sentence}")
-        write_line(f"{DENY}: {t(request.text_key('linear.consent', 'deny'))}")
+        write_line(f"{DENY}: {t(request.text_key('linear.consent.', 'deny'))}")
         if request.can_edit:
             write_line(f"{EDIT}: {t('linear.consent.edit')}")

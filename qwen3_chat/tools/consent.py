@@ -91,8 +91,8 @@ class ConsentRequest:
     kind: ConsentKind = ConsentKind.CALL
 
     def text_key(self, group: str, name: str) -> str:
-        """Return the key of a text of the question: those of calls stand in the group itself."""
-        return f"{group}.{name}" if self.kind is ConsentKind.CALL else f"{group}.{self.kind}.{name}"
+        """Return the key of a text of the question in a group such as `ui.consent.`."""
+        return f"{group}{name}" if self.kind is ConsentKind.CALL else f"{group}{self.kind}.{name}"
 
     @property
     def label(self) -> str:

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Final
 
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
 
 Arguments = Mapping[str, object]
+
+SCHEMA_CHARS_PER_TOKEN: Final = 3.5
+"""The characters of a schema in English that make a token of Qwen3, roughly."""
 
 
 class Reach(StrEnum):
@@ -63,7 +67,7 @@ class Tool:
     """The name by which the model calls it, where that is another: not every server takes `:` and `.`."""
     group: str = ""
     """The name of the tools to which it belongs, which stands for all of them."""
-    origin_hash: str = ""
+    source_hash: str = ""
     """The hash of where it comes from, and of its definition there."""
 
     @cached_property
@@ -84,7 +88,7 @@ class Tool:
             self.schema,
             self.reach,
             self.target and astuple(self.target),
-            *((self.origin_hash,) if self.origin_hash else ()),
+            *((self.source_hash,) if self.source_hash else ()),
         )
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 

@@ -46,6 +46,7 @@ class Commands:
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "stdin", None)
     return Commands(tmp_path, capsys)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from made_up_mcp_server import ECHO
-from qwen3_chat.mcp.mcp_tools import McpTools, ServerState
+from qwen3_chat.mcp.mcp_tools import McpState, McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.tools.tool import ToolError
 from tests.conftest import REPOSITORY, WAIT_LIMIT_S
@@ -51,7 +51,7 @@ async def test_one_server_that_fails_leaves_the_others_usable(tmp_path: Path) ->
     )
     async with running_tools(tmp_path, made_up(*kinds)) as (tools, sentences):
         states = {kind: tools.status(kind).state for kind in kinds}
-        failed = {kind for kind, state in states.items() if state is ServerState.FAILED}
+        failed = {kind for kind, state in states.items() if state is McpState.FAILED}
         assert failed == {"CrashingAtOnce", "EndlessLine"}
         assert any("CrashingAtOnce" in text and "mcp.server.fastmcp" in text for text in sentences)
         assert any("EndlessLine" in text and "16 MiB" in text for text in sentences)
@@ -137,8 +137,8 @@ async def test_a_server_that_is_reached_by_http_gets_the_headers(tmp_path: Path)
         environ = {**os.environ, "KEY": "k1"}
         async with running_tools(tmp_path, servers, environ) as (tools, sentences):
             assert await call(tools, "web") == "hi"
-            assert tools.status("without").state is ServerState.FAILED
-            assert tools.status("nobody").state is ServerState.FAILED
+            assert tools.status("without").state is McpState.FAILED
+            assert tools.status("nobody").state is McpState.FAILED
             assert len(sentences) == 2
             assert not any("k1" in text for text in sentences)
         assert "tools/call" in asked

@@ -11,9 +11,9 @@ import pytest
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, UsageError
 from qwen3_chat.mcp.config_file import add_server, load_servers, remove_server
-from qwen3_chat.mcp.launch import expand_variables, looks_secret, prepare_server, shown_launch
+from qwen3_chat.mcp.launch import expand_variables, is_secret, prepare_server, shown_launch
 from qwen3_chat.mcp.server_config import MAX_SERVERS, McpServer, Transport, parse_server, read_servers
-from qwen3_chat.mcp.wire import CommandLaunch, HttpLaunch
+from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch
 
 TIME = McpServer("time", Transport.STDIO, "mcp-server-time", ("--local-timezone=Asia/Shanghai",))
 ENTRY = {"command": "mcp-server-time", "args": ["--local-timezone=Asia/Shanghai"]}
@@ -208,7 +208,7 @@ def test_a_command_is_found_in_path_and_never_in_the_current_folder(
 
 
 def test_a_value_that_should_stand_elsewhere_is_told_by_its_name() -> None:
-    assert looks_secret("API_KEY", "abc")
-    assert not looks_secret("API_KEY", "env:X")
-    assert not looks_secret("API_KEY", "${X}")
-    assert not looks_secret("TZ", "Asia/Shanghai")
+    assert is_secret("API_KEY", "abc")
+    assert not is_secret("API_KEY", "env:X")
+    assert not is_secret("API_KEY", "${X}")
+    assert not is_secret("TZ", "Asia/Shanghai")

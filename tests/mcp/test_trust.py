@@ -15,10 +15,17 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.mcp_process import McpProcess
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust, ServerState
+from qwen3_chat.mcp.mcp_tools import McpState, McpTools, McpTrust
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_messages import (
+    CallTool,
+    Connect,
+    Connected,
+    ServerTool,
+    ToolReturned,
+    ToolsChanged,
+)
 from qwen3_chat.mcp.tool_pins import PinFile
-from qwen3_chat.mcp.wire import CallTool, Connect, Connected, ServerTool, ToolReturned, ToolsChanged
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentRequest, ConsentRules, Verdict
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool import ToolError
@@ -145,7 +152,7 @@ async def test_one_yes_holds_until_the_app_ends(servers: Servers) -> None:
     tools = servers.app(Person("once"))
     await servers.offered(tools)
     tools._on_news(None)  # the process has ended
-    assert tools.status("web").state is ServerState.NOT_STARTED
+    assert tools.status("web").state is McpState.NOT_STARTED
     assert await servers.offered(tools) == ["mcp:web.echo"]
     assert len(servers.process.connects) == 2
     assert await servers.offered(servers.app(Person("no"))) == []

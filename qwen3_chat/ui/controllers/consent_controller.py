@@ -41,7 +41,7 @@ class ConsentController(Controller):
         self._turn.wait_for_consent(name)
         app, answer = self._screen.app, get_running_loop().create_future()
         if app.screen_stack[-1:] != [self._screen]:
-            self._screen.notify(t(request.text_key("ui.consent", "covered"), name=name), severity="warning")
+            self._screen.notify(t(request.text_key("ui.consent.", "covered"), name=name), severity="warning")
         while app.screen_stack[-1:] != [self._screen]:
             self._uncovered.clear()
             await self._uncovered.wait()

@@ -357,7 +357,7 @@ class ConsentScreen(Dialog[None]):
         self.answer_lines[REFUSE_KEY].show(self._text("refuse"))
 
     def _text(self, key: str, **values: object) -> str:
-        return t(self.request.text_key("ui.consent", key), **values)
+        return t(self.request.text_key("ui.consent.", key), **values)
 
     def _show_state(self) -> None:
         """Show whether keys answer, with a note where there is something to know."""

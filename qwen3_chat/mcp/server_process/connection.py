@@ -12,27 +12,27 @@ import httpx2
 from mcp import Client
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
-from mcp_types import Implementation, ToolListChangedNotification
-from mcp_types.jsonrpc import CONNECTION_CLOSED, REQUEST_TIMEOUT
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp.types import Implementation, ToolListChangedNotification
+from mcp.types.jsonrpc import CONNECTION_CLOSED, REQUEST_TIMEOUT
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from qwen3_chat import __version__
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
-from qwen3_chat.mcp.wire import CommandLaunch, Connect, ServerTool
-from qwen3_chat.mcp.worker.http_transport import connect_by_http
-from qwen3_chat.mcp.worker.message_tap import RawTools, tapped
-from qwen3_chat.mcp.worker.result_text import result_as_text
-from qwen3_chat.mcp.worker.server_log import ServerLog
-from qwen3_chat.mcp.worker.stdio_transport import ServerProcess
+from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerTool
+from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
+from qwen3_chat.mcp.server_process.result_text import result_as_text
+from qwen3_chat.mcp.server_process.server_log import ServerLog
+from qwen3_chat.mcp.server_process.stdio_transport import ServerProcess
+from qwen3_chat.mcp.server_process.web_transport import connect_by_http
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_TOOLS: Final = 500
 """The most tools of a server; a list that goes on is cut there."""
 
 MAX_PAGES: Final = 100
-MAX_REASON_CHARS: Final = 300
+MAX_SHOWN_CHARS: Final = 300
 CALL_LIMIT_S: Final = 600.0
 """The time that no call may exceed; the interface ends most of them long before."""
 
@@ -66,7 +66,7 @@ class Connection:
     def title(self) -> str:
         """The name and the version that the server gives itself."""
         info = self._client.server_info if self._client else None
-        return terminal_safe(f"{info.name} {info.version}")[:MAX_REASON_CHARS] if info else ""
+        return terminal_safe(f"{info.name} {info.version}")[:MAX_SHOWN_CHARS] if info else ""
 
     @property
     def protocol(self) -> str:
@@ -83,7 +83,7 @@ class Connection:
         """
 
         async def pass_on(progress: float, total: float | None, message: str | None) -> None:
-            on_progress(progress, total, terminal_safe(message or "")[:MAX_REASON_CHARS])
+            on_progress(progress, total, terminal_safe(message or "")[:MAX_SHOWN_CHARS])
 
         if self._client is None:
             raise self._error_of(ConnectionError())
@@ -222,7 +222,7 @@ class Connection:
         return McpError(ErrorCode.MCP_SERVER_REFUSED, name=self._name, reason=self._shown(reason))
 
     def _shown(self, reason: str) -> str:
-        return self._log.redact(terminal_safe(" ".join(reason.split())))[:MAX_REASON_CHARS]
+        return self._log.redact(terminal_safe(" ".join(reason.split())))[:MAX_SHOWN_CHARS]
 
 
 def _log_path(command: Connect) -> Path | None:

@@ -10,33 +10,33 @@ import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
-from qwen3_chat.mcp.wire import (
+from qwen3_chat.mcp.server_messages import (
     AnyCommand,
     AnyMessage,
     CallProgressed,
     CallTool,
-    Cancel,
-    CommandFailed,
+    CancelCall,
     Connect,
     Connected,
     Disconnect,
     Disconnected,
+    ServerCommandFailed,
     ServerEnded,
     ServerTool,
     ToolReturned,
     ToolsChanged,
-    decode_command,
-    encode,
+    decode_server_command,
+    encode_message,
 )
-from qwen3_chat.mcp.worker.connection import Connection
+from qwen3_chat.mcp.server_process.connection import Connection
 
-MAX_LINE_BYTES: Final = 1 << 26
+MAX_COMMAND_BYTES: Final = 1 << 26
 
 PROGRESS_PAUSE_S: Final = 0.1
 """The shortest time between two reports of how far a call has come, in seconds."""
 
 
-class CommandLoop:
+class ServerLoop:
     """The loop over the commands of the interface; it ends with their end, and with it all servers."""
 
     def __init__(self, commands_fd: int, messages_fd: int) -> None:
@@ -49,12 +49,12 @@ class CommandLoop:
         """Carry out commands until there are no more."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: None)  # stderr belongs to nobody
-        reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+        reader = asyncio.StreamReader(limit=MAX_COMMAND_BYTES)
         with os.fdopen(self._commands_fd, "rb", closefd=False) as pipe:
             await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
             while line := await reader.readline():
                 try:
-                    self._start(decode_command(line))
+                    self._start(decode_server_command(line))
                 except msgspec.MsgspecError:
                     break  # the interface is another version: nothing of it can be trusted
         for task in self._tasks.values():
@@ -62,7 +62,7 @@ class CommandLoop:
         await asyncio.gather(*(connection.close() for connection in self._connections.values()))
 
     def _start(self, command: AnyCommand) -> None:
-        if isinstance(command, Cancel):
+        if isinstance(command, CancelCall):
             if task := self._tasks.get(command.call_id):
                 task.cancel()
             return
@@ -84,7 +84,7 @@ class CommandLoop:
                 case _:
                     return
         except McpError as error:
-            message = CommandFailed.from_error(command.call_id, error)
+            message = ServerCommandFailed.from_error(command.call_id, error)
         self._send(message)
 
     async def _connect(self, command: Connect) -> Connected:
@@ -127,7 +127,7 @@ class CommandLoop:
 
     def _send(self, message: AnyMessage) -> None:
         """Write a message; the interface reads without waiting for anything, so that this ends soon."""
-        data = memoryview(encode(message))
+        data = memoryview(encode_message(message))
         try:
             while data:
                 data = data[os.write(self._messages_fd, data) :]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from mcp_types import (
+from mcp.types import (
     AudioContent,
     BlobResourceContents,
     CallToolResult,
@@ -18,7 +18,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-MAX_RESULT_CHARS: Final = 8 << 20
+MAX_TEXT_CHARS: Final = 8 << 20
 """The longest result that is passed on, in characters."""
 
 
@@ -30,7 +30,7 @@ def result_as_text(result: CallToolResult) -> str:
     text = "\n".join(_block_texts(result.content))
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False)
-    return text[:MAX_RESULT_CHARS]
+    return text[:MAX_TEXT_CHARS]
 
 
 def _block_texts(blocks: list[ContentBlock]) -> Iterator[str]:

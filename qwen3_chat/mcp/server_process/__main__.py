@@ -1,4 +1,4 @@
-"""The entry point of the process: `python -m qwen3_chat.mcp.worker`, commands on stdin."""
+"""The entry point of the process: `python -m qwen3_chat.mcp.server_process`, commands on stdin."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def main() -> None:
     os.close(null)
     logging.disable(logging.CRITICAL)  # the SDK logs what servers send, with tracebacks
     warnings.simplefilter("ignore")
-    from qwen3_chat.mcp.worker.command_loop import CommandLoop  # it takes half a second
+    from qwen3_chat.mcp.server_process.server_loop import ServerLoop  # it takes half a second
 
-    asyncio.run(CommandLoop(sys.stdin.buffer.fileno(), protocol).run())
+    asyncio.run(ServerLoop(sys.stdin.buffer.fileno(), protocol).run())
     os._exit(0)  # no thread and no destructor may hold up the end
 
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
-from mcp_types.jsonrpc import JSONRPCRequest, JSONRPCResponse
+from mcp.types.jsonrpc import JSONRPCRequest, JSONRPCResponse
 
-from qwen3_chat.mcp.wire import ServerTool
+from qwen3_chat.mcp.server_messages import ServerTool
 
 _READ_BY_SDK: Final = {"name", "description", "inputSchema"}
 

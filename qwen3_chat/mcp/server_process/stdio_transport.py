@@ -16,23 +16,23 @@ from typing import Any, Final
 import anyio
 from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
-from mcp_types.jsonrpc import JSONRPCMessage
+from mcp.types import jsonrpc_message_adapter
+from mcp.types.jsonrpc import JSONRPCMessage
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp import launcher
-from qwen3_chat.mcp.wire import CommandLaunch
-from qwen3_chat.mcp.worker.server_log import ServerLog
+from qwen3_chat.mcp.server_messages import CommandLaunch
+from qwen3_chat.mcp.server_process.server_log import ServerLog
 from qwen3_chat.parent_death import bind_child
 
-MAX_LINE_BYTES: Final = 16 << 20
+MAX_MESSAGE_BYTES: Final = 16 << 20
 """The longest line of a server, in bytes; a longer one ends it."""
 
 MAX_JUNK_BYTES: Final = 64 << 20
 """The most bytes of a server that are no message; more end it."""
 
-GRACE_S: Final = 0.4
+SERVER_GRACE_S: Final = 0.4
 """The time that a server has to end by itself once its stdin is closed, in seconds."""
 
 KILL_LIMIT_S: Final = 1.5
@@ -116,8 +116,8 @@ class ServerProcess:
                 if rest:
                     pieces.append(rest)
                     n_bytes += len(rest)
-                if n_bytes > MAX_LINE_BYTES or junk_bytes > MAX_JUNK_BYTES:
-                    limit = MAX_LINE_BYTES if n_bytes > MAX_LINE_BYTES else MAX_JUNK_BYTES
+                if n_bytes > MAX_MESSAGE_BYTES or junk_bytes > MAX_JUNK_BYTES:
+                    limit = MAX_MESSAGE_BYTES if n_bytes > MAX_MESSAGE_BYTES else MAX_JUNK_BYTES
                     self.end_error = McpError(ErrorCode.MCP_SERVER_FLOODS, name=self._name, limit=limit >> 20)
                     _terminate(process)
                     return
@@ -126,7 +126,7 @@ class ServerProcess:
         finally:
             if self.end_error is None and not self._is_closing:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GRACE_S):
+                    async with asyncio.timeout(SERVER_GRACE_S):
                         await self._log.wait()
                         await process.wait()
                 self.end_error = self._describe_end(process.returncode)
@@ -170,7 +170,7 @@ async def _end(process: asyncio.subprocess.Process, tasks: list[asyncio.Task[Non
     assert process.stdin is not None
     process.stdin.close()
     draining = asyncio.create_task(_drain(process, reading))
-    await asyncio.wait([asyncio.create_task(process.wait()), draining], timeout=GRACE_S)
+    await asyncio.wait([asyncio.create_task(process.wait()), draining], timeout=SERVER_GRACE_S)
     _terminate(process)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(KILL_LIMIT_S):

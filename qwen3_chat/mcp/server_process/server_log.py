@@ -1,4 +1,4 @@
-"""What a server writes to stderr: a log of limited size that only its owner reads, without secrets."""
+"""The log of what a server writes to stderr: of limited size, private, without secrets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from qwen3_chat.log_file import MAX_LOG_BYTES, open_log
+from qwen3_chat.servers import REDACTED
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_LAST_CHARS: Final = 200
 """The longest last line that an error quotes, in characters."""
-
-REDACTED: Final = "•••"
 
 _READ_BYTES: Final = 1 << 16
 _MIN_SECRET_CHARS: Final = 4  # of a shorter one, every text would be full

@@ -12,7 +12,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from qwen3_chat.mcp.wire import HttpLaunch
+from qwen3_chat.mcp.server_messages import HttpLaunch
 from qwen3_chat.proxies import proxy_mounts
 from qwen3_chat.servers import is_loopback
 

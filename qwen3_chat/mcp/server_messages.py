@@ -74,11 +74,11 @@ class Disconnect(Command, frozen=True):
     server: str
 
 
-class Cancel(Command, frozen=True):
+class CancelCall(Command, frozen=True):
     """Command to stop the call with this id."""
 
 
-AnyCommand = Connect | CallTool | Disconnect | Cancel
+AnyCommand = Connect | CallTool | Disconnect | CancelCall
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -104,7 +104,7 @@ class Disconnected(msgspec.Struct, frozen=True, tag=True):
     call_id: int
 
 
-class CommandFailed(msgspec.Struct, frozen=True, tag=True):
+class ServerCommandFailed(msgspec.Struct, frozen=True, tag=True):
     """The answer to a command that failed: an error by the key of its sentence, with the values."""
 
     call_id: int
@@ -112,7 +112,7 @@ class CommandFailed(msgspec.Struct, frozen=True, tag=True):
     values: dict[str, str | int | float]
 
     @classmethod
-    def from_error(cls, call_id: int, error: McpError) -> CommandFailed:
+    def from_error(cls, call_id: int, error: McpError) -> ServerCommandFailed:
         """Return the answer for an error."""
         return cls(call_id, error.code.text_key, error.plain_values)
 
@@ -149,25 +149,25 @@ class CallProgressed(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
 
 
-Answer = Connected | ToolReturned | Disconnected | CommandFailed
+Answer = Connected | ToolReturned | Disconnected | ServerCommandFailed
 AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)
 _message_decoder = msgspec.json.Decoder(AnyMessage)
 
 
-def encode(message: AnyCommand | AnyMessage) -> bytes:
+def encode_message(message: AnyCommand | AnyMessage) -> bytes:
     """Return the line of a message."""
     return msgspec.json.encode(message) + b"\n"
 
 
-def decode_command(line: bytes) -> AnyCommand:
+def decode_server_command(line: bytes) -> AnyCommand:
     """Return the command of a line."""
     command: AnyCommand = _command_decoder.decode(line)
     return command
 
 
-def decode_message(line: bytes) -> AnyMessage:
+def decode_server_message(line: bytes) -> AnyMessage:
     """Return the message of a line."""
     message: AnyMessage = _message_decoder.decode(line)
     return message
