@@ -327,7 +327,7 @@ TEXTS = {
     "cli.option.show_completion": "Show completion for the current shell, to copy or adapt it.",
     "cli.option.prompt": "The question; text that is piped in is appended.",
     "cli.option.think": "Switch thinking on or off for this chat.",
-    "cli.option.tools": "Tools that the model may call: now, calculator; none, or chat for those of the chat that --chat names.",
+    "cli.option.tools": "Tools that the model may call: now, calculator, mcp:SERVER or mcp:SERVER.TOOL; none, or chat for those of the chat that --chat names.",
     "cli.option.allow": "Run these of the offered tools without asking; all allows each of them.",
     "cli.option.max_steps": "How often the model may be asked for one question, with the results of its calls (20).",
     "cli.option.mcp": "A file with mcpServers, as other programs write it; its servers are known, --tools mcp:NAME offers their tools.",

@@ -317,7 +317,7 @@ TEXTS = {
     "cli.option.show_completion": "显示当前 shell 的自动补全脚本，便于复制或修改。",
     "cli.option.prompt": "要问的问题；管道传入的文本会附在后面。",
     "cli.option.think": "为这个对话开启或关闭思考。",
-    "cli.option.tools": "模型可以调用的工具：now、calculator；none 表示不提供，chat 表示使用 --chat 所指对话的工具。",
+    "cli.option.tools": "模型可以调用的工具：now、calculator、mcp:服务器 或 mcp:服务器.工具；none 表示不提供，chat 表示使用 --chat 所指对话的工具。",
     "cli.option.allow": "这些工具不经询问即可运行；all 表示全部。",
     "cli.option.max_steps": "同一个问题最多让模型回复几次（含工具结果之后的回复，默认 20）。",
     "cli.option.mcp": "包含 mcpServers 的文件（其他程序的格式）；其中的服务器可用，--tools mcp:名称 提供它们的工具。",
