@@ -28,7 +28,7 @@ from qwen3_chat.mcp.server_messages import (
     ToolReturned,
     ToolsChanged,
 )
-from qwen3_chat.mcp.tool_findings import has_hidden_text, names_like, visible_schema, visible_text
+from qwen3_chat.mcp.tool_findings import has_hidden_text, look_alikes, visible_schema, visible_text
 from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
@@ -308,7 +308,8 @@ class McpTools:
                 report(_notice_of(error))
         status.tools = await asyncio.to_thread(self._make_tools, server, definitions, status.notices)
         if is_allowed and (pinned is None or changed):
-            status.notices += self._findings(server.name, changed if pinned is not None else definitions)
+            news = changed if pinned is not None else definitions
+            status.notices += await asyncio.to_thread(self._findings, server.name, news)
 
     def _make_tools(
         self, server: McpServer, definitions: Sequence[ServerTool], notices: list[Notice]
@@ -355,8 +356,8 @@ class McpTools:
             "mcp.shadowed_names": [name for name in names if name in others],
             "mcp.look_alikes": [
                 f"{name} ({other})"
-                for name in names
-                if name not in others and (other := names_like(name, {*others, *names}))
+                for name, other in look_alikes(names, sorted(others)).items()
+                if name not in others
             ],
         }
         return [

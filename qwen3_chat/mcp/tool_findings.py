@@ -27,10 +27,13 @@ def has_hidden_text(tool: ServerTool) -> bool:
     return any(_HIDDEN.search(text) for text in _texts([tool.name, tool.description, tool.schema]))
 
 
-def names_like(name: str, others: Iterable[str]) -> str:
-    """Return another name that a person could take for this one; empty without one."""
-    form = _plain_form(name)
-    return next((other for other in others if other != name and _plain_form(other) == form), "")
+def look_alikes(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
+    """Return the names that a person could take for another one, each with that: of `others` or their own."""
+    forms = dict[str, list[str]]()
+    for name in dict.fromkeys((*others, *names)):
+        forms.setdefault(_plain_form(name), []).append(name)
+    alike = {name: next((o for o in forms[_plain_form(name)] if o != name), "") for name in names}
+    return {name: other for name, other in alike.items() if other}
 
 
 def visible_text(text: str) -> str:

@@ -39,7 +39,6 @@ class Pulse:
     """The longest time for which the event loop was held up."""
 
     def __init__(self) -> None:
-        self.longest_s = 0.0
         self.stalls: list[float] = []
 
     async def beat(self) -> None:
@@ -122,11 +121,12 @@ async def _attack(options: Options, report: Report, folder: Path) -> None:
         report.failures.append(f"the end took {end_s:.1f} s")
     if pulse.p99_s > MAX_STALL_S:
         report.failures.append(f"the event loop was held up for {pulse.p99_s * 1000:.0f} ms")
-    report.lines.append(
-        f"{len(kinds)} kinds, {n_calls} calls, {n_sentences} sentences; the event loop held up for "
-        f"{pulse.p99_s * 1000:.0f} ms (99 of 100), {max(pulse.stalls, default=0) * 1000:.0f} ms at most; all "
-        f"processes gone after {end_s:.2f} s"
-    )
+    longest_ms = max(pulse.stalls, default=0) * 1000
+    report.figures |= {
+        "servers": f"{len(kinds)} kinds, {n_calls} calls, {n_sentences} sentences",
+        "event loop held up": f"{pulse.p99_s * 1000:.0f} ms in 99 of 100, {longest_ms:.0f} ms at most",
+        "end of all processes": f"{end_s:.2f} s",
+    }
 
 
 def attack(options: Options) -> Report:
