@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.config import Paths
-from qwen3_chat.tools.tool import Tool
-from qwen3_chat.tools.tool_source import SourceEventSink
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.mcp_tools import McpTools
     from qwen3_chat.mcp.server_config import McpServers
     from qwen3_chat.tools.consent import ConsentPrompt
+    from qwen3_chat.tools.tool import Tool
+    from qwen3_chat.tools.tool_source import SourceEventSink
 
 
 class McpSource:
