@@ -28,7 +28,7 @@ from qwen3_chat.mcp.server_messages import (
     ToolReturned,
     ToolsChanged,
 )
-from qwen3_chat.mcp.tool_findings import has_hidden_text, look_alikes, visible_schema, visible_text
+from qwen3_chat.mcp.tool_findings import has_hidden_text, mistakable_names, visible_schema, visible_text
 from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
@@ -356,7 +356,7 @@ class McpTools:
             "mcp.shadowed_names": [name for name in names if name in others],
             "mcp.look_alikes": [
                 f"{name} ({other})"
-                for name, other in look_alikes(names, sorted(others)).items()
+                for name, other in mistakable_names(names, sorted(others)).items()
                 if name not in others
             ],
         }

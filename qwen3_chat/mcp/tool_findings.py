@@ -27,7 +27,7 @@ def has_hidden_text(tool: ServerTool) -> bool:
     return any(_HIDDEN.search(text) for text in _texts([tool.name, tool.description, tool.schema]))
 
 
-def look_alikes(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
+def mistakable_names(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
     """Return the names that a person could take for another one, each with that: of `others` or their own."""
     forms = dict[str, list[str]]()
     for name in dict.fromkeys((*others, *names)):
