@@ -21,6 +21,7 @@ from qwen3_chat.cli.composition import (
 )
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
@@ -47,9 +48,10 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
 from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 MAX_SHOWN_RESULT = 200
 """The most characters of a tool's result that are shown while a turn runs."""
@@ -75,6 +77,8 @@ class AskOptions:
     allowed_tools: tuple[str, ...] = ()
     allows_all_tools: bool = False
     runs_python_unprotected: bool = False
+    mcp_file: Path | None = None
+    """A file of another program whose MCP servers are known for this question."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -331,8 +335,12 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         options.system,
         options.turn,
         unprotected_python=unprotected,
+        mcp_file=options.mcp_file,
     ) as runtime:
         session, printer.paths = runtime.session, runtime.store
+        consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
+        ask = consent.ask if can_ask() else None
+        _check_servers(runtime.mcp, options, ask)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -340,8 +348,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
-        consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
-        session.set_tool_runner(make_tool_runner(paths, rules, consent.ask if can_ask() else None))
+        session.set_tool_runner(make_tool_runner(paths, rules, ask))
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
         stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
@@ -368,6 +375,21 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             return 1
         is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
+
+
+def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None) -> None:
+    """Have the servers that are named asked about on the terminal, if there is one.
+
+    Raises:
+        Qwen3ChatError: there is no such server, or it can't be used.
+    """
+    names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
+    if names or options.mcp_file is not None:
+        servers = mcp.servers()
+        for name in names:
+            servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
+    if names or options.turn.tools is None:
+        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.paths import secret_paths
@@ -227,6 +228,7 @@ class Runtime:
     session: ChatSession
     store: ChatStore
     engine: Engine
+    mcp: McpSource
 
 
 @asynccontextmanager
@@ -240,18 +242,21 @@ async def open_runtime(
     *,
     even_without_file: bool = False,
     unprotected_python: bool = False,
+    mcp_file: Path | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
     `even_without_file` opens an empty store where the database can't be created; `unprotected_python` runs
-    the code of models without the jail.
+    the code of models without the jail; `mcp_file` describes MCP servers that are known beside those of our
+    own file.
     """
     from qwen3_chat.store import ChatStore
     from qwen3_chat.tools.built_in_tools import Toolbox
 
     engine = make_engine(choice, settings, paths)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
-    toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python))
+    mcp = McpSource(paths, mcp_file)
+    toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)
     session = make_session(engine, store, choice, settings, system, options, toolbox)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)
     try:
@@ -259,9 +264,10 @@ async def open_runtime(
             await session.resume(await resolve_chat_id(store, chat))
             if system is not None:
                 await session.set_system(system)
-        yield Runtime(session, store, engine)
+        yield Runtime(session, store, engine, mcp)
     finally:
         await toolbox.close()
+        await mcp.close()
         await session.engine.close()  # another one may have taken its place
         with suppress(StoreError):
             await _remove_orphaned_snapshots(persistence_options(settings, paths), store)

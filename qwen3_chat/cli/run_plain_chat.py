@@ -62,6 +62,7 @@ async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) 
         if is_interactive():
             consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
+            runtime.mcp.set_trust(consent.ask)
         else:  # what is piped in are messages, and none of them answers a question
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports

@@ -49,6 +49,16 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
+    def mcp_file(self) -> Path:
+        """The file of the MCP servers, as other programs write it."""
+        return self.config / "mcp.json"
+
+    @property
+    def mcp_pins_file(self) -> Path:
+        """The file of the tools of MCP servers as they were when they were allowed."""
+        return self.data / "mcp-tools.json"
+
+    @property
     def interface_log_file(self) -> Path:
         """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
         return self.logs / "interface.log"

@@ -46,7 +46,7 @@ class ConsentLines:
             permissions = {SCOPE_WORDS[permission.scope]: permission for permission in request.permissions}
             if word == DENY:
                 return ConsentAnswer(is_allowed=False, reason=rest.strip())
-            if word == EDIT and rest:
+            if word == EDIT and rest and request.can_edit:
                 try:
                     request = await edit_request(first, rest)
                 except UsageError as error:
@@ -60,14 +60,17 @@ class ConsentLines:
                 self._write_line(t("linear.consent.unknown"))
 
     def _write_request(self, request: ConsentRequest) -> None:
-        name, write_line = label_of_name(request.tool.name), self._write_line
-        write_line(t("linear.consent.title", name=name, number=request.number, count=request.count))
+        name, write_line = label_of_name(request.label), self._write_line
+        title = request.text_key("linear.consent.", "title")
+        write_line(t(title, name=name, number=request.number, count=request.count))
         write_line(show_arguments(request.call.arguments) or t("ui.consent.no_arguments"))
         if request.call.is_repaired:
             write_line(t("ui.consent.repaired"))
-        write_line(f"{ONCE}: {t('ui.consent.once')}")
+        write_line(f"{ONCE}: {t(request.text_key('ui.consent.', 'once'))}")
         for permission in request.permissions:
-            sentence = t(f"ui.consent.{permission.scope}", name=name, limit=label_of_name(permission.value))
+            key = request.text_key("ui.consent.", permission.scope)
+            sentence = t(key, name=name, limit=label_of_name(permission.value))
             write_line(f"{SCOPE_WORDS[permission.scope]}: {sentence}")
-        write_line(f"{DENY}: {t('linear.consent.deny')}")
-        write_line(f"{EDIT}: {t('linear.consent.edit')}")
+        write_line(f"{DENY}: {t(request.text_key('linear.consent.', 'deny'))}")
+        if request.can_edit:
+            write_line(f"{EDIT}: {t('linear.consent.edit')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.tools.tool import Tool, ToolRegistry
 from qwen3_chat.tools.tool_settings import DEFAULT_TOOL_SETTINGS, ToolSettings
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolSource
 
 if TYPE_CHECKING:
     from qwen3_chat.tools.python_tool import PythonTool
@@ -29,12 +31,18 @@ FILES_WRITTEN: Final = "[Files written: "
 """The beginning of the line of its result that names files."""
 _WITHOUT_SETTINGS: Final = ("now", "calculator")
 
+_OUTSIDE_NAME: Final = re.compile(r"mcp:[A-Za-z0-9_-]{1,40}(?:\.[^\s,]{1,200})?")
+
 
 class Toolbox:
     """All tools that there are; a tool is made once, `python` once for each chat."""
 
-    def __init__(self, settings: ToolSettings = DEFAULT_TOOL_SETTINGS) -> None:
+    def __init__(
+        self, settings: ToolSettings = DEFAULT_TOOL_SETTINGS, source: ToolSource | None = None
+    ) -> None:
+        """Make a toolbox with the built-in tools and those of a source, if there is one."""
         self._settings = settings
+        self._source = source
         self._made: dict[str, Tool] = {}
         self._python: PythonTool | None = None
 
@@ -43,7 +51,18 @@ class Toolbox:
 
         A chat may name a tool of another version of the app, or one that is off on this machine.
         """
-        return ToolRegistry([tool for name in names if (tool := self._tool(name, chat_id))])
+        return ToolRegistry([tool for name in names for tool in self._tools_named(name, chat_id)])
+
+    async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
+        """Make the tools of these names ready that need it; what fails is reported."""
+        outside = [name for name in names if name.startswith(SOURCE_PREFIX)]
+        if outside and self._source is not None:
+            await self._source.prepare(outside, report)
+
+    def _tools_named(self, name: str, chat_id: int | None) -> Sequence[Tool]:
+        if name.startswith(SOURCE_PREFIX) and self._source is not None:
+            return self._source.tools_named(name)
+        return [tool] if (tool := self._tool(name, chat_id)) else []
 
     async def close(self) -> None:
         """End the processes of tools."""
@@ -70,7 +89,9 @@ class Toolbox:
 
 
 def parse_tool_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list such as `now,calculator`; none for `none`.
+    """Return the names in a list such as `now,mcp:time`; none for `none`.
+
+    Whether there is such a server is not known here.
 
     Raises:
         UsageError: there is no tool of a name.
@@ -79,6 +100,6 @@ def parse_tool_names(text: str) -> tuple[str, ...]:
     if names == ("none",):
         return ()
     for name in names:
-        if name not in BUILT_IN_TOOLS:
+        if name not in BUILT_IN_TOOLS and not _OUTSIDE_NAME.fullmatch(name):
             raise UsageError(ErrorCode.TOOL_UNKNOWN, name=name, names=", ".join(BUILT_IN_TOOLS))
     return names

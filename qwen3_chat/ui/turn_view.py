@@ -35,6 +35,7 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.texts import t
 from qwen3_chat.tools.result_notes import ResultPaths
+from qwen3_chat.tools.tool_source import ToolServerStarting
 from qwen3_chat.transcript.message_entry import MessageEntry
 from qwen3_chat.ui.message_entries import (
     NOTICE,
@@ -153,6 +154,8 @@ class TurnView:
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
+            case ToolServerStarting(name=name):
+                self._show_call(t("ui.activity.server", name=name))
             case ToolCallStarted(call=call):
                 self._show_call(t("ui.activity.tool", name=call.name))
             case ToolCallFinished(message=message):

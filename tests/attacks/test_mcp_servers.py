@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from attacks.mcp_servers import attack
+from attacks.report import Options
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and processes")
+def test_bad_servers_cost_a_sentence_each_and_leave_no_process() -> None:
+    assert attack(Options(seed=2, count=12)).failures == []
