@@ -93,17 +93,21 @@ def test_styles_are_named(source: str, style: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "drawn"),
     [
-        "$a_1 * b_1 * c$",
-        r"\(a_1 + b_1\)",
-        r"\[ \frac{a}{b} \]",
-        "$$x_1 * y * z$$",
-        "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$",
+        ("$a_1 * b_1 * c$", ["a₁ * b₁ * c"]),
+        (r"\(a_1 + b_1\)", ["a₁ + b₁"]),
+        (r"\[ \frac{a}{b} \]", ["a", "─", "b"]),
+        ("$$x_1 * y * z$$", ["x₁ * y * z"]),
+        (
+            "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$",
+            "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$".split("\n"),
+        ),
+        (r"\(a_1 * b_1 * c", [r"\(a_1 * b_1 * c"]),
     ],
 )
-def test_formulas_stay_as_they_are(source: str) -> None:
-    assert styled(source, "formula") == source.split("\n")
+def test_formulas_are_drawn_or_stay_as_they_are(source: str, drawn: list[str]) -> None:
+    assert styled(source, "formula") == drawn
 
 
 @pytest.mark.parametrize("source", ["$5 and $10", "US$ 5, US$ 6", "a $ b $ c", r"\$5$ \*", "cost: $5"])

@@ -23,6 +23,7 @@ from qwen3_chat.transcript.styled_rows import (
     CopyAnswer,
     CopyCode,
     FoldThinking,
+    FormulaSource,
     OpenLink,
 )
 from qwen3_chat.transcript.text_positions import target_at
@@ -236,7 +237,7 @@ class Transcript(TranscriptView):
         target = target_at(
             self.transcript_layout, event.x - self.gutter.left, self._top + event.y - self.gutter.top
         )
-        if target.action is not None:
+        if target.action is not None and not isinstance(target.action, FormulaSource):
             if event.chain == 1 or isinstance(target.action, FoldThinking):
                 self._run_action(target.message_index, target.action)
         elif event.chain == 2:

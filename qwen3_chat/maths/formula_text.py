@@ -1,0 +1,63 @@
+"""Formulas as they are shown: in one row inside a text, in several where they stand alone.
+
+Only `formula_source` is needed where no formula is; the reader and its library are loaded with the first one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from qwen3_chat.maths.formula_tree import FormulaPart
+
+DELIMITERS: Final = (("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$"))
+"""The marks before and after a formula."""
+MAX_FORMULA_ROWS: Final = 60
+MAX_CACHED: Final = 512
+"""The formulas that are kept as text: an answer that grows shows the same ones again and again."""
+
+
+def formula_source(text: str) -> str:
+    """Return a formula without the marks around it."""
+    for opener, closer in DELIMITERS:
+        if text.startswith(opener) and text.endswith(closer) and len(text) >= len(opener) + len(closer):
+            return text[len(opener) : -len(closer)]
+    return text
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def inline_formula(text: str) -> str | None:
+    """Return a formula with its marks in one row; None if it is not understood."""
+    from qwen3_chat.maths.formula_layout import in_one_row
+
+    part = _read(text)
+    return None if part is None else in_one_row(part) or None
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def display_formula(text: str, width: int) -> tuple[str, ...] | None:
+    """Return a formula with its marks as rows; None if it is not understood.
+
+    What doesn't fit into a width in cells comes in one row, a derivation in one for each step, to be wrapped.
+    """
+    from qwen3_chat.maths.formula_layout import derivation_rows, in_rows
+
+    if (part := _read(text)) is None:
+        return None
+    block = in_rows(part)
+    if block.width <= width and block.height <= MAX_FORMULA_ROWS:
+        rows = tuple(row.rstrip() for row in block.rows)
+        if any(rows):
+            return rows
+    steps = tuple(filter(None, derivation_rows(part)))
+    return steps or None
+
+
+def _read(text: str) -> FormulaPart | None:
+    from qwen3_chat.maths.latex_reader import UnreadableFormula, read_formula
+
+    try:
+        return read_formula(formula_source(text))
+    except UnreadableFormula:
+        return None
