@@ -68,8 +68,26 @@ def in_rows(part: FormulaPart) -> TextBlock:
 def derivation_rows(part: FormulaPart) -> list[str]:
     """Return a formula in one row for each step of a derivation."""
     if isinstance(part, Grid) and part.is_derivation:
-        return [in_one_row(Sequence(row)) for row in part.rows]
+        return [" ".join(filter(None, map(in_one_row, row))) for row in part.rows]
     return [in_one_row(part)]
+
+
+def as_steps(part: FormulaPart) -> Grid | None:
+    """Return a chain such as `a = b = c` as a derivation with a row for each relation; None if it is none."""
+    if not isinstance(part, Sequence):
+        return None
+    depth = 0
+    cuts: list[int] = []
+    for number, one in enumerate(part.parts):
+        kind = _kind(one)
+        depth += (kind is SymbolKind.OPENING) - (kind is SymbolKind.CLOSING and depth > 0)
+        if kind is SymbolKind.RELATION and not depth and number:
+            cuts.append(number)
+    if not cuts:
+        return None
+    chunks = [part.parts[start:end] for start, end in zip(cuts, [*cuts[1:], None], strict=True)]
+    left = (Sequence(part.parts[: cuts[0]]), *[Sequence(()) for _ in cuts[1:]])
+    return Grid(tuple(zip(left, map(Sequence, chunks), strict=True)), "rl", is_derivation=True)
 
 
 # one row

@@ -39,19 +39,20 @@ def inline_formula(text: str) -> str | None:
 def display_formula(text: str, width: int) -> tuple[str, ...] | None:
     """Return a formula with its marks as rows; None if it is not understood.
 
-    What doesn't fit into a width in cells comes in one row, a derivation in one for each step, to be wrapped.
+    A chain that doesn't fit into a width in cells has each of its steps below the one before; if that doesn't
+    fit either, each step comes in one row, to be wrapped.
     """
-    from qwen3_chat.maths.formula_layout import derivation_rows, in_rows
+    from qwen3_chat.maths.formula_layout import as_steps, derivation_rows, in_rows
 
     if (part := _read(text)) is None:
         return None
-    block = in_rows(part)
-    if block.width <= width and block.height <= MAX_FORMULA_ROWS:
-        rows = tuple(row.rstrip() for row in block.rows)
-        if any(rows):
-            return rows
-    steps = tuple(filter(None, derivation_rows(part)))
-    return steps or None
+    for form in (part, as_steps(part)):
+        if form is None:
+            continue
+        block = in_rows(form)
+        if block.width <= width and block.height <= MAX_FORMULA_ROWS:
+            return tuple(row.rstrip() for row in block.rows)
+    return tuple(filter(None, derivation_rows(as_steps(part) or part))) or None
 
 
 def _read(text: str) -> FormulaPart | None:

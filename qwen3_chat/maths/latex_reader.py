@@ -46,6 +46,7 @@ MAX_FORMULA_CHARACTERS: Final = 2_000
 MAX_FORMULA_DEPTH: Final = 24
 """The groups, environments, scripts and arguments inside one another."""
 MAX_FORMULA_PARTS: Final = 2_000
+MAX_GRID_CELLS: Final = 400
 
 _FRACTIONS: Final = ("frac", "dfrac", "tfrac", "cfrac")
 _BINOMIALS: Final = ("binom", "dbinom", "tbinom")
@@ -155,11 +156,14 @@ def read_formula(latex: str) -> FormulaPart:
         source = _ROW_GAP.sub(r"\\\\", latex.strip())
         walker = LatexWalker(source, latex_context=_CONTEXT, tolerant_parsing=False)
         nodes, _, _ = walker.get_latex_nodes(0)
-        return _Reader().rows_or_sequence(nodes)
+        part = _Reader().rows_or_sequence(nodes)
     except UnreadableFormula:
         raise
     except Exception as error:  # the parser has faults of its own, and the text is anybody's
         raise UnreadableFormula(type(error).__name__) from None
+    if part == Sequence(()):
+        raise UnreadableFormula("it is empty")
+    return part
 
 
 def _depth(latex: str) -> int:
@@ -376,6 +380,8 @@ class _Reader:
                 rows[-1][-1].append(node)
         if len(rows) > 1 and len(rows[-1]) == 1 and not any(map(_is_visible, rows[-1][0])):
             rows.pop()
+        if len(rows) * max(map(len, rows)) > MAX_GRID_CELLS:
+            raise UnreadableFormula("it has too many cells")
         return tuple(tuple(self.sequence(cell) for cell in row) for row in rows), frozenset(rules)
 
 

@@ -20,7 +20,7 @@ _CLOSERS = {"$$": "$$", r"\[": r"\]"}
 _ENVIRONMENT = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split|cases|multline|array|[pbBvV]?matrix)\*?)\}"
 )
-_UNFINISHED = re.compile(r"(?<![\^_])[-+/*=:,;~&|(]\Z")  # as in `$5-$10`, `$HOME/$USER`, `$PATH:$HOME`
+_UNFINISHED = re.compile(r"(?<![\^_])[-+/*=:,;~&(]\Z")  # as in `$5-$10`, `$HOME/$USER`, `$PATH:$HOME`
 _PROSE = re.compile(r"(?<![A-Za-z])[a-z]{2,}\s+[A-Za-z]{2,}|\A\d[\d.,]*\s*(?:[a-z]{2,}|[A-Z][a-z]+)(?![a-z])")
 _MATHS = re.compile(r"[\\^=<>≤≥≠≈∈×÷√∑∫]")
 _CJK = re.compile(f"[{CJK}]")
@@ -29,7 +29,7 @@ _CJK = re.compile(f"[{CJK}]")
 def add_formula_rules(parser: MarkdownIt) -> None:
     """Make a parser read formulas.
 
-    Its tokens for them are `formula` and `open_formula` inside a text, `formula_block` for those that stand alone.
+    Its tokens are `formula` and `open_formula` inside a text, `formula_block` for those that stand alone.
     """
     parser.inline.ruler.before("escape", "formula", _formula)
     parser.block.ruler.before(
@@ -93,7 +93,7 @@ def _may_be_formula(content: str, after: str) -> bool:
 
 
 def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """Parse the lines from `$$`, `\\[` or `\\begin{…}` to its end as a formula, at the latest to a blank line."""
+    """Parse the lines from `$$`, `\\[` or `\\begin{…}` to its end, at most to a blank line, as a formula."""
     if state.is_code_block(first):
         return False
     row = _line(state, first)

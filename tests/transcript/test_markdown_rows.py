@@ -101,7 +101,7 @@ def test_styles_are_named(source: str, style: str, expected: list[str]) -> None:
         ("$$x_1 * y * z$$", ["x₁ * y * z"]),
         (
             "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$",
-            "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$".split("\n"),
+            ["$$", "\\begin{a}", "- x_1 \\\\", "= y", "\\end{a}", "$$"],
         ),
         (r"\(a_1 * b_1 * c", [r"\(a_1 * b_1 * c"]),
     ],
