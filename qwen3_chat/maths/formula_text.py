@@ -5,14 +5,18 @@ Only `formula_source` is needed where no formula is; the reader and its library 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from qwen3_chat.maths.formula_tree import FormulaPart
 
 DELIMITERS: Final = (("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$"))
 """The marks before and after a formula."""
+_BEFORE_RELATION: Final = re.compile(" (?=[=≤≥<>≈≠≡∈→⇒⇔⟹⟺] )")
 MAX_FORMULA_ROWS: Final = 60
 MAX_CACHED: Final = 512
 """The formulas that are kept as text: an answer that grows shows the same ones again and again."""
@@ -52,7 +56,13 @@ def display_formula(text: str, width: int) -> tuple[str, ...] | None:
         block = in_rows(form)
         if block.width <= width and block.height <= MAX_FORMULA_ROWS:
             return tuple(row.rstrip() for row in block.rows)
-    return tuple(filter(None, derivation_rows(as_steps(part) or part))) or None
+    steps = derivation_rows(as_steps(part) or part)
+    return tuple(piece for step in steps for piece in _pieces(step, width) if piece) or None
+
+
+def _pieces(row: str, width: int) -> list[str]:
+    """Return a row that is too wide in pieces that begin with its relations."""
+    return [row] if cell_len(row) <= width else _BEFORE_RELATION.split(row)
 
 
 def _read(text: str) -> FormulaPart | None:

@@ -45,6 +45,8 @@ class Transcript(TranscriptView):
     """
 
     thinking_display: var[ThinkingDisplay] = var(ThinkingDisplay.AUTO, init=False)
+    draws_formulas: var[bool] = var(True, init=False)
+    """True if formulas are drawn, False if their source is shown."""
 
     @dataclass
     class LinkClicked(Message):
@@ -256,6 +258,17 @@ class Transcript(TranscriptView):
 
         self.apply_change(change)
 
+    def watch_draws_formulas(self, draws_formulas: bool) -> None:
+        """Draw the formulas of all answers, or show their source."""
+
+        def change() -> Iterable[int]:
+            views = self.transcript_layout.message_views
+            for view in views:
+                view.draw_formulas(draws_formulas)
+            return range(len(views))
+
+        self.apply_change(change)
+
     def _run_action(self, index: int, action: Action) -> None:
         view = self.transcript_layout.message_views[index]
         match action:
@@ -290,6 +303,7 @@ class Transcript(TranscriptView):
     def _message_view(self, entry: MessageEntry) -> MessageView:
         view = MessageView(entry, self._copy_label)
         view.thinking_display = self.thinking_display
+        view.draws_formulas = self.draws_formulas
         return view
 
     def _is_thinking(self, view: MessageView) -> bool:
