@@ -72,22 +72,44 @@ def derivation_rows(part: FormulaPart) -> list[str]:
     return [in_one_row(part)]
 
 
+def as_statements(part: FormulaPart) -> Grid | None:
+    """Return statements between which there is a wide space, one below the other; None for a single one."""
+    if not isinstance(part, Sequence):
+        return None
+    cuts = [
+        number
+        for number, one in _outside_parentheses(part.parts)
+        if isinstance(one, Symbol) and one.kind is SymbolKind.SPACE and len(one.text) > 1
+    ]
+    if not cuts:
+        return None
+    starts, ends = [0, *[cut + 1 for cut in cuts]], [*cuts, len(part.parts)]
+    chunks = [part.parts[start:end] for start, end in zip(starts, ends, strict=True)]
+    return Grid(tuple((Sequence(chunk),) for chunk in chunks if chunk), "l", is_derivation=True)
+
+
 def as_steps(part: FormulaPart) -> Grid | None:
     """Return a chain such as `a = b = c` as a derivation with a row for each relation; None if it is none."""
     if not isinstance(part, Sequence):
         return None
-    depth = 0
-    cuts: list[int] = []
-    for number, one in enumerate(part.parts):
-        kind = _kind(one)
-        depth += (kind is SymbolKind.OPENING) - (kind is SymbolKind.CLOSING and depth > 0)
-        if kind is SymbolKind.RELATION and not depth and number:
-            cuts.append(number)
+    outside = _outside_parentheses(part.parts)
+    cuts = [number for number, one in outside if number and _kind(one) is SymbolKind.RELATION]
     if not cuts:
         return None
     chunks = [part.parts[start:end] for start, end in zip(cuts, [*cuts[1:], None], strict=True)]
     left = (Sequence(part.parts[: cuts[0]]), *[Sequence(()) for _ in cuts[1:]])
     return Grid(tuple(zip(left, map(Sequence, chunks), strict=True)), "rl", is_derivation=True)
+
+
+def _outside_parentheses(parts: tuple[FormulaPart, ...]) -> list[tuple[int, FormulaPart]]:
+    """Return the parts that no parentheses are around, each with its index."""
+    outside, depth = [], 0
+    for number, part in enumerate(parts):
+        kind = _kind(part)
+        depth += (kind is SymbolKind.OPENING) - (kind is SymbolKind.CLOSING and depth > 0)
+        if not depth:
+            outside.append((number, part))
+    return outside
 
 
 # one row

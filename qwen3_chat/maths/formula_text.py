@@ -43,20 +43,21 @@ def inline_formula(text: str) -> str | None:
 def display_formula(text: str, width: int) -> tuple[str, ...] | None:
     """Return a formula with its marks as rows; None if it is not understood.
 
-    A chain that doesn't fit into a width in cells has each of its steps below the one before; if that doesn't
-    fit either, each step comes in one row, to be wrapped.
+    Where they don't fit into a width in cells, statements between wide spaces come below one another, else
+    the steps of a chain; if that doesn't fit either, each comes in one row, to be wrapped.
     """
-    from qwen3_chat.maths.formula_layout import as_steps, derivation_rows, in_rows
+    from qwen3_chat.maths.formula_layout import as_statements, as_steps, derivation_rows, in_rows
 
     if (part := _read(text)) is None:
         return None
-    for form in (part, as_steps(part)):
+    statements, chain = as_statements(part), as_steps(part)
+    for form in (part, statements, chain):
         if form is None:
             continue
         block = in_rows(form)
         if block.width <= width and block.height <= MAX_FORMULA_ROWS:
             return tuple(row.rstrip() for row in block.rows)
-    steps = derivation_rows(as_steps(part) or part)
+    steps = derivation_rows(statements or chain or part)
     return tuple(piece for step in steps for piece in _pieces(step, width) if piece) or None
 
 

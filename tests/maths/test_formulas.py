@@ -50,6 +50,16 @@ def test_what_does_not_fit_comes_in_one_row_for_each_step() -> None:
     assert display_formula(r"\[x = a + b + c = d\]", 12) == ("x", "= a + b + c", "= d")
 
 
+def test_statements_that_do_not_fit_stand_below_one_another() -> None:
+    assert display_formula(r"\[x = \frac{a}{b}, \quad y = c\]", 9) == (
+        "    a",
+        "x = ─,",
+        "    b",
+        "",
+        "y = c",
+    )
+
+
 def test_a_chain_that_does_not_fit_has_its_steps_below_one_another() -> None:
     assert display_formula(r"\[x = \frac{a}{b} = c + d\]", 10) == ("    a", "x = ─", "    b", "", "  = c + d")
 
