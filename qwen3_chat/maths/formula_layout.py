@@ -46,7 +46,7 @@ _OPEN_KINDS: Final = (SymbolKind.BINARY, SymbolKind.RELATION, SymbolKind.OPENING
 
 
 class _Binding(IntEnum):
-    """How firmly the parts of a text hold together."""
+    """The precedence of the outermost operator of a text in one row."""
 
     RELATION = 0
     SUM = 1
@@ -117,7 +117,7 @@ def _outside_parentheses(parts: tuple[FormulaPart, ...]) -> list[tuple[int, Form
 
 @lru_cache(maxsize=2_048)
 def _row(part: FormulaPart) -> tuple[str, _Binding]:
-    """Return a part in one row, and how firmly it holds together."""
+    """Return a part in one row with its precedence."""
     match part:
         case Symbol(text, kind):
             binding = {SymbolKind.BINARY: _Binding.SUM, SymbolKind.RELATION: _Binding.RELATION}
@@ -166,7 +166,7 @@ def _without_index(part: FormulaPart) -> FormulaPart:
 
 
 def _held(part: FormulaPart, at_least: _Binding) -> str:
-    """Return a part in one row, in parentheses if its parts hold together less firmly."""
+    """Return a part in one row, in parentheses if its precedence is lower."""
     text, binding = _row(part)
     return text.strip() if binding >= at_least else f"({text.strip()})"
 

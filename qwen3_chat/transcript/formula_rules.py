@@ -63,7 +63,7 @@ def _formula(state: StateInline, silent: bool) -> bool:
     match = _FORMULA.match(state.src, state.pos, state.posMax)
     if match is None:
         match = _between_dollars(state)
-    if match is None:
+    if match is None and (state.src[state.pos] == "\\" or state.src.rfind("$") <= state.pos + 1):
         kind, match = "open_formula", _OPEN_FORMULA.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
