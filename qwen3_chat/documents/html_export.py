@@ -30,6 +30,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.formula_rules import add_formula_rules
+from qwen3_chat.transcript.table_rule import use_table_rule
 
 # Nothing in the file may run or be fetched, whatever a model wrote.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -123,7 +124,8 @@ def _markdown(markdown: str, colours: _CodeColours, *, keep_line_breaks: bool) -
     """Return Markdown as HTML; raw HTML in it is shown as text."""
     parser = MarkdownIt(
         "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": colours.html}
-    ).enable(["table", "strikethrough"])
+    ).enable(["strikethrough"])
+    use_table_rule(parser)
     add_formula_rules(parser)
     for name in ("formula", "open_formula", "formula_block"):
         parser.add_render_rule(name, _formula)

@@ -11,6 +11,7 @@ from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
 from qwen3_chat.transcript.formula_rules import add_formula_rules
+from qwen3_chat.transcript.table_rule import use_table_rule
 
 MAX_NESTING_LEVELS = 100  # of quotes in lists in quotes; deeper levels are not drawn
 MAX_BRACKETS = 500  # in one paragraph with links: each may be tried against all that follow
@@ -60,8 +61,9 @@ def _bounded(rule: _Rule) -> _Rule:
 
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).enable(
-        ["table", "strikethrough"]
+        ["strikethrough"]
     )
+    use_table_rule(parser)
     inline = parser.inline.ruler
     inline.at("emphasis", _cjk_aware(emphasis.tokenize))
     inline.at("strikethrough", _cjk_aware(strikethrough.tokenize))
