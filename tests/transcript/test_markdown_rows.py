@@ -205,3 +205,13 @@ def test_an_address_hides_no_control_characters() -> None:
         action for _, _, action, _ in runs("[a](<http://e.org/&#x202e;x>)") if isinstance(action, OpenLink)
     ]
     assert all(action.url.isprintable() for action in actions)
+
+
+def test_a_blank_row_in_a_quote_in_a_list_keeps_its_bar_in_place() -> None:
+    section = MarkdownSection(60, 0)
+    section.feed("- item\n\n  > one\n  >\n  > two\n\n1. x\n   > > b\n   > >\n   > > c")
+    rows = ["".join(run[0] for run in row.runs).rstrip() for row in section.rows]
+    assert rows == [
+        *("• item", "", "  ▌ one", "  ▌", "  ▌ two", ""),
+        *("1. x", "   ▌ ▌ b", "   ▌ ▌", "   ▌ ▌ c"),
+    ]
