@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DELIMITERS: Final = (("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$"))
 """The marks before and after a formula."""
 _BEFORE_RELATION: Final = re.compile(" (?=[=≤≥<>≈≠≡∈→⇒⇔⟹⟺] )")
+MAX_FORMULA_CHARACTERS: Final = 2_000
 MAX_FORMULA_ROWS: Final = 60
 MAX_CACHED: Final = 512
 """The formulas that are kept as text: an answer that grows shows the same ones again and again."""
@@ -30,22 +31,30 @@ def formula_source(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=MAX_CACHED)
 def inline_formula(text: str) -> str | None:
     """Return a formula with its marks in one row; None if it is not understood."""
+    return _one_row(text) if len(text) <= MAX_FORMULA_CHARACTERS else None
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _one_row(text: str) -> str | None:
     from qwen3_chat.maths.formula_layout import in_one_row
 
     part = _read(text)
     return None if part is None else in_one_row(part) or None
 
 
-@lru_cache(maxsize=MAX_CACHED)
 def display_formula(text: str, width: int) -> tuple[str, ...] | None:
     """Return a formula with its marks as rows; None if it is not understood.
 
     Where they don't fit into a width in cells, statements between wide spaces come below one another, else
     the steps of a chain; if that doesn't fit either, each comes in one row, to be wrapped.
     """
+    return _rows(text, width) if len(text) <= MAX_FORMULA_CHARACTERS else None
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _rows(text: str, width: int) -> tuple[str, ...] | None:
     from qwen3_chat.maths.formula_layout import as_statements, as_steps, derivation_rows, in_rows
 
     if (part := _read(text)) is None:

@@ -16,6 +16,7 @@ from pylatexenc.macrospec import (
     SpecialsSpec,
 )
 
+from qwen3_chat.maths.formula_text import MAX_FORMULA_CHARACTERS
 from qwen3_chat.maths.formula_tree import (
     Accent,
     Arrow,
@@ -42,7 +43,6 @@ from qwen3_chat.maths.symbols import (
     in_alphabet,
 )
 
-MAX_FORMULA_CHARACTERS: Final = 2_000
 MAX_FORMULA_DEPTH: Final = 24
 """The groups, environments, scripts and arguments inside one another."""
 MAX_FORMULA_PARTS: Final = 2_000
