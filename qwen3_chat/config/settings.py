@@ -26,6 +26,7 @@ class Settings:
     reduced_motion: bool = False
     enter_key: Literal["send", "new_line"] = "send"
     thinking_display: Literal["auto", "open", "closed"] = "auto"
+    maths: Literal["drawn", "source"] = "drawn"
     model: str | None = None
     model_folders: tuple[str, ...] = ()
     system_prompt: str = ""

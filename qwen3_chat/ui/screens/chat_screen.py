@@ -128,6 +128,7 @@ class ChatScreen(ReadingScreen):
     def on_mount(self) -> None:
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
+        self.transcript.draws_formulas = self.settings.maths == "drawn"
         self.input.enter_sends = self.settings.enter_key == "send"
         self.set_animation(reduced=self.settings.reduced_motion)
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
@@ -171,6 +172,8 @@ class ChatScreen(ReadingScreen):
                 self.set_animation(reduced=value)
             case "thinking_display":
                 self.transcript.thinking_display = ThinkingDisplay(value)
+            case "maths":
+                self.transcript.draws_formulas = value == "drawn"
             case "chat_titles" | "export_thinking":
                 pass  # read each time it is needed
             case "enter_key":
@@ -368,7 +371,7 @@ class ChatScreen(ReadingScreen):
                 return self.models is not None and not self.is_answering
             case "editor":
                 return not self.is_answering
-            case "retry" | "export" | "mark":
+            case "retry" | "export" | "mark" | "formulas":
                 return bool(self.session.messages)
             case "fold" | "fold_all":
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
