@@ -17,7 +17,7 @@ from qwen3_chat.tools.allowed_folders import ABSOLUTE_PATH, MAX_PATH_CHARS, Allo
 from qwen3_chat.tools.tool import Arguments, Target, TargetKind, Tool, ToolError
 from qwen3_chat.tools.tool_settings import ToolSettings
 
-MAX_LISTED: Final = 500
+MAX_FOLDER_NAMES: Final = 500
 """The most names of a folder that are listed."""
 
 _MAX_SORTED: Final = 20_000
@@ -88,11 +88,11 @@ def _list(folders: AllowedFolders, path: str) -> str:
         try:
             with os.scandir(descriptor if os.scandir in os.supports_fd else path) as entries:
                 listed = sorted(islice(entries, _MAX_SORTED), key=lambda entry: entry.name)
-                lines = [_describe(entry) for entry in listed[:MAX_LISTED]]
+                lines = [_describe(entry) for entry in listed[:MAX_FOLDER_NAMES]]
         except OSError as error:
             raise ToolError(f"The folder can't be read: {error.strerror or error}.") from error
-    if len(listed) > MAX_LISTED:
-        lines.append(f"[{len(listed) - MAX_LISTED:,} more]")
+    if len(listed) > MAX_FOLDER_NAMES:
+        lines.append(f"[{len(listed) - MAX_FOLDER_NAMES:,} more]")
     return "\n".join(lines) or "The folder is empty."
 
 

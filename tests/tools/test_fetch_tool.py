@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from qwen3_chat.tools.tool_settings import ToolSettings
 HERE = ToolSettings(private_hosts=frozenset({"127.0.0.1"}))
 
 
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 class Site:
     """A server that answers each path with what it was given, and notes the requests."""
 
@@ -31,14 +34,6 @@ class Site:
         self.port = 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._answer(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has left
-        finally:
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         self.requests.append(head)
         page = self.pages.get(head.split(" ")[1].partition("?")[0], b"HTTP/1.1 404 No\r\n\r\n")
@@ -60,11 +55,37 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
 
 
 @asynccontextmanager
+async def listening(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve on a port of loopback; no connection is left open at the end."""
+    tasks = set[asyncio.Task[None]]()
+
+    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has left
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(attend(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
 async def serving(pages: Mapping[str, bytes]) -> AsyncIterator[Site]:
     site = Site(pages)
-    server = await asyncio.start_server(site.answer, "127.0.0.1", 0)
-    site.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with listening(site.answer) as site.port:
         yield site
 
 
@@ -223,16 +244,12 @@ async def test_a_page_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        with suppress(ConnectionError):
-            while True:
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        writer.close()
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
 
-    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(trickle) as port:
         with pytest.raises(ToolError, match="within"):
             await fetch(f"http://127.0.0.1:{port}/")
 
@@ -293,9 +310,8 @@ async def test_the_certificate_must_be_that_of_the_name(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(certified).configure_cert(context)
     site = Site({"/": response("reached")})
-    server = await asyncio.start_server(site.answer, "127.0.0.1", 0, ssl=context)
-    async with server:
-        url = f"https://page.test:{server.sockets[0].getsockname()[1]}/"
+    async with listening(site.answer, context) as port:
+        url = f"https://page.test:{port}/"
         names = Names(page_test=[["127.0.0.1"]])
         if reached:
             assert await fetch(url, HERE, names) == "reached"

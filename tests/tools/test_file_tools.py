@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.tools.file_tools import MAX_LISTED, list_files_tool, read_file_tool
+from qwen3_chat.tools.file_tools import MAX_FOLDER_NAMES, list_files_tool, read_file_tool
 from qwen3_chat.tools.tool import Arguments, Tool, ToolError
 from qwen3_chat.tools.tool_settings import ToolSettings
 
@@ -75,7 +75,7 @@ async def test_a_folder_is_listed(disk: Disk) -> None:
     assert [line for line in lines if "link" in line] == ["link (a link)"]
     assert "sub/" in lines
     assert len(lines) == 5
-    for number in range(MAX_LISTED):
+    for number in range(MAX_FOLDER_NAMES):
         (disk.allowed / "sub" / f"{number}").touch()
     assert (await call(list_files_tool(disk.settings), {"path": f"{disk.allowed}/sub"})).endswith("[1 more]")
 
