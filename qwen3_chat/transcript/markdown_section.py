@@ -45,7 +45,7 @@ MAX_TABLE_CHARACTERS = 4_096
 """The characters of a table whose columns fit all that is in it; the rows after them keep the columns."""
 
 _BLOCK_START = re.compile(r"\n\n(?=\S)")  # of a block outside of all others, or the text of an open fence
-_MAY_CLOSE = re.compile(r" {0,3}(?:```|~~~)")
+_MAY_CLOSE = re.compile(r" {0,3}(?:`{3,}|~{3,})[ \t]*")
 _TASK = re.compile(r"\[([ xX])\][ \t]")
 _BULLETS = "•◦▪"
 _FORMULA_INDENT = "  "
@@ -530,7 +530,7 @@ class MarkdownSection(BlockSection):
         row = self._tail[: end if end >= 0 else None]
         self.line_end = self.line_base
         if end < 0:  # incomplete: shown, unless it may become the closing line
-            if row and not _MAY_CLOSE.match(row):
+            if row and not _MAY_CLOSE.fullmatch(row):
                 self._code_offset = self.add_code_row(code, row, self._code_offset)
                 self._stable_state = replace(
                     self._stable_state,

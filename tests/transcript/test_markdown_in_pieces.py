@@ -197,6 +197,14 @@ def test_code_in_a_list_stays_one_block_however_long_it_is() -> None:
     assert code.is_complete
 
 
+def test_a_last_row_of_code_that_only_begins_like_the_end_is_shown() -> None:
+    document = MarkdownSection(60, 0)
+    pieces = ("\n", "``", "`python", "\nht", "tps://a.b\n  x =", " 1\n```python")
+    for piece in pieces:
+        document.feed(piece)
+    assert drawn(document) == whole("".join(pieces))
+
+
 @pytest.mark.full
 def test_thousands_of_hostile_documents_in_pieces_look_like_the_whole() -> None:
     for seed in range(4000):
