@@ -137,6 +137,13 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    async def discard(self) -> int:
+        """Kill the process if it still runs, drop its output, and return the exit status that it had."""
+        self.kill()
+        status = await self.wait()
+        await self.close_input()
+        return status
+
     async def end(self, reading: asyncio.Task[Any], grace_s: float = GRACE_S) -> None:
         """End the process: close its input, kill it if it still runs after the grace period.
 

@@ -20,7 +20,7 @@ from qwen3_chat.jail.jail_settings import REFUSED_STATUS, JailSettings
 MAX_START_S: Final = 60.0
 """The longest that an interpreter may take to start; it takes a tenth of a second."""
 
-MAX_LINE_OF_JAIL_BYTES: Final = 4 << 20
+MAX_JAIL_LINE_BYTES: Final = 4 << 20
 """The most bytes that one run may send: its output, its value, its report, as JSON."""
 
 WATCH_PAUSE_S: Final = 0.2
@@ -134,7 +134,7 @@ class JailedPython:
                 settings,
                 log_path=None,
                 python=self._python,
-                max_line_bytes=MAX_LINE_OF_JAIL_BYTES,
+                max_line_bytes=MAX_JAIL_LINE_BYTES,
                 environment=_environment(self._settings.folder),
             )
         except OSError as error:
@@ -175,7 +175,7 @@ class JailedPython:
         try:
             while (line := await self._next_line(child)) is not None:
                 n_bytes += len(line)
-                if n_bytes > MAX_LINE_OF_JAIL_BYTES:
+                if n_bytes > MAX_JAIL_LINE_BYTES:
                     return RunEnd.OUTPUT
                 if collected.add(_parsed(line)):
                     return RunEnd.DONE
@@ -218,13 +218,7 @@ class JailedPython:
     async def _lose(self) -> int | None:
         """Kill the process, and return the exit status that it had."""
         child, self._child = self._child, None
-        if child is None:
-            return None
-        # what has ended by itself keeps its status
-        child.kill()
-        status = await child.wait()
-        await child.close_input()
-        return status
+        return None if child is None else await child.discard()
 
 
 class _Collected:
