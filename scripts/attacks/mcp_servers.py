@@ -26,7 +26,7 @@ from qwen3_chat.tools.tool import ToolError
 from qwen3_chat.tools.tool_source import ToolServerStarting
 
 CALL_LIMIT_S: Final = 3.0
-START_LIMIT_S: Final = 15.0
+START_LIMIT_S: Final = 30.0
 MAX_STALL_S: Final = 0.05
 """The longest time for which the event loop may be held up: a key waits as long."""
 MAX_END_S: Final = 2.0
