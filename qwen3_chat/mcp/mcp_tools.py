@@ -36,7 +36,7 @@ from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
-from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Arguments, Tool, ToolError
+from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Arguments, Caution, Tool, ToolError
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolServerStarting
 
 MAX_SENSIBLE_TOOLS: Final = 8
@@ -342,6 +342,7 @@ class McpTools:
             model_name=model_name[:_MAX_MODEL_NAME_CHARS],
             group=f"{SOURCE_PREFIX}{server.name}",
             source_hash=f"{server.written_hash}{definition.raw_hash}",
+            caution=Caution.UNCHECKED_ADDRESSES,
         )
 
     def _findings(self, server: str, definitions: Sequence[ServerTool]) -> list[Notice]:

@@ -64,6 +64,8 @@ class ConsentLines:
         title = request.text_key("linear.consent.", "title")
         write_line(t(title, name=name, number=request.number, count=request.count))
         write_line(show_arguments(request.call.arguments) or t("ui.consent.no_arguments"))
+        if request.caution is not None:
+            write_line(t(f"ui.consent.{request.caution}"))
         if request.call.is_repaired:
             write_line(t("ui.consent.repaired"))
         write_line(f"{ONCE}: {t(request.text_key('ui.consent.', 'once'))}")

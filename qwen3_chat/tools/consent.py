@@ -6,13 +6,18 @@ writes changes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.tools.permissions import Permission
-from qwen3_chat.tools.tool import Reach, Tool
+from qwen3_chat.tools.tool import Caution, Reach, Tool
+
+_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}:\\?/\\?/", re.IGNORECASE)
+"""The beginning of an address, as JSON may write it."""
 
 
 class Verdict(StrEnum):
@@ -93,6 +98,15 @@ class ConsentRequest:
     def text_key(self, group: str, name: str) -> str:
         """Return the key of a text of the question in a group such as `ui.consent.`."""
         return f"{group}{name}" if self.kind is ConsentKind.CALL else f"{group}{self.kind}.{name}"
+
+    @property
+    def caution(self) -> Caution | None:
+        """What the user should know before answering; that of addresses only where the call has one."""
+        match self.tool.caution:
+            case Caution.UNCHECKED_ADDRESSES if not _ADDRESS.search(self.call.arguments):
+                return None
+            case caution:
+                return caution
 
     @property
     def label(self) -> str:

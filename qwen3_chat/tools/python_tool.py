@@ -12,7 +12,7 @@ from typing import Final
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import CodeRun, JailedPython, JailStartError, RunEnd
 from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
-from qwen3_chat.tools.tool import Arguments, Tool, ToolError
+from qwen3_chat.tools.tool import Arguments, Caution, Tool, ToolError
 from qwen3_chat.tools.tool_settings import ToolSettings
 
 MAX_INTERPRETERS: Final = 3
@@ -49,6 +49,7 @@ class PythonTool:
     def __init__(self, settings: ToolSettings, limits: JailSettings = _LIMITS) -> None:
         self._settings = settings
         self._limits = replace(limits, is_confined=not settings.runs_unprotected)
+        self._caution = None if self._limits.is_confined else Caution.ALL_RIGHTS
         self._tools = dict[int | None, Tool]()
         self._interpreters = OrderedDict[int, JailedPython]()
         self._description = _DESCRIPTION.format(
@@ -65,7 +66,7 @@ class PythonTool:
             async def run(arguments: Arguments) -> str:
                 return await self._run(chat_id, str(arguments["code"]))
 
-            self._tools[chat_id] = Tool("python", self._description, _SCHEMA, run)
+            self._tools[chat_id] = Tool("python", self._description, _SCHEMA, run, caution=self._caution)
         return self._tools[chat_id]
 
     async def close(self) -> None:

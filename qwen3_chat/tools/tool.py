@@ -28,6 +28,15 @@ class Reach(StrEnum):
     """It reads or changes something outside the chat, or runs code."""
 
 
+class Caution(StrEnum):
+    """What a person should know before a tool runs; the text of the question is named after it."""
+
+    ALL_RIGHTS = "all_rights"
+    """Code runs in no jail."""
+    UNCHECKED_ADDRESSES = "unchecked_addresses"
+    """Addresses go to another program, which may lack the checks of `fetch`."""
+
+
 class TargetKind(StrEnum):
     """The kind of a target."""
 
@@ -69,6 +78,7 @@ class Tool:
     """The name of the tools to which it belongs, which stands for all of them."""
     source_hash: str = ""
     """The hash of where it comes from, and of its definition there."""
+    caution: Caution | None = None
 
     @cached_property
     def checker(self) -> ArgumentsChecker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -13,7 +14,7 @@ from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope, locate_target, possible_permissions
 from qwen3_chat.tools.result_notes import NoPaths
-from qwen3_chat.tools.tool import Arguments, Target, TargetKind, Tool
+from qwen3_chat.tools.tool import Arguments, Caution, Target, TargetKind, Tool
 
 
 async def run(arguments: Arguments) -> str:
@@ -26,7 +27,7 @@ CALL = ToolCall("fetch", '{"url": "https://example.com/\\u001b[31m"}')
 REQUEST = ConsentRequest(FETCH, CALL, possible_permissions(FETCH, CALL, locate_target(FETCH, CALL)), 2, 3)
 
 
-async def answer(*lines: str | None) -> tuple[ConsentAnswer, str]:
+async def answer(*lines: str | None, request: ConsentRequest = REQUEST) -> tuple[ConsentAnswer, str]:
     written: list[str] = []
     typed = iter(lines)
 
@@ -35,7 +36,7 @@ async def answer(*lines: str | None) -> tuple[ConsentAnswer, str]:
         return next(typed)
 
     renderer = LineRenderer(written.append, monotonic, shows_thinking=True, paths=NoPaths())
-    return await ConsentLines(renderer.write_line, read_line).ask(REQUEST), "".join(written)
+    return await ConsentLines(renderer.write_line, read_line).ask(request), "".join(written)
 
 
 async def test_the_call_is_told_whole_with_the_words_that_answer() -> None:
@@ -45,6 +46,17 @@ async def test_the_call_is_told_whole_with_the_words_that_answer() -> None:
     assert "\x1b" not in said
     for word in ("once: ", "chat: ", "always: ", "deny: ", "edit: "):
         assert f"\n{word}" in said
+
+
+async def test_what_a_person_should_know_first_is_said_with_the_call() -> None:
+    _, said = await answer("once")
+    assert "jail" not in said
+    for caution, words in (
+        (Caution.ALL_RIGHTS, "There is no jail"),
+        (Caution.UNCHECKED_ADDRESSES, "An MCP server opens this address by itself"),
+    ):
+        _, said = await answer("once", request=ConsentRequest(replace(FETCH, caution=caution), CALL))
+        assert words in said
 
 
 @pytest.mark.parametrize(("word", "scope"), [("chat", "tool"), ("always", "arguments")])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.chat import ToolCall
-from qwen3_chat.tools.consent import ConsentRules, Verdict
+from qwen3_chat.tools.consent import ConsentRequest, ConsentRules, Verdict
 from qwen3_chat.tools.permissions import (
     MAX_LIMIT_CHARS,
     Permission,
@@ -23,7 +23,7 @@ from qwen3_chat.tools.permissions import (
     locate_target,
     possible_permissions,
 )
-from qwen3_chat.tools.tool import Arguments, Reach, Target, TargetKind, Tool
+from qwen3_chat.tools.tool import Arguments, Caution, Reach, Target, TargetKind, Tool
 
 
 async def run(arguments: Arguments) -> str:
@@ -312,3 +312,21 @@ def test_a_permission_for_equal_arguments_survives_their_order_and_nothing_else(
     key = data.draw(st.text(max_size=5))
     changed = {**arguments, key: [arguments.get(key)]}
     assert not equal.covers(REACHING, ToolCall("fetch", json.dumps(changed)), None)
+
+
+@pytest.mark.parametrize(
+    ("caution", "arguments", "expected"),
+    [
+        (None, '{"url": "https://example.com/"}', None),
+        (Caution.ALL_RIGHTS, '{"code": "1 + 1"}', Caution.ALL_RIGHTS),
+        (Caution.UNCHECKED_ADDRESSES, '{"zone": "Asia/Tokyo"}', None),
+        (Caution.UNCHECKED_ADDRESSES, '{"a": ["HTTP://10.0.0.1"]}', Caution.UNCHECKED_ADDRESSES),
+        (Caution.UNCHECKED_ADDRESSES, '{"a": "file:\\/\\/\\/etc"}', Caution.UNCHECKED_ADDRESSES),
+        (Caution.UNCHECKED_ADDRESSES, '{"a": {"b": "gopher://[::1]/"}}', Caution.UNCHECKED_ADDRESSES),
+    ],
+)
+def test_a_foreign_tool_is_cautioned_about_where_a_call_has_an_address(
+    caution: Caution | None, arguments: str, expected: Caution | None
+) -> None:
+    request = ConsentRequest(replace(REACHING, caution=caution), ToolCall("fetch", arguments))
+    assert request.caution == expected

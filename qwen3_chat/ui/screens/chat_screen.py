@@ -32,6 +32,7 @@ from qwen3_chat.ui.controllers.chat_controller import ChatController
 from qwen3_chat.ui.controllers.consent_controller import ConsentController
 from qwen3_chat.ui.controllers.controller import wait_for_messages
 from qwen3_chat.ui.controllers.draft_controller import DraftController
+from qwen3_chat.ui.controllers.file_controller import FileController, names_files
 from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
 from qwen3_chat.ui.controllers.option_controller import OptionController
@@ -120,6 +121,7 @@ class ChatScreen(ReadingScreen):
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store)
+        self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
         """Lay out the sidebar, then the widgets of the chat from top to bottom."""
@@ -377,6 +379,8 @@ class ChatScreen(ReadingScreen):
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
             case "version":
                 return self.versions.chosen.id_at_step(int(str(parameters[0]))) is not None
+            case "message" if parameters[0] == "files":
+                return names_files(self.marked)
             case "message":
                 return self.messages.can(str(parameters[0]))
             case "leave":
@@ -433,7 +437,14 @@ class ChatScreen(ReadingScreen):
 
     def action_message(self, action: str) -> None:
         """Run one of the actions on the marked message."""
-        self.messages.act(action)
+        if action == "files":
+            self.files.open_list()
+        else:
+            self.messages.act(action)
+
+    def action_chat_files(self) -> None:
+        """List the files that tools have written in this chat."""
+        self.files.open_list()
 
     def action_leave(self) -> None:
         """Remove the mark; if there is none, end the editing of a question."""

@@ -128,6 +128,7 @@ class ConsentScreen(Dialog[None]):
         }
         Input, Input:focus { height: 1; border: none; padding: 0 1; background: $boost; }
         #consent-note { height: auto; min-height: 1; padding: 0 1; color: $text-warning; }
+        #consent-caution { height: auto; padding: 0 1; color: $text-warning; }
         KeyBar { background: $surface; }
     }
     """
@@ -154,9 +155,17 @@ class ConsentScreen(Dialog[None]):
         self._reason = Input(placeholder=t("ui.consent.reason"), max_length=MAX_LINE_CHARACTERS)
         self.answer_lines = {key: AnswerLine(key) for key in (ONCE_KEY, "2", "3", "4", REFUSE_KEY)}
         self._answers = Vertical(*self.answer_lines.values(), id="consent-answers")
+        self._caution = Static(markup=False, id="consent-caution")
         self._note = Static(markup=False, id="consent-note")
         self._box = Vertical(
-            self._arguments, self.editor, self._answers, self._reason, self._note, KeyBar(), id="consent-box"
+            self._arguments,
+            self.editor,
+            self._caution,
+            self._answers,
+            self._reason,
+            self._note,
+            KeyBar(),
+            id="consent-box",
         )
 
     @property
@@ -346,6 +355,9 @@ class ConsentScreen(Dialog[None]):
             numbers = t("ui.consent.number", number=self.request.number, count=self.request.count)
             self._box.border_subtitle = Content(numbers)
         self._arguments.show(show_arguments(self.request.call.arguments) or t("ui.consent.no_arguments"))
+        caution = self.request.caution
+        self._caution.update(t(f"ui.consent.{caution}") if caution else "")
+        self._caution.display = caution is not None
         self.answer_lines[ONCE_KEY].show(self._text("once"))
         for key in ("2", "3", "4"):
             permission = self._permission(key)
