@@ -101,7 +101,7 @@ class ConsentRequest:
 
     @property
     def caution(self) -> Caution | None:
-        """What the user should know before answering; that of addresses only where the call has one."""
+        """The warning in the question, if there is one; about addresses only where there are any."""
         match self.tool.caution:
             case Caution.UNCHECKED_ADDRESSES if not _ADDRESS.search(self.call.arguments):
                 return None

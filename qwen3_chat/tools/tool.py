@@ -29,7 +29,7 @@ class Reach(StrEnum):
 
 
 class Caution(StrEnum):
-    """What a person should know before a tool runs; the text of the question is named after it."""
+    """A warning that a person reads before a tool runs; the text in the question has the same name."""
 
     ALL_RIGHTS = "all_rights"
     """Code runs in no jail."""

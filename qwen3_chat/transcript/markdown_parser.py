@@ -14,7 +14,9 @@ from qwen3_chat.transcript.formula_rules import add_formula_rules
 from qwen3_chat.transcript.table_rule import use_table_rule
 
 MAX_NESTING_LEVELS = 100  # of quotes in lists in quotes; deeper levels are not drawn
-MAX_BRACKETS = 500  # in one paragraph with links: each may be tried against all that follow
+MAX_BRACKETS = 500  # in one paragraph with links
+MAX_IMAGE_LEVELS = 4  # of images in the descriptions of images, which are parsed once for each level
+MAX_SCANS = 50  # of each character of a paragraph, on average, in search of the ends of links
 
 
 class _CjkInline(StateInline):
@@ -22,6 +24,9 @@ class _CjkInline(StateInline):
 
     Its punctuation counts as letters, its characters as white space next to other punctuation.
     """
+
+    n_scanned = 0
+    """The characters that were looked at in vain for the ends of links."""
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803 (markdown-it's names)
         source, end = self.src, start
@@ -52,9 +57,37 @@ def _cjk_aware(rule: _Rule) -> _Rule:
     return tokenize
 
 
-def _bounded(rule: _Rule) -> _Rule:
+def _in_few_levels(rule: _Rule) -> _Rule:
+    """Return the rule for images that leaves an image in too many others as text."""
+
     def tokenize(state: StateInline, silent: bool) -> bool:
-        return state.src.count("[") <= MAX_BRACKETS and rule(state, silent)
+        level = state.env.get("image_level", 0)
+        if level >= MAX_IMAGE_LEVELS:
+            return False
+        state.env["image_level"] = level + 1
+        try:
+            return rule(state, silent)
+        finally:
+            state.env["image_level"] = level
+
+    return tokenize
+
+
+def _bounded(rule: _Rule) -> _Rule:
+    """Return a rule for links that gives up where a paragraph takes too long: its brackets are then text."""
+
+    def tokenize(state: StateInline, silent: bool) -> bool:
+        if not state.src.startswith(("[", "!["), state.pos) or state.src.count("[") > MAX_BRACKETS:
+            return False
+        state.__class__ = _CjkInline
+        assert isinstance(state, _CjkInline)
+        if state.n_scanned > MAX_SCANS * len(state.src):
+            return False
+        n_following = state.posMax - state.pos
+        if rule(state, silent):
+            return True
+        state.n_scanned += n_following
+        return False
 
     return tokenize
 
@@ -68,7 +101,7 @@ def _make_parser() -> MarkdownIt:
     inline.at("emphasis", _cjk_aware(emphasis.tokenize))
     inline.at("strikethrough", _cjk_aware(strikethrough.tokenize))
     inline.at("link", _bounded(link))
-    inline.at("image", _bounded(image))
+    inline.at("image", _bounded(_in_few_levels(image)))
     add_formula_rules(parser)
     return parser
 

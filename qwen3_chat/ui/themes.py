@@ -74,7 +74,9 @@ def read_theme(file: Path) -> Theme:
     """
     try:
         theme = msgspec.convert(parse_toml(read_toml_text(file)), ThemeFile)
-        colors = {name: color for name, color in msgspec.structs.asdict(theme.colors).items() if color}
+        colors = {
+            name: color for name, color in msgspec.structs.asdict(theme.colors).items() if color is not None
+        }
         for color in colors.values():
             Color.parse(color)
         for name, value in theme.variables.items():

@@ -75,6 +75,18 @@ GARBAGE = {
 }
 
 
+@pytest.mark.parametrize("name", ["primary", "accent"])
+def test_an_empty_colour_is_told(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f'name = "mine"\ndark = true\n[colors]\nprimary = "red"\n{name} = ""\n'.replace(
+            'primary = "red"\nprimary', "primary"
+        )
+    )
+    with pytest.raises(ConfigError):
+        read_theme(file)
+
+
 @pytest.mark.parametrize("line", GARBAGE.values(), ids=GARBAGE)
 def test_a_variable_that_would_end_the_app_is_told(tmp_path: Path, line: str) -> None:
     file = tmp_path / "mine.toml"

@@ -22,7 +22,7 @@ from qwen3_chat.ui.textual_compat import SteadyOptionList
 from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
-MAX_NAME_CHARS = 60
+MAX_FILE_NAME_CHARS = 60
 
 
 class ChatFilesScreen(Dialog[Path]):
@@ -106,5 +106,5 @@ class ChatFilesScreen(Dialog[Path]):
 
 def _option(file: ChatFile) -> Option:
     name = terminal_safe(file.name)
-    shown = name if len(name) <= MAX_NAME_CHARS else f"…{name[1 - MAX_NAME_CHARS :]}"
+    shown = name if len(name) <= MAX_FILE_NAME_CHARS else f"…{name[1 - MAX_FILE_NAME_CHARS :]}"
     return Option(Content.assemble(shown, (f"{SEPARATOR}{format_size(file.size_bytes)}", DIM)))
