@@ -1,7 +1,8 @@
 """The entry point of the process: `python -m qwen3_chat.jail SETTINGS`, requests on stdin.
 
-It gives up everything that the code does not need before it reads the first request, and ends if the kernel
-refuses any of it. `SETTINGS` is a JSON object with the fields of `JailSettings`.
+It gives up everything that the code does not need before it reads the first request, and ends if the system
+refuses any of it or if something that must fail succeeds all the same. `SETTINGS` is a JSON object with the
+fields of `JailSettings`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from qwen3_chat.jail.code_runner import serve_requests
+from qwen3_chat.jail.confinement_proof import prove_confined
 from qwen3_chat.jail.jail_settings import REFUSED_STATUS, JailSettings
 from qwen3_chat.jail.landlock import restrict_files, system_call
+from qwen3_chat.jail.macos_sandbox import apply_profile, sandbox_profile
 from qwen3_chat.jail.syscall_filter import filter_program, give_up_new_privileges, install_filter
 from qwen3_chat.parent_death import die_with_parent
 from qwen3_chat.process_limits import set_limit
@@ -102,15 +105,19 @@ def _limit(settings: JailSettings) -> None:
 
 
 def _confine(folder: str, packages: Sequence[str]) -> None:
-    """Give up all but what the code needs, for good.
+    """Give up all but what the code needs, for good, and find out whether that is so.
 
     Raises:
-        OSError: the kernel refuses.
+        OSError: the system refuses, or does not do what it says.
     """
-    give_up_new_privileges()
-    restrict_files((*_SYSTEM_FILES, *packages), (folder, *_WRITABLE_DEVICES))
-    _drop_capabilities()
-    install_filter(filter_program(os.getpid()))
+    if sys.platform == "darwin":
+        apply_profile(sandbox_profile(list(map(os.path.realpath, packages)), os.path.realpath(folder)))
+    else:
+        give_up_new_privileges()
+        restrict_files((*_SYSTEM_FILES, *packages), (folder, *_WRITABLE_DEVICES))
+        _drop_capabilities()
+        install_filter(filter_program(os.getpid()))
+    prove_confined(folder)
 
 
 def _drop_capabilities() -> None:

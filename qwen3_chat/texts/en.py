@@ -376,7 +376,7 @@ TEXTS = {
     "cli.unknown_choice": "“{value}” is not known here; choose one of {known}.",
     "cli.unknown_tool": "There is no tool {name}. The tools are: {names}.",
     "cli.python_not_confined": "The tool python is off: {reason} --unprotected-python runs the model's code all the same, with all your rights.",
-    "jail.system": "the model's code can only be confined on Linux.",
+    "jail.system": "the model's code can only be confined on Linux and macOS.",
     "jail.processor": "the model's code can only be confined on x86-64 processors so far.",
     "jail.kernel": "this system's kernel has no Landlock, or it is switched off, so the model's code can't be confined.",
     "cli.tool_off": "off: {reason}",

@@ -241,14 +241,15 @@ async def test_a_kernel_without_landlock_is_recognised_and_nothing_runs(tmp_path
 @pytest.mark.parametrize(
     ("system", "machine", "problem"),
     [
-        ("darwin", "arm64", JailProblem.SYSTEM),
+        ("darwin", "arm64", None),
+        ("freebsd14", "amd64", JailProblem.SYSTEM),
         ("win32", "AMD64", JailProblem.SYSTEM),
         ("linux", "aarch64", JailProblem.PROCESSOR),
         ("linux", "riscv64", JailProblem.PROCESSOR),
         ("linux", "x86_64", None),
     ],
 )
-def test_code_is_confined_on_linux_on_x86_64_only(
+def test_code_is_confined_on_macos_and_on_linux_on_x86_64(
     system: str, machine: str, problem: JailProblem | None
 ) -> None:
     assert jail_problem(system, machine, lambda *arguments: 1) is problem

@@ -239,6 +239,24 @@ async def test_where_the_kernel_refuses_no_code_runs(settings: JailSettings, tmp
     assert not (tmp_path / "ran").exists()
 
 
+async def test_where_the_system_does_not_do_what_it_says_no_code_runs(
+    settings: JailSettings, tmp_path: Path
+) -> None:
+    script = (
+        "import sys, qwen3_chat.jail.__main__ as jail\n"
+        "jail.install_filter = jail.restrict_files = lambda *a: None\n"
+        "jail.main(sys.argv[4:])\n"
+    )
+    python = tmp_path / "python"
+    (tmp_path / "system.py").write_text(script)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {tmp_path}/system.py "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(JailStartError) as raised:
+        await JailedPython(settings, str(python)).run("open('ran', 'w')")
+    assert raised.value.is_refused
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_without_protection_the_limits_still_hold(settings: JailSettings, tmp_path: Path) -> None:
     (tmp_path.parent / "outside.txt").write_text("outside")
     jail = JailedPython(replace(settings, is_confined=False))
