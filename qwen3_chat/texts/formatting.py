@@ -32,7 +32,9 @@ def parse_size(text: str) -> int | None:
 
 
 def format_size(size_bytes: int, digits: int = 1) -> str:
-    """Return a size as text: `5.9 GiB`, `131 GiB`, `640 MiB`; below 100 GiB with so many `digits`."""
+    """Return a size as text: `5.9 GiB`, `131 GiB`, `640 MiB`, `12 KiB`; below 100 GiB with so many `digits`."""
+    if 0 < size_bytes < MIB:
+        return f"{max(1, round(size_bytes / 1024))} KiB"
     if size_bytes < GIB:
         return f"{size_bytes / MIB:.0f} MiB"
     if size_bytes >= 100 * GIB:

@@ -49,7 +49,14 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
-    [(0, "0 MiB"), (640 * MIB, "640 MiB"), (5 * GIB + 900 * MIB, "5.9 GiB"), (131 * GIB, "131 GiB")],
+    [
+        (0, "0 MiB"),
+        (7, "1 KiB"),
+        (12_400, "12 KiB"),
+        (640 * MIB, "640 MiB"),
+        (5 * GIB + 900 * MIB, "5.9 GiB"),
+        (131 * GIB, "131 GiB"),
+    ],
 )
 def test_sizes_are_written_with_the_digits_that_matter(size_bytes: int, text: str) -> None:
     assert format_size(size_bytes) == text
