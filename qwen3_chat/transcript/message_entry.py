@@ -17,7 +17,10 @@ class ThinkingDisplay(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageEntry:
-    """A message: Markdown of the `assistant`, plain text of the `user`, a notice of any other role."""
+    """A message: Markdown of the `assistant`, plain text of the `user`, a notice of any other role.
+
+    The pane of the thinking holds the result where a tool has returned more than a line.
+    """
 
     role: str
     answer: str = ""
@@ -32,3 +35,5 @@ class MessageEntry:
     """The note below a message that the model no longer gets; such a message is drawn in grey."""
     key: int | None = None
     """The owner's key of the message."""
+    is_folded: bool | None = None
+    """The state of the pane until the reader folds or unfolds it; None is that of all thinking."""

@@ -73,6 +73,8 @@ class MessageView:
         """True while the thinking is shown."""
         if self.open_override is not None:
             return self.open_override
+        if self.entry.is_folded is not None:
+            return not self.entry.is_folded
         match self.thinking_display:
             case ThinkingDisplay.AUTO:
                 return not self.answer.strip()

@@ -16,9 +16,7 @@ from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
 from qwen3_chat.tools.result_notes import ResultPaths, result_note
 from qwen3_chat.transcript.message_entry import MessageEntry
-
-MAX_SHOWN_RESULT_CHARS = 2_000
-"""The most characters of a tool's result that the transcript shows."""
+from qwen3_chat.ui.tool_entries import call_markdown, show_result
 
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
@@ -62,16 +60,27 @@ def unstored_question(text: str) -> StoredMessage:
 def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: bool = True) -> MessageEntry:
     """Return the entry of a message, with a note where its end could not be stored or shown."""
     message, meta = stored.message, stored.meta
+    if message.role is Role.TOOL:
+        result = show_result(message.content, meta.call)
+        return MessageEntry(
+            role=message.role.value,
+            answer=result.line,
+            reasoning=result.text,
+            reasoning_header=result.title,
+            is_folded=result.is_folded,
+            note=message_note(stored, is_stored=is_stored) or result_note(stored, paths),
+            key=stored.id or None,
+        )
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return MessageEntry(
         role=message.role.value,
-        answer=_shown_content(stored),
+        answer=_shown_content(message),
         reasoning=message.reasoning,
-        header="" if message.role is Role.TOOL else role_header(message.role, meta),
+        header=role_header(message.role, meta),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=message_note(stored, is_stored=is_stored) or result_note(stored, paths),
+        note=message_note(stored, is_stored=is_stored),
         key=stored.id or None,
     )
 
@@ -101,17 +110,9 @@ def entries_from_branch(
     return [*greyed, notice, *entries[count:]]
 
 
-def _shown_content(stored: StoredMessage) -> str:
-    message, call = stored.message, stored.meta.call
-    if message.role is Role.TOOL:
-        result = message.content
-        if len(result) > MAX_SHOWN_RESULT_CHARS:
-            length = call.whole.characters if call and call.whole else len(result)
-            left = length - MAX_SHOWN_RESULT_CHARS
-            result = f"{result[:MAX_SHOWN_RESULT_CHARS]}\n{t('ui.tool.more', count=left)}"
-        return f"{call.name} → {result}" if call else result
-    calls = "\n\n".join(f"```json\n{call.name}({call.arguments})\n```" for call in message.tool_calls)
-    return "\n\n".join(part for part in (_with_attachment_lines(message), calls) if part)
+def _shown_content(message: ChatMessage) -> str:
+    parts = (_with_attachment_lines(message), *map(call_markdown, message.tool_calls))
+    return "\n\n".join(filter(None, parts))
 
 
 def _with_attachment_lines(message: ChatMessage) -> str:

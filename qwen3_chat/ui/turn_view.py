@@ -46,6 +46,7 @@ from qwen3_chat.ui.message_entries import (
     thinking_header,
     unstored_question,
 )
+from qwen3_chat.ui.tool_entries import call_markdown
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
@@ -150,7 +151,7 @@ class TurnView:
                 self._show_answer(event)
             case ToolCallRequested(call=call):
                 self._finish_thinking_header()
-                self._transcript.write_answer(f"\n\n```json\n{call.name}({call.arguments})\n```\n")
+                self._transcript.write_answer(f"\n\n{call_markdown(call)}\n")
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])

@@ -136,6 +136,7 @@ class MarkedTranscript(Transcript):
         if index is None or self.transcript_layout.width <= 0:
             return
         view = views[index]
+        in_thinking = in_thinking or not view.answer  # a long result of a tool is in the pane
         if in_thinking and not view.is_open:
             view.open_override = True
             self.apply_change(lambda: (index,))
