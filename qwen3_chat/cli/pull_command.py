@@ -111,7 +111,7 @@ async def _choose_quant(reference: ModelReference, paths: Paths) -> ModelReferen
     model = find_family_model(reference.name) if reference.selector is None else None
     if model is None:
         return reference
-    machine = (await probe_this_machine(paths.engine_log_file)).machine
+    machine = (await probe_this_machine(paths.engine_log_file)).steady_machine
     return replace(reference, selector=best_quant(model, machine).quant)
 
 

@@ -70,7 +70,7 @@ async def back_in_the_chat(app: Harness) -> None:
 @pytest.mark.parametrize(
     ("machine", "texts"),
     [
-        (with_gpus(32, 24), ("Recommended for this machine", "★ 32B", "fits the GPU")),
+        (with_gpus(32, 24), ("Recommended for this machine", "★ 30B-A3B-Thinking-2507", "fits the GPU")),
         (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "the experts stay in")),
         (cpu(3), ("★ 0.6B", "on the CPU", "too large")),
     ],
@@ -301,7 +301,7 @@ async def test_a_newcomer_learns_what_suits_the_machine_and_can_type_at_once(tmp
     ) as app:
         for text in (
             "This machine: 32.0 GiB RAM free",
-            "Recommended for it: Qwen3-32B Q4_K_M",
+            "Best answers: Qwen3-30B-A3B-Thinking-2507",
             "F7, then Enter",
         ):
             await app.sees(text)
@@ -317,7 +317,7 @@ async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
     ) as app:
         await app.sees("F7 shows which real Qwen3 fits")
         await app.until(lambda: not any(worker.group == "machine" for worker in app.screen.workers))
-        assert not app.shows("Recommended for it")
+        assert not app.shows("Best answers")
 
 
 async def test_a_gpu_that_lies_idle_is_reported_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:

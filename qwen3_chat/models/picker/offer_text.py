@@ -1,0 +1,74 @@
+"""The offers for a machine in words, as the command, the first screen and the model screen show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from qwen3_chat.models.fit import Assessment, Offer, OfferKind, Recommendation
+from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import (
+    SEPARATOR,
+    format_rough_duration,
+    format_size,
+    join_sentences,
+)
+
+
+def grouped_offers(recommendation: Recommendation) -> Iterator[tuple[Offer, ...]]:
+    """Yield the offers, those of one model in one quant together."""
+    remaining = list(recommendation.offers)
+    while remaining:
+        first = remaining[0].assessment
+        same = tuple(offer for offer in remaining if _is_same(offer.assessment, first))
+        yield same
+        remaining = [offer for offer in remaining if offer not in same]
+
+
+def _is_same(one: Assessment, other: Assessment) -> bool:
+    return one.model is other.model and one.quant == other.quant
+
+
+def offer_kinds(offers: Sequence[Offer]) -> str:
+    """Name the kinds of offers that one model is."""
+    return SEPARATOR.join(t(f"fit.offer.{offer.kind.value}") for offer in offers)
+
+
+def offer_times(offer: Offer) -> str:
+    """Write the time of a typical answer, with thinking and without."""
+    seconds, thinking_seconds = offer.answer_s, offer.thinking_answer_s
+    if seconds is None:
+        assert thinking_seconds is not None
+        return t("fit.offer.time.always", thinking_time=format_rough_duration(thinking_seconds))
+    time = format_rough_duration(seconds)
+    if thinking_seconds is None:
+        return t("fit.offer.time.never", time=time)
+    return t("fit.offer.time.both", time=time, thinking_time=format_rough_duration(thinking_seconds))
+
+
+def offer_reason(offers: Sequence[Offer], recommendation: Recommendation) -> str:
+    """Explain an offer in one line, and say what it needs where other programs take it at the moment."""
+    offer = offers[0]
+    if offer.kind is OfferKind.BEST:
+        sentences = [str(recommendation.reason)]
+    else:
+        why = t(f"fit.offer.{offer.kind.value}.reason")
+        sentences = [t("fit.offer.sentence", why=why, where=offer.assessment.reason)]
+    if caution := _caution(offer):
+        sentences.append(caution)
+    return join_sentences(sentences)
+
+
+def describe_offers(offers: Sequence[Offer], recommendation: Recommendation) -> str:
+    """Explain an offer with its kind and the time of a typical answer; a last resort has only its reason."""
+    if recommendation.fast is None:
+        return str(recommendation.reason)
+    about = t("fit.offer.about", kinds=offer_kinds(offers), times=offer_times(offers[0]))
+    return join_sentences((about, offer_reason(offers, recommendation)))
+
+
+def _caution(offer: Offer) -> str:
+    """Say that other programs take the memory of an offer at the moment; empty where they don't."""
+    if not offer.is_postponed:
+        return ""
+    need = format_size(offer.assessment.plan.need_bytes)
+    return t("fit.offer.later", need=need)
