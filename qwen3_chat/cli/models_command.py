@@ -146,7 +146,7 @@ def list_models(
         Qwen3ChatError: the repository can't be listed, or has no usable model.
     """
     paths = find_paths()
-    hardware = None if vram is not None and ram is not None else probe_hardware_sync(paths.engine_log_file)
+    hardware = None if vram is not None and ram is not None else probe_hardware_sync(paths)
     machine = hardware.machine if hardware else None
     if vram is not None or ram is not None:
         machine = override_machine(vram, ram, machine)

@@ -49,6 +49,11 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
+    def bandwidth_file(self) -> Path:
+        """The measured bandwidth of this machine's memory."""
+        return self.data / "memory-bandwidth.json"
+
+    @property
     def interface_log_file(self) -> Path:
         """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
         return self.logs / "interface.log"

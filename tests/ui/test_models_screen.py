@@ -90,7 +90,7 @@ async def test_a_narrow_terminal_cuts_rows_instead_of_folding_them(tmp_path: Pat
         rows = app.rows()
         at = next(number for number, row in enumerate(rows) if "★ 30B-A3B" in row)
         assert "…" in rows[at]
-        assert " 8B " in rows[at + 1]
+        assert " 30B-A3B " in rows[at + 1]
 
 
 async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import Gpu, Machine
-from qwen3_chat.models.hardware.memory_bandwidth import apple_bandwidth, gpu_bandwidth, ram_bandwidth
+from qwen3_chat.models.hardware.memory_bandwidth import (
+    apple_bandwidth,
+    gpu_bandwidth,
+    known_bandwidth,
+    ram_bandwidth,
+)
 from qwen3_chat.texts.formatting import GIB, MIB, parse_size
 
 IDLE_RAM_SHARE, IDLE_GPU_SHARE = 0.15, 0.05
@@ -56,7 +61,8 @@ class SystemRam:
 class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` is the reason why llama.cpp listed no devices, None where it did.
+    `engine_failure` is the reason why llama.cpp listed no devices, None where it did. The bandwidth of the
+    RAM is None where it was not measured.
     """
 
     cpu_name: str
@@ -65,6 +71,7 @@ class Hardware:
     devices: tuple[Device, ...] = ()
     gpus: tuple[SystemGpu, ...] = ()
     engine_failure: EngineError | None = None
+    measured_ram_bytes_per_s: float | None = None
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
@@ -86,7 +93,9 @@ class Hardware:
         """The machine as the fit computes with it, for the installed build of llama.cpp."""
         chip = next((device for device in self.offload_devices if device.backend in _METAL), None)
         bandwidth = (
-            apple_bandwidth(chip.description, self.ram.total_bytes) if chip else ram_bandwidth(self.n_cores)
+            apple_bandwidth(chip.description, self.ram.total_bytes)
+            if chip
+            else ram_bandwidth(self.n_cores, self.measured_ram_bytes_per_s)
         )
         gpus = tuple(self._gpu(device, bandwidth) for device in self.offload_devices)
         return Machine(self.ram.available_bytes, bandwidth, gpus)
@@ -112,7 +121,7 @@ class Hardware:
             name=device.description,
             free_bytes=device.free_bytes,
             total_bytes=device.total_bytes,
-            bandwidth_bytes_per_s=ram_bandwidth_bytes_per_s
+            bandwidth_bytes_per_s=(known_bandwidth(device.description) or ram_bandwidth_bytes_per_s)
             if shares_ram
             else gpu_bandwidth(device.description, device.total_bytes),
             shares_ram=shares_ram,
