@@ -21,14 +21,14 @@ from qwen3_chat.models.fit.placement import Placement
 
 ANSWER_TOKENS = 400
 """The tokens of a typical answer, some 300 words: an estimate."""
-THINKING_TOKENS, LONG_THINKING_TOKENS = 2_000, 3_000
+THINKING_TOKENS, LONG_THINKING_TOKENS = 2_000, 4_000
 """The tokens of thinking before it, of a hybrid model and of one that always thinks: estimates."""
 
 POINTS_PER_DOUBLING = 5.0
 """The points that each doubling of the wait beyond a comfortable one costs."""
 FLUENT_TOKENS_PER_S = 20.0
 """The speed below which one waits for words while reading; each halving costs as much as a doubled wait."""
-DIVIDED_POINTS = 1.0
+DIVIDED_POINTS = 0.5
 """The points that a division between GPU and RAM costs: long prompts are read several times slower."""
 CROWDED_SHARE, CROWDED_POINTS = 0.8, 3.0
 """The share of the usable RAM above which too little is left to other programs, and what that costs."""
@@ -62,7 +62,7 @@ FAST_TOKENS_PER_S = 15.0
 """The speed of a quick model, faster than anybody reads."""
 
 RULES = {
-    OfferKind.BEST: OfferRule(comfortable_s=60),
+    OfferKind.BEST: OfferRule(comfortable_s=90),
     OfferKind.BALANCED: OfferRule(comfortable_s=60, is_switchable=True),
     OfferKind.QUICK: OfferRule(comfortable_s=10, min_tokens_per_s=FAST_TOKENS_PER_S),
 }

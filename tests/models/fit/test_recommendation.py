@@ -23,7 +23,7 @@ PICKS = {
     "8 GiB VRAM, 32 GiB": ("30B-A3B-Instruct-2507", "30B-A3B", "4B-Instruct-2507"),
     "24 GiB VRAM, 32 GiB": ("30B-A3B-Thinking-2507", "30B-A3B", "30B-A3B-Instruct-2507"),
     "Apple, 16 GB": ("4B-Instruct-2507", "4B", "4B-Instruct-2507"),
-    "Apple, 32 GB": ("30B-A3B-Thinking-2507", "30B-A3B", "30B-A3B-Instruct-2507"),
+    "Apple, 32 GB": ("30B-A3B", "30B-A3B", "30B-A3B-Instruct-2507"),
 }
 
 
@@ -50,8 +50,8 @@ def test_a_large_machine_gets_the_flagship_and_not_a_dense_model_in_eight_bits()
 def test_no_quant_is_offered_that_is_too_large_for_comfort(machine: Machine) -> None:  # C6
     for offer in recommend(machine).offers:
         if offer.assessment.model.name.startswith("30B"):
-            assert offer.assessment.quant in ("Q4_K_M", "UD-Q4_K_XL")
-            assert offer.assessment.plan.tokens_per_s > 12
+            assert offer.assessment.quant not in ("Q6_K", "Q8_0")
+            assert offer.assessment.plan.tokens_per_s > 18
 
 
 def test_a_model_wholly_on_the_gpu_is_preferred_to_a_slow_half_of_a_larger_one() -> None:  # C6
@@ -130,7 +130,7 @@ def test_a_slow_model_is_rejected_for_its_speed() -> None:
 
 def test_a_model_that_would_think_for_minutes_is_rejected_for_the_wait() -> None:
     reasons = [str(rejected.reason) for rejected in recommend(cpu(8)).rejected]
-    assert "answers take about 5 min" in reasons
+    assert "answers take about 7 min" in reasons
 
 
 def test_more_quality_is_never_offered_for_less_speed_to_the_quick() -> None:
