@@ -217,7 +217,6 @@ TEXTS = {
     "fit.offer.time.both": "an answer takes about {time}, with thinking {thinking_time}",
     "fit.offer.time.always": "an answer takes about {thinking_time}, as it always thinks",
     "fit.offer.time.never": "an answer takes about {time}; it never thinks",
-    "fit.offer.about": "{kinds}: {times}.",
     "fit.offer.sentence": "{why} ({where}).",
     "fit.offer.later": "At the moment other programs take the memory that it needs ({need}); close some first.",
     "fit.pick.last_resort": "The only one there is room for, and not comfortably: context {context}, {need}, about {speed} tok/s.",

@@ -207,7 +207,6 @@ TEXTS = {
     "fit.offer.time.both": "回答一次约 {time}，思考时约 {thinking_time}",
     "fit.offer.time.always": "总是先思考，回答一次约 {thinking_time}",
     "fit.offer.time.never": "回答一次约 {time}，从不思考",
-    "fit.offer.about": "{kinds}：{times}。",
     "fit.offer.sentence": "{why}（{where}）。",
     "fit.offer.later": "它需要 {need}，目前被其他程序占用，请先关闭一些程序。",
     "fit.pick.last_resort": "只有它放得下，而且并不宽裕：上下文 {context}，占用 {need}，约 {speed} tok/s。",

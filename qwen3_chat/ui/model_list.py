@@ -235,7 +235,7 @@ def reason_line(row: ModelRow, variant: ModelVariant, offer_text: str = "") -> C
     """
     name = f"{row.model.title} {variant.assessment.quant}"
     parts = [offer_text or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
-    if row.model.thinking is not ThinkingSupport.SWITCHABLE:
+    if row.model.thinking is not ThinkingSupport.SWITCHABLE and not offer_text:  # which says it already
         parts.append(t(f"ui.models.thinking.{row.model.thinking.value}"))
     if row.model.reads_text_only:
         parts.append(t("ui.models.text_only"))

@@ -71,7 +71,7 @@ async def back_in_the_chat(app: Harness) -> None:
     ("machine", "texts"),
     [
         (with_gpus(32, 24), ("Recommended for this machine", "★ 30B-A3B-Thinking-2507", "fits the GPU")),
-        (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "the experts stay in")),
+        (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "an answer takes")),
         (cpu(3), ("★ 0.6B", "on the CPU", "too large")),
     ],
 )

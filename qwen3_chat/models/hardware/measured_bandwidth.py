@@ -14,7 +14,8 @@ import msgspec
 from qwen3_chat.private_file import write_private_file
 
 METER_MODULE = "qwen3_chat.models.hardware.bandwidth_meter"
-TIMEOUT_S = 10
+TIMEOUT_S = 3
+"""The time for a measurement; on a machine that busy it is tried again at the next start."""
 MIN_GB_PER_S, MAX_GB_PER_S = 0.5, 20_000
 MAX_FILE_BYTES = 4096
 _log = logging.getLogger(__name__)

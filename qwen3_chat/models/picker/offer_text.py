@@ -59,11 +59,12 @@ def offer_reason(offers: Sequence[Offer], recommendation: Recommendation) -> str
 
 
 def describe_offers(offers: Sequence[Offer], recommendation: Recommendation) -> str:
-    """Explain an offer with its kind and the time of a typical answer; a last resort has only its reason."""
+    """Say the kind of an offer, the time of a typical answer and the placement, for the model screen."""
     if recommendation.fast is None:
         return str(recommendation.reason)
-    about = t("fit.offer.about", kinds=offer_kinds(offers), times=offer_times(offers[0]))
-    return join_sentences((about, offer_reason(offers, recommendation)))
+    offer = offers[0]
+    parts = (offer_kinds(offers), offer_times(offer), str(offer.assessment.reason), _caution(offer))
+    return SEPARATOR.join(part for part in parts if part)
 
 
 def _caution(offer: Offer) -> str:
