@@ -163,7 +163,7 @@ def pinned_plan(
     )
 
 
-LONG_CONTEXTS = (131_072, 65_536, 40_960, 32_768)
+LONG_CONTEXTS = (131_072, 65_536, 32_768)
 """The contexts that are useful where memory is plentiful: Qwen advises 32,768 tokens for an answer alone."""
 PLENTY_SHARE = 0.6
 """The share of the usable RAM that a model with a long context may take; other programs need RAM too."""
