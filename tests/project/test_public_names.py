@@ -47,7 +47,6 @@ REPLACED_WORDS = {
     "made": "the noun: engine, plan",
     "most": "max",
     "narrator": "LineRenderer",
-    "offer": "ModelVariant, show",
     "offered": "ModelVariant, shown",
     "offers": "variants, has",
     "origin": "fingerprint",

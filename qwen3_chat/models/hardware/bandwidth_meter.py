@@ -17,7 +17,7 @@ from typing import Final
 
 BLOCK_BYTES: Final = 32 << 20
 """The size of a block, of which every core reads two; together they are larger than a processor's caches."""
-MIN_TOTAL_BYTES, MAX_TOTAL_BYTES = 256 << 20, 2 << 30
+MIN_BLOCKS_BYTES, MAX_BLOCKS_BYTES = 256 << 20, 2 << 30
 ROUND_S, ROUNDS = 0.12, 3
 """The processor time of a round in seconds; the fastest counts, for other programs only slow it down."""
 _NICE = 5  # the interface goes first
@@ -29,8 +29,8 @@ def measure(n_cores: int, round_s: float = ROUND_S, block_bytes: int | None = No
     Raises:
         MemoryError: there is no room for the blocks.
     """
-    n_threads = max(1, min(n_cores, MAX_TOTAL_BYTES // (2 * BLOCK_BYTES)))
-    size = block_bytes or max(BLOCK_BYTES, MIN_TOTAL_BYTES // (2 * n_threads))
+    n_threads = max(1, min(n_cores, MAX_BLOCKS_BYTES // (2 * BLOCK_BYTES)))
+    size = block_bytes or max(BLOCK_BYTES, MIN_BLOCKS_BYTES // (2 * n_threads))
     library = ctypes.CDLL("msvcrt" if os.name == "nt" else None)
     compare = library.memcmp
     compare.argtypes, compare.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int

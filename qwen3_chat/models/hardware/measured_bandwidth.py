@@ -17,7 +17,7 @@ METER_MODULE = "qwen3_chat.models.hardware.bandwidth_meter"
 TIMEOUT_S = 3
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MIN_GB_PER_S, MAX_GB_PER_S = 0.5, 20_000
-MAX_FILE_BYTES = 4096
+MAX_STORE_BYTES = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +45,7 @@ def read_bandwidth(file: Path, machine: str) -> float | None:
     """Return the stored bytes per second; None where there are no plausible ones for this machine."""
     try:
         with file.open("rb") as opened:
-            stored = msgspec.json.decode(opened.read(MAX_FILE_BYTES), type=StoredBandwidth)
+            stored = msgspec.json.decode(opened.read(MAX_STORE_BYTES), type=StoredBandwidth)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return stored.bytes_per_s if stored.machine == machine and _is_plausible(stored.bytes_per_s) else None
