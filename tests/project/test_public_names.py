@@ -48,7 +48,6 @@ REPLACED_WORDS = {
     "most": "max",
     "narrator": "LineRenderer",
     "offered": "ModelVariant, shown",
-    "offers": "variants, has",
     "origin": "fingerprint",
     "pace": "throughput",
     "patience": "RetryPolicy",
