@@ -47,7 +47,6 @@ REPLACED_WORDS = {
     "made": "the noun: engine, plan",
     "most": "max",
     "narrator": "LineRenderer",
-    "offered": "ModelVariant, shown",
     "origin": "fingerprint",
     "pace": "throughput",
     "patience": "RetryPolicy",
