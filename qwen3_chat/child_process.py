@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,11 @@ class ChildProcess:
         log_path: Path | None,
         python: str = sys.executable,
         max_line_bytes: int = MAX_LINE_BYTES,
+        environment: Mapping[str, str] | None = None,
     ) -> ChildProcess:
         """Start a module; what it writes to stderr is added to the log, if there is one.
+
+        `environment` takes the place of this process's own.
 
         Raises:
             OSError: the system could not start the process.
@@ -65,7 +69,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_fd,
-                env=_environment(),
+                env=_environment(os.environ if environment is None else environment),
                 **_own_process_group(),
             )
         finally:
@@ -133,6 +137,13 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    async def discard(self) -> int:
+        """Kill the process if it still runs, drop its output, and return the exit status that it had."""
+        self.kill()
+        status = await self.wait()
+        await self.close_input()
+        return status
+
     async def end(self, reading: asyncio.Task[Any], grace_s: float = GRACE_S) -> None:
         """End the process: close its input, kill it if it still runs after the grace period.
 
@@ -155,10 +166,10 @@ def _open_log(path: Path) -> int:
         return subprocess.DEVNULL
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment with this process's import path, which never contains the current folder."""
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with this process's import path, which never contains the current folder."""
     python_path = os.pathsep.join(map(os.path.abspath, sys.path))
-    return {**os.environ, "PYTHONPATH": python_path, **parent_variables()}
+    return {**environment, "PYTHONPATH": python_path, **parent_variables()}
 
 
 def _own_process_group() -> dict[str, Any]:

@@ -9,6 +9,7 @@ Qwen3ChatError
 ├── StoreError          chats could not be read or written
 ├── HubError            a model could not be fetched
 ├── ExportError         a transcript could not be written
+├── McpError            an MCP server could not be used
 └── ConfigError         the configuration could not be read
 """
 
@@ -84,6 +85,10 @@ class HubError(Qwen3ChatError):
 
 class ExportError(Qwen3ChatError):
     """A failure to write a transcript."""
+
+
+class McpError(Qwen3ChatError):
+    """A failure of an MCP server, or to describe or start one."""
 
 
 class ConfigError(Qwen3ChatError):

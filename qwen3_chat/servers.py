@@ -18,6 +18,7 @@ from qwen3_chat.errors import ConfigError, UsageError
 from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
 
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
+REDACTED = "•••"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
 _VERSION = re.compile(r"/v\d+$")
 _SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<location>.+)", re.DOTALL)
@@ -56,7 +57,7 @@ class Endpoint:
             root=root,
             api=origin + path if _VERSION.search(path) else f"{root}/v1",
             host=parts.netloc,
-            is_loopback=_is_loopback(parts.hostname or ""),
+            is_loopback=is_loopback(parts.hostname or ""),
             is_encrypted=parts.scheme == "https",
         )
 
@@ -79,7 +80,8 @@ def _split(text: str) -> SplitResult:
     return parts
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ip_address(name).is_loopback
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ _DROPPED_PREFIXES = (
 _DROPPED = {"LANG", "LANGUAGE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "ALL_PROXY", "all_proxy"}
 
 
+MAX_PROCESSES = 4
+"""The most processes that share the tests: each may hold a model."""
+
+
 class Check(NamedTuple):
     """A program of the environment with its arguments; `downloads` lets it see the user's own network."""
 
@@ -39,7 +44,8 @@ class Check(NamedTuple):
 def list_checks(pytest_arguments: Sequence[str], *, full: bool, static: bool = False) -> list[Check]:
     """List the checks, quick ones first; pytest comes last so that its closing line stays in sight.
 
-    `static` leaves out whatever runs the program.
+    `static` leaves out whatever runs the program. All tests together are shared among the processors, a file
+    to each; with arguments pytest runs in one process, as a debugger needs it.
     """
     static_checks = [
         Check("ruff format", ("ruff", "format", "--check", "--quiet")),
@@ -49,14 +55,22 @@ def list_checks(pytest_arguments: Sequence[str], *, full: bool, static: bool = F
     ]
     if static:
         return static_checks
-    selected = ("-m", "") if full else ()  # an empty expression selects all, over the one in pyproject.toml
+    # an empty expression selects all, over the one in pyproject.toml
+    selected = ("-m", "", "--durations=30") if full else ()
+    shared = () if pytest_arguments else ("-n", str(count_processes()), "--dist=loadfile")
     programs = [Check("llama.cpp", ("python", "scripts/build_llama_server"), downloads=True)] if full else []
     return [
         *static_checks,
         *programs,
         Check("Qwen3's vocabulary", ("python", "scripts/qwen3_vocabulary.py"), downloads=True),
-        Check("pytest", ("pytest", *selected, *pytest_arguments)),
+        Check("pytest", ("pytest", *selected, *shared, *pytest_arguments)),
     ]
+
+
+def count_processes() -> int:
+    """Return how many processes share the tests: one for each usable processor, up to a limit."""
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return min(usable or 1, MAX_PROCESSES)
 
 
 def tests_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:

@@ -7,21 +7,30 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.composition import make_tool_runner, open_runtime, parse_think_option
+from qwen3_chat.cli.composition import (
+    make_tool_runner,
+    open_runtime,
+    parse_think_option,
+    require_confinement,
+)
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
@@ -39,8 +48,10 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
+from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 MAX_SHOWN_RESULT = 200
 """The most characters of a tool's result that are shown while a turn runs."""
@@ -65,6 +76,9 @@ class AskOptions:
     hide_thinking: bool = False
     allowed_tools: tuple[str, ...] = ()
     allows_all_tools: bool = False
+    runs_python_unprotected: bool = False
+    mcp_file: Path | None = None
+    """A file of another program whose MCP servers are known for this question."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -132,10 +146,12 @@ class TurnPrinter:
         self._think = options.think
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
-        self._answered = False
+        self._answered = self._is_in_line = False
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
+        self.paths: ResultPaths = NoPaths()
+        """The paths of what tools have left, once the store is open."""
         self.results: dict[int, list[StoredMessage]] = {}
         """The results of the calls of each reply, by its id."""
 
@@ -159,7 +175,7 @@ class TurnPrinter:
                 self._print_error(terminal_safe(text), end="")
             case AnswerDelta(text=text) if self._output is OutputFormat.TEXT:
                 self._end_thinking()
-                self._answered = True
+                self._answered, self._is_in_line = True, not text.endswith("\n")
                 sys.stdout.write(terminal_safe(text))
                 sys.stdout.flush()
             case Notice(key=key, values=values):
@@ -179,18 +195,24 @@ class TurnPrinter:
             case ReplyStored(message=message):
                 self.replies.append(message)
             case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:
-                self._end_thinking()
-                self._print_error(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
+                self.write_line(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
             case ToolCallFinished(message=message):
                 if (
                     self.replies
                 ):  # otherwise it ends a call of an earlier turn, which the app did not live to run
                     self.results.setdefault(self.replies[-1].id, []).append(message)
                 if self._output is OutputFormat.TEXT:
-                    result = message.message.content[:MAX_SHOWN_RESULT]
-                    self._print_error(terminal_safe(t("cli.tool_result", result=result)))
+                    self._show_result(message)
             case _:
                 pass
+
+    def write_line(self, text: str) -> None:
+        """Print a line to stderr, below what is open on the terminal."""
+        self._end_thinking()
+        if self._is_in_line and sys.stdout.isatty():
+            self._print_error("")
+        self._is_in_line = False
+        self._print_error(text)
 
     def close(self) -> None:
         """End the open line of the thinking or the answer."""
@@ -232,6 +254,12 @@ class TurnPrinter:
                 print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
+
+    def _show_result(self, stored: StoredMessage) -> None:
+        result = stored.message.content[:MAX_SHOWN_RESULT]
+        self._print_error(terminal_safe(t("cli.tool_result", result=result)))
+        if note := result_note(stored, self.paths):
+            self._print_error(terminal_safe(note))
 
     def _end_thinking(self) -> None:
         if self._is_thinking:
@@ -297,8 +325,22 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
     for problem in loaded.problems:
         print(terminal_safe(str(problem)), file=sys.stderr)
     settings = loaded.settings
-    async with open_runtime(choice, settings, paths, options.chat, options.system, options.turn) as runtime:
-        session = runtime.session
+    unprotected = options.runs_python_unprotected
+    require_confinement(options.turn.tools or (), unprotected_python=unprotected)
+    async with open_runtime(
+        choice,
+        settings,
+        paths,
+        options.chat,
+        options.system,
+        options.turn,
+        unprotected_python=unprotected,
+        mcp_file=options.mcp_file,
+    ) as runtime:
+        session, printer.paths = runtime.session, runtime.store
+        consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
+        ask = consent.ask if can_ask() else None
+        _check_servers(runtime.mcp, options, ask)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -306,10 +348,11 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         if (mode := parse_think_option(options.think)) is not None:
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
-        session.set_tool_runner(make_tool_runner(paths, rules))
+        session.set_tool_runner(make_tool_runner(paths, rules, ask))
         was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
         reply = printer.reply
-        if was_stopped and reply is None and printer.failure is None:  # before anything could be told
+        stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
+        if was_stopped and not stopped_in_text and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.INTERRUPTED))
         printer.close()
         if session.unstored:
@@ -332,6 +375,21 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             return 1
         is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
+
+
+def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None) -> None:
+    """Have the servers that are named asked about on the terminal, if there is one.
+
+    Raises:
+        Qwen3ChatError: there is no such server, or it can't be used.
+    """
+    names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
+    if names or options.mcp_file is not None:
+        servers = mcp.servers()
+        for name in names:
+            servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
+    if names or options.turn.tools is None:
+        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:

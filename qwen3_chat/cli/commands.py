@@ -27,11 +27,13 @@ from qwen3_chat.cli.shared_options import (
     GpuLayersOption,
     KvTypeOption,
     LanguageOption,
+    McpFileOption,
     ModelChoice,
     ModelOption,
     RamOption,
     ServerOption,
     ThreadsOption,
+    UnprotectedPythonOption,
     VramOption,
 )
 from qwen3_chat.cli.standard_streams import is_interactive
@@ -73,6 +75,7 @@ def chat(
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
+    unprotected_python: UnprotectedPythonOption = False,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
     """Open the terminal application."""
@@ -82,7 +85,7 @@ def chat(
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
     choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
     if context.invoked_subcommand is not None:
-        if choice != ModelChoice() or chat is not None:
+        if choice != ModelChoice() or chat is not None or unprotected_python:
             raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
@@ -90,10 +93,10 @@ def chat(
 
     if wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
-        raise typer.Exit(run_plain_chat(choice, chat))
+        raise typer.Exit(run_plain_chat(choice, chat, unprotected_python=unprotected_python))
     from qwen3_chat.cli.run_tui import run_app
 
-    raise typer.Exit(run_app(choice, chat))
+    raise typer.Exit(run_app(choice, chat, unprotected_python=unprotected_python))
 
 
 def ask(
@@ -134,9 +137,11 @@ def ask(
         str, typer.Option("--tools", metavar="NAME,…|chat|none", help="cli.option.tools")
     ] = "none",
     allow: Annotated[str, typer.Option("--allow", metavar="NAME,…|all", help="cli.option.allow")] = "none",
+    mcp: McpFileOption = None,
     max_steps: Annotated[
         int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
     ] = 20,
+    unprotected_python: UnprotectedPythonOption = False,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -169,6 +174,8 @@ def ask(
             hide_thinking=hide_thinking,
             allowed_tools=() if allow == "all" else parse_tool_names(allow),
             allows_all_tools=allow == "all",
+            runs_python_unprotected=unprotected_python,
+            mcp_file=mcp,
             turn=TurnOptions(
                 temperature=temperature,
                 seed=seed,
@@ -284,6 +291,63 @@ def revoke(
     revoke_permissions(name)
 
 
+def mcp_list(
+    context: typer.Context,
+    mcp: McpFileOption = None,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.mcp_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """List the MCP servers."""
+    if context.invoked_subcommand is not None:
+        return
+    from qwen3_chat.cli.mcp_command import list_servers
+
+    list_servers(mcp, as_json=json)
+
+
+def mcp_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]…", help="cli.option.mcp_command")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="cli.option.mcp_url")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="cli.option.mcp_env")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="cli.option.mcp_header")
+    ] = None,
+    lang: LanguageOption = None,
+) -> None:
+    """Add an MCP server."""
+    from qwen3_chat.cli.mcp_command import add
+
+    add(name, command or (), url, env or (), header or ())
+
+
+def mcp_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
+    lang: LanguageOption = None,
+) -> None:
+    """Remove an MCP server."""
+    from qwen3_chat.cli.mcp_command import remove
+
+    remove(name)
+
+
+def mcp_test(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
+    mcp: McpFileOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="cli.option.mcp_yes")] = False,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.mcp_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Start an MCP server and show its tools."""
+    from qwen3_chat.cli.mcp_command import test_server
+
+    raise typer.Exit(test_server(name, mcp, says_yes=yes, as_json=json))
+
+
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
@@ -314,6 +378,7 @@ def build_command_tree() -> Any:
         about = t(f"cli.about.{command.__name__}")
         app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
     app.add_typer(_tools_group(), name="tools")
+    app.add_typer(_mcp_group(), name="mcp")
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
@@ -330,6 +395,31 @@ def _tools_group() -> typer.Typer:
     )
     group.callback()(tools)
     group.command("revoke", cls=TranslatedCommand, help=about_revoke, short_help=about_revoke)(revoke)
+    return group
+
+
+def _mcp_group() -> typer.Typer:
+    """Return the command `mcp` with the commands below it; without one of them it lists."""
+    about = t("cli.about.mcp")
+    group = typer.Typer(
+        cls=TranslatedGroup, help=about, short_help=about, invoke_without_command=True, rich_markup_mode=None
+    )
+    group.callback()(mcp_list)
+    own_options = {"ignore_unknown_options": True}  # a server's command may have options of its own
+    for name, function in (
+        ("list", mcp_list),
+        ("add", mcp_add),
+        ("remove", mcp_remove),
+        ("test", mcp_test),
+    ):
+        sentence = t(f"cli.about.mcp_{name}")
+        group.command(
+            name,
+            cls=TranslatedCommand,
+            help=sentence,
+            short_help=sentence,
+            context_settings=own_options if name == "add" else None,
+        )(function)
     return group
 
 

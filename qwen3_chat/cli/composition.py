@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
+from qwen3_chat.config.paths import secret_paths
 from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SAMPLING_PARAMETERS
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
-from qwen3_chat.texts import current_language
+from qwen3_chat.texts import current_language, t
 from qwen3_chat.texts.formatting import GIB
 
 if TYPE_CHECKING:
@@ -44,8 +46,10 @@ if TYPE_CHECKING:
     from qwen3_chat.models.picker import ModelPicker
     from qwen3_chat.session import ChatSession, EngineChoice, TurnOptions
     from qwen3_chat.store import ChatStore
+    from qwen3_chat.tools.built_in_tools import Toolbox
     from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
     from qwen3_chat.tools.tool_runner import ToolRunner
+    from qwen3_chat.tools.tool_settings import ToolSettings
 
 SEED_BITS = 31
 TERMINAL_VARIABLES = ("TERM", "TERM_PROGRAM", "COLORTERM")
@@ -225,6 +229,7 @@ class Runtime:
     session: ChatSession
     store: ChatStore
     engine: Engine
+    mcp: McpSource
 
 
 @asynccontextmanager
@@ -237,24 +242,33 @@ async def open_runtime(
     options: TurnOptions | None = None,
     *,
     even_without_file: bool = False,
+    unprotected_python: bool = False,
+    mcp_file: Path | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
-    `even_without_file` opens an empty store where the database can't be created.
+    `even_without_file` opens an empty store where the database can't be created; `unprotected_python` runs
+    the code of models without the jail; `mcp_file` describes MCP servers that are known beside those of our
+    own file.
     """
     from qwen3_chat.store import ChatStore
+    from qwen3_chat.tools.built_in_tools import Toolbox
 
     engine = make_engine(choice, settings, paths)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
-    session = make_session(engine, store, choice, settings, system, options)
+    mcp = McpSource(paths, mcp_file)
+    toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)
+    session = make_session(engine, store, choice, settings, system, options, toolbox)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)
     try:
         if chat is not None:
             await session.resume(await resolve_chat_id(store, chat))
             if system is not None:
                 await session.set_system(system)
-        yield Runtime(session, store, engine)
+        yield Runtime(session, store, engine, mcp)
     finally:
+        await toolbox.close()
+        await mcp.close()
         await session.engine.close()  # another one may have taken its place
         with suppress(StoreError):
             await _remove_orphaned_snapshots(persistence_options(settings, paths), store)
@@ -301,6 +315,7 @@ def make_session(
     settings: Settings,
     system: str | None = None,
     options: TurnOptions | None = None,
+    toolbox: Toolbox | None = None,
 ) -> ChatSession:
     """Make a session under the settings; what `system` and `options` choose overrides them."""
     import secrets  # here: `rm` draws no seed
@@ -315,6 +330,7 @@ def make_session(
         draw_seed=lambda: secrets.randbits(SEED_BITS),
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
+        toolbox=toolbox,
         chat_options=ChatOptions(tools=settings.tools or None),
         options=replace(
             options,
@@ -325,6 +341,37 @@ def make_session(
             else options.thinking_budget,
         ),
     )
+
+
+def tool_settings(
+    settings: Settings, paths: Paths, store: ChatStore | None = None, *, unprotected_python: bool = False
+) -> ToolSettings:
+    """Return the settings of the tools; without a store they write nothing."""
+    from qwen3_chat.config.paths import expand_home
+    from qwen3_chat.tools.tool_settings import ToolSettings
+
+    return ToolSettings(
+        chat_folder=None if store is None else store.chat_folder,
+        runs_unprotected=unprotected_python,
+        folders=tuple(expand_home(folder) for folder in settings.tool_folders),
+        private_paths=(paths.config, paths.data, paths.logs, *secret_paths(os.environ)),
+        private_hosts=frozenset(settings.private_hosts),
+    )
+
+
+def require_confinement(tool_names: Collection[str], *, unprotected_python: bool) -> None:
+    """Make sure that the code of models can be confined, if they may run any.
+
+    Raises:
+        UsageError: it can't, and the user has not chosen to run it nevertheless.
+    """
+    if "python" not in tool_names:
+        return
+    from qwen3_chat.tools.python_tool import python_problem
+    from qwen3_chat.tools.tool_settings import ToolSettings
+
+    if problem := python_problem(ToolSettings(runs_unprotected=unprotected_python)):
+        raise UsageError(ErrorCode.PYTHON_NOT_CONFINED, reason=t(f"jail.{problem}"))
 
 
 def make_tool_runner(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from qwen3_chat.cli.composition import make_tool_runner, open_interface_log, open_runtime
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import ModelChoice
-from qwen3_chat.cli.standard_streams import discard_typed_input, is_interactive
+from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
@@ -32,33 +32,37 @@ def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> boo
     return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
-def run_plain_chat(choice: ModelChoice, chat: str | None) -> int:
+def run_plain_chat(choice: ModelChoice, chat: str | None, *, unprotected_python: bool = False) -> int:
     """Run the plain chat until the user leaves; return the exit status.
 
     Raises:
         Qwen3ChatError: the conversation could not begin.
     """
-    return asyncio.run(_run(choice, chat))
+    return asyncio.run(_run(choice, chat, unprotected_python))
 
 
-async def _run(choice: ModelChoice, chat: str | None) -> int:
+async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) -> int:
     from qwen3_chat.documents.export import export_to_folder
     from qwen3_chat.session.rescue import rescue
 
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
-    renderer = LineRenderer(_write, time.monotonic, settings.thinking_display != "closed")
     for problem in loaded.problems:
-        renderer.write_line(terminal_safe(str(problem)))
+        _write(terminal_safe(str(problem)) + "\n")
     async with (
         open_interface_log(paths, "plain chat"),
-        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
+        open_runtime(
+            choice, settings, paths, chat, even_without_file=True, unprotected_python=unprotected_python
+        ) as runtime,
     ):
         session = runtime.session
+        shows_thinking = settings.thinking_display != "closed"
+        renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
         if is_interactive():
-            consent = ConsentLines(renderer, _read_new_line)
+            consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
+            runtime.mcp.set_trust(consent.ask)
         else:  # what is piped in are messages, and none of them answers a question
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports
@@ -87,20 +91,5 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _read_new_line(prompt: str) -> str | None:
-    """Read a line that is typed from now on: one typed before was no answer to this prompt."""
-    discard_typed_input()
-    return _read_line(prompt)
-
-
 def _read_line(prompt: str) -> str | None:
-    """Read a line in the foreground, so that no output comes between the prompt and the typed line."""
-    # asyncio's own handler would only cancel a task, which can't run while a line is read.
-    previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return input(prompt)
-    except (EOFError, KeyboardInterrupt):
-        _write("\n")
-        return None
-    finally:
-        signal.signal(signal.SIGINT, previous_handler)
+    return read_line(prompt, sys.stdout)

@@ -58,7 +58,7 @@ class EngineNotices:
         self.show(t(notice.key, **notice.values))
 
 
-def run_app(choice: ModelChoice, chat: str | None) -> int:
+def run_app(choice: ModelChoice, chat: str | None, *, unprotected_python: bool = False) -> int:
     """Run the application until the user leaves; return its exit status.
 
     Raises:
@@ -66,10 +66,10 @@ def run_app(choice: ModelChoice, chat: str | None) -> int:
     """
     if not is_interactive():
         raise UsageError(ErrorCode.TERMINAL_MISSING)
-    return asyncio.run(_run(choice, chat))
+    return asyncio.run(_run(choice, chat, unprotected_python))
 
 
-async def _run(choice: ModelChoice, chat: str | None) -> int:
+async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
@@ -78,7 +78,9 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
     server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
-        open_runtime(choice, settings, paths, chat, even_without_file=True) as runtime,
+        open_runtime(
+            choice, settings, paths, chat, even_without_file=True, unprotected_python=unprotected_python
+        ) as runtime,
         Highlighter(paths.interface_log_file) as highlighter,
     ):
         notices = EngineNotices()
@@ -87,6 +89,7 @@ async def _run(choice: ModelChoice, chat: str | None) -> int:
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         screen = _make_screen(runtime, picker, settings, paths, highlighter)
         runtime.session.set_tool_runner(make_tool_runner(paths, ask=screen.consent.ask))
+        runtime.mcp.set_trust(screen.consent.ask)
         app = ChatApp(
             screen,
             themes.themes,

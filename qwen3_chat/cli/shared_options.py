@@ -38,11 +38,16 @@ CpuMoeOption = Annotated[
 KvTypeOption = Annotated[
     KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
 ]
+McpFileOption = Annotated[Path | None, typer.Option("--mcp", metavar="FILE", help="cli.option.mcp")]
 VramOption = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")]
 RamOption = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
 ContextPolicyOption = Annotated[
     ContextPolicy | None,
     typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
+]
+
+UnprotectedPythonOption = Annotated[
+    bool, typer.Option("--unprotected-python", help="cli.option.unprotected_python")
 ]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import TextIO
 
 
 def repair_streams() -> None:
@@ -39,6 +41,39 @@ def discard_typed_input() -> None:
 
     with suppress(termios.error, OSError, ValueError):
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def can_ask() -> bool:
+    """Return True if a question on stderr is seen and answered by a person, wherever stdout goes."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def read_line(prompt: str, output: TextIO) -> str | None:
+    """Read a line in the foreground, so that no output comes between the prompt and the typed line.
+
+    Return None for Ctrl+C or the end of the input.
+    """
+    # asyncio's own handler would only cancel a task, which can't run while a line is read.
+    previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if output is sys.stdout:
+            return input(prompt)
+        print(prompt, end="", file=output, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+    except (EOFError, KeyboardInterrupt):
+        print(file=output, flush=True)
+        return None
+    finally:
+        signal.signal(signal.SIGINT, previous_handler)
+
+
+def read_new_line(prompt: str, output: TextIO) -> str | None:
+    """Read a line that is typed from now on: one typed before was no answer to this prompt."""
+    discard_typed_input()
+    return read_line(prompt, output)
 
 
 def discard_output() -> None:

@@ -54,6 +54,16 @@ class Paths:
         return self.data / "memory-bandwidth.json"
 
     @property
+    def mcp_file(self) -> Path:
+        """The file of the MCP servers, as other programs write it."""
+        return self.config / "mcp.json"
+
+    @property
+    def mcp_pins_file(self) -> Path:
+        """The file of the tools of MCP servers as they were when they were allowed."""
+        return self.data / "mcp-tools.json"
+
+    @property
     def interface_log_file(self) -> Path:
         """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
         return self.logs / "interface.log"
@@ -74,6 +84,14 @@ def expand_home(folder: str) -> Path:
         return Path(folder).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no such user; a relative path in a folder that was deleted
         raise ConfigError(ErrorCode.HOME_FOLDER_MISSING, folder=folder) from error
+
+
+def secret_paths(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the files and folders of other programs that hold keys; none of them need exist."""
+    home = Path.home()
+    hub = Path(environ.get("HF_HOME", home / ".cache" / "huggingface"))
+    names = (".ssh", ".gnupg", ".aws", ".netrc", ".git-credentials", ".modelscope", ".config/gh", ".kube")
+    return (hub / "token", hub / "stored_tokens", *(home / name for name in names))
 
 
 def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:

@@ -26,6 +26,7 @@ class Settings:
     reduced_motion: bool = False
     enter_key: Literal["send", "new_line"] = "send"
     thinking_display: Literal["auto", "open", "closed"] = "auto"
+    maths: Literal["drawn", "source"] = "drawn"
     model: str | None = None
     model_folders: tuple[str, ...] = ()
     system_prompt: str = ""
@@ -38,6 +39,8 @@ class Settings:
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
     chat_titles: bool = True
     tools: tuple[str, ...] = ()
+    tool_folders: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
     export_folder: str | None = None
     export_thinking: ThinkingStyle = ThinkingStyle.FOLDED
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)

@@ -40,7 +40,7 @@ def read_attachment(file: Path) -> Attachment:
         if stat.S_ISDIR(status.st_mode):
             raise UsageError(ErrorCode.FILE_IS_FOLDER, file=file)
         with file.open("rb") as stream:
-            text = _read_document(stream, file, is_page=file.suffix.lower() in HTML_SUFFIXES)
+            text = read_document(stream, file, is_page=file.suffix.lower() in HTML_SUFFIXES)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=_reason(error)) from error
     if not text.strip():
@@ -55,12 +55,18 @@ def read_piped_text(stream: BinaryIO) -> str:
         UsageError: it can't be read, is too large, or is no text.
     """
     try:
-        return _read_document(stream, STDIN_NAME, is_page=False)
+        return read_document(stream, STDIN_NAME, is_page=False)
     except (OSError, ValueError) as error:
         raise UsageError(ErrorCode.FILE_UNREADABLE, file=STDIN_NAME, reason=_reason(error)) from error
 
 
-def _read_document(stream: BinaryIO, file: Path | str, *, is_page: bool) -> str:
+def read_document(stream: BinaryIO, file: Path | str, *, is_page: bool) -> str:
+    """Read the text of an open file, which may be empty; `file` is what sentences call it.
+
+    Raises:
+        UsageError: it is too large, or no text.
+        OSError: it can't be read.
+    """
     head = stream.read(_HEAD_BYTES) or b""
     is_pdf = head.startswith(_PDF)
     limit = MAX_DOCUMENT_BYTES if is_pdf or is_page else MAX_TEXT_BYTES

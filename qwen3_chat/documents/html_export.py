@@ -29,6 +29,8 @@ from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.transcript.formula_rules import add_formula_rules
+from qwen3_chat.transcript.table_rule import use_table_rule
 
 # Nothing in the file may run or be fetched, whatever a model wrote.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -122,7 +124,11 @@ def _markdown(markdown: str, colours: _CodeColours, *, keep_line_breaks: bool) -
     """Return Markdown as HTML; raw HTML in it is shown as text."""
     parser = MarkdownIt(
         "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": colours.html}
-    ).enable(["table", "strikethrough"])
+    ).enable(["strikethrough"])
+    use_table_rule(parser)
+    add_formula_rules(parser)
+    for name in ("formula", "open_formula", "formula_block"):
+        parser.add_render_rule(name, _formula)
     parser.add_render_rule("image", _image)
     parser.add_render_rule("link_open", _link_open)
     return str(parser.render(markdown)).rstrip("\n")
@@ -148,6 +154,22 @@ class _CodeColours:
             for language, code in sorted(self.missing):
                 self._html[language, code] = await highlighter.render_html(language, code)
         self.missing.clear()
+
+
+def _formula(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, environment: EnvType
+) -> str:
+    """Return a formula as MathML, or its source if it is not understood."""
+    from qwen3_chat.maths.mathml import formula_mathml  # here, as most chats have no formula
+
+    del renderer, options, environment
+    token = tokens[index]
+    is_block = token.type == "formula_block"
+    mathml = None if token.type == "open_formula" else formula_mathml(token.content, is_display=is_block)
+    if is_block:
+        body = mathml or f"<code>{escape(token.content)}</code>"
+        return f"<p class=formula>{body}</p>\n"
+    return mathml or escape(token.content)
 
 
 def _image(
@@ -199,7 +221,10 @@ table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: 0.25rem 0.75rem; }
 blockquote { margin: 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--quiet); }
 a { color: var(--accent); }
-img { max-width: 100%; }"""
+img { max-width: 100%; }
+.formula { overflow-x: auto; white-space: pre-wrap; }
+math .boxed { border: 1px solid; padding: 0.2em 0.4em; }
+math .struck { text-decoration: line-through; }"""
 _DARK: Final = """\
 :root {
   --text: #e6edf3; --quiet: #9198a1; --page: #0d1117; --card: #161b22; --line: #3d444d; --accent: #ab9df2;

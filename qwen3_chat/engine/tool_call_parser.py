@@ -1,9 +1,9 @@
 """The text of a tool call, as models write it, read into its name and its arguments.
 
 Two forms are read: Hermes, a JSON object with `name` and `arguments` (Qwen3), and the XML form of Qwen3-Coder
-and Qwen3.5. Small damage is repaired: JSON by the library json_repair; a wrapper, another name of the
-arguments and missing tags by us. A call that was repaired is marked, since what it does is for the user to
-decide.
+and Qwen3.5. In the first, code may stand behind the object, between `<code>` and `</code>`. Small damage
+is repaired: JSON by the library json_repair; a wrapper, another name of the arguments and missing tags by us.
+A call that was repaired is marked, since what it does is for the user to decide.
 
 A repair may change punctuation only. `_substance` proves that: what is left of source and result without
 brackets, quotes, commas, colons and white space must be the same. So no argument is lost or invented.
@@ -42,6 +42,7 @@ _LONE_SURROGATE: Final = re.compile(
 )  # JSON can spell half a character; nothing could store it
 _BEGINS_JSON: Final = re.compile(r"\s*(?:\[\s*)?\{")
 _FENCE: Final = re.compile(r"\A\s*```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
+_SOURCE_BLOCK: Final = re.compile(r"(?<=\})\s*<code>\n?(.*?)\n?</code>\s*\Z", re.DOTALL)
 _PUNCTUATION: Final = re.compile(r"""[\s{}\[\](),:;"'`\\]+""")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
@@ -68,8 +69,26 @@ def parse_calls(source: str, *, repairs: bool = True) -> tuple[ToolCall, ...]:
     except _AmbiguousError:
         return ()
     except (ValueError, RecursionError):
-        return _parse_damaged(source) if repairs else ()
+        return _call_with_source(source) or (_parse_damaged(source) if repairs else ())
     return _calls_from(value, is_repaired=False)
+
+
+def _call_with_source(source: str) -> tuple[ToolCall, ...]:
+    """Return a call whose argument `code` is empty in the JSON and stands behind it, between its own tags.
+
+    Code needs no escapes there. None if the text is anything else.
+    """
+    block = _SOURCE_BLOCK.search(source)
+    if block is None:
+        return ()
+    try:
+        value = _DECODER.decode(source[: block.start()])
+    except (_AmbiguousError, ValueError, RecursionError):
+        return ()
+    arguments = value.get("arguments") if isinstance(value, dict) else None
+    if not isinstance(arguments, dict) or arguments.get("code") != "":
+        return ()
+    return _calls_from({**value, "arguments": {**arguments, "code": block[1]}}, is_repaired=False)
 
 
 def is_xml(source: str) -> bool:

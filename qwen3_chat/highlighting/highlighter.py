@@ -274,12 +274,7 @@ class Highlighter:
         """Kill the process if one runs, which holds nothing to be stored; return its exit status."""
         child, self._child = self._child, None
         self._lines.clear()
-        if child is None:
-            return None
-        child.kill()
-        status = await child.wait()
-        await child.close_input()
-        return status
+        return None if child is None else await child.discard()
 
 
 class StoredColours:

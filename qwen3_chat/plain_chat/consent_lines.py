@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from qwen3_chat.errors import UsageError
-from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
@@ -27,8 +26,8 @@ SCOPE_WORDS = {
 class ConsentLines:
     """The questions whether calls may run; `read_line` returns None where the user stops the turn."""
 
-    def __init__(self, renderer: LineRenderer, read_line: Callable[[str], str | None]) -> None:
-        self._renderer = renderer
+    def __init__(self, write_line: Callable[[str], None], read_line: Callable[[str], str | None]) -> None:
+        self._write_line = write_line
         self._read_line = read_line
 
     async def ask(self, request: ConsentRequest) -> ConsentAnswer:
@@ -47,28 +46,31 @@ class ConsentLines:
             permissions = {SCOPE_WORDS[permission.scope]: permission for permission in request.permissions}
             if word == DENY:
                 return ConsentAnswer(is_allowed=False, reason=rest.strip())
-            if word == EDIT and rest:
+            if word == EDIT and rest and request.can_edit:
                 try:
                     request = await edit_request(first, rest)
                 except UsageError as error:
-                    self._renderer.write_line(terminal_safe(str(error)))
+                    self._write_line(terminal_safe(str(error)))
                 else:
                     self._write_request(request)
             elif not rest and (word == ONCE or word in permissions):
                 arguments = None if request is first else request.call.arguments
                 return ConsentAnswer(is_allowed=True, arguments=arguments, permission=permissions.get(word))
             else:
-                self._renderer.write_line(t("linear.consent.unknown"))
+                self._write_line(t("linear.consent.unknown"))
 
     def _write_request(self, request: ConsentRequest) -> None:
-        name, write_line = label_of_name(request.tool.name), self._renderer.write_line
-        write_line(t("linear.consent.title", name=name, number=request.number, count=request.count))
+        name, write_line = label_of_name(request.label), self._write_line
+        title = request.text_key("linear.consent.", "title")
+        write_line(t(title, name=name, number=request.number, count=request.count))
         write_line(show_arguments(request.call.arguments) or t("ui.consent.no_arguments"))
         if request.call.is_repaired:
             write_line(t("ui.consent.repaired"))
-        write_line(f"{ONCE}: {t('ui.consent.once')}")
+        write_line(f"{ONCE}: {t(request.text_key('ui.consent.', 'once'))}")
         for permission in request.permissions:
-            sentence = t(f"ui.consent.{permission.scope}", name=name, limit=label_of_name(permission.value))
+            key = request.text_key("ui.consent.", permission.scope)
+            sentence = t(key, name=name, limit=label_of_name(permission.value))
             write_line(f"{SCOPE_WORDS[permission.scope]}: {sentence}")
-        write_line(f"{DENY}: {t('linear.consent.deny')}")
-        write_line(f"{EDIT}: {t('linear.consent.edit')}")
+        write_line(f"{DENY}: {t(request.text_key('linear.consent.', 'deny'))}")
+        if request.can_edit:
+            write_line(f"{EDIT}: {t('linear.consent.edit')}")

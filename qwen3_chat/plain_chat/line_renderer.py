@@ -30,6 +30,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.result_notes import ResultPaths, result_note
 
 PROGRESS_INTERVAL_S = 5.0
 MAX_SPOKEN_CHARS = 1_000
@@ -61,9 +62,14 @@ class LineRenderer:
     """The lines of a turn, written through a function that adds no line breaks of its own."""
 
     def __init__(
-        self, write: Callable[[str], None], clock: Callable[[], float], shows_thinking: bool
+        self,
+        write: Callable[[str], None],
+        clock: Callable[[], float],
+        shows_thinking: bool,
+        paths: ResultPaths,
     ) -> None:
         self._write = write
+        self._paths = paths
         self._clock = clock
         self._shows_thinking = shows_thinking
         self._phrases = PhraseBuffer()
@@ -102,7 +108,7 @@ class LineRenderer:
             case ToolCallRequested(call=call):
                 self.write_line(_call_line(call))
             case ToolCallFinished(message=message):
-                self.write_line(_tool_line(message))
+                self._write_result(message)
             case Notice(key=key, values=values):
                 self.write_line(terminal_safe(t(key, **values)))
             case MessagesDropped(ids=ids) if ids:
@@ -132,13 +138,18 @@ class LineRenderer:
         for stored in messages:
             message = stored.message
             if message.role is Role.TOOL:
-                self.write_line(_tool_line(stored))
+                self._write_result(stored)
                 continue
             key = "linear.user_said" if message.role is Role.USER else "linear.model_said"
             if message.sent_content or not message.tool_calls:
                 self.write_line(t(key, text=terminal_safe(message.sent_content)))
             for call in message.tool_calls:
                 self.write_line(_call_line(call))
+
+    def _write_result(self, stored: StoredMessage) -> None:
+        self.write_line(_tool_line(stored))
+        if note := result_note(stored, self._paths):
+            self.write_line(terminal_safe(note))
 
     def _write_summary(self, stored: StoredMessage) -> None:
         self._end_section()

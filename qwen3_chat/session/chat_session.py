@@ -143,7 +143,11 @@ class ChatSession(ChatConfiguration):
     @property
     def tools(self) -> ToolRegistry:
         """The tools that this chat offers to the model."""
-        return self._toolbox.registry(self.options.overridden_by(self.chat_options).tools or ())
+        return self._toolbox.registry(self._tool_names, self.chat_id)
+
+    @property
+    def _tool_names(self) -> tuple[str, ...]:
+        return self.options.overridden_by(self.chat_options).tools or ()
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
@@ -293,7 +297,7 @@ class ChatSession(ChatConfiguration):
         """True if the chat has tools, and its latest message is a reply that calls none."""
         latest = self.messages[-1].message if self.messages else None
         return (
-            bool(self.tools)
+            bool(self._tool_names)
             and latest is not None
             and latest.role is Role.ASSISTANT
             and not latest.tool_calls
@@ -339,6 +343,8 @@ class ChatSession(ChatConfiguration):
 
         With `must_call`, the first reply has to call a tool.
         """
+        with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
+            await self._toolbox.prepare(self._tool_names, on_event)
         for step in range(1, self.options.max_steps + 1):
             await self._reply(mode, on_event, continued, policy, must_call=must_call)
             continued, must_call = None, False
@@ -386,7 +392,8 @@ class ChatSession(ChatConfiguration):
         model = self.engine.model
         for index, whole in enumerate(outcomes, first):
             outcome = cut_for_context(whole, model.n_ctx) if model is not None else whole
-            record = _call_record(index, outcome)
+            tool = self.tools.get(outcome.call.name)
+            record = _call_record(index, outcome, tool.name if tool else outcome.call.name)
             if outcome.whole_text:
                 record = replace(
                     record, whole=await self._store.save_result(self.chat.id, outcome.whole_text)
@@ -521,11 +528,11 @@ def _reported_stop(on_event: SessionEventSink, code: ErrorCode) -> Iterator[None
         raise
 
 
-def _call_record(index: int, outcome: CallOutcome) -> CallRecord:
+def _call_record(index: int, outcome: CallOutcome, name: str) -> CallRecord:
     call = outcome.call
     return CallRecord(
         index,
-        call.name,
+        name,
         call.arguments,
         outcome.decision.value,
         outcome.is_error,

@@ -14,6 +14,7 @@ from qwen3_chat.errors import StoreError
 from qwen3_chat.events import EngineEvent, Event
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.tools.tool_source import ToolServerStarting
 
 
 class UserStored(Event, frozen=True):
@@ -187,6 +188,7 @@ SessionEvent = (
     | Summarising
     | ContextExceeded
     | ThinkingRepeats
+    | ToolServerStarting
     | ToolCallStarted
     | ToolCallFinished
     | StepFinished

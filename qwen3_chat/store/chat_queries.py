@@ -168,6 +168,11 @@ def set_deleted(connection: sqlite3.Connection, chat_id: int, deleted_at: int | 
     _update(connection, chat_id, "deleted_at", deleted_at)
 
 
+def chat_ids(connection: sqlite3.Connection) -> frozenset[int]:
+    """Return the ids of all chats, those that are deleted but not yet purged among them."""
+    return frozenset(chat_id for (chat_id,) in connection.execute("SELECT id FROM chats"))
+
+
 def purge_deleted(connection: sqlite3.Connection, deleted_before: int) -> int:
     """Remove permanently what was deleted before a time; return the number of removed chats."""
     purged = "SELECT id FROM chats WHERE deleted_at < ?"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +16,7 @@ from typing import Self
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries, message_queries, search_queries
+from qwen3_chat.store.chat_folders import ChatFolders
 from qwen3_chat.store.database import Database, in_transaction
 from qwen3_chat.store.migrations import MIGRATIONS, Migration, prepare_copy, upgrade_schema
 from qwen3_chat.store.records import (
@@ -36,6 +39,7 @@ from qwen3_chat.store.row_mapping import milliseconds
 Clock = Callable[[], datetime]
 _NO_META = MessageMeta()
 _RESULTS_FOLDER = "results"
+_FILES_FOLDER = "chat_files"
 """The folder of whole results, beside the database."""
 
 
@@ -52,12 +56,13 @@ class ChatStore:
     file can't be read or written, or where no chat or message has the given id.
     """
 
-    def __init__(self, database: Database, clock: Clock, results: ResultFiles) -> None:
+    def __init__(self, database: Database, clock: Clock, results: ResultFiles, folders: ChatFolders) -> None:
         self.on_chat_deleted: Callable[[int], None] = lambda chat_id: None
         """A callback for each chat that is deleted here, so that data kept elsewhere goes too."""
         self._database = database
         self._clock = clock
         self._results = results
+        self._folders = folders
         self._results_lock = asyncio.Lock()  # what one result takes counts for the next
 
     @classmethod
@@ -80,7 +85,11 @@ class ChatStore:
             partial(prepare_copy, migrations=migrations),
             even_without_file=even_without_file,
         )
-        return cls(database, clock, ResultFiles(path.parent / _RESULTS_FOLDER))
+        results, folders = (
+            ResultFiles(path.parent / _RESULTS_FOLDER),
+            ChatFolders(path.parent / _FILES_FOLDER),
+        )
+        return cls(database, clock, results, folders)
 
     @property
     def read_only_reason(self) -> StoreError | None:
@@ -207,6 +216,20 @@ class ChatStore:
         """Return the file of a whole result; None for one that was not saved."""
         return self._results.path(result)
 
+    def files_path(self, chat_id: int) -> Path:
+        """Return the folder of the files that tools write in a chat; it may not exist."""
+        return self._folders.path(chat_id)
+
+    def chat_folder(self, chat_id: int) -> Path:
+        """Return the folder for the files that tools write in a chat, made if need be; this blocks.
+
+        Raises:
+            OSError: it can't be made, or the chat is not in a file, so that its id may be another one's.
+        """
+        if self.read_only_reason is not None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return self._folders.make(chat_id)
+
     async def set_head(self, chat_id: int, message_id: int | None) -> None:
         """Set the head of a chat to one of its messages; None is before the first message."""
         await self._database.write(message_queries.move_head, chat_id, message_id)
@@ -247,8 +270,9 @@ class ChatStore:
     async def purge_deleted(self, older_than: timedelta) -> int:
         """Remove permanently what was deleted longer ago than this; return the number of removed chats.
 
-        The files of whole results go with the last message that has them. One that no message has yet is
-        safe until it is as old: another window may be about to store the message.
+        The folders of files that tools wrote go with their chats, the files of whole results with the last
+        message that has them. One that no message has yet is safe until it is as old: another window may be
+        about to store the message.
         """
         moment = self._clock() - older_than
         count = await self._database.write(chat_queries.purge_deleted, milliseconds(moment))
@@ -256,6 +280,12 @@ class ChatStore:
             with suppress(StoreError):  # without knowing what messages have, nothing is removed
                 orphans = names - await self._database.read(message_queries.saved_hashes)
                 await asyncio.to_thread(self._results.remove, orphans, moment)
+        if self.read_only_reason is not None:
+            return count  # chats in memory have ids of their own
+        if chat_ids := await asyncio.to_thread(self._folders.chat_ids):
+            with suppress(StoreError):
+                orphaned_ids = chat_ids - await self._database.read(chat_queries.chat_ids)
+                await asyncio.to_thread(self._folders.remove, orphaned_ids)
         return count
 
     def _now(self) -> int:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -45,7 +45,24 @@ class NotSaved(StrEnum):
     NOT_WRITTEN = "not_written"
 
 
-def not_saved_reason(result: WholeResult) -> str:
+ResultPath = Callable[[WholeResult], Path | None]
+"""A function that returns the file of a whole result; None for one that was not saved."""
+
+
+def whole_result_note(result: WholeResult | None, result_path: ResultPath) -> str:
+    """Return where the whole of a result is that was cut for the model, or why it was not saved.
+
+    Return nothing for None, a result that was not cut.
+    """
+    if result is None:
+        return ""
+    if (path := result_path(result)) is not None:
+        return t("wording.whole_result", characters=result.characters, path=path)
+    reason = _not_saved_reason(result)
+    return t("wording.whole_result_not_saved", characters=result.characters, reason=reason)
+
+
+def _not_saved_reason(result: WholeResult) -> str:
     """Return why a whole result was not saved, in the language in use."""
     match result.not_saved:
         case NotSaved.TOO_LARGE:

@@ -43,7 +43,10 @@ class ArgumentsChecker:
 
     def explain(self, arguments: Mapping[str, object]) -> str:
         """Return what is wrong with the arguments, in English, for the model; empty if nothing is."""
-        error = next(iter(self._validator.iter_errors(dict(arguments))), None)
+        try:
+            error = next(iter(self._validator.iter_errors(dict(arguments))), None)
+        except UnicodeEncodeError:  # JSON can spell half a character
+            return "a text holds half of a character, a lone surrogate"
         if error is None:
             return ""
         place = "".join(f"[{part!r}]" for part in error.instance_path)

@@ -23,6 +23,17 @@ class Verdict(StrEnum):
     DENY = "deny"
 
 
+class ConsentKind(StrEnum):
+    """The kind of a question to the user; the texts of the question are named after it."""
+
+    CALL = "call"
+    """May this call run?"""
+    SERVER = "server"
+    """May this server of tools be started?"""
+    CHANGE = "change"
+    """May these tools be offered, which are not what they were?"""
+
+
 class Decision(StrEnum):
     """The decision about a call; stored, exported and printed."""
 
@@ -57,7 +68,8 @@ class ConsentRules:
         return Verdict.ASK if self.can_ask else Verdict.DENY
 
     def _allows(self, tool: Tool, call: ToolCall, location: str | None) -> bool:
-        if tool.reach is Reach.NOTHING or self.allows_all or tool.name in self.allowed_names:
+        is_named = not self.allowed_names.isdisjoint((tool.name, tool.group))
+        if tool.reach is Reach.NOTHING or self.allows_all or is_named:
             return True
         return any(permission.covers(tool, call, location) for permission in self.permissions)
 
@@ -65,6 +77,8 @@ class ConsentRules:
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
     """A question to the user: may this call run? It is the question `number` of `count` in its step.
+
+    Questions of another kind are put as calls, too: `call` has what the user is to read.
 
     `permissions` are those that the user can give with the answer.
     """
@@ -74,6 +88,21 @@ class ConsentRequest:
     permissions: tuple[Permission, ...] = ()
     number: int = 1
     count: int = 1
+    kind: ConsentKind = ConsentKind.CALL
+
+    def text_key(self, group: str, name: str) -> str:
+        """Return the key of a text of the question in a group such as `ui.consent.`."""
+        return f"{group}{name}" if self.kind is ConsentKind.CALL else f"{group}{self.kind}.{name}"
+
+    @property
+    def label(self) -> str:
+        """The name of what the question is about."""
+        return self.tool.name if self.kind is ConsentKind.CALL else self.tool.name.partition(":")[2]
+
+    @property
+    def can_edit(self) -> bool:
+        """True if the user may change the arguments, or tell the model a reason."""
+        return self.kind is ConsentKind.CALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Final
 
 from qwen3_chat.request import ToolSpec
 from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
 
 Arguments = Mapping[str, object]
+
+SCHEMA_CHARS_PER_TOKEN: Final = 3.5
+"""The characters of a schema in English that make a token of Qwen3, roughly."""
 
 
 class Reach(StrEnum):
@@ -59,6 +63,12 @@ class Tool:
     """Runs the tool with arguments that fit the schema; raises `ToolError`."""
     reach: Reach = Reach.OUTSIDE
     target: Target | None = None
+    model_name: str = ""
+    """The name by which the model calls it, where that is another: not every server takes `:` and `.`."""
+    group: str = ""
+    """The name of the tools to which it belongs, which stands for all of them."""
+    source_hash: str = ""
+    """The hash of where it comes from, and of its definition there."""
 
     @cached_property
     def checker(self) -> ArgumentsChecker:
@@ -78,23 +88,29 @@ class Tool:
             self.schema,
             self.reach,
             self.target and astuple(self.target),
+            *((self.source_hash,) if self.source_hash else ()),
         )
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
     @property
+    def call_name(self) -> str:
+        """The name by which the model calls it."""
+        return self.model_name or self.name
+
+    @property
     def spec(self) -> ToolSpec:
         """The tool as the model is told of it."""
-        function = {"name": self.name, "description": self.description, "parameters": self.schema}
+        function = {"name": self.call_name, "description": self.description, "parameters": self.schema}
         return ToolSpec(json.dumps({"type": "function", "function": function}, ensure_ascii=False))
 
 
 class ToolRegistry:
-    """The tools on offer, by name; the first of a name counts."""
+    """The tools on offer, by the names that the model calls; the first of a name counts."""
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         for tool in tools:
-            self._tools.setdefault(tool.name, tool)
+            self._tools.setdefault(tool.call_name, tool)
 
     def __bool__(self) -> bool:
         return bool(self._tools)
@@ -105,7 +121,7 @@ class ToolRegistry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the tools, in the order in which they were given."""
+        """The names by which the model calls them, in the order in which they were given."""
         return tuple(self._tools)
 
     @property

@@ -7,17 +7,21 @@ from collections.abc import Iterator, Sequence
 
 from markdown_it.token import Token
 
+from qwen3_chat.maths.formula_text import inline_formula
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import CJK
-from qwen3_chat.transcript.styled_rows import Action, OpenLink, Run
+from qwen3_chat.transcript.styled_rows import Action, FormulaSource, OpenLink, Run
 
 # It stops at CJK text: in `https://example.com。后面` the full stop is no part of the URL.
 _URL = re.compile(rf"https?://[^\s<>\"`|{CJK}]*[^\s<>\"`|{CJK}.,:;!?)\]}}*_~'”’]")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
-def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
-    """Return tokens as runs; `base_style` are the styles around them."""
+def inline_runs(tokens: Sequence[Token] | None, base_style: str, *, draws_formulas: bool = True) -> list[Run]:
+    """Return tokens as runs; `base_style` are the styles around them.
+
+    Formulas are drawn in one row, or their source is shown.
+    """
     runs: list[Run] = []
     stack, action = [base_style], None
     for token in tokens or ():
@@ -30,8 +34,10 @@ def inline_runs(tokens: Sequence[Token] | None, base_style: str) -> list[Run]:
             runs.append(("\n", style, None))
         elif kind == "code_inline":
             runs.append((text, f"{style} code-inline".strip(), action))
-        elif kind == "formula":
-            runs.append((text, f"{style} formula".strip(), action))
+        elif kind in ("formula", "open_formula"):
+            drawn = inline_formula(text) if draws_formulas and kind == "formula" else None
+            source = FormulaSource(text) if drawn is not None and action is None else action
+            runs.append((text if drawn is None else drawn, f"{style} formula".strip(), source))
         elif kind == "image":
             url = terminal_safe(str(token.attrs.get("src", "")))
             runs.append((f"[{text or url}]", f"{style} link".strip(), OpenLink(url)))

@@ -1,27 +1,20 @@
-"""The Markdown parser: CommonMark, tables, strikethrough, emphasis beside CJK text, formulas untouched."""
+"""The Markdown parser: CommonMark, tables, strikethrough, emphasis beside CJK text, formulas."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
-from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline, emphasis, image, link, strikethrough
 from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
+from qwen3_chat.transcript.formula_rules import add_formula_rules
+from qwen3_chat.transcript.table_rule import use_table_rule
 
 MAX_NESTING_LEVELS = 100  # of quotes in lists in quotes; deeper levels are not drawn
 MAX_BRACKETS = 500  # in one paragraph with links: each may be tried against all that follow
-
-_FORMULA = re.compile(
-    r"\$\$.{1,2000}?\$\$|\$(?![\s$])(?:[^$\n\\]|\\.){1,500}?(?<![\s\\])\$(?![\d$])"
-    r"|\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\]",
-    re.DOTALL,
-)
-_CLOSERS = {"$$": "$$", r"\[": r"\]"}
 
 
 class _CjkInline(StateInline):
@@ -66,58 +59,17 @@ def _bounded(rule: _Rule) -> _Rule:
     return tokenize
 
 
-def _formula(state: StateInline, silent: bool) -> bool:
-    """Keep emphasis and escapes out of `$x_1$`, `$$…$$`, `\\(…\\)` and `\\[…\\]`."""
-    if state.src[state.pos] not in "$\\":
-        return False
-    match = _FORMULA.match(state.src, state.pos, state.posMax)
-    if match is None:
-        return False
-    if not silent:
-        state.push("formula", "", 0).content = match[0]
-    state.pos = match.end()
-    return True
-
-
-def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """Parse the lines from `$$` or `\\[` to its end, at the latest to a blank line, as a formula."""
-    if state.is_code_block(first):
-        return False
-    row = _line(state, first)
-    if (closer := _CLOSERS.get(row[:2])) is None or (closer in row[2:] and not row.endswith(closer)):
-        return False
-    if silent:
-        return True
-    end = first + 1
-    if closer not in row[2:]:
-        while end < last and not state.isEmpty(end) and state.sCount[end] >= state.blkIndent:
-            end += 1
-            if _line(state, end - 1).endswith(closer):
-                break
-    token = state.push("formula_block", "", 0)
-    token.content = "\n".join(_line(state, line) for line in range(first, end))
-    token.map = [first, end]
-    state.line = end
-    return True
-
-
-def _line(state: StateBlock, line: int) -> str:
-    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip()
-
-
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).enable(
-        ["table", "strikethrough"]
+        ["strikethrough"]
     )
-    inline, block = parser.inline.ruler, parser.block.ruler
+    use_table_rule(parser)
+    inline = parser.inline.ruler
     inline.at("emphasis", _cjk_aware(emphasis.tokenize))
     inline.at("strikethrough", _cjk_aware(strikethrough.tokenize))
     inline.at("link", _bounded(link))
     inline.at("image", _bounded(image))
-    inline.before("escape", "formula", _formula)
-    block.before(
-        "fence", "formula_block", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
-    )
+    add_formula_rules(parser)
     return parser
 
 

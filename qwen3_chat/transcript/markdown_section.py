@@ -13,8 +13,10 @@ from typing import Any
 from markdown_it.token import Token
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
+from qwen3_chat.maths.formula_text import display_formula
 from qwen3_chat.texts.terminal_safe import terminal_safe
-from qwen3_chat.transcript.cells import cell_width, hard_wrap
+from qwen3_chat.transcript.cells import cell_width, hard_wrap, wrap
+from qwen3_chat.transcript.formula_rules import is_closed_formula
 from qwen3_chat.transcript.inline_runs import inline_runs
 from qwen3_chat.transcript.markdown_parser import PARSER
 from qwen3_chat.transcript.markdown_table import MarkdownTable, TableShape
@@ -22,6 +24,7 @@ from qwen3_chat.transcript.open_blocks import OpenBlocks, find_open_blocks, is_i
 from qwen3_chat.transcript.section import OpenLine, Prefix, Section
 from qwen3_chat.transcript.styled_rows import (
     CopyCode,
+    FormulaSource,
     PositionedRun,
     Run,
     runs_text,
@@ -42,9 +45,10 @@ MAX_TABLE_CHARACTERS = 4_096
 """The characters of a table whose columns fit all that is in it; the rows after them keep the columns."""
 
 _BLOCK_START = re.compile(r"\n\n(?=\S)")  # of a block outside of all others, or the text of an open fence
-_MAY_CLOSE = re.compile(r" {0,3}(?:```|~~~)")
+_MAY_CLOSE = re.compile(r" {0,3}(?:`{3,}|~{3,})[ \t]*")
 _TASK = re.compile(r"\[([ xX])\][ \t]")
 _BULLETS = "•◦▪"
+_FORMULA_INDENT = "  "
 
 
 _BAR: Prefix = (("▌ ", "bar", None, -1),)
@@ -99,6 +103,8 @@ class BlockSection(Section):
 
     copy_label = ""
     """The label of the button in the head of a code block that copies the code."""
+    draws_formulas = True
+    """True if formulas are drawn, False if their source is shown."""
 
     def __init__(self, width: int, first_logical_row: int, prefix: Prefix = ()) -> None:
         super().__init__(width, first_logical_row, prefix)
@@ -183,7 +189,7 @@ class BlockSection(Section):
                     self.add_row([("─" * self.available_cells(), "rule", None, -1)], "---")
                 case "formula_block":
                     self._begin_block(token, False)
-                    self.add_wrapped([(terminal_safe(token.content), "formula", None)])
+                    self._add_formula(terminal_safe(token.content))
                 case "fence" | "code_block":
                     self.add_gap(token, is_top_level)
                     self._add_code_block(token, open_row if index == last_leaf else None)
@@ -218,7 +224,7 @@ class BlockSection(Section):
             case "inline" if state.table.rows:
                 self._add_inline(token, state)
             case "inline":
-                runs = inline_runs(token.children, state.style)
+                runs = inline_runs(token.children, state.style, draws_formulas=self.draws_formulas)
                 runs = skip_characters(runs, state.context.skipped_characters)
                 if _source_lines(token)[0] + 1 == state.context.n_lines and state.open_line is not None:
                     self._go_on_in_row(runs, state)
@@ -264,13 +270,33 @@ class BlockSection(Section):
         self.line_end = _source_lines(token)[1] + self.line_base - gap
 
     def _add_inline(self, token: Token, state: _BlockState) -> None:
-        runs = inline_runs(token.children, state.style)
+        runs = inline_runs(token.children, state.style, draws_formulas=self.draws_formulas)
         if state.task_characters:
             runs, state.task_characters = skip_characters(runs, state.task_characters), 0
         if state.table.rows:
             state.table.rows[-1].append(runs)
         else:
             self.add_wrapped(runs)
+
+    def _add_formula(self, source: str) -> None:
+        """Draw a formula that stands alone, in one logical row; before its end, its source is shown."""
+        cells = self.available_cells()
+        drawn = None
+        if self.draws_formulas and is_closed_formula(source):
+            drawn = display_formula(source, cells - len(_FORMULA_INDENT))
+        if drawn is None:
+            self.add_wrapped([(source, "formula", None)])
+            return
+        text = "\n".join(row or " " for row in drawn)
+        action, offset = FormulaSource(source), 0
+        for row in text.split("\n"):
+            for start, end in wrap(row, cells - len(_FORMULA_INDENT)):
+                runs: list[PositionedRun] = [
+                    (_FORMULA_INDENT, "", None, -1),
+                    (row[start:end], "formula", action, offset + start),
+                ]
+                self.add_row(runs, None if offset + start else text)
+            offset += len(row) + 1
 
     def _open_list_item(self, token: Token, content: Sequence[Token], state: _BlockState) -> None:
         first_text = content[-1].content if len(content) == 2 else ""
@@ -334,9 +360,17 @@ class MarkdownSection(BlockSection):
     begin a table.
     """
 
-    def __init__(self, width: int, first_logical_row: int, prefix: Prefix = (), copy_label: str = "") -> None:
+    def __init__(
+        self,
+        width: int,
+        first_logical_row: int,
+        prefix: Prefix = (),
+        copy_label: str = "",
+        *,
+        draws_formulas: bool = True,
+    ) -> None:
         super().__init__(width, first_logical_row, prefix)
-        self.copy_label = copy_label
+        self.copy_label, self.draws_formulas = copy_label, draws_formulas
         self._length = 0
         self._tail = ""  # the source from the first line on that may still change
         self._tail_line = 0
@@ -496,7 +530,7 @@ class MarkdownSection(BlockSection):
         row = self._tail[: end if end >= 0 else None]
         self.line_end = self.line_base
         if end < 0:  # incomplete: shown, unless it may become the closing line
-            if row and not _MAY_CLOSE.match(row):
+            if row and not _MAY_CLOSE.fullmatch(row):
                 self._code_offset = self.add_code_row(code, row, self._code_offset)
                 self._stable_state = replace(
                     self._stable_state,

@@ -49,6 +49,8 @@ class MessageView:
         self.open_override: bool | None = None
         """The reader's choice to show or hide the thinking; None before there is a choice."""
         self.thinking_display = ThinkingDisplay.AUTO
+        self.draws_formulas = True
+        """True if formulas are drawn, False if their source is shown."""
         self.is_live = False
         """True while the reply arrives."""
         self.rows: list[Row] | None = None
@@ -96,6 +98,11 @@ class MessageView:
         self.reasoning, self.answer = entry.reasoning, entry.answer
         self._discard_rows_but_code()
 
+    def draw_formulas(self, draws_formulas: bool) -> None:
+        """Draw the formulas of the answer from the next layout on, or show their source."""
+        self.draws_formulas = draws_formulas
+        self._discard_rows_but_code()
+
     def discard_rows(self) -> None:
         """Discard the rows, keep the height."""
         if self.is_live:
@@ -140,7 +147,9 @@ class MessageView:
                 # Imported here, as the app starts without Markdown.
                 from qwen3_chat.transcript.markdown_section import MarkdownSection
 
-                answer = MarkdownSection(width, ANSWER, self._prefix, self.copy_label)
+                answer = MarkdownSection(
+                    width, ANSWER, self._prefix, self.copy_label, draws_formulas=self.draws_formulas
+                )
                 answer.earlier_code, self._earlier_code = self._earlier_code, []
             case "user":
                 answer = PlainTextSection(width, ANSWER, self._prefix)

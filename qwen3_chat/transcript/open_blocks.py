@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markdown_it.token import Token
 
+from qwen3_chat.transcript.formula_rules import formula_opener, is_closed_formula
 from qwen3_chat.transcript.markdown_parser import PARSER
 
 PLACEHOLDER = "x"
@@ -19,6 +20,7 @@ _SPACE_AND_BARS = re.compile(r"[ \t>]*")
 _MARKER = re.compile(r"(?:[-+*]|\d{1,9}[.)])(?:[ \t]+|$)")
 _BREAK = re.compile(r"[ \t。！？；，、：]")
 _MAY_OPEN = re.compile(r"[*~`\[$\\]|(?<!\w)_")  # nothing has closed it yet, but what follows might
+_MAY_GO_ON = ("text", "open_formula")
 _MAX_BREAKS_TRIED = 50
 
 
@@ -78,7 +80,7 @@ def find_open_blocks(head: str, tokens: Sequence[Token]) -> OpenBlocks:
         case "heading_open":
             text += f"{inside}{'#' * int(leaf.tag[1:]) if leaf else ''} {PLACEHOLDER}"
         case "formula_block":
-            text += inside + (leaf.content[:2] if leaf else "") + "\n" + inside * cuts_line
+            text += inside + (formula_opener(leaf.content) if leaf else "") + "\n" + inside * cuts_line
         case "table_open" | "fence" if leaf is not None:
             first = _source_line(leaf)
             line = lines[first]
@@ -96,12 +98,12 @@ def find_open_blocks(head: str, tokens: Sequence[Token]) -> OpenBlocks:
 def is_independent(blocks: OpenBlocks, tokens: Sequence[Token]) -> bool:
     """Return True if what follows does not change how the text before is drawn, but for a heading's rule."""
     match blocks.leaf:
-        case "table_open":
+        case "table_open" | "formula_block":
             return False
         case "paragraph_open" | "heading_open":
             inline = next(token for token in reversed(tokens) if token.type == "inline")
             last_line = inline.content.rpartition("\n")[2]
-            texts = (child.content for child in inline.children or () if child.type == "text")
+            texts = (child.content for child in inline.children or () if child.type in _MAY_GO_ON)
             return "|" not in last_line and not any(map(_MAY_OPEN.search, texts))
         case _:
             return True
@@ -134,7 +136,7 @@ def _is_open(token: Token, cuts_line: bool) -> bool:
             )
             return end - first - 1 <= content_lines
         case "formula_block":
-            return token.content.count("\n") == 0 or not token.content.endswith(("$$", r"\]"))
+            return not is_closed_formula(token.content)
         case _:
             return True
 

@@ -83,8 +83,10 @@ class Section:
         )
 
     def add_blank_row(self) -> None:
-        """Append an empty row; bars continue through it, bullets wait for the text."""
-        bars = [run for _, others in self._container_prefixes for run in others if run[1] == "bar"]
+        """Append an empty row; bars continue through it where they are, bullets wait for the text."""
+        bars = [run for _, others in self._container_prefixes for run in others]
+        while bars and bars[-1][1] != "bar":
+            bars.pop()
         self.logical_texts.append("")
         self.rows.append(Row((*self._prefix, *bars), self.first_logical_row + len(self.logical_texts) - 1))
 

@@ -39,7 +39,14 @@ class CopyCode:
     number: int
 
 
-Action: TypeAlias = OpenLink | FoldThinking | CopyAnswer | CopyCode
+@dataclass(frozen=True, slots=True)
+class FormulaSource:
+    """The source of the formula that a run shows, which is copied in its place; a click does nothing."""
+
+    text: str
+
+
+Action: TypeAlias = OpenLink | FoldThinking | CopyAnswer | CopyCode | FormulaSource
 
 # Plain tuples, because the garbage collector does not track tuples of strings and numbers:
 # a long chat holds a hundred thousand of them.

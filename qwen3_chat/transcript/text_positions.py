@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.cells import get_character_cell_size
 
 from qwen3_chat.transcript.cells import cell_width
 from qwen3_chat.transcript.message_view import HEADER, MESSAGE_STRIDE, REASONING
-from qwen3_chat.transcript.styled_rows import Action
+from qwen3_chat.transcript.section import Section
+from qwen3_chat.transcript.styled_rows import Action, FormulaSource
 from qwen3_chat.transcript.transcript_layout import TranscriptLayout
 
 
@@ -48,7 +50,7 @@ def target_at(layout: TranscriptLayout, x: int, y: int) -> PointerTarget:
 
 
 def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPosition) -> str:
-    """Return the text between two positions, not wrapped, without bullets and bars.
+    """Return the text between two positions, not wrapped, without bullets and bars, formulas by their source.
 
     Messages that lie inside as a whole give their source; they need no layout.
     """
@@ -61,16 +63,44 @@ def selected_text(layout: TranscriptLayout, start: TextPosition, end: TextPositi
             continue
         lines: list[str] = []
         for kind, section in layout.layout(index).sections.items():
+            formulas = _formulas(section)
             for logical_row, text in enumerate(section.logical_texts, base + section.first_logical_row):
                 if not start.logical_row <= logical_row <= end.logical_row or logical_row == base + REASONING:
                     continue
                 if kind == HEADER and end.logical_row > base + HEADER:
                     continue  # a header is copied only if the selection ends in it
                 first = start.offset if logical_row == start.logical_row else 0
-                lines.append(text[first : end.offset if logical_row == end.logical_row else None])
+                last = min(len(text), end.offset) if logical_row == end.logical_row else len(text)
+                lines.append(_with_formula_sources(text, formulas.get(logical_row - base, ()), first, last))
         if lines:
             parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _formulas(section: Section) -> dict[int, list[tuple[int, int, FormulaSource]]]:
+    """Return where the drawn formulas are in each logical row: first character, end, source."""
+    found: dict[int, list[tuple[int, int, FormulaSource]]] = {}
+    for row in section.rows:
+        for text, _, action, offset in row.runs:
+            if isinstance(action, FormulaSource):
+                formulas = found.setdefault(row.logical_row, [])
+                first = offset
+                if formulas and formulas[-1][2] is action:  # it goes on in this row
+                    first, _, _ = formulas.pop()
+                formulas.append((first, offset + len(text), action))
+    return found
+
+
+def _with_formula_sources(
+    text: str, formulas: Iterable[tuple[int, int, FormulaSource]], start: int, end: int
+) -> str:
+    """Return a part of a text in which each formula that is touched is its whole source."""
+    parts: list[str] = []
+    for first, last, source in formulas:
+        if first < end and last > start:
+            parts += text[start:first], source.text
+            start = last
+    return "".join([*parts, text[start:end]])
 
 
 def _characters_within(text: str, width: int) -> int:

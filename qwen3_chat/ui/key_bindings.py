@@ -77,6 +77,7 @@ CHAT_KEYS = [
     key_binding("make_call", "alt+t", "make_call", show=False, priority=True),
     key_binding("fold", "ctrl+o", "fold", priority=True),
     key_binding("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),
+    key_binding("formulas", "alt+m", "formulas", show=False, priority=True),
     key_binding("new_chat", "ctrl+n", "new_chat", priority=True),
     key_binding("chats", "ctrl+r", "chats", priority=True),
     key_binding("sidebar", "ctrl+b,f10", "sidebar", show=False, priority=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,14 @@ from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
-from qwen3_chat.store.records import MessageMeta, StoredMessage, WholeResult
-from qwen3_chat.store.result_files import not_saved_reason
+from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
+from qwen3_chat.tools.result_notes import ResultPaths, result_note
 from qwen3_chat.transcript.message_entry import MessageEntry
 
 MAX_SHOWN_RESULT_CHARS = 2_000
 """The most characters of a tool's result that the transcript shows."""
-
-ResultPath = Callable[[WholeResult], Path | None]
-"""A function that returns the file of a whole result; None for one that was not saved."""
 
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
@@ -62,9 +59,7 @@ def unstored_question(text: str) -> StoredMessage:
     return StoredMessage(0, 0, None, question, MessageMeta(), datetime.fromtimestamp(0, UTC))
 
 
-def entry_from_message(
-    stored: StoredMessage, result_path: ResultPath, *, is_stored: bool = True
-) -> MessageEntry:
+def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: bool = True) -> MessageEntry:
     """Return the entry of a message, with a note where its end could not be stored or shown."""
     message, meta = stored.message, stored.meta
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
@@ -76,7 +71,7 @@ def entry_from_message(
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
-        note=message_note(stored, is_stored=is_stored) or _whole_result_note(stored, result_path),
+        note=message_note(stored, is_stored=is_stored) or result_note(stored, paths),
         key=stored.id or None,
     )
 
@@ -88,26 +83,14 @@ def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
     return formatting.SEPARATOR.join(filter(None, parts))
 
 
-def _whole_result_note(stored: StoredMessage, result_path: ResultPath) -> str:
-    """Return where the whole of a result is that was cut for the model, or why it was not saved."""
-    whole = stored.meta.call.whole if stored.meta.call else None
-    if whole is None:
-        return ""
-    if (path := result_path(whole)) is not None:
-        return t("ui.tool.whole", characters=whole.characters, path=path)
-    return t("ui.tool.not_saved", characters=whole.characters, reason=not_saved_reason(whole))
-
-
 def entries_from_branch(
-    branch: Sequence[StoredMessage], result_path: ResultPath, unstored: Collection[int] = ()
+    branch: Sequence[StoredMessage], paths: ResultPaths, unstored: Collection[int] = ()
 ) -> list[MessageEntry]:
     """Return the entries of a branch; those of the messages whose ids are `unstored` say so.
 
     The messages that its latest reply was generated without are greyed, with a notice of the reason below.
     """
-    entries = [
-        entry_from_message(stored, result_path, is_stored=stored.id not in unstored) for stored in branch
-    ]
+    entries = [entry_from_message(stored, paths, is_stored=stored.id not in unstored) for stored in branch]
     meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
     if meta is None or not meta.left_out:
         return entries

@@ -34,10 +34,11 @@ from qwen3_chat.session import (
     UserStored,
 )
 from qwen3_chat.texts import t
+from qwen3_chat.tools.result_notes import ResultPaths
+from qwen3_chat.tools.tool_source import ToolServerStarting
 from qwen3_chat.transcript.message_entry import MessageEntry
 from qwen3_chat.ui.message_entries import (
     NOTICE,
-    ResultPath,
     entries_from_branch,
     entry_from_message,
     live_header,
@@ -70,7 +71,7 @@ class TurnView:
         activity_line: ActivityLine,
         clock: Callable[[], float],
         on_phase: Callable[[], None],
-        result_path: ResultPath,
+        result_paths: ResultPaths,
     ) -> None:
         """Show turns in these widgets; `on_phase` is called when the phase of a turn has changed."""
         self.phase = TurnPhase.IDLE
@@ -81,7 +82,7 @@ class TurnView:
         self._activity_line = activity_line
         self._clock = clock
         self._on_phase = on_phase
-        self._result_path = result_path
+        self._result_paths = result_paths
         self._began_s = 0.0
         self._tokens = 0
         self._is_live = False
@@ -100,7 +101,7 @@ class TurnView:
 
     def show_question(self, text: str) -> None:
         """Show a message that was sent from now on, before it is stored."""
-        self._pending = entry_from_message(unstored_question(text), self._result_path)
+        self._pending = entry_from_message(unstored_question(text), self._result_paths)
         self._transcript.append(self._pending)
 
     def drop_question(self) -> None:
@@ -122,12 +123,12 @@ class TurnView:
             case UserStored(message=message):
                 self.notices.clear()
                 self.on_question_stored()
-                self._show_stored_question(entry_from_message(message, self._result_path))
+                self._show_stored_question(entry_from_message(message, self._result_paths))
             case QuestionWaits():
                 self._note_question(t("ui.note.not_stored"))
                 self._transcript.notify(event.text, severity="warning", timeout=10)
             case Rewound(messages=messages):
-                self._transcript.show(entries_from_branch(messages, self._result_path))
+                self._transcript.show(entries_from_branch(messages, self._result_paths))
                 if self._pending is not None:
                     self._transcript.append(self._pending)
             case LoadProgressed():
@@ -153,18 +154,20 @@ class TurnView:
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
+            case ToolServerStarting(name=name):
+                self._show_call(t("ui.activity.server", name=name))
             case ToolCallStarted(call=call):
                 self._show_call(t("ui.activity.tool", name=call.name))
             case ToolCallFinished(message=message):
-                self._transcript.append(entry_from_message(message, self._result_path))
+                self._transcript.append(entry_from_message(message, self._result_paths))
             case ThinkingRepeats():
                 self._transcript.notify(t("ui.notice.repeats"), timeout=12)
             case EngineFailed():
                 self._failure = event.text
             case ReplyStored(message=message):
-                self._finish_reply(entry_from_message(message, self._result_path))
+                self._finish_reply(entry_from_message(message, self._result_paths))
             case ReplyNotStored(message=message):
-                self._finish_reply(entry_from_message(message, self._result_path, is_stored=False))
+                self._finish_reply(entry_from_message(message, self._result_paths, is_stored=False))
                 self._transcript.notify(event.text, severity="error", timeout=20)
             case TurnFinished() | StepFinished():
                 pass

@@ -185,7 +185,7 @@ async def disagreements(app: Harness) -> list[str]:
 
     compare("messages on screen and in the session", list(shown), [stored.id for stored in session.messages])
     for stored in session.messages:
-        entry, turn = entry_from_message(stored, app.store.result_path), shown.get(stored.id)
+        entry, turn = entry_from_message(stored, app.store), shown.get(stored.id)
         texts = turn and (turn.answer, turn.reasoning, turn.note)
         compare("a message on screen and in the session", texts, (entry.answer, entry.reasoning, entry.note))
     if session.chat is None:

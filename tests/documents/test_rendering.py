@@ -76,6 +76,16 @@ def test_a_reply_without_thinking_has_no_header_for_it(format: ExportFormat) -> 
         assert "<details" not in text
 
 
+def test_formulas_are_mathml_in_a_page_and_source_elsewhere() -> None:
+    message = "It is $\\frac{1}{2}$, not $5.\n\n\\[\nx \\ce{y}\n\\]"
+    page = render(chat_of(), branch(reply(message)), ExportFormat.HTML, ThinkingStyle.NONE)
+    assert "<mfrac><mrow><mn>1</mn></mrow><mrow><mn>2</mn></mrow></mfrac>" in page
+    assert "not $5." in page
+    assert "<p class=formula><code>\\[\nx \\ce{y}\n\\]</code></p>" in page
+    for format in (ExportFormat.MARKDOWN, ExportFormat.TEXT):
+        assert message in render(chat_of(), branch(reply(message)), format, ThinkingStyle.NONE)
+
+
 HEADERS = [
     (0.0, 0, "Thought"),
     (0.42, 9, "Thought 0.4 s · 9 tok"),

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
+from qwen3_chat.cli.composition import require_confinement
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
+from qwen3_chat.jail.jail_settings import JailProblem
 from qwen3_chat.store import ChatStore, MessageMeta
+from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission, PermissionScope
 from tests.e2e.conftest import Program
+from tests.pty_terminal import app_environment, pty_terminal
+from tests.remote import wire_server
 
 
 @pytest.mark.parametrize(
@@ -42,14 +52,18 @@ def test_the_demo_model_calls_a_tool_and_answers_with_its_result(
 def test_a_tool_that_does_not_exist_is_a_wrong_usage(program: Program) -> None:
     asked = program.run("ask", "--demo", "--tools", "weather", "Hi")
     assert asked.returncode == 2
-    assert asked.stderr == "There is no tool weather. The tools are: now, calculator.\n"
+    assert (
+        asked.stderr
+        == "There is no tool weather. The tools are: now, calculator, python, read_file, list_files, fetch.\n"
+    )
 
 
 def test_the_tools_are_listed_for_people_and_programs(program: Program) -> None:
     assert "runs unasked" in program.run("tools").stdout
     rows = json.loads(program.run("tools", "--json").stdout)
-    assert [row["name"] for row in rows] == ["now", "calculator"]
-    assert all(row["schema_tokens"] > 0 and row["consent"] == "allow" for row in rows)
+    assert [row["name"] for row in rows] == list(BUILT_IN_TOOLS)
+    assert all(row["schema_tokens"] > 0 or row["state"] == "off" for row in rows)
+    assert [row["name"] for row in rows if row["consent"] == "allow"] == ["now", "calculator"]
 
 
 def test_standing_permissions_are_listed_and_revoked(program: Program) -> None:
@@ -84,7 +98,7 @@ def test_a_damaged_file_of_permissions_is_one_sentence(program: Program) -> None
     (data / "permissions.json").write_text("{")
     listed = program.run("tools", "--json")
     assert listed.returncode == 0
-    assert len(json.loads(listed.stdout)) == 2
+    assert len(json.loads(listed.stdout)) == len(BUILT_IN_TOOLS)
     assert listed.stderr.count("\n") == 1
     assert "none of them counts" in listed.stderr
 
@@ -111,3 +125,58 @@ async def leave_a_call_open(database: Path) -> None:
     reply = ChatMessage(Role.ASSISTANT, "", tool_calls=(call,))
     await store.add_message(chat.id, question.id, reply, MessageMeta(stop_reason=StopReason.TOOL_CALLS))
     await store.close()
+
+
+def damaged_call(request: wire_server.Request) -> wire_server.Reply:
+    """Answer as a server whose model calls with JSON that lacks its end, then tells the result."""
+    if request.method == "GET":
+        return wire_server.json_reply(
+            {"data": [{"id": "Qwen3-8B"}]}, 200 if "models" in request.path else 404
+        )
+    if b'"tool"' in request.body:
+        chunks = [wire_server.chunk(content="It is "), wire_server.chunk("stop", content="42.")]
+    else:
+        call = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "6 * 7"}\n</tool_call>'
+        chunks = [wire_server.chunk(content="Let me see."), wire_server.chunk("stop", content=call)]
+    return wire_server.Reply([*map(wire_server.event, chunks), wire_server.DONE])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+@pytest.mark.parametrize(("typed", "decision"), [("once", "allow"), ("deny no sums", "deny"), (None, None)])
+async def test_on_a_terminal_the_user_is_asked(
+    tmp_path: Path, typed: str | None, decision: str | None
+) -> None:
+    async with wire_server.running(damaged_call) as server:
+        options = ["--endpoint", server.url, "--tools", "calculator"]
+        command = [sys.executable, "-m", "qwen3_chat", "ask", *options, "6*7?"]
+        with pty_terminal(command, app_environment(tmp_path)) as terminal:
+            asked = b"Type one of these words: "
+            assert await asyncio.to_thread(terminal.until, lambda: asked in terminal.output)
+            assert b"Let me see.\r\nThe model wants to run calculator" in terminal.output
+            if typed is None:
+                os.killpg(terminal.process.pid, signal.SIGINT)
+            else:
+                terminal.type(b"once more\n")
+                assert await asyncio.to_thread(terminal.until, lambda: terminal.output.count(asked) == 2)
+                terminal.type(f"{typed}\n".encode())
+            assert await asyncio.to_thread(terminal.until, terminal.has_ended)
+            assert terminal.process.returncode == (130 if typed is None else 0)
+            assert terminal.shows("It is 42.") == (typed is not None)
+    store = await ChatStore.open(tmp_path / "data" / "chats.db")
+    messages = await store.branch(1)
+    await store.close()
+    record = messages[2].meta.call
+    assert record is not None
+    if typed is not None:
+        assert record.decision == decision
+        assert ("no sums" in messages[2].message.content) == (decision == "deny")
+    assert messages[2].message.role is Role.TOOL
+
+
+def test_python_is_refused_where_it_cannot_be_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen3_chat.tools.python_tool.jail_problem", lambda: JailProblem.KERNEL)
+    require_confinement(("now",), unprotected_python=False)
+    require_confinement(("python",), unprotected_python=True)
+    with pytest.raises(UsageError, match=r"no Landlock.*--unprotected-python") as raised:
+        require_confinement(("python",), unprotected_python=False)
+    assert raised.value.code is ErrorCode.PYTHON_NOT_CONFINED

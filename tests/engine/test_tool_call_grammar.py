@@ -480,3 +480,31 @@ def test_the_tokens_of_the_tag_are_counted(model: LlamaModel) -> None:
     ]
     generator = ReplyGenerator(model, replace(plain, must_call=True), Job(wire.Generate(1, plain)))
     assert len(generator.known_ids) == counts[1] > counts[0]
+
+
+CODE = {"properties": {"code": {"type": "string"}}, "required": ["code"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_allowed"),
+    [
+        ('{"code": "x"}}', True),
+        ('{"code": ""}}\n<code>\nprint("a\\n")\nif 1 < 2 << 3: x = "</b></c></co</cod"\n</code>', True),
+        ('{"code": ""}}<code></code>\n', True),
+        ('{"code": ""}}<code>你好 <</code>', True),
+        ('{"code": ""}}<code>x', False),
+        ('{"code": ""}}<code>x</code>y', False),
+        ('{"code": ""}}x', False),
+    ],
+)
+def test_code_may_stand_behind_the_object(demo_vocab: Vocab, text: str, is_allowed: bool) -> None:
+    closing = demo_vocab.specials["</tool_call>"]
+    grammar = Grammar(demo_vocab, tool_call_grammar((tool({"type": "object"}, "g"), tool(CODE)), closing))
+    ids = demo_vocab.encode(f'{{"name": "f", "arguments": {text}')
+    assert all(grammar.advance(token) for token in [*ids, closing]) == is_allowed
+    grammar.close()
+
+
+def test_a_tool_without_code_has_no_text_behind_the_object(demo_vocab: Vocab) -> None:
+    assert accepts(demo_vocab, SCHEMAS["tree"], '{"leaf": 1}')
+    assert not accepts(demo_vocab, SCHEMAS["tree"], '{"leaf": 1}}<code>x</code>')

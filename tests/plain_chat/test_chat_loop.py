@@ -13,6 +13,7 @@ from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.store import ChatStore
+from qwen3_chat.tools.result_notes import NoPaths
 from tests.fakes import FakeEngine, Step, finished
 
 
@@ -32,7 +33,7 @@ async def talk(
 
     store = await ChatStore.open(folder / "chats.db")
     session = ChatSession(engine, store, lambda: 1, monotonic, options=options or TurnOptions())
-    renderer = LineRenderer(written.append, monotonic, shows_thinking)
+    renderer = LineRenderer(written.append, monotonic, shows_thinking, NoPaths())
 
     async def to_its_end(turn: Coroutine[None, None, None]) -> None:
         await turn

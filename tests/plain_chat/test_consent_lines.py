@@ -12,6 +12,7 @@ from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope, locate_target, possible_permissions
+from qwen3_chat.tools.result_notes import NoPaths
 from qwen3_chat.tools.tool import Arguments, Target, TargetKind, Tool
 
 
@@ -33,8 +34,8 @@ async def answer(*lines: str | None) -> tuple[ConsentAnswer, str]:
         written.append(prompt)
         return next(typed)
 
-    renderer = LineRenderer(written.append, monotonic, shows_thinking=True)
-    return await ConsentLines(renderer, read_line).ask(REQUEST), "".join(written)
+    renderer = LineRenderer(written.append, monotonic, shows_thinking=True, paths=NoPaths())
+    return await ConsentLines(renderer.write_line, read_line).ask(REQUEST), "".join(written)
 
 
 async def test_the_call_is_told_whole_with_the_words_that_answer() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
-PACKAGES_OF_LAYERS = {"qwen3_chat", "qwen3_chat.documents", "qwen3_chat.models"}
+PACKAGES_OF_LAYERS = {"qwen3_chat", "qwen3_chat.documents", "qwen3_chat.mcp", "qwen3_chat.models"}
 """Their modules stand at different heights, each by its own name; they themselves import nothing."""
 
 

@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY
 
 INTERFACE = ("textual", "qwen3_chat.ui")
 MODEL_CHOICE = ("qwen3_chat.models.hub", "qwen3_chat.models.picker", "qwen3_chat.models.hardware")
-DOCUMENT_LIBRARIES = ("pypdf", "bs4", "markdownify", "markdown_it", "pygments")
+DOCUMENT_LIBRARIES = ("pypdf", "bs4", "markdownify", "markdown_it", "pygments", "pylatexenc")
 SERVER_LIBRARIES = ("keyring", "qwen3_chat.engine.remote", "http.client", "urllib.request")
 HUB_LIBRARIES = ("huggingface_hub", "httpx2", "filelock")
 WORKER = ("llama_cpp", "qwen3_chat.engine.worker", "numpy")

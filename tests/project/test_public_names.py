@@ -120,6 +120,7 @@ FILES_OF_ONE_NAME = {
 
 SMALL_MODULES = {
     "qwen3_chat.__main__": "`python -m qwen3_chat` runs the file of this name",
+    "qwen3_chat.mcp.server_process.__main__": "silences this process before the SDK is imported",
     "qwen3_chat.cli.language": "imports the settings, for which `--version` must not wait",
     "qwen3_chat.cli.rm_command": "imported alone, without what downloads and engines bring along",
 }

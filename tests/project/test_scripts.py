@@ -257,8 +257,18 @@ def test_options_for_the_compiler_ask_for_another_build_and_stay(
 
 
 def test_full_runs_select_every_test_and_pytest_comes_last() -> None:
-    assert checks.list_checks(["-x"], full=True)[-1].command == ("pytest", "-m", "", "-x")
+    assert checks.list_checks(["-x"], full=True)[-1].command == ("pytest", "-m", "", "--durations=30", "-x")
     assert checks.list_checks(["-x"], full=False)[-1].command == ("pytest", "-x")
+
+
+def test_all_tests_are_shared_among_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for usable, processes in ((1, "1"), (2, "2"), (64, "4")):
+        if sys.platform == "linux":
+            monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=usable: set(range(n)))
+        else:
+            monkeypatch.setattr(os, "cpu_count", lambda n=usable: n)
+        command = checks.list_checks([], full=False)[-1].command
+        assert command == ("pytest", "-n", processes, "--dist=loadfile")
 
 
 def test_static_checks_run_no_test_and_fetch_nothing() -> None:

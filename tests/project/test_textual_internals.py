@@ -6,7 +6,8 @@ import ast
 import importlib
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from qwen3_chat.ui.textual_compat import SteadyScrollView
 from tests.conftest import REPOSITORY
 
 COMPAT = REPOSITORY / "qwen3_chat" / "ui" / "textual_compat"
-MODULES = [
+MODULES = tuple(
     path
     for path in sorted((REPOSITORY / "qwen3_chat").rglob("*.py"))
     if COMPAT not in path.parents and ("ui" in path.parts or "from textual" in path.read_text("utf-8"))
-]
+)
 LIBRARIES = ("textual", "rich")
 
 DOCUMENTED = {
@@ -57,6 +58,7 @@ def is_of_library(cls: type) -> bool:
     return cls.__module__.partition(".")[0] in LIBRARIES
 
 
+@cache
 def class_tree(cls: type) -> ast.AST:
     return ast.parse(textwrap.dedent(inspect.getsource(cls)))
 
@@ -77,13 +79,15 @@ def names_of_self(tree: ast.AST) -> set[str]:
     return set(filter(is_private, names))
 
 
+@cache
 def names_of_library(cls: type) -> set[str]:
     """Return the private names that the library's base classes of a class define."""
     bases = [base for base in cls.__mro__ if is_of_library(base)]
     return {name for base in bases for name in {*vars(base), *names_of_self(class_tree(base))}}
 
 
-def defined_names(paths: Iterable[Path]) -> set[str]:
+@cache
+def defined_names(paths: Sequence[Path]) -> set[str]:
     """Return every private name that modules define, for themselves or for objects of theirs."""
     names: set[str] = set()
     for node in (node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))):

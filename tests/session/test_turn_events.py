@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwen3_chat.session import turn_events
+from qwen3_chat.tools.tool_source import ToolServerStarting
 
 TAGS = {
     turn_events.UserStored: "user_stored",
@@ -15,6 +16,7 @@ TAGS = {
     turn_events.Summarising: "summarising",
     turn_events.ContextExceeded: "context_exceeded",
     turn_events.ThinkingRepeats: "thinking_repeats",
+    ToolServerStarting: "tool_server_starting",
     turn_events.ToolCallStarted: "tool_call_started",
     turn_events.ToolCallFinished: "tool_call_finished",
     turn_events.StepFinished: "step_finished",
@@ -27,6 +29,6 @@ def test_every_event_of_a_turn_keeps_its_tag() -> None:
         for event in vars(turn_events).values()
         if isinstance(event, type) and event.__module__ == turn_events.__name__
     }
-    assert own == set(TAGS)
+    assert own | {ToolServerStarting} == set(TAGS)
     for event, tag in TAGS.items():
         assert event.__struct_config__.tag == tag

@@ -140,7 +140,7 @@ async def test_a_result_over_a_limit_is_not_saved_and_says_why(
     assert whole == WholeResult(len(LONG), not_saved=reason)
     assert store.result_path(whole) is None
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
-    assert result_files.not_saved_reason(whole)
+    assert "was not saved: " in result_files.whole_result_note(whole, store.result_path)
 
 
 async def test_each_chat_has_a_limit_of_its_own(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,10 @@ def test_a_schema_may_refer_to_itself() -> None:
     checker = ArgumentsChecker({"type": "object", "properties": {"child": {"$ref": "#"}}})
     assert checker.explain({"child": {"child": {}}}) == ""
     assert checker.explain({"child": {"child": 7}})
+
+
+def test_half_a_character_is_told() -> None:
+    checker = ArgumentsChecker(
+        {"type": "object", "properties": {"path": {"type": "string", "pattern": "^/"}}}
+    )
+    assert "half of a character" in checker.explain({"path": "a\ud800"})

@@ -140,3 +140,23 @@ def test_arguments_arrive_as_they_were_written(arguments: dict[str, object]) -> 
     (call,) = parse_calls(json.dumps({"name": "f", "arguments": arguments}))
     assert json.loads(call.arguments) == arguments
     assert not call.is_repaired
+
+
+SOURCE = 'print("a\\n")\nif 1 < 2: x = "</b>"'
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f'{{"name": "python", "arguments": {{"code": ""}}}}\n<code>\n{SOURCE}\n</code>\n', SOURCE),
+        ('{"name": "python", "arguments": {"code": ""}}<code>1</code>', "1"),
+        ('{"name": "python", "arguments": {"code": "x"}}\n<code>\ny\n</code>', None),
+        ('{"name": "python", "arguments": {}}<code>y</code>', None),
+        ('{"name": "python", "arguments": {"code": ""}} x <code>y</code>', None),
+        ('{"name": "python", "arguments": {"code": ""}}<code>y', None),
+    ],
+)
+def test_code_may_stand_behind_the_object_without_escapes(text: str, code: str | None) -> None:
+    calls = parse_calls(text, repairs=False)
+    assert [json.loads(call.arguments)["code"] for call in calls] == ([] if code is None else [code])
+    assert not any(call.is_repaired for call in calls)

@@ -40,6 +40,12 @@ LINES = [
         "\\[",
         "\\]",
         "$x_1$",
+        "$$\\frac{a}{b}$$",
+        "\\(x * y\\) and \\(z *w*",
+        "\\begin{aligned}",
+        "a &= b \\\\",
+        "\\end{aligned}",
+        "$5 and $10 *x*",
         "x $$",
         "<br>",
         "**重点。**下文",
@@ -189,6 +195,14 @@ def test_code_in_a_list_stays_one_block_however_long_it_is() -> None:
     (code,) = document.code_blocks
     assert code.rows == ["x = 1"] * 1_000
     assert code.is_complete
+
+
+def test_a_last_row_of_code_that_only_begins_like_the_end_is_shown() -> None:
+    document = MarkdownSection(60, 0)
+    pieces = ("\n", "``", "`python", "\nht", "tps://a.b\n  x =", " 1\n```python")
+    for piece in pieces:
+        document.feed(piece)
+    assert drawn(document) == whole("".join(pieces))
 
 
 @pytest.mark.full

@@ -93,17 +93,21 @@ def test_styles_are_named(source: str, style: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "drawn"),
     [
-        "$a_1 * b_1 * c$",
-        r"\(a_1 + b_1\)",
-        r"\[ \frac{a}{b} \]",
-        "$$x_1 * y * z$$",
-        "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$",
+        ("$a_1 * b_1 * c$", ["a₁ * b₁ * c"]),
+        (r"\(a_1 + b_1\)", ["a₁ + b₁"]),
+        (r"\[ \frac{a}{b} \]", ["a", "─", "b"]),
+        ("$$x_1 * y * z$$", ["x₁ * y * z"]),
+        (
+            "$$\n\\begin{a}\n- x_1 \\\\\n= y\n\\end{a}\n$$",
+            ["$$", "\\begin{a}", "- x_1 \\\\", "= y", "\\end{a}", "$$"],
+        ),
+        (r"\(a_1 * b_1 * c", [r"\(a_1 * b_1 * c"]),
     ],
 )
-def test_formulas_stay_as_they_are(source: str) -> None:
-    assert styled(source, "formula") == source.split("\n")
+def test_formulas_are_drawn_or_stay_as_they_are(source: str, drawn: list[str]) -> None:
+    assert styled(source, "formula") == drawn
 
 
 @pytest.mark.parametrize("source", ["$5 and $10", "US$ 5, US$ 6", "a $ b $ c", r"\$5$ \*", "cost: $5"])
@@ -201,3 +205,13 @@ def test_an_address_hides_no_control_characters() -> None:
         action for _, _, action, _ in runs("[a](<http://e.org/&#x202e;x>)") if isinstance(action, OpenLink)
     ]
     assert all(action.url.isprintable() for action in actions)
+
+
+def test_a_blank_row_in_a_quote_in_a_list_keeps_its_bar_in_place() -> None:
+    section = MarkdownSection(60, 0)
+    section.feed("- item\n\n  > one\n  >\n  > two\n\n1. x\n   > > b\n   > >\n   > > c")
+    rows = ["".join(run[0] for run in row.runs).rstrip() for row in section.rows]
+    assert rows == [
+        *("• item", "", "  ▌ one", "  ▌", "  ▌ two", ""),
+        *("1. x", "   ▌ ▌ b", "   ▌ ▌", "   ▌ ▌ c"),
+    ]

@@ -54,3 +54,22 @@ def test_a_table_is_copied_as_cells_divided_by_tabs() -> None:
     section = MarkdownSection(40, 0)
     section.feed("| a | b |\n|--|--|\n| **1** | 2 |")
     assert section.logical_texts == ["a\tb", "1\t2"]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ("| 1 | 2 | 3 | 4 |", ["1", "2 | 3 | 4"]),
+        ("| `a|b` | 2 |", ["a|b", "2"]),
+        ("| $|x|$ | 2 |", ["|x|", "2"]),
+        (r"| \(P(A|B)\) | ``c|`d`` | 3 |", ["P(A|B)", "c|`d | 3"]),
+        (r"| a\|b | 2 | 3 |", ["a|b", "2 | 3"]),
+        ("| ` | ` |", ["`", "`"]),
+        ("1 | 2 | 3", ["1", "2 | 3"]),
+        ("| 1 |", ["1", ""]),
+    ],
+)
+def test_a_row_with_more_cells_than_the_head_loses_nothing(row: str, cells: list[str]) -> None:
+    section = MarkdownSection(60, 0)
+    section.feed(f"| a | b |\n|---|---|\n{row}")
+    assert section.logical_texts[-1].split("\t") == cells

@@ -543,6 +543,25 @@ async def test_a_double_click_selects_one_logical_row() -> None:
         assert host.screen.get_selected_text() == ("word " * 30).strip()
 
 
+async def test_a_double_click_on_a_formula_selects_its_row_and_gives_the_source() -> None:
+    host = Host([MessageEntry("assistant", r"so $\frac{a}{b}$ is")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        await pilot.click(Transcript, offset=cell_of(host.transcript, "a/b"), times=2)
+        assert host.screen.get_selected_text() == r"so $\frac{a}{b}$ is"
+
+
+async def test_the_source_of_formulas_is_shown_and_hidden_again_while_an_answer_grows() -> None:
+    host = Host([MessageEntry("assistant", "$x^2$")])
+    async with host.run_test(size=(60, 20)):
+        host.transcript.begin(MessageEntry("assistant"))
+        flushed(host.transcript, text="$y^2$ and $z")
+        for draws, rows in ((False, ["  $x^2$", "  $y^2$ and $z"]), (True, ["  x²", "  y² and $z"])):
+            host.transcript.draws_formulas = draws
+            assert [row for row in shown(host.transcript) if row] == rows
+        flushed(host.transcript, text="^2$")
+        assert "  y² and z²" in shown(host.transcript)
+
+
 async def test_everything_selected_is_the_source_of_every_message() -> None:
     host = Host([MessageEntry("user", "Why?"), MessageEntry("assistant", "**So**", "hm")])
     async with host.run_test(size=(60, 20)):

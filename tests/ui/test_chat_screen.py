@@ -41,6 +41,18 @@ async def test_a_turn_shows_question_thinking_header_and_answer(start: Start) ->
         assert not app.screen.input.text
 
 
+async def test_one_key_and_a_setting_show_the_source_of_formulas(start: Start) -> None:
+    async with start(FakeEngine([AnswerDelta("$x^2 + 1$"), finished()])) as app:
+        await app.turn("Say it")
+        await app.sees("x² + 1")
+        await app.pilot.press("alt+m")
+        await app.sees("$x^2 + 1$")
+        await app.pilot.press("alt+m")
+        await app.sees("x² + 1")
+        assert app.screen.apply_setting(Settings(maths="source"), "maths")
+        await app.sees("$x^2 + 1$")
+
+
 async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) -> None:
     async with start() as app:
         await app.sees("Thinking on")

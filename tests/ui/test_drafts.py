@@ -173,7 +173,7 @@ async def test_a_broken_draft_file_is_told_in_a_sentence_and_put_aside(
 ) -> None:
     (tmp_path / "draft.json").write_bytes(content)
     async with start(size=(100, 40)) as app:
-        await app.sees("is damaged and can't be read")
+        await app.sees("damaged")  # a word: where the sentence is folded depends on the path in it
         await app.pilot.press(*"abc")
         await saved(app, tmp_path, "abc")
     assert (tmp_path / "draft.json.damaged").read_bytes() == content

@@ -74,3 +74,20 @@ async def test_the_note_is_whole_on_a_small_screen(tmp_path: Path, size: tuple[i
         await ask(app)
         (file,) = (tmp_path / "results").iterdir()
         assert str(file) in unwrapped(app)
+
+
+async def test_a_note_names_the_folder_of_the_files_that_code_wrote(tmp_path: Path) -> None:
+    async def plot(arguments: Arguments) -> str:
+        return "9\n[Files written: plot.png]"
+
+    tools = OwnTools([Tool("python", "", {"type": "object"}, plot, Reach.NOTHING)])
+    called = (ToolCallRequested(ToolCall("python", "{}")), finished(StopReason.TOOL_CALLS))
+    engine = FakeEngine(called, (AnswerDelta("It is long.", 3), finished()))
+    options = TurnOptions(tools=("python",))
+    async with open_app(tmp_path, engine, (100, 40), options=options, toolbox=tools) as app:
+        await ask(app)
+        assert app.session.chat is not None
+        note = f"Its files are in {app.store.files_path(app.session.chat.id)}"
+        assert note.replace(" ", "") in unwrapped(app).replace(
+            " ", ""
+        )  # where it is folded depends on the path

@@ -478,6 +478,20 @@ async def test_the_palette_shows_our_sentence_for_a_search_in_vain_and_removes_i
         assert "Nothing found" not in rows_of(app)
 
 
+async def test_a_search_that_ends_after_the_palette_has_closed_ends_nothing_else() -> None:
+    app = PaletteApp()
+    async with app.run_test() as pilot:
+        palette = Palette("Search", "Nothing found")
+        await app.push_screen(palette)
+        await pilot.press("a")
+        commands = palette.query_one(CommandList)
+        async with asyncio.timeout(WAIT_LIMIT_S):
+            while not palette._list_visible:
+                await pilot.pause(0.01)
+        await app.pop_screen()
+        palette._refresh_command_list(commands, [], clear_current=True)
+
+
 async def test_the_drawn_lines_of_a_closed_screen_are_let_go() -> None:
     class Covering(Screen[None]):
         def compose(self) -> ComposeResult:

@@ -11,12 +11,18 @@ from pathlib import Path
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
-from qwen3_chat.servers import API_KEY_VARIABLE, Endpoint, SecretReference, SecretSource, ServerProfile
+from qwen3_chat.servers import (
+    API_KEY_VARIABLE,
+    REDACTED,
+    Endpoint,
+    SecretReference,
+    SecretSource,
+    ServerProfile,
+)
 
 API_KEY_FILE_VARIABLE = "QWEN3_CHAT_API_KEY_FILE"
 KEYRING_SERVICE = "qwen3-chat"
 MAX_KEY_FILE_BYTES = 64 * 1024
-REDACTED = "•••"
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, which a header can carry
 
 

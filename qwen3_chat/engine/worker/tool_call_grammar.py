@@ -19,7 +19,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from os.path import commonprefix
 from typing import Any, Final
 
@@ -70,6 +70,8 @@ array ::= "[" ws (item ("," ws item)*)? "]"
 item ::= value ws
 value ::= object | array | string | number | boolean | null
 """
+_SOURCE_BEGIN, _SOURCE_END, _CALL_END = "<code>", "</code>", "</tool_call>"
+
 _OBJECT, _ARRAY, _STRING, _NUMBER, _INTEGER, _VALUE = (
     "object",
     "array",
@@ -92,9 +94,14 @@ def tool_call_grammar(tools: tuple[ToolSpec, ...], closing_id: int, *, reads_sch
         ValueError: it would be too long, or no tool has a name.
     """
     rules = _Rules()
-    calls = " | ".join(_call(function, rules, reads_schemas) for function in _functions(tools))
-    start = rf'ws "{{" ws "\"name\"" ws ":" ws ({calls}) ws "}}" ws <[{closing_id}]>'
-    text = f"{ROOT_RULE} ::= {start}{_COMMON_RULES}{rules.text}"
+    functions = _functions(tools)
+    calls = " | ".join(
+        f'{_call(function, rules, reads_schemas)} ws "}}" ws{" source?" if takes_code(function[1]) else ""}'
+        for function in functions
+    )
+    start = rf'ws "{{" ws "\"name\"" ws ":" ws ({calls}) <[{closing_id}]>'
+    source = _source_rules() if any(takes_code(schema) for _, schema in functions) else ""
+    text = f"{ROOT_RULE} ::= {start}{_COMMON_RULES}{source}{rules.text}"
     if not calls or len(text) > MAX_GRAMMAR_CHARS:
         raise ValueError
     return text
@@ -110,6 +117,48 @@ def _functions(tools: Sequence[ToolSpec]) -> list[tuple[str, object]]:
         if isinstance(name, str):
             functions.setdefault(name, function.get("parameters"))
     return list(functions.items())
+
+
+def _source_rules() -> str:
+    """Return the rules of code between its tags: any text up to the first `</code>`, without `</tool_call>`.
+
+    A rule stands for how much of the two has been written already.
+    """
+    ends = (_SOURCE_END, _CALL_END)
+    states = sorted(
+        {end[:length] for end in ends for length in range(len(end))}, key=lambda state: (len(state), state)
+    )
+    letters = sorted({letter for end in ends for letter in end})
+    lines = [f'source ::= "{_SOURCE_BEGIN}" s0']
+    for number, state in enumerate(states):
+        choices = defaultdict[str, str](str)
+        for letter in letters:
+            text = state + letter
+            if text == _SOURCE_END:
+                choices["ws"] += letter
+            elif text != _CALL_END:
+                longest = next(text[at:] for at in range(len(text) + 1) if text[at:] in states)
+                choices[f"s{states.index(longest)}"] += letter
+        choices["s0"] += _complement(letters)
+        alternatives = (f"[{allowed}] {target}" for target, allowed in choices.items())
+        lines.append(f"s{number} ::= " + " | ".join(alternatives))
+    return "\n".join(lines) + "\n"
+
+
+def _complement(letters: Sequence[str]) -> str:
+    """Return the inside of a class of all characters but some of ASCII, as ranges."""
+    codes = [0x20 - 1, *map(ord, letters), 0xD800]
+    ranges = [(low + 1, high - 1) for low, high in pairwise(codes) if low + 1 < high]
+    return r"\t\n\r" + "".join(rf"\u{low:04X}-\u{high:04X}" for low, high in ranges) + r"\uE000-\U0010FFFF"
+
+
+def takes_code(schema: object) -> bool:
+    """Return whether a tool needs the text `code`, which may then stand behind the JSON as it is."""
+    if not isinstance(schema, dict) or "code" not in (schema.get("required") or ()):
+        return False
+    properties = schema.get("properties")
+    code = properties.get("code") if isinstance(properties, dict) else None
+    return isinstance(code, dict) and code.get("type") == _STRING
 
 
 def _call(function: tuple[str, object], rules: _Rules, reads_schemas: bool) -> str:

@@ -37,11 +37,11 @@ class ConsentController(Controller):
 
     async def ask(self, request: ConsentRequest) -> ConsentAnswer:
         """Ask the user about a call; a stop of the turn closes the question."""
-        name = label_of_name(request.tool.name)
+        name = label_of_name(request.label)
         self._turn.wait_for_consent(name)
         app, answer = self._screen.app, get_running_loop().create_future()
         if app.screen_stack[-1:] != [self._screen]:
-            self._screen.notify(t("ui.consent.covered", name=name), severity="warning")
+            self._screen.notify(t(request.text_key("ui.consent.", "covered"), name=name), severity="warning")
         while app.screen_stack[-1:] != [self._screen]:
             self._uncovered.clear()
             await self._uncovered.wait()

@@ -102,11 +102,9 @@ class ChatScreen(ReadingScreen):
         self.settings = settings
         self.exports_folder = exports_folder
         self._models_folder = models_folder
-        self._result_path = store.result_path
+        self._result_paths = store
         chat_tree = ChatTree(session, store)
-        self.turn = TurnView(
-            widgets.transcript, widgets.activity_line, monotonic, self.show_state, store.result_path
-        )
+        self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state, store)
         self.turns = TurnController(self, session, widgets, self.turn)
         self.consent = ConsentController(self, session, widgets, self.turn, self.turns)
         self.models: ModelController | None = None
@@ -130,6 +128,7 @@ class ChatScreen(ReadingScreen):
     def on_mount(self) -> None:
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
+        self.transcript.draws_formulas = self.settings.maths == "drawn"
         self.input.enter_sends = self.settings.enter_key == "send"
         self.set_animation(reduced=self.settings.reduced_motion)
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
@@ -173,6 +172,8 @@ class ChatScreen(ReadingScreen):
                 self.set_animation(reduced=value)
             case "thinking_display":
                 self.transcript.thinking_display = ThinkingDisplay(value)
+            case "maths":
+                self.transcript.draws_formulas = value == "drawn"
             case "chat_titles" | "export_thinking":
                 pass  # read each time it is needed
             case "enter_key":
@@ -219,7 +220,7 @@ class ChatScreen(ReadingScreen):
 
     def show_messages(self) -> None:
         """Show the messages, or the welcome if there are none, with the notices of the load."""
-        entries = entries_from_branch(self.session.messages, self._result_path, self.session.unstored.ids)
+        entries = entries_from_branch(self.session.messages, self._result_paths, self.session.unstored.ids)
         if is_empty := not entries:
             advice = "" if self.models is None else self.models.advice
             entries = [welcome_entry(self.session.engine.model, self._models_folder, advice)]
@@ -370,7 +371,7 @@ class ChatScreen(ReadingScreen):
                 return self.models is not None and not self.is_answering
             case "editor":
                 return not self.is_answering
-            case "retry" | "export" | "mark":
+            case "retry" | "export" | "mark" | "formulas":
                 return bool(self.session.messages)
             case "fold" | "fold_all":
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)

@@ -247,8 +247,11 @@ class ConsentScreen(Dialog[None]):
             self._give_answer(message.key)
 
     def _give_answer(self, key: str) -> None:
-        if key == REFUSE_KEY:
+        if key == REFUSE_KEY and self.request.can_edit:
             self._set_mode(ConsentMode.REFUSING)
+            return
+        if key == REFUSE_KEY:  # no model waits for a reason
+            self._end(ConsentAnswer(is_allowed=False))
             return
         arguments = None if self.request is self._first else self.request.call.arguments
         permission = None if key == ONCE_KEY else self._permission(key)
@@ -268,7 +271,7 @@ class ConsentScreen(Dialog[None]):
         """Return whether an action is possible now."""
         match action:
             case "edit":
-                return self._mode is ConsentMode.ANSWERING and self.is_armed
+                return self._mode is ConsentMode.ANSWERING and self.is_armed and self.request.can_edit
             case "use":
                 return self._mode is ConsentMode.EDITING
             case "refuse":
@@ -334,8 +337,8 @@ class ConsentScreen(Dialog[None]):
         self._disarm()
 
     def _show_request(self) -> None:
-        name = label_of_name(self.request.tool.name)[:MAX_NAME_CHARS]
-        title = [t("ui.consent.title", name=name)]
+        name = label_of_name(self.request.label)[:MAX_NAME_CHARS]
+        title = [self._text("title", name=name)]
         if self.request is not self._first:
             title.append(t("ui.consent.edited"))
         self._box.border_title = Content(SEPARATOR.join(title))
@@ -343,15 +346,18 @@ class ConsentScreen(Dialog[None]):
             numbers = t("ui.consent.number", number=self.request.number, count=self.request.count)
             self._box.border_subtitle = Content(numbers)
         self._arguments.show(show_arguments(self.request.call.arguments) or t("ui.consent.no_arguments"))
-        self.answer_lines[ONCE_KEY].show(t("ui.consent.once"))
+        self.answer_lines[ONCE_KEY].show(self._text("once"))
         for key in ("2", "3", "4"):
             permission = self._permission(key)
             self.answer_lines[key].show(
-                t(f"ui.consent.{permission.scope}", name=name, limit=label_of_name(permission.value))
+                self._text(permission.scope, name=name, limit=label_of_name(permission.value))
                 if permission
                 else ""
             )
-        self.answer_lines[REFUSE_KEY].show(t("ui.consent.refuse"))
+        self.answer_lines[REFUSE_KEY].show(self._text("refuse"))
+
+    def _text(self, key: str, **values: object) -> str:
+        return t(self.request.text_key("ui.consent.", key), **values)
 
     def _show_state(self) -> None:
         """Show whether keys answer, with a note where there is something to know."""

@@ -65,6 +65,10 @@ class ReadingScreen(TranscriptScreen[None]):
         """Fold or unfold all thinking panes."""
         self.transcript.toggle_all_thinking()
 
+    def action_formulas(self) -> None:
+        """Show the source of formulas, or draw them again."""
+        self.transcript.draws_formulas = not self.transcript.draws_formulas
+
     def action_page_up(self) -> None:
         """Scroll one page up while the input keeps the focus."""
         self.transcript.scroll_page_up(animate=False)

@@ -25,7 +25,7 @@ from textual.actions import parse as parse_action
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.color import Color
-from textual.command import CommandList, CommandPalette
+from textual.command import Command, CommandList, CommandPalette
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
@@ -211,8 +211,8 @@ def _let_go_of_closed_widgets() -> None:
     """Let a closed widget's drawn lines go with it.
 
     Textual remembers the backgrounds inside and outside of a widget by two colours and the widget's cache of
-    lines, though only the colours matter, so the lines of up to 1,024 closed widgets stay: some 30 MB. This is
-    a copy by the colours alone. We know of no upstream issue.
+    lines, though only the colours matter, so the lines of up to 1,024 closed widgets stay: some 30 MB. This
+    is a copy by the colours alone. We know of no upstream issue.
     """
 
     def get_inner_outer(_self: StylesCache, base_background: Color, background: Color) -> tuple[Style, Style]:
@@ -260,6 +260,10 @@ class Palette(CommandPalette, ClosingScreen[None]):
     The sentence for a search without a result stands inside `_start_no_matches_countdown`, so this is a copy
     of it with another sentence. It uses the timer, the delay, the identifier of that row, by which Textual
     removes it, and `_list_visible`, which shows the list. We know of no upstream issue about translations.
+
+    A search that ends while the palette closes fills a list that is gone, which ends the app: a search is a
+    worker, which `dismiss` leaves at work. So closing ends it with `_cancel_gather_commands`, and
+    `_refresh_command_list` lets the list go. We know of no upstream issue.
     """
 
     def __init__(self, placeholder: str, no_matches: str) -> None:
@@ -269,6 +273,17 @@ class Palette(CommandPalette, ClosingScreen[None]):
     def on_mount(self) -> None:
         """Limit what can be typed."""
         self.query_one(Input).max_length = MAX_LINE_CHARACTERS
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """End the search and close."""
+        self._cancel_gather_commands()
+        return super().dismiss(result)
+
+    def _refresh_command_list(
+        self, command_list: CommandList, commands: list[Command], clear_current: bool
+    ) -> None:
+        if command_list.is_attached:
+            super()._refresh_command_list(command_list, commands, clear_current)
 
     def _start_no_matches_countdown(self, search_value: str) -> None:
         self._stop_no_matches_countdown()

@@ -23,6 +23,7 @@ from qwen3_chat.transcript.styled_rows import (
     CopyAnswer,
     CopyCode,
     FoldThinking,
+    FormulaSource,
     OpenLink,
 )
 from qwen3_chat.transcript.text_positions import target_at
@@ -44,6 +45,8 @@ class Transcript(TranscriptView):
     """
 
     thinking_display: var[ThinkingDisplay] = var(ThinkingDisplay.AUTO, init=False)
+    draws_formulas: var[bool] = var(True, init=False)
+    """True if formulas are drawn, False if their source is shown."""
 
     @dataclass
     class LinkClicked(Message):
@@ -236,7 +239,7 @@ class Transcript(TranscriptView):
         target = target_at(
             self.transcript_layout, event.x - self.gutter.left, self._top + event.y - self.gutter.top
         )
-        if target.action is not None:
+        if target.action is not None and not isinstance(target.action, FormulaSource):
             if event.chain == 1 or isinstance(target.action, FoldThinking):
                 self._run_action(target.message_index, target.action)
         elif event.chain == 2:
@@ -252,6 +255,17 @@ class Transcript(TranscriptView):
             for view in views:
                 view.thinking_display = display
             return [index for index, view in enumerate(views) if view.has_thinking]
+
+        self.apply_change(change)
+
+    def watch_draws_formulas(self, draws_formulas: bool) -> None:
+        """Draw the formulas of all answers, or show their source."""
+
+        def change() -> Iterable[int]:
+            views = self.transcript_layout.message_views
+            for view in views:
+                view.draw_formulas(draws_formulas)
+            return range(len(views))
 
         self.apply_change(change)
 
@@ -289,6 +303,7 @@ class Transcript(TranscriptView):
     def _message_view(self, entry: MessageEntry) -> MessageView:
         view = MessageView(entry, self._copy_label)
         view.thinking_display = self.thinking_display
+        view.draws_formulas = self.draws_formulas
         return view
 
     def _is_thinking(self, view: MessageView) -> bool:

@@ -1,0 +1,290 @@
+"""`qwen3-chat mcp`: the MCP servers that are known; add, remove, test one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from qwen3_chat.cli.interrupts import run_until_interrupt
+from qwen3_chat.cli.json_output import print_json
+from qwen3_chat.cli.mcp_source import McpSource
+from qwen3_chat.cli.standard_streams import can_ask, read_new_line
+from qwen3_chat.config import find_paths
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError, UsageError
+from qwen3_chat.events import Notice
+from qwen3_chat.mcp.config_file import add_server, remove_server
+from qwen3_chat.mcp.launch import is_secret, shown_launch
+from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
+from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
+from qwen3_chat.mcp.tool_pins import PinFile
+from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
+from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
+from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.shown_arguments import show_arguments
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX, ToolServerStarting
+
+
+class McpRow(msgspec.Struct, frozen=True):
+    """A server in the output of `mcp list --json`; `tools` are those of the last time it was connected to."""
+
+    name: str
+    transport: str
+    state: str
+    tools: list[str]
+    error: str | None = None
+
+
+class TestedTool(msgspec.Struct, frozen=True):
+    """A tool in the output of `mcp test --json`; `schema_tokens` is an estimate."""
+
+    name: str
+    description: str
+    schema_tokens: int
+
+
+class TestedServer(msgspec.Struct, frozen=True):
+    """The output of `mcp test --json`."""
+
+    name: str
+    state: str
+    server: str = ""
+    protocol: str = ""
+    tools: list[TestedTool] = []
+    notices: list[str] = []
+    error: str | None = None
+    error_code: str | None = None
+
+
+def ask_on_terminal() -> ConsentPrompt | None:
+    """Return the function that asks on the terminal; None where nobody sits at one."""
+    if not can_ask():
+        return None
+    write_line = partial(print, file=sys.stderr, flush=True)
+    return ConsentLines(write_line, partial(read_new_line, output=sys.stderr)).ask
+
+
+def list_servers(other_file: Path | None, *, as_json: bool) -> None:
+    """Print the servers, none of which is started for it."""
+    paths = find_paths()
+    servers = McpSource(paths, other_file).servers()
+    rows = _rows(servers, PinFile(paths.mcp_pins_file))
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print(t("cli.mcp.none"))
+        return
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        server = servers.usable.get(row.name)
+        about = _shown(server) if server else ""
+        print(f"{row.name:{width}}  {t(f'cli.mcp.state.{row.state}')}  {about}".rstrip())
+        if row.error:
+            print(terminal_safe(f"{'':{width}}  {row.error}"))
+        if row.tools:
+            print(terminal_safe(f"{'':{width}}  {label_of_name(', '.join(row.tools))}"))
+
+
+def add(
+    name: str,
+    command: Sequence[str],
+    url: str | None,
+    environment: Sequence[str],
+    headers: Sequence[str],
+) -> None:
+    """Add a server to our own file; it is not started.
+
+    Raises:
+        UsageError: it can't be described in this way.
+        McpError: the file can't be written.
+    """
+    entry: dict[str, object] = {"command": command[0], "args": list(command[1:])} if command else {}
+    if url is not None:
+        if command:
+            raise UsageError(ErrorCode.MCP_COMMAND_MISSING, name=name)
+        entry = {"url": url, "type": "http"}
+    entry |= {"env": _pairs(environment)} if environment else {}
+    entry |= {"headers": _pairs(headers)} if headers else {}
+    server = parse_server(name, entry)
+    paths = find_paths()
+    add_server(paths.mcp_file, server)
+    print(t("cli.mcp.added", name=name, path=paths.mcp_file))
+
+
+def remove(name: str) -> None:
+    """Remove a server from our own file, with its permissions, its pinned tools and its log.
+
+    Raises:
+        UsageError: there is no such server.
+        Qwen3ChatError: a file can't be written.
+    """
+    paths = find_paths()
+    remove_server(paths.mcp_file, name)
+    permissions = PermissionFile(paths.permissions_file)
+    group = f"{SOURCE_PREFIX}{name}"
+    with suppress(StoreError):
+        for tool in {p.tool for p in permissions.read() if p.tool == group or p.tool.startswith(f"{group}.")}:
+            permissions.revoke(tool)
+    PinFile(paths.mcp_pins_file).forget(name)
+    for log in (paths.logs / f"mcp-{name}.log", paths.logs / f"mcp-{name}.log.1"):
+        with suppress(OSError):
+            log.unlink(missing_ok=True)
+    print(t("cli.mcp.removed", name=name))
+
+
+def test_server(name: str, other_file: Path | None, *, says_yes: bool, as_json: bool) -> int:
+    """Start a server and print what it offers; ask first where it was not allowed; return the status.
+
+    Raises:
+        UsageError: there is no such server.
+    """
+    source = McpSource(find_paths(), other_file)
+    server = source.servers().get(name)
+    source.set_trust(_yes_to_all if says_yes else ask_on_terminal())
+    return asyncio.run(_test(source, server, as_json=as_json))
+
+
+async def _test(source: McpSource, server: McpServer, *, as_json: bool) -> int:
+    notices = list[str]()
+
+    def report(event: Notice | ToolServerStarting) -> None:
+        if not isinstance(event, Notice):
+            return
+        notice = event
+        notices.append(terminal_safe(t(notice.key, **notice.values)))
+        if not as_json:
+            print(notices[-1], file=sys.stderr)
+
+    failures, state = list[Qwen3ChatError](), McpState.NOT_STARTED
+
+    async def connect() -> None:
+        try:
+            await source.tools.connect(server, report)
+        except Qwen3ChatError as error:
+            failures.append(error)
+
+    try:
+        was_stopped = await run_until_interrupt(connect())
+        status = source.tools.status(server.name)
+        state = status.state  # before it is ended
+    finally:
+        await source.close()
+    if was_stopped:
+        raise KeyboardInterrupt
+    error = failures[0] if failures else None
+    if as_json:
+        print_json(_tested(server.name, state, status, notices, error))
+    if error is not None:
+        if not as_json:
+            raise error
+        print(terminal_safe(str(error)), file=sys.stderr)
+        return 1
+    if not as_json:
+        _print_status(server, status)
+    return 0
+
+
+def _tested(
+    name: str, state: McpState, status: McpStatus, notices: list[str], error: Qwen3ChatError | None
+) -> TestedServer:
+    tools = [TestedTool(tool.name, tool.description, schema_tokens(tool)) for tool in status.tools]
+    code = error.code.value if error else None
+    return TestedServer(
+        name,
+        state.value,
+        status.title,
+        status.protocol,
+        tools,
+        notices,
+        terminal_safe(str(error)) if error else None,
+        code,
+    )
+
+
+def _print_status(server: McpServer, status: McpStatus) -> None:
+    tokens = sum(map(schema_tokens, status.tools))
+    print(
+        t(
+            "cli.mcp.works",
+            name=server.name,
+            title=status.title or "–",
+            protocol=status.protocol,
+            count=len(status.tools),
+            tokens=tokens,
+        )
+    )
+    for tool in status.tools:
+        description = " ".join(tool.description.split())[:100]
+        line = t("cli.mcp.tool", name=label_of_name(tool.name), tokens=schema_tokens(tool), about=description)
+        print(terminal_safe(line))
+
+
+async def _yes_to_all(request: ConsentRequest) -> ConsentAnswer:
+    """Say yes to what `--yes` covers, and show it."""
+    name = label_of_name(request.label)
+    title = request.text_key("linear.consent.", "title")
+    print(t(title, name=name), file=sys.stderr)
+    print(show_arguments(request.call.arguments), file=sys.stderr)
+    is_start = request.kind is ConsentKind.SERVER
+    permission = request.permissions[0] if is_start and request.permissions else None
+    return ConsentAnswer(is_allowed=True, permission=permission)
+
+
+def _rows(servers: McpServers, pins: PinFile) -> list[McpRow]:
+    rows = []
+    for name in servers.names:
+        server, problem = servers.usable.get(name), servers.problems.get(name)
+        if server is None:
+            rows.append(McpRow(label_of_name(name), "", "unusable", [], str(problem)))
+            continue
+        pinned = pins.get(name, server.written_hash)
+        state, error = McpState.NOT_STARTED.value, None
+        if server.is_disabled:
+            state = McpState.DISABLED.value
+        else:
+            try:
+                shown_launch(server, os.environ)
+            except McpError as missing:
+                state, error = "unusable", str(missing)
+        rows.append(McpRow(name, server.transport.value, state, [tool.name for tool in pinned or ()], error))
+    return rows
+
+
+def _shown(server: McpServer) -> str:
+    try:
+        shown = shown_launch(server, os.environ)
+    except McpError:
+        return label_of_name(server.command)
+    facts = json.loads(shown)
+    if "url" in facts:
+        return label_of_name(facts["url"])
+    return label_of_name(shlex.join([facts["command"], *facts.get("arguments", ())]))
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Return the pairs of `NAME=VALUE`.
+
+    Raises:
+        UsageError: one is none, or its value is a secret that does not belong here.
+    """
+    pairs = dict[str, str]()
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name or not value:
+            raise UsageError(ErrorCode.MCP_PAIR_INVALID, pair=name)
+        if is_secret(name, value):
+            raise UsageError(ErrorCode.MCP_SECRET_IN_COMMAND_LINE, name=name)
+        pairs[name.strip()] = value
+    return pairs

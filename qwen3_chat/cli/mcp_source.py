@@ -1,0 +1,84 @@
+"""The MCP servers of this user, made ready when a chat first offers one of their tools."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3_chat.config import Paths
+
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.mcp_tools import McpTools
+    from qwen3_chat.mcp.server_config import McpServers
+    from qwen3_chat.tools.consent import ConsentPrompt
+    from qwen3_chat.tools.tool import Tool
+    from qwen3_chat.tools.tool_source import SourceEventSink
+
+
+class McpSource:
+    """The source of the tools of MCP servers; nothing of it is loaded before it is needed.
+
+    `other_file` is a file of another program whose servers are known as well (`--mcp`).
+    """
+
+    def __init__(self, paths: Paths, other_file: Path | None = None) -> None:
+        self._paths = paths
+        self._other_file = other_file
+        self._tools: McpTools | None = None
+        self._ask: ConsentPrompt | None = None
+        self._allowed_names: frozenset[str] = frozenset()
+        self._allows_all = False
+
+    def set_trust(
+        self,
+        ask: ConsentPrompt | None = None,
+        allowed_names: Sequence[str] = (),
+        *,
+        allows_all: bool = False,
+    ) -> None:
+        """Say how to ask the user, and what is allowed without asking (`--allow`)."""
+        self._ask, self._allowed_names, self._allows_all = ask, frozenset(allowed_names), allows_all
+
+    def servers(self) -> McpServers:
+        """Return the servers of all files, as they are now.
+
+        Raises:
+            McpError: a file can't be read.
+        """
+        from qwen3_chat.mcp.config_file import load_servers
+
+        return load_servers(self._paths.mcp_file, self._other_file)
+
+    @property
+    def tools(self) -> McpTools:
+        """The tools of the servers; made when they are first asked for."""
+        if self._tools is None:
+            from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+            from qwen3_chat.mcp.tool_pins import PinFile
+            from qwen3_chat.tools.permission_file import PermissionFile
+
+            trust = McpTrust(
+                PermissionFile(self._paths.permissions_file),
+                PinFile(self._paths.mcp_pins_file),
+                self._ask,
+                self._allowed_names,
+                self._allows_all,
+            )
+            log = self._paths.logs / "mcp.log"
+            self._tools = McpTools(self.servers, log, self._paths.logs, os.environ, trust)
+        return self._tools
+
+    async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
+        """Start the servers of these names, as far as the user allows them."""
+        await self.tools.prepare(names, report)
+
+    def tools_named(self, name: str) -> Sequence[Tool]:
+        """Return the tools of a name that are ready."""
+        return self._tools.tools_named(name) if self._tools is not None else ()
+
+    async def close(self) -> None:
+        """End all servers."""
+        if self._tools is not None:
+            await self._tools.close()

@@ -1,0 +1,1 @@
+"""Formulas: LaTeX read as a tree, and drawn from it as text in one or several rows, or as MathML."""

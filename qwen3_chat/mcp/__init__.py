@@ -1,0 +1,1 @@
+"""MCP servers: their configuration, their process, the user's trust in them, their tools."""

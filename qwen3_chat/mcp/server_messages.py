@@ -1,0 +1,173 @@
+"""The messages between the interface and the process that talks to MCP servers: one JSON object a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import McpError
+
+
+class CommandLaunch(msgspec.Struct, frozen=True, tag=True):
+    """A server that is started: the command's path, its arguments, its whole environment, its folder."""
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    folder: str = ""
+    log_path: str = ""
+    """The file that gets what the server writes to stderr; none without a path."""
+
+
+class HttpLaunch(msgspec.Struct, frozen=True, tag=True):
+    """A server that runs somewhere: its address and the headers of every request."""
+
+    url: str
+    headers: dict[str, str] = {}
+    is_sse: bool = False
+    """True for the transport of 2024, which a few servers still speak."""
+
+
+Launch = CommandLaunch | HttpLaunch
+
+
+class ServerTool(msgspec.Struct, frozen=True):
+    """A tool as its server describes it; `raw_hash` is that of the whole object as it came."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    raw_hash: str
+    raw: str = ""
+    """The object as JSON; cut where it is long."""
+
+
+class Command(msgspec.Struct, frozen=True, tag=True):
+    """The base of the commands; every answer carries the command's `call_id`."""
+
+    call_id: int
+
+
+class Connect(Command, frozen=True):
+    """Command to connect to a server, and to start it if need be."""
+
+    server: str
+    launch: Launch
+    timeout_s: float
+    secrets: tuple[str, ...] = ()
+    """Texts that no error and no log may show."""
+
+
+class CallTool(Command, frozen=True):
+    """Command to call a tool of a server that is connected."""
+
+    server: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+class Disconnect(Command, frozen=True):
+    """Command to disconnect from a server and to end it."""
+
+    server: str
+
+
+class CancelCall(Command, frozen=True):
+    """Command to stop the call with this id."""
+
+
+AnyCommand = Connect | CallTool | Disconnect | CancelCall
+
+
+class Connected(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Connect`: what the server says of itself, its tools."""
+
+    call_id: int
+    title: str
+    protocol: str
+    tools: tuple[ServerTool, ...]
+
+
+class ToolReturned(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `CallTool`: the result as text."""
+
+    call_id: int
+    text: str
+    is_error: bool = False
+
+
+class Disconnected(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Disconnect`."""
+
+    call_id: int
+
+
+class ServerCommandFailed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a command that failed: an error by the key of its sentence, with the values."""
+
+    call_id: int
+    text_key: str
+    values: dict[str, str | int | float]
+
+    @classmethod
+    def from_error(cls, call_id: int, error: McpError) -> ServerCommandFailed:
+        """Return the answer for an error."""
+        return cls(call_id, error.code.text_key, error.plain_values)
+
+    def to_error(self) -> McpError:
+        """Return the error."""
+        return McpError(ErrorCode.from_text_key(self.text_key), **self.values)
+
+
+class ToolsChanged(msgspec.Struct, frozen=True, tag=True):
+    """The news that a server has other tools now."""
+
+    server: str
+    tools: tuple[ServerTool, ...]
+
+
+class ServerEnded(msgspec.Struct, frozen=True, tag=True):
+    """The news that a server that was connected is no longer."""
+
+    server: str
+    text_key: str
+    values: dict[str, str | int | float]
+
+    def to_error(self) -> McpError:
+        """Return the error."""
+        return McpError(ErrorCode.from_text_key(self.text_key), **self.values)
+
+
+class CallProgressed(msgspec.Struct, frozen=True, tag=True):
+    """The news of how far a call has come."""
+
+    call_id: int
+    progress: float
+    total: float | None = None
+    message: str = ""
+
+
+Answer = Connected | ToolReturned | Disconnected | ServerCommandFailed
+AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed
+
+_command_decoder = msgspec.json.Decoder(AnyCommand)
+_message_decoder = msgspec.json.Decoder(AnyMessage)
+
+
+def encode_message(message: AnyCommand | AnyMessage) -> bytes:
+    """Return the line of a message."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_server_command(line: bytes) -> AnyCommand:
+    """Return the command of a line."""
+    command: AnyCommand = _command_decoder.decode(line)
+    return command
+
+
+def decode_server_message(line: bytes) -> AnyMessage:
+    """Return the message of a line."""
+    message: AnyMessage = _message_decoder.decode(line)
+    return message

@@ -1,0 +1,135 @@
+"""The loop that carries out commands, each in a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Final
+
+import msgspec
+
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.server_messages import (
+    AnyCommand,
+    AnyMessage,
+    CallProgressed,
+    CallTool,
+    CancelCall,
+    Connect,
+    Connected,
+    Disconnect,
+    Disconnected,
+    ServerCommandFailed,
+    ServerEnded,
+    ServerTool,
+    ToolReturned,
+    ToolsChanged,
+    decode_server_command,
+    encode_message,
+)
+from qwen3_chat.mcp.server_process.connection import Connection
+
+MAX_COMMAND_BYTES: Final = 1 << 26
+
+PROGRESS_PAUSE_S: Final = 0.1
+"""The shortest time between two reports of how far a call has come, in seconds."""
+
+
+class ServerLoop:
+    """The loop over the commands of the interface; it ends with their end, and with it all servers."""
+
+    def __init__(self, commands_fd: int, messages_fd: int) -> None:
+        self._commands_fd = commands_fd
+        self._messages_fd = messages_fd
+        self._connections: dict[str, Connection] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Carry out commands until there are no more."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: None)  # stderr belongs to nobody
+        reader = asyncio.StreamReader(limit=MAX_COMMAND_BYTES)
+        with os.fdopen(self._commands_fd, "rb", closefd=False) as pipe:
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+            while line := await reader.readline():
+                try:
+                    self._start(decode_server_command(line))
+                except msgspec.MsgspecError:
+                    break  # the interface is another version: nothing of it can be trusted
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*(connection.close() for connection in self._connections.values()))
+
+    def _start(self, command: AnyCommand) -> None:
+        if isinstance(command, CancelCall):
+            if task := self._tasks.get(command.call_id):
+                task.cancel()
+            return
+        task = asyncio.create_task(self._carry_out(command))
+        self._tasks[command.call_id] = task
+        task.add_done_callback(lambda done: self._tasks.pop(command.call_id, None))
+
+    async def _carry_out(self, command: AnyCommand) -> None:
+        try:
+            match command:
+                case Connect():
+                    message: AnyMessage = await self._connect(command)
+                case CallTool():
+                    message = await self._call(command)
+                case Disconnect(call_id=call_id, server=server):
+                    if connection := self._connections.pop(server, None):
+                        await connection.close()
+                    message = Disconnected(call_id)
+                case _:
+                    return
+        except McpError as error:
+            message = ServerCommandFailed.from_error(command.call_id, error)
+        self._send(message)
+
+    async def _connect(self, command: Connect) -> Connected:
+        name = command.server
+        if known := self._connections.pop(name, None):
+            await known.close()
+
+        def on_tools(tools: tuple[ServerTool, ...]) -> None:
+            self._send(ToolsChanged(name, tools))
+
+        def on_end(error: McpError) -> None:
+            if self._connections.get(name) is connection:
+                del self._connections[name]
+            self._send(ServerEnded(name, error.code.text_key, error.plain_values))
+
+        connection = self._connections[name] = Connection(command, on_tools, on_end)
+        try:
+            tools = await connection.opened
+        except BaseException:
+            if self._connections.get(name) is connection:
+                del self._connections[name]
+            await connection.close()
+            raise
+        return Connected(command.call_id, connection.title, connection.protocol, tools)
+
+    async def _call(self, command: CallTool) -> ToolReturned:
+        connection = self._connections.get(command.server)
+        if connection is None:
+            raise McpError(ErrorCode.MCP_SERVER_ENDED, name=command.server, status="?")
+        loop, last_s = asyncio.get_running_loop(), 0.0
+
+        def on_progress(progress: float, total: float | None, message: str) -> None:
+            nonlocal last_s
+            if loop.time() - last_s >= PROGRESS_PAUSE_S:
+                last_s = loop.time()
+                self._send(CallProgressed(command.call_id, progress, total, message))
+
+        text, is_error = await connection.call(command.tool, command.arguments, on_progress)
+        return ToolReturned(command.call_id, text, is_error)
+
+    def _send(self, message: AnyMessage) -> None:
+        """Write a message; the interface reads without waiting for anything, so that this ends soon."""
+        data = memoryview(encode_message(message))
+        try:
+            while data:
+                data = data[os.write(self._messages_fd, data) :]
+        except OSError:
+            return  # it has gone, and so will this process

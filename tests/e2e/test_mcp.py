@@ -1,0 +1,137 @@
+"""MCP servers in the commands: add, list, test, remove; a question that uses a server's tool."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import made_up_mcp_server
+from qwen3_chat.cli import run
+from tests.e2e.conftest import Program
+
+SEEDS = {
+    "mcpServers": {
+        "time": {"command": "mcp-server-time", "args": ["--local-timezone=Asia/Shanghai"]},
+        "fetch": {"command": "mcp-server-fetch"},
+    }
+}
+"""The example that most documents have, with installed commands in place of `uvx`."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command printed, and its exit status."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Commands:
+    """The commands in this process, with a home of their own: a start of the program takes a second."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._capsys = capsys
+
+    def run(self, *arguments: str) -> Output:
+        status = run(arguments)
+        return Output(status, *self._capsys.readouterr())
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "stdin", None)
+    return Commands(tmp_path, capsys)
+
+
+OWN = (sys.executable, "-S", made_up_mcp_server.__file__)
+
+
+def test_a_question_uses_the_tool_of_a_server_from_the_file_of_another_program(
+    program: Program, tmp_path: Path
+) -> None:
+    file = tmp_path / "claude_desktop_config.json"
+    file.write_text(json.dumps(SEEDS))
+    asked = program.run(
+        *("ask", "--demo", "--seed", "1", "--no-think", "--json", "--mcp", str(file)),
+        *("--tools", "mcp:time.get_current_time", "--allow", "mcp:time", "What time is it in UTC?"),
+    )
+    assert asked.returncode == 0, asked.stderr
+    (call,) = json.loads(asked.stdout)["steps"][0]["tool_calls"]
+    assert (call["name"], call["arguments"]) == ("mcp:time.get_current_time", {"timezone": "UTC"})
+    assert (call["decision"], call["is_error"]) == ("allowed_by_rule", False)
+    assert json.loads(call["result"])["timezone"] == "UTC"
+    assert "Starting the MCP server time" in asked.stderr
+    assert "mcp-server-time" in asked.stderr
+
+
+def test_a_server_is_added_listed_tested_and_removed(commands: Commands) -> None:
+    added = commands.run("mcp", "add", "mine", *OWN, "OldAndHonest")
+    assert added.returncode == 0, added.stderr
+    assert added.stdout.startswith("Added mine to ")
+    before: dict[str, object] = {
+        "name": "mine",
+        "transport": "stdio",
+        "state": "not_started",
+        "tools": [],
+        "error": None,
+    }
+    assert json.loads(commands.run("mcp", "list", "--json").stdout) == [before]
+    denied = commands.run("mcp", "test", "mine")
+    assert denied.returncode == 1
+    assert denied.stderr.startswith("The MCP server mine was not started, because nobody has allowed it yet.")
+    tested = commands.run("mcp", "test", "mine", "--yes", "--json")
+    assert tested.returncode == 0, tested.stderr
+    result = json.loads(tested.stdout)
+    assert (result["state"], result["protocol"]) == ("ready", "2025-11-25")
+    assert [tool["name"] for tool in result["tools"]] == ["mcp:mine.echo"]
+    assert made_up_mcp_server.__file__ in tested.stderr  # what runs was shown
+    assert json.loads(commands.run("mcp", "--json").stdout) == [{**before, "tools": ["echo"]}]
+    rows = {row["name"]: row for row in json.loads(commands.run("tools", "--json").stdout)}
+    assert (rows["mcp:mine"]["source"], rows["mcp:mine"]["state"]) == ("mcp", "not_started")
+    assert rows["mcp:mine"]["consent"] == "ask"
+    assert rows["mcp:mine"]["schema_tokens"] > 0
+    assert rows["mcp:mine"]["permissions"][0]["outdated"] is False
+    removed = commands.run("mcp", "remove", "mine")
+    assert removed.returncode == 0
+    assert json.loads(commands.run("mcp", "list", "--json").stdout) == []
+    left = json.loads(commands.run("tools", "--json").stdout)
+    assert {row["source"] for row in left} == {"built_in"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("mcp", "add", "a b", "x"), "a b is no name for an MCP server"),
+        (("mcp", "add", "x"), "The MCP server x has neither a command nor a url."),
+        (("mcp", "add", "x", "y", "--env", "API_KEY=abc"), "The value of API_KEY looks like a secret."),
+        (("mcp", "add", "x", "y", "--env", "A"), "A is not of the form NAME=VALUE."),
+        (("mcp", "remove", "x"), "There is no MCP server x. Known are: –."),
+        (("mcp", "test", "x"), "There is no MCP server x. Known are: –."),
+        (("ask", "--demo", "--tools", "mcp:x", "Hi"), "There is no MCP server x. Known are: –."),
+    ],
+)
+def test_wrong_usage_is_one_sentence(commands: Commands, arguments: tuple[str, ...], sentence: str) -> None:
+    done = commands.run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_is_reached_by_an_address_is_stored_with_the_places_of_its_secrets(
+    commands: Commands,
+) -> None:
+    url = "https://example.com/mcp"
+    added = commands.run("mcp", "add", "web", "--url", url, "--header", "Authorization=keyring:web")
+    assert added.returncode == 0, added.stderr
+    stored = json.loads((commands.home / "config" / "mcp.json").read_text())
+    assert stored == {
+        "mcpServers": {"web": {"type": "http", "url": url, "headers": {"Authorization": "keyring:web"}}}
+    }
+    assert url in commands.run("mcp").stdout
