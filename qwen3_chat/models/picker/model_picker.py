@@ -145,7 +145,7 @@ def newcomer_advice(machine_text: str, recommendation: Recommendation) -> str:
         )
         return "\n\n".join((first, last_resort, t("shelf.get")))
     offers = [_offer_line(offers) for offers in grouped_offers(recommendation)]
-    return "\n\n".join((first, *offers, t("shelf.get")))
+    return "\n".join((first, *offers, t("shelf.get")))
 
 
 def _offer_line(offers: Sequence[Offer]) -> str:
@@ -153,10 +153,10 @@ def _offer_line(offers: Sequence[Offer]) -> str:
     return t(
         "shelf.offer",
         kinds=offer_kinds(offers),
-        name=_title(chosen),
+        name=chosen.model.name,
         size=format_size(chosen.size_bytes),
         speed=speed_figure(chosen.plan.tokens_per_s),
-        times=offer_times(offers[0]),
+        times=offer_times(offers[0], is_short=True),
     )
 
 

@@ -33,16 +33,16 @@ def offer_kinds(offers: Sequence[Offer]) -> str:
     return SEPARATOR.join(t(f"fit.offer.{offer.kind.value}") for offer in offers)
 
 
-def offer_times(offer: Offer) -> str:
+def offer_times(offer: Offer, *, is_short: bool = False) -> str:
     """Write the time of a typical answer, with thinking and without."""
     seconds, thinking_seconds = offer.answer_s, offer.thinking_answer_s
-    if seconds is None:
-        assert thinking_seconds is not None
-        return t("fit.offer.time.always", thinking_time=format_rough_duration(thinking_seconds))
-    time = format_rough_duration(seconds)
-    if thinking_seconds is None:
-        return t("fit.offer.time.never", time=time)
-    return t("fit.offer.time.both", time=time, thinking_time=format_rough_duration(thinking_seconds))
+    values = {
+        name: format_rough_duration(value)
+        for name, value in (("time", seconds), ("thinking_time", thinking_seconds))
+        if value is not None
+    }
+    kind = "both" if len(values) == 2 else "never" if thinking_seconds is None else "always"
+    return t(f"shelf.offer.{kind}" if is_short else f"fit.offer.time.{kind}", **values)
 
 
 def offer_reason(offers: Sequence[Offer], recommendation: Recommendation) -> str:
