@@ -153,14 +153,15 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         model_settings,
         paths.engine_log_file,
         persistence=persistence_options(settings, paths),
-        probe_machine=_probe_machine,
+        probe_machine=partial(_probe_machine, paths.bandwidth_file),
     )
 
 
-async def _probe_machine(list_devices: DeviceLister) -> Machine:
+async def _probe_machine(bandwidth_file: Path, list_devices: DeviceLister) -> Machine:
     from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
 
-    return (await probe_hardware(list_devices)).machine
+    hardware = await probe_hardware(list_devices, bandwidth_file=bandwidth_file, may_measure=False)
+    return hardware.machine
 
 
 def make_served_engine(choice: ModelChoice, settings_file: Path) -> Engine:
@@ -437,19 +438,21 @@ def parse_think_option(think: bool | None) -> ThinkingMode | None:
     return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
-def probe_hardware_sync(engine_log: Path) -> Hardware:
+def probe_hardware_sync(paths: Paths) -> Hardware:
     """Probe this machine, with llama.cpp in a process that ends right after."""
     import asyncio  # here: `rm` needs no event loop
 
-    return asyncio.run(probe_this_machine(engine_log))
+    return asyncio.run(probe_this_machine(paths))
 
 
-async def probe_this_machine(engine_log: Path) -> Hardware:
+async def probe_this_machine(paths: Paths) -> Hardware:
     """Probe this machine from within an event loop."""
     from qwen3_chat.engine.worker_process import list_devices
     from qwen3_chat.models.hardware import probe_hardware
 
-    return await probe_hardware(partial(list_devices, engine_log))
+    return await probe_hardware(
+        partial(list_devices, paths.engine_log_file), bandwidth_file=paths.bandwidth_file
+    )
 
 
 async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
@@ -459,8 +462,8 @@ async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
 
     engine = session.engine
     if isinstance(engine, LocalEngine):
-        return await probe_hardware(engine.devices)
-    return await probe_this_machine(paths.engine_log_file)
+        return await probe_hardware(engine.devices, bandwidth_file=paths.bandwidth_file)
+    return await probe_this_machine(paths)
 
 
 def make_model_picker(

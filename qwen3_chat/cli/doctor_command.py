@@ -144,7 +144,7 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
     """
     paths = find_paths()
     sources = asyncio.run(_probe_sources(os.environ))
-    hardware = probe_hardware_sync(paths.engine_log_file)
+    hardware = probe_hardware_sync(paths)
     facts = _facts(hardware, paths.models, sources)
     facts = replace(
         facts,
@@ -162,7 +162,7 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
             print()
             print_calibration(run_calibration(calibrated_model))
     if fix:
-        install_advised(advise_build(hardware), lambda: probe_hardware_sync(paths.engine_log_file))
+        install_advised(advise_build(hardware), lambda: probe_hardware_sync(paths))
 
 
 def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Hardware]) -> None:

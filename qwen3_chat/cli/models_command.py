@@ -16,7 +16,16 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
 from qwen3_chat.models.catalog import FamilyModel, MachineClass, ModelReference, ThinkingSupport
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
-from qwen3_chat.models.fit import Assessment, Fit, Machine, Placement, Recommendation
+from qwen3_chat.models.fit import (
+    Assessment,
+    Fit,
+    Machine,
+    Offer,
+    OfferKind,
+    Placement,
+    Recommendation,
+    best_assessment,
+)
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
 from qwen3_chat.models.hub import hubs_from, mirror_hosts, resolve_repository
@@ -30,6 +39,7 @@ from qwen3_chat.models.picker import (
     build_model_table,
     identify_models,
 )
+from qwen3_chat.models.picker.offer_text import grouped_offers, offer_kinds, offer_reason, offer_times
 from qwen3_chat.models.picker.repository_variants import assess_variants, fetch_metadata
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import t
@@ -76,6 +86,18 @@ class PickFacts(msgspec.Struct, frozen=True):
     reason: str
 
 
+class OfferFacts(PickFacts, frozen=True):
+    """An offered model in `models --json`; the seconds are those of a typical answer, null without that mode.
+
+    `fits_now` is false where other programs take the memory that it needs at the moment.
+    """
+
+    kind: OfferKind
+    answer_s: float | None
+    thinking_answer_s: float | None
+    fits_now: bool
+
+
 class ModelFacts(msgspec.Struct, frozen=True):
     """A model in one quant in `models --json`."""
 
@@ -109,6 +131,7 @@ class ModelsReport(msgspec.Struct, frozen=True):
     hardware: HardwareFacts
     pick: PickFacts | None
     fast: PickFacts | None
+    offers: list[OfferFacts]
     models: list[ModelFacts]
     incomplete: list[IncompleteFacts]
 
@@ -123,7 +146,7 @@ def list_models(
         Qwen3ChatError: the repository can't be listed, or has no usable model.
     """
     paths = find_paths()
-    hardware = None if vram is not None and ram is not None else probe_hardware_sync(paths.engine_log_file)
+    hardware = None if vram is not None and ram is not None else probe_hardware_sync(paths)
     machine = hardware.machine if hardware else None
     if vram is not None or ram is not None:
         machine = override_machine(vram, ram, machine)
@@ -134,7 +157,7 @@ def list_models(
         _list_repository(repository, machine, n_ctx, as_json)
         return
     disk_models = identify_models(list_models_on_disk(paths.models, configured_model_dirs()))
-    table = build_model_table(machine, disk_models, n_ctx)
+    table = build_model_table(machine, disk_models, n_ctx, hardware.steady_machine if hardware else None)
     unlisted = _oldest_first(table.unlisted_variants, disk_models)
     stored_files = [stored for stored in list_stored_files(paths.models) if not stored.is_empty]
     incomplete = [stored for stored in stored_files if stored.is_partial]
@@ -144,6 +167,8 @@ def list_models(
     print(describe_hardware(hardware) if hardware else describe_machine(machine))
     if hardware and (advice := advise_build(hardware)):
         print(t("hardware.idle_gpu", name=terminal_safe(advice.gpu.name)))
+    if hardware:
+        print(t("models.steady", free=format_size(hardware.steady_machine.ram_free_bytes)))
     print()
     _print_recommendation(table.recommendation)
     print()
@@ -180,8 +205,8 @@ def _list_repository(repository: str, machine: Machine, n_ctx: int | None, as_js
         print(_repository_line(variant))
     for fact in _unusual_facts(variants[0].assessment.model):
         print(f"  {fact}")
-    usable = [variant for variant in variants if variant.assessment.is_usable] or list(variants[:1])
-    command = f"qwen3-chat pull {repository}:{usable[-1].assessment.quant}"
+    advised = best_assessment([variant.assessment for variant in variants], machine) or variants[0].assessment
+    command = f"qwen3-chat pull {repository}:{advised.quant}"
     print(t("models.get", command=terminal_safe(command)))
 
 
@@ -234,11 +259,13 @@ def _report(
 ) -> ModelsReport:
     gpus = [GpuFacts(gpu.name, gpu.free_bytes, gpu.total_bytes, gpu.shares_ram) for gpu in machine.gpus]
     idle = [gpu.name for gpu in hardware.unusable_gpus] if hardware else []
-    pick, fast = table.recommendation.pick, table.recommendation.fast
+    offers = _offer_facts(table.recommendation)
+    by_kind = {offer.kind: offer for offer in offers}
     return ModelsReport(
         HardwareFacts(machine.ram_free_bytes, gpus, machine.usable_bytes, hardware is not None, idle),
-        _pick_facts(pick, str(table.recommendation.reason)) if pick else None,
-        _pick_facts(fast, str(fast.reason)) if fast else None,
+        by_kind.get(OfferKind.BEST),
+        by_kind.get(OfferKind.QUICK),
+        offers,
         [_model_facts(variant) for variant in (*table.listed_variants, *unlisted)],
         [
             IncompleteFacts(stored.name, stored.quant, stored.size_bytes, str(stored.reference))
@@ -247,21 +274,36 @@ def _report(
     )
 
 
-def _pick_facts(chosen: Assessment, reason: str) -> PickFacts:
-    plan = chosen.plan
-    return PickFacts(
-        chosen.model.name,
-        chosen.quant,
-        plan.context.n_ctx,
-        plan.context.kv_type,
-        plan.placement,
-        plan.n_gpu_layers,
-        plan.n_cpu_moe,
-        chosen.size_bytes,
-        plan.need_bytes,
-        round(plan.tokens_per_s, 1),
-        reason,
-    )
+def _offer_facts(recommendation: Recommendation) -> list[OfferFacts]:
+    facts = []
+    for offers in grouped_offers(recommendation):
+        chosen, reason = offers[0].assessment, offer_reason(offers, recommendation)
+        plan = chosen.plan
+        facts += [
+            OfferFacts(
+                chosen.model.name,
+                chosen.quant,
+                plan.context.n_ctx,
+                plan.context.kv_type,
+                plan.placement,
+                plan.n_gpu_layers,
+                plan.n_cpu_moe,
+                chosen.size_bytes,
+                plan.need_bytes,
+                round(plan.tokens_per_s, 1),
+                reason,
+                offer.kind,
+                _whole_seconds(offer.answer_s),
+                _whole_seconds(offer.thinking_answer_s),
+                not offer.is_postponed,
+            )
+            for offer in offers
+        ]
+    return sorted(facts, key=lambda fact: list(OfferKind).index(fact.kind))
+
+
+def _whole_seconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _model_facts(variant: ModelVariant) -> ModelFacts:
@@ -285,18 +327,33 @@ def _model_facts(variant: ModelVariant) -> ModelFacts:
 
 
 def _print_recommendation(recommendation: Recommendation) -> None:
-    pick, fast = recommendation.pick, recommendation.fast
+    """Print the offers, each with its reason, then the better models with the reasons against them."""
+    pick = recommendation.pick
     if pick is None:
         print(recommendation.reason)
         return
-    print(t("models.pick", model=_name(pick), size=format_size(pick.size_bytes)))
-    print(f"  {recommendation.reason}")
-    if fast:
-        speed = speed_figure(fast.plan.tokens_per_s)
-        print(t("models.fast", model=_name(fast), size=format_size(fast.size_bytes), speed=speed))
+    if recommendation.fast is None:
+        print(t("models.last_resort", model=_name(pick), size=format_size(pick.size_bytes)))
+        print(f"  {recommendation.reason}")
+    else:
+        for offers in grouped_offers(recommendation):
+            print(_offer_line(offers))
+            print(f"  {offer_reason(offers, recommendation)}")
     for rejected in recommendation.rejected:
-        print(t("models.rejected", model=_name(rejected), reason=rejected.reason))
+        print(t("models.rejected", model=_name(rejected.assessment), reason=rejected.reason))
     print(t("models.get", command=f"qwen3-chat pull {pick.model.name}:{pick.quant}"))
+
+
+def _offer_line(offers: Sequence[Offer]) -> str:
+    chosen = offers[0].assessment
+    return t(
+        "models.offer",
+        kinds=offer_kinds(offers),
+        model=_name(chosen),
+        size=format_size(chosen.size_bytes),
+        speed=speed_figure(chosen.plan.tokens_per_s),
+        times=offer_times(offers[0]),
+    )
 
 
 def _name(assessed: Assessment) -> str:

@@ -111,7 +111,7 @@ async def _choose_quant(reference: ModelReference, paths: Paths) -> ModelReferen
     model = find_family_model(reference.name) if reference.selector is None else None
     if model is None:
         return reference
-    machine = (await probe_this_machine(paths.engine_log_file)).machine
+    machine = (await probe_this_machine(paths)).steady_machine
     return replace(reference, selector=best_quant(model, machine).quant)
 
 
@@ -123,7 +123,7 @@ async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> N
             if model is None and not any(_copies(configured_model_dirs(), target.files[0])):
                 model = await fetch_metadata(target, hubs, DEFAULT_RETRY_POLICY)
         if model is not None:
-            machine = (await probe_this_machine(paths.engine_log_file)).machine
+            machine = (await probe_this_machine(paths)).machine
             (variant,) = assess_variants(model, (target,), machine, None)
             print(terminal_safe(t("pull.fit", reason=variant.assessment.reason)), file=sys.stderr)
 

@@ -49,6 +49,11 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
+    def bandwidth_file(self) -> Path:
+        """The measured bandwidth of this machine's memory."""
+        return self.data / "memory-bandwidth.json"
+
+    @property
     def mcp_file(self) -> Path:
         """The file of the MCP servers, as other programs write it."""
         return self.config / "mcp.json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from math import prod
 
 from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES
@@ -143,8 +144,7 @@ class Shape:
     @property
     def kv_widths(self) -> Widths:
         """The numbers that a token puts into the KV cache of all layers: of keys, of values."""
-        keys, values = zip(*self.layer_widths, strict=True)
-        return sum(keys), sum(values)
+        return _sum_widths(self)
 
     @property
     def state_bytes(self) -> int:
@@ -161,7 +161,7 @@ class Shape:
     @property
     def parameters(self) -> int:
         """The number of all weights: as counted in a file, else of the tensors."""
-        return self.n_weights or sum(tensor.n_weights for tensor in self.tensors())
+        return self.n_weights or _count_weights(self)
 
     @property
     def active_parameters(self) -> int:
@@ -249,3 +249,14 @@ def _feed_forward(width: int, inner: int, suffix: str) -> Iterator[_Part]:
     yield f"ffn_gate{suffix}", TensorRole.GATE, (width, inner)
     yield f"ffn_up{suffix}", TensorRole.UP, (width, inner)
     yield f"ffn_down{suffix}", TensorRole.DOWN, (inner, width)
+
+
+@lru_cache(maxsize=256)
+def _count_weights(shape: Shape) -> int:
+    return sum(tensor.n_weights for tensor in shape.tensors())
+
+
+@lru_cache(maxsize=256)
+def _sum_widths(shape: Shape) -> Widths:
+    keys, values = zip(*shape.layer_widths, strict=True)
+    return sum(keys), sum(values)

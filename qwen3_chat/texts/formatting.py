@@ -59,6 +59,14 @@ def format_duration(seconds: float) -> str:
     return t("wording.seconds", seconds=rest)
 
 
+def format_rough_duration(seconds: float) -> str:
+    """Return a predicted duration as text, with no more digits than are certain: `3 s`, `25 s`, `7 min`."""
+    if seconds >= 90:
+        return t("wording.rough_minutes", minutes=round(seconds / 60))
+    step = 1 if seconds < 10 else 5
+    return t("wording.seconds", seconds=max(1, step * round(seconds / step)))
+
+
 def format_line_count(count: int) -> str:
     """Return a number of lines as text."""
     return t("wording.line") if count == 1 else t("wording.lines", count=f"{count:,}")

@@ -91,8 +91,7 @@ class ModelList:
         recommendation = self.table.recommendation
         rows = {row.model.name: row for row in self.table.rows}
         missing = {name: row for name, row in rows.items() if not row.is_installed}
-        recommended = (recommendation.pick, recommendation.fast)
-        best = [assessment.model.name for assessment in recommended if assessment is not None]
+        best = list(dict.fromkeys(offer.assessment.model.name for offer in recommendation.offers))
         if best and best[0] not in missing:  # the recommended model is installed already
             best = []
         yield (
@@ -229,14 +228,14 @@ def progress_line(download: Download) -> Content:
     return _bar(done, PROGRESS_BAR_CELLS, "$accent") + Content("  " + SEPARATOR.join(facts))
 
 
-def reason_line(row: ModelRow, variant: ModelVariant, pick_reason: str = "") -> Content:
+def reason_line(row: ModelRow, variant: ModelVariant, offer_text: str = "") -> Content:
     """Return the reason why a model fits or not, with what is unusual: its thinking support, pictures.
 
-    `pick_reason` replaces the reason of the recommended model.
+    `offer_text` replaces the reason of an offered model.
     """
     name = f"{row.model.title} {variant.assessment.quant}"
-    parts = [pick_reason or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
-    if row.model.thinking is not ThinkingSupport.SWITCHABLE:
+    parts = [offer_text or t("ui.models.reason", name=name, reason=variant.assessment.reason)]
+    if row.model.thinking is not ThinkingSupport.SWITCHABLE and not offer_text:  # which says it already
         parts.append(t(f"ui.models.thinking.{row.model.thinking.value}"))
     if row.model.reads_text_only:
         parts.append(t("ui.models.text_only"))

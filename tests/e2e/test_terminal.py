@@ -15,8 +15,8 @@ def test_the_first_start_says_what_runs_what_to_try_and_how_to_get_a_real_model(
     program: Program, tmp_path: Path
 ) -> None:
     with opened(program, tmp_path) as terminal:
-        terminal.wait_for("This is the demo model", "strawberries", "Recommended for it")
-        terminal.wait_for("F7, then Enter, downloads it", "Thinking on")
+        terminal.wait_for("This is the demo model", "strawberries", "Best answers")
+        terminal.wait_for("F7, then Enter, downloads the first", "Thinking on")
         terminal.press("F7")
         terminal.wait_for("Recommended for this machine", "★", "▶ Demo model", "Enter downloads")
         terminal.press("Escape")

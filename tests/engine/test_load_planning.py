@@ -54,12 +54,12 @@ def keys(notices: list[Notice]) -> list[str]:
 
 def test_what_fits_goes_to_the_gpu_without_a_word() -> None:
     plan, notices = planned("8B", with_gpus(32, 12))
-    assert plan == LoadPlan(36, 16_384, n_ubatch=512, flash_attention=None, n_gpu_layers=36)
+    assert plan == LoadPlan(36, 32_768, n_ubatch=512, flash_attention=None, n_gpu_layers=36)
     assert notices == []
 
 
 def test_without_a_gpu_all_is_on_the_processor_without_flash_attention() -> None:
-    assert planned("8B", cpu(32)) == (LoadPlan(36, 16_384, n_ubatch=256), [])
+    assert planned("8B", cpu(32)) == (LoadPlan(36, 32_768, n_ubatch=256), [])
 
 
 def test_what_the_gpu_does_not_hold_is_in_ram_and_said() -> None:
@@ -78,7 +78,7 @@ def test_experts_are_in_ram_where_the_gpu_is_small() -> None:
 def test_a_gpu_without_room_is_left_alone_and_that_is_said() -> None:
     full = Machine(32 * GIB, 50e9, (Gpu("A card", GIB // 2, 8 * GIB, 200e9),))
     plan, notices = planned("8B", full)
-    assert (plan, keys(notices)) == (LoadPlan(36, 16_384, n_ubatch=256), ["not_on_gpu"])
+    assert (plan, keys(notices)) == (LoadPlan(36, 32_768, n_ubatch=256), ["not_on_gpu"])
 
 
 def test_little_memory_shortens_the_context_and_says_so() -> None:
@@ -103,12 +103,12 @@ def test_a_unified_memory_counts_once() -> None:
 @pytest.mark.parametrize(
     ("wishes", "expected"),
     [
-        ({"n_gpu_layers": 0}, LoadPlan(36, 16_384, n_ubatch=256)),
-        ({"n_gpu_layers": 99}, LoadPlan(36, 16_384, KvType.F16, 512, None, 36)),
-        ({"n_gpu_layers": 10}, LoadPlan(36, 16_384, KvType.F16, 512, None, 10)),
+        ({"n_gpu_layers": 0}, LoadPlan(36, 32_768, n_ubatch=256)),
+        ({"n_gpu_layers": 99}, LoadPlan(36, 32_768, KvType.F16, 512, None, 36)),
+        ({"n_gpu_layers": 10}, LoadPlan(36, 32_768, KvType.F16, 512, None, 10)),
         ({"n_ctx": 5_000}, LoadPlan(36, 5_000, KvType.F16, 512, None, 36)),
         ({"kv_type": KvType.Q8_0}, LoadPlan(36, 16_384, KvType.Q8_0, 512, True, 36)),
-        ({"n_cpu_moe": 10}, LoadPlan(36, 16_384, KvType.F16, 512, None, 36)),
+        ({"n_cpu_moe": 10}, LoadPlan(36, 32_768, KvType.F16, 512, None, 36)),
     ],
 )
 def test_what_the_user_wants_is_done(wishes: dict[str, int], expected: LoadPlan) -> None:
@@ -145,7 +145,7 @@ def test_a_long_context_is_reached_by_yarn_as_far_as_needed(n_ctx: int, factor: 
 
 def test_yarn_is_never_used_without_being_asked_for() -> None:
     plan, notices = planned("4B", cpu(64))
-    assert (plan.n_ctx, plan.yarn_factor, notices) == (16_384, 1.0, [])
+    assert (plan.n_ctx, plan.yarn_factor, notices) == (32_768, 1.0, [])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,14 @@ from tests.fakes import MODEL, FakeEngine
 from tests.harness import Harness, open_app
 from tests.models.fit.machines import cpu, with_gpus
 from tests.models.hub.fake_hub import Cut, FakeHub, Held, Stall, sha256
-from tests.models.picker.picker_fixture import FILE, REPOSITORY, SMALL, PickerFixture, install_files
+from tests.models.picker.picker_fixture import (
+    FILE,
+    REPOSITORY,
+    SMALL,
+    SMALL_MACHINE,
+    PickerFixture,
+    install_files,
+)
 
 
 def content(path: Path) -> bytes:
@@ -70,9 +77,9 @@ async def back_in_the_chat(app: Harness) -> None:
 @pytest.mark.parametrize(
     ("machine", "texts"),
     [
-        (with_gpus(32, 24), ("Recommended for this machine", "★ 32B", "fits the GPU")),
-        (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "the experts stay in")),
-        (cpu(3), ("★ 0.6B", "on the CPU", "too large")),
+        (with_gpus(32, 24), ("Recommended for this machine", "★ 30B-A3B-Thinking-2507", "fits the GPU")),
+        (with_gpus(32, 8), ("★ 30B-A3B", "experts in RAM", "an answer takes")),
+        (SMALL_MACHINE, ("★ 0.6B", "on the CPU", "too large")),
     ],
 )
 async def test_one_screen_says_which_model_fits_and_why(
@@ -90,7 +97,7 @@ async def test_a_narrow_terminal_cuts_rows_instead_of_folding_them(tmp_path: Pat
         rows = app.rows()
         at = next(number for number, row in enumerate(rows) if "★ 30B-A3B" in row)
         assert "…" in rows[at]
-        assert " 8B " in rows[at + 1]
+        assert " 30B-A3B " in rows[at + 1]
 
 
 async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ async def test_a_download_goes_on_behind_the_chat_and_the_first_model_is_used_at
 ) -> None:
     hub.faults += [Cut(100_000), Cut(200_000)]
     picker = PickerFixture(
-        tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
+        tmp_path, SMALL_MACHINE, hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
     )
     async with opened(picker) as app:
         await app.pilot.press("enter")
@@ -126,7 +133,7 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
 ) -> None:
     hub.faults.append(Held(100_000))
     picker = PickerFixture(
-        tmp_path, cpu(3), hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
+        tmp_path, SMALL_MACHINE, hub, content(demo_gguf), engine_factory=lambda choice: engine_of("0.6B")
     )
     async with open_app(tmp_path, engine_of("Demo", is_demo=True), model_picker=picker.model_picker()) as app:
         await app.turn("One")
@@ -147,7 +154,7 @@ async def test_a_chat_that_has_begun_is_asked_before_the_new_model_takes_over(
 
 async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, demo_gguf: Path) -> None:
     hub.faults.append(Stall(1_300_000))
-    picker = PickerFixture(tmp_path, cpu(3), hub, content(demo_gguf))
+    picker = PickerFixture(tmp_path, SMALL_MACHINE, hub, content(demo_gguf))
     async with opened(picker) as app:
         screen = app.app.screen
         assert isinstance(screen, ModelPickerScreen)
@@ -166,7 +173,7 @@ async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, de
 
 
 async def test_without_a_network_the_row_and_a_notice_say_so(tmp_path: Path) -> None:
-    async with opened(PickerFixture(tmp_path, cpu(3), payload=b"x")) as app:
+    async with opened(PickerFixture(tmp_path, SMALL_MACHINE, payload=b"x")) as app:
         await app.pilot.press("enter")
         await app.sees("can't be reached")
         await app.sees("here, failed")
@@ -187,11 +194,11 @@ async def test_a_model_that_does_not_fit_is_asked_about_and_can_be_used_anyway(t
 
 
 async def test_a_model_is_deleted_after_a_question(tmp_path: Path) -> None:
-    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
-    file = tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf"
+    install_files(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
+    file = tmp_path / "models" / "Qwen3-8B-Q4_K_M.gguf"
     async with opened(PickerFixture(tmp_path)) as app:
-        await app.pilot.press(*"4b q4", "ctrl+d")
-        await app.sees("Delete 4B Q4_K_M")
+        await app.pilot.press(*"8b q4", "ctrl+d")
+        await app.sees("Delete 8B Q4_K_M")
         assert file.exists()
         await app.pilot.press("enter")
         await app.until(lambda: not file.exists())
@@ -202,14 +209,12 @@ async def test_more_context_needs_more_memory_in_the_bar(tmp_path: Path) -> None
     picker = PickerFixture(tmp_path, with_gpus(32, 24))
     async with opened(picker) as app:
         await app.pilot.press(*"14b")
-        needs = [gpu_need(app)]
-        for _ in range(3):  # automatic is 16K
+        automatic, needs = gpu_need(app), list[float]()
+        for _ in range(3):  # 4K, 8K, 16K; automatic is 32K
             await app.pilot.press("right")
-        for _ in range(2):
-            await app.pilot.press("right")
-            await app.until(lambda: gpu_need(app) not in needs)
+            await app.until(lambda: gpu_need(app) not in (automatic, *needs))
             needs.append(gpu_need(app))
-        assert needs == sorted(needs)
+        assert [*needs, automatic] == sorted([*needs, automatic])
 
 
 def gpu_need(app: Harness) -> float:
@@ -219,12 +224,12 @@ def gpu_need(app: Harness) -> float:
 
 
 async def test_the_chosen_context_goes_along(tmp_path: Path) -> None:
-    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    install_files(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
     picker = PickerFixture(tmp_path)
     async with opened(picker) as app:
-        await app.pilot.press(*"4b q4", "right", "right", "enter")
+        await app.pilot.press(*"8b q4", "right", "right", "enter")
         await app.until(lambda: picker.choices)
-        assert picker.choices == [LocalModel(tmp_path / "models" / "Qwen3-4B-Q4_K_M.gguf", 8192)]
+        assert picker.choices == [LocalModel(tmp_path / "models" / "Qwen3-8B-Q4_K_M.gguf", 8192)]
 
 
 async def test_servers_have_their_place_in_the_list(tmp_path: Path) -> None:
@@ -259,12 +264,12 @@ async def test_the_old_process_is_gone_when_the_new_model_talks(tmp_path: Path, 
 
 
 async def test_what_is_sent_during_a_switch_waits_for_the_new_model(tmp_path: Path) -> None:
-    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    install_files(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
     loading = asyncio.Event()
     slow = FakeEngine(loading=[loading])
-    slow.model = replace(MODEL, name="4B")
+    slow.model = replace(MODEL, name="8B")
     async with opened(PickerFixture(tmp_path, engine_factory=lambda choice: slow)) as app:
-        await app.pilot.press(*"4b q4", "enter")
+        await app.pilot.press(*"8b q4", "enter")
         await back_in_the_chat(app)
         await app.until(lambda: app.session.engine is slow)
         await app.say("Hello")
@@ -272,7 +277,7 @@ async def test_what_is_sent_during_a_switch_waits_for_the_new_model(tmp_path: Pa
         assert not slow.requests
         loading.set()
         await app.until(lambda: not app.screen.is_answering and len(app.session.messages) == 2)
-        assert app.session.messages[-1].meta.model == "4B"
+        assert app.session.messages[-1].meta.model == "8B"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +306,7 @@ async def test_a_newcomer_learns_what_suits_the_machine_and_can_type_at_once(tmp
     ) as app:
         for text in (
             "This machine: 32.0 GiB RAM free",
-            "Recommended for it: Qwen3-32B Q4_K_M",
+            "Best answers: 30B-A3B-Thinking-2507",
             "F7, then Enter",
         ):
             await app.sees(text)
@@ -310,14 +315,14 @@ async def test_a_newcomer_learns_what_suits_the_machine_and_can_type_at_once(tmp
 
 
 async def test_who_has_models_is_not_advised(tmp_path: Path) -> None:
-    install_files(tmp_path, "Qwen3-4B-Q4_K_M.gguf")
+    install_files(tmp_path, "Qwen3-8B-Q4_K_M.gguf")
     picker = PickerFixture(tmp_path)
     async with open_app(
         tmp_path, engine_of("Demo", is_demo=True), (100, 40), model_picker=picker.model_picker()
     ) as app:
         await app.sees("F7 shows which real Qwen3 fits")
         await app.until(lambda: not any(worker.group == "machine" for worker in app.screen.workers))
-        assert not app.shows("Recommended for it")
+        assert not app.shows("Best answers")
 
 
 async def test_a_gpu_that_lies_idle_is_reported_in_a_banner_that_a_click_takes_away(tmp_path: Path) -> None:
@@ -337,7 +342,7 @@ async def test_what_an_earlier_run_left_is_shown_and_gone_on_with(
     part = f"{REPOSITORY}/{FILE}.{sha256(data)[:16]}.part"
     install_files(tmp_path, part)
     (tmp_path / "models" / part).write_bytes(data[:1_000_000])
-    async with opened(PickerFixture(tmp_path, cpu(3), hub, data)) as app:
+    async with opened(PickerFixture(tmp_path, SMALL_MACHINE, hub, data)) as app:
         await app.sees("% here, paused")
         await app.pilot.press("enter")
         await app.sees("On this disk")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qwen3_chat.chat import ThinkingSupport
 from qwen3_chat.models.catalog.family import (
     FAMILY,
-    QUALITY_ORDER,
     FamilyModel,
     MachineClass,
     derived_model,
@@ -29,7 +28,6 @@ from qwen3_chat.models.weights import Weights
 __all__ = [
     "DEMO_SAMPLING",
     "FAMILY",
-    "QUALITY_ORDER",
     "QWEN3_SAMPLING",
     "REPETITION_PENALTY",
     "FamilyModel",

@@ -190,9 +190,6 @@ FAMILY = (
 )
 """Hybrid models from small to large, those of July 2025, whose thinking is fixed, those of `models.toml`."""
 
-QUALITY_ORDER = ("32B", "30B-A3B", "14B", "8B", "4B", "1.7B", "0.6B")
-"""The models that may be recommended, the best answers first."""
-
 
 def derived_model(
     name: str,

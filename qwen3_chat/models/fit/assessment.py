@@ -10,7 +10,7 @@ from functools import lru_cache
 from qwen3_chat.models.catalog import FamilyModel, Shape, Weights
 from qwen3_chat.models.fit.context_memory import ContextSpec
 from qwen3_chat.models.fit.machine import Machine
-from qwen3_chat.models.fit.placement import Placement, PlacementPlan, cpu_plan, plans
+from qwen3_chat.models.fit.placement import Placement, PlacementPlan, cpu_plan, plans, with_long_context
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size, speed_figure
@@ -55,7 +55,6 @@ CONTEXTS = (TARGET_N_CTX, 12_288, MIN_N_CTX)
 SHORT_CONTEXTS = (4_096, 2_048)
 """The contexts that are better than none where not even the shortest recommended one fits."""
 MIN_TOKENS_PER_S = 5.0
-FAST_TOKENS_PER_S = 20.0
 
 
 class Fit(StrEnum):
@@ -76,16 +75,13 @@ class Assessment:
     fit: Fit
     plan: PlacementPlan
     reason: Reason
+    size_bytes: int
+    """The size of its file."""
 
     @property
     def is_usable(self) -> bool:
         """True if it fits and generates at least `MIN_TOKENS_PER_S`."""
         return self.fit in (Fit.GOOD, Fit.TIGHT)
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the quant's file in the catalogue."""
-        return self.model.size_bytes(self.quant)
 
 
 def assess(
@@ -97,25 +93,28 @@ def assess(
 ) -> Assessment:
     """Find the best plan for running a model in a quant, and assess it.
 
-    `n_ctx` is the context that it must have; None tries 16K, 12K, 8K.
+    `n_ctx` is the context that it must have; None tries 16K, or more where memory is plentiful, 12K, 8K.
     `size_bytes` is the size of a file that is not in the catalogue.
     """
     weights = model.weights(quant) if size_bytes is None else model.estimated_weights(size_bytes)
+    file_bytes = model.size_bytes(quant) if size_bytes is None else size_bytes
     max_n_ctx = max(model.n_ctx_train, model.n_ctx_yarn or 0)
     if n_ctx and n_ctx > max_n_ctx:
         minimum_plan = cpu_plan(model.shape, weights, machine, max_n_ctx, KvType.F16)
         reason = Reason("fit.short_context", {"n_ctx": max_n_ctx})
-        return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, reason)
+        return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, reason, file_bytes)
     plan = best_plan(model.shape, weights, machine, n_ctx)
     if plan is None:
-        return _too_large(model, quant, weights, machine, n_ctx)
+        return _too_large(model, quant, weights, machine, n_ctx, file_bytes)
+    if n_ctx is None and plan.context.n_ctx == TARGET_N_CTX:
+        plan = with_long_context(plan, model.shape, weights, machine, model.n_ctx_train)
     values = plan_values(plan)
     if plan.tokens_per_s < MIN_TOKENS_PER_S:
         reason = Reason(f"fit.slow.{plan.placement.value}", values)
-        return Assessment(model, quant, Fit.SLOW, plan, reason)
+        return Assessment(model, quant, Fit.SLOW, plan, reason, file_bytes)
     reason = Reason(f"fit.good.{plan.placement.value}", values)
     is_short = n_ctx is None and plan.context.n_ctx < TARGET_N_CTX
-    return Assessment(model, quant, Fit.TIGHT if is_short else Fit.GOOD, plan, reason)
+    return Assessment(model, quant, Fit.TIGHT if is_short else Fit.GOOD, plan, reason, file_bytes)
 
 
 @lru_cache(maxsize=4096)
@@ -158,7 +157,7 @@ def _possible_plans(
 
 
 def _too_large(
-    model: FamilyModel, quant: str, weights: Weights, machine: Machine, n_ctx: int | None
+    model: FamilyModel, quant: str, weights: Weights, machine: Machine, n_ctx: int | None, file_bytes: int
 ) -> Assessment:
     minimum_plan = cpu_plan(model.shape, weights, machine, n_ctx or MIN_N_CTX, KvType.Q8_0)
     # GPU and RAM together would have enough free memory, but no split of the model fits both.
@@ -171,4 +170,4 @@ def _too_large(
     values: ReasonValues = {"need": need, "free": free}
     if shorter:
         key, values["context"] = "fit.too_long", format_context(shorter.context)
-    return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, Reason(key, values))
+    return Assessment(model, quant, Fit.TOO_LARGE, minimum_plan, Reason(key, values), file_bytes)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.catalog.family import HYBRID_ANSWER_TOKENS, HYBRID_N_CTX, YARN_N_CTX
-from qwen3_chat.models.fit.assessment import CONTEXTS, SHORT_CONTEXTS, choose_plan
+from qwen3_chat.models.fit.assessment import CONTEXTS, SHORT_CONTEXTS, TARGET_N_CTX, choose_plan
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import (
     LARGE_CPU_UBATCH,
@@ -21,6 +21,7 @@ from qwen3_chat.models.fit.placement import (
     has_room,
     pinned_plan,
     plans,
+    with_long_context,
 )
 from qwen3_chat.request import KvType, LoadSettings
 
@@ -71,6 +72,8 @@ def plan_load(
             for plan in _plans_within(shape, weights, machine, n_ctx, kv_type, settings)
         ]
         if best := choose_plan(candidates):
+            if settings.n_ctx is None and best.context.n_ctx == TARGET_N_CTX:
+                best = with_long_context(best, shape, weights, machine, max_n_ctx)
             return _with_larger_batch(best, shape, weights, machine), True
     n_ctx, kv_type = settings.n_ctx or min(SHORT_CONTEXTS[0], max_n_ctx), settings.kv_type or KvType.F16
     if _is_pinned(settings, machine):

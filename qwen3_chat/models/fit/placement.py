@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qwen3_chat.models.catalog import Shape, Weights
@@ -27,6 +27,7 @@ _UNIFIED_RAM_SHARE = 0.4  # a processor can't use the whole bandwidth of a wide 
 _EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts help them less
 _CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache is limited by computing
 _LAYER_S = 50e-6  # the time that a layer takes besides its reads
+_RECURRENT_LAYER_S = 150e-6  # what a recurrent layer takes on top: an assumption, its kernels are young
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def tokens_per_s(
     )
     kv = kv_bytes(shape, depth) + shape.state_bytes
     seconds = shape.n_layers * _LAYER_S
+    if shape.delta_net:
+        seconds += sum(shape.delta_net.recurrent) * _RECURRENT_LAYER_S
     if machine.gpus:
         share = _UNIFIED_SHARE if machine.is_unified else _GPU_SHARE
         capacity = sum(gpu.usable_bytes for gpu in machine.gpus) or 1
@@ -158,6 +161,30 @@ def pinned_plan(
         (plan for plan in candidates if _fits_gpus(plan, weights, machine)),
         with_experts_in_ram(shape.n_layers),
     )
+
+
+LONG_CONTEXTS = (131_072, 65_536, 32_768)
+"""The contexts that are useful where memory is plentiful: Qwen advises 32,768 tokens for an answer alone."""
+PLENTY_SHARE = 0.6
+"""The share of the usable RAM that a model with a long context may take; other programs need RAM too."""
+
+
+def with_long_context(
+    plan: PlacementPlan, shape: Shape, weights: Weights, machine: Machine, max_n_ctx: int
+) -> PlacementPlan:
+    """Return the plan with the longest useful context that changes nothing else and leaves RAM to others."""
+    if plan.context.kv_type is not KvType.F16:
+        return plan
+    for n_ctx in LONG_CONTEXTS:
+        if plan.context.n_ctx < n_ctx <= max_n_ctx:
+            context = replace(plan.context, n_ctx=n_ctx)
+            longer = _plan(
+                shape, weights, machine, context, plan.placement, plan.n_gpu_layers, plan.n_cpu_moe
+            )
+            in_ram = longer.need_bytes if machine.is_unified else longer.ram_bytes
+            if in_ram <= PLENTY_SHARE * machine.usable_ram_bytes and has_room(longer, weights, machine):
+                return longer
+    return plan
 
 
 def gpu_context(n_ctx: int, kv_type: KvType) -> ContextSpec:

@@ -14,16 +14,26 @@ from qwen3_chat.engine.wire import Device, DeviceLister
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
+from qwen3_chat.models.hardware.measured_bandwidth import measure_bandwidth, read_bandwidth
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus
+from qwen3_chat.texts.formatting import GIB
 
 _LLAMA_CPP_TIMEOUT_S = 20
 _log = logging.getLogger(__name__)
 
 
-async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_CPP_TIMEOUT_S) -> Hardware:
-    """Probe llama.cpp, which runs in a process of its own, and at the same time the system."""
-    system = asyncio.create_task(asyncio.to_thread(_system_hardware))
+async def probe_hardware(
+    list_devices: DeviceLister,
+    timeout_s: float = _LLAMA_CPP_TIMEOUT_S,
+    bandwidth_file: Path | None = None,
+    may_measure: bool = True,
+) -> Hardware:
+    """Probe llama.cpp, which runs in a process of its own, and at the same time the system.
+
+    The bandwidth of the RAM comes from `bandwidth_file`, or is measured and stored there, if it may be.
+    """
+    system = asyncio.create_task(_system_hardware(bandwidth_file, may_measure))
     devices: tuple[Device, ...] = ()
     failure: EngineError | None = None
     try:
@@ -36,8 +46,17 @@ async def probe_hardware(list_devices: DeviceLister, timeout_s: float = _LLAMA_C
     return replace(await system, devices=devices, engine_failure=failure)
 
 
-def _system_hardware() -> Hardware:
-    return Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
+async def _system_hardware(bandwidth_file: Path | None, may_measure: bool) -> Hardware:
+    found = await asyncio.to_thread(
+        lambda: Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
+    )
+    if bandwidth_file is None:
+        return found
+    machine = f"{found.cpu_name}, {found.n_cores} cores, {found.ram.total_bytes // GIB} GiB"
+    measured = read_bandwidth(bandwidth_file, machine)
+    if measured is None and may_measure:
+        measured = await measure_bandwidth(bandwidth_file, machine, found.n_cores)
+    return replace(found, measured_ram_bytes_per_s=measured)
 
 
 def _system_gpus() -> tuple[SystemGpu, ...]:

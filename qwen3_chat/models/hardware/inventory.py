@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import Gpu, Machine
-from qwen3_chat.models.hardware.memory_bandwidth import apple_bandwidth, gpu_bandwidth, ram_bandwidth
-from qwen3_chat.texts.formatting import MIB, parse_size
+from qwen3_chat.models.hardware.memory_bandwidth import (
+    apple_bandwidth,
+    gpu_bandwidth,
+    known_bandwidth,
+    ram_bandwidth,
+)
+from qwen3_chat.texts.formatting import GIB, MIB, parse_size
+
+IDLE_RAM_SHARE, IDLE_GPU_SHARE = 0.15, 0.05
+"""The shares of RAM and of GPU memory that the system and idle programs keep: estimates."""
+MIN_IDLE_RAM_BYTES = 2 * GIB
+"""The RAM that a desktop keeps at least, where it has so much more."""
 
 _METAL = {"Metal", "MTL"}
 
@@ -51,7 +61,8 @@ class SystemRam:
 class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` is the reason why llama.cpp listed no devices, None where it did.
+    `engine_failure` is the reason why llama.cpp listed no devices, None where it did. The bandwidth of the
+    RAM is None where it was not measured.
     """
 
     cpu_name: str
@@ -60,6 +71,7 @@ class Hardware:
     devices: tuple[Device, ...] = ()
     gpus: tuple[SystemGpu, ...] = ()
     engine_failure: EngineError | None = None
+    measured_ram_bytes_per_s: float | None = None
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
@@ -81,10 +93,26 @@ class Hardware:
         """The machine as the fit computes with it, for the installed build of llama.cpp."""
         chip = next((device for device in self.offload_devices if device.backend in _METAL), None)
         bandwidth = (
-            apple_bandwidth(chip.description, self.ram.total_bytes) if chip else ram_bandwidth(self.n_cores)
+            apple_bandwidth(chip.description, self.ram.total_bytes)
+            if chip
+            else ram_bandwidth(self.n_cores, self.measured_ram_bytes_per_s)
         )
         gpus = tuple(self._gpu(device, bandwidth) for device in self.offload_devices)
         return Machine(self.ram.available_bytes, bandwidth, gpus)
+
+    @property
+    def steady_machine(self) -> Machine:
+        """The machine with the memory that is free when other programs idle: by its size, not the moment."""
+        machine = self.machine
+        total_bytes = min(self.ram.total_bytes, self.ram.limit_bytes or self.ram.total_bytes)
+        ram_bytes = idle_free_bytes(total_bytes, machine.ram_free_bytes)
+        gpus = tuple(
+            gpu
+            if gpu.shares_ram  # its driver states a limit, not what is free
+            else replace(gpu, free_bytes=idle_free_bytes(gpu.total_bytes, gpu.free_bytes, IDLE_GPU_SHARE))
+            for gpu in machine.gpus
+        )
+        return replace(machine, ram_free_bytes=ram_bytes, gpus=gpus)
 
     def _gpu(self, device: Device, ram_bandwidth_bytes_per_s: float) -> Gpu:
         shares_ram = device.backend in _METAL or device.kind is DeviceKind.INTEGRATED_GPU
@@ -93,12 +121,24 @@ class Hardware:
             name=device.description,
             free_bytes=device.free_bytes,
             total_bytes=device.total_bytes,
-            bandwidth_bytes_per_s=ram_bandwidth_bytes_per_s
+            bandwidth_bytes_per_s=(known_bandwidth(device.description) or ram_bandwidth_bytes_per_s)
             if shares_ram
             else gpu_bandwidth(device.description, device.total_bytes),
             shares_ram=shares_ram,
             drives_display=known.drives_display if known else True,
         )
+
+
+def idle_free_bytes(total_bytes: int, free_bytes: int, idle_share: float = IDLE_RAM_SHARE) -> int:
+    """Return the bytes of a memory that are free when other programs idle.
+
+    Memory of which more than half is taken is in use by something that lasts: then what is free counts.
+    """
+    kept_bytes = round(total_bytes * idle_share)
+    if idle_share == IDLE_RAM_SHARE:
+        kept_bytes = max(kept_bytes, min(MIN_IDLE_RAM_BYTES, total_bytes // 4))
+    usual_bytes = total_bytes - kept_bytes
+    return free_bytes if free_bytes < usual_bytes / 2 else usual_bytes
 
 
 _MAX_GPUS = 64

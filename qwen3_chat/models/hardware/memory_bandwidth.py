@@ -1,30 +1,45 @@
-"""The bandwidth of memory by device: the published one, else the usual one of its class."""
+"""The bandwidth of memory by device: as published (`bandwidths.toml`), else the usual one of its class."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
+from typing import Final
 
-_GB_PER_S = {
-    # NVIDIA: longer names first where one is the beginning of another
-    "H200": 4800, "H100": 3350, "A100": 1555, "V100": 900, "L40": 864, "L4": 300, "A10": 600, "T4": 320,
-    "RTX 6000 Ada": 960, "RTX A6000": 768, "RTX A5000": 768, "RTX A4000": 448,
-    "RTX 5090": 1792, "RTX 5080": 960, "RTX 5070 Ti": 896, "RTX 5070": 672, "RTX 5060": 448,
-    "RTX 4090": 1008, "RTX 4080": 717, "RTX 4070 Ti SUPER": 672, "RTX 4070": 504, "RTX 4060 Ti": 288,
-    "RTX 4060": 272, "RTX 4050": 192,
-    "RTX 3090": 936, "RTX 3080": 760, "RTX 3070": 448, "RTX 3060": 360, "RTX 3050": 224,
-    "RTX 2080 Ti": 616, "RTX 2080": 448, "RTX 2070": 448, "RTX 2060": 336, "GTX 1080 Ti": 484,
-    "GTX 1080": 320, "GTX 1070": 256, "GTX 1660": 192, "GTX 1060": 192, "GTX 1650": 128,
-    # AMD
-    "7900 XTX": 960, "7900 XT": 800, "7800 XT": 624, "7700 XT": 432, "7600": 288, "9070": 640, "9060": 320,
-    "6900 XT": 512, "6800": 512, "6700 XT": 384, "6600": 224, "MI300": 5300, "MI210": 1600,
-    "RYZEN AI MAX": 256, "8060S": 256,
-    # Intel
-    "Arc B580": 456, "Arc B570": 380, "Arc A770": 560, "Arc A750": 512,
-    # Apple
-    "M1 Ultra": 800, "M1 Max": 400, "M1 Pro": 200, "M1": 68, "M2 Ultra": 800, "M2 Max": 400, "M2 Pro": 200,
-    "M2": 100, "M3 Ultra": 800, "M3 Max": 300, "M3 Pro": 150, "M3": 100, "M4 Max": 410, "M4 Pro": 273,
-    "M4": 120, "M5": 153,
-}  # fmt: skip
+import msgspec
+
+BANDWIDTHS_FILE: Final = Path(__file__).with_name("bandwidths.toml")
+
+
+class BandwidthGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices of one kind, in GB/s, with the page that publishes them."""
+
+    name: str
+    source: str
+    gb_per_s: dict[str, int]
+    is_laptop: bool = False
+
+
+class BandwidthsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `bandwidths.toml`."""
+
+    groups: tuple[BandwidthGroup, ...]
+
+
+@cache
+def load_bandwidths() -> tuple[BandwidthGroup, ...]:
+    """Read `bandwidths.toml`, which comes with the package."""
+    return msgspec.toml.decode(BANDWIDTHS_FILE.read_bytes(), type=BandwidthsFile).groups
+
+
+_APPLE = "apple"
+_APPLE_LARGE_GB_PER_S = {"M3 Max": (48, 400), "M4 Max": (48, 546), "M5 Max": (48, 614)}
+"""The larger version of a chip: the GiB of RAM from which it must be that one, and its GB/s."""
+
+_LAPTOP_NAME = re.compile(r"\b(laptop|max-q|mobile)\b", re.IGNORECASE)
+_LAPTOP_SHARE = 0.6
+"""The share of its desktop namesake's bandwidth that a laptop's GPU has, where it is not in the table."""
 
 _GPU_CLASSES_GB_PER_S = (
     (5, 130), (7, 250), (9, 270), (11, 400), (13, 360), (17, 450), (21, 500), (25, 900), (33, 1000),
@@ -42,28 +57,69 @@ DEFAULT_RAM_GB_PER_S = 50
 CORE_GB_PER_S = 20
 """The bandwidth that a computing core uses at most: few cores don't fill two channels."""
 
+READ_SHARE = 0.8
+"""The share of the nominal bandwidth that a processor measures when it only reads: an estimate."""
+
 GB = 10**9
 _GIB = 1 << 30
 
 
 def gpu_bandwidth(name: str, total_bytes: int) -> float:
     """Return the bytes per second of a GPU's memory, by its name or else by its size in bytes."""
-    for known, gb_per_s in _GB_PER_S.items():
-        if re.search(rf"\b{re.escape(known)}\b", name, re.IGNORECASE):
+    if (known := known_bandwidth(name)) is not None:
+        return known
+    by_size = _by_size(total_bytes, _GPU_CLASSES_GB_PER_S, _LARGE_GPU_GB_PER_S)
+    return by_size * _LAPTOP_SHARE if _LAPTOP_NAME.search(name) else by_size
+
+
+def known_bandwidth(name: str) -> float | None:
+    """Return the published bytes per second of a device by its name; None where the table lacks it."""
+    simple_name = re.sub(r"\s+", " ", re.sub(r"\((R|TM|C)\)", "", name, flags=re.IGNORECASE))
+    is_laptop = bool(_LAPTOP_NAME.search(simple_name))
+    laptop_name = _LAPTOP_NAME.sub("Laptop", simple_name)
+    for known, gb_per_s, is_laptop_row in _by_length():
+        if is_laptop_row and is_laptop and _stands_in(known, laptop_name):
             return gb_per_s * GB
-    return _by_size(total_bytes, _GPU_CLASSES_GB_PER_S, _LARGE_GPU_GB_PER_S)
+        if not is_laptop_row and _stands_in(known, simple_name):
+            is_desktop_row = is_laptop and not known.lower().endswith("m xt")
+            return gb_per_s * GB * (_LAPTOP_SHARE if is_desktop_row else 1)
+    return None
+
+
+@cache
+def _by_length() -> tuple[tuple[str, int, bool], ...]:
+    """Return the names of GPUs with their GB/s, the longest first."""
+    rows = [
+        (name, gb_per_s, group.is_laptop)
+        for group in load_bandwidths()
+        if group.name != _APPLE
+        for name, gb_per_s in group.gb_per_s.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -len(row[0])))
+
+
+def _stands_in(known: str, name: str) -> bool:
+    return re.search(rf"\b{re.escape(known)}\b", name, re.IGNORECASE) is not None
 
 
 def apple_bandwidth(name: str, ram_bytes: int) -> float:
     """Return the bytes per second of an Apple chip's memory, by its name or else by its size."""
-    for known, gb_per_s in _GB_PER_S.items():
-        if known.startswith("M") and re.search(rf"\b{known}\b", name):
-            return gb_per_s * GB
+    chips = next(group.gb_per_s for group in load_bandwidths() if group.name == _APPLE)
+    for known in sorted(chips, key=len, reverse=True):
+        if re.search(rf"\b{known}\b", name):
+            from_gib, large_gb_per_s = _APPLE_LARGE_GB_PER_S.get(known, (0, 0))
+            is_large = large_gb_per_s and ram_bytes >= from_gib * _GIB
+            return (large_gb_per_s if is_large else chips[known]) * GB
     return _by_size(ram_bytes, _APPLE_CLASSES_GB_PER_S, _LARGE_APPLE_GB_PER_S)
 
 
-def ram_bandwidth(n_cores: int | None = None) -> float:
-    """Return the bytes per second that so many cores read from RAM; None stands for enough cores."""
+def ram_bandwidth(n_cores: int | None = None, measured_bytes_per_s: float | None = None) -> float:
+    """Return the nominal bytes per second of RAM: by what was measured, else what so many cores read.
+
+    None stands for enough cores.
+    """
+    if measured_bytes_per_s:
+        return measured_bytes_per_s / READ_SHARE
     if n_cores is None:
         return DEFAULT_RAM_GB_PER_S * GB
     return min(DEFAULT_RAM_GB_PER_S, n_cores * CORE_GB_PER_S) * GB

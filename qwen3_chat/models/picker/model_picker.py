@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwen3_chat.models.catalog import find_family_model
-from qwen3_chat.models.fit import Assessment, Gpu, Machine, Recommendation
+from qwen3_chat.models.fit import Assessment, Gpu, Machine, Offer, Recommendation
 from qwen3_chat.models.fit.context_memory import kv_bytes
 from qwen3_chat.models.fit.placement import gpu_context
 from qwen3_chat.models.hardware import Hardware, advise_build
@@ -31,10 +31,11 @@ from qwen3_chat.models.picker.model_table import (
     VariantKey,
     identify_models,
 )
+from qwen3_chat.models.picker.offer_text import grouped_offers, offer_kinds, offer_times
 from qwen3_chat.request import KvType, LoadedModel
 from qwen3_chat.session import EngineFactory, LocalModel
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import format_size, join_sentences, speed_figure
+from qwen3_chat.texts.formatting import format_size, speed_figure
 
 _NO_ROWS: tuple[Sequence[ServerRow], ...] = ()
 
@@ -81,6 +82,12 @@ class ModelPicker:
         machine = reclaim_memory(hardware.machine, loaded)
         return self.override_machine(machine) if self.override_machine else machine
 
+    def steady_machine(self, hardware: Hardware) -> Machine:
+        """Return the machine with the memory that is free when other programs idle."""
+        if self.override_machine:  # its memory was stated as free
+            return self.override_machine(hardware.machine)
+        return hardware.steady_machine
+
     def describe_machine(self, hardware: Hardware, machine: Machine) -> str:
         """Describe the machine in one line."""
         return describe_machine(machine) if self.override_machine else describe_hardware(hardware)
@@ -125,28 +132,32 @@ def _with_more(gpu: Gpu, more_bytes: int) -> Gpu:
 
 
 def newcomer_advice(machine_text: str, recommendation: Recommendation) -> str:
-    """Write the machine, the recommended model, a faster one and the way to get it, in a few lines."""
-    lines = [t("shelf.machine", machine=machine_text)]
+    """Write the machine, the offered models and the way to get one, in a few lines."""
+    first = t("shelf.machine", machine=machine_text)
     if recommendation.pick is None:
-        return "\n\n".join((*lines, str(recommendation.reason)))
-    picks = [
-        t(
-            "shelf.pick",
+        return "\n\n".join((first, str(recommendation.reason)))
+    if recommendation.fast is None:
+        last_resort = t(
+            "shelf.last_resort",
             name=_title(recommendation.pick),
             size=format_size(recommendation.pick.size_bytes),
             reason=recommendation.reason,
         )
-    ]
-    if recommendation.fast is not None:
-        picks.append(
-            t(
-                "shelf.fast",
-                name=_title(recommendation.fast),
-                size=format_size(recommendation.fast.size_bytes),
-                speed=speed_figure(recommendation.fast.plan.tokens_per_s),
-            )
-        )
-    return "\n\n".join((*lines, join_sentences(picks), t("shelf.get")))
+        return "\n\n".join((first, last_resort, t("shelf.get")))
+    offers = [_offer_line(offers) for offers in grouped_offers(recommendation)]
+    return "\n".join((first, *offers, t("shelf.get")))
+
+
+def _offer_line(offers: Sequence[Offer]) -> str:
+    chosen = offers[0].assessment
+    return t(
+        "shelf.offer",
+        kinds=offer_kinds(offers),
+        name=chosen.model.name,
+        size=format_size(chosen.size_bytes),
+        speed=speed_figure(chosen.plan.tokens_per_s),
+        times=offer_times(offers[0], is_short=True),
+    )
 
 
 def idle_gpu_notice(hardware: Hardware) -> str:

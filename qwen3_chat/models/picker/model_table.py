@@ -17,7 +17,7 @@ from qwen3_chat.models.catalog import (
     find_family_model,
     thinking_support,
 )
-from qwen3_chat.models.fit import Assessment, Machine, Recommendation, assess, best_quant, recommend
+from qwen3_chat.models.fit import Assessment, Machine, Offer, Recommendation, assess, best_quant, recommend
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.models.library import InstalledModel
 from qwen3_chat.models.library.installed_models import is_embedding
@@ -150,6 +150,14 @@ class ModelTable:
         pick = self.recommendation.pick
         return (pick.model.name, pick.quant) if pick else None
 
+    def offers_of(self, variant: ModelVariant) -> tuple[Offer, ...]:
+        """Return the offers of a variant."""
+        return tuple(
+            offer
+            for offer in self.recommendation.offers
+            if (offer.assessment.model.name, offer.assessment.quant) == variant.key
+        )
+
     def is_recommended(self, variant: ModelVariant) -> bool:
         """Return whether this is the pick, or its model in another usable quant on this disk."""
         if self.pick is None:
@@ -177,14 +185,27 @@ class ModelTable:
         return (variant for row in self.rows for variant in row.variants)
 
 
-def build_model_table(machine: Machine, files: Iterable[DiskModel], n_ctx: int | None = None) -> ModelTable:
-    """Build the table of the family for a machine, then of the other models on this disk."""
-    recommendation = recommend(machine, n_ctx)
+def build_model_table(
+    machine: Machine,
+    files: Iterable[DiskModel],
+    n_ctx: int | None = None,
+    steady: Machine | None = None,
+) -> ModelTable:
+    """Build the table of the family for a machine, then of the other models on this disk.
+
+    `machine` has the memory that is free now; `steady` that which is free when other programs idle, for which
+    the offers are made.
+    """
+    recommendation = recommend(steady or machine, n_ctx, machine)
+    offered = {offer.assessment.model.name: offer.assessment.quant for offer in recommendation.offers[::-1]}
     by_name = sorted(files, key=lambda disk_model: disk_model.model.name.lower())
     files_by_model = {
         name: list(group) for name, group in groupby(by_name, key=lambda disk_model: disk_model.model.name)
     }
-    rows = [_family_row(model, files_by_model.pop(model.name, []), machine, n_ctx) for model in FAMILY]
+    rows = [
+        _family_row(model, files_by_model.pop(model.name, []), machine, n_ctx, offered.get(model.name))
+        for model in FAMILY
+    ]
     for others in files_by_model.values():
         variants = tuple(_variant_of_file(disk_model, machine, n_ctx) for disk_model in others)
         rows.append(ModelRow(others[0].model, _by_size(variants), 0))
@@ -192,7 +213,11 @@ def build_model_table(machine: Machine, files: Iterable[DiskModel], n_ctx: int |
 
 
 def _family_row(
-    model: FamilyModel, disk_models: list[DiskModel], machine: Machine, n_ctx: int | None
+    model: FamilyModel,
+    disk_models: list[DiskModel],
+    machine: Machine,
+    n_ctx: int | None,
+    offered_quant: str | None,
 ) -> ModelRow:
     by_quant = {disk_model.file.quant.upper(): disk_model for disk_model in disk_models}
     listed = tuple(
@@ -209,7 +234,7 @@ def _family_row(
     if installed:
         usable = [index for index in installed if variants[index].assessment.is_usable]
         return ModelRow(model, variants, usable[-1] if usable else installed[0])
-    recommended_quant = best_quant(model, machine, n_ctx).quant
+    recommended_quant = offered_quant or best_quant(model, machine, n_ctx).quant
     return ModelRow(
         model, variants, [variant.assessment.quant for variant in variants].index(recommended_quant)
     )

@@ -53,7 +53,8 @@ class ModelController(Controller):
             if await picker.list_disk_models():
                 return
             machine = picker.available_machine(hardware, self._session.engine.model)
-            recommendation = await asyncio.to_thread(recommend, machine)
+            steady = picker.steady_machine(hardware)
+            recommendation = await asyncio.to_thread(recommend, steady, now=machine)
             self.advice = newcomer_advice(picker.describe_machine(hardware, machine), recommendation)
             if not self._session.messages and not self._turns.is_answering:
                 self._view.show_messages()

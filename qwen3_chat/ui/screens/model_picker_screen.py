@@ -31,6 +31,7 @@ from qwen3_chat.models.picker import (
     ServerRow,
     build_model_table,
 )
+from qwen3_chat.models.picker.offer_text import describe_offers
 from qwen3_chat.request import LoadedModel
 from qwen3_chat.session import EngineChoice, LocalModel
 from qwen3_chat.texts import t
@@ -136,6 +137,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         self._marked_model: LoadedModel | None = None
         self.disk_models: tuple[DiskModel, ...] = ()
         self.machine: Machine | None = None
+        self.steady_machine: Machine | None = None
         self.model_list: ModelList | None = None
         self.servers: Sequence[ServerRow] = ()
         self.lines: dict[str, Line] = {}
@@ -174,6 +176,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         with notify_errors(self, "task.probe"):
             hardware = await self.model_picker.probe()
             self.machine = self.model_picker.available_machine(hardware, self.loaded)
+            self.steady_machine = self.model_picker.steady_machine(hardware)
             self.disk_models = await self.model_picker.list_disk_models()
             await self.reassess()
             description = self.model_picker.describe_machine(hardware, self.machine)
@@ -195,7 +198,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         if self.machine is None:
             return
         n_ctx = CONTEXT_STEPS[self.n_ctx_step]
-        table = await to_thread(build_model_table, self.machine, self.disk_models, n_ctx)
+        table = await to_thread(build_model_table, self.machine, self.disk_models, n_ctx, self.steady_machine)
         self.model_list = ModelList(table, DemoRow(self.model_picker.demo), self.servers)
         self.fill()
 
@@ -291,12 +294,13 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             return
         variant = self.variant(line)
         table = self.model_list.table
-        pick_reason = str(table.recommendation.reason) if variant.key == table.pick else ""
+        offers = table.offers_of(variant)
+        offer_text = describe_offers(offers, table.recommendation) if offers else ""
         download = self.model_picker.downloads.states.get(variant.key)
         self.detail.show(
             reason=Content.styled(terminal_safe(self.question), "$warning bold")
             if self.question
-            else model_list.reason_line(line, variant, pick_reason),
+            else model_list.reason_line(line, variant, offer_text),
             quants=model_list.quants_line(line, chosen_variant_index(line, self.chosen_quants)),
             context=model_list.context_line(CONTEXT_STEPS, self.n_ctx_step),
             memory=model_list.progress_line(download)

@@ -27,6 +27,8 @@ REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"
 FILE = "Qwen3-0.6B-Q8_0.gguf"
 SMALL = ("0.6B", "Q8_0")
 """The model that the hub serves, whatever bytes its file has."""
+SMALL_MACHINE = Machine(5 * GIB // 2, 100 * 10**9)
+"""A machine to which that model is the best offer."""
 
 
 @dataclass

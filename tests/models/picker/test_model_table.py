@@ -92,9 +92,9 @@ def test_experts_of_a_later_model_stay_in_ram_by_its_header(name: str, tmp_path:
     assert model
     assert model.shape.architecture == known.shape.architecture
     size_bytes = known.size_bytes("Q4_K_M")
-    on_small, on_large = (assess(model, "?", with_gpus(64, gib), None, size_bytes).plan for gib in (8, 80))
+    on_small, on_large = (assess(model, "?", with_gpus(64, gib), 16_384, size_bytes).plan for gib in (8, 80))
     assert (on_small.placement, on_large.placement) == (Placement.EXPERTS_IN_RAM, Placement.GPU)
-    listed = assess(known, "Q4_K_M", with_gpus(64, 80)).plan
+    listed = assess(known, "Q4_K_M", with_gpus(64, 80), 16_384).plan
     assert on_large.need_bytes == pytest.approx(listed.need_bytes, rel=0.005)
 
 
@@ -144,9 +144,9 @@ def test_every_model_stands_once_in_a_group_that_says_what_it_is(tmp_path: Path)
 
 
 def test_a_recommended_model_that_is_here_in_another_quant_is_marked_and_nothing_else(tmp_path: Path) -> None:
-    table = build_model_table(cpu(6), disk(tmp_path, "Qwen3-4B-Q4_0.gguf"))
-    assert table.pick == ("4B", "Q4_K_M")
-    row = row_of(table, "4B")
+    table = build_model_table(cpu(6), disk(tmp_path, "Qwen3-4B-Instruct-2507-Q4_0.gguf"))
+    assert table.pick == ("4B-Instruct-2507", "Q4_K_M")
+    row = row_of(table, "4B-Instruct-2507")
     assert table.is_recommended(row.variants[row.suggested_index])
     assert not any(
         table.is_recommended(other.variants[other.suggested_index])
