@@ -38,9 +38,8 @@ class ShownResult:
 
 def call_markdown(call: ToolCall) -> str:
     """Return a call as Markdown: the source of `python` as code, other arguments as JSON."""
-    arguments = _parsed(call.arguments)
-    match arguments:
-        case {"code": str() as code} if call.name == PYTHON and len(arguments) == 1:
+    match arguments := _parsed(call.arguments):
+        case {"code": str() as code, **others} if call.name == PYTHON and not others:
             fence = _fence(code)
             return f"{call.name}\n\n{fence}python\n{code.rstrip()}\n{fence}"
         case dict() if len(call.arguments) > MAX_CALL_LINE_CHARS:

@@ -73,7 +73,7 @@ async def _measure(n_cores: int) -> float | None:
             output, _ = await process.communicate()
         bytes_per_s = float(json.loads(output)["bytes_per_s"])
     except (TimeoutError, ValueError, KeyError, TypeError):
-        _log.warning("the bandwidth of the memory could not be measured")
+        _log.info("the bandwidth of the memory could not be measured")
         return None
     finally:
         if process.returncode is None:
