@@ -166,6 +166,7 @@ class ErrorCode(StrEnum):
     DOWNLOAD_PROXY_INVALID = "download_proxy_invalid", "hub.bad_proxy"
     SOURCE_UNREACHABLE = "source_unreachable", "hub.unreachable"
     SOURCE_TIMEOUT = "source_timeout", "hub.silent"
+    SOURCE_CRAWLS = "source_crawls", "hub.crawls"
     SOURCE_DISCONNECTED = "source_disconnected", "hub.cut"
     DOWNLOAD_DAMAGED = "download_damaged", "hub.damaged"
     DOWNLOAD_REMOVED = "download_removed", "hub.removed"

@@ -167,6 +167,7 @@ TEXTS = {
     "hub.piece_damaged": "A piece of {name} has changed on this disk and is fetched again; if that happens often, check the disk.",
     "hub.unreachable": "{host} can't be reached.",
     "hub.silent": "{host} does not answer.",
+    "hub.crawls": "{host} delivers very slowly; the next source is asked.",
     "hub.cut": "{host} broke the connection.",
     "hub.damaged": "{name} arrived damaged: its checksum is wrong.",
     "hub.locked": "Another qwen3-chat is fetching {name}; waiting for it.",

@@ -157,6 +157,7 @@ TEXTS = {
     "hub.piece_damaged": "{name} 的一块数据在磁盘上发生了变化，将重新下载这一块；如果经常出现，请检查磁盘。",
     "hub.unreachable": "连不上 {host}。",
     "hub.silent": "{host} 没有回应。",
+    "hub.crawls": "{host} 速度太慢，改从下一个来源下载。",
     "hub.cut": "{host} 中断了连接。",
     "hub.damaged": "{name} 下载后校验和不符，内容已损坏。",
     "hub.locked": "另一个 qwen3-chat 正在下载 {name}，等它完成。",
