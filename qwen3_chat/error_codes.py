@@ -43,7 +43,9 @@ class ErrorCode(StrEnum):
     TEXT_NOT_UNICODE = "text_not_unicode", "engine.text_not_unicode"
     UNEXPECTED_FAILURE = "unexpected_failure", "engine.bug"
     CALIBRATION_WITHOUT_MEMORY = "calibration_without_memory", "calibrate.no_memory"
-    FIX_FAILED = "fix_failed", "doctor.fix_failed"
+    BUILD_ANSWERS_WRONGLY = "build_answers_wrongly", "doctor.build_wrong"
+    INSTALLER_MISSING = "installer_missing", "doctor.no_installer"
+    FIX_FAILED = "fix_failed", "doctor.no_build_folder"
     FIX_WITHOUT_EFFECT = "fix_without_effect", "doctor.fix_in_vain"
 
     # Model files
@@ -164,6 +166,7 @@ class ErrorCode(StrEnum):
     DOWNLOAD_PROXY_INVALID = "download_proxy_invalid", "hub.bad_proxy"
     SOURCE_UNREACHABLE = "source_unreachable", "hub.unreachable"
     SOURCE_TIMEOUT = "source_timeout", "hub.silent"
+    SOURCE_CRAWLS = "source_crawls", "hub.crawls"
     SOURCE_DISCONNECTED = "source_disconnected", "hub.cut"
     DOWNLOAD_DAMAGED = "download_damaged", "hub.damaged"
     DOWNLOAD_REMOVED = "download_removed", "hub.removed"

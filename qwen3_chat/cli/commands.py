@@ -352,6 +352,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="cli.option.undo")] = False,
     demo: DemoOption = False,
     model: ModelOption = None,
     gguf: GgufOption = None,
@@ -360,7 +361,8 @@ def doctor(
     """Check everything that a model needs."""
     from qwen3_chat.cli.doctor_command import run_doctor
 
-    run_doctor(as_json=json, fix=fix, calibrated_model=ModelChoice(demo, model, gguf) if calibrate else None)
+    choice = ModelChoice(demo, model, gguf) if calibrate else None
+    run_doctor(as_json=json, fix=fix, undo=undo, calibrated_model=choice)
 
 
 def build_command_tree() -> Any:

@@ -147,6 +147,7 @@ def make_chosen_engine(
 
 def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
     """Make an engine that suits this machine and stores evaluated chats beside their texts."""
+    from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.local_engine import LocalEngine
 
     return LocalEngine(
@@ -154,6 +155,7 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         paths.engine_log_file,
         persistence=persistence_options(settings, paths),
         probe_machine=partial(_probe_machine, paths.bandwidth_file),
+        environment=BuildFolder(paths.builds).environment(),
     )
 
 
@@ -447,11 +449,14 @@ def probe_hardware_sync(paths: Paths) -> Hardware:
 
 async def probe_this_machine(paths: Paths) -> Hardware:
     """Probe this machine from within an event loop."""
+    from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.worker_process import list_devices
     from qwen3_chat.models.hardware import probe_hardware
 
+    environment = BuildFolder(paths.builds).environment()
     return await probe_hardware(
-        partial(list_devices, paths.engine_log_file), bandwidth_file=paths.bandwidth_file
+        partial(list_devices, paths.engine_log_file, environment=environment),
+        bandwidth_file=paths.bandwidth_file,
     )
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import shlex
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,13 +22,15 @@ from rich.cells import set_cell_size
 from qwen3_chat import __version__
 from qwen3_chat.cli.composition import probe_hardware_sync
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
+from qwen3_chat.cli.doctor_fix import FIX_COMMAND, fix_build, undo_fix
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.named_servers import probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths
+from qwen3_chat.engine.llama_build import BuildFolder
 from qwen3_chat.engine.wire import Device
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import ConfigError, EngineError, Qwen3ChatError
+from qwen3_chat.errors import ConfigError, Qwen3ChatError
 from qwen3_chat.models.hardware import BuildAdvice, Hardware, SystemGpu, SystemRam, advise_build
 from qwen3_chat.models.hub.sources import endpoints_from
 from qwen3_chat.texts import t
@@ -133,16 +132,24 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     servers: list[ServerFacts] = []
     interface_log: str = ""
     engine_log: str = ""
+    build: str = ""
 
 
-def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice | None = None) -> None:
+def run_doctor(
+    as_json: bool, fix: bool = False, undo: bool = False, calibrated_model: ModelChoice | None = None
+) -> None:
     """Print the state of everything, problems last; then calibrate a model or fix the build, if asked to.
 
+    `undo` takes the last fix back instead.
+
     Raises:
-        EngineError: the installation or the measurement failed.
+        EngineError: no build could be improved, or the measurement failed.
         ModelError: the model to be measured is not installed.
     """
     paths = find_paths()
+    if undo:
+        undo_fix(BuildFolder(paths.builds))
+        return
     sources = asyncio.run(_probe_sources(os.environ))
     hardware = probe_hardware_sync(paths)
     facts = _facts(hardware, paths.models, sources)
@@ -151,6 +158,7 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
         servers=probe_servers(paths.settings_file),
         interface_log=str(paths.interface_log_file),
         engine_log=str(paths.engine_log_file),
+        build=str(BuildFolder(paths.builds).chosen() or ""),
     )
     if as_json:
         if calibrated_model:
@@ -162,26 +170,7 @@ def run_doctor(as_json: bool, fix: bool = False, calibrated_model: ModelChoice |
             print()
             print_calibration(run_calibration(calibrated_model))
     if fix:
-        install_advised(advise_build(hardware), lambda: probe_hardware_sync(paths))
-
-
-def install_advised(advice: BuildAdvice | None, probe_hardware: Callable[[], Hardware]) -> None:
-    """Run the advised command, then check that llama.cpp can use the GPU.
-
-    Raises:
-        EngineError: it failed or did not help.
-    """
-    if advice is None:
-        print(t("doctor.nothing_to_fix"), file=sys.stderr)
-        return
-    name = terminal_safe(advice.gpu.name)
-    print(t("doctor.fixing", name=name), file=sys.stderr, flush=True)
-    status = subprocess.run(advice.command, stdout=sys.stderr, check=False).returncode
-    if status:
-        raise EngineError(ErrorCode.FIX_FAILED, status=status)
-    if not probe_hardware().offload_devices:
-        raise EngineError(ErrorCode.FIX_WITHOUT_EFFECT, name=name)
-    print(t("doctor.fixed", name=name), file=sys.stderr)
+        fix_build(advise_build(hardware), BuildFolder(paths.builds), paths.engine_log_file)
 
 
 def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts]) -> DoctorFacts:
@@ -217,7 +206,7 @@ def find_problems(
     if advice:
         backends = ", ".join(sorted({device.backend for device in hardware.devices}))
         text = t("doctor.idle_gpu", name=advice.gpu.name, backends=backends)
-        problems.append(Problem(text, shlex.join(advice.command)))
+        problems.append(Problem(text, FIX_COMMAND))
     if free_bytes is not None and free_bytes < MIN_DISK_BYTES:
         text = t("doctor.disk_full", need=format_size(MIN_DISK_BYTES), folder=models)
         problems.append(Problem(text))
@@ -288,7 +277,8 @@ def describe_failure(reason: object) -> str:
 
 def _print(facts: DoctorFacts) -> None:
     _row("doctor.versions", [" ".join(pair) for pair in facts.versions.items()])
-    _row("doctor.build", [", ".join(facts.backends) or "–"])
+    build = facts.build and t("doctor.own_build", folder=facts.build)
+    _row("doctor.build", [", ".join(facts.backends) or "–", *([build] if build else [])])
     devices = [f"{device.name}: {device.description}" for device in facts.devices]
     _row("doctor.devices", devices or ["–"])
     gpus = [f"{gpu.name} {format_size(gpu.total_bytes) if gpu.total_bytes else ''}" for gpu in facts.gpus]

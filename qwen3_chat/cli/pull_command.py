@@ -97,9 +97,11 @@ async def _pull(reference: ModelReference, source: Source | None, as_json: bool)
     hubs = hubs_from(os.environ, source)
     with _lookup_status(reference, as_json):
         exact_reference = await _choose_quant(reference, paths)
-        target = await resolve_target(exact_reference, hubs, DEFAULT_RETRY_POLICY)
     if not as_json and exact_reference != reference:
-        print(terminal_safe(t("pull.chosen", quant=target.quant, model=target.model)), file=sys.stderr)
+        chosen = t("pull.chosen", quant=exact_reference.selector, model=reference.name)
+        print(terminal_safe(chosen), file=sys.stderr, flush=True)
+    with _lookup_status(reference, as_json):
+        target = await resolve_target(exact_reference, hubs, DEFAULT_RETRY_POLICY)
     if not as_json and reference.is_repository:
         await _print_fit(target, hubs, paths)
     with _report_json() if as_json else _report_progress(target) as report:

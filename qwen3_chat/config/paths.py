@@ -54,6 +54,11 @@ class Paths:
         return self.data / "memory-bandwidth.json"
 
     @property
+    def builds(self) -> Path:
+        """The folder of the builds of llama.cpp that `doctor --fix` fetched."""
+        return self.data / "llama-cpp"
+
+    @property
     def mcp_file(self) -> Path:
         """The file of the MCP servers, as other programs write it."""
         return self.config / "mcp.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -77,6 +77,7 @@ class LocalEngine:
     """The engine of one model; its process starts with the first load, and again whenever it has died.
 
     `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
+    `environment` are the variables of the process where they are not those of this one.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class LocalEngine:
         python: str = sys.executable,
         persistence: PersistenceOptions | None = None,
         probe_machine: MachineProbe | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = environment
         self._settings = settings
         self._probe_machine = probe_machine
         self._planner = LoadPlanner(settings, probe_machine)
@@ -312,7 +315,9 @@ class LocalEngine:
             worker = self._running_worker()
             if worker is None:
                 self._model = None
-                worker = self._worker = await WorkerProcess.start(self._python, self._log_path)
+                worker = self._worker = await WorkerProcess.start(
+                    self._python, self._log_path, self._environment
+                )
                 worker.on_notice = lambda notice: self.on_notice(notice)
             return worker
 

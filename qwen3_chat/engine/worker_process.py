@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -115,14 +115,18 @@ class WorkerProcess:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, python: str, log_path: Path) -> WorkerProcess:
-        """Start a worker process.
+    async def start(
+        cls, python: str, log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
+        """Start a worker process; `environment` takes the place of this process's own.
 
         Raises:
             EngineError: the system could not start the process.
         """
         try:
-            process = await ChildProcess.start(_MODULE, str(log_path), log_path=log_path, python=python)
+            process = await ChildProcess.start(
+                _MODULE, str(log_path), log_path=log_path, python=python, environment=environment
+            )
         except OSError as error:
             raise EngineError(ErrorCode.ENGINE_NOT_STARTED, reason=error.strerror or str(error)) from error
         return cls(process)
@@ -259,13 +263,15 @@ async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:
     return message.devices
 
 
-async def list_devices(log_path: Path, python: str = sys.executable) -> tuple[wire.Device, ...]:
+async def list_devices(
+    log_path: Path, python: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> tuple[wire.Device, ...]:
     """Return the devices that llama.cpp can compute on, from a process that ends right after.
 
     Raises:
         EngineError: the process could not be started, ended early or could not list them.
     """
-    worker = await WorkerProcess.start(python, log_path)
+    worker = await WorkerProcess.start(python, log_path, environment)
     try:
         return await fetch_devices(worker)
     finally:

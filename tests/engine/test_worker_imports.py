@@ -19,13 +19,14 @@ START = {
             "log_file",
             "number_range",
             "parent_death",
+            "private_file",
             "request",
             "sampling",
         )
     ),
     *("qwen3_chat.texts", "qwen3_chat.texts.formatting"),
     "qwen3_chat.engine",
-    *(f"qwen3_chat.engine.{name}" for name in ("load_plan", "tuning", "wire", "worker")),
+    *(f"qwen3_chat.engine.{name}" for name in ("llama_build", "load_plan", "tuning", "wire", "worker")),
     *(
         f"qwen3_chat.engine.worker.{name}"
         for name in ("__main__", "abort_flag", "client_channel", "template_process", "worker_log")

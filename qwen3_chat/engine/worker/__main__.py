@@ -6,6 +6,7 @@ that this module imports may import llama_cpp.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, runtime_libraries
 from qwen3_chat.engine.worker.client_channel import Inbox, Outbox
 from qwen3_chat.engine.worker.template_process import TemplateProcess
 from qwen3_chat.engine.worker.worker_log import WorkerLog
@@ -64,6 +66,7 @@ def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     # Not before the environment is set: llama.cpp and OpenMP read it, and may print, when they are loaded.
     renderer = TemplateProcess()
     renderer.start()  # in this thread, which lives as long as the process; it takes as long as llama.cpp
+    import_llama_cpp(log)
     import llama_cpp
 
     from qwen3_chat.engine.worker.command_loop import CommandLoop
@@ -83,6 +86,38 @@ def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": llama_cpp.__version__}))
     CommandLoop(inbox, outbox, log, llama_log, renderer).run()
     del callback  # had to live until here
+
+
+def import_llama_cpp(log: WorkerLog) -> None:
+    """Import llama_cpp, from the folder of the build that is tried, or in use, if there is one.
+
+    A build in use that can't be loaded any more, because a driver has gone, gives way to the installed one.
+
+    Raises:
+        ImportError: llama.cpp can't be loaded; so do `OSError` and `RuntimeError`.
+    """
+    if BUILD_VARIABLE in os.environ:
+        _import_from(os.environ[BUILD_VARIABLE])
+        return
+    chosen = os.environ.get(CHOSEN_BUILD_VARIABLE, "")
+    try:
+        _import_from(chosen)
+    except (ImportError, OSError, RuntimeError) as error:
+        if not chosen:
+            raise
+        log.write(f"E {chosen} can't be loaded, so the installed llama.cpp is used: {error}")
+        sys.path.remove(chosen)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "llama_cpp"]:
+            del sys.modules[name]
+        _import_from("")
+
+
+def _import_from(folder: str) -> None:
+    if folder:
+        sys.path.insert(0, folder)
+        for library in runtime_libraries(Path(folder)):
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)  # found by its name from then on
+    import llama_cpp  # noqa: F401 - loads the libraries
 
 
 def _refuse_all(inbox: Inbox, outbox: Outbox, error: Exception) -> None:

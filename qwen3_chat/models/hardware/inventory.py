@@ -46,6 +46,7 @@ class SystemGpu:
     drives_display: bool = True
     is_integrated: bool = False
     cuda_version: tuple[int, int] | None = None
+    compute_capability: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

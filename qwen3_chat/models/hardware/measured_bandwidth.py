@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +12,12 @@ import msgspec
 
 from qwen3_chat.private_file import write_private_file
 
-METER_MODULE = "qwen3_chat.models.hardware.bandwidth_meter"
-TIMEOUT_S = 3
+METER_FILE = Path(__file__).with_name("bandwidth_meter.py")
+"""The meter needs the standard library alone, and starts by its file in a tenth of a module's time."""
+TIMEOUT_S = 5
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MIN_GB_PER_S, MAX_GB_PER_S = 0.5, 20_000
 MAX_STORE_BYTES = 4096
-_log = logging.getLogger(__name__)
 
 
 class StoredBandwidth(msgspec.Struct, frozen=True):
@@ -59,8 +58,8 @@ async def _measure(n_cores: int) -> float | None:
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            METER_MODULE,
+            "-I",
+            str(METER_FILE),
             str(n_cores),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -73,7 +72,6 @@ async def _measure(n_cores: int) -> float | None:
             output, _ = await process.communicate()
         bytes_per_s = float(json.loads(output)["bytes_per_s"])
     except (TimeoutError, ValueError, KeyError, TypeError):
-        _log.info("the bandwidth of the memory could not be measured")
         return None
     finally:
         if process.returncode is None:

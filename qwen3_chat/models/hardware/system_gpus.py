@@ -62,6 +62,11 @@ def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
         drives_display = bool(pynvml.nvmlDeviceGetDisplayActive(handle))
     except pynvml.NVMLError:
         drives_display = False
+    try:
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+        capability = (int(major), int(minor))
+    except pynvml.NVMLError:
+        capability = None
     return SystemGpu(
         Vendor.NVIDIA,
         name if isinstance(name, str) else name.decode(errors="replace"),
@@ -69,6 +74,7 @@ def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
         free_bytes,
         drives_display,
         cuda_version=cuda_version,
+        compute_capability=capability,
     )
 
 

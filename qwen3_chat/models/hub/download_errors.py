@@ -18,5 +18,9 @@ class SourceRefusedError(HubError):
     """A refusal by a source; another source may deliver."""
 
 
+class SourceCrawlsError(HubError):
+    """A source that delivers, but so slowly that another one is worth asking."""
+
+
 class DamagedError(HubError):
     """A download of the full length whose bytes are not those of the file."""

@@ -17,7 +17,12 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.gguf_file_name import lock_name
 from qwen3_chat.models.hub.blocking_calls import run_to_end
-from qwen3_chat.models.hub.download_errors import DamagedError, SourceFailedError, SourceRefusedError
+from qwen3_chat.models.hub.download_errors import (
+    DamagedError,
+    SourceCrawlsError,
+    SourceFailedError,
+    SourceRefusedError,
+)
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, rename_part
@@ -178,18 +183,27 @@ class Downloader:
         """Ask the sources in turn until every missing byte is there; one that delivers becomes the first."""
         failures: dict[Hub, HubError] = {}
         refused: set[Hub] = set()
+        crawling: set[Hub] = set()
         paused_until_s: dict[Hub, float] = {}
         n_fruitless_rounds = 0
         while part.size_bytes < part.end_bytes:
-            before_bytes = part.size_bytes
+            before_bytes, has_changed = part.size_bytes, False
             for hub in [hub for hub in hubs if hub not in refused]:
                 if paused_until_s.get(hub, 0) > self.clock():
                     continue
+                has_other = any(other not in refused | crawling for other in hubs if other is not hub)
                 try:
-                    await self._receive(file, part, hub)
+                    await self._receive(file, part, hub, may_crawl=not has_other)
                 except SourceRefusedError as error:
                     failures[hub] = error
                     refused.add(hub)
+                except SourceCrawlsError as error:
+                    crawling.add(hub)
+                    hubs.remove(hub)
+                    hubs.append(hub)
+                    self.observer.on_delayed(file, str(error), 0)
+                    has_changed = True
+                    break
                 except SourceFailedError as error:
                     failures[hub] = error
                     paused_until_s[hub] = self.clock() + (error.wait_s or 0)
@@ -199,6 +213,8 @@ class Downloader:
                     break
             if part.size_bytes == part.end_bytes:
                 return
+            if has_changed:
+                continue
             n_fruitless_rounds = 0 if part.size_bytes > before_bytes else n_fruitless_rounds + 1
             willing = [hub for hub in hubs if hub not in refused]
             if not willing or n_fruitless_rounds == self.retry_policy.max_attempts:
@@ -212,7 +228,7 @@ class Downloader:
             )
             await self.sleep(wait_s)
 
-    async def _receive(self, file: HubFile, part: PartFile, hub: Hub) -> None:
+    async def _receive(self, file: HubFile, part: PartFile, hub: Hub, *, may_crawl: bool) -> None:
         """Ask a source once for the missing bytes, and store those that arrive, however the request ends."""
         import httpx2
 
@@ -230,6 +246,7 @@ class Downloader:
                 )
                 body_offset = body_offset_bytes(response.status_code, response.headers, request)
                 writer = _BatchWriter(self, file, part, hub.host)
+                pace = None if may_crawl else _Pace(self.retry_policy, self.clock())
                 try:
                     # a source that ignores ranges sends the stored bytes again; they are skipped
                     n_to_skip = offset - body_offset
@@ -238,6 +255,8 @@ class Downloader:
                         await writer.add(new_data)
                         if is_gap and writer.is_full:
                             break
+                        if pace and not writer.is_full and pace.is_crawl(len(data), self.clock()):
+                            raise SourceCrawlsError(ErrorCode.SOURCE_CRAWLS, host=hub.host)
                 finally:
                     await writer.close()
         except httpx2.TooManyRedirects as error:
@@ -248,6 +267,25 @@ class Downloader:
             raise network_error(hub.host, error) from error
         if part.size_bytes < part.end_bytes:
             raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=hub.host)
+
+
+class _Pace:
+    """The pace at which a source delivers, window by window."""
+
+    def __init__(self, retry_policy: RetryPolicy, now_s: float) -> None:
+        self._retry_policy = retry_policy
+        self._begun_s = now_s
+        self._n_bytes = 0
+
+    def is_crawl(self, n_bytes: int, now_s: float) -> bool:
+        """Note bytes that arrived; return True at the end of a window in which too few did."""
+        self._n_bytes += n_bytes
+        elapsed_s = now_s - self._begun_s
+        if elapsed_s < self._retry_policy.crawl_window_s:
+            return False
+        crawls = self._n_bytes < self._retry_policy.crawl_bytes_per_s * elapsed_s
+        self._begun_s, self._n_bytes = now_s, 0
+        return crawls
 
 
 class _BatchWriter:

@@ -10,7 +10,8 @@ class RetryPolicy:
     """The timeouts and waits; `max_attempts` counts rounds over all sources in which no byte arrived.
 
     A download waits `max_server_wait_s` where a source asks for it: Hugging Face counts requests in windows
-    of five minutes. A listing waits `max_wait_s`.
+    of five minutes. A listing waits `max_wait_s`. A source crawls that delivers less than `crawl_bytes_per_s`
+    for `crawl_window_s`.
     """
 
     connect_timeout_s: float = 10
@@ -23,6 +24,8 @@ class RetryPolicy:
     max_wait_s: float = 60
     max_server_wait_s: float = 900
     lock_poll_interval_s: float = 0.5
+    crawl_bytes_per_s: float = 64 << 10
+    crawl_window_s: float = 20
 
     def wait_s(self, attempt: int) -> float:
         """Return the pause after a fruitless round, twice as long each time."""

@@ -21,6 +21,7 @@ from qwen3_chat.models.hub.http_responses import check_status, retry_after_s
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
 from qwen3_chat.proxies import ProxyAddressError, TransportT, proxy_mounts
+from qwen3_chat.texts import Language, current_language
 
 if TYPE_CHECKING:
     import httpx2
@@ -316,11 +317,16 @@ def mirror_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
-    """Return the sources to try in turn: only `source` if it is given, else all; none where offline."""
+    """Return the sources to try in turn: only `source` if it is given, else all; none where offline.
+
+    Who reads Chinese is nearer to ModelScope, unless HF_ENDPOINT names a mirror.
+    """
     if is_offline(environ):
         return ()
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
+    if current_language() is Language.ZH and not environ.get("HF_ENDPOINT"):
+        hubs = hubs[::-1]
     return tuple(hub for hub in hubs if source in (None, hub.source))
 
 

@@ -1,50 +1,163 @@
 from __future__ import annotations
 
-import sys
+import asyncio
+import shutil
+from pathlib import Path
 
+import llama_cpp
 import pytest
 
-from qwen3_chat.cli.doctor_command import find_problems, install_advised
+from qwen3_chat.cli import doctor_fix
+from qwen3_chat.cli.doctor_command import find_problems
+from qwen3_chat.cli.doctor_fix import fix_build, undo_fix
+from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.engine.llama_build import BuildFolder
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
-from qwen3_chat.models.hardware import BuildAdvice, advise_build
+from qwen3_chat.models.hardware import Build, BuildAdvice, System, advise_build
+from qwen3_chat.models.hardware.build_trial import BuildTrial, try_build
+from qwen3_chat.models.hardware.trial_model import write_trial_model
 from tests.conftest import REPOSITORY
-from tests.models.hardware.test_report import CPU, CUDA, NVIDIA, hardware
+from tests.models.hardware.test_report import CPU, NVIDIA, hardware
+
+INSTALLED = Path(llama_cpp.__file__).parent
+ALIAS = f"""
+import pathlib
+__path__ = [{str(INSTALLED)!r}]
+__file__ = {str(INSTALLED / "__init__.py")!r}
+exec(pathlib.Path(__file__).read_text())
+"""
+STAND_INS = {
+    "library": "import ctypes; ctypes.CDLL('libcudart.so.12')",
+    "crash": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+    "nodevice": ALIAS,
+    "slower": f"""{ALIAS}
+from llama_cpp import _ggml
+class WithGpu:
+    def __getattr__(self, name, library=_ggml.libggml):
+        function = getattr(library, name)
+        if name != "ggml_backend_dev_type":
+            return function
+        return type("Kind", (), {{"__call__": lambda self, device: 1}})()
+_ggml.libggml = WithGpu()
+""",
+}
+STAND_INS["good"] = STAND_INS["slower"]
 
 
-def advice(program: str) -> BuildAdvice:
-    """Return advice whose command is a program of this test."""
-    return BuildAdvice(NVIDIA, (sys.executable, "-c", program))
+def advice(*names: str) -> BuildAdvice:
+    return BuildAdvice(NVIDIA, tuple(map(Build, names)))
 
 
-def test_a_build_that_sees_the_gpu_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
-    install_advised(advice("print('installed')"), lambda: hardware(CPU, CUDA))
-    captured = capfd.readouterr()
-    assert captured.out == ""
-    assert "installed" in captured.err
-    assert "llama.cpp now uses NVIDIA GeForce RTX 4090." in captured.err
+def install(build: Build, folder: Path) -> int:
+    """Put a stand-in for a build where pip would put the build."""
+    if build.name not in STAND_INS:
+        return 7
+    package = folder / "llama_cpp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(STAND_INS[build.name])
+    return 0
 
 
-def test_an_installation_that_fails_is_an_error() -> None:
-    with pytest.raises(EngineError, match="exit status 7"):
-        install_advised(advice("raise SystemExit(7)"), lambda: hardware(CPU, CUDA))
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    return tmp_path / "engine.log"
 
 
-def test_a_build_that_still_sees_no_gpu_is_an_error() -> None:
-    with pytest.raises(EngineError, match="still does not see"):
-        install_advised(advice("pass"), lambda: hardware(CPU, gpus=(NVIDIA,)))
+def found_before(monkeypatch: pytest.MonkeyPatch, tokens_per_s: float) -> None:
+    """Let the installed build have had a trial with that speed."""
+
+    async def tried(build: Path | None, model: Path, log_path: Path) -> BuildTrial:
+        return await try_build(build, model, log_path) if build else BuildTrial((), tokens_per_s)
+
+    monkeypatch.setattr(doctor_fix, "try_build", tried)
 
 
-def test_without_advice_nothing_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
-    install_advised(None, lambda: pytest.fail("nothing was to be done"))
-    assert "nothing to fix" in capsys.readouterr().err
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildFolder:
+    monkeypatch.setattr(doctor_fix, "write_trial_model", lambda path: shutil.copy(DEMO_FILE, path))
+    return BuildFolder(tmp_path / "llama-cpp")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("unreachable", "could not be fetched (exit status 7)"),
+        ("library", "it lacks libcudart.so.12. Install the runtime libraries"),
+        ("crash", "SIGSEGV"),
+        ("nodevice", "lists no GPU"),
+        ("slower", "it is not faster"),
+    ],
+)
+def test_a_build_that_is_no_better_leaves_everything_as_it_was(
+    name: str,
+    sentence: str,
+    builds: BuildFolder,
+    log_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found_before(monkeypatch, 1e9)
+    with pytest.raises(EngineError, match="everything is as it was"):
+        fix_build(advice(name), builds, log_path, install)
+    assert f"{name} is not used: " in (said := capsys.readouterr().err)
+    assert sentence in said
+    assert builds.chosen() is None
+    assert list(builds.folder.iterdir()) == []
+
+
+def test_the_first_build_that_is_better_is_used_and_undo_leads_back(
+    builds: BuildFolder, log_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_before(monkeypatch, 0.001)
+    fix_build(advice("crash", "good", "never tried"), builds, log_path, install)
+    assert "The way back: qwen3-chat doctor --fix --undo" in capsys.readouterr().err
+    assert builds.chosen() == builds.path("good")
+    undo_fix(builds)
+    assert "the installed one again" in capsys.readouterr().err
+    assert builds.chosen() is None
+    assert not builds.path("good").exists()
+    undo_fix(builds)
+    assert "nothing to undo" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_the_model_for_trials_is_generated_from_by_the_installed_build(tmp_path: Path) -> None:
+    write_trial_model(tmp_path / "trial.gguf")
+    trial = asyncio.run(try_build(None, tmp_path / "trial.gguf", tmp_path / "engine.log"))
+    assert trial.tokens_per_s > 0
+    assert trial.gpus == ()
+
+
+def test_without_advice_nothing_is_fetched(builds: BuildFolder, log_path: Path) -> None:
+    fix_build(None, builds, log_path, lambda build, folder: pytest.fail("nothing was to be done"))
+    assert not builds.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"version": "0.0.1", "names": ["good"]}',
+        '{"version": "0.3.36", "names": ["../../elsewhere"]}',
+        '{"version": "0.3.36", "names": ["gone"]}',
+    ],
+)
+def test_a_list_of_builds_that_is_damaged_or_out_of_date_means_the_installed_one(
+    text: str, builds: BuildFolder
+) -> None:
+    builds.path("good").mkdir(parents=True)
+    (builds.folder / "chosen.json").write_text(text)
+    assert builds.chosen() is None
+    assert builds.environment() is None
 
 
 def test_the_doctor_names_the_idle_gpu_with_the_command() -> None:
     found = hardware(CPU, gpus=(NVIDIA,))
-    (problem,) = find_problems(found, advise_build(found, "Linux"), REPOSITORY, None, [])
+    (problem,) = find_problems(found, advise_build(found, System("Linux")), REPOSITORY, None, [])
     assert "NVIDIA GeForce RTX 4090 lies idle" in problem.text
-    assert "--only-binary llama-cpp-python" in problem.command
+    assert problem.command == "qwen3-chat doctor --fix"
 
 
 def test_the_doctor_says_why_llama_cpp_does_not_work() -> None:

@@ -96,9 +96,7 @@ async def test_a_measurement_is_stored_for_this_machine_alone(
 ) -> None:
     meter = tmp_path / "meter.py"
     meter.write_text(f"print({json.dumps(json.dumps({'bytes_per_s': 4e10}))})", "utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(measured_bandwidth, "METER_MODULE", "meter")
+    monkeypatch.setattr(measured_bandwidth, "METER_FILE", meter)
     file = tmp_path / "data" / "bandwidth.json"
     assert read_bandwidth(file, "mine") is None
     assert await measure_bandwidth(file, "mine", 2) == 4e10
@@ -118,7 +116,6 @@ async def test_a_meter_that_fails_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     (tmp_path / "meter.py").write_text(program, "utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(measured_bandwidth, "METER_MODULE", "meter")
+    monkeypatch.setattr(measured_bandwidth, "METER_FILE", tmp_path / "meter.py")
     assert await measure_bandwidth(tmp_path / "bandwidth.json", "mine", 2) is None
     assert not (tmp_path / "bandwidth.json").exists()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,29 @@ async def test_the_next_source_goes_on_with_the_same_part(
     await both.fetch(file, target)
     assert content(target) == PAYLOAD
     assert second.downloads == [f"bytes={MIB}-"]
+
+
+async def test_a_source_that_crawls_is_left_for_the_next_one_and_the_last_one_may(
+    download: Downloader, fake: FakeHub, second: FakeHub, file: HubFile, target: Path
+) -> None:
+    hours = count(0, 3600)
+    hubs = (HuggingFace(fake.endpoint), ModelScope(second.endpoint))
+    slow = replace(download, hubs=hubs, clock=lambda: float(next(hours)))
+    await slow.fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [None]
+    (again,) = second.downloads
+    assert again
+    assert 0 < int(again.removeprefix("bytes=").removesuffix("-")) < len(PAYLOAD)
+
+
+async def test_the_only_source_may_crawl(
+    download: Downloader, fake: FakeHub, file: HubFile, target: Path
+) -> None:
+    hours = count(0, 3600)
+    await replace(download, clock=lambda: float(next(hours))).fetch(file, target)
+    assert content(target) == PAYLOAD
+    assert fake.downloads == [None]
 
 
 async def test_wrong_bytes_are_fetched_again_from_the_other_source(

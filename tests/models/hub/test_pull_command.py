@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from qwen3_chat.models.catalog import find_family_model
+from qwen3_chat.models.fit.offers import offered_quants
 from tests.conftest import WAIT_LIMIT_S
 from tests.models.hub.conftest import NAME, PAYLOAD, REPOSITORY
 from tests.models.hub.fake_hub import Cut, FakeHub, FlippedBit, Stall, Status, sha256
@@ -234,11 +236,11 @@ def test_a_split_model_is_resumed_in_its_middle_part_and_talks(tmp_path: Path, d
 
 
 def test_a_name_without_a_quant_gets_the_one_that_suits_this_machine(tmp_path: Path) -> None:
-    process = PullProgram(tmp_path).start("pull", "0.6B")
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert re.match(r"\S+ is the quant of 0.6B that suits this machine best", line)
-    finally:
-        process.kill()
-        process.communicate()
+    model = find_family_model("0.6B")
+    assert model is not None
+    files = {
+        f"Qwen3-0.6B-{quant}.gguf": PAYLOAD for quant in offered_quants(model)
+    }  # by its speed at this moment
+    with FakeHub(dict.fromkeys(model.repositories, files)) as fake:
+        pulled = PullProgram(tmp_path, fake).run("pull", "0.6B")
+    assert re.match(r"\S+ is the quant of 0.6B that suits this machine best", pulled.stderr)

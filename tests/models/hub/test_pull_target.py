@@ -16,6 +16,7 @@ from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
 from qwen3_chat.models.hub.source_rounds import RoundFailedError, ask_in_rounds
 from qwen3_chat.models.hub.sources import Hub, HuggingFace, ModelScope, Source, hubs_from
 from qwen3_chat.models.hub.target_resolution import PullTarget, resolve_target
+from qwen3_chat.texts import Language, set_language
 from tests.models.hub.conftest import FAST_RETRIES, hub_at
 from tests.models.hub.fake_hub import FakeHub, Status, sha256
 
@@ -304,6 +305,18 @@ def test_endpoints_move_the_sources(environ: dict[str, str], addresses: tuple[st
     assert [hub.source for hub in hubs] == [Source.HF, Source.MODELSCOPE]
     for hub, address in zip(hubs, addresses, strict=True):
         assert hub.file_url(file).startswith(f"{address}/")
+
+
+def test_who_reads_chinese_is_sent_to_modelscope_first_unless_a_mirror_is_named() -> None:
+    set_language(Language.ZH)
+    try:
+        assert [hub.source for hub in hubs_from({})] == [Source.MODELSCOPE, Source.HF]
+        assert [hub.source for hub in hubs_from({"HF_ENDPOINT": "https://mirror.example"})] == [
+            Source.HF,
+            Source.MODELSCOPE,
+        ]
+    finally:
+        set_language(Language.EN)
 
 
 def test_one_source_can_be_chosen() -> None:
