@@ -384,10 +384,7 @@ def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | Non
         Qwen3ChatError: there is no such server, or it can't be used.
     """
     names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
-    if names or options.mcp_file is not None:
-        servers = mcp.servers()
-        for name in names:
-            servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
+    mcp.require_servers(names)
     if names or options.turn.tools is None:
         mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.config import Paths
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.mcp_tools import McpTools
@@ -50,6 +51,18 @@ class McpSource:
         from qwen3_chat.mcp.config_file import load_servers
 
         return load_servers(self._paths.mcp_file, self._other_file)
+
+    def require_servers(self, tool_names: Sequence[str]) -> None:
+        """Make sure that the other file describes servers, and that there are those of the named tools.
+
+        Raises:
+            Qwen3ChatError: a file can't be read, there is no such server, or it can't be used.
+        """
+        names = [name for name in tool_names if name.startswith(SOURCE_PREFIX)]
+        if names or self._other_file is not None:
+            servers = self.servers()
+            for name in names:
+                servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
 
     @property
     def tools(self) -> McpTools:

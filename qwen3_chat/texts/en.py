@@ -330,6 +330,7 @@ TEXTS = {
     "cli.option.tools": "Tools that the model may call: now, calculator, python, read_file, list_files, fetch, mcp:SERVER or mcp:SERVER.TOOL; none, or chat for those of the chat that --chat names.",
     "cli.option.allow": "Run these of the offered tools without asking; all allows each of them.",
     "cli.option.max_steps": "How often the model may be asked for one question, with the results of its calls (20).",
+    "cli.option.app_tools": "Tools that the model may call, whatever the chat offers: now, calculator, python, read_file, list_files, fetch, mcp:SERVER or mcp:SERVER.TOOL.",
     "cli.option.mcp": "A file with mcpServers, as other programs write it; its servers are known, --tools mcp:NAME offers their tools.",
     "cli.option.mcp_json": "Print it as JSON.",
     "cli.option.mcp_name": "The name of the server: letters, digits, - and _.",

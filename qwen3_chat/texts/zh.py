@@ -320,6 +320,7 @@ TEXTS = {
     "cli.option.tools": "模型可以调用的工具：now、calculator、python、read_file、list_files、fetch、mcp:服务器 或 mcp:服务器.工具；none 表示不提供，chat 表示使用 --chat 所指对话的工具。",
     "cli.option.allow": "这些工具不经询问即可运行；all 表示全部。",
     "cli.option.max_steps": "同一个问题最多让模型回复几次（含工具结果之后的回复，默认 20）。",
+    "cli.option.app_tools": "模型可以调用的工具，不论对话提供哪些：now、calculator、python、read_file、list_files、fetch、mcp:服务器 或 mcp:服务器.工具。",
     "cli.option.mcp": "包含 mcpServers 的文件（其他程序的格式）；其中的服务器可用，--tools mcp:名称 提供它们的工具。",
     "cli.option.mcp_json": "以 JSON 输出。",
     "cli.option.mcp_name": "服务器的名称：字母、数字、- 和 _。",
