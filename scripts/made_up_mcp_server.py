@@ -91,7 +91,12 @@ class Server:
             request = json.loads(line)
             if "id" in request and "method" in request:
                 self.answer(request)
+            elif "method" in request:
+                self.note(request)
         self.end()
+
+    def note(self, notification: Message) -> None:
+        """Take note of what needs no answer."""
 
     def end(self) -> None:
         """Do what comes after the end of stdin."""
@@ -302,6 +307,31 @@ class HugeResults(Server):
         return text_result("0123456789" * 1_000_000)
 
 
+class Reporting(Server):
+    """It reports its progress; a call with the text `wait` ends only when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[Any] = []
+
+    def answer(self, request: Message) -> None:
+        params = request.get("params") or {}
+        if request.get("method") != "tools/call":
+            super().answer(request)
+            return
+        token = params.get("_meta", {}).get("progressToken")
+        for done in (1, 2, float("nan")):
+            progress = {"progressToken": token, "progress": done, "total": 4, "message": "half\x1b[31m\nway"}
+            write({"method": "notifications/progress", "params": progress})
+            time.sleep(0.11)
+        if params["arguments"]["text"] != "wait":
+            write({"id": request["id"], "result": text_result(f"{len(self.cancelled)} cancelled")})
+
+    def note(self, notification: Message) -> None:
+        if notification["method"] == "notifications/cancelled":
+            self.cancelled.append(notification["params"].get("requestId"))
+
+
 class StayingOn(Server):
     """It ends neither with stdin nor by SIGTERM, and leaves processes in groups and sessions of their own."""
 
@@ -351,6 +381,7 @@ KINDS: dict[str, Callable[[], Server]] = {
         WrongShapes,
         DeepResults,
         HugeResults,
+        Reporting,
         StayingOn,
     )
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
@@ -31,6 +32,7 @@ from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, progress_line
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
@@ -48,6 +50,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
 from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
@@ -147,6 +150,7 @@ class TurnPrinter:
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = self._is_in_line = False
+        self._progress_shown_s = monotonic()
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
@@ -196,6 +200,8 @@ class TurnPrinter:
                 self.replies.append(message)
             case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:
                 self.write_line(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
+            case ToolCallProgressed() if self._output is OutputFormat.TEXT:
+                self._show_progress(event)
             case ToolCallFinished(message=message):
                 if (
                     self.replies
@@ -254,6 +260,11 @@ class TurnPrinter:
                 print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
+
+    def _show_progress(self, event: ToolCallProgressed) -> None:
+        if monotonic() - self._progress_shown_s >= PROGRESS_INTERVAL_S:
+            self._progress_shown_s = monotonic()
+            self.write_line(progress_line(event))
 
     def _show_result(self, stored: StoredMessage) -> None:
         result = stored.message.content[:MAX_SHOWN_RESULT]

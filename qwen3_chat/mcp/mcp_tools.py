@@ -33,6 +33,7 @@ from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
+from qwen3_chat.tools.call_context import current_call
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
@@ -387,8 +388,10 @@ class McpTools:
                 raise ToolError(
                     "The tool has changed meanwhile; the user is asked about it with the next message."
                 )
+            report = current_call.get().report
             returned = await self._process.request(
-                lambda call_id: CallTool(call_id, name, definition.name, dict(arguments))
+                lambda call_id: CallTool(call_id, name, definition.name, dict(arguments)),
+                lambda news: report(news.progress, news.total, news.message),
             )
         except Qwen3ChatError as error:
             raise ToolError(str(error)) from error

@@ -380,6 +380,7 @@ class ChatSession(ChatConfiguration):
                     outcomes.__setitem__,
                     self.chat_id,
                     lambda error: on_event(Notice(error.code.text_key, error.plain_values)),
+                    on_event,
                 )
         finally:
             ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
 from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport, read_servers
+from qwen3_chat.mcp.server_messages import CallProgressed, CallTool
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.built_in_tools import Toolbox
@@ -77,6 +80,26 @@ async def test_a_server_is_asked_about_once_and_its_tool_for_each_call(tmp_path:
     async with chat_with(tmp_path, FAKE, FakeEngine(ANSWER), FakeProcess()) as app:
         await app.turn("Another day.")  # nobody is asked
         assert app.shows("That is it.")
+
+
+async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) -> None:
+    class Slow(FakeProcess):
+        async def request(self, make_command: Callable[[int], Any], on_progress: Any = None) -> Any:
+            if isinstance(make_command(1), CallTool):
+                on_progress(CallProgressed(1, 2, 4, "half [b]way"))
+                await asyncio.Event().wait()
+            return await super().request(make_command, on_progress)
+
+    engine = FakeEngine(calling("web-echo", '{"text": "hi"}'), ANSWER)
+    async with chat_with(tmp_path, FAKE, engine, Slow()) as app:
+        await app.say("Say hi.")
+        await answer(app, "Start the MCP server web?", "1")
+        await answer(app, "Run mcp:web.echo?", "1")
+        await app.sees("Running web-echo · half [b]way")
+        assert app.shows("50%")
+        await app.pilot.press("escape")
+        await app.until(lambda: not app.screen.is_answering)
+        assert app.shows("The call was stopped before it had a result.")
 
 
 async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from math import isfinite
 from typing import Final
 
 import msgspec
@@ -118,9 +119,10 @@ class ServerLoop:
 
         def on_progress(progress: float, total: float | None, message: str) -> None:
             nonlocal last_s
-            if loop.time() - last_s >= PROGRESS_PAUSE_S:
+            if loop.time() - last_s >= PROGRESS_PAUSE_S and isfinite(progress):  # JSON has no NaN
                 last_s = loop.time()
-                self._send(CallProgressed(command.call_id, progress, total, message))
+                known_total = total if total is not None and isfinite(total) else None
+                self._send(CallProgressed(command.call_id, progress, known_total, message))
 
         text, is_error = await connection.call(command.tool, command.arguments, on_progress)
         return ToolReturned(command.call_id, text, is_error)
