@@ -332,6 +332,20 @@ class Reporting(Server):
             self.cancelled.append(notification["params"].get("requestId"))
 
 
+class Picturing(Server):
+    """Its results have images, some of which are none, and structured content."""
+
+    PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
+    def call(self, name: str, arguments: Message) -> Message:
+        images = [self.PNG, self.PNG, "bm8gaW1hZ2U=", "!!", "iVBORw0KGgoAAAAN" + "AAAA" * (3 << 20)]
+        blocks = [{"type": "image", "mimeType": "image/png", "data": image} for image in images]
+        text = {"type": "text", "text": '{"b": 2, "a": [1]}'}
+        is_repeated = arguments.get("text") == "same"
+        value = {"a": [1], "b": 2 if is_repeated else 3}
+        return {"content": [*blocks, text], "structuredContent": value}
+
+
 class StayingOn(Server):
     """It ends neither with stdin nor by SIGTERM, and leaves processes in groups and sessions of their own."""
 
@@ -382,6 +396,7 @@ KINDS: dict[str, Callable[[], Server]] = {
         DeepResults,
         HugeResults,
         Reporting,
+        Picturing,
         StayingOn,
     )
 }

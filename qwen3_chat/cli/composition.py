@@ -255,7 +255,7 @@ async def open_runtime(
 
     engine = make_engine(choice, settings, paths)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
-    mcp = McpSource(paths, mcp_file)
+    mcp = McpSource(paths, mcp_file, store.chat_folder)
     toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)
     session = make_session(engine, store, choice, settings, system, options, toolbox)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)

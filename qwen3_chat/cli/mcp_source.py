@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 class McpSource:
     """The source of the tools of MCP servers; nothing of it is loaded before it is needed.
 
-    `other_file` is a file of another program whose servers are known as well (`--mcp`).
+    `other_file` is a file of another program whose servers are known as well (`--mcp`); `chat_folder` returns
+    the folder of a chat's files.
     """
 
-    def __init__(self, paths: Paths, other_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        other_file: Path | None = None,
+        chat_folder: Callable[[int], Path] | None = None,
+    ) -> None:
         self._paths = paths
         self._other_file = other_file
+        self._chat_folder = chat_folder
         self._tools: McpTools | None = None
         self._ask: ConsentPrompt | None = None
         self._allowed_names: frozenset[str] = frozenset()
@@ -80,7 +87,9 @@ class McpSource:
                 self._allows_all,
             )
             log = self._paths.logs / "mcp.log"
-            self._tools = McpTools(self.servers, log, self._paths.logs, os.environ, trust)
+            self._tools = McpTools(
+                self.servers, log, self._paths.logs, os.environ, trust, chat_folder=self._chat_folder
+            )
         return self._tools
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:

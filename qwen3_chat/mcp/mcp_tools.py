@@ -18,6 +18,7 @@ from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
 from qwen3_chat.mcp.mcp_process import McpProcess
+from qwen3_chat.mcp.result_images import keep_images
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.server_messages import (
     CallTool,
@@ -100,6 +101,7 @@ class McpTools:
     """The tools of all MCP servers; a server is started when one of its tools is first offered.
 
     `load` returns the servers, read again each time, so that one that was added in another terminal counts.
+    `chat_folder` returns the folder of a chat's files, for the images of results.
     """
 
     def __init__(
@@ -110,12 +112,14 @@ class McpTools:
         environ: Mapping[str, str],
         trust: McpTrust,
         clock: Callable[[], float] = monotonic,
+        chat_folder: Callable[[int], Path] | None = None,
     ) -> None:
         self._load = load
         self._log_folder = log_folder
         self._environ = environ
         self._trust = trust
         self._clock = clock
+        self._chat_folder = chat_folder
         self._process = McpProcess(process_log, self._on_news)
         self._status: dict[str, McpStatus] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -396,9 +400,13 @@ class McpTools:
         except Qwen3ChatError as error:
             raise ToolError(str(error)) from error
         assert isinstance(returned, ToolReturned)
+        kept = await asyncio.to_thread(
+            keep_images, returned.images, current_call.get().chat_id, self._chat_folder
+        )
+        text = "\n".join(filter(None, (returned.text, kept)))
         if returned.is_error:
-            raise ToolError(returned.text or "The tool failed.")
-        return returned.text or "The tool returned nothing."
+            raise ToolError(text or "The tool failed.")
+        return text or "The tool returned nothing."
 
     async def _revive(self, name: str) -> None:
         """Start a server again that has ended since it was ready.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+
+MAX_IMAGES: Final = 8
+"""The most images of a result that are kept."""
 
 
 class CommandLaunch(msgspec.Struct, frozen=True, tag=True):
@@ -91,11 +94,12 @@ class Connected(msgspec.Struct, frozen=True, tag=True):
 
 
 class ToolReturned(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `CallTool`: the result as text."""
+    """The answer to `CallTool`: the result as text, its images as bytes."""
 
     call_id: int
     text: str
     is_error: bool = False
+    images: tuple[bytes, ...] = ()
 
 
 class Disconnected(msgspec.Struct, frozen=True, tag=True):

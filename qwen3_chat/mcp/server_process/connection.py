@@ -22,7 +22,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerTool
 from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
-from qwen3_chat.mcp.server_process.result_text import result_as_text
+from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
 from qwen3_chat.mcp.server_process.stdio_transport import ServerProcess
 from qwen3_chat.mcp.server_process.web_transport import connect_by_http
@@ -75,8 +75,8 @@ class Connection:
 
     async def call(
         self, tool: str, arguments: dict[str, Any], on_progress: Callable[[float, float | None, str], None]
-    ) -> tuple[str, bool]:
-        """Call a tool; return the result as text, and whether it is an error.
+    ) -> tuple[str, bool, tuple[bytes, ...]]:
+        """Call a tool; return the result as text, whether it is an error, its images.
 
         Raises:
             McpError: the server ended or answered with an error.
@@ -91,7 +91,7 @@ class Connection:
             result = await self._client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on)
         except Exception as error:
             raise self._error_of(error) from error
-        return result_as_text(result), result.is_error
+        return result_as_text(result), result.is_error, result_images(result.content)
 
     async def close(self) -> None:
         """End the connection, and the server if it was started."""

@@ -124,8 +124,8 @@ class ServerLoop:
                 known_total = total if total is not None and isfinite(total) else None
                 self._send(CallProgressed(command.call_id, progress, known_total, message))
 
-        text, is_error = await connection.call(command.tool, command.arguments, on_progress)
-        return ToolReturned(command.call_id, text, is_error)
+        returned = await connection.call(command.tool, command.arguments, on_progress)
+        return ToolReturned(command.call_id, *returned)
 
     def _send(self, message: AnyMessage) -> None:
         """Write a message; the interface reads without waiting for anything, so that this ends soon."""
