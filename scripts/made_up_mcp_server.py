@@ -18,6 +18,16 @@ ECHO = {"name": "echo", "description": "Say it again.", "inputSchema": TEXT_SCHE
 
 Message = dict[str, Any]
 
+FORM_FIELDS: Message = {
+    "name": {"type": "string", "title": "Your \x1b[31mname", "minLength": 2, "maxLength": 20},
+    "size": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+    "colour": {
+        "type": "string",
+        "oneOf": [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}],
+    },
+    "news": {"type": "boolean", "default": False, "description": "Letters each day"},
+}
+
 
 def write(message: Message) -> None:
     """Write a message as a line."""
@@ -93,7 +103,12 @@ class Server:
                 self.answer(request)
             elif "method" in request:
                 self.note(request)
+            else:
+                self.take_answer(request)
         self.end()
+
+    def take_answer(self, answer: Message) -> None:
+        """Take the answer to a request of the server's own."""
 
     def note(self, notification: Message) -> None:
         """Take note of what needs no answer."""
@@ -346,6 +361,48 @@ class Picturing(Server):
         return {"content": [*blocks, text], "structuredContent": value}
 
 
+class Asking(Server):
+    """It asks the user for something in each call, and returns what it got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: Any = None
+
+    def start(self) -> None:
+        self.request("form")  # without a call, so that nobody may be bothered
+
+    def request(self, kind: str) -> None:
+        """Ask the user for something of a kind."""
+        schema: Message = {"type": "object", "properties": FORM_FIELDS, "required": ["name"]}
+        if kind == "deep":
+            schema["properties"] = {"address": {"type": "object", "properties": {}}}
+        elif kind == "many":
+            schema["properties"] = {f"f{n}": {"type": "string"} for n in range(1000)}
+        params: Message = {"message": "Who are you?", "requestedSchema": schema}
+        if kind == "url":
+            params = {
+                "mode": "url",
+                "message": "Log in.",
+                "url": "https://example.com/in?a=b",
+                "elicitationId": "1",
+            }
+        elif kind == "bad url":
+            params = {"mode": "url", "message": "Log in.", "url": "file:///etc/passwd", "elicitationId": "1"}
+        write({"id": "ask", "method": "elicitation/create", "params": params})
+
+    def answer(self, request: Message) -> None:
+        if request.get("method") == "tools/call":
+            self.waiting = request["id"]
+            self.request(request["params"]["arguments"]["text"])
+        else:
+            super().answer(request)
+
+    def take_answer(self, answer: Message) -> None:
+        if self.waiting is not None:
+            got = answer.get("result") or answer.get("error")
+            write({"id": self.waiting, "result": text_result(json.dumps(got))})
+
+
 class StayingOn(Server):
     """It ends neither with stdin nor by SIGTERM, and leaves processes in groups and sessions of their own."""
 
@@ -397,6 +454,7 @@ KINDS: dict[str, Callable[[], Server]] = {
         HugeResults,
         Reporting,
         Picturing,
+        Asking,
         StayingOn,
     )
 }

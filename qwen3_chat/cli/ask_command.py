@@ -31,7 +31,9 @@ from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.mcp.forms import FormPrompt
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, progress_line
 from qwen3_chat.session import (
     ChatSession,
@@ -351,7 +353,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         session, printer.paths = runtime.session, runtime.store
         consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
         ask = consent.ask if can_ask() else None
-        _check_servers(runtime.mcp, options, ask)
+        forms = FormLines(printer.write_line, partial(read_new_line, output=sys.stderr))
+        _check_servers(runtime.mcp, options, ask, forms.fill if can_ask() else None)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -388,8 +391,10 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
 
 
-def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None) -> None:
-    """Have the servers that are named asked about on the terminal, if there is one.
+def _check_servers(
+    mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None, fill: FormPrompt | None
+) -> None:
+    """Have the servers that are named asked about on the terminal, if there is one, and their forms filled.
 
     Raises:
         Qwen3ChatError: there is no such server, or it can't be used.
@@ -397,7 +402,7 @@ def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | Non
     names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
     mcp.require_servers(names)
     if names or options.turn.tools is None:
-        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools)
+        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools, fill=fill)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:

@@ -11,6 +11,7 @@ from qwen3_chat.config import Paths
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 if TYPE_CHECKING:
+    from qwen3_chat.mcp.forms import FormPrompt
     from qwen3_chat.mcp.mcp_tools import McpTools
     from qwen3_chat.mcp.server_config import McpServers
     from qwen3_chat.tools.consent import ConsentPrompt
@@ -38,6 +39,7 @@ class McpSource:
         self._ask: ConsentPrompt | None = None
         self._allowed_names: frozenset[str] = frozenset()
         self._allows_all = False
+        self._fill: FormPrompt | None = None
 
     def set_trust(
         self,
@@ -45,9 +47,11 @@ class McpSource:
         allowed_names: Sequence[str] = (),
         *,
         allows_all: bool = False,
+        fill: FormPrompt | None = None,
     ) -> None:
-        """Say how to ask the user, and what is allowed without asking (`--allow`)."""
+        """Say how to ask the user and how to fill forms, and what is allowed without asking (`--allow`)."""
         self._ask, self._allowed_names, self._allows_all = ask, frozenset(allowed_names), allows_all
+        self._fill = fill
 
     def servers(self) -> McpServers:
         """Return the servers of all files, as they are now.
@@ -85,6 +89,7 @@ class McpSource:
                 self._ask,
                 self._allowed_names,
                 self._allows_all,
+                self._fill,
             )
             log = self._paths.logs / "mcp.log"
             self._tools = McpTools(

@@ -16,6 +16,7 @@ from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -58,9 +59,11 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
         shows_thinking = settings.thinking_display != "closed"
         renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
         if is_interactive():
-            consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
+            read_answer = partial(read_new_line, output=sys.stdout)
+            consent = ConsentLines(renderer.write_line, read_answer)
+            forms = FormLines(renderer.write_line, read_answer)
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
-            runtime.mcp.set_trust(consent.ask)
+            runtime.mcp.set_trust(consent.ask, fill=forms.fill)
         else:  # what is piped in are messages, and none of them answers a question
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports

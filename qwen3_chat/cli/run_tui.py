@@ -87,7 +87,7 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         screen = _make_screen(runtime, picker, settings, paths, highlighter)
         runtime.session.set_tool_runner(make_tool_runner(paths, ask=screen.consent.ask))
-        runtime.mcp.set_trust(screen.consent.ask)
+        runtime.mcp.set_trust(screen.consent.ask, fill=screen.consent.fill_form)
         app = ChatApp(
             screen,
             themes.themes,

@@ -13,13 +13,16 @@ import msgspec
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.forms import FormAnswer, FormRequested
 from qwen3_chat.mcp.server_messages import (
+    AnswerForm,
     AnyCommand,
     AnyMessage,
     CallProgressed,
     CancelCall,
     Connected,
     Disconnected,
+    FormWithdrawn,
     ServerCommandFailed,
     ServerEnded,
     ToolReturned,
@@ -32,6 +35,9 @@ SERVERS_END_LIMIT_S: Final = 1.0
 """The time that the process has to end all servers, in seconds."""
 
 _MODULE: Final = "qwen3_chat.mcp.server_process"
+
+News = ToolsChanged | ServerEnded | FormRequested | FormWithdrawn
+"""What servers report by themselves."""
 
 ProgressSink = Callable[[CallProgressed], None]
 """A function that takes how far a call has come."""
@@ -46,7 +52,7 @@ class McpProcess:
     def __init__(
         self,
         log_path: Path | None = None,
-        on_news: Callable[[ToolsChanged | ServerEnded | None], None] = lambda news: None,
+        on_news: Callable[[News | None], None] = lambda news: None,
     ) -> None:
         self._log_path = log_path
         self._on_news = on_news
@@ -90,6 +96,11 @@ class McpProcess:
             case _:
                 raise McpError(ErrorCode.MCP_PROCESS_ENDED, status="?")
 
+    def answer_form(self, form_id: int, answer: FormAnswer) -> None:
+        """Pass on the user's answer to a form; nothing happens where the process has ended meanwhile."""
+        if self._child is not None:
+            self._child.write(encode_message(AnswerForm(form_id, answer)))
+
     async def close(self) -> None:
         """End the process and all servers."""
         async with self._starting:
@@ -126,7 +137,7 @@ class McpProcess:
 
     def _receive(self, message: AnyMessage) -> None:
         match message:
-            case ToolsChanged() | ServerEnded():
+            case ToolsChanged() | ServerEnded() | FormRequested() | FormWithdrawn():
                 self._on_news(message)
             case CallProgressed(call_id=call_id):
                 if sink := self._progress.get(call_id):

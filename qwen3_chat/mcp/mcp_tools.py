@@ -16,14 +16,17 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError
 from qwen3_chat.events import Notice
+from qwen3_chat.mcp.form_requests import FormRequests
+from qwen3_chat.mcp.forms import FormPrompt, FormRequested
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
-from qwen3_chat.mcp.mcp_process import McpProcess
+from qwen3_chat.mcp.mcp_process import McpProcess, News
 from qwen3_chat.mcp.result_images import keep_images
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.server_messages import (
     CallTool,
     Connect,
     Connected,
+    FormWithdrawn,
     ServerEnded,
     ServerTool,
     ToolReturned,
@@ -34,7 +37,7 @@ from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
-from qwen3_chat.tools.call_context import current_call
+from qwen3_chat.tools.call_context import CallContext, current_call
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
@@ -50,6 +53,7 @@ MAX_LISTED: Final = 8
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
+_DECLINED: Final = "[The server asked the user for something, which was declined: nobody can be asked here.]"
 _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
 _NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -87,7 +91,8 @@ class McpStatus:
 class McpTrust:
     """The user's trust: what was allowed for good, what the command line allows, how to ask.
 
-    `allowed_names` are those of `--allow`; without `ask`, nobody can be asked.
+    `allowed_names` are those of `--allow`; without `ask`, nobody can be asked. `fill` has the user fill the
+    form of a server; without it, forms are declined.
     """
 
     permissions: PermissionFile
@@ -95,6 +100,7 @@ class McpTrust:
     ask: ConsentPrompt | None = None
     allowed_names: frozenset[str] = frozenset()
     allows_all: bool = False
+    fill: FormPrompt | None = None
 
 
 class McpTools:
@@ -117,18 +123,22 @@ class McpTools:
         self._load = load
         self._log_folder = log_folder
         self._environ = environ
-        self._trust = trust
         self._clock = clock
         self._chat_folder = chat_folder
         self._process = McpProcess(process_log, self._on_news)
         self._status: dict[str, McpStatus] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._asking = asyncio.Lock()
+        self._forms = FormRequests(self._process.answer_form, self._hold_calls, self._asking)
+        self._running: dict[str, list[CallContext]] = {}
+        """The calls of each server that run."""
         self._has_warned = False
+        self.set_trust(trust)
 
     def set_trust(self, trust: McpTrust) -> None:
         """Decide by another trust from now on, such as one that has somebody to ask."""
         self._trust = trust
+        self._forms.fill = trust.fill
 
     @property
     def process_id(self) -> int | None:
@@ -392,18 +402,22 @@ class McpTools:
                 raise ToolError(
                     "The tool has changed meanwhile; the user is asked about it with the next message."
                 )
-            report = current_call.get().report
-            returned = await self._process.request(
-                lambda call_id: CallTool(call_id, name, definition.name, dict(arguments)),
-                lambda news: report(news.progress, news.total, news.message),
-            )
+            context = current_call.get()
+            running = self._running.setdefault(name, [])
+            running.append(context)
+            try:
+                returned = await self._process.request(
+                    lambda call_id: CallTool(call_id, name, definition.name, dict(arguments)),
+                    lambda news: context.report(news.progress, news.total, news.message),
+                )
+            finally:
+                running.remove(context)
         except Qwen3ChatError as error:
             raise ToolError(str(error)) from error
         assert isinstance(returned, ToolReturned)
-        kept = await asyncio.to_thread(
-            keep_images, returned.images, current_call.get().chat_id, self._chat_folder
-        )
-        text = "\n".join(filter(None, (returned.text, kept)))
+        kept = await asyncio.to_thread(keep_images, returned.images, context.chat_id, self._chat_folder)
+        declined = _DECLINED if self._forms.take_declined(name) else ""
+        text = "\n".join(filter(None, (returned.text, kept, declined)))
         if returned.is_error:
             raise ToolError(text or "The tool failed.")
         return text or "The tool returned nothing."
@@ -420,17 +434,27 @@ class McpTools:
                 servers = await asyncio.to_thread(self._load)
                 await self._connect(servers.get(name), status, lambda event: None)
 
-    def _on_news(self, news: ToolsChanged | ServerEnded | None) -> None:
+    def _on_news(self, news: News | None) -> None:
         match news:
+            case FormRequested():
+                self._forms.receive(news)
+            case FormWithdrawn(form_id=form_id):
+                self._forms.withdraw(form_id)
             case ToolsChanged(server=server, tools=tools):
                 status = self.status(server)
                 status.definitions, status.has_changed = tools, True
             case ServerEnded(server=server):
                 self._note_end(self.status(server), news.to_error())
             case None:
+                self._forms.withdraw_all()
                 for status in self._status.values():
                     if status.state is McpState.READY:
                         self._note_end(status, None)
+
+    def _hold_calls(self, server: str, is_waiting: bool) -> None:
+        """Take the time that the user needs for a form out of the time that the calls of its server have."""
+        for context in self._running.get(server, ()):
+            context.hold(is_waiting)
 
     def _note_end(self, status: McpStatus, error: McpError | None) -> None:
         status.state, status.error = McpState.NOT_STARTED, error

@@ -8,6 +8,7 @@ import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.forms import FormAnswer, FormRequested
 
 MAX_IMAGES: Final = 8
 """The most images of a result that are kept."""
@@ -81,7 +82,13 @@ class CancelCall(Command, frozen=True):
     """Command to stop the call with this id."""
 
 
-AnyCommand = Connect | CallTool | Disconnect | CancelCall
+class AnswerForm(Command, frozen=True):
+    """Command to pass on the user's answer to the form with this id."""
+
+    answer: FormAnswer
+
+
+AnyCommand = Connect | CallTool | Disconnect | CancelCall | AnswerForm
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -153,8 +160,14 @@ class CallProgressed(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
 
 
+class FormWithdrawn(msgspec.Struct, frozen=True, tag=True):
+    """The news that a form needs no answer any longer."""
+
+    form_id: int
+
+
 Answer = Connected | ToolReturned | Disconnected | ServerCommandFailed
-AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed
+AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed | FormRequested | FormWithdrawn
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)
 _message_decoder = msgspec.json.Decoder(AnyMessage)

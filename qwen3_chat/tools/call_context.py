@@ -39,6 +39,8 @@ class CallContext:
 
     chat_id: int | None = None
     report: ProgressReport = lambda progress, total, message: None
+    hold: Callable[[bool], None] = lambda is_waiting: None
+    """Stops the clock of the call while it waits for the user, and lets it go on."""
 
 
 current_call: ContextVar[CallContext] = ContextVar("current_call", default=CallContext())  # noqa: B039 - frozen

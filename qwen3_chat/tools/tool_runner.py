@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -189,11 +190,12 @@ class ToolRunner:
                 on_problem(error)
 
     async def _run(self, allowed: _Allowed, context: CallContext) -> CallOutcome:
-        current_call.set(context)  # each call runs in a task of its own
         start_s = self._clock()
         is_error = False
         try:
-            async with asyncio.timeout(RUN_LIMIT_S):
+            async with asyncio.timeout(RUN_LIMIT_S) as limit:
+                hold = partial(_hold, limit)
+                current_call.set(replace(context, hold=hold))  # each call runs in a task of its own
                 text = await allowed.tool.run(json.loads(allowed.call.arguments))
         except ToolError as error:
             text, is_error = str(error), True
@@ -206,6 +208,11 @@ class ToolRunner:
         return CallOutcome(
             allowed.call, allowed.decision, cut_for_model(text), is_error, elapsed_s, whole_text
         )
+
+
+def _hold(limit: asyncio.Timeout, is_waiting: bool) -> None:
+    """Suspend the time limit of a call, or let it begin anew."""
+    limit.reschedule(None if is_waiting else asyncio.get_running_loop().time() + RUN_LIMIT_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,10 @@ class TurnView:
         """Show that the turn waits for the user's answer about a call of a tool."""
         self._show_call(t("ui.activity.consent", name=name))
 
+    def wait_for_form(self, server: str) -> None:
+        """Show that a call waits for the user's answer to the form of a server."""
+        self._show_call(t("ui.activity.form", name=server))
+
     def _show_call(self, text: str) -> None:
         self._set_phase(TurnPhase.CALLING)
         self._activity_line.activity = Activity(text, hint=t("ui.hint.stop"))

@@ -14,6 +14,15 @@ import pytest
 
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
+from qwen3_chat.mcp.forms import (
+    FieldKind,
+    FormAction,
+    FormAnswer,
+    FormChoice,
+    FormField,
+    FormRequested,
+    FormValue,
+)
 from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport, read_servers
 from qwen3_chat.mcp.server_messages import CallProgressed, CallTool
@@ -42,10 +51,12 @@ async def chat_with(
     permissions, pins = PermissionFile(folder / "permissions.json"), PinFile(folder / "pins.json")
     tools = McpTools(lambda: servers, folder / "mcp.log", folder, os.environ, McpTrust(permissions, pins))
     if process is not None:
-        tools._process = process
+        tools._process, process._on_news = process, tools._on_news
+        tools._forms._send = process.answer_form
     options = TurnOptions(tools=tuple(f"mcp:{name}" for name in servers.names))
     async with open_app(folder, engine, options=options, toolbox=Toolbox(source=tools)) as app:
-        tools.set_trust(McpTrust(permissions, pins, app.screen.consent.ask))
+        consent = app.screen.consent
+        tools.set_trust(McpTrust(permissions, pins, consent.ask, fill=consent.fill_form))
         try:
             yield app
         finally:
@@ -100,6 +111,92 @@ async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) 
         await app.pilot.press("escape")
         await app.until(lambda: not app.screen.is_answering)
         assert app.shows("The call was stopped before it had a result.")
+
+
+class AskingProcess(FakeProcess):
+    """A process whose servers ask for something in each call."""
+
+    def __init__(self, request: FormRequested) -> None:
+        super().__init__()
+        self.form = request
+        self.answers: list[FormAnswer] = []
+        self._is_answered = asyncio.Event()
+
+    async def request(self, make_command: Callable[[int], Any], on_progress: Any = None) -> Any:
+        if isinstance(make_command(1), CallTool):
+            self._on_news(self.form)
+            await self._is_answered.wait()
+        return await super().request(make_command, on_progress)
+
+    def answer_form(self, form_id: int, answer: FormAnswer) -> None:
+        self.answers.append(answer)
+        self._is_answered.set()
+
+
+FORM = FormRequested(
+    1,
+    "web",
+    "Where do you live? [b]",
+    (
+        FormField("city", "City", FieldKind.TEXT, "As on letters", is_required=True, low=2),
+        FormField(
+            "tune", "Tune", FieldKind.CHOICE, choices=(FormChoice("j", "Jazz"), FormChoice("f", "Folk"))
+        ),
+        FormField("news", "News", FieldKind.BOOLEAN, default="no"),
+    ),
+)
+
+
+@asynccontextmanager
+async def asked(folder: Path, request: FormRequested) -> AsyncIterator[tuple[Harness, AskingProcess]]:
+    """Open a chat in which a server asks for something right now."""
+    process = AskingProcess(request)
+    engine = FakeEngine(calling("web-echo", '{"text": "hi"}'), ANSWER)
+    async with chat_with(folder, FAKE, engine, process) as app:
+        await app.say("Say hi.")
+        await answer(app, "Start the MCP server web?", "1")
+        await answer(app, "Run mcp:web.echo?", "1")
+        await app.sees("The MCP server web asks you")
+        yield app, process
+        await app.until(lambda: not app.screen.is_answering)
+        assert app.app.screen is app.screen
+
+
+async def test_a_form_is_filled_and_wrong_values_are_not_sent(tmp_path: Path) -> None:
+    async with asked(tmp_path, FORM) as (app, process):
+        assert app.shows("Where do you live? [b]")
+        assert app.shows("What you send goes to the server web.")
+        await app.pilot.press("P", "ctrl+s")
+        await app.sees("Needed here: text (2–)")
+        assert process.answers == []
+        await app.pilot.press("a", "r", "i", "s", "enter", "2", "ctrl+s")
+        await app.sees("That is it.")
+        content: dict[str, FormValue] = {"city": "Paris", "tune": "f", "news": False}
+        assert process.answers == [FormAnswer(FormAction.ACCEPT, content)]
+
+
+@pytest.mark.parametrize(("key", "action"), [("ctrl+d", FormAction.DECLINE), ("escape", FormAction.CANCEL)])
+async def test_a_form_is_declined_or_cancelled(tmp_path: Path, key: str, action: FormAction) -> None:
+    async with asked(tmp_path, FORM) as (app, process):
+        await app.pilot.press(key)
+        await app.sees("That is it.")
+        assert process.answers == [FormAnswer(action)]
+
+
+async def test_an_address_is_shown_whole_and_opens_only_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[str]()
+    url = f"https://example.com/{'long/' * 30}end?key=1"
+    async with asked(tmp_path, FormRequested(1, "web", "Log in.", url=url)) as (app, process):
+        monkeypatch.setattr(app.app, "open_url", opened.append)
+        await app.until(lambda: url in "".join(row.strip("│ \n") for row in app.rows()))
+        assert opened == []
+        await app.pilot.press("ctrl+o")
+        assert opened == [url]
+        await app.pilot.press("ctrl+s")
+        await app.sees("That is it.")
+        assert process.answers == [FormAnswer(FormAction.ACCEPT)]
 
 
 async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ import httpx2
 from mcp import Client
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
-from mcp.types import Implementation, ToolListChangedNotification
+from mcp.types import (
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    Implementation,
+    ToolListChangedNotification,
+)
 from mcp.types.jsonrpc import CONNECTION_CLOSED, REQUEST_TIMEOUT
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -21,6 +27,7 @@ from qwen3_chat import __version__
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerTool
+from qwen3_chat.mcp.server_process.elicitation import FormGate, FormSink
 from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
 from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
@@ -40,7 +47,8 @@ CALL_LIMIT_S: Final = 600.0
 class Connection:
     """A connection to a server: `opened` has its tools, or the error that prevented it.
 
-    `on_tools` gets the tools whenever they change, `on_end` the reason when it ends by itself.
+    `on_tools` gets the tools whenever they change, `on_end` the reason when it ends by itself. `on_form`
+    has the user asked for what the server wants of them.
     """
 
     def __init__(
@@ -48,11 +56,13 @@ class Connection:
         command: Connect,
         on_tools: Callable[[tuple[ServerTool, ...]], None],
         on_end: Callable[[McpError], None],
+        on_form: FormSink,
     ) -> None:
         self._command = command
         self._name = command.server
         self._on_tools = on_tools
         self._on_end = on_end
+        self._forms = FormGate(on_form)
         self._client: Client | None = None
         self._process: ServerProcess | None = None
         self._raw_tools = RawTools()
@@ -88,7 +98,8 @@ class Connection:
         if self._client is None:
             raise self._error_of(ConnectionError())
         try:
-            result = await self._client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on)
+            with self._forms:
+                result = await self._client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on)
         except Exception as error:
             raise self._error_of(error) from error
         return result_as_text(result), result.is_error, result_images(result.content)
@@ -135,9 +146,13 @@ class Connection:
             if isinstance(message, ToolListChangedNotification):
                 self._have_tools_changed.set()
 
+        async def on_form(context: object, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+            return await self._forms.ask(params)
+
         client = Client(
             tapped(transport, self._raw_tools, lost.set),
             message_handler=on_message,
+            elicitation_callback=on_form,
             client_info=Implementation(name="qwen3-chat", version=__version__),
             cache=None,
         )

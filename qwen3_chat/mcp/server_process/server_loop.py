@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from math import isfinite
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.server_messages import (
+    AnswerForm,
     AnyCommand,
     AnyMessage,
     CallProgressed,
@@ -30,6 +32,7 @@ from qwen3_chat.mcp.server_messages import (
     encode_message,
 )
 from qwen3_chat.mcp.server_process.connection import Connection
+from qwen3_chat.mcp.server_process.elicitation import Forms
 
 MAX_COMMAND_BYTES: Final = 1 << 26
 
@@ -45,6 +48,7 @@ class ServerLoop:
         self._messages_fd = messages_fd
         self._connections: dict[str, Connection] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._forms = Forms(self._send)
 
     async def run(self) -> None:
         """Carry out commands until there are no more."""
@@ -66,6 +70,9 @@ class ServerLoop:
         if isinstance(command, CancelCall):
             if task := self._tasks.get(command.call_id):
                 task.cancel()
+            return
+        if isinstance(command, AnswerForm):
+            self._forms.answer(command)
             return
         task = asyncio.create_task(self._carry_out(command))
         self._tasks[command.call_id] = task
@@ -101,7 +108,9 @@ class ServerLoop:
                 del self._connections[name]
             self._send(ServerEnded(name, error.code.text_key, error.plain_values))
 
-        connection = self._connections[name] = Connection(command, on_tools, on_end)
+        connection = self._connections[name] = Connection(
+            command, on_tools, on_end, partial(self._forms.ask, name)
+        )
         try:
             tools = await connection.opened
         except BaseException:
