@@ -403,6 +403,53 @@ class Asking(Server):
             write({"id": self.waiting, "result": text_result(json.dumps(got))})
 
 
+class Texting(Server):
+    """It has prompts and resources, and one prompt more after each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        arguments = [
+            {"name": "language", "required": True},
+            {"name": "tone", "description": "friendly \x1b[31m…"},
+        ]
+        self.prompts: list[Message] = [
+            {"name": "translate it", "description": "Translate.", "arguments": arguments},
+            {"name": "x" * 5000},
+        ]
+        self.resources: list[Message] = [
+            {"uri": "made-up://notes/day.md", "name": "day.md", "description": "A note"},
+            {"uri": "made-up://logo.png", "name": "logo"},
+        ]
+
+    def call(self, name: str, arguments: Message) -> Message:
+        self.prompts.append({"name": f"new{self.n_calls}"})
+        write({"method": "notifications/prompts/list_changed"})
+        return text_result("one more")
+
+    def answer(self, request: Message) -> None:
+        params = request.get("params") or {}
+        match request.get("method"):
+            case "initialize":
+                parts = {part: {"listChanged": True} for part in ("tools", "prompts", "resources")}
+                info = {"name": "made-up", "version": "1"}
+                result: Message = {"protocolVersion": PROTOCOL, "capabilities": parts, "serverInfo": info}
+            case "prompts/list":
+                result = {"prompts": self.prompts}
+            case "prompts/get":
+                text = f"Translate to {params.get('arguments', {}).get('language')}:\u200b"
+                result = {"messages": [{"role": "user", "content": {"type": "text", "text": text}}]}
+            case "resources/list":
+                result = {"resources": self.resources}
+            case "resources/read" if params["uri"].endswith(".md"):
+                result = {"contents": [{"uri": params["uri"], "text": "# Today\nrain"}]}
+            case "resources/read":
+                result = {"contents": [{"uri": params["uri"], "blob": "AAAA"}]}
+            case _:
+                super().answer(request)
+                return
+        write({"id": request["id"], "result": result})
+
+
 class StayingOn(Server):
     """It ends neither with stdin nor by SIGTERM, and leaves processes in groups and sessions of their own."""
 
@@ -455,6 +502,7 @@ KINDS: dict[str, Callable[[], Server]] = {
         Reporting,
         Picturing,
         Asking,
+        Texting,
         StayingOn,
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qwen3_chat.mcp.forms import FormPrompt
     from qwen3_chat.mcp.mcp_tools import McpTools
     from qwen3_chat.mcp.server_config import McpServers
+    from qwen3_chat.mcp.server_messages import ServerPrompt, ServerResource
     from qwen3_chat.tools.consent import ConsentPrompt
     from qwen3_chat.tools.tool import Tool
     from qwen3_chat.tools.tool_source import SourceEventSink
@@ -104,6 +105,22 @@ class McpSource:
     def tools_named(self, name: str) -> Sequence[Tool]:
         """Return the tools of a name that are ready."""
         return self._tools.tools_named(name) if self._tools is not None else ()
+
+    def prompts(self) -> Sequence[ServerPrompt]:
+        """Return the prompts of all servers that run."""
+        return self._tools.prompts() if self._tools is not None else ()
+
+    def resources(self) -> Sequence[ServerResource]:
+        """Return the resources of all servers that run."""
+        return self._tools.resources() if self._tools is not None else ()
+
+    async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
+        """Return the text of a prompt with these arguments."""
+        return await self.tools.prompt_text(prompt, arguments)
+
+    async def resource_text(self, resource: ServerResource) -> str:
+        """Return the text of a resource."""
+        return await self.tools.resource_text(resource)
 
     async def close(self) -> None:
         """End all servers."""

@@ -125,6 +125,7 @@ def _make_screen(
         picker,
         paths.config / "prompts.toml",
         highlighter,
+        runtime.mcp,
     )
 
 

@@ -23,8 +23,11 @@ from qwen3_chat.mcp.server_messages import (
     Connected,
     Disconnected,
     FormWithdrawn,
+    News,
     ServerCommandFailed,
     ServerEnded,
+    TextReturned,
+    TextsListed,
     ToolReturned,
     ToolsChanged,
     decode_server_message,
@@ -35,9 +38,6 @@ SERVERS_END_LIMIT_S: Final = 1.0
 """The time that the process has to end all servers, in seconds."""
 
 _MODULE: Final = "qwen3_chat.mcp.server_process"
-
-News = ToolsChanged | ServerEnded | FormRequested | FormWithdrawn
-"""What servers report by themselves."""
 
 ProgressSink = Callable[[CallProgressed], None]
 """A function that takes how far a call has come."""
@@ -70,7 +70,7 @@ class McpProcess:
 
     async def request(
         self, make_command: Callable[[int], AnyCommand], on_progress: ProgressSink = lambda progress: None
-    ) -> Connected | ToolReturned | Disconnected:
+    ) -> Connected | ToolReturned | TextReturned | Disconnected:
         """Send a command and return its answer; if the caller is cancelled, so is the command.
 
         Raises:
@@ -91,7 +91,7 @@ class McpProcess:
         match message:
             case ServerCommandFailed():
                 raise message.to_error()
-            case Connected() | ToolReturned() | Disconnected():
+            case Connected() | ToolReturned() | TextReturned() | Disconnected():
                 return message
             case _:
                 raise McpError(ErrorCode.MCP_PROCESS_ENDED, status="?")
@@ -137,7 +137,7 @@ class McpProcess:
 
     def _receive(self, message: AnyMessage) -> None:
         match message:
-            case ToolsChanged() | ServerEnded() | FormRequested() | FormWithdrawn():
+            case ToolsChanged() | TextsListed() | ServerEnded() | FormRequested() | FormWithdrawn():
                 self._on_news(message)
             case CallProgressed(call_id=call_id):
                 if sink := self._progress.get(call_id):

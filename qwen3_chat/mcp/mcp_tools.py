@@ -19,7 +19,7 @@ from qwen3_chat.events import Notice
 from qwen3_chat.mcp.form_requests import FormRequests
 from qwen3_chat.mcp.forms import FormPrompt, FormRequested
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
-from qwen3_chat.mcp.mcp_process import McpProcess, News
+from qwen3_chat.mcp.mcp_process import McpProcess
 from qwen3_chat.mcp.result_images import keep_images
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.server_messages import (
@@ -27,12 +27,25 @@ from qwen3_chat.mcp.server_messages import (
     Connect,
     Connected,
     FormWithdrawn,
+    GetPrompt,
+    News,
+    ReadResource,
     ServerEnded,
+    ServerPrompt,
+    ServerResource,
     ServerTool,
+    TextReturned,
+    TextsListed,
     ToolReturned,
     ToolsChanged,
 )
-from qwen3_chat.mcp.tool_findings import has_hidden_text, mistakable_names, visible_schema, visible_text
+from qwen3_chat.mcp.tool_findings import (
+    has_hidden_text,
+    mistakable_names,
+    visible_schema,
+    visible_text,
+    without_hidden_text,
+)
 from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
@@ -84,6 +97,8 @@ class McpStatus:
     failed_s: float = 0.0
     launched: str = ""
     """The launch that the user allowed until the app ends."""
+    texts: TextsListed | None = None
+    """The prompts and the resources, once they are listed."""
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -186,6 +201,43 @@ class McpTools:
             report(notice)
         return status
 
+    def prompts(self) -> Sequence[ServerPrompt]:
+        """Return the prompts of all servers that run."""
+        return [prompt for listed in self._listed_texts() for prompt in listed.prompts]
+
+    def resources(self) -> Sequence[ServerResource]:
+        """Return the resources of all servers that run."""
+        return [resource for listed in self._listed_texts() for resource in listed.resources]
+
+    async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
+        """Return the text of a prompt with these arguments.
+
+        Raises:
+            Qwen3ChatError: the server can't be reached, or answers with an error.
+        """
+        return await self._text(
+            prompt.server, lambda call_id: GetPrompt(call_id, prompt.server, prompt.name, dict(arguments))
+        )
+
+    async def resource_text(self, resource: ServerResource) -> str:
+        """Return the text of a resource.
+
+        Raises:
+            Qwen3ChatError: the server can't be reached, or answers with an error.
+        """
+        return await self._text(
+            resource.server, lambda call_id: ReadResource(call_id, resource.server, resource.uri)
+        )
+
+    def _listed_texts(self) -> list[TextsListed]:
+        return [s.texts for s in self._status.values() if s.texts and s.state is McpState.READY]
+
+    async def _text(self, server: str, make_command: Callable[[int], GetPrompt | ReadResource]) -> str:
+        await self._revive(server)
+        returned = await self._process.request(make_command)
+        assert isinstance(returned, TextReturned)
+        return without_hidden_text(returned.text)
+
     async def close(self) -> None:
         """End all servers."""
         await self._process.close()
@@ -219,7 +271,7 @@ class McpTools:
         Raises:
             Qwen3ChatError: it can't be used, or is not allowed.
         """
-        status.tools, status.definitions, status.error = (), (), None
+        status.tools, status.definitions, status.error, status.texts = (), (), None, None
         if server.is_disabled:
             status.state = McpState.DISABLED
             raise McpError(ErrorCode.MCP_SERVER_DISABLED, name=server.name)
@@ -443,6 +495,8 @@ class McpTools:
             case ToolsChanged(server=server, tools=tools):
                 status = self.status(server)
                 status.definitions, status.has_changed = tools, True
+            case TextsListed(server=server):
+                self.status(server).texts = news
             case ServerEnded(server=server):
                 self._note_end(self.status(server), news.to_error())
             case None:

@@ -48,6 +48,33 @@ class ServerTool(msgspec.Struct, frozen=True):
     """The object as JSON; cut where it is long."""
 
 
+class PromptArgument(msgspec.Struct, frozen=True):
+    """An argument of a prompt, with the texts that are shown for it."""
+
+    name: str
+    title: str
+    about: str = ""
+    is_required: bool = False
+
+
+class ServerPrompt(msgspec.Struct, frozen=True):
+    """A prompt that a server has for the user."""
+
+    server: str
+    name: str
+    about: str = ""
+    arguments: tuple[PromptArgument, ...] = ()
+
+
+class ServerResource(msgspec.Struct, frozen=True):
+    """A resource that a server has for the user, by its address."""
+
+    server: str
+    uri: str
+    name: str
+    about: str = ""
+
+
 class Command(msgspec.Struct, frozen=True, tag=True):
     """The base of the commands; every answer carries the command's `call_id`."""
 
@@ -72,6 +99,21 @@ class CallTool(Command, frozen=True):
     arguments: dict[str, Any]
 
 
+class GetPrompt(Command, frozen=True):
+    """Command to get the text of a prompt of a server that is connected."""
+
+    server: str
+    prompt: str
+    arguments: dict[str, str] = {}
+
+
+class ReadResource(Command, frozen=True):
+    """Command to read a resource of a server that is connected."""
+
+    server: str
+    uri: str
+
+
 class Disconnect(Command, frozen=True):
     """Command to disconnect from a server and to end it."""
 
@@ -88,7 +130,7 @@ class AnswerForm(Command, frozen=True):
     answer: FormAnswer
 
 
-AnyCommand = Connect | CallTool | Disconnect | CancelCall | AnswerForm
+AnyCommand = Connect | CallTool | Disconnect | CancelCall | AnswerForm | GetPrompt | ReadResource
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -107,6 +149,13 @@ class ToolReturned(msgspec.Struct, frozen=True, tag=True):
     text: str
     is_error: bool = False
     images: tuple[bytes, ...] = ()
+
+
+class TextReturned(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `GetPrompt` and `ReadResource`."""
+
+    call_id: int
+    text: str
 
 
 class Disconnected(msgspec.Struct, frozen=True, tag=True):
@@ -139,6 +188,14 @@ class ToolsChanged(msgspec.Struct, frozen=True, tag=True):
     tools: tuple[ServerTool, ...]
 
 
+class TextsListed(msgspec.Struct, frozen=True, tag=True):
+    """The news that a server has these prompts and resources now."""
+
+    server: str
+    prompts: tuple[ServerPrompt, ...]
+    resources: tuple[ServerResource, ...]
+
+
 class ServerEnded(msgspec.Struct, frozen=True, tag=True):
     """The news that a server that was connected is no longer."""
 
@@ -166,8 +223,11 @@ class FormWithdrawn(msgspec.Struct, frozen=True, tag=True):
     form_id: int
 
 
-Answer = Connected | ToolReturned | Disconnected | ServerCommandFailed
-AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed | FormRequested | FormWithdrawn
+Answer = Connected | ToolReturned | TextReturned | Disconnected | ServerCommandFailed
+News = ToolsChanged | TextsListed | ServerEnded | FormRequested | FormWithdrawn
+"""What servers report by themselves."""
+
+AnyMessage = Answer | News | CallProgressed
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)
 _message_decoder = msgspec.json.Decoder(AnyMessage)

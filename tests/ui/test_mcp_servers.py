@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from qwen3_chat.chat import StopReason, ToolCall
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.events import AnswerDelta, ToolCallRequested
 from qwen3_chat.mcp.forms import (
     FieldKind,
@@ -25,7 +26,13 @@ from qwen3_chat.mcp.forms import (
 )
 from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport, read_servers
-from qwen3_chat.mcp.server_messages import CallProgressed, CallTool
+from qwen3_chat.mcp.server_messages import (
+    CallProgressed,
+    CallTool,
+    PromptArgument,
+    ServerPrompt,
+    ServerResource,
+)
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.built_in_tools import Toolbox
@@ -197,6 +204,77 @@ async def test_an_address_is_shown_whole_and_opens_only_by_its_key(
         await app.pilot.press("ctrl+s")
         await app.sees("That is it.")
         assert process.answers == [FormAnswer(FormAction.ACCEPT)]
+
+
+class Texts:
+    """The prompts and resources of servers, made up."""
+
+    def __init__(self) -> None:
+        self.arguments: list[dict[str, str]] = []
+
+    def prompts(self) -> Sequence[ServerPrompt]:
+        argument = PromptArgument("language", "Language", is_required=True)
+        return [
+            ServerPrompt("web", "Hello 1", "Say hello"),
+            ServerPrompt("web", "say", "Say it", (argument,)),
+        ]
+
+    def resources(self) -> Sequence[ServerResource]:
+        return [ServerResource("web", "notes://day.md", "Day", "")]
+
+    async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
+        self.arguments.append(dict(arguments))
+        return f"Say hello in {arguments.get('language', 'any')}." if prompt.name == "say" else "line\n" * 50
+
+    async def resource_text(self, resource: ServerResource) -> str:
+        return "# Today\nrain"
+
+
+async def test_a_prompt_of_a_server_is_a_command_with_its_arguments(tmp_path: Path) -> None:
+    texts = Texts()
+    async with open_app(tmp_path, FakeEngine(), texts=texts) as app:
+        await app.pilot.press(*"/web")
+        await app.sees("/web:say")
+        assert app.shows("Say it")
+        await app.pilot.press(*":say", "enter")
+        await app.sees("Language *")
+        await app.pilot.press(*"Basque", "ctrl+s")
+        await app.until(lambda: app.screen.input.text == "Say hello in Basque.")
+        assert texts.arguments == [{"language": "Basque"}]
+        app.screen.input.clear()
+        await app.pilot.press(*"/web:say", "enter")
+        await app.sees("Language *")
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)
+        await app.pilot.press(*"/web:Hel", "enter")
+        await app.until(lambda: app.screen.input.attachments)
+        (attachment,) = app.screen.input.attachments
+        assert (attachment.name, attachment.line_count) == ("web:Hello_1", 50)
+        assert len(texts.arguments) == 2
+
+
+async def test_a_resource_of_a_server_is_attached_by_its_name(tmp_path: Path) -> None:
+    async with open_app(tmp_path, FakeEngine(), texts=Texts()) as app:
+        await app.pilot.press(*"@notes:")
+        await app.sees("mcp:web:notes://day.md")
+        await app.pilot.press("enter")
+        await app.until(lambda: app.screen.input.attachments)
+        assert app.screen.input.attachments == (Attachment("web: Day", "# Today\nrain"),)
+        assert app.screen.input.text == "day.md"
+
+
+async def test_servers_are_started_before_the_first_message(tmp_path: Path) -> None:
+    process = FakeProcess()
+    async with chat_with(tmp_path, FAKE, FakeEngine(), process) as app:
+        app.screen.action_start_servers()
+        await answer(app, "Start the MCP server web?", "1")
+        await app.sees("The servers of this chat are ready")
+        await app.until(lambda: not app.screen.is_answering)
+        assert len(process.connects) == 1
+        assert app.session.messages == ()
+    async with open_app(tmp_path, FakeEngine()) as app:
+        app.screen.action_start_servers()
+        await app.sees("This chat has no tools of MCP servers.")
 
 
 async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -> None:

@@ -23,9 +23,15 @@ from qwen3_chat.mcp.server_messages import (
     Connected,
     Disconnect,
     Disconnected,
+    GetPrompt,
+    ReadResource,
     ServerCommandFailed,
     ServerEnded,
+    ServerPrompt,
+    ServerResource,
     ServerTool,
+    TextReturned,
+    TextsListed,
     ToolReturned,
     ToolsChanged,
     decode_server_command,
@@ -85,6 +91,11 @@ class ServerLoop:
                     message: AnyMessage = await self._connect(command)
                 case CallTool():
                     message = await self._call(command)
+                case GetPrompt(call_id=call_id, server=server, prompt=prompt, arguments=arguments):
+                    text = await self._connected(server).get_prompt(prompt, arguments)
+                    message = TextReturned(call_id, text)
+                case ReadResource(call_id=call_id, server=server, uri=uri):
+                    message = TextReturned(call_id, await self._connected(server).read_resource(uri))
                 case Disconnect(call_id=call_id, server=server):
                     if connection := self._connections.pop(server, None):
                         await connection.close()
@@ -103,13 +114,16 @@ class ServerLoop:
         def on_tools(tools: tuple[ServerTool, ...]) -> None:
             self._send(ToolsChanged(name, tools))
 
+        def on_texts(prompts: tuple[ServerPrompt, ...], resources: tuple[ServerResource, ...]) -> None:
+            self._send(TextsListed(name, prompts, resources))
+
         def on_end(error: McpError) -> None:
             if self._connections.get(name) is connection:
                 del self._connections[name]
             self._send(ServerEnded(name, error.code.text_key, error.plain_values))
 
         connection = self._connections[name] = Connection(
-            command, on_tools, on_end, partial(self._forms.ask, name)
+            command, on_tools, on_texts, on_end, partial(self._forms.ask, name)
         )
         try:
             tools = await connection.opened
@@ -120,10 +134,13 @@ class ServerLoop:
             raise
         return Connected(command.call_id, connection.title, connection.protocol, tools)
 
+    def _connected(self, server: str) -> Connection:
+        if (connection := self._connections.get(server)) is None:
+            raise McpError(ErrorCode.MCP_SERVER_ENDED, name=server, status="?")
+        return connection
+
     async def _call(self, command: CallTool) -> ToolReturned:
-        connection = self._connections.get(command.server)
-        if connection is None:
-            raise McpError(ErrorCode.MCP_SERVER_ENDED, name=command.server, status="?")
+        connection = self._connected(command.server)
         loop, last_s = asyncio.get_running_loop(), 0.0
 
         def on_progress(progress: float, total: float | None, message: str) -> None:

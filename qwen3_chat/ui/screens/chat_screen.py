@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -53,10 +53,13 @@ from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status
 
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.server_texts import TextSource
+
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
-    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion"}
+    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers"}
     | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
@@ -94,6 +97,7 @@ class ChatScreen(ReadingScreen):
         model_picker: ModelPicker | None = None,
         prompts_file: Path | None = None,
         highlighter: Highlighter | None = None,
+        texts: TextSource | None = None,
     ) -> None:
         widgets = make_chat_widgets(store)
         widgets.transcript.highlighter = highlighter
@@ -119,7 +123,7 @@ class ChatScreen(ReadingScreen):
             self, session, widgets, store, self.turn, self.turns, self.versions, self.drafts
         )
         self.options = OptionController(self, session, widgets, prompts_file)
-        self.writing = WritingController(self, session, widgets, store)
+        self.writing = WritingController(self, session, widgets, store, texts)
 
     def compose(self) -> ComposeResult:
         """Lay out the sidebar, then the widgets of the chat from top to bottom."""
@@ -310,8 +314,8 @@ class ChatScreen(ReadingScreen):
 
     @on(ChatInput.FileChosen)
     def attach_file(self, message: ChatInput.FileChosen) -> None:
-        """Attach a file."""
-        self.writing.attach_file(Path(message.path))
+        """Attach a file, or a resource of a server."""
+        self.writing.attach(message.path)
 
     @on(AttachmentLine.Removed)
     def detach(self, message: AttachmentLine.Removed) -> None:
@@ -417,6 +421,10 @@ class ChatScreen(ReadingScreen):
     def action_make_call(self) -> None:
         """Have the latest answer call a tool."""
         self.turns.make_call()
+
+    def action_start_servers(self) -> None:
+        """Start the MCP servers of the chat."""
+        self.turns.start_servers()
 
     def action_models(self) -> None:
         """Open the model picker, then switch to the chosen model."""

@@ -94,11 +94,14 @@ class FormScreen(Dialog[None]):
     }
     """
 
-    def __init__(self, request: FormRequested, on_answer: Callable[[FormAnswer], None]) -> None:
+    def __init__(
+        self, request: FormRequested, on_answer: Callable[[FormAnswer], None], title: str = ""
+    ) -> None:
         super().__init__()
         self._request = request
         self._on_answer = on_answer
         self._is_over = False
+        self._form_title = title or t("mcp.form.title", name=request.server)
         self.form_lines = [FormLine(field) for field in request.fields]
         self._address = TextRows()
         warning = t("mcp.form.visit" if request.url else "mcp.form.warning", name=request.server)
@@ -107,7 +110,7 @@ class FormScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Lay out the message, the fields or the address, and the keys."""
         with Vertical(id="form-box") as box:
-            box.border_title = Content(t("mcp.form.title", name=self._request.server))
+            box.border_title = Content(self._form_title)
             with VerticalScroll(can_focus=False):
                 yield Static(self._request.message, markup=False)
                 yield self._warning
