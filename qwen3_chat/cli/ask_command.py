@@ -34,7 +34,7 @@ from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice,
 from qwen3_chat.mcp.forms import FormPrompt
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
-from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, progress_line
+from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, call_progress_line
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
@@ -266,7 +266,7 @@ class TurnPrinter:
     def _show_progress(self, event: ToolCallProgressed) -> None:
         if monotonic() - self._progress_shown_s >= PROGRESS_INTERVAL_S:
             self._progress_shown_s = monotonic()
-            self.write_line(progress_line(event))
+            self.write_line(call_progress_line(event))
 
     def _show_result(self, stored: StoredMessage) -> None:
         result = stored.message.content[:MAX_SHOWN_RESULT]

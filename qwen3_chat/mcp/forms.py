@@ -22,10 +22,10 @@ MAX_CHOICES: Final = 50
 MAX_MESSAGE_CHARS: Final = 2_000
 MAX_LABEL_CHARS: Final = 80
 MAX_ABOUT_CHARS: Final = 300
-MAX_VALUE_CHARS: Final = 4_000
+MAX_FORM_VALUE_CHARS: Final = 4_000
 """The longest value that the user can type, in characters."""
 
-MAX_URL_CHARS: Final = 4_000
+MAX_FORM_URL_CHARS: Final = 4_000
 
 _YES, _NO = ("yes", "y", "true", "1", "是", "对"), ("no", "n", "false", "0", "否", "不")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -83,7 +83,7 @@ class FormField(msgspec.Struct, frozen=True):
 
     @property
     def expected(self) -> str:
-        """What the user is to type, in words."""
+        """The value that the user is to type, in words."""
         if self.choices:
             numbered = (f"{number} {choice.label}" for number, choice in enumerate(self.choices, 1))
             return t(f"mcp.form.{self.kind}", choices=SEPARATOR.join(numbered))
@@ -151,7 +151,7 @@ def read_url(url: str) -> str:
         is_web = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
     except ValueError:
         is_web = False
-    if not is_web or len(url) > MAX_URL_CHARS or not url.isprintable() or " " in url:
+    if not is_web or len(url) > MAX_FORM_URL_CHARS or not url.isprintable() or " " in url:
         raise FormError("The address is no http or https address.")
     return url
 
@@ -167,7 +167,7 @@ def parse_value(field: FormField, text: str) -> FormValue | None:
     Raises:
         UsageError: it is no value of the field.
     """
-    text = storable(text.strip())[:MAX_VALUE_CHARS]
+    text = storable(text.strip())[:MAX_FORM_VALUE_CHARS]
     if not text:
         if field.is_required:
             raise UsageError(ErrorCode.FORM_VALUE_WRONG, expected=field.expected)
@@ -235,7 +235,7 @@ def _read_choices(field: Mapping[str, Any]) -> tuple[FormChoice, ...]:
         raise FormError(f"A field has 1 to {MAX_CHOICES} choices.")
     choices = []
     for value, label in pairs:
-        if not isinstance(value, str) or len(value) > MAX_VALUE_CHARS:
+        if not isinstance(value, str) or len(value) > MAX_FORM_VALUE_CHARS:
             raise FormError("Choices are strings.")
         choices.append(FormChoice(value, _shown(label, MAX_LABEL_CHARS) or _shown(value, MAX_LABEL_CHARS)))
     return tuple(choices)
@@ -261,7 +261,7 @@ def _read_default(kind: FieldKind, value: object, choices: tuple[FormChoice, ...
         case str() if kind is FieldKind.BOOLEAN:
             return ""
         case str():
-            return storable(terminal_safe(value))[:MAX_VALUE_CHARS]
+            return storable(terminal_safe(value))[:MAX_FORM_VALUE_CHARS]
         case int() | float() if kind in (FieldKind.NUMBER, FieldKind.INTEGER):
             return f"{value}"[:40]
         case list():

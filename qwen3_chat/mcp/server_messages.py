@@ -225,7 +225,7 @@ class FormWithdrawn(msgspec.Struct, frozen=True, tag=True):
 
 Answer = Connected | ToolReturned | TextReturned | Disconnected | ServerCommandFailed
 News = ToolsChanged | TextsListed | ServerEnded | FormRequested | FormWithdrawn
-"""What servers report by themselves."""
+"""The messages that servers cause by themselves."""
 
 AnyMessage = Answer | News | CallProgressed
 

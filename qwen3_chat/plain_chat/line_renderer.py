@@ -189,7 +189,7 @@ class LineRenderer:
     def _write_progress(self, event: ToolCallProgressed) -> None:
         if self._clock() - self._progress_written_s >= PROGRESS_INTERVAL_S:
             self._progress_written_s = self._clock()
-            self.write_line(progress_line(event))
+            self.write_line(call_progress_line(event))
 
     def _write_text(self, text: str) -> None:
         if text:
@@ -197,7 +197,7 @@ class LineRenderer:
             self._is_at_line_start = text.endswith("\n")
 
 
-def progress_line(event: ToolCallProgressed) -> str:
+def call_progress_line(event: ToolCallProgressed) -> str:
     """Return how far a call has come, as a line."""
     fraction = event.fraction
     how_far = f"{event.progress:g}" if fraction is None else f"{fraction:.0%}"

@@ -35,16 +35,21 @@ from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
 from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
 from qwen3_chat.mcp.server_process.stdio_transport import ServerProcess
-from qwen3_chat.mcp.server_process.text_lists import list_prompts, list_resources, prompt_text, resource_text
+from qwen3_chat.mcp.server_process.text_lists import (
+    MAX_PAGES,
+    list_prompts,
+    list_resources,
+    prompt_text,
+    resource_text,
+)
 from qwen3_chat.mcp.server_process.web_transport import connect_by_http
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_TOOLS: Final = 500
 """The most tools of a server; a list that goes on is cut there."""
 
-MAX_PAGES: Final = 100
 MAX_SHOWN_CHARS: Final = 300
-ResultT = TypeVar("ResultT")
+AnswerT = TypeVar("AnswerT")
 
 CALL_LIMIT_S: Final = 600.0
 """The time that no call may exceed; the interface ends most of them long before."""
@@ -125,7 +130,7 @@ class Connection:
             raise McpError(ErrorCode.MCP_RESOURCE_NOT_TEXT, name=self._name, uri=self._shown(uri))
         return text
 
-    async def _answer(self, request: Callable[[Client], Awaitable[ResultT]]) -> ResultT:
+    async def _answer(self, request: Callable[[Client], Awaitable[AnswerT]]) -> AnswerT:
         """Return the answer to a request, during which the server may ask the user for something."""
         if self._client is None:
             raise self._error_of(ConnectionError())

@@ -26,7 +26,7 @@ from qwen3_chat.texts.terminal_safe import label_of_name
 
 MAX_PROMPTS: Final = 200
 MAX_RESOURCES: Final = 1_000
-MAX_NAME_CHARS: Final = 200
+MAX_TEXT_NAME_CHARS: Final = 200
 MAX_URI_CHARS: Final = 2_000
 MAX_PAGES: Final = 100
 
@@ -39,7 +39,7 @@ async def list_prompts(client: Client, server: str) -> tuple[ServerPrompt, ...]:
         return ()
     pages = await _pages(lambda cursor: client.list_prompts(cursor=cursor), lambda page: len(page.prompts))
     prompts = [prompt for page in pages for prompt in page.prompts]
-    return tuple(_prompt(server, p) for p in prompts if 0 < len(p.name) <= MAX_NAME_CHARS)[:MAX_PROMPTS]
+    return tuple(_prompt(server, p) for p in prompts if 0 < len(p.name) <= MAX_TEXT_NAME_CHARS)[:MAX_PROMPTS]
 
 
 async def list_resources(client: Client, server: str) -> tuple[ServerResource, ...]:
@@ -88,7 +88,7 @@ def _prompt(server: str, prompt: Prompt) -> ServerPrompt:
             bool(argument.required),
         )
         for argument in (prompt.arguments or [])[:MAX_FIELDS]
-        if len(argument.name) <= MAX_NAME_CHARS
+        if len(argument.name) <= MAX_TEXT_NAME_CHARS
     )
     about = _shown(prompt.description or prompt.title, MAX_ABOUT_CHARS)
     return ServerPrompt(server, prompt.name, about, arguments)

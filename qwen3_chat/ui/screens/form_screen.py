@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from qwen3_chat.errors import UsageError
 from qwen3_chat.mcp.forms import (
-    MAX_VALUE_CHARS,
+    MAX_FORM_VALUE_CHARS,
     FormAction,
     FormAnswer,
     FormField,
@@ -35,7 +35,7 @@ class FormLine(Vertical):
         self.field = field
         title = t("mcp.form.required", title=field.title) if field.is_required else field.title
         self._title = Static(Content.assemble((title, "bold"), f"  {field.about}"), markup=False)
-        self.input = Input(field.first_text, max_length=MAX_VALUE_CHARS)
+        self.input = Input(field.first_text, max_length=MAX_FORM_VALUE_CHARS)
         self._expected = Static(field.expected, classes="expected", markup=False)
 
     def compose(self) -> ComposeResult:
