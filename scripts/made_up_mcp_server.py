@@ -367,6 +367,7 @@ class Asking(Server):
     def __init__(self) -> None:
         super().__init__()
         self.waiting: Any = None
+        self.kind = ""
 
     def start(self) -> None:
         self.request("form")  # without a call, so that nobody may be bothered
@@ -393,12 +394,15 @@ class Asking(Server):
     def answer(self, request: Message) -> None:
         if request.get("method") == "tools/call":
             self.waiting = request["id"]
-            self.request(request["params"]["arguments"]["text"])
+            self.kind = request["params"]["arguments"]["text"]
+            self.request(self.kind)
         else:
             super().answer(request)
 
     def take_answer(self, answer: Message) -> None:
-        if self.waiting is not None:
+        if self.waiting is not None and self.kind == "again" and "result" in answer:
+            self.request(self.kind)
+        elif self.waiting is not None:
             got = answer.get("result") or answer.get("error")
             write({"id": self.waiting, "result": text_result(json.dumps(got))})
 

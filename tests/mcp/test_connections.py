@@ -115,6 +115,14 @@ async def test_a_call_tells_its_progress_and_its_server_of_a_cancellation(tmp_pa
         assert seen[0].fraction == 0.25
 
 
+async def test_tools_that_change_while_they_are_on_offer_are_noted(tmp_path: Path) -> None:
+    async with running_tools(tmp_path, made_up("ChangingTools")) as (tools, _):
+        assert await call(tools, "ChangingTools") == "hi"
+        await asyncio.to_thread(wait_until, lambda: tools.status("ChangingTools").has_changed)
+        with pytest.raises(ToolError, match="The tool has changed meanwhile"):
+            await call(tools, "ChangingTools")
+
+
 async def test_images_become_files_of_the_chat_and_structured_content_is_json(tmp_path: Path) -> None:
     folder = tmp_path / "7"
     folder.mkdir()

@@ -28,6 +28,7 @@ from qwen3_chat.mcp.forms import (
     read_url,
 )
 from qwen3_chat.mcp.mcp_tools import McpTools
+from qwen3_chat.mcp.server_process.elicitation import MAX_FORMS_PER_CALL
 from qwen3_chat.tools.call_context import CallContext, current_call
 from tests.conftest import WAIT_LIMIT_S
 from tests.mcp.real_servers import made_up, running_tools
@@ -153,6 +154,8 @@ async def test_a_server_gets_what_the_user_answers_and_nothing_unasked(tmp_path:
         for kind in ("deep", "many", "bad url"):
             assert json.loads(await ask(tools, kind))["code"] == -32602
         assert len(requests) == 2
+        assert json.loads(await ask(tools, "again"))["code"] == -32600
+        assert len(requests) == 2 + MAX_FORMS_PER_CALL
 
 
 @posix
