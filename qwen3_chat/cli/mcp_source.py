@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3_chat.config import Paths
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.forms import FormPrompt
@@ -70,6 +69,10 @@ class McpSource:
         Raises:
             Qwen3ChatError: a file can't be read, there is no such server, or it can't be used.
         """
+        if not tool_names and self._other_file is None:
+            return
+        from qwen3_chat.tools.tool_source import SOURCE_PREFIX  # here: `rm` offers no tools
+
         names = [name for name in tool_names if name.startswith(SOURCE_PREFIX)]
         if names or self._other_file is not None:
             servers = self.servers()

@@ -77,14 +77,25 @@ def block_texts(blocks: Sequence[ContentBlock]) -> Iterator[str]:
 
 
 def _has_value(texts: Sequence[str], value: Any) -> bool:
-    """Return whether one of the texts is this value as JSON, as servers send it for older clients."""
-    for text in texts:
-        try:
-            if text[:1] in '{["-0123456789tfn' and json.loads(text) == value:
-                return True
-        except (ValueError, RecursionError):
-            continue
-    return False
+    """Return whether the texts say this value already, as servers send it for older clients.
+
+    A value that is no object comes wrapped in one with the single key `result`.
+    """
+    match value:
+        case {"result": wrapped} if len(value) == 1:
+            wanted = [value, wrapped]
+        case _:
+            wanted = [value]
+    said = [_json_value(text) for text in texts]
+    return any(part in texts or part in said or part in (said, list(texts)) for part in wanted)
+
+
+def _json_value(text: str) -> Any:
+    """Return the value that a text is as JSON; the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _size_bytes(base64_text: str) -> int:
