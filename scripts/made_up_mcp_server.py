@@ -18,6 +18,16 @@ ECHO = {"name": "echo", "description": "Say it again.", "inputSchema": TEXT_SCHE
 
 Message = dict[str, Any]
 
+FORM_FIELDS: Message = {
+    "name": {"type": "string", "title": "Your \x1b[31mname", "minLength": 2, "maxLength": 20},
+    "size": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+    "colour": {
+        "type": "string",
+        "oneOf": [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}],
+    },
+    "news": {"type": "boolean", "default": False, "description": "Letters each day"},
+}
+
 
 def write(message: Message) -> None:
     """Write a message as a line."""
@@ -91,7 +101,17 @@ class Server:
             request = json.loads(line)
             if "id" in request and "method" in request:
                 self.answer(request)
+            elif "method" in request:
+                self.note(request)
+            else:
+                self.take_answer(request)
         self.end()
+
+    def take_answer(self, answer: Message) -> None:
+        """Take the answer to a request of the server's own."""
+
+    def note(self, notification: Message) -> None:
+        """Take note of what needs no answer."""
 
     def end(self) -> None:
         """Do what comes after the end of stdin."""
@@ -302,6 +322,138 @@ class HugeResults(Server):
         return text_result("0123456789" * 1_000_000)
 
 
+class Reporting(Server):
+    """It reports its progress; a call with the text `wait` ends only when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[Any] = []
+
+    def answer(self, request: Message) -> None:
+        params = request.get("params") or {}
+        if request.get("method") != "tools/call":
+            super().answer(request)
+            return
+        token = params.get("_meta", {}).get("progressToken")
+        for done in (1, 2, float("nan")):
+            progress = {"progressToken": token, "progress": done, "total": 4, "message": "half\x1b[31m\nway"}
+            write({"method": "notifications/progress", "params": progress})
+            time.sleep(0.11)
+        if params["arguments"]["text"] != "wait":
+            write({"id": request["id"], "result": text_result(f"{len(self.cancelled)} cancelled")})
+
+    def note(self, notification: Message) -> None:
+        if notification["method"] == "notifications/cancelled":
+            self.cancelled.append(notification["params"].get("requestId"))
+
+
+class Picturing(Server):
+    """Its results have images, some of which are none, and structured content."""
+
+    PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
+    def call(self, name: str, arguments: Message) -> Message:
+        images = [self.PNG, self.PNG, "bm8gaW1hZ2U=", "!!", "iVBORw0KGgoAAAAN" + "AAAA" * (3 << 20)]
+        blocks = [{"type": "image", "mimeType": "image/png", "data": image} for image in images]
+        text = {"type": "text", "text": '{"b": 2, "a": [1]}'}
+        is_repeated = arguments.get("text") == "same"
+        value = {"a": [1], "b": 2 if is_repeated else 3}
+        return {"content": [*blocks, text], "structuredContent": value}
+
+
+class Asking(Server):
+    """It asks the user for something in each call, and returns what it got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: Any = None
+        self.kind = ""
+
+    def start(self) -> None:
+        self.request("form")  # without a call, so that nobody may be bothered
+
+    def request(self, kind: str) -> None:
+        """Ask the user for something of a kind."""
+        schema: Message = {"type": "object", "properties": FORM_FIELDS, "required": ["name"]}
+        if kind == "deep":
+            schema["properties"] = {"address": {"type": "object", "properties": {}}}
+        elif kind == "many":
+            schema["properties"] = {f"f{n}": {"type": "string"} for n in range(1000)}
+        params: Message = {"message": "Who are you?", "requestedSchema": schema}
+        if kind == "url":
+            params = {
+                "mode": "url",
+                "message": "Log in.",
+                "url": "https://example.com/in?a=b",
+                "elicitationId": "1",
+            }
+        elif kind == "bad url":
+            params = {"mode": "url", "message": "Log in.", "url": "file:///etc/passwd", "elicitationId": "1"}
+        write({"id": "ask", "method": "elicitation/create", "params": params})
+
+    def answer(self, request: Message) -> None:
+        if request.get("method") == "tools/call":
+            self.waiting = request["id"]
+            self.kind = request["params"]["arguments"]["text"]
+            self.request(self.kind)
+        else:
+            super().answer(request)
+
+    def take_answer(self, answer: Message) -> None:
+        if self.waiting is not None and self.kind == "again" and "result" in answer:
+            self.request(self.kind)
+        elif self.waiting is not None:
+            got = answer.get("result") or answer.get("error")
+            write({"id": self.waiting, "result": text_result(json.dumps(got))})
+
+
+class Texting(Server):
+    """It has prompts and resources, and one prompt more after each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        arguments = [
+            {"name": "language", "required": True},
+            {"name": "tone", "description": "friendly \x1b[31m…"},
+        ]
+        self.prompts: list[Message] = [
+            {"name": "translate it", "description": "Translate.", "arguments": arguments},
+            {"name": "x" * 5000},
+        ]
+        self.resources: list[Message] = [
+            {"uri": "made-up://notes/day.md", "name": "day.md", "description": "A note"},
+            {"uri": "made-up://logo.png", "name": "logo"},
+        ]
+
+    def call(self, name: str, arguments: Message) -> Message:
+        self.prompts.append({"name": f"new{self.n_calls}"})
+        write({"method": "notifications/prompts/list_changed"})
+        return text_result("one more")
+
+    def answer(self, request: Message) -> None:
+        params = request.get("params") or {}
+        match request.get("method"):
+            case "initialize":
+                parts = {part: {"listChanged": True} for part in ("tools", "prompts", "resources")}
+                info = {"name": "made-up", "version": "1"}
+                result: Message = {"protocolVersion": PROTOCOL, "capabilities": parts, "serverInfo": info}
+            case "prompts/list":
+                result = {"prompts": self.prompts}
+            case "prompts/get":
+                text = f"Translate to {params.get('arguments', {}).get('language')}:\u200b"
+                result = {"messages": [{"role": "user", "content": {"type": "text", "text": text}}]}
+            case "resources/list":
+                result = {"resources": self.resources}
+            case "resources/read" if params["uri"].endswith(".md"):
+                result = {"contents": [{"uri": params["uri"], "text": "# Today\nrain"}]}
+            case "resources/read":
+                result = {"contents": [{"uri": params["uri"], "blob": "AAAA"}]}
+            case _:
+                super().answer(request)
+                return
+        write({"id": request["id"], "result": result})
+
+
 class StayingOn(Server):
     """It ends neither with stdin nor by SIGTERM, and leaves processes in groups and sessions of their own."""
 
@@ -351,6 +503,10 @@ KINDS: dict[str, Callable[[], Server]] = {
         WrongShapes,
         DeepResults,
         HugeResults,
+        Reporting,
+        Picturing,
+        Asking,
+        Texting,
         StayingOn,
     )
 }

@@ -17,6 +17,7 @@ from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
 from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.interface_log import InterfaceLog
+from qwen3_chat.mcp.server_texts import TextSource
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
@@ -98,6 +99,7 @@ async def open_app(
     model_picker: ModelPicker | None = None,
     titles_chats: bool = False,
     toolbox: Toolbox | None = None,
+    texts: TextSource | None = None,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await ChatStore.open(folder / "chats.db")
@@ -118,6 +120,7 @@ async def open_app(
         model_picker,
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
+        texts,
     )
     permissions = PermissionFile(folder / "permissions.json")
     session.set_tool_runner(ToolRunner(ask=screen.consent.ask, permission_file=permissions))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
@@ -30,7 +31,10 @@ from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
+from qwen3_chat.mcp.forms import FormPrompt
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.form_lines import FormLines
+from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, call_progress_line
 from qwen3_chat.session import (
     ChatSession,
     ContextExceeded,
@@ -48,6 +52,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.consent import ConsentPrompt, ConsentRules
 from qwen3_chat.tools.result_notes import NoPaths, ResultPaths, result_note
 from qwen3_chat.tools.tool_runner import is_json_object
@@ -147,6 +152,7 @@ class TurnPrinter:
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = self._is_in_line = False
+        self._progress_shown_s = monotonic()
         self.failure: TurnFailure | None = None
         self.is_complete = False
         self.replies: list[StoredMessage] = []
@@ -196,6 +202,8 @@ class TurnPrinter:
                 self.replies.append(message)
             case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:
                 self.write_line(terminal_safe(t("cli.tool_runs", name=call.name, arguments=call.arguments)))
+            case ToolCallProgressed() if self._output is OutputFormat.TEXT:
+                self._show_progress(event)
             case ToolCallFinished(message=message):
                 if (
                     self.replies
@@ -254,6 +262,11 @@ class TurnPrinter:
                 print_json(_with_error_code(EngineFailed.from_error(error)))
             case OutputFormat.TEXT:
                 pass
+
+    def _show_progress(self, event: ToolCallProgressed) -> None:
+        if monotonic() - self._progress_shown_s >= PROGRESS_INTERVAL_S:
+            self._progress_shown_s = monotonic()
+            self.write_line(call_progress_line(event))
 
     def _show_result(self, stored: StoredMessage) -> None:
         result = stored.message.content[:MAX_SHOWN_RESULT]
@@ -340,7 +353,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         session, printer.paths = runtime.session, runtime.store
         consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))
         ask = consent.ask if can_ask() else None
-        _check_servers(runtime.mcp, options, ask)
+        forms = FormLines(printer.write_line, partial(read_new_line, output=sys.stderr))
+        _check_servers(runtime.mcp, options, ask, forms.fill if can_ask() else None)
         for notice in runtime.store.take_notices():
             print(terminal_safe(notice), file=sys.stderr)
         if (reason := runtime.store.read_only_reason) is not None:
@@ -377,19 +391,18 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
 
 
-def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None) -> None:
-    """Have the servers that are named asked about on the terminal, if there is one.
+def _check_servers(
+    mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None, fill: FormPrompt | None
+) -> None:
+    """Have the servers that are named asked about on the terminal, if there is one, and their forms filled.
 
     Raises:
         Qwen3ChatError: there is no such server, or it can't be used.
     """
     names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
-    if names or options.mcp_file is not None:
-        servers = mcp.servers()
-        for name in names:
-            servers.get(name.removeprefix(SOURCE_PREFIX).partition(".")[0])
+    mcp.require_servers(names)
     if names or options.turn.tools is None:
-        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools)
+        mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools, fill=fill)
 
 
 async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:

@@ -33,8 +33,10 @@ from qwen3_chat.cli.shared_options import (
     RamOption,
     ServerOption,
     ThreadsOption,
+    ToolOptions,
     UnprotectedPythonOption,
     VramOption,
+    parse_tools_option,
 )
 from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
@@ -75,6 +77,10 @@ def chat(
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
+    tools: Annotated[
+        str | None, typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools")
+    ] = None,
+    mcp: McpFileOption = None,
     unprotected_python: UnprotectedPythonOption = False,
     version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
 ) -> None:
@@ -85,18 +91,20 @@ def chat(
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
     choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
     if context.invoked_subcommand is not None:
-        if choice != ModelChoice() or chat is not None or unprotected_python:
+        app_options = chat, tools, mcp, unprotected_python or None
+        if choice != ModelChoice() or any(option is not None for option in app_options):
             raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
     from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
 
+    tool_options = ToolOptions(parse_tools_option(tools), mcp, unprotected_python)
     if wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
-        raise typer.Exit(run_plain_chat(choice, chat, unprotected_python=unprotected_python))
+        raise typer.Exit(run_plain_chat(choice, chat, tool_options))
     from qwen3_chat.cli.run_tui import run_app
 
-    raise typer.Exit(run_app(choice, chat, unprotected_python=unprotected_python))
+    raise typer.Exit(run_app(choice, chat, tool_options))
 
 
 def ask(

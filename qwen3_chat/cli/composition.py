@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.mcp_source import McpSource
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.paths import secret_paths
 from qwen3_chat.demo import DEMO_FILE
@@ -258,7 +258,7 @@ async def open_runtime(
 
     engine = make_engine(choice, settings, paths)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
-    mcp = McpSource(paths, mcp_file)
+    mcp = McpSource(paths, mcp_file, store.chat_folder)
     toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)
     session = make_session(engine, store, choice, settings, system, options, toolbox)
     store.on_chat_deleted = lambda chat_id: remove_snapshot(session.engine, chat_id)
@@ -275,6 +275,33 @@ async def open_runtime(
         with suppress(StoreError):
             await _remove_orphaned_snapshots(persistence_options(settings, paths), store)
         await store.close()
+
+
+@asynccontextmanager
+async def open_chat_runtime(
+    choice: ModelChoice, settings: Settings, paths: Paths, chat: str | None, tools: ToolOptions
+) -> AsyncGenerator[Runtime, None]:
+    """Open what the app and the plain chat work with, without a file for the chats where there can be none.
+
+    Raises:
+        Qwen3ChatError: something named on the command line is missing or can't be used.
+    """
+    from qwen3_chat.session import TurnOptions
+
+    unprotected = tools.runs_python_unprotected
+    require_confinement(tools.names or (), unprotected_python=unprotected)
+    async with open_runtime(
+        choice,
+        settings,
+        paths,
+        chat,
+        options=TurnOptions(tools=tools.names),
+        even_without_file=True,
+        unprotected_python=unprotected,
+        mcp_file=tools.mcp_file,
+    ) as runtime:
+        runtime.mcp.require_servers(tools.names or ())
+        yield runtime
 
 
 @asynccontextmanager

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from qwen3_chat.cli.composition import make_tool_runner, open_interface_log, open_runtime
+from qwen3_chat.cli.composition import make_tool_runner, open_chat_runtime, open_interface_log
 from qwen3_chat.cli.interrupts import run_until_interrupt
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
 from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -32,16 +33,16 @@ def wants_plain_chat(environ: Mapping[str, str], *, is_interactive: bool) -> boo
     return is_asked_for or (is_interactive and environ.get("TERM") == "dumb")
 
 
-def run_plain_chat(choice: ModelChoice, chat: str | None, *, unprotected_python: bool = False) -> int:
+def run_plain_chat(choice: ModelChoice, chat: str | None, tools: ToolOptions = NO_TOOL_OPTIONS) -> int:
     """Run the plain chat until the user leaves; return the exit status.
 
     Raises:
         Qwen3ChatError: the conversation could not begin.
     """
-    return asyncio.run(_run(choice, chat, unprotected_python))
+    return asyncio.run(_run(choice, chat, tools))
 
 
-async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) -> int:
+async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int:
     from qwen3_chat.documents.export import export_to_folder
     from qwen3_chat.session.rescue import rescue
 
@@ -52,17 +53,17 @@ async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) 
         _write(terminal_safe(str(problem)) + "\n")
     async with (
         open_interface_log(paths, "plain chat"),
-        open_runtime(
-            choice, settings, paths, chat, even_without_file=True, unprotected_python=unprotected_python
-        ) as runtime,
+        open_chat_runtime(choice, settings, paths, chat, tools) as runtime,
     ):
         session = runtime.session
         shows_thinking = settings.thinking_display != "closed"
         renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
         if is_interactive():
-            consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
+            read_answer = partial(read_new_line, output=sys.stdout)
+            consent = ConsentLines(renderer.write_line, read_answer)
+            forms = FormLines(renderer.write_line, read_answer)
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
-            runtime.mcp.set_trust(consent.ask)
+            runtime.mcp.set_trust(consent.ask, fill=forms.fill)
         else:  # what is piped in are messages, and none of them answers a question
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports

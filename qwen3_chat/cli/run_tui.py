@@ -16,11 +16,11 @@ from qwen3_chat.cli.composition import (
     Runtime,
     make_model_picker,
     make_tool_runner,
+    open_chat_runtime,
     open_interface_log,
-    open_runtime,
 )
 from qwen3_chat.cli.named_servers import load_server_profiles
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
 from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.settings_store import SettingsStore
@@ -58,7 +58,7 @@ class EngineNotices:
         self.show(t(notice.key, **notice.values))
 
 
-def run_app(choice: ModelChoice, chat: str | None, *, unprotected_python: bool = False) -> int:
+def run_app(choice: ModelChoice, chat: str | None, tools: ToolOptions = NO_TOOL_OPTIONS) -> int:
     """Run the application until the user leaves; return its exit status.
 
     Raises:
@@ -66,10 +66,10 @@ def run_app(choice: ModelChoice, chat: str | None, *, unprotected_python: bool =
     """
     if not is_interactive():
         raise UsageError(ErrorCode.TERMINAL_MISSING)
-    return asyncio.run(_run(choice, chat, unprotected_python))
+    return asyncio.run(_run(choice, chat, tools))
 
 
-async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) -> int:
+async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
@@ -78,9 +78,7 @@ async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) 
     server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
-        open_runtime(
-            choice, settings, paths, chat, even_without_file=True, unprotected_python=unprotected_python
-        ) as runtime,
+        open_chat_runtime(choice, settings, paths, chat, tools) as runtime,
         Highlighter(paths.interface_log_file) as highlighter,
     ):
         notices = EngineNotices()
@@ -89,7 +87,7 @@ async def _run(choice: ModelChoice, chat: str | None, unprotected_python: bool) 
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         screen = _make_screen(runtime, picker, settings, paths, highlighter)
         runtime.session.set_tool_runner(make_tool_runner(paths, ask=screen.consent.ask))
-        runtime.mcp.set_trust(screen.consent.ask)
+        runtime.mcp.set_trust(screen.consent.ask, fill=screen.consent.fill_form)
         app = ChatApp(
             screen,
             themes.themes,
@@ -127,6 +125,7 @@ def _make_screen(
         picker,
         paths.config / "prompts.toml",
         highlighter,
+        runtime.mcp,
     )
 
 

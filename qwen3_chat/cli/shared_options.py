@@ -52,6 +52,35 @@ UnprotectedPythonOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class ToolOptions:
+    """The tools of the app as the command line names them.
+
+    `names` are offered whatever the chat offers; None leaves it to the chat. `mcp_file` describes MCP servers
+    that are known beside our own.
+    """
+
+    names: tuple[str, ...] | None = None
+    mcp_file: Path | None = None
+    runs_python_unprotected: bool = False
+
+
+NO_TOOL_OPTIONS = ToolOptions()
+
+
+def parse_tools_option(text: str | None) -> tuple[str, ...] | None:
+    """Return the names of `--tools`; None where it was not given.
+
+    Raises:
+        UsageError: there is no tool of a name.
+    """
+    if text is None:
+        return None
+    from qwen3_chat.tools.built_in_tools import parse_tool_names  # here: few starts name tools
+
+    return parse_tool_names(text)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChoice:
     """A model and the options to run it with; with nothing chosen the setting, the newest model, the demo.
 

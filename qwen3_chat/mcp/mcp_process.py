@@ -13,15 +13,21 @@ import msgspec
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.forms import FormAnswer, FormRequested
 from qwen3_chat.mcp.server_messages import (
+    AnswerForm,
     AnyCommand,
     AnyMessage,
     CallProgressed,
     CancelCall,
     Connected,
     Disconnected,
+    FormWithdrawn,
+    News,
     ServerCommandFailed,
     ServerEnded,
+    TextReturned,
+    TextsListed,
     ToolReturned,
     ToolsChanged,
     decode_server_message,
@@ -46,7 +52,7 @@ class McpProcess:
     def __init__(
         self,
         log_path: Path | None = None,
-        on_news: Callable[[ToolsChanged | ServerEnded | None], None] = lambda news: None,
+        on_news: Callable[[News | None], None] = lambda news: None,
     ) -> None:
         self._log_path = log_path
         self._on_news = on_news
@@ -64,7 +70,7 @@ class McpProcess:
 
     async def request(
         self, make_command: Callable[[int], AnyCommand], on_progress: ProgressSink = lambda progress: None
-    ) -> Connected | ToolReturned | Disconnected:
+    ) -> Connected | ToolReturned | TextReturned | Disconnected:
         """Send a command and return its answer; if the caller is cancelled, so is the command.
 
         Raises:
@@ -85,10 +91,15 @@ class McpProcess:
         match message:
             case ServerCommandFailed():
                 raise message.to_error()
-            case Connected() | ToolReturned() | Disconnected():
+            case Connected() | ToolReturned() | TextReturned() | Disconnected():
                 return message
             case _:
                 raise McpError(ErrorCode.MCP_PROCESS_ENDED, status="?")
+
+    def answer_form(self, form_id: int, answer: FormAnswer) -> None:
+        """Pass on the user's answer to a form; nothing happens where the process has ended meanwhile."""
+        if self._child is not None:
+            self._child.write(encode_message(AnswerForm(form_id, answer)))
 
     async def close(self) -> None:
         """End the process and all servers."""
@@ -126,7 +137,7 @@ class McpProcess:
 
     def _receive(self, message: AnyMessage) -> None:
         match message:
-            case ToolsChanged() | ServerEnded():
+            case ToolsChanged() | TextsListed() | ServerEnded() | FormRequested() | FormWithdrawn():
                 self._on_news(message)
             case CallProgressed(call_id=call_id):
                 if sink := self._progress.get(call_id):

@@ -16,23 +16,41 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError
 from qwen3_chat.events import Notice
+from qwen3_chat.mcp.form_requests import FormRequests
+from qwen3_chat.mcp.forms import FormPrompt, FormRequested
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
 from qwen3_chat.mcp.mcp_process import McpProcess
+from qwen3_chat.mcp.result_images import keep_images
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.server_messages import (
     CallTool,
     Connect,
     Connected,
+    FormWithdrawn,
+    GetPrompt,
+    News,
+    ReadResource,
     ServerEnded,
+    ServerPrompt,
+    ServerResource,
     ServerTool,
+    TextReturned,
+    TextsListed,
     ToolReturned,
     ToolsChanged,
 )
-from qwen3_chat.mcp.tool_findings import has_hidden_text, mistakable_names, visible_schema, visible_text
+from qwen3_chat.mcp.tool_findings import (
+    has_hidden_text,
+    mistakable_names,
+    visible_schema,
+    visible_text,
+    without_hidden_text,
+)
 from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
+from qwen3_chat.tools.call_context import CallContext, current_call
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
@@ -48,6 +66,7 @@ MAX_LISTED: Final = 8
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
+_DECLINED: Final = "[The server asked the user for something, which was declined: nobody can be asked here.]"
 _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
 _NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -78,6 +97,8 @@ class McpStatus:
     failed_s: float = 0.0
     launched: str = ""
     """The launch that the user allowed until the app ends."""
+    texts: TextsListed | None = None
+    """The prompts and the resources, once they are listed."""
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -85,7 +106,8 @@ class McpStatus:
 class McpTrust:
     """The user's trust: what was allowed for good, what the command line allows, how to ask.
 
-    `allowed_names` are those of `--allow`; without `ask`, nobody can be asked.
+    `allowed_names` are those of `--allow`; without `ask`, nobody can be asked. `fill` has the user fill the
+    form of a server; without it, forms are declined.
     """
 
     permissions: PermissionFile
@@ -93,12 +115,14 @@ class McpTrust:
     ask: ConsentPrompt | None = None
     allowed_names: frozenset[str] = frozenset()
     allows_all: bool = False
+    fill: FormPrompt | None = None
 
 
 class McpTools:
     """The tools of all MCP servers; a server is started when one of its tools is first offered.
 
     `load` returns the servers, read again each time, so that one that was added in another terminal counts.
+    `chat_folder` returns the folder of a chat's files, for the images of results.
     """
 
     def __init__(
@@ -109,21 +133,27 @@ class McpTools:
         environ: Mapping[str, str],
         trust: McpTrust,
         clock: Callable[[], float] = monotonic,
+        chat_folder: Callable[[int], Path] | None = None,
     ) -> None:
         self._load = load
         self._log_folder = log_folder
         self._environ = environ
-        self._trust = trust
         self._clock = clock
+        self._chat_folder = chat_folder
         self._process = McpProcess(process_log, self._on_news)
         self._status: dict[str, McpStatus] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._asking = asyncio.Lock()
+        self._forms = FormRequests(self._process.answer_form, self._hold_calls, self._asking)
+        self._running: dict[str, list[CallContext]] = {}
+        """The calls of each server that run."""
         self._has_warned = False
+        self.set_trust(trust)
 
     def set_trust(self, trust: McpTrust) -> None:
         """Decide by another trust from now on, such as one that has somebody to ask."""
         self._trust = trust
+        self._forms.fill = trust.fill
 
     @property
     def process_id(self) -> int | None:
@@ -171,6 +201,43 @@ class McpTools:
             report(notice)
         return status
 
+    def prompts(self) -> Sequence[ServerPrompt]:
+        """Return the prompts of all servers that run."""
+        return [prompt for listed in self._listed_texts() for prompt in listed.prompts]
+
+    def resources(self) -> Sequence[ServerResource]:
+        """Return the resources of all servers that run."""
+        return [resource for listed in self._listed_texts() for resource in listed.resources]
+
+    async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
+        """Return the text of a prompt with these arguments.
+
+        Raises:
+            Qwen3ChatError: the server can't be reached, or answers with an error.
+        """
+        return await self._text(
+            prompt.server, lambda call_id: GetPrompt(call_id, prompt.server, prompt.name, dict(arguments))
+        )
+
+    async def resource_text(self, resource: ServerResource) -> str:
+        """Return the text of a resource.
+
+        Raises:
+            Qwen3ChatError: the server can't be reached, or answers with an error.
+        """
+        return await self._text(
+            resource.server, lambda call_id: ReadResource(call_id, resource.server, resource.uri)
+        )
+
+    def _listed_texts(self) -> list[TextsListed]:
+        return [s.texts for s in self._status.values() if s.texts and s.state is McpState.READY]
+
+    async def _text(self, server: str, make_command: Callable[[int], GetPrompt | ReadResource]) -> str:
+        await self._revive(server)
+        returned = await self._process.request(make_command)
+        assert isinstance(returned, TextReturned)
+        return without_hidden_text(returned.text)
+
     async def close(self) -> None:
         """End all servers."""
         await self._process.close()
@@ -204,7 +271,7 @@ class McpTools:
         Raises:
             Qwen3ChatError: it can't be used, or is not allowed.
         """
-        status.tools, status.definitions, status.error = (), (), None
+        status.tools, status.definitions, status.error, status.texts = (), (), None, None
         if server.is_disabled:
             status.state = McpState.DISABLED
             raise McpError(ErrorCode.MCP_SERVER_DISABLED, name=server.name)
@@ -388,15 +455,25 @@ class McpTools:
                 raise ToolError(
                     "The tool has changed meanwhile; the user is asked about it with the next message."
                 )
-            returned = await self._process.request(
-                lambda call_id: CallTool(call_id, name, definition.name, dict(arguments))
-            )
+            context = current_call.get()
+            running = self._running.setdefault(name, [])
+            running.append(context)
+            try:
+                returned = await self._process.request(
+                    lambda call_id: CallTool(call_id, name, definition.name, dict(arguments)),
+                    lambda news: context.report(news.progress, news.total, news.message),
+                )
+            finally:
+                running.remove(context)
         except Qwen3ChatError as error:
             raise ToolError(str(error)) from error
         assert isinstance(returned, ToolReturned)
+        kept = await asyncio.to_thread(keep_images, returned.images, context.chat_id, self._chat_folder)
+        declined = _DECLINED if self._forms.take_declined(name) else ""
+        text = "\n".join(filter(None, (returned.text, kept, declined)))
         if returned.is_error:
-            raise ToolError(returned.text or "The tool failed.")
-        return returned.text or "The tool returned nothing."
+            raise ToolError(text or "The tool failed.")
+        return text or "The tool returned nothing."
 
     async def _revive(self, name: str) -> None:
         """Start a server again that has ended since it was ready.
@@ -410,17 +487,29 @@ class McpTools:
                 servers = await asyncio.to_thread(self._load)
                 await self._connect(servers.get(name), status, lambda event: None)
 
-    def _on_news(self, news: ToolsChanged | ServerEnded | None) -> None:
+    def _on_news(self, news: News | None) -> None:
         match news:
+            case FormRequested():
+                self._forms.receive(news)
+            case FormWithdrawn(form_id=form_id):
+                self._forms.withdraw(form_id)
             case ToolsChanged(server=server, tools=tools):
                 status = self.status(server)
                 status.definitions, status.has_changed = tools, True
+            case TextsListed(server=server):
+                self.status(server).texts = news
             case ServerEnded(server=server):
                 self._note_end(self.status(server), news.to_error())
             case None:
+                self._forms.withdraw_all()
                 for status in self._status.values():
                     if status.state is McpState.READY:
                         self._note_end(status, None)
+
+    def _hold_calls(self, server: str, is_waiting: bool) -> None:
+        """Take the time that the user needs for a form out of the time that the calls of its server have."""
+        for context in self._running.get(server, ()):
+            context.hold(is_waiting)
 
     def _note_end(self, status: McpStatus, error: McpError | None) -> None:
         status.state, status.error = McpState.NOT_STARTED, error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.forms import FormAnswer, FormRequested
+
+MAX_IMAGES: Final = 8
+"""The most images of a result that are kept."""
 
 
 class CommandLaunch(msgspec.Struct, frozen=True, tag=True):
@@ -44,6 +48,33 @@ class ServerTool(msgspec.Struct, frozen=True):
     """The object as JSON; cut where it is long."""
 
 
+class PromptArgument(msgspec.Struct, frozen=True):
+    """An argument of a prompt, with the texts that are shown for it."""
+
+    name: str
+    title: str
+    about: str = ""
+    is_required: bool = False
+
+
+class ServerPrompt(msgspec.Struct, frozen=True):
+    """A prompt that a server has for the user."""
+
+    server: str
+    name: str
+    about: str = ""
+    arguments: tuple[PromptArgument, ...] = ()
+
+
+class ServerResource(msgspec.Struct, frozen=True):
+    """A resource that a server has for the user, by its address."""
+
+    server: str
+    uri: str
+    name: str
+    about: str = ""
+
+
 class Command(msgspec.Struct, frozen=True, tag=True):
     """The base of the commands; every answer carries the command's `call_id`."""
 
@@ -68,6 +99,21 @@ class CallTool(Command, frozen=True):
     arguments: dict[str, Any]
 
 
+class GetPrompt(Command, frozen=True):
+    """Command to get the text of a prompt of a server that is connected."""
+
+    server: str
+    prompt: str
+    arguments: dict[str, str] = {}
+
+
+class ReadResource(Command, frozen=True):
+    """Command to read a resource of a server that is connected."""
+
+    server: str
+    uri: str
+
+
 class Disconnect(Command, frozen=True):
     """Command to disconnect from a server and to end it."""
 
@@ -78,7 +124,13 @@ class CancelCall(Command, frozen=True):
     """Command to stop the call with this id."""
 
 
-AnyCommand = Connect | CallTool | Disconnect | CancelCall
+class AnswerForm(Command, frozen=True):
+    """Command to pass on the user's answer to the form with this id."""
+
+    answer: FormAnswer
+
+
+AnyCommand = Connect | CallTool | Disconnect | CancelCall | AnswerForm | GetPrompt | ReadResource
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -91,11 +143,19 @@ class Connected(msgspec.Struct, frozen=True, tag=True):
 
 
 class ToolReturned(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `CallTool`: the result as text."""
+    """The answer to `CallTool`: the result as text, its images as bytes."""
 
     call_id: int
     text: str
     is_error: bool = False
+    images: tuple[bytes, ...] = ()
+
+
+class TextReturned(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `GetPrompt` and `ReadResource`."""
+
+    call_id: int
+    text: str
 
 
 class Disconnected(msgspec.Struct, frozen=True, tag=True):
@@ -128,6 +188,14 @@ class ToolsChanged(msgspec.Struct, frozen=True, tag=True):
     tools: tuple[ServerTool, ...]
 
 
+class TextsListed(msgspec.Struct, frozen=True, tag=True):
+    """The news that a server has these prompts and resources now."""
+
+    server: str
+    prompts: tuple[ServerPrompt, ...]
+    resources: tuple[ServerResource, ...]
+
+
 class ServerEnded(msgspec.Struct, frozen=True, tag=True):
     """The news that a server that was connected is no longer."""
 
@@ -149,8 +217,17 @@ class CallProgressed(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
 
 
-Answer = Connected | ToolReturned | Disconnected | ServerCommandFailed
-AnyMessage = Answer | ToolsChanged | ServerEnded | CallProgressed
+class FormWithdrawn(msgspec.Struct, frozen=True, tag=True):
+    """The news that a form needs no answer any longer."""
+
+    form_id: int
+
+
+Answer = Connected | ToolReturned | TextReturned | Disconnected | ServerCommandFailed
+News = ToolsChanged | TextsListed | ServerEnded | FormRequested | FormWithdrawn
+"""The messages that servers cause by themselves."""
+
+AnyMessage = Answer | News | CallProgressed
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)
 _message_decoder = msgspec.json.Decoder(AnyMessage)

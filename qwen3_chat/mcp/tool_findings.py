@@ -38,10 +38,15 @@ def mistakable_names(names: Sequence[str], others: Iterable[str]) -> dict[str, s
 
 def visible_text(text: str) -> str:
     """Return a description as the model reads it: without what nobody sees, and of limited length."""
-    visible = _HIDDEN.sub("", text)
+    visible = without_hidden_text(text)
     if len(visible) <= MAX_DESCRIPTION_CHARS:
         return visible
     return f"{visible[:MAX_DESCRIPTION_CHARS]} […]"
+
+
+def without_hidden_text(text: str) -> str:
+    """Return a text without the characters that nobody sees."""
+    return _HIDDEN.sub("", text)
 
 
 def visible_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,13 @@ from qwen3_chat.session import (
     SessionEvent,
     Summarising,
     ToolCallFinished,
+    ToolCallStarted,
 )
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.result_notes import ResultPaths, result_note
 
 PROGRESS_INTERVAL_S = 5.0
@@ -107,6 +109,10 @@ class LineRenderer:
                 self._write_text(self._phrases.feed(terminal_safe(text)))
             case ToolCallRequested(call=call):
                 self.write_line(_call_line(call))
+            case ToolCallStarted():
+                self._progress_written_s = self._clock()
+            case ToolCallProgressed():
+                self._write_progress(event)
             case ToolCallFinished(message=message):
                 self._write_result(message)
             case Notice(key=key, values=values):
@@ -180,10 +186,23 @@ class LineRenderer:
             self._progress_written_s = self._clock()
             self.write_line(t(key, percent=round(100 * fraction)))
 
+    def _write_progress(self, event: ToolCallProgressed) -> None:
+        if self._clock() - self._progress_written_s >= PROGRESS_INTERVAL_S:
+            self._progress_written_s = self._clock()
+            self.write_line(call_progress_line(event))
+
     def _write_text(self, text: str) -> None:
         if text:
             self._write(text)
             self._is_at_line_start = text.endswith("\n")
+
+
+def call_progress_line(event: ToolCallProgressed) -> str:
+    """Return how far a call has come, as a line."""
+    fraction = event.fraction
+    how_far = f"{event.progress:g}" if fraction is None else f"{fraction:.0%}"
+    parts = filter(None, (how_far, terminal_safe(event.message)))
+    return t("linear.tool_progress", name=terminal_safe(event.name), about=SEPARATOR.join(parts))
 
 
 def _call_line(call: ToolCall) -> str:

@@ -46,6 +46,7 @@ from qwen3_chat.store.records import NO_CHAT_OPTIONS, CallRecord, ChatOptions, M
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.tool import ToolRegistry
 from qwen3_chat.tools.tool_runner import CallOutcome, ToolRunner, cut_for_context, not_finished, out_of_steps
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 _CONTINUABLE = (StopReason.CANCELLED, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL, StopReason.ERROR)
 """The reasons that end a reply before its own end, so that it can be continued."""
@@ -148,6 +149,16 @@ class ChatSession(ChatConfiguration):
     @property
     def _tool_names(self) -> tuple[str, ...]:
         return self.options.overridden_by(self.chat_options).tools or ()
+
+    @property
+    def has_outside_tools(self) -> bool:
+        """True if this chat has tools of servers."""
+        return any(name.startswith(SOURCE_PREFIX) for name in self._tool_names)
+
+    async def prepare_tools(self, on_event: SessionEventSink) -> None:
+        """Make the chat's tools ready: start their servers, as far as the user allows them."""
+        with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
+            await self._toolbox.prepare(self._tool_names, on_event)
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
@@ -343,8 +354,7 @@ class ChatSession(ChatConfiguration):
 
         With `must_call`, the first reply has to call a tool.
         """
-        with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
-            await self._toolbox.prepare(self._tool_names, on_event)
+        await self.prepare_tools(on_event)
         for step in range(1, self.options.max_steps + 1):
             await self._reply(mode, on_event, continued, policy, must_call=must_call)
             continued, must_call = None, False
@@ -380,6 +390,7 @@ class ChatSession(ChatConfiguration):
                     outcomes.__setitem__,
                     self.chat_id,
                     lambda error: on_event(Notice(error.code.text_key, error.plain_values)),
+                    on_event,
                 )
         finally:
             ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]

@@ -14,6 +14,7 @@ from qwen3_chat.errors import StoreError
 from qwen3_chat.events import EngineEvent, Event
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.tool_source import ToolServerStarting
 
 
@@ -190,6 +191,7 @@ SessionEvent = (
     | ThinkingRepeats
     | ToolServerStarting
     | ToolCallStarted
+    | ToolCallProgressed
     | ToolCallFinished
     | StepFinished
 )

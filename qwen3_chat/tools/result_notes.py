@@ -1,4 +1,4 @@
-"""The note below a result of a tool: where the whole of it is, and the files that code wrote."""
+"""The note below a result of a tool: where the whole of it is, and the files that came with it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qwen3_chat.store.result_files import whole_result_note
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.tools.built_in_tools import FILES_WRITTEN, PYTHON
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 
 class ResultPaths(Protocol):
@@ -37,7 +38,7 @@ class NoPaths:
 
 
 def result_note(stored: StoredMessage, paths: ResultPaths) -> str:
-    """Return where the whole of a result is that was cut for the model, and the files that code wrote.
+    """Return where the whole of a result is that was cut for the model, and the files that came with it.
 
     Return nothing for a message that is no result, and for one of which all is shown.
     """
@@ -45,6 +46,8 @@ def result_note(stored: StoredMessage, paths: ResultPaths) -> str:
     if call is None:
         return ""
     notes = [whole_result_note(call.whole, paths.result_path)]
-    if call.name == PYTHON and FILES_WRITTEN in stored.message.content:
+    if (
+        call.name == PYTHON or call.name.startswith(SOURCE_PREFIX)
+    ) and FILES_WRITTEN in stored.message.content:
         notes.append(t("wording.tool_files", path=paths.files_path(stored.chat_id)))
     return SEPARATOR.join(filter(None, notes))

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -14,6 +15,7 @@ from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, is_xml
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.call_context import CallContext, ToolCallProgressed, current_call, make_report
 from qwen3_chat.tools.consent import ConsentPrompt, ConsentRequest, ConsentRules, Decision, Verdict
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission, PermissionScope, locate_target, possible_permissions
@@ -79,11 +81,12 @@ class ToolRunner:
         on_finish: Callable[[int, CallOutcome], None],
         chat_id: int | None = None,
         on_problem: ProblemSink = lambda error: None,
+        on_progress: Callable[[ToolCallProgressed], None] = lambda progress: None,
     ) -> tuple[CallOutcome, ...]:
         """Decide about the calls in order, then run the allowed ones side by side; return all in order.
 
         `on_finish` gets the index of each call that has its outcome, `on_problem` what is wrong with the
-        standing permissions.
+        standing permissions, `on_progress` how far a call has come.
         """
         checked = [await _check(call, tools) for call in calls]
         to_ask = [
@@ -101,7 +104,8 @@ class ToolRunner:
                 outcome = decision
             else:
                 on_start(decision.call)
-                outcome = await self._run(decision)
+                report = make_report(decision.call.name, on_progress)
+                outcome = await self._run(decision, CallContext(chat_id, report))
             on_finish(index, outcome)
             return outcome
 
@@ -185,11 +189,13 @@ class ToolRunner:
             except StoreError as error:
                 on_problem(error)
 
-    async def _run(self, allowed: _Allowed) -> CallOutcome:
+    async def _run(self, allowed: _Allowed, context: CallContext) -> CallOutcome:
         start_s = self._clock()
         is_error = False
         try:
-            async with asyncio.timeout(RUN_LIMIT_S):
+            async with asyncio.timeout(RUN_LIMIT_S) as limit:
+                hold = partial(_hold, limit)
+                current_call.set(replace(context, hold=hold))  # each call runs in a task of its own
                 text = await allowed.tool.run(json.loads(allowed.call.arguments))
         except ToolError as error:
             text, is_error = str(error), True
@@ -202,6 +208,11 @@ class ToolRunner:
         return CallOutcome(
             allowed.call, allowed.decision, cut_for_model(text), is_error, elapsed_s, whole_text
         )
+
+
+def _hold(limit: asyncio.Timeout, is_waiting: bool) -> None:
+    """Suspend the time limit of a call, or let it begin anew."""
+    limit.reschedule(None if is_waiting else asyncio.get_running_loop().time() + RUN_LIMIT_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from qwen3_chat.chat import ThinkingMode
 MAX_MATCHES = 50
 """The most completions offered: typing another letter is quicker than reading more of them."""
 
-_COMMAND = re.compile(r"/([a-z_]*)")
+_COMMAND = re.compile(r"/([a-z_]*|[A-Za-z0-9_-]+:[\w.-]*)")
+_BEGUN_COMMAND = re.compile(r"/([A-Za-z0-9_-]*(?::[\w.-]*)?)")
 _FILE = re.compile(r"(?:^|(?<=\s))@(\S*)$")
 
 
@@ -47,7 +48,7 @@ def find_trigger(before_cursor: str, row: int) -> CompletionTrigger | None:
 
     A `/` at the very start of the text begins a command, an `@` anywhere begins a file.
     """
-    if row == 0 and (match := _COMMAND.fullmatch(before_cursor)):
+    if row == 0 and (match := _BEGUN_COMMAND.fullmatch(before_cursor)):
         return CompletionTrigger(CompletionKind.COMMAND, match[1], 0)
     if match := _FILE.search(before_cursor):
         return CompletionTrigger(CompletionKind.FILE, match[1], match.start(0))
@@ -55,7 +56,10 @@ def find_trigger(before_cursor: str, row: int) -> CompletionTrigger | None:
 
 
 def typed_command(text: str) -> str | None:
-    """Return the command's name if the whole message is a command; a second slash or word makes it a text."""
+    """Return the command's name if the whole message is a command; a second slash or word makes it a text.
+
+    A name with a colon is that of a prompt of a server.
+    """
     match = _COMMAND.fullmatch(text.strip())
     return match[1] if match and match[1] else None
 

@@ -34,6 +34,8 @@ from qwen3_chat.session import (
     UserStored,
 )
 from qwen3_chat.texts import t
+from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.result_notes import ResultPaths
 from qwen3_chat.tools.tool_source import ToolServerStarting
 from qwen3_chat.transcript.message_entry import MessageEntry
@@ -159,6 +161,8 @@ class TurnView:
                 self._show_call(t("ui.activity.server", name=name))
             case ToolCallStarted(call=call):
                 self._show_call(t("ui.activity.tool", name=call.name))
+            case ToolCallProgressed():
+                self._show_progress(event)
             case ToolCallFinished(message=message):
                 self._transcript.append(entry_from_message(message, self._result_paths))
             case ThinkingRepeats():
@@ -267,9 +271,21 @@ class TurnView:
         """Show that the turn waits for the user's answer about a call of a tool."""
         self._show_call(t("ui.activity.consent", name=name))
 
+    def wait_for_form(self, server: str) -> None:
+        """Show that a call waits for the user's answer to the form of a server."""
+        self._show_call(t("ui.activity.form", name=server))
+
     def _show_call(self, text: str) -> None:
         self._set_phase(TurnPhase.CALLING)
         self._activity_line.activity = Activity(text, hint=t("ui.hint.stop"))
+
+    def _show_progress(self, event: ToolCallProgressed) -> None:
+        text = t("ui.activity.tool", name=event.name)
+        if event.message or event.fraction is None:
+            about = terminal_safe(event.message) or f"{event.progress:g}"
+            text = t("ui.activity.tool_progress", name=event.name, about=about)
+        self._set_phase(TurnPhase.CALLING)
+        self._activity_line.activity = Activity(text, event.fraction, t("ui.hint.stop"))
 
     def take_context_exceeded(self) -> ContextExceeded | None:
         """Return, once, the exceeded context about which the user decides before the turn goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import made_up_mcp_server
 from qwen3_chat.cli import run
 from tests.e2e.conftest import Program
+from tests.e2e.terminal import opened
 
 SEEDS = {
     "mcpServers": {
@@ -122,6 +124,43 @@ def test_wrong_usage_is_one_sentence(commands: Commands, arguments: tuple[str, .
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
+
+
+def test_the_app_refuses_servers_that_are_not_there_in_one_sentence(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCESSIBLE", "1")
+    unknown = commands.run("--demo", "--tools", "now,mcp:x")
+    assert (unknown.returncode, unknown.stderr) == (2, "There is no MCP server x. Known are: –.\n")
+    missing = commands.run("--demo", "--mcp", "/no/such/file.json")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("The file /no/such/file.json cannot be read:")
+    before_command = commands.run("--mcp", "/no/such/file.json", "chats")
+    assert before_command.returncode == 2
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.parametrize("variables", [{}, {"ACCESSIBLE": "1"}], ids=["app", "plain"])
+def test_the_servers_of_another_programs_file_answer_in_the_app(
+    program: Program, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    file = tmp_path / "claude_desktop_config.json"
+    file.write_text(json.dumps(SEEDS))
+    options = ("--demo", "--mcp", str(file), "--tools", "mcp:time.get_current_time")
+    program.run("mcp", "test", "time", "--yes", "--mcp", str(file))
+    with opened(program, tmp_path, *options, variables=variables) as terminal:
+        terminal.wait_for("You, thinking on:" if variables else "Thinking")
+        terminal.type("What time is it in UTC? /no_think")
+        terminal.press("Enter")
+        terminal.wait_for("mcp:time.get_current_time")
+        if variables:
+            terminal.type("once")
+            terminal.press("Enter")
+        else:
+            terminal.until(lambda screen: "┏" in screen)
+            terminal.press("1")
+        terminal.until(lambda screen: '"timezone": "UTC"' in screen)
 
 
 def test_a_server_that_is_reached_by_an_address_is_stored_with_the_places_of_its_secrets(

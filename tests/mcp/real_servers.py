@@ -44,7 +44,14 @@ async def running_tools(
     trust = McpTrust(
         PermissionFile(folder / "permissions.json"), PinFile(folder / "pins.json"), allows_all=True
     )
-    tools = McpTools(lambda: servers, folder / "mcp.log", folder, environ or os.environ, trust)
+    tools = McpTools(
+        lambda: servers,
+        folder / "mcp.log",
+        folder,
+        environ or os.environ,
+        trust,
+        chat_folder=lambda chat_id: folder / str(chat_id),
+    )
 
     def report(event: Notice | ToolServerStarting) -> None:
         if isinstance(event, Notice) and event.key != "mcp.starts":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,9 +16,13 @@ from pathlib import Path
 import pytest
 
 from made_up_mcp_server import ECHO
+from qwen3_chat.chat import ToolCall
 from qwen3_chat.mcp.mcp_tools import McpState, McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
-from qwen3_chat.tools.tool import ToolError
+from qwen3_chat.tools.call_context import CallContext, ToolCallProgressed, current_call
+from qwen3_chat.tools.consent import ConsentRules
+from qwen3_chat.tools.tool import ToolError, ToolRegistry
+from qwen3_chat.tools.tool_runner import ToolRunner
 from tests.conftest import REPOSITORY, WAIT_LIMIT_S
 from tests.mcp.real_servers import http_server, made_up, processes_of, running_tools
 
@@ -80,6 +85,60 @@ async def test_one_server_that_fails_leaves_the_others_usable(tmp_path: Path) ->
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await call(tools, "OldAndHonest") == "hi"
+
+
+async def test_a_call_tells_its_progress_and_its_server_of_a_cancellation(tmp_path: Path) -> None:
+    async with running_tools(tmp_path, made_up("Reporting")) as (tools, _):
+        (tool,) = tools.tools_named("mcp:Reporting.echo")
+        runner, registry = ToolRunner(ConsentRules(allows_all=True)), ToolRegistry([tool])
+        seen, has_come = list[ToolCallProgressed](), asyncio.Event()
+
+        def on_progress(event: ToolCallProgressed) -> None:
+            seen.append(event)
+            has_come.set()
+
+        async def run(text: str) -> str:
+            call = ToolCall(tool.call_name, json.dumps({"text": text}))
+            outcomes = await runner.run(
+                [call], registry, lambda call: None, lambda *outcome: None, on_progress=on_progress
+            )
+            return outcomes[0].text
+
+        waiting = asyncio.create_task(run("wait"))
+        async with asyncio.timeout(WAIT_LIMIT_S):
+            await has_come.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await run("go on") == "1 cancelled"
+        assert seen[0] == ToolCallProgressed(tool.call_name, 1, 4, "half\ufffd[31m way")
+        assert seen[0].fraction == 0.25
+
+
+async def test_tools_that_change_while_they_are_on_offer_are_noted(tmp_path: Path) -> None:
+    async with running_tools(tmp_path, made_up("ChangingTools")) as (tools, _):
+        assert await call(tools, "ChangingTools") == "hi"
+        await asyncio.to_thread(wait_until, lambda: tools.status("ChangingTools").has_changed)
+        with pytest.raises(ToolError, match="The tool has changed meanwhile"):
+            await call(tools, "ChangingTools")
+
+
+async def test_images_become_files_of_the_chat_and_structured_content_is_json(tmp_path: Path) -> None:
+    folder = tmp_path / "7"
+    folder.mkdir()
+    async with running_tools(tmp_path, made_up("Picturing")) as (tools, _):
+        (tool,) = tools.tools_named("mcp:Picturing.echo")
+        token = current_call.set(CallContext(chat_id=7))
+        other, same = await tool.run({"text": "other"}), await tool.run({"text": "same"})
+        current_call.reset(token)
+        assert "[Images not kept: there is no folder for this chat]" in await tool.run({"text": "same"})
+    (image,) = folder.iterdir()
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert image.stat().st_mode & 0o777 == 0o600
+    assert f"[Files written: {image.name}]\nYou cannot see images; the user can open these files." in other
+    assert "[Images not kept: no PNG, JPEG, GIF or WebP; larger than 8 MiB]" in other
+    assert '{"b": 2, "a": [1]}\n{"a": [1], "b": 3}\n' in other
+    assert same.count('"a"') == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux adopts processes")

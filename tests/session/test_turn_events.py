@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwen3_chat.session import turn_events
+from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.tool_source import ToolServerStarting
 
 TAGS = {
@@ -19,6 +20,7 @@ TAGS = {
     ToolServerStarting: "tool_server_starting",
     turn_events.ToolCallStarted: "tool_call_started",
     turn_events.ToolCallFinished: "tool_call_finished",
+    ToolCallProgressed: "tool_call_progressed",
     turn_events.StepFinished: "step_finished",
 }
 
@@ -29,6 +31,6 @@ def test_every_event_of_a_turn_keeps_its_tag() -> None:
         for event in vars(turn_events).values()
         if isinstance(event, type) and event.__module__ == turn_events.__name__
     }
-    assert own | {ToolServerStarting} == set(TAGS)
+    assert own | {ToolServerStarting, ToolCallProgressed} == set(TAGS)
     for event, tag in TAGS.items():
         assert event.__struct_config__.tag == tag

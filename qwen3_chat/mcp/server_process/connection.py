@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx2
 from mcp import Client
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
-from mcp.types import Implementation, ToolListChangedNotification
+from mcp.shared.subscriptions import ToolsListChanged
+from mcp.types import (
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    Implementation,
+    PromptListChangedNotification,
+    ResourceListChangedNotification,
+    ToolListChangedNotification,
+)
 from mcp.types.jsonrpc import CONNECTION_CLOSED, REQUEST_TIMEOUT
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -20,19 +29,28 @@ from pydantic import ValidationError
 from qwen3_chat import __version__
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
-from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerTool
+from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerPrompt, ServerResource, ServerTool
+from qwen3_chat.mcp.server_process.elicitation import FormGate, FormSink
 from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
-from qwen3_chat.mcp.server_process.result_text import result_as_text
+from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
 from qwen3_chat.mcp.server_process.stdio_transport import ServerProcess
+from qwen3_chat.mcp.server_process.text_lists import (
+    MAX_PAGES,
+    list_prompts,
+    list_resources,
+    prompt_text,
+    resource_text,
+)
 from qwen3_chat.mcp.server_process.web_transport import connect_by_http
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_TOOLS: Final = 500
 """The most tools of a server; a list that goes on is cut there."""
 
-MAX_PAGES: Final = 100
 MAX_SHOWN_CHARS: Final = 300
+AnswerT = TypeVar("AnswerT")
+
 CALL_LIMIT_S: Final = 600.0
 """The time that no call may exceed; the interface ends most of them long before."""
 
@@ -40,25 +58,30 @@ CALL_LIMIT_S: Final = 600.0
 class Connection:
     """A connection to a server: `opened` has its tools, or the error that prevented it.
 
-    `on_tools` gets the tools whenever they change, `on_end` the reason when it ends by itself.
+    `on_tools` gets the tools whenever they change, `on_texts` the prompts and the resources, `on_end` the
+    reason when it ends by itself. `on_form` has the user asked for what the server wants of them.
     """
 
     def __init__(
         self,
         command: Connect,
         on_tools: Callable[[tuple[ServerTool, ...]], None],
+        on_texts: Callable[[tuple[ServerPrompt, ...], tuple[ServerResource, ...]], None],
         on_end: Callable[[McpError], None],
+        on_form: FormSink,
     ) -> None:
         self._command = command
         self._name = command.server
         self._on_tools = on_tools
+        self._on_texts = on_texts
         self._on_end = on_end
+        self._forms = FormGate(on_form)
         self._client: Client | None = None
         self._process: ServerProcess | None = None
         self._raw_tools = RawTools()
         self._log = ServerLog(_log_path(command), command.secrets)
         self._is_closing = asyncio.Event()
-        self._have_tools_changed = asyncio.Event()
+        self._have_tools_changed, self._have_texts_changed = asyncio.Event(), asyncio.Event()
         self.opened: asyncio.Future[tuple[ServerTool, ...]] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run())
 
@@ -75,8 +98,8 @@ class Connection:
 
     async def call(
         self, tool: str, arguments: dict[str, Any], on_progress: Callable[[float, float | None, str], None]
-    ) -> tuple[str, bool]:
-        """Call a tool; return the result as text, and whether it is an error.
+    ) -> tuple[str, bool, tuple[bytes, ...]]:
+        """Call a tool; return the result as text, whether it is an error, its images.
 
         Raises:
             McpError: the server ended or answered with an error.
@@ -85,13 +108,37 @@ class Connection:
         async def pass_on(progress: float, total: float | None, message: str | None) -> None:
             on_progress(progress, total, terminal_safe(message or "")[:MAX_SHOWN_CHARS])
 
+        result = await self._answer(lambda client: client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on))
+        return result_as_text(result), result.is_error, result_images(result.content)
+
+    async def get_prompt(self, prompt: str, arguments: dict[str, str]) -> str:
+        """Return the text of a prompt.
+
+        Raises:
+            McpError: the server ended or answered with an error.
+        """
+        return prompt_text(await self._answer(lambda client: client.get_prompt(prompt, arguments)))
+
+    async def read_resource(self, uri: str) -> str:
+        """Return the text of a resource.
+
+        Raises:
+            McpError: the server ended or answered with an error, or the resource is no text.
+        """
+        text = resource_text(await self._answer(lambda client: client.read_resource(uri)))
+        if text is None:
+            raise McpError(ErrorCode.MCP_RESOURCE_NOT_TEXT, name=self._name, uri=self._shown(uri))
+        return text
+
+    async def _answer(self, request: Callable[[Client], Awaitable[AnswerT]]) -> AnswerT:
+        """Return the answer to a request, during which the server may ask the user for something."""
         if self._client is None:
             raise self._error_of(ConnectionError())
         try:
-            result = await self._client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on)
+            with self._forms:
+                return await request(self._client)
         except Exception as error:
             raise self._error_of(error) from error
-        return result_as_text(result), result.is_error
 
     async def close(self) -> None:
         """End the connection, and the server if it was started."""
@@ -132,12 +179,19 @@ class Connection:
         lost = asyncio.Event()
 
         async def on_message(message: object) -> None:
-            if isinstance(message, ToolListChangedNotification):
-                self._have_tools_changed.set()
+            match message:
+                case ToolListChangedNotification():
+                    self._have_tools_changed.set()
+                case PromptListChangedNotification() | ResourceListChangedNotification():
+                    self._have_texts_changed.set()
+
+        async def on_form(context: object, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+            return await self._forms.ask(params)
 
         client = Client(
             tapped(transport, self._raw_tools, lost.set),
             message_handler=on_message,
+            elicitation_callback=on_form,
             client_info=Implementation(name="qwen3-chat", version=__version__),
             cache=None,
         )
@@ -150,6 +204,7 @@ class Connection:
                 asyncio.create_task(self._is_closing.wait()),
                 asyncio.create_task(lost.wait()),
                 asyncio.create_task(self._follow_changes(client)),
+                asyncio.create_task(self._follow_texts(client)),
                 asyncio.create_task(self._listen(client)),
             ]
             await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
@@ -178,15 +233,30 @@ class Connection:
             with suppress(MCPError, ValidationError):
                 self._on_tools(await self._list_tools(client))
 
+    async def _follow_texts(self, client: Client) -> None:
+        """List the prompts and the resources, and again whenever the server says that they have changed."""
+        while client.server_capabilities.prompts or client.server_capabilities.resources:
+            prompts = await list_prompts(client, self._name)
+            self._on_texts(prompts, await list_resources(client, self._name))
+            await self._have_texts_changed.wait()
+            self._have_texts_changed.clear()
+
     async def _listen(self, client: Client) -> None:
-        """Subscribe to changes of the tools, which servers since 2026 report to subscribers only."""
-        tools = client.server_capabilities.tools
-        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools and tools.list_changed):
+        """Subscribe to changes of the lists, which servers since 2026 report to subscribers only."""
+        has = client.server_capabilities
+        tools, prompts, resources = (
+            bool(part and part.list_changed) for part in (has.tools, has.prompts, has.resources)
+        )
+        is_modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
+        if not is_modern or not (tools or prompts or resources):
             return
         with suppress(MCPError, SubscriptionLost, TimeoutError):
-            async with client.listen(tools_list_changed=True) as changes:
-                async for _ in changes:
-                    self._have_tools_changed.set()
+            async with client.listen(
+                tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
+            ) as changes:
+                async for change in changes:
+                    is_of_tools = isinstance(change, ToolsListChanged)
+                    (self._have_tools_changed if is_of_tools else self._have_texts_changed).set()
 
     def _error_of(self, failure: BaseException) -> McpError:
         """Return the error for whatever went wrong, without secrets."""

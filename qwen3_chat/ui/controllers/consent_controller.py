@@ -1,8 +1,9 @@
-"""The questions to the user whether a call of the model may run."""
+"""The questions to the user: whether a call of the model may run, and what a server asks for."""
 
 from __future__ import annotations
 
 from asyncio import Event, get_running_loop
+from typing import TYPE_CHECKING
 
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
@@ -14,9 +15,12 @@ from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.forms import FormAnswer, FormRequested
+
 
 class ConsentController(Controller):
-    """The questions whether calls may run, one at a time, each once nothing else covers the chat."""
+    """The questions about calls and the forms of servers, each once nothing else covers the chat."""
 
     def __init__(
         self,
@@ -40,11 +44,7 @@ class ConsentController(Controller):
         name = label_of_name(request.label)
         self._turn.wait_for_consent(name)
         app, answer = self._screen.app, get_running_loop().create_future()
-        if app.screen_stack[-1:] != [self._screen]:
-            self._screen.notify(t(request.text_key("ui.consent.", "covered"), name=name), severity="warning")
-        while app.screen_stack[-1:] != [self._screen]:
-            self._uncovered.clear()
-            await self._uncovered.wait()
+        await self._wait_until_uncovered(t(request.text_key("ui.consent.", "covered"), name=name))
 
         def on_answer(given: ConsentAnswer) -> None:
             if not answer.done():
@@ -61,3 +61,28 @@ class ConsentController(Controller):
             return given
         finally:
             dialog.close()
+
+    async def fill_form(self, request: FormRequested) -> FormAnswer:
+        """Have the user fill the form of an MCP server; where the turn is stopped, it closes."""
+        from qwen3_chat.ui.screens.form_screen import FormScreen  # here: few chats have such servers
+
+        self._turn.wait_for_form(request.server)
+        await self._wait_until_uncovered(t("mcp.form.covered", name=request.server))
+        app, answer = self._screen.app, get_running_loop().create_future()
+        dialog = FormScreen(request, lambda given: None if answer.done() else answer.set_result(given))
+        app.clear_notifications()
+        try:
+            await app.push_screen(dialog)
+            given: FormAnswer = await answer
+            return given
+        finally:
+            dialog.close()
+
+    async def _wait_until_uncovered(self, sentence: str) -> None:
+        """Wait until the chat is on top; notify the user of what waits there."""
+        app = self._screen.app
+        if app.screen_stack[-1:] != [self._screen]:
+            self._screen.notify(sentence, severity="warning")
+        while app.screen_stack[-1:] != [self._screen]:
+            self._uncovered.clear()
+            await self._uncovered.wait()

@@ -145,6 +145,18 @@ class TurnController(Controller):
         self._view.show_chat()
         self.start(self._session.make_call)
 
+    def start_servers(self) -> None:
+        """Start the servers of the chat's tools now, not with the next message."""
+        if not self._session.has_outside_tools:
+            self._screen.notify(t("ui.notice.no_servers"), severity="warning")
+            return
+
+        async def prepare(on_event: SessionEventSink) -> None:
+            await self._session.prepare_tools(on_event)
+            self._screen.notify(t("ui.notice.servers"))
+
+        self.start(prepare)
+
     @in_worker("context")
     async def choose_policy(self, exceeded: ContextExceeded) -> None:
         """Ask for a policy for a chat that exceeds the context, then run the waiting turn with it."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.documents.attachments import Attachment, fence_attachment
-from qwen3_chat.documents.file_text import read_attachment
-from qwen3_chat.errors import EngineError
+from qwen3_chat.documents.file_text import MAX_TEXT_BYTES, read_attachment
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import format_size
 from qwen3_chat.ui.attachable_files import list_attachable_files
 from qwen3_chat.ui.completion import (
     CompletionKind,
@@ -27,16 +30,32 @@ from qwen3_chat.ui.completion import (
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS
+from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.textual_compat import parse_action
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentTokens
+from qwen3_chat.ui.widgets.chat_input import LONG_PASTE_CHARACTERS, LONG_PASTE_LINES
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
+
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.forms import FormAnswer, FormRequested
+    from qwen3_chat.mcp.server_messages import ServerPrompt, ServerResource
+    from qwen3_chat.mcp.server_texts import TextSource
 
 
 class WritingController(Controller):
     """Commands, completions and attachments for the input."""
 
-    def __init__(self, view: ChatView, session: ChatSession, widgets: ChatWidgets, store: ChatStore) -> None:
+    def __init__(
+        self,
+        view: ChatView,
+        session: ChatSession,
+        widgets: ChatWidgets,
+        store: ChatStore,
+        texts: TextSource | None = None,
+    ) -> None:
+        """Make the controller; `texts` has the prompts and resources of servers."""
         super().__init__(view, session, widgets)
+        self._texts = texts
         self._store = store
         self._files: list[str] | None = None
         """The files that can be attached, listed again with each `@`."""
@@ -52,16 +71,29 @@ class WritingController(Controller):
 
     @property
     def commands(self) -> list[PaletteCommand]:
-        """The palette's actions by their names in `[keys]`, then Qwen3's tags of the thinking modes."""
+        """The palette's actions by their names in `[keys]`, Qwen3's tags of the modes, prompts of servers."""
         tags = [PaletteCommand(mode.value, t(f"ui.tip.tag.{mode}"), mode) for mode in ThinkingMode]
         return [
             *(PaletteCommand(key.id or "", t(key.tooltip)) for key in (*CHAT_KEYS, *APP_KEYS)),
             *tags,
+            *(PaletteCommand(name, prompt.about) for name, prompt in self._prompts().items()),
         ]
+
+    def _prompts(self) -> dict[str, ServerPrompt]:
+        """Return the prompts of the servers that run, by their commands."""
+        if self._texts is None or not (prompts := self._texts.prompts()):
+            return {}
+        from qwen3_chat.mcp.server_texts import prompt_command
+
+        return {prompt_command(prompt): prompt for prompt in prompts}
 
     async def run_command(self, name: str) -> None:
         """Run a command by its name, or notify why it can't run."""
         screen = self._screen
+        if (prompt := self._prompts().get(name)) is not None:
+            self._widgets.input.clear()
+            self._insert_prompt(name, prompt)
+            return
         binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if key.id == name), None)
         if binding is None:
             screen.notify(t("ui.command.unknown", name=name), severity="warning")
@@ -76,6 +108,38 @@ class WritingController(Controller):
         _, name, parameters = parse_action(binding.action)
         target = self._screen.app if binding in APP_KEYS else self._screen
         return bool(target.check_action(name, parameters))
+
+    @in_worker("prompt", exclusive=True)
+    async def _insert_prompt(self, name: str, prompt: ServerPrompt) -> None:
+        """Write the text of a server's prompt into the input, once its arguments are filled in."""
+        from qwen3_chat.mcp.server_texts import prompt_request
+
+        assert self._texts is not None
+        arguments: dict[str, str] | None = {}
+        if prompt.arguments:
+            arguments = await self._fill(prompt_request(prompt), f"/{name}")
+        if arguments is None:
+            return
+        with notify_errors(self._screen, "task.prompt"):
+            text = (await self._texts.prompt_text(prompt, arguments)).strip()
+            chat_input = self._widgets.input
+            if not text:
+                self._screen.notify(t("ui.prompt.empty", name=name), severity="warning")
+            elif text.count("\n") > LONG_PASTE_LINES or len(text) > LONG_PASTE_CHARACTERS:
+                chat_input.attach(Attachment(name, text))
+            else:
+                chat_input.insert(text)
+            chat_input.focus()
+
+    async def _fill(self, request: FormRequested, title: str) -> dict[str, str] | None:
+        """Return the values of a form; None where the user leaves it."""
+        from qwen3_chat.ui.screens.form_screen import FormScreen
+
+        answers: list[FormAnswer] = []
+        await show_dialog(self._screen, FormScreen(request, answers.append, title))
+        if not answers or answers[0].action != "accept":
+            return None
+        return {name: str(value) for name, value in answers[0].content.items()}
 
     # completions
 
@@ -103,10 +167,39 @@ class WritingController(Controller):
             self._offer_files(current)
 
     def _offer_files(self, trigger: CompletionTrigger) -> None:
-        matches = matching_files(trigger.typed, self._files or ())
-        self._widgets.completions.show_choices(trigger, [(path, "") for path in matches])
+        resources = self._resources()
+        matches = matching_files(trigger.typed, [*resources, *(self._files or ())])
+        choices = [(path, resources[path].name if path in resources else "") for path in matches]
+        self._widgets.completions.show_choices(trigger, choices)
+
+    def _resources(self) -> dict[str, ServerResource]:
+        """Return the resources of the servers that run, by the names by which they are chosen."""
+        if self._texts is None or not (resources := self._texts.resources()):
+            return {}
+        from qwen3_chat.mcp.server_texts import resource_path
+
+        return {resource_path(resource): resource for resource in resources}
 
     # attachments
+
+    def attach(self, path: str) -> None:
+        """Attach what was chosen: a file, or a resource of a server."""
+        resource = self._resources().get(path)
+        if resource is None:
+            self.attach_file(Path(path))
+        else:
+            self._attach_resource(resource)
+
+    @in_worker("attach")
+    async def _attach_resource(self, resource: ServerResource) -> None:
+        assert self._texts is not None
+        with notify_errors(self._screen, "task.attach"):
+            text = await self._texts.resource_text(resource)
+            name = f"{resource.server}: {resource.name}"
+            if len(text) > MAX_TEXT_BYTES:
+                limit = format_size(MAX_TEXT_BYTES)
+                raise UsageError(ErrorCode.FILE_TOO_LARGE, file=name, limit=limit)
+            self._widgets.input.attach(Attachment(name, text))
 
     @in_worker("attach")
     async def attach_file(self, path: Path) -> None:

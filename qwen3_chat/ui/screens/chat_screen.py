@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -54,10 +54,13 @@ from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.status_bar import Status
 
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.server_texts import TextSource
+
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
-    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion"}
+    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers"}
     | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
@@ -95,6 +98,7 @@ class ChatScreen(ReadingScreen):
         model_picker: ModelPicker | None = None,
         prompts_file: Path | None = None,
         highlighter: Highlighter | None = None,
+        texts: TextSource | None = None,
     ) -> None:
         widgets = make_chat_widgets(store)
         widgets.transcript.highlighter = highlighter
@@ -120,7 +124,7 @@ class ChatScreen(ReadingScreen):
             self, session, widgets, store, self.turn, self.turns, self.versions, self.drafts
         )
         self.options = OptionController(self, session, widgets, prompts_file)
-        self.writing = WritingController(self, session, widgets, store)
+        self.writing = WritingController(self, session, widgets, store, texts)
         self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
@@ -312,8 +316,8 @@ class ChatScreen(ReadingScreen):
 
     @on(ChatInput.FileChosen)
     def attach_file(self, message: ChatInput.FileChosen) -> None:
-        """Attach a file."""
-        self.writing.attach_file(Path(message.path))
+        """Attach a file, or a resource of a server."""
+        self.writing.attach(message.path)
 
     @on(AttachmentLine.Removed)
     def detach(self, message: AttachmentLine.Removed) -> None:
@@ -421,6 +425,10 @@ class ChatScreen(ReadingScreen):
     def action_make_call(self) -> None:
         """Have the latest answer call a tool."""
         self.turns.make_call()
+
+    def action_start_servers(self) -> None:
+        """Start the MCP servers of the chat."""
+        self.turns.start_servers()
 
     def action_models(self) -> None:
         """Open the model picker, then switch to the chosen model."""
