@@ -201,7 +201,7 @@ def chats(
 
 
 def export(
-    chat: Annotated[str, typer.Argument(metavar="CHAT", help="cli.option.export_chat")],
+    chat: Annotated[str, typer.Argument(metavar="CHAT|all", help="cli.option.export_chat")],
     format: Annotated[
         str, typer.Option("--format", metavar="|".join(ExportFormat), help="cli.option.format")
     ] = ExportFormat.MARKDOWN.value,
@@ -217,6 +217,17 @@ def export(
     from qwen3_chat.cli.stored_chats import export_chat
 
     export_chat(chat, format, thinking, output)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cli.option.import_file")],
+    json: Annotated[bool, typer.Option("--json", help="cli.option.import_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Store the chats of a file."""
+    from qwen3_chat.cli.stored_chats import import_file
+
+    import_file(file, as_json=json)
 
 
 def pull(
@@ -374,9 +385,10 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, doctor):
-        about = t(f"cli.about.{command.__name__}")
-        app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
+    for command in (ask, models, pull, rm, chats, export, import_, doctor):
+        name = command.__name__.rstrip("_")
+        about = t(f"cli.about.{name}")
+        app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
     app.add_typer(_tools_group(), name="tools")
     app.add_typer(_mcp_group(), name="mcp")
     root = typer.main.get_command(app)

@@ -29,7 +29,10 @@ def render(
     thinking: ThinkingStyle = ThinkingStyle.FOLDED,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return a branch of a chat as one text; dates are in `zone`, by default the machine's own."""
+    """Return messages of a chat as one text: a branch, or for JSON all of them.
+
+    Dates are in `zone`, by default the machine's own.
+    """
     # Imported here: HTML needs a Markdown parser and a highlighter, which would delay every start.
     match format:
         case ExportFormat.MARKDOWN:
@@ -48,6 +51,10 @@ def render(
             from qwen3_chat.documents.text_export import render_text
 
             return render_text(chat, messages, thinking, zone)
+        case ExportFormat.JSON_LINES:
+            from qwen3_chat.documents.message_lists import render_message_list
+
+            return render_message_list(chat, messages, thinking)
 
 
 def export_to_folder(

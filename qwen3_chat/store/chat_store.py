@@ -15,7 +15,7 @@ from typing import Self
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import chat_queries, message_queries, search_queries
+from qwen3_chat.store import chat_import, chat_queries, message_queries, search_queries
 from qwen3_chat.store.chat_folders import ChatFolders
 from qwen3_chat.store.database import Database, in_transaction
 from qwen3_chat.store.migrations import MIGRATIONS, Migration, prepare_copy, upgrade_schema
@@ -31,6 +31,7 @@ from qwen3_chat.store.records import (
     Sibling,
     StoredMessage,
     TitledBy,
+    WholeChat,
     WholeResult,
 )
 from qwen3_chat.store.result_files import ResultFiles
@@ -138,6 +139,18 @@ class ChatStore:
     async def branch(self, chat_id: int, head_id: int | None = None) -> tuple[StoredMessage, ...]:
         """Return the messages from the first to `head_id`, or to the chat's head."""
         return await self._database.read(message_queries.branch, chat_id, head_id)
+
+    async def whole_chat(self, chat_id: int) -> WholeChat:
+        """Return a chat with the messages of all its branches."""
+        return await self._database.read(_whole_chat, chat_id)
+
+    async def import_chats(self, chats: Sequence[WholeChat]) -> tuple[int, ...]:
+        """Store chats of other databases under new numbers, all or none; return the numbers, in order.
+
+        Raises:
+            StoreError: nothing could be stored, or a chat is none that this app could have written.
+        """
+        return await self._database.write(chat_import.import_chats, self._now(), chats, self._results.has)
 
     async def message(self, message_id: int) -> StoredMessage:
         """Return a message."""
@@ -290,6 +303,12 @@ class ChatStore:
 
     def _now(self) -> int:
         return milliseconds(self._clock())
+
+
+def _whole_chat(connection: sqlite3.Connection, chat_id: int) -> WholeChat:
+    return WholeChat(
+        chat_queries.get_chat(connection, chat_id), message_queries.all_messages(connection, chat_id)
+    )
 
 
 def _prepare(
