@@ -85,14 +85,15 @@ def index_text(text: str) -> str:
     return storable(" ".join(_term_texts(text)))
 
 
-def _term_texts(text: str) -> Iterator[str]:
+def _term_texts(text: str) -> list[str]:
     """Cut a text as `terms` does, without the spans: a reply is indexed while the user waits for its end."""
-    text, end = to_nfc(text), 0
+    text, end, found = to_nfc(text), 0, list[str]()
     for plain in _PLAIN_WORDS.finditer(text):  # most of most texts: nothing to fold but case
-        yield from _folded_terms(text[end : plain.start()])
-        yield from _WORD.findall(plain[0].lower())
+        found += _folded_terms(text[end : plain.start()])
+        found += _WORD.findall(plain[0].lower())
         end = plain.end()
-    yield from _folded_terms(text[end:])
+    found += _folded_terms(text[end:])
+    return found
 
 
 def _folded_terms(text: str) -> Iterator[str]:
