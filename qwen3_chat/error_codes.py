@@ -215,6 +215,11 @@ class ErrorCode(StrEnum):
     IMPORT_MESSAGES_ENTANGLED = "import_messages_entangled", "import.entangled"
     IMPORT_TEXT_TOO_LONG = "import_text_too_long", "import.too_long"
     IMPORT_VALUE_INVALID = "import_value_invalid", "import.invalid_value"
+    BACKUP_INVALID = "backup_invalid", "backup.invalid"
+    BACKUP_NEWER = "backup_newer", "backup.newer"
+    BACKUP_TOO_LARGE = "backup_too_large", "backup.too_large"
+    RESTORE_WOULD_REPLACE = "restore_would_replace", "restore.would_replace"
+    RESTORE_FAILED = "restore_failed", "restore.failed"
 
     # Settings
     HOME_FOLDER_MISSING = "home_folder_missing", "config.no_home"

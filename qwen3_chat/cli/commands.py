@@ -230,6 +230,29 @@ def import_(
     import_file(file, as_json=json)
 
 
+def backup(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="cli.option.backup_output")
+    ] = None,
+    lang: LanguageOption = None,
+) -> None:
+    """Write the whole store to one file."""
+    from qwen3_chat.cli.backup_command import back_up
+
+    back_up(output)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cli.option.restore_file")],
+    replace: Annotated[bool, typer.Option("--replace", help="cli.option.replace")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Put a backup in the place of the store."""
+    from qwen3_chat.cli.backup_command import restore_file
+
+    restore_file(file, replaces=replace)
+
+
 def pull(
     model: Annotated[
         str, typer.Argument(metavar="NAME[:QUANT]|REPOSITORY:FILE-OR-QUANT", help="cli.option.pull_model")
@@ -385,7 +408,7 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, doctor):
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, doctor):
         name = command.__name__.rstrip("_")
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)

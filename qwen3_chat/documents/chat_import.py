@@ -6,10 +6,7 @@ Every size is limited before it is used; whatever is wrong is one error with a s
 from __future__ import annotations
 
 import json
-import lzma
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +18,12 @@ from qwen3_chat.documents.json_export import FORMAT_NAME, read_json_export
 from qwen3_chat.documents.message_lists import read_message_list
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError, ExportError
-from qwen3_chat.store.chat_import import check_importable
+from qwen3_chat.store.import_queries import check_importable
 from qwen3_chat.store.records import WholeChat
 from qwen3_chat.texts.formatting import MIB, format_size
+from qwen3_chat.untrusted_zip import ZIP_BEGINNING, ZIP_ERRORS, TooManyEntriesError, open_zip
 
-MAX_TEXT_BYTES: Final = 512 * MIB
+MAX_IMPORT_BYTES: Final = 512 * MIB
 """The most JSON that is read, of a file or of an entry of a zip."""
 MAX_VALUES: Final = 32_000_000
 """The most values of a file, by its brackets and commas: they take some 2 GB then."""
@@ -34,16 +32,8 @@ MAX_MESSAGES: Final = 1_000_000
 MAX_ZIP_ENTRIES: Final = 200_000
 """The most entries of a zip; ChatGPT's has one for each picture."""
 MAX_CHATGPT_FILES: Final = 1_000
-_ZIP_BEGINNING: Final = b"PK\x03\x04"
-_ZIP_ENTRY: Final = b"PK\x01\x02"
-_READ_BYTES: Final = 1 << 20
 _CONVERSATIONS: Final = re.compile(r"(?:[^/]{1,100}/)?conversations(?:-[0-9]{1,4})?\.json")
 _LINES_SUFFIXES: Final = {".jsonl", ".ndjson"}
-_ZIP_ERRORS: Final = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
-    *(ValueError, LookupError, OverflowError),
-)
-"""What Python's `zipfile` raises for damage, passwords and methods that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +111,12 @@ def _conversations(path: Path) -> Iterator[object]:
     """Yield the conversations of a file as parsed JSON."""
     try:
         with path.open("rb") as file:
-            is_zip = file.read(len(_ZIP_BEGINNING)) == _ZIP_BEGINNING
+            is_zip = file.read(len(ZIP_BEGINNING)) == ZIP_BEGINNING
             file.seek(0)
             if is_zip:
                 yield from _zipped_conversations(file, path)
             else:
-                yield from _split(_parse(_read_limited(file, path, MAX_TEXT_BYTES), path))
+                yield from _split(_parse(_read_limited(file, path, MAX_IMPORT_BYTES), path))
     except OSError as error:
         raise ChatImportError(
             ErrorCode.IMPORT_FILE_UNREADABLE, path=path, reason=error.strerror or error
@@ -134,47 +124,36 @@ def _conversations(path: Path) -> Iterator[object]:
 
 
 def _zipped_conversations(file: BinaryIO, path: Path) -> Iterator[object]:
-    if _count_entries(file) > MAX_ZIP_ENTRIES:
-        raise ChatImportError(ErrorCode.IMPORT_TOO_MANY_ENTRIES, path=path, limit=f"{MAX_ZIP_ENTRIES:,}")
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_zip(file, MAX_ZIP_ENTRIES) as archive:
             names = sorted(name for name in archive.namelist() if _CONVERSATIONS.fullmatch(name))
             if not names:
                 raise ChatImportError(ErrorCode.IMPORT_ZIP_WITHOUT_CHATS, path=path)
-            remaining = MAX_TEXT_BYTES
+            remaining = MAX_IMPORT_BYTES
             for name in names[:MAX_CHATGPT_FILES]:
                 with archive.open(name) as entry:
                     content = _read_limited(entry, path, remaining)
                 remaining -= len(content)
                 yield from _split(_parse(content, path))
-    except _ZIP_ERRORS as error:
+    except TooManyEntriesError as error:
+        limit = f"{MAX_ZIP_ENTRIES:,}"
+        raise ChatImportError(ErrorCode.IMPORT_TOO_MANY_ENTRIES, path=path, limit=limit) from error
+    except ZIP_ERRORS as error:
         raise ChatImportError(ErrorCode.IMPORT_ZIP_DAMAGED, path=path, reason=error) from error
-
-
-def _count_entries(file: BinaryIO) -> int:
-    """Return how many entries a zip has at most, before Python makes an object of each."""
-    count, held = 0, b""
-    while piece := file.read(_READ_BYTES):
-        count += (held + piece).count(_ZIP_ENTRY)
-        held = piece[-len(_ZIP_ENTRY) + 1 :]
-        if count > MAX_ZIP_ENTRIES:
-            break
-    file.seek(0)
-    return count
 
 
 def _read_limited(file: Any, path: Path, limit: int) -> bytes:
     """Return the rest of a file, whatever size it claims to have."""
     content: bytes = file.read(limit + 1)
     if len(content) > limit:
-        raise ChatImportError(ErrorCode.IMPORT_TOO_LARGE, path=path, limit=format_size(MAX_TEXT_BYTES))
+        raise ChatImportError(ErrorCode.IMPORT_TOO_LARGE, path=path, limit=format_size(MAX_IMPORT_BYTES))
     return content
 
 
 def _parse(content: bytes, path: Path) -> object:
     """Parse JSON, or JSON Lines, which become a list."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ChatImportError(ErrorCode.IMPORT_TOO_LARGE, path=path, limit=format_size(MAX_TEXT_BYTES))
+        raise ChatImportError(ErrorCode.IMPORT_TOO_LARGE, path=path, limit=format_size(MAX_IMPORT_BYTES))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
-from qwen3_chat.documents.message_lists import RAN_ELSEWHERE, message_text, reply_meta
+from qwen3_chat.documents.message_lists import FOREIGN_DECISION, message_text, reply_meta
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError
 from qwen3_chat.store.records import CallRecord, Chat, MessageMeta, StoredMessage, WholeChat
@@ -133,7 +133,7 @@ class _Tree:
             call = ToolCall(name if isinstance(name, str) else "?", "{}")
             reply = ChatMessage(Role.ASSISTANT, "", place.thinking, (call,))
             place = _Place(self._append(place, reply, reply_meta(reply), moment))
-        meta = MessageMeta(call=CallRecord(0, call.name, call.arguments, RAN_ELSEWHERE))
+        meta = MessageMeta(call=CallRecord(0, call.name, call.arguments, FOREIGN_DECISION))
         result_id = self._append(place, ChatMessage(Role.TOOL, text), meta, moment)
         return _Place(result_id, place.thinking)
 

@@ -18,7 +18,7 @@ from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.store.records import CallRecord, Chat, MessageMeta, StoredMessage, WholeChat
 from qwen3_chat.texts.terminal_safe import escape_json
 
-RAN_ELSEWHERE: Final = ""
+FOREIGN_DECISION: Final = ""
 """The decision about a call that ran in another program: nobody here made one."""
 
 
@@ -135,7 +135,7 @@ class MessageListReader:
         if opened is None:
             raise ChatImportError(ErrorCode.IMPORT_RESULT_WITHOUT_CALL)
         self._open_calls.remove(opened)
-        record = CallRecord(opened.index, opened.call.name, opened.call.arguments, RAN_ELSEWHERE)
+        record = CallRecord(opened.index, opened.call.name, opened.call.arguments, FOREIGN_DECISION)
         self._append(ChatMessage(Role.TOOL, content), MessageMeta(call=record))
 
     def _append(self, message: ChatMessage, meta: MessageMeta | None = None) -> None:

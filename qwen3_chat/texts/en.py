@@ -128,6 +128,19 @@ TEXTS = {
     "cli.import_skipped": "Chat {number} of the file was left out: {reason}",
     "export.without_answers": "There is no answer yet that could be exported.",
     "export.needs_folder": "All chats at once are written as jsonl, or each to a file of its own in the folder that -o names.",
+    # backup
+    "backup.invalid": "{path} is not a whole backup of qwen3-chat ({reason}); nothing was changed.",
+    "backup.newer": "{path} is a backup of a newer qwen3-chat; nothing was changed.",
+    "backup.too_large": "{path} unpacks to {size}, and {free} are free; nothing was changed.",
+    "restore.would_replace": "There are {count:,} chats here. With --replace the backup takes their place; they stay in a folder beside.",
+    "restore.failed": "{path} could not be restored ({reason}).",
+    "cli.about.backup": "Write all chats, whole results and files of tools to one zip.",
+    "cli.option.backup_output": "Where to write it: a new file, or a folder; the current folder where it is not given.",
+    "cli.about.restore": "Put a backup in the place of the chats; what was there before is kept beside.",
+    "cli.option.restore_file": "A zip that backup wrote.",
+    "cli.option.replace": "Replace the chats that are there.",
+    "cli.restored": "Chats restored: {count:,}",
+    "cli.restored_before": "The chats from before are in {path}; delete that folder when all is well.",
     # scripts
     "scripts.making": "Making a Python environment in {folder} …",
     "scripts.compiling_first": "Installing. llama.cpp is compiled for this machine, once: about 4 minutes on two cores. "

@@ -438,7 +438,7 @@ def test_a_damaged_or_locked_zip_is_one_sentence(tmp_path: Path) -> None:
 def test_a_zip_that_unpacks_into_too_much_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_import, "MAX_TEXT_BYTES", 100_000)
+    monkeypatch.setattr(chat_import, "MAX_IMPORT_BYTES", 100_000)
     path = zip_of(tmp_path, {"conversations.json": b" " * 10_000_000})
     assert path.stat().st_size < 20_000
     with pytest.raises(ChatImportError) as caught:
@@ -461,7 +461,7 @@ def test_a_zip_of_too_many_entries_is_not_opened(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("limit", "value", "code"),
     [
-        ("MAX_TEXT_BYTES", 50, ErrorCode.IMPORT_TOO_LARGE),
+        ("MAX_IMPORT_BYTES", 50, ErrorCode.IMPORT_TOO_LARGE),
         ("MAX_VALUES", 5, ErrorCode.IMPORT_TOO_LARGE),
         ("MAX_CHATS", 2, ErrorCode.IMPORT_TOO_MANY_CHATS),
         ("MAX_MESSAGES", 12, ErrorCode.IMPORT_TOO_MANY_MESSAGES),

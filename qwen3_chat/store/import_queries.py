@@ -21,7 +21,7 @@ from qwen3_chat.store.search_queries import INSERT_MESSAGE_TERMS, index_title, m
 from qwen3_chat.store.stored_row import MAX_TIME_MS
 from qwen3_chat.texts.terminal_safe import storable
 
-MAX_TEXT_CHARS: Final = 64 << 20
+MAX_IMPORTED_CHARS: Final = 64 << 20
 """The most characters of one text; SQLite's limit is a thousand million bytes for a row."""
 _MESSAGE_COLUMNS: Final = (
     *("id", "chat_id", "parent_id", "role", "content", "reasoning", "tool_calls", "mode_tag", "meta"),
@@ -97,8 +97,8 @@ def _check_message(stored: StoredMessage) -> None:
     if message.role is Role.SYSTEM:
         raise ChatImportError(ErrorCode.IMPORT_SYSTEM_PROMPT_LATE)
     calls = sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
-    if max(len(message.content), len(message.reasoning), calls) > MAX_TEXT_CHARS:
-        raise ChatImportError(ErrorCode.IMPORT_TEXT_TOO_LONG, limit=f"{MAX_TEXT_CHARS:,}")
+    if max(len(message.content), len(message.reasoning), calls) > MAX_IMPORTED_CHARS:
+        raise ChatImportError(ErrorCode.IMPORT_TEXT_TOO_LONG, limit=f"{MAX_IMPORTED_CHARS:,}")
     try:
         decode_meta(message_columns(message, stored.meta)["meta"] or "")
     except (ValueError, OverflowError, RecursionError) as error:
