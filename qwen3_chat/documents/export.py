@@ -58,14 +58,18 @@ def render(
 
 
 def export_to_folder(
-    chat: Chat, messages: Sequence[StoredMessage], folder: Path, thinking: ThinkingStyle
+    chat: Chat,
+    messages: Sequence[StoredMessage],
+    folder: Path,
+    thinking: ThinkingStyle,
+    format: ExportFormat = ExportFormat.MARKDOWN,
 ) -> Path:
-    """Write a chat as Markdown to a new file in a folder; return the file's path.
+    """Write a chat to a new file in a folder; return the file's path.
 
     Raises:
         ExportError: the file can't be written.
     """
     with suppress(OSError):  # writing the file reports it, with the path
         folder.mkdir(parents=True, exist_ok=True)
-    text = render(chat, messages, ExportFormat.MARKDOWN, thinking)
-    return write_new_file(folder, text, default_file_name(chat, ExportFormat.MARKDOWN))
+    text = render(chat, messages, format, thinking)
+    return write_new_file(folder, text, default_file_name(chat, format))

@@ -145,6 +145,10 @@ class ChatStore:
         """Return a chat with the messages of all its branches."""
         return await self._database.read(_whole_chat, chat_id)
 
+    async def copy_branch(self, chat_id: int, head_id: int) -> int:
+        """Copy a chat with its messages up to one of them into a new chat; return its number."""
+        return await self._database.write(import_queries.copy_branch, self._now(), chat_id, head_id)
+
     async def copy_to(self, path: Path) -> None:
         """Copy the database, as it is at one moment, into a new file of its own."""
         await self._database.read(_copy_to, path)

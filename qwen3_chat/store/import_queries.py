@@ -6,19 +6,19 @@ import heapq
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from qwen3_chat.chat import Role
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ChatImportError
 from qwen3_chat.store import chat_queries
-from qwen3_chat.store.message_queries import title_from_question
+from qwen3_chat.store.message_queries import branch, title_from_question
 from qwen3_chat.store.records import NO_CHAT_OPTIONS, StoredMessage, TitledBy, WholeChat, WholeResult
 from qwen3_chat.store.result_files import NotSaved
 from qwen3_chat.store.row_mapping import decode_meta, message_columns, milliseconds, mode_column
 from qwen3_chat.store.search_queries import INSERT_MESSAGE_TERMS, index_title, message_terms
-from qwen3_chat.store.stored_row import MAX_TIME_MS
+from qwen3_chat.store.stored_row import EPOCH, MAX_TIME_MS
 from qwen3_chat.texts.terminal_safe import storable
 
 MAX_IMPORTED_CHARS: Final = 64 << 20
@@ -120,6 +120,16 @@ def import_chats(
     for index in sorted(range(len(chats)), key=lambda index: _stored_time(chats[index].chat.updated_at, now)):
         ids[index] = _insert_chat(connection, now, chats[index], has_result)
     return tuple(ids[index] for index in range(len(chats)))
+
+
+def copy_branch(connection: sqlite3.Connection, now: int, chat_id: int, head_id: int) -> int:
+    """Copy a chat with its messages up to `head_id`, and its options, into a new chat; return its number."""
+    chat, messages = chat_queries.get_chat(connection, chat_id), branch(connection, chat_id, head_id)
+    moment = EPOCH + timedelta(milliseconds=now)
+    whole = WholeChat(replace(chat, head_id=head_id, created_at=moment, updated_at=moment), messages)
+    copy_id = _insert_chat(connection, now, whole, lambda result: True)
+    chat_queries.set_options(connection, copy_id, chat.options)
+    return copy_id
 
 
 def _insert_chat(

@@ -59,6 +59,7 @@ MESSAGE_KEYS = [
     key_binding("copy_message", "c", "message('copy')", priority=True),
     key_binding("code_blocks", "b", "message('code')", priority=True),
     key_binding("quote", "q", "message('quote')", priority=True),
+    key_binding("fork_message", "f", "message('fork')", priority=True),
     key_binding("delete_message", "d,delete", "message('delete')", priority=True),
     key_binding("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
     key_binding("later_version", "right,right_square_bracket", "message('later')", priority=True),

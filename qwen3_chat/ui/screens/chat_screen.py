@@ -174,7 +174,7 @@ class ChatScreen(ReadingScreen):
                 self.transcript.thinking_display = ThinkingDisplay(value)
             case "maths":
                 self.transcript.draws_formulas = value == "drawn"
-            case "chat_titles" | "export_thinking":
+            case "chat_titles" | "export_thinking" | "export_format":
                 pass  # read each time it is needed
             case "enter_key":
                 self.input.enter_sends = value == "send"
@@ -433,7 +433,10 @@ class ChatScreen(ReadingScreen):
 
     def action_message(self, action: str) -> None:
         """Run one of the actions on the marked message."""
-        self.messages.act(action)
+        if action == "fork" and (stored := self.messages.marked) is not None:
+            self.chats.fork(stored)
+        else:
+            self.messages.act(action)
 
     def action_leave(self) -> None:
         """Remove the mark; if there is none, end the editing of a question."""
