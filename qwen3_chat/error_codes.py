@@ -308,6 +308,9 @@ class ErrorCode(StrEnum):
     PERMISSION_UNKNOWN = "permission_unknown", "cli.unknown_permission"
     USAGE_WRONG = "usage_wrong", "cli.wrong_usage"
     SIZE_INVALID = "size_invalid", "hardware.bad_size"
+    SCHEMA_INVALID = "schema_invalid", "schema.invalid"
+    SCHEMA_WITH_TOOLS = "schema_with_tools", "schema.with_tools"
+    ANSWER_NOT_OF_SCHEMA = "answer_not_of_schema", "schema.not_fitting"
 
     @classmethod
     def from_text_key(cls, text_key: str) -> ErrorCode:

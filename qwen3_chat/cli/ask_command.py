@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
+from qwen3_chat.cli.answer_schema import AnswerSchema
 from qwen3_chat.cli.composition import (
     make_tool_runner,
     open_runtime,
@@ -28,7 +29,7 @@ from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
 from qwen3_chat.documents.file_text import read_attachment, read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
-from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
+from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.session import (
@@ -79,6 +80,8 @@ class AskOptions:
     runs_python_unprotected: bool = False
     mcp_file: Path | None = None
     """A file of another program whose MCP servers are known for this question."""
+    schema: AnswerSchema | None = None
+    """The schema of the answer, which is checked before it is printed."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -144,6 +147,7 @@ class TurnPrinter:
         self._output = options.output
         self._shows_thinking = not options.hide_thinking and options.output is OutputFormat.TEXT
         self._think = options.think
+        self._holds_answer = options.schema is not None
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = self._is_in_line = False
@@ -175,9 +179,8 @@ class TurnPrinter:
                 self._print_error(terminal_safe(text), end="")
             case AnswerDelta(text=text) if self._output is OutputFormat.TEXT:
                 self._end_thinking()
-                self._answered, self._is_in_line = True, not text.endswith("\n")
-                sys.stdout.write(terminal_safe(text))
-                sys.stdout.flush()
+                if not self._holds_answer:
+                    self.write_answer(text)
             case Notice(key=key, values=values):
                 self._print_error(terminal_safe(t(key, **values)))
             case MessagesDropped(ids=ids) if ids:
@@ -205,6 +208,12 @@ class TurnPrinter:
                     self._show_result(message)
             case _:
                 pass
+
+    def write_answer(self, text: str) -> None:
+        """Print a piece of the answer to stdout."""
+        self._answered, self._is_in_line = True, not text.endswith("\n")
+        sys.stdout.write(terminal_safe(text))
+        sys.stdout.flush()
 
     def write_line(self, text: str) -> None:
         """Print a line to stderr, below what is open on the terminal."""
@@ -288,7 +297,11 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
     """
     printer = TurnPrinter(options)
     try:
-        return asyncio.run(_ask(_read_prompt(prompt, files), choice, options, printer))
+        text = _read_prompt(prompt, files)
+        if options.schema is not None:
+            text = f"{text.rstrip()}\n\n{options.schema.instruction}"
+            text = join_attachments(text, [options.schema.attachment])
+        return asyncio.run(_ask(text, choice, options, printer))
     except Qwen3ChatError as error:
         printer.report_early_failure(error)
         raise
@@ -354,6 +367,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
         if was_stopped and not stopped_in_text and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.INTERRUPTED))
+        if options.schema is not None and reply is not None and printer.failure is None:
+            _check_answer(options.schema, reply, printer, options.output)
         printer.close()
         if session.unstored:
             await run_until_interrupt(_store_rest(session, printer))
@@ -375,6 +390,21 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             return 1
         is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
+
+
+def _check_answer(
+    schema: AnswerSchema, reply: StoredMessage, printer: TurnPrinter, output: OutputFormat
+) -> None:
+    """Print an answer that fits its schema; one that does not is a failure, unless the user stopped it."""
+    if reply.stop_reason is StopReason.CANCELLED:
+        return
+    try:
+        schema.check(reply.message.content)
+    except EngineError as error:
+        printer.failure = TurnFailure.from_error(error)
+        return
+    if output is OutputFormat.TEXT:
+        printer.write_answer(reply.message.content)
 
 
 def _check_servers(mcp: McpSource, options: AskOptions, ask: ConsentPrompt | None) -> None:

@@ -142,6 +142,7 @@ def ask(
         int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
     ] = 20,
     unprotected_python: UnprotectedPythonOption = False,
+    schema: Annotated[Path | None, typer.Option("--schema", metavar="FILE", help="cli.option.schema")] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -153,6 +154,7 @@ def ask(
     context_policy: ContextPolicyOption = None,
 ) -> None:
     """Ask one question."""
+    from qwen3_chat.cli.answer_schema import AnswerSchema
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
     from qwen3_chat.session import TurnOptions
     from qwen3_chat.texts.terminal_safe import storable
@@ -160,6 +162,9 @@ def ask(
 
     if json and jsonl:
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
+    if schema is not None and tools != "none":
+        raise UsageError(ErrorCode.SCHEMA_WITH_TOOLS)
+    answer_schema = None if schema is None else AnswerSchema(schema)
     status = run_ask(
         storable(" ".join(prompt or ())),
         tuple(file or ()),
@@ -176,6 +181,7 @@ def ask(
             allows_all_tools=allow == "all",
             runs_python_unprotected=unprotected_python,
             mcp_file=mcp,
+            schema=answer_schema,
             turn=TurnOptions(
                 temperature=temperature,
                 seed=seed,
@@ -183,6 +189,7 @@ def ask(
                 thinking_budget=thinking_budget,
                 tools=None if tools == "chat" else parse_tool_names(tools),
                 max_steps=max_steps,
+                answer_schema="" if answer_schema is None else answer_schema.text,
             ),
         ),
     )

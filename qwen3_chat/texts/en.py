@@ -141,6 +141,12 @@ TEXTS = {
     "cli.option.replace": "Replace the chats that are there.",
     "cli.restored": "Chats restored: {count:,}",
     "cli.restored_before": "The chats from before are in {path}; delete that folder when all is well.",
+    # schema
+    "schema.invalid": "The schema {path} can't be used: {reason}",
+    "schema.with_tools": "--schema and --tools don't go together; ask without tools.",
+    "schema.not_fitting": "The answer does not fit the schema ({reason}); nothing was printed.",
+    "cli.option.schema": "Answer with JSON of this JSON schema: thinking first, the answer held to it and checked before it is printed.",
+    "cli.schema_instruction": "Answer with JSON that fits this schema, and with nothing else.",
     # scripts
     "scripts.making": "Making a Python environment in {folder} …",
     "scripts.compiling_first": "Installing. llama.cpp is compiled for this machine, once: about 4 minutes on two cores. "

@@ -136,6 +136,12 @@ TEXTS = {
     "cli.option.replace": "替换现有的对话。",
     "cli.restored": "已恢复 {count:,} 个对话",
     "cli.restored_before": "原有的对话保存在 {path}，确认无误后可以删除这个文件夹。",
+    # schema
+    "schema.invalid": "无法使用 schema {path}：{reason}",
+    "schema.with_tools": "--schema 和 --tools 不能同时使用，请不带工具提问。",
+    "schema.not_fitting": "回答不符合 schema（{reason}），没有输出。",
+    "cli.option.schema": "用符合这个 JSON schema 的 JSON 回答：先思考，回答受其约束，检查后才输出。",
+    "cli.schema_instruction": "请只用符合以下 schema 的 JSON 回答。",
     # scripts
     "scripts.making": "正在 {folder} 中创建 Python 环境……",
     "scripts.compiling_first": "开始安装。首次运行需要为本机编译 llama.cpp，双核约 4 分钟。完整日志：{log}",
