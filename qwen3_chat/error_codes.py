@@ -250,6 +250,8 @@ class ErrorCode(StrEnum):
     FILE_DAMAGED = "file_damaged", "attach.damaged"
     FILE_TOO_MUCH_WORK = "file_too_much_work", "attach.too_much_work"
     FILE_WITHOUT_TEXT = "file_without_text", "attach.no_text_inside"
+    FILES_TOO_MANY = "files_too_many", "attach.too_many"
+    FILES_NOT_FOUND = "files_not_found", "attach.none_found"
 
     # Tools
     PERMISSIONS_UNREADABLE = "permissions_unreadable", "consent.unreadable"
@@ -311,6 +313,15 @@ class ErrorCode(StrEnum):
     SCHEMA_INVALID = "schema_invalid", "schema.invalid"
     SCHEMA_WITH_TOOLS = "schema_with_tools", "schema.with_tools"
     ANSWER_NOT_OF_SCHEMA = "answer_not_of_schema", "schema.not_fitting"
+    CODE_BLOCK_MISSING = "code_block_missing", "extract.none"
+    CODE_BLOCK_OF_LANGUAGE_MISSING = "code_block_of_language_missing", "extract.none_of_language"
+    EXTRACT_WITH_JSON = "extract_with_json", "extract.with_json"
+    TEMPLATE_UNKNOWN = "template_unknown", "template.unknown"
+    TEMPLATE_WITH_SYSTEM = "template_with_system", "template.with_system"
+    VARIABLE_INVALID = "variable_invalid", "template.bad_variable"
+    VARIABLE_MISSING = "variable_missing", "template.missing_variable"
+    VARIABLE_UNKNOWN = "variable_unknown", "template.unknown_variable"
+    VARIABLE_WITHOUT_TEMPLATE = "variable_without_template", "template.none"
 
     @classmethod
     def from_text_key(cls, text_key: str) -> ErrorCode:

@@ -15,6 +15,7 @@ from typer._click.exceptions import BadParameter, ClickException, MissingParamet
 from typer._click.types import FloatRange, IntRange
 
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
+from qwen3_chat.cli.code_extraction_option import EXTRACT_OPTIONS, with_extract_value
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
 from qwen3_chat.cli.shared_options import (
     ChatIdOption,
@@ -143,6 +144,15 @@ def ask(
     ] = 20,
     unprotected_python: UnprotectedPythonOption = False,
     schema: Annotated[Path | None, typer.Option("--schema", metavar="FILE", help="cli.option.schema")] = None,
+    extract: Annotated[
+        str | None, typer.Option("-x", "--extract", metavar="[LANG]", help="cli.option.extract")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="NAME", help="cli.option.template")
+    ] = None,
+    var: Annotated[
+        list[str] | None, typer.Option("--var", metavar="KEY=VALUE", help="cli.option.var")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -156,6 +166,8 @@ def ask(
     """Ask one question."""
     from qwen3_chat.cli.answer_schema import AnswerSchema
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
+    from qwen3_chat.cli.prompt_templates import load_template
+    from qwen3_chat.config import find_paths
     from qwen3_chat.session import TurnOptions
     from qwen3_chat.texts.terminal_safe import storable
     from qwen3_chat.tools.built_in_tools import parse_tool_names
@@ -164,6 +176,17 @@ def ask(
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
     if schema is not None and tools != "none":
         raise UsageError(ErrorCode.SCHEMA_WITH_TOOLS)
+    if extract is not None and (json or jsonl):
+        raise UsageError(ErrorCode.EXTRACT_WITH_JSON)
+    if var and template is None:
+        raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
+    prompt_template = None
+    if template is not None:
+        prompt_template = load_template(template, var or (), find_paths().config / "prompts.toml")
+        if not prompt_template.takes_input:
+            if system is not None:
+                raise UsageError(ErrorCode.TEMPLATE_WITH_SYSTEM, name=template)
+            system = prompt_template.fill("")
     answer_schema = None if schema is None else AnswerSchema(schema)
     status = run_ask(
         storable(" ".join(prompt or ())),
@@ -182,6 +205,8 @@ def ask(
             runs_python_unprotected=unprotected_python,
             mcp_file=mcp,
             schema=answer_schema,
+            extract=extract,
+            template=prompt_template,
             turn=TurnOptions(
                 temperature=temperature,
                 seed=seed,
@@ -477,6 +502,8 @@ def run_command(arguments: Sequence[str]) -> int:
     Raises:
         Qwen3ChatError: it could not be done.
     """
+    if any(argument in EXTRACT_OPTIONS for argument in arguments) and arguments[0] == "ask":
+        arguments = with_extract_value(arguments)
     try:
         status = build_command_tree().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:
