@@ -15,7 +15,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts.terminal_safe import label_of_name
 
-MAX_FILES: Final = 200
+MAX_QUESTION_FILES: Final = 200
 """The most files of one question."""
 _MAX_SEEN: Final = 20_000
 """The most files that are looked at in folders."""
@@ -46,8 +46,8 @@ def read_files(names: Sequence[Path]) -> tuple[list[Attachment], int]:
                     if error.code not in _NOT_TEXT:
                         raise
                     n_left_out += 1
-                if len(attachments) > MAX_FILES:
-                    raise UsageError(ErrorCode.FILES_TOO_MANY, file=name, limit=MAX_FILES)
+                if len(attachments) > MAX_QUESTION_FILES:
+                    raise UsageError(ErrorCode.FILES_TOO_MANY, file=name, limit=MAX_QUESTION_FILES)
     return attachments, n_left_out
 
 
@@ -69,7 +69,7 @@ def _found(name: Path) -> Iterator[tuple[Path, str]]:
     has_file = False
     for number, item in enumerate(found):
         if number >= _MAX_SEEN:
-            raise UsageError(ErrorCode.FILES_TOO_MANY, file=name, limit=MAX_FILES)
+            raise UsageError(ErrorCode.FILES_TOO_MANY, file=name, limit=MAX_QUESTION_FILES)
         has_file = True
         yield item
     if not has_file:

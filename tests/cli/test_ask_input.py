@@ -128,7 +128,7 @@ def test_what_names_no_file_or_too_many_is_one_sentence(
     for name in (tmp_path / "empty", tmp_path / "*.none"):
         assert code_of(read_files, [name]) is ErrorCode.FILES_NOT_FOUND
     assert code_of(read_files, [tmp_path / "missing.txt"]) is ErrorCode.FILE_UNREADABLE
-    monkeypatch.setattr(file_selection, "MAX_FILES", 2)
+    monkeypatch.setattr(file_selection, "MAX_QUESTION_FILES", 2)
     for number in range(3):
         (tmp_path / "empty" / f"{number}.txt").write_text("x", "utf-8")
     assert code_of(read_files, [tmp_path / "empty"]) is ErrorCode.FILES_TOO_MANY

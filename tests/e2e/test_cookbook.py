@@ -29,7 +29,7 @@ FRUIT = {
 CONVERSATION = {"title": "A", "mapping": {"a": {"parent": None, "message": {
     "author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}}}}  # fmt: skip
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="POSIX shells only")
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 
 
 @pytest.fixture
