@@ -322,6 +322,10 @@ class ErrorCode(StrEnum):
     VARIABLE_MISSING = "variable_missing", "template.missing_variable"
     VARIABLE_UNKNOWN = "variable_unknown", "template.unknown_variable"
     VARIABLE_WITHOUT_TEMPLATE = "variable_without_template", "template.none"
+    BATCH_WRONG_USAGE = "batch_wrong_usage", "batch.usage"
+    BATCH_UNREADABLE = "batch_unreadable", "batch.unreadable"
+    BATCH_LINE_INVALID = "batch_line_invalid", "batch.bad_line"
+    BATCH_ID_TWICE = "batch_id_twice", "batch.id_twice"
 
     @classmethod
     def from_text_key(cls, text_key: str) -> ErrorCode:

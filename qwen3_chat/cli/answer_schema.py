@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from qwen3_chat.documents.attachments import Attachment
+from qwen3_chat.documents.attachments import Attachment, join_attachments
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.texts import t
@@ -37,15 +37,10 @@ class AnswerSchema:
         self.text = json.dumps(schema, ensure_ascii=False)
         """The schema as JSON."""
 
-    @property
-    def instruction(self) -> str:
-        """The sentence below a question that asks for JSON."""
-        return t("cli.schema_instruction")
-
-    @property
-    def attachment(self) -> Attachment:
-        """The schema as the model reads it."""
-        return Attachment("schema.json", self.text)
+    def ask_for_json(self, question: str) -> str:
+        """Return a question with the schema below it."""
+        text = f"{question.rstrip()}\n\n{t('cli.schema_instruction')}"
+        return join_attachments(text, [Attachment("schema.json", self.text)])
 
     def check(self, answer: str) -> None:
         """Check an answer.

@@ -308,8 +308,7 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
         if options.template is not None and options.template.takes_input:
             text = options.template.fill(text)
         if options.schema is not None:
-            text = f"{text.rstrip()}\n\n{options.schema.instruction}"
-            text = join_attachments(text, [options.schema.attachment])
+            text = options.schema.ask_for_json(text)
         return asyncio.run(_ask(text, choice, options, printer))
     except Qwen3ChatError as error:
         printer.report_early_failure(error)

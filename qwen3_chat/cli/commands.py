@@ -153,6 +153,12 @@ def ask(
     var: Annotated[
         list[str] | None, typer.Option("--var", metavar="KEY=VALUE", help="cli.option.var")
     ] = None,
+    batch: Annotated[
+        Path | None, typer.Option("--batch", metavar="FILE.jsonl", help="cli.option.batch")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.jsonl", help="cli.option.batch_output")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -188,36 +194,41 @@ def ask(
                 raise UsageError(ErrorCode.TEMPLATE_WITH_SYSTEM, name=template)
             system = prompt_template.fill("")
     answer_schema = None if schema is None else AnswerSchema(schema)
-    status = run_ask(
-        storable(" ".join(prompt or ())),
-        tuple(file or ()),
-        ModelChoice(
-            demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
-        ),
-        AskOptions(
-            chat=chat,
-            system=system and storable(system),
-            think=think,
-            output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
-            hide_thinking=hide_thinking,
-            allowed_tools=() if allow == "all" else parse_tool_names(allow),
-            allows_all_tools=allow == "all",
-            runs_python_unprotected=unprotected_python,
-            mcp_file=mcp,
-            schema=answer_schema,
-            extract=extract,
-            template=prompt_template,
-            turn=TurnOptions(
-                temperature=temperature,
-                seed=seed,
-                max_tokens=max_tokens,
-                thinking_budget=thinking_budget,
-                tools=None if tools == "chat" else parse_tool_names(tools),
-                max_steps=max_steps,
-                answer_schema="" if answer_schema is None else answer_schema.text,
-            ),
+    choice = ModelChoice(
+        demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
+    )
+    options = AskOptions(
+        chat=chat,
+        system=system and storable(system),
+        think=think,
+        output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
+        hide_thinking=hide_thinking,
+        allowed_tools=() if allow == "all" else parse_tool_names(allow),
+        allows_all_tools=allow == "all",
+        runs_python_unprotected=unprotected_python,
+        mcp_file=mcp,
+        schema=answer_schema,
+        extract=extract,
+        template=prompt_template,
+        turn=TurnOptions(
+            temperature=temperature,
+            seed=seed,
+            max_tokens=max_tokens,
+            thinking_budget=thinking_budget,
+            tools=None if tools == "chat" else parse_tool_names(tools),
+            max_steps=max_steps,
+            answer_schema="" if answer_schema is None else answer_schema.text,
         ),
     )
+    is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
+    if batch is None and output is None:
+        status = run_ask(storable(" ".join(prompt or ())), tuple(file or ()), choice, options)
+    elif batch is None or output is None or is_single or tools != "none":
+        raise UsageError(ErrorCode.BATCH_WRONG_USAGE)
+    else:
+        from qwen3_chat.cli.batch_command import run_batch
+
+        status = run_batch(batch, output, choice, options)
     raise typer.Exit(status)
 
 

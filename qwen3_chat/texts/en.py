@@ -163,6 +163,14 @@ TEXTS = {
     "cli.option.template": "A prompt of the library, by its title; with {{{{input}}}} in it, the question is put there, else it is the system prompt.",
     "cli.option.var": "The value of a variable {{{{KEY}}}} of the template. Can be given several times.",
     "cli.files_left_out": "Files that are no text were left out: {count:,}",
+    # batch
+    "batch.usage": "--batch FILE.jsonl and -o OUT.jsonl go together, and with neither a question, --file, --tools, --chat, --template, -x nor --json.",
+    "batch.unreadable": "{file} can't be read ({reason}).",
+    "batch.bad_line": 'Line {number} of {file} is no question such as {{"id": 1, "prompt": "…"}} ({reason}).',
+    "batch.id_twice": "The id {id} in line {number} of {file} stands there twice, or is one too many.",
+    "cli.option.batch": "Answer the questions of a file, one JSON object on each line: id, prompt, maybe system and files.",
+    "cli.option.batch_output": "With --batch: where the answers go, one on each line; those that are there already are not asked for again.",
+    "cli.batch_done": "Answered: {answered:,} · failed: {failed:,} · answered before: {skipped:,}",
     # scripts
     "scripts.making": "Making a Python environment in {folder} …",
     "scripts.compiling_first": "Installing. llama.cpp is compiled for this machine, once: about 4 minutes on two cores. "

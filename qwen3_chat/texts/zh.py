@@ -158,6 +158,14 @@ TEXTS = {
     "cli.option.template": "提示词库中的提示词（按标题）；含 {{{{input}}}} 时把问题填在那里，否则用作系统提示词。",
     "cli.option.var": "模板变量 {{{{KEY}}}} 的值，可多次给出。",
     "cli.files_left_out": "已略去 {count:,} 个非文本文件",
+    # batch
+    "batch.usage": "--batch FILE.jsonl 与 -o OUT.jsonl 须一起使用，不能再给出问题、--file、--tools、--chat、--template、-x 或 --json。",
+    "batch.unreadable": "无法读取 {file}（{reason}）。",
+    "batch.bad_line": '{file} 第 {number} 行不是 {{"id": 1, "prompt": "…"}} 这样的问题（{reason}）。',
+    "batch.id_twice": "{file} 第 {number} 行的 id {id} 重复，或超出数量上限。",
+    "cli.option.batch": "回答文件中的问题，每行一个 JSON 对象：id、prompt，可含 system 和 files。",
+    "cli.option.batch_output": "与 --batch 同用：回答写入的文件，每行一个；其中已有的回答不再提问。",
+    "cli.batch_done": "已回答 {answered:,} · 失败 {failed:,} · 之前已回答 {skipped:,}",
     # scripts
     "scripts.making": "正在 {folder} 中创建 Python 环境……",
     "scripts.compiling_first": "开始安装。首次运行需要为本机编译 llama.cpp，双核约 4 分钟。完整日志：{log}",
