@@ -9,6 +9,7 @@ Qwen3ChatError
 ├── StoreError          chats could not be read or written
 ├── HubError            a model could not be fetched
 ├── ExportError         a transcript could not be written
+├── ChatImportError     chats of a file could not be read
 ├── McpError            an MCP server could not be used
 └── ConfigError         the configuration could not be read
 """
@@ -85,6 +86,10 @@ class HubError(Qwen3ChatError):
 
 class ExportError(Qwen3ChatError):
     """A failure to write a transcript."""
+
+
+class ChatImportError(Qwen3ChatError):
+    """A failure to read chats that were exported, here or by another program, or a backup."""
 
 
 class McpError(Qwen3ChatError):

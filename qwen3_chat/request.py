@@ -61,6 +61,8 @@ class ChatRequest:
     chat_id: int | None = None
     must_call: bool = False
     """True if the reply has to go on with the call of a tool."""
+    answer_schema: str = ""
+    """The JSON schema that the answer fits, as JSON; empty for any text."""
 
 
 @dataclass(frozen=True, slots=True)

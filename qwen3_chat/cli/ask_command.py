@@ -14,6 +14,8 @@ from time import monotonic
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
+from qwen3_chat.cli.answer_schema import AnswerSchema
+from qwen3_chat.cli.code_extraction_option import extract_code
 from qwen3_chat.cli.composition import (
     make_tool_runner,
     open_runtime,
@@ -23,13 +25,15 @@ from qwen3_chat.cli.composition import (
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
+from qwen3_chat.cli.prompt_templates import PromptTemplate
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.attachments import join_attachments
-from qwen3_chat.documents.file_text import read_attachment, read_piped_text
+from qwen3_chat.documents.file_selection import read_files
+from qwen3_chat.documents.file_text import read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
-from qwen3_chat.errors import Cancelled, Qwen3ChatError, UsageError
+from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError, UsageError
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, Notice, ReasoningDelta
 from qwen3_chat.mcp.forms import FormPrompt
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
@@ -84,6 +88,12 @@ class AskOptions:
     runs_python_unprotected: bool = False
     mcp_file: Path | None = None
     """A file of another program whose MCP servers are known for this question."""
+    schema: AnswerSchema | None = None
+    """The schema of the answer, which is checked before it is printed."""
+    extract: str | None = None
+    """The language of the code block that alone is printed, empty for any; None for the whole answer."""
+    template: PromptTemplate | None = None
+    """The prompt that the question is put into."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -149,6 +159,7 @@ class TurnPrinter:
         self._output = options.output
         self._shows_thinking = not options.hide_thinking and options.output is OutputFormat.TEXT
         self._think = options.think
+        self._holds_answer = options.schema is not None or options.extract is not None
         self._dims = sys.stderr.isatty()
         self._is_thinking = False
         self._answered = self._is_in_line = False
@@ -181,9 +192,8 @@ class TurnPrinter:
                 self._print_error(terminal_safe(text), end="")
             case AnswerDelta(text=text) if self._output is OutputFormat.TEXT:
                 self._end_thinking()
-                self._answered, self._is_in_line = True, not text.endswith("\n")
-                sys.stdout.write(terminal_safe(text))
-                sys.stdout.flush()
+                if not self._holds_answer:
+                    self.write_answer(text)
             case Notice(key=key, values=values):
                 self._print_error(terminal_safe(t(key, **values)))
             case MessagesDropped(ids=ids) if ids:
@@ -213,6 +223,12 @@ class TurnPrinter:
                     self._show_result(message)
             case _:
                 pass
+
+    def write_answer(self, text: str) -> None:
+        """Print a piece of the answer to stdout."""
+        self._answered, self._is_in_line = True, not text.endswith("\n")
+        sys.stdout.write(terminal_safe(text))
+        sys.stdout.flush()
 
     def write_line(self, text: str) -> None:
         """Print a line to stderr, below what is open on the terminal."""
@@ -301,7 +317,12 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
     """
     printer = TurnPrinter(options)
     try:
-        return asyncio.run(_ask(_read_prompt(prompt, files), choice, options, printer))
+        text = _read_prompt(prompt, files)
+        if options.template is not None and options.template.takes_input:
+            text = options.template.fill(text)
+        if options.schema is not None:
+            text = options.schema.ask_for_json(text)
+        return asyncio.run(_ask(text, choice, options, printer))
     except Qwen3ChatError as error:
         printer.report_early_failure(error)
         raise
@@ -326,7 +347,10 @@ def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
     Raises:
         UsageError: a file can't be read, or is no text.
     """
-    text = join_attachments(prompt, [read_attachment(file) for file in files])
+    attachments, n_left_out = read_files(files)
+    if n_left_out:
+        print(t("cli.files_left_out", count=n_left_out), file=sys.stderr)
+    text = join_attachments(prompt, attachments)
     if not piped:
         return text
     return "\n\n".join(part for part in (text.rstrip("\n"), piped.rstrip("\n")) if part.strip())
@@ -368,6 +392,8 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
         if was_stopped and not stopped_in_text and printer.failure is None:
             printer.failure = TurnFailure.from_error(Cancelled(ErrorCode.INTERRUPTED))
+        if reply is not None and printer.failure is None:
+            _print_held_answer(reply, printer, options)
         printer.close()
         if session.unstored:
             await run_until_interrupt(_store_rest(session, printer))
@@ -389,6 +415,23 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             return 1
         is_reply = printer.failure.code is ErrorCode.REPLY_CANCELLED
         raise Cancelled(ErrorCode.REPLY_CANCELLED if is_reply else ErrorCode.INTERRUPTED)
+
+
+def _print_held_answer(reply: StoredMessage, printer: TurnPrinter, options: AskOptions) -> None:
+    """Print an answer that fits its schema, or its code; one without is a failure, if it was not stopped."""
+    answer, schema, language = reply.message.content, options.schema, options.extract
+    if (schema is None and language is None) or reply.stop_reason is StopReason.CANCELLED:
+        return
+    try:
+        if schema is not None:
+            schema.check(answer)
+        if language is not None:
+            answer = extract_code(answer, language).removesuffix("\n")
+    except EngineError as error:
+        printer.failure = TurnFailure.from_error(error)
+        return
+    if options.output is OutputFormat.TEXT:
+        printer.write_answer(answer)
 
 
 def _check_servers(

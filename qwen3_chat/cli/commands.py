@@ -15,6 +15,7 @@ from typer._click.exceptions import BadParameter, ClickException, MissingParamet
 from typer._click.types import FloatRange, IntRange
 
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
+from qwen3_chat.cli.code_extraction_option import EXTRACT_OPTIONS, with_extract_value
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
 from qwen3_chat.cli.shared_options import (
     ChatIdOption,
@@ -150,6 +151,22 @@ def ask(
         int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
     ] = 20,
     unprotected_python: UnprotectedPythonOption = False,
+    schema: Annotated[Path | None, typer.Option("--schema", metavar="FILE", help="cli.option.schema")] = None,
+    extract: Annotated[
+        str | None, typer.Option("-x", "--extract", metavar="[LANG]", help="cli.option.extract")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="NAME", help="cli.option.template")
+    ] = None,
+    var: Annotated[
+        list[str] | None, typer.Option("--var", metavar="KEY=VALUE", help="cli.option.var")
+    ] = None,
+    batch: Annotated[
+        Path | None, typer.Option("--batch", metavar="FILE.jsonl", help="cli.option.batch")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.jsonl", help="cli.option.batch_output")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="cli.option.json")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="cli.option.jsonl")] = False,
     lang: LanguageOption = None,
@@ -161,39 +178,65 @@ def ask(
     context_policy: ContextPolicyOption = None,
 ) -> None:
     """Ask one question."""
+    from qwen3_chat.cli.answer_schema import AnswerSchema
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
+    from qwen3_chat.cli.prompt_templates import load_template
+    from qwen3_chat.config import find_paths
     from qwen3_chat.session import TurnOptions
     from qwen3_chat.texts.terminal_safe import storable
     from qwen3_chat.tools.built_in_tools import parse_tool_names
 
     if json and jsonl:
         raise UsageError(ErrorCode.JSON_WITH_JSONL)
-    status = run_ask(
-        storable(" ".join(prompt or ())),
-        tuple(file or ()),
-        ModelChoice(
-            demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
-        ),
-        AskOptions(
-            chat=chat,
-            system=system and storable(system),
-            think=think,
-            output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
-            hide_thinking=hide_thinking,
-            allowed_tools=() if allow == "all" else parse_tool_names(allow),
-            allows_all_tools=allow == "all",
-            runs_python_unprotected=unprotected_python,
-            mcp_file=mcp,
-            turn=TurnOptions(
-                temperature=temperature,
-                seed=seed,
-                max_tokens=max_tokens,
-                thinking_budget=thinking_budget,
-                tools=None if tools == "chat" else parse_tool_names(tools),
-                max_steps=max_steps,
-            ),
+    if schema is not None and tools != "none":
+        raise UsageError(ErrorCode.SCHEMA_WITH_TOOLS)
+    if extract is not None and (json or jsonl):
+        raise UsageError(ErrorCode.EXTRACT_WITH_JSON)
+    if var and template is None:
+        raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
+    prompt_template = None
+    if template is not None:
+        prompt_template = load_template(template, var or (), find_paths().config / "prompts.toml")
+        if not prompt_template.takes_input:
+            if system is not None:
+                raise UsageError(ErrorCode.TEMPLATE_WITH_SYSTEM, name=template)
+            system = prompt_template.fill("")
+    answer_schema = None if schema is None else AnswerSchema(schema)
+    choice = ModelChoice(
+        demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
+    )
+    options = AskOptions(
+        chat=chat,
+        system=system and storable(system),
+        think=think,
+        output=OutputFormat.JSON if json else OutputFormat.JSONL if jsonl else OutputFormat.TEXT,
+        hide_thinking=hide_thinking,
+        allowed_tools=() if allow == "all" else parse_tool_names(allow),
+        allows_all_tools=allow == "all",
+        runs_python_unprotected=unprotected_python,
+        mcp_file=mcp,
+        schema=answer_schema,
+        extract=extract,
+        template=prompt_template,
+        turn=TurnOptions(
+            temperature=temperature,
+            seed=seed,
+            max_tokens=max_tokens,
+            thinking_budget=thinking_budget,
+            tools=None if tools == "chat" else parse_tool_names(tools),
+            max_steps=max_steps,
+            answer_schema="" if answer_schema is None else answer_schema.text,
         ),
     )
+    is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
+    if batch is None and output is None:
+        status = run_ask(storable(" ".join(prompt or ())), tuple(file or ()), choice, options)
+    elif batch is None or output is None or is_single or tools != "none":
+        raise UsageError(ErrorCode.BATCH_WRONG_USAGE)
+    else:
+        from qwen3_chat.cli.batch_command import run_batch
+
+        status = run_batch(batch, output, choice, options)
     raise typer.Exit(status)
 
 
@@ -209,7 +252,7 @@ def chats(
 
 
 def export(
-    chat: Annotated[str, typer.Argument(metavar="CHAT", help="cli.option.export_chat")],
+    chat: Annotated[str, typer.Argument(metavar="CHAT|all", help="cli.option.export_chat")],
     format: Annotated[
         str, typer.Option("--format", metavar="|".join(ExportFormat), help="cli.option.format")
     ] = ExportFormat.MARKDOWN.value,
@@ -225,6 +268,40 @@ def export(
     from qwen3_chat.cli.stored_chats import export_chat
 
     export_chat(chat, format, thinking, output)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cli.option.import_file")],
+    json: Annotated[bool, typer.Option("--json", help="cli.option.import_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Store the chats of a file."""
+    from qwen3_chat.cli.stored_chats import import_file
+
+    import_file(file, as_json=json)
+
+
+def backup(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="cli.option.backup_output")
+    ] = None,
+    lang: LanguageOption = None,
+) -> None:
+    """Write the whole store to one file."""
+    from qwen3_chat.cli.backup_command import back_up
+
+    back_up(output)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cli.option.restore_file")],
+    replace: Annotated[bool, typer.Option("--replace", help="cli.option.replace")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Put a backup in the place of the store."""
+    from qwen3_chat.cli.backup_command import restore_file
+
+    restore_file(file, replaces=replace)
 
 
 def pull(
@@ -384,9 +461,10 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, doctor):
-        about = t(f"cli.about.{command.__name__}")
-        app.command(command.__name__, cls=TranslatedCommand, help=about, short_help=about)(command)
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, doctor):
+        name = command.__name__.rstrip("_")
+        about = t(f"cli.about.{name}")
+        app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
     app.add_typer(_tools_group(), name="tools")
     app.add_typer(_mcp_group(), name="mcp")
     root = typer.main.get_command(app)
@@ -445,6 +523,8 @@ def run_command(arguments: Sequence[str]) -> int:
     Raises:
         Qwen3ChatError: it could not be done.
     """
+    if any(argument in EXTRACT_OPTIONS for argument in arguments) and arguments[0] == "ask":
+        arguments = with_extract_value(arguments)
     try:
         status = build_command_tree().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:

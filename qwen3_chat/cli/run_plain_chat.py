@@ -14,6 +14,7 @@ from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
 from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
 from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
@@ -68,10 +69,14 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
             session.set_tool_runner(make_tool_runner(paths))
         folder = settings.export_dir or paths.exports
 
-        def export() -> Path | None:
+        async def export() -> Path | None:
             if session.chat is None:
                 return None
-            return export_to_folder(session.chat, session.messages, folder, settings.export_thinking)
+            messages = session.messages
+            if settings.export_format is ExportFormat.JSON:
+                messages = (await runtime.store.whole_chat(session.chat.id)).messages
+            choices = settings.export_thinking, settings.export_format
+            return await asyncio.to_thread(export_to_folder, session.chat, messages, folder, *choices)
 
         try:
             await PlainChat(session, runtime.store, renderer, _read_line, run_until_interrupt, export).run()

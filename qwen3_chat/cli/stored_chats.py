@@ -1,14 +1,15 @@
-"""`qwen3-chat chats` and `qwen3-chat export`: the stored chats, listed or written to a file."""
+"""`qwen3-chat chats`, `export` and `import`: the stored chats listed, written to files, read from files."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from rich.cells import cell_len, set_cell_size
 
 from qwen3_chat.cli.composition import resolve_chat_id
@@ -19,12 +20,30 @@ from qwen3_chat.documents.export_file_name import default_file_name
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.documents.new_file import write_new_file
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import UsageError
-from qwen3_chat.store import Chat, ChatStore, ChatSummary, StoredMessage
+from qwen3_chat.errors import ExportError, UsageError
+from qwen3_chat.store import ChatStore, ChatSummary
+from qwen3_chat.store.chat_store import utc_now
+from qwen3_chat.store.records import WholeChat
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 TITLE_CELLS = 48
+ALL_CHATS = "all"
+_ALL_CHATS_FILE = "qwen3-chat.jsonl"
+
+
+class SkippedRow(msgspec.Struct, frozen=True):
+    """A chat of a file that was not imported, in the output of `import --json`."""
+
+    index: int
+    reason: str
+
+
+class ImportResult(msgspec.Struct, frozen=True):
+    """The output of `import --json`."""
+
+    chat_ids: list[int]
+    skipped: list[SkippedRow]
 
 
 def list_chats(search: str | None, as_json: bool) -> None:
@@ -51,12 +70,12 @@ def _row(summary: ChatSummary, id_width: int) -> str:
 
 
 async def _load_chats(search: str | None) -> tuple[ChatSummary, ...]:
-    async with _open_store() as store:
+    async with open_store() as store:
         return await store.chats(search=search)
 
 
 @asynccontextmanager
-async def _open_store() -> AsyncIterator[ChatStore]:
+async def open_store() -> AsyncIterator[ChatStore]:
     """Open the chats, for reading where nothing else is possible; print what there is to tell of the file."""
     store = await ChatStore.open(find_paths().chats_file)
     try:
@@ -68,12 +87,12 @@ async def _open_store() -> AsyncIterator[ChatStore]:
 
 
 def export_chat(reference: str, format_name: str, thinking_name: str, output: Path | None) -> None:
-    """Write a chat to stdout, or to a new file that never replaces another one.
+    """Write a chat, or all, to stdout or to new files, which never replace others.
 
     Raises:
-        UsageError: the format or the choice of thinking is unknown.
+        UsageError: the format or the choice of thinking is unknown, or all chats need a folder.
         StoreError: there is no such chat.
-        ExportError: the file can't be written.
+        ExportError: a file can't be written, or there is nothing to write.
     """
     try:
         format = ExportFormat(format_name)
@@ -87,17 +106,69 @@ def export_chat(reference: str, format_name: str, thinking_name: str, output: Pa
         raise UsageError(
             ErrorCode.CHOICE_UNKNOWN, value=thinking_name, known=", ".join(ThinkingStyle)
         ) from error
-    chat, messages = asyncio.run(_load_chat(reference))
-    text = render(chat, messages, format, thinking)
+    if reference == ALL_CHATS and format is not ExportFormat.JSON_LINES:
+        _export_all_to_folder(format, thinking, output)
+        return
+    chats = asyncio.run(_load_chats_with_messages(reference, format))
+    text = "".join(render(whole.chat, whole.messages, format, thinking) for whole in chats)
+    if format is ExportFormat.JSON_LINES and not text:
+        raise ExportError(ErrorCode.EXPORT_WITHOUT_ANSWERS)
     if output is None:
         use_utf8_for_output()
         sys.stdout.write(text)
         return
-    path = write_new_file(output, text, default_file_name(chat, format))
+    default_name = _ALL_CHATS_FILE if reference == ALL_CHATS else default_file_name(chats[0].chat, format)
+    _print_path(write_new_file(output, text, default_name))
+
+
+def _export_all_to_folder(format: ExportFormat, thinking: ThinkingStyle, folder: Path | None) -> None:
+    """Write each chat to a file of its own."""
+    if folder is None or not folder.is_dir():
+        raise UsageError(ErrorCode.EXPORT_NEEDS_FOLDER)
+    for whole in asyncio.run(_load_chats_with_messages(ALL_CHATS, format)):
+        text = render(whole.chat, whole.messages, format, thinking)
+        _print_path(write_new_file(folder, text, default_file_name(whole.chat, format)))
+
+
+def _print_path(path: Path) -> None:
     print(terminal_safe(t("cli.exported", path=path)), file=sys.stderr)
 
 
-async def _load_chat(reference: str) -> tuple[Chat, tuple[StoredMessage, ...]]:
-    async with _open_store() as store:
-        chat_id = await resolve_chat_id(store, reference)
-        return await store.chat(chat_id), await store.branch(chat_id)
+async def _load_chats_with_messages(reference: str, format: ExportFormat) -> list[WholeChat]:
+    """Return a chat, or all of them, with the branch that each goes on from; for JSON with all branches."""
+    async with open_store() as store:
+        if reference == ALL_CHATS:
+            chat_ids = [summary.id for summary in await store.chats()]
+        else:
+            chat_ids = [await resolve_chat_id(store, reference)]
+        if format is ExportFormat.JSON:
+            return [await store.whole_chat(chat_id) for chat_id in chat_ids]
+        return [WholeChat(await store.chat(chat_id), await store.branch(chat_id)) for chat_id in chat_ids]
+
+
+def import_file(path: Path, *, as_json: bool) -> None:
+    """Store the chats of a file, all or none, and print their numbers.
+
+    Raises:
+        ChatImportError: the file can't be read, or no chat in it can be imported.
+        ExportError: the same, for a chat that this app exported.
+        StoreError: nothing can be stored.
+    """
+    from qwen3_chat.documents.chat_import import read_chat_file  # here: the lists of chats do without
+
+    contents = read_chat_file(path, utc_now())
+    chat_ids = asyncio.run(_import_chats(contents.chats))
+    if as_json:
+        rows = [SkippedRow(skipped.index, str(skipped.reason)) for skipped in contents.skipped]
+        print_json(ImportResult(chat_ids, rows))
+        return
+    numbers = str(chat_ids[0]) if len(chat_ids) == 1 else f"{min(chat_ids)}–{max(chat_ids)}"
+    print(t("cli.imported", count=len(chat_ids), numbers=numbers))
+    for skipped in contents.skipped:
+        sentence = t("cli.import_skipped", number=skipped.index + 1, reason=skipped.reason)
+        print(terminal_safe(sentence), file=sys.stderr)
+
+
+async def _import_chats(chats: Sequence[WholeChat]) -> list[int]:
+    async with open_store() as store:
+        return list(await store.import_chats(chats))

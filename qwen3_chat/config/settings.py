@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from qwen3_chat.config.paths import expand_home
 from qwen3_chat.context_plan import ContextPolicy
-from qwen3_chat.documents.export_options import ThinkingStyle
+from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.sampling import MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import Language
 
@@ -42,6 +42,7 @@ class Settings:
     tool_folders: tuple[str, ...] = ()
     private_hosts: tuple[str, ...] = ()
     export_folder: str | None = None
+    export_format: ExportFormat = ExportFormat.MARKDOWN
     export_thinking: ThinkingStyle = ThinkingStyle.FOLDED
     keys: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -29,7 +29,10 @@ def render(
     thinking: ThinkingStyle = ThinkingStyle.FOLDED,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return a branch of a chat as one text; dates are in `zone`, by default the machine's own."""
+    """Return messages of a chat as one text: a branch, or for JSON all of them.
+
+    Dates are in `zone`, by default the machine's own.
+    """
     # Imported here: HTML needs a Markdown parser and a highlighter, which would delay every start.
     match format:
         case ExportFormat.MARKDOWN:
@@ -48,17 +51,25 @@ def render(
             from qwen3_chat.documents.text_export import render_text
 
             return render_text(chat, messages, thinking, zone)
+        case ExportFormat.JSON_LINES:
+            from qwen3_chat.documents.message_lists import render_message_list
+
+            return render_message_list(chat, messages, thinking)
 
 
 def export_to_folder(
-    chat: Chat, messages: Sequence[StoredMessage], folder: Path, thinking: ThinkingStyle
+    chat: Chat,
+    messages: Sequence[StoredMessage],
+    folder: Path,
+    thinking: ThinkingStyle,
+    format: ExportFormat = ExportFormat.MARKDOWN,
 ) -> Path:
-    """Write a chat as Markdown to a new file in a folder; return the file's path.
+    """Write a chat to a new file in a folder; return the file's path.
 
     Raises:
         ExportError: the file can't be written.
     """
     with suppress(OSError):  # writing the file reports it, with the path
         folder.mkdir(parents=True, exist_ok=True)
-    text = render(chat, messages, ExportFormat.MARKDOWN, thinking)
-    return write_new_file(folder, text, default_file_name(chat, ExportFormat.MARKDOWN))
+    text = render(chat, messages, format, thinking)
+    return write_new_file(folder, text, default_file_name(chat, format))

@@ -15,6 +15,7 @@ class ExportFormat(StrEnum):
     HTML = "html"
     JSON = "json"
     TEXT = "txt"
+    JSON_LINES = "jsonl"
 
 
 class ThinkingStyle(StrEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, tzinfo
 from typing import Annotated, Final
 
@@ -22,6 +22,7 @@ from qwen3_chat.store.records import (
     Chat,
     MessageMeta,
     StoredMessage,
+    WholeChat,
     WholeResult,
     pack_token_ids,
 )
@@ -38,14 +39,6 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_FIGURE)]
 _CallId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}\.[0-9]{1,9}\Z")]
 """The id of the reply and the position of the call in it."""
 _Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedChat:
-    """The contents of an exported file."""
-
-    chat: Chat
-    messages: tuple[StoredMessage, ...]
 
 
 class _ChatEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,14 +107,17 @@ class _File(msgspec.Struct, frozen=True):
 def render_json(
     chat: Chat, messages: Sequence[StoredMessage], thinking: ThinkingStyle, zone: tzinfo | None
 ) -> str:
-    """Return the chat as JSON; its times are UTC, whatever the zone."""
+    """Return the chat with messages of one branch or all as JSON; times are UTC, whatever the zone."""
     del zone
+    head_id = messages[-1].id if messages else None
+    if any(stored.id == chat.head_id for stored in messages):
+        head_id = chat.head_id
     entry = _ChatEntry(
         id=chat.id,
         title=chat.title,
         created_at=chat.created_at,
         updated_at=chat.updated_at,
-        head_id=messages[-1].id if messages else None,
+        head_id=head_id,
         system=chat.system,
         toggle=chat.mode_override,
     )
@@ -133,7 +129,7 @@ def render_json(
     )
 
 
-def parse_json_export(text: str) -> ExportedChat:
+def parse_json_export(text: str) -> WholeChat:
     """Return the chat and the messages of a text that `render_json` made.
 
     Raises:
@@ -141,6 +137,18 @@ def parse_json_export(text: str) -> ExportedChat:
     """
     try:
         document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
+    return read_json_export(document)
+
+
+def read_json_export(document: object) -> WholeChat:
+    """Return the chat and the messages of an export that is parsed already.
+
+    Raises:
+        ExportError: it is no export, or has a newer version of the format.
+    """
+    try:
         header = msgspec.convert(document, _Header)
         if header.format != FORMAT_NAME:
             raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=header.format)
@@ -150,7 +158,7 @@ def parse_json_export(text: str) -> ExportedChat:
     except (ValueError, RecursionError, OverflowError) as error:
         raise ExportError(ErrorCode.EXPORT_UNREADABLE, reason=error) from error
     chat = file.chat
-    return ExportedChat(
+    return WholeChat(
         Chat(
             id=chat.id,
             title=chat.title,
@@ -165,10 +173,11 @@ def parse_json_export(text: str) -> ExportedChat:
 
 
 def _message_entries(messages: Sequence[StoredMessage], with_thinking: bool) -> Iterator[_MessageEntry]:
-    reply_id = 0  # of the reply that a result belongs to
+    reply_ids = dict[int | None, int]()  # of each message: the reply whose calls and results it may belong to
     for stored in messages:
-        reply_id = stored.id if stored.message.role is Role.ASSISTANT else reply_id
-        yield _message_entry(stored, reply_id, with_thinking)
+        is_reply = stored.message.role is Role.ASSISTANT
+        reply_ids[stored.id] = stored.id if is_reply else reply_ids.get(stored.parent_id, 0)
+        yield _message_entry(stored, reply_ids[stored.id], with_thinking)
 
 
 def _message_entry(stored: StoredMessage, reply_id: int, with_thinking: bool) -> _MessageEntry:

@@ -65,7 +65,7 @@ class PlainChat:
         renderer: LineRenderer,
         read_line: ReadLine,
         run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[object]],
-        export: Callable[[], Path | None],
+        export: Callable[[], Awaitable[Path | None]],
     ) -> None:
         self._session = session
         self._store = store
@@ -149,7 +149,7 @@ class PlainChat:
             case SlashCommand.CALL:
                 await self._turn(session.make_call)
             case SlashCommand.EXPORT:
-                path = self._export()
+                path = await self._export()
                 write_line(
                     terminal_safe(t("cli.exported", path=path)) if path else t("linear.nothing_to_export")
                 )

@@ -526,6 +526,7 @@ class ChatSession(ChatConfiguration):
             thinking_budget=options.thinking_budget,
             prefix=with_sampled_ids(continued, model) if continued else None,
             chat_id=self.chat_id,
+            answer_schema=options.answer_schema,
         )
 
 

@@ -84,6 +84,8 @@ class TurnOptions(SamplingOverrides):
     max_steps: int = MAX_STEPS
     """The most replies to one question, each but the last followed by the results of its calls."""
     context_policy: ContextPolicy = ContextPolicy.ASK
+    answer_schema: str = ""
+    """The JSON schema that answers fit, as JSON; empty for any text."""
 
     def overridden_by(self, chat: ChatOptions) -> TurnOptions:
         """Return these options, overridden by those of a chat."""

@@ -35,7 +35,7 @@ _MATCHES_QUERY: Final = """
         OR id IN (SELECT rowid FROM title_terms WHERE title_terms MATCH :query))
 """
 _NEWEST_FIRST: Final = "ORDER BY pinned DESC, last_use DESC, id DESC"
-_NEXT_USE: Final = "(SELECT coalesce(max(last_use), 0) + 1 FROM chats WHERE last_use < 1 << 60)"
+NEXT_USE: Final = "(SELECT coalesce(max(last_use), 0) + 1 FROM chats WHERE last_use < 1 << 60)"
 """A number above those of all chats; the clock may be set back, and a damaged number may be the largest."""
 
 
@@ -49,7 +49,7 @@ def create_chat(
     """Add a chat without messages."""
     cursor = connection.execute(
         "INSERT INTO chats (system, toggle, options, titled_by, created_at, updated_at, last_use)"
-        f" VALUES (?, ?, ?, ?, ?, ?, {_NEXT_USE})",
+        f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_USE})",
         (storable(system), mode_column(mode_override), _json(options), TitledBy.WORDS.value, now, now),
     )
     return get_chat(connection, cursor.lastrowid or 0)
@@ -116,7 +116,7 @@ def _summary_of_damaged(connection: sqlite3.Connection, chat_id: int) -> list[St
 def touch_chat(connection: sqlite3.Connection, chat_id: int, now: int) -> None:
     """Set the time of the last change; restore the chat if another window deleted it meanwhile."""
     connection.execute(
-        f"UPDATE chats SET updated_at = ?, last_use = {_NEXT_USE}, deleted_at = NULL WHERE id = ?",
+        f"UPDATE chats SET updated_at = ?, last_use = {NEXT_USE}, deleted_at = NULL WHERE id = ?",
         (now, chat_id),
     )
 

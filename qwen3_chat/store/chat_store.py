@@ -7,17 +7,17 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import chat_queries, message_queries, search_queries
+from qwen3_chat.store import chat_queries, import_queries, message_queries, search_queries
 from qwen3_chat.store.chat_folders import ChatFolders
-from qwen3_chat.store.database import Database, in_transaction
+from qwen3_chat.store.database import OWNER_ONLY, Database, in_transaction
 from qwen3_chat.store.migrations import MIGRATIONS, Migration, prepare_copy, upgrade_schema
 from qwen3_chat.store.records import (
     NO_CHAT_OPTIONS,
@@ -31,6 +31,7 @@ from qwen3_chat.store.records import (
     Sibling,
     StoredMessage,
     TitledBy,
+    WholeChat,
     WholeResult,
 )
 from qwen3_chat.store.result_files import ResultFiles
@@ -38,9 +39,10 @@ from qwen3_chat.store.row_mapping import milliseconds
 
 Clock = Callable[[], datetime]
 _NO_META = MessageMeta()
-_RESULTS_FOLDER = "results"
-_FILES_FOLDER = "chat_files"
+RESULTS_FOLDER: Final = "results"
 """The folder of whole results, beside the database."""
+FILES_FOLDER: Final = "chat_files"
+"""The folder of the files that tools write in chats, beside the database."""
 
 
 def utc_now() -> datetime:
@@ -86,8 +88,8 @@ class ChatStore:
             even_without_file=even_without_file,
         )
         results, folders = (
-            ResultFiles(path.parent / _RESULTS_FOLDER),
-            ChatFolders(path.parent / _FILES_FOLDER),
+            ResultFiles(path.parent / RESULTS_FOLDER),
+            ChatFolders(path.parent / FILES_FOLDER),
         )
         return cls(database, clock, results, folders)
 
@@ -138,6 +140,26 @@ class ChatStore:
     async def branch(self, chat_id: int, head_id: int | None = None) -> tuple[StoredMessage, ...]:
         """Return the messages from the first to `head_id`, or to the chat's head."""
         return await self._database.read(message_queries.branch, chat_id, head_id)
+
+    async def whole_chat(self, chat_id: int) -> WholeChat:
+        """Return a chat with the messages of all its branches."""
+        return await self._database.read(_whole_chat, chat_id)
+
+    async def copy_branch(self, chat_id: int, head_id: int) -> int:
+        """Copy a chat with its messages up to one of them into a new chat; return its number."""
+        return await self._database.write(import_queries.copy_branch, self._now(), chat_id, head_id)
+
+    async def copy_to(self, path: Path) -> None:
+        """Copy the database, as it is at one moment, into a new file of its own."""
+        await self._database.read(_copy_to, path)
+
+    async def import_chats(self, chats: Sequence[WholeChat]) -> tuple[int, ...]:
+        """Store chats of other databases under new numbers, all or none; return the numbers, in order.
+
+        Raises:
+            StoreError: nothing could be stored, or a chat is none that this app could have written.
+        """
+        return await self._database.write(import_queries.import_chats, self._now(), chats, self._results.has)
 
     async def message(self, message_id: int) -> StoredMessage:
         """Return a message."""
@@ -290,6 +312,19 @@ class ChatStore:
 
     def _now(self) -> int:
         return milliseconds(self._clock())
+
+
+def _copy_to(connection: sqlite3.Connection, path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
+    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # the copy has no log beside it
+
+
+def _whole_chat(connection: sqlite3.Connection, chat_id: int) -> WholeChat:
+    return WholeChat(
+        chat_queries.get_chat(connection, chat_id), message_queries.all_messages(connection, chat_id)
+    )
 
 
 def _prepare(

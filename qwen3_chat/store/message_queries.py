@@ -217,6 +217,22 @@ def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) ->
     return messages
 
 
+def all_messages(connection: sqlite3.Connection, chat_id: int) -> tuple[StoredMessage, ...]:
+    """Return the live messages of all branches of a chat, each after the one that it follows.
+
+    Where a page is damaged, those of the chat's own branch that can be read.
+    """
+    chat_queries.get_chat(connection, chat_id)
+    statement = "SELECT * FROM messages WHERE chat_id = ? AND deleted_at IS NULL ORDER BY id"
+    try:
+        rows = connection.execute(statement, (chat_id,)).fetchall()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return branch(connection, chat_id, None)
+    return tuple(message_from_row(row) for row in rows)
+
+
 def _head_or_latest(connection: sqlite3.Connection, chat: Chat) -> int | None:
     """Return the chat's head; its latest message where the head is no message of it."""
     if chat.head_id is None:

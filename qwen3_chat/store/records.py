@@ -144,6 +144,14 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeChat:
+    """A chat with the messages of all its branches, or of those that somebody chose."""
+
+    chat: Chat
+    messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChatSummary:
     """A line of the list of chats; `model` is the model of the last reply."""
 

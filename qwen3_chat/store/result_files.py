@@ -43,6 +43,7 @@ class NotSaved(StrEnum):
     CHAT_FULL = "chat_full"
     ALL_FULL = "all_full"
     NOT_WRITTEN = "not_written"
+    NOT_IMPORTED = "not_imported"
 
 
 ResultPath = Callable[[WholeResult], Path | None]
@@ -71,6 +72,8 @@ def _not_saved_reason(result: WholeResult) -> str:
             return t("wording.not_saved.chat_full", size=format_size(MAX_CHAT_BYTES))
         case NotSaved.ALL_FULL:
             return t("wording.not_saved.all_full", size=format_size(MAX_TOTAL_BYTES))
+        case NotSaved.NOT_IMPORTED:
+            return t("wording.not_saved.not_imported")
         case _:  # one of a later version, too
             return t("wording.not_saved.not_written")
 
@@ -131,6 +134,14 @@ class ResultFiles:
         """Return the file of a result; None for one that was not saved."""
         # the hash may come from a file that somebody else wrote
         return self.folder / result.sha256 if _SHA256.fullmatch(result.sha256) else None
+
+    def has(self, result: WholeResult) -> bool:
+        """Return whether the file of a result is here, in the size that it should have."""
+        path = self.path(result)
+        try:
+            return path is not None and path.stat().st_size == result.size_bytes
+        except OSError:
+            return False
 
     def written_before(self, moment: datetime) -> frozenset[str]:
         """Return the names of the files that were last written before a moment."""

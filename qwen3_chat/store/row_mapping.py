@@ -62,7 +62,7 @@ def summary_from_row(row: StoredRow) -> ChatSummary:
 
 def message_from_row(row: StoredRow) -> StoredMessage:
     """Return the message of a row of `messages`."""
-    meta = row.value("meta", _checked_meta, MessageMeta())
+    meta = row.value("meta", decode_meta, MessageMeta())
     reasoning = row.text("reasoning")
     likely_role = Role.ASSISTANT if meta.model or reasoning else Role.USER
     return StoredMessage(
@@ -108,7 +108,7 @@ def _checked_options(text: str) -> ChatOptions:
     return options
 
 
-def _checked_meta(text: str) -> MessageMeta:
+def decode_meta(text: str) -> MessageMeta:
     """Decode the origin of a message.
 
     Raises:

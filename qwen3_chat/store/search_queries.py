@@ -33,6 +33,8 @@ _ORDERS: Final = {
     SearchOrder.RELEVANCE: "bm25(message_terms, 2.0, 1.0), message_terms.rowid DESC",
 }
 
+INSERT_MESSAGE_TERMS: Final = "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)"
+
 
 def search_messages(
     connection: sqlite3.Connection, query: str, order: SearchOrder, limit: int
@@ -51,12 +53,15 @@ def index_message(connection: sqlite3.Connection, message_id: int) -> None:
     row = connection.execute(
         "SELECT content, reasoning, tool_calls FROM messages WHERE id = ?", (message_id,)
     ).fetchone()
-    answer = "\n".join(filter(None, (str(row["content"]), _stored_calls_text(str(row["tool_calls"])))))
     connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
-    connection.execute(
-        "INSERT INTO message_terms (rowid, content, reasoning) VALUES (?, ?, ?)",
-        (message_id, index_text(answer), index_text(str(row["reasoning"]))),
-    )
+    terms = message_terms(str(row["content"]), str(row["tool_calls"]), str(row["reasoning"]))
+    connection.execute(INSERT_MESSAGE_TERMS, (message_id, *terms))
+
+
+def message_terms(content: str, tool_calls: str, reasoning: str) -> tuple[str, str]:
+    """Return the terms of a stored message for the search table: of answer and calls, and of the thinking."""
+    answer = "\n".join(filter(None, (content, _stored_calls_text(tool_calls))))
+    return index_text(answer), index_text(reasoning)
 
 
 def _stored_calls_text(tool_calls: str) -> str:

@@ -34,6 +34,10 @@ _UNSPACED: Final = (
     "\U00020000-\U000323af"  # Han, the supplementary planes
 )
 _PIECES: Final = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+_PLAIN_WORDS: Final = re.compile(r"(?<!\S)[\x00-\x7f]+(?!\S)")
+"""ASCII between white space, with the white space inside it."""
+_HAN: Final = re.compile("[\u4e00-\u9fff]+")
+"""Characters that are folded already."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _JSON_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -81,13 +85,20 @@ def index_text(text: str) -> str:
     return storable(" ".join(_term_texts(text)))
 
 
-def _term_texts(text: str) -> Iterator[str]:
+def _term_texts(text: str) -> list[str]:
     """Cut a text as `terms` does, without the spans: a reply is indexed while the user waits for its end."""
-    if text.isascii():
-        yield from (word.group() for word in _WORD.finditer(text.lower()))
-        return
-    for piece in _PIECES.finditer(to_nfc(text)):
-        folded = _fold_piece(piece.group())
+    text, end, found = to_nfc(text), 0, list[str]()
+    for plain in _PLAIN_WORDS.finditer(text):  # most of most texts: nothing to fold but case
+        found += _folded_terms(text[end : plain.start()])
+        found += _WORD.findall(plain[0].lower())
+        end = plain.end()
+    found += _folded_terms(text[end:])
+    return found
+
+
+def _folded_terms(text: str) -> Iterator[str]:
+    for piece in _PIECES.finditer(text):
+        folded = _fold_piece(piece[0])
         if piece.lastgroup == "word":
             yield from _WORD.findall(folded)
         elif folded:
@@ -193,6 +204,8 @@ def _fold_piece(piece: str) -> str:
     """Fold case, width, compatibility forms and the accents of Latin letters."""
     if piece.isascii():
         return piece.lower()
+    if _HAN.fullmatch(piece):
+        return piece
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
     return "".join(_without_accents(character) for character in folded)
 

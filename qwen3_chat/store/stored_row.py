@@ -15,7 +15,7 @@ from qwen3_chat.texts import t
 T = TypeVar("T")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_TIME_MS: Final = 250_000_000_000_000  # in the year 9892: every time zone can show it
+MAX_TIME_MS: Final = 250_000_000_000_000  # in the year 9892: every time zone can show it
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -94,7 +94,7 @@ class StoredRow(sqlite3.Row):
     def time(self, name: str) -> datetime:
         """Return a time; 1970 for one that no calendar has."""
         value = self.integer(name)
-        if not 0 <= value <= _MAX_TIME_MS:
+        if not 0 <= value <= MAX_TIME_MS:
             self._note(name)
             value = 0
         return EPOCH + timedelta(milliseconds=value)

@@ -30,8 +30,8 @@ class SchemaError(ValueError):
     """A schema that can't be used; the text says why, in English, for whoever wrote the tool."""
 
 
-class ArgumentsChecker:
-    """A checker of the arguments of one tool.
+class SchemaChecker:
+    """A checker of JSON by a schema.
 
     Raises:
         SchemaError: the schema is too large, or none.
@@ -41,17 +41,25 @@ class ArgumentsChecker:
         self._schema = schema
         self._validator = _validator(schema)
 
-    def explain(self, arguments: Mapping[str, object]) -> str:
-        """Return what is wrong with the arguments, in English, for the model; empty if nothing is."""
+    def explain_value(self, value: object, kind: str) -> str:
+        """Return what is wrong with a value, in English; empty if nothing is. `kind` names it."""
         try:
-            error = next(iter(self._validator.iter_errors(dict(arguments))), None)
+            error = next(iter(self._validator.iter_errors(value)), None)
         except UnicodeEncodeError:  # JSON can spell half a character
             return "a text holds half of a character, a lone surrogate"
         if error is None:
             return ""
         place = "".join(f"[{part!r}]" for part in error.instance_path)
         reason = error.message if len(error.message) <= _MAX_REASON_CHARS else _shortened(error.message)
-        return f"{f'argument {place}: ' if place else ''}{reason}"
+        return f"{f'{kind} {place}: ' if place else ''}{reason}"
+
+
+class ArgumentsChecker(SchemaChecker):
+    """A checker of the arguments of one tool."""
+
+    def explain(self, arguments: Mapping[str, object]) -> str:
+        """Return what is wrong with the arguments, in English, for the model; empty if nothing is."""
+        return self.explain_value(dict(arguments), "argument")
 
     def typed(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """Return arguments that came as text with the types that the schema gives them.
@@ -99,7 +107,7 @@ def _validator(schema: Schema) -> Draft202012Validator:
 
 
 def _refuse(uri: str) -> Never:
-    raise ValueError(f"a schema of a tool may not refer to {_shortened(uri)}")
+    raise ValueError(f"a schema may not refer to {_shortened(uri)}")
 
 
 def _shortened(text: str) -> str:

@@ -213,4 +213,4 @@ def test_the_document_names_every_field() -> None:
     for entry in (json_export._CallEntry, json_export._ResultEntry):
         fields |= {field.encode_name for field in msgspec.structs.fields(entry)}
     fields |= {f"whole.{field.encode_name}" for field in msgspec.structs.fields(json_export._WholeEntry)}
-    assert sorted(field for field in fields if f"`{field}`" not in FORMAT_DOCUMENT) == ["chat", "messages"]
+    assert sorted(field for field in fields if f"`{field}`" not in FORMAT_DOCUMENT) == ["chat"]

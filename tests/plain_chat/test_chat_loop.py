@@ -17,6 +17,10 @@ from qwen3_chat.tools.result_notes import NoPaths
 from tests.fakes import FakeEngine, Step, finished
 
 
+async def no_export() -> None:
+    """Write no file."""
+
+
 async def talk(
     folder: Path,
     engine: FakeEngine,
@@ -39,7 +43,7 @@ async def talk(
         await turn
 
     try:
-        await PlainChat(session, store, renderer, read_line, to_its_end, lambda: None).run()
+        await PlainChat(session, store, renderer, read_line, to_its_end, no_export).run()
     finally:
         await store.close()
     return "".join(written)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -158,3 +159,20 @@ def test_a_call_is_required_of_servers_that_know_how(kind: ServerKind) -> None:
     assert SERVER_FEATURES[kind].capabilities.requires_calls == requires
     assert chat_body(request, served(kind)).get("tool_choice") == ("required" if requires else None)
     assert "tool_choice" not in chat_body(replace(request, must_call=False), served(kind))
+
+
+SCHEMA = {"type": "object", "properties": {"草": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("kind", ServerKind)
+def test_each_server_is_told_the_schema_of_the_answer_in_its_own_way(kind: ServerKind) -> None:
+    request = replace(chat_request("hi"), answer_schema=json.dumps(SCHEMA))
+    body = chat_body(request, served(kind))
+    match kind:
+        case ServerKind.OLLAMA:
+            assert body["format"] == SCHEMA
+        case ServerKind.LLAMA_CPP_PYTHON:
+            assert body["response_format"] == {"type": "json_object", "schema": SCHEMA}
+        case _:
+            assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert not {"format", "response_format"} & chat_body(chat_request("hi"), served(kind)).keys()

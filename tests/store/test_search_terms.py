@@ -175,3 +175,8 @@ def test_marks_are_inside_the_excerpt(text: str, query: str) -> None:
     if shown is not None:
         assert all(0 <= start < end <= len(shown.text) for start, end in shown.marks)
         assert shown.marks
+
+
+@given(st.text(st.sampled_from([*"abÉ天草_- \n\u0301é½Ａİ\u2028\x1c1が"]), max_size=30))
+def test_the_terms_of_the_index_are_those_of_a_search(text: str) -> None:
+    assert index_text(text).split() == [term.text for term in terms(text)]

@@ -42,7 +42,7 @@ async def make_files(app: Harness) -> None:
 
 async def open_list(app: Harness) -> ChatFilesScreen:
     """Mark the result and open the list of its files."""
-    await app.pilot.press("alt+up", "up", "f")
+    await app.pilot.press("alt+up", "up", "o")
     await app.until(lambda: isinstance(app.app.screen, ChatFilesScreen))
     screen = app.app.screen
     assert isinstance(screen, ChatFilesScreen)
@@ -94,5 +94,5 @@ async def test_only_a_result_that_names_files_has_the_key(tmp_path: Path) -> Non
         assert not app.screen.check_action("message", ("files",))
         await app.pilot.press("up")
         assert app.screen.check_action("message", ("files",))
-        await app.pilot.press("f")
+        await app.pilot.press("o")
         await app.sees("No tool has written a file in this chat.")

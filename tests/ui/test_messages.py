@@ -318,3 +318,23 @@ async def test_a_click_on_a_header_marks_its_message(start: Start) -> None:
         await app.until(lambda: marked(app) == "One")
         await app.pilot.click(offset=(6, row))
         await app.until(lambda: app.screen.marked is None)
+
+
+async def test_a_new_chat_begins_from_a_message_and_leaves_the_other_alone(start: Start) -> None:
+    async with start(answers("Three.", "Four.", "Five.")) as app:
+        await app.turn("One")
+        await app.turn("Two")
+        old = app.session.chat_id
+        await mark(app, "Three.")
+        await app.pilot.press("f")
+        await app.until(lambda: app.session.chat_id != old)
+        await app.until(lambda: contents(app) == ["One", "Three."])
+        assert await app.store.branch(app.session.chat_id or 0) == app.session.messages
+        await app.turn("Else")
+        assert contents(app) == ["One", "Three.", "Else", "Five."]
+        assert [m.message.content for m in await app.store.branch(old or 0)] == [
+            "One",
+            "Three.",
+            "Two",
+            "Four.",
+        ]

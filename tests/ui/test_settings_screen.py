@@ -125,6 +125,15 @@ async def test_less_movement_stills_the_caret_and_slows_growing_replies(start: S
         await app.sees("It is 3.")
 
 
+@pytest.mark.parametrize("format", ["html", "json", "txt", "jsonl"])
+async def test_the_export_key_writes_the_chosen_format(start: Start, tmp_path: Path, format: str) -> None:
+    (tmp_path / "config.toml").write_text(f'export_format = "{format}"\n', encoding="utf-8")
+    async with start() as app:
+        await app.turn("Hello")
+        await app.pilot.press("ctrl+s")
+        await app.until(lambda: list(app.exports.glob(f"*.{format}")))
+
+
 async def test_exports_show_the_thinking_as_chosen(start: Start, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('export_thinking = "none"\n', encoding="utf-8")
     async with start() as app:

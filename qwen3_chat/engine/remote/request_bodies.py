@@ -107,6 +107,8 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
                 pass
     if features.budget_field and request.thinking_budget is not None and _thinks(request):
         body[features.budget_field] = request.thinking_budget
+    if request.answer_schema:
+        body["response_format"] = _response_format(json.loads(request.answer_schema), served.kind)
     body |= _continuation(request, served)
     if served.kind is ServerKind.LLAMA_SERVER:
         body |= {
@@ -115,6 +117,13 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
             "reasoning_budget_message": EARLY_STOPPING_TEXT,
         }
     return body
+
+
+def _response_format(schema: object, kind: ServerKind) -> RequestBody:
+    """Return the field that has the answer be JSON of a schema, in the dialect of a server."""
+    if kind is ServerKind.LLAMA_CPP_PYTHON:
+        return {"type": "json_object", "schema": schema}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
 def _continuation(request: ChatRequest, served: RemoteModel) -> RequestBody:
@@ -152,6 +161,8 @@ def _ollama_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
     }
     if request.tools:
         body["tools"] = [_parse_schema(tool) for tool in request.tools]
+    if request.answer_schema:
+        body["format"] = json.loads(request.answer_schema)
     if served.switches_thinking:
         body["think"] = _thinks(request)
     return body

@@ -11,6 +11,7 @@ from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, StopReason, Thinki
 from qwen3_chat.context_plan import answer_reserve_tokens
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.abort_flag import AbortedError
+from qwen3_chat.engine.worker.answer_constraint import AnswerConstraint
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
 from qwen3_chat.engine.worker.llama_model import LlamaModel
@@ -25,6 +26,8 @@ from qwen3_chat.request import ChatRequest
 
 _AFTER_THINK_CLOSE = "\n\n"
 _MAX_CHARACTER_TOKENS = 4
+_MAX_ANSWER_ROOM = 512
+"""The most tokens that are left to an answer that has to be whole."""
 
 
 def apply_thinking_budget(request: ChatRequest) -> ChatRequest:
@@ -50,7 +53,11 @@ class ReplyGenerator:
         rendered = model.template.render_request(self.request, job.abort.is_set)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
-        self._constraint = ToolCallConstraint(model.vocab, model.template, self.request.tools, self._deltas)
+        self._constraint = (
+            AnswerConstraint(model.vocab, self.request.answer_schema, rendered, self._deltas)
+            if self.request.answer_schema
+            else ToolCallConstraint(model.vocab, model.template, self.request.tools, self._deltas)
+        )
         self._ids = begun_reply_ids(model.template, model.vocab, rendered, self.request)
         self._n_prefix = len(self._ids)
         self._early_stopping_ids = self._encode_early_stopping()
@@ -113,13 +120,19 @@ class ReplyGenerator:
         while True:
             if constraint.grammar is None:
                 token = sampler.sample(context.pointer, lookup.output_index)
+            elif (closing := self._closing_token(constraint, max_ids)) is not None:
+                sampler.accept(token := closing)
             else:
                 token = sampler.sample_allowed(context.pointer, lookup.output_index, constraint.grammar)
             ids.append(token)
             if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()
             if token in end_ids:
-                return StopReason.END_OF_TURN
+                if not (self._lacks_answer and deltas.is_between_characters):
+                    return StopReason.END_OF_TURN
+                ids.pop()
+                yield from self._end_thinking(sampler, lookup)
+                continue
             yield from deltas.feed(token)
             constraint.follow(token)
             if len(ids) >= max_ids:
@@ -129,11 +142,31 @@ class ReplyGenerator:
             if context.free_tokens < 1:
                 return StopReason.CONTEXT_FULL
             lookup.append(token)
-            if deltas.in_reasoning and self._must_end_thinking() and deltas.is_between_characters:
+            if deltas.in_reasoning and self._must_end_thinking(max_ids) and deltas.is_between_characters:
                 yield from self._end_thinking(sampler, lookup)
 
-    def _must_end_thinking(self) -> bool:
-        """Return True if the thinking has to end: on request, at its budget, or near a full context."""
+    @property
+    def _lacks_answer(self) -> bool:
+        """True if the reply may not end yet: it thinks, has to answer, and can be made to."""
+        needs_answer = self.request.answer_schema != "" and self._deltas.in_reasoning
+        return needs_answer and 0 < len(self._early_stopping_ids) < self._context.free_tokens
+
+    def _closing_token(self, constraint: ToolCallConstraint | AnswerConstraint, max_ids: int) -> int | None:
+        """Return a token that brings JSON nearer to its end, where little room is left for it; else None."""
+        if not isinstance(constraint, AnswerConstraint) or self._room(max_ids) > self._answer_room(max_ids):
+            return None
+        return constraint.closing_token()
+
+    def _room(self, max_ids: int) -> int:
+        """Return how many tokens the reply may still have."""
+        return min(max_ids - len(self._ids), self._context.free_tokens)
+
+    def _answer_room(self, max_ids: int) -> int:
+        """Return how many tokens are left to the end of an answer that has to be whole."""
+        return min(_MAX_ANSWER_ROOM, (max_ids - self._n_prefix) // 2)
+
+    def _must_end_thinking(self, max_ids: int) -> bool:
+        """Return True if the thinking has to end: on request, at its budget, or where little room is left."""
         if not self._early_stopping_ids:  # no token for the end of thinking, or tried already
             return False
         budget = self.request.thinking_budget
@@ -143,6 +176,10 @@ class ReplyGenerator:
             # A character that begins now may take that many tokens, and would exceed the budget.
             or (budget is not None and self._deltas.reasoning_tokens > budget - _MAX_CHARACTER_TOKENS)
             or self._context.free_tokens <= reserve + len(self._early_stopping_ids)
+            or (
+                self.request.answer_schema != ""
+                and self._room(max_ids) <= self._answer_room(max_ids) + len(self._early_stopping_ids)
+            )
         )
 
     def _end_thinking(self, sampler: Sampler, lookup: PromptLookup) -> Iterator[EngineEvent]:
@@ -155,6 +192,7 @@ class ReplyGenerator:
             sampler.accept(token)
             self._ids.append(token)
             yield from self._deltas.feed(token)
+            self._constraint.follow(token)
         lookup.extend(forced)
 
     def _encode_early_stopping(self) -> list[int]:

@@ -46,6 +46,14 @@ class Candidates:
             if logit > -math.inf and not is_allowed(token):
                 self._logits[token] = -math.inf
 
+    def logit(self, token: int) -> float:
+        """Return the logit of a token; call it before they are sorted."""
+        return self._logits[token]
+
+    def set_logit(self, token: int, logit: float) -> None:
+        """Set the logit of a token; call it before they are sorted."""
+        self._logits[token] = logit
+
     @property
     def any_is_possible(self) -> bool:
         """True unless all tokens have a probability of 0."""

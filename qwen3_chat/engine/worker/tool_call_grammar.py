@@ -54,7 +54,7 @@ _CONSTRAINTS: Final = (
 
 # Positive sets only: llama.cpp refuses the first bytes of a character that an excluded range shares.
 # The escape of half a surrogate pair is no character, and a pair is one.
-_COMMON_RULES: Final = r"""
+COMMON_RULES: Final = r"""
 ws ::= (" " | "\n" [ \t]{0,20})?
 char ::= [ !#-\[\]-\uD7FF\uE000-\U0010FFFF] | "\\" (["\\/bfnrt] | "u" unit)
 unit ::= [0-9a-cA-CefEF] hex{3} | [dD] ([0-7] hex{2} | [89abAB] hex{2} "\\u" [dD] [c-fC-F] hex{2})
@@ -93,7 +93,7 @@ def tool_call_grammar(tools: tuple[ToolSpec, ...], closing_id: int, *, reads_sch
     Raises:
         ValueError: it would be too long, or no tool has a name.
     """
-    rules = _Rules()
+    rules = GrammarRules()
     functions = _functions(tools)
     calls = " | ".join(
         f'{_call(function, rules, reads_schemas)} ws "}}" ws{" source?" if takes_code(function[1]) else ""}'
@@ -101,7 +101,7 @@ def tool_call_grammar(tools: tuple[ToolSpec, ...], closing_id: int, *, reads_sch
     )
     start = rf'ws "{{" ws "\"name\"" ws ":" ws ({calls}) <[{closing_id}]>'
     source = _source_rules() if any(takes_code(schema) for _, schema in functions) else ""
-    text = f"{ROOT_RULE} ::= {start}{_COMMON_RULES}{source}{rules.text}"
+    text = f"{ROOT_RULE} ::= {start}{COMMON_RULES}{source}{rules.text}"
     if not calls or len(text) > MAX_GRAMMAR_CHARS:
         raise ValueError
     return text
@@ -161,22 +161,22 @@ def takes_code(schema: object) -> bool:
     return isinstance(code, dict) and code.get("type") == _STRING
 
 
-def _call(function: tuple[str, object], rules: _Rules, reads_schemas: bool) -> str:
+def _call(function: tuple[str, object], rules: GrammarRules, reads_schemas: bool) -> str:
     name, schema = function
     arguments = _OBJECT
     if reads_schemas and isinstance(schema, dict) and schema.get("type", _OBJECT) == _OBJECT:
         try:
-            arguments = _SchemaConverter(schema, rules).convert()
-        except (_TooLargeError, RecursionError):
+            arguments = SchemaConverter(schema, rules).convert()
+        except (SchemaTooLargeError, RecursionError):
             arguments = _OBJECT
     return rules.add(rf'{_literal(_json(name))} ws "," ws "\"arguments\"" ws ":" ws {arguments}')
 
 
-class _TooLargeError(Exception):
+class SchemaTooLargeError(Exception):
     """A schema has more parts than a grammar is made of."""
 
 
-class _Rules:
+class GrammarRules:
     """The rules of a grammar; equal ones are one, so that llama.cpp follows them once."""
 
     def __init__(self) -> None:
@@ -185,6 +185,7 @@ class _Rules:
 
     @property
     def text(self) -> str:
+        """The rules, a line each."""
         return "\n".join(self._lines)
 
     def add(self, body: str) -> str:
@@ -199,6 +200,7 @@ class _Rules:
         return f"r{len(self._lines) - 1}"
 
     def define(self, name: str, body: str) -> str:
+        """Define the rule of a reserved name; return the name."""
         self._lines[int(name[1:])] = f"{name} ::= {body}"
         return name
 
@@ -213,10 +215,10 @@ class _Reference:
         self.is_open = True
 
 
-class _SchemaConverter:
+class SchemaConverter:
     """A converter of one tool's schema into rules."""
 
-    def __init__(self, schema: dict[str, Any], rules: _Rules) -> None:
+    def __init__(self, schema: Any, rules: GrammarRules) -> None:
         self._schema = schema
         self._rules = rules
         self._references: dict[str, _Reference] = {}
@@ -227,11 +229,15 @@ class _SchemaConverter:
         """Return the rule of the whole schema, which is that of an object."""
         return self._rule({**self._schema, "type": _OBJECT})
 
+    def convert_any(self) -> str:
+        """Return the rule of the whole schema, of whatever type."""
+        return self._rule(self._schema)
+
     def _rule(self, schema: object) -> str:
         """Return the name of the rule of a schema."""
         self._n_parts += 1
         if self._n_parts > MAX_CONVERTED_PARTS:
-            raise _TooLargeError
+            raise SchemaTooLargeError
         if not isinstance(schema, dict) or self._depth > _MAX_DEPTH:
             return _VALUE
         constraints = {key: schema[key] for key in _CONSTRAINTS if key in schema}
@@ -281,7 +287,7 @@ class _SchemaConverter:
         for other in others[:_MAX_ALTERNATIVES]:
             self._n_parts += 1
             if self._n_parts > MAX_CONVERTED_PARTS:
-                raise _TooLargeError
+                raise SchemaTooLargeError
             if isinstance(other, dict) and depth < _MAX_DEPTH:
                 merged = _both(merged, self._merged(other, depth + 1))
         return merged
@@ -298,7 +304,7 @@ class _SchemaConverter:
                 rule = self._rule(self._target(pointer))
                 self._rules.define(known.name, rule)
                 self._n_readings[known.name] = self._n_readings[rule]
-            except (_TooLargeError, RecursionError):
+            except (SchemaTooLargeError, RecursionError):
                 self._rules.define(known.name, _VALUE)
                 raise
             known.is_open = False

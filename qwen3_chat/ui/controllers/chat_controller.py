@@ -1,12 +1,14 @@
-"""Whole chats: begin, open, list and export a chat."""
+"""Whole chats: begin, open, copy, list and export a chat."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
-from qwen3_chat.documents.export import export_to_folder
+from qwen3_chat.documents.export import ExportFormat, export_to_folder
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore, SearchHit
+from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.draft_controller import DraftController
@@ -81,14 +83,29 @@ class ChatController(Controller):
             self._hits, self._widgets.transcript.search_text = (), ""
         self.show_list()
 
+    @in_worker("chats")
+    async def fork(self, stored: StoredMessage) -> None:
+        """Begin a new chat that holds the open one up to a message."""
+        if self._turns.is_answering:
+            self._screen.notify(t("ui.notice.busy"))
+            return
+        async with self._turns.navigation_lock:
+            with notify_errors(self._screen, "task.fork"):
+                copy_id = await self._store.copy_branch(stored.chat_id, stored.id)
+                await self._show_choice(ChatChoice(copy_id))
+                self._screen.notify(t("ui.notice.forked"))
+
     @in_worker("export")
     async def export(self) -> None:
-        """Export the chat as Markdown to the folder of exports."""
+        """Export the chat to the folder of exports, in the format of the settings."""
         chat, messages = self._session.chat, self._session.messages
         with notify_errors(self._screen, "task.export"):
             if chat is not None:
-                thinking = self._view.settings.export_thinking
-                path = export_to_folder(chat, messages, self._view.exports_folder, thinking)
+                settings, folder = self._view.settings, self._view.exports_folder
+                if settings.export_format is ExportFormat.JSON:
+                    messages = (await self._store.whole_chat(chat.id)).messages
+                choices = settings.export_thinking, settings.export_format
+                path = await asyncio.to_thread(export_to_folder, chat, messages, folder, *choices)
                 self._screen.notify(str(path), title=t("ui.notice.exported"), timeout=10)
 
     async def reread_title(self) -> None:

@@ -180,7 +180,7 @@ class ChatScreen(ReadingScreen):
                 self.transcript.thinking_display = ThinkingDisplay(value)
             case "maths":
                 self.transcript.draws_formulas = value == "drawn"
-            case "chat_titles" | "export_thinking":
+            case "chat_titles" | "export_thinking" | "export_format":
                 pass  # read each time it is needed
             case "enter_key":
                 self.input.enter_sends = value == "send"
@@ -445,10 +445,13 @@ class ChatScreen(ReadingScreen):
 
     def action_message(self, action: str) -> None:
         """Run one of the actions on the marked message."""
-        if action == "files":
-            self.files.open_list()
-        else:
-            self.messages.act(action)
+        match action:
+            case "files":
+                self.files.open_list()
+            case "fork" if (stored := self.messages.marked) is not None:
+                self.chats.fork(stored)
+            case _:
+                self.messages.act(action)
 
     def action_chat_files(self) -> None:
         """List the files that tools have written in this chat."""
