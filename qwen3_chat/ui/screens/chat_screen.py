@@ -35,6 +35,7 @@ from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
 from qwen3_chat.ui.controllers.option_controller import OptionController
+from qwen3_chat.ui.controllers.queue_controller import QueueController
 from qwen3_chat.ui.controllers.storing_controller import StoringController
 from qwen3_chat.ui.controllers.title_controller import TitleController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
@@ -51,6 +52,7 @@ from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.chat_list import ChatList
 from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
+from qwen3_chat.ui.widgets.queue_bar import QueuedLine
 from qwen3_chat.ui.widgets.status_bar import Status
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
@@ -102,6 +104,7 @@ class ChatScreen(ReadingScreen):
         self.settings = settings
         self.exports_folder = exports_folder
         self._models_folder = models_folder
+        self._is_shutting_down = False
         self._result_paths = store
         chat_tree = ChatTree(session, store)
         self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state, store)
@@ -112,7 +115,8 @@ class ChatScreen(ReadingScreen):
             self.models = ModelController(self, session, widgets, model_picker, self.turns)
         self.titles = TitleController(self, session, widgets, store, self.turns)
         self.storing = StoringController(self, session, widgets, store)
-        self.drafts = DraftController(self, session, widgets, drafts, self.turns)
+        self.queue = QueueController(self, session, widgets, lambda text: self.messages.ask(text))
+        self.drafts = DraftController(self, session, widgets, drafts, self.turns, self.queue)
         self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
         self.chats = ChatController(
@@ -145,6 +149,7 @@ class ChatScreen(ReadingScreen):
 
     async def shutdown(self) -> None:
         """End all work; everything that arrived or was typed is in the store afterwards."""
+        self._is_shutting_down = True
         with suppress(TimeoutError):
             async with timeout(TYPED_TIMEOUT_S):
                 # Twice the input: a key makes it post that the text is sent, which then reaches the screen.
@@ -269,19 +274,25 @@ class ChatScreen(ReadingScreen):
             self.show_state()
         self.chats.show_list()
         self.turns.ask_policy()
+        if not self._is_shutting_down:
+            self.queue.turn_ended(is_complete=self.turns.is_complete)
         self.titles.schedule()
 
     # messages of the widgets
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
-        """Start a turn, or switch the mode if only a mode tag was typed."""
+        """Start a turn, or queue the message; switch the mode if only a mode tag was typed."""
         text = message.text
         if is_only_mode_tag(text) and (tag := typed_mode(text)):
             self.options.set_mode(tag)
-        elif self.is_answering:
+        elif self.is_answering and self.messages.is_editing:
             self.notify(t("ui.notice.busy"))
             return
+        elif self.is_answering or self.queue.contents:
+            if not self.queue.add(text):
+                return
+            self.queue.send_next()
         else:
             self.messages.ask(text)
         self.input.clear_sent(text)
@@ -302,6 +313,21 @@ class ChatScreen(ReadingScreen):
     async def run_command(self, message: ChatInput.CommandEntered) -> None:
         """Run a command by its name, or notify why it can't run."""
         await self.writing.run_command(message.name)
+
+    @on(ChatInput.QueuedRequested)
+    def edit_last_queued(self) -> None:
+        """Take the last queued message back into the empty input."""
+        self.queue.take_back(-1)
+
+    @on(QueuedLine.TakenBack)
+    def edit_queued(self, message: QueuedLine.TakenBack) -> None:
+        """Take a queued message back into the input."""
+        self.queue.take_back(message.number)
+
+    @on(QueuedLine.Removed)
+    def remove_queued(self, message: QueuedLine.Removed) -> None:
+        """Remove a queued message."""
+        self.queue.remove(message.number)
 
     @on(ChatInput.CompletionRequested)
     def complete(self, message: ChatInput.CompletionRequested) -> None:

@@ -85,6 +85,9 @@ class ChatInput(TextArea):
 
         path: str
 
+    class QueuedRequested(Message):
+        """The message that the user wants to edit the last of the queued messages."""
+
     class AttachmentsChanged(Message):
         """The message that attachments were added or removed."""
 
@@ -95,6 +98,8 @@ class ChatInput(TextArea):
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
         """The content sent last: the whole message, the typed text, the attachments."""
         self._submitted = ""
+        self.has_queued = False
+        """True while messages wait to be sent; Up in the empty input takes the last one back."""
 
     def on_mount(self) -> None:
         """Keep the terminal's own cursor at the input's cursor, also after a change of the layout.
@@ -145,6 +150,15 @@ class ChatInput(TextArea):
         since = self.text.removeprefix(self._submitted) if self.text.startswith(self._submitted) else ""
         self.clear()
         self.insert(since)
+
+    def prepend(self, contents: Iterable[str]) -> None:
+        """Insert whole messages before what is typed, and their attachments before those."""
+        parts = [split_attachments(content) for content in contents]
+        texts = [text for text, _ in parts] + [self.text]
+        attachments = [attachment for _, attached in parts for attachment in attached]
+        self.text = "\n\n".join(filter(None, texts))
+        self.attachments = (*attachments, *self.attachments)
+        self.move_cursor(self.document.end)
 
     def restore_unsent(self, text: str) -> None:
         """Bring back a message that could not be sent, unless the user has begun another one."""
@@ -285,7 +299,9 @@ class ChatInput(TextArea):
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, or to the previous text of the history from the first line."""
-        if select or self._row > 0 or not self._walk(-1):
+        if not (select or self.text or self.attachments) and self.has_queued:
+            self.post_message(self.QueuedRequested())
+        elif select or self._row > 0 or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
