@@ -28,6 +28,7 @@ from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
+from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
@@ -62,6 +63,7 @@ class ChatApp(ReportingApp):
     Toast { background: $panel; width: 60; max-width: 60%; }
     """
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {PaletteCommands}
 
     def __init__(
         self,

@@ -44,7 +44,9 @@ class QueueController(Controller):
     def remove(self, number: int) -> None:
         """Remove a message from the queue; the input can bring it back as it does what was cleared."""
         if number < len(self.contents):
+            self._widgets.input.keep_for_undo(self.contents[number])
             self._change(self.contents[:number] + self.contents[number + 1 :])
+            self._screen.notify(t("ui.notice.emptied"), timeout=6)
         self._widgets.input.focus()
 
     def take_back(self, number: int) -> None:

@@ -397,6 +397,10 @@ class ChatScreen(ReadingScreen):
                 return self.models is not None and not self.is_answering
             case "editor":
                 return not self.is_answering
+            case "empty_input":
+                return self.input.can_empty
+            case "select_input":
+                return bool(self.input.text)
             case "retry" | "export" | "mark" | "formulas":
                 return bool(self.session.messages)
             case "fold" | "fold_all":
@@ -492,6 +496,16 @@ class ChatScreen(ReadingScreen):
     def action_export(self) -> None:
         """Export the chat as Markdown to the folder of exports."""
         self.chats.export()
+
+    def action_empty_input(self) -> None:
+        """Empty the input, or bring back what was emptied last."""
+        self.input.empty_or_bring_back()
+        self.input.focus()
+
+    def action_select_input(self) -> None:
+        """Select the whole text of the input."""
+        self.input.focus()
+        self.input.select_all()
 
     def action_editor(self) -> None:
         """Edit the text of the input in the user's own editor."""

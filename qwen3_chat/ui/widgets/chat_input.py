@@ -98,6 +98,8 @@ class ChatInput(TextArea):
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
         """The content sent last: the whole message, the typed text, the attachments."""
         self._submitted = ""
+        self._emptied = ""
+        """The whole message that was discarded last."""
         self.has_queued = False
         """True while messages wait to be sent; Up in the empty input takes the last one back."""
 
@@ -178,6 +180,25 @@ class ChatInput(TextArea):
             self.post_message(self.CommandEntered(name))
         elif self.content.strip():
             self.post_message(self.Submitted(self.content))
+
+    @property
+    def can_empty(self) -> bool:
+        """True while there is something to empty, or to bring back."""
+        return bool(self.text or self.attachments or self._emptied)
+
+    def empty_or_bring_back(self) -> None:
+        """Remove text and attachments, so that they can be brought back; do that if the input is empty."""
+        if self.text or self.attachments:
+            self.keep_for_undo(self.content)
+            self.attachments = ()
+            self.clear()
+            self.notify(t("ui.notice.emptied"), timeout=6)
+        elif self._emptied:
+            self.content, self._emptied = self._emptied, ""
+
+    def keep_for_undo(self, content: str) -> None:
+        """Remember a whole message that is discarded, so that it can be brought back."""
+        self._emptied = content
 
     # attachments
 

@@ -17,7 +17,7 @@ from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.themes import DIM
 
-MAX_SHOWN_CHARACTERS = 200
+MAX_QUEUED_CHARACTERS = 200
 """The most characters of a message that its line draws; none is wider than the widest terminals."""
 
 REMOVE_CELLS = 3
@@ -41,7 +41,7 @@ class QueuedLine(Static):
 
     def __init__(self, number: int, content: str, *, is_last: bool) -> None:
         text, attachments = split_attachments(content)
-        shown = terminal_safe(" ".join(text[: 4 * MAX_SHOWN_CHARACTERS].split()))[:MAX_SHOWN_CHARACTERS]
+        shown = terminal_safe(" ".join(text[: 4 * MAX_QUEUED_CHARACTERS].split()))[:MAX_QUEUED_CHARACTERS]
         files = [t("ui.queue.files", count=len(attachments))] if attachments else []
         hint = f"   {t('ui.queue.hint')}" if is_last else ""
         label = formatting.SEPARATOR.join(filter(None, [shown, *files]))
