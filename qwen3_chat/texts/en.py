@@ -642,6 +642,7 @@ TEXTS = {
     "ui.hint.stop": "{key_stop} stops",
     "ui.hint.thinking": "{key_stop} stops · {key_answer_now} answers now",
     "ui.notice.busy": "An answer is still being written; {key_stop} stops it.",
+    "ui.too_small": "The window is too small: this needs {columns} columns and {rows} rows. Esc returns to the chat.",
     "ui.queue.waits": "Next:",
     "ui.queue.files": "{count} attached",
     "ui.queue.hint": "↑ edits it",

@@ -632,6 +632,7 @@ TEXTS = {
     "ui.hint.stop": "{key_stop} 停止",
     "ui.hint.thinking": "{key_stop} 停止 · {key_answer_now} 立即回答",
     "ui.notice.busy": "回答还没写完；按 {key_stop} 可停止。",
+    "ui.too_small": "窗口太小：此处至少需要 {columns} 列、{rows} 行。按 Esc 返回对话。",
     "ui.queue.waits": "待发送：",
     "ui.queue.files": "{count} 个附件",
     "ui.queue.hint": "↑ 编辑",

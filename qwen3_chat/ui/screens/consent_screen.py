@@ -129,6 +129,8 @@ class ConsentScreen(Dialog[None]):
         Input, Input:focus { height: 1; border: none; padding: 0 1; background: $boost; }
         #consent-note { height: auto; min-height: 1; padding: 0 1; color: $text-warning; }
         KeyBar { background: $surface; }
+        &.-short #consent-box { border-bottom: none; }
+        &.-short #consent-answers { border-top: none; }
     }
     """
 

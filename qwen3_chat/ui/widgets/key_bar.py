@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
@@ -34,16 +35,23 @@ class KeyBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Draw whole entries only; the help has the keys that do not fit."""
+        """Draw whole entries only, the way out in any case; the help has the keys that do not fit."""
         key_style = self.get_visual_style("key-bar--key")
         label_style = self.get_visual_style("key-bar--label")
-        line = Content("")
-        for binding in self._shown_bindings():
+        line, reserved = Content(""), 0
+        bindings = self._shown_bindings()
+        way_out = next((binding for binding in reversed(bindings) if binding.key == "escape"), None)
+        for binding in bindings:
             entry = Content.assemble(
                 (short_key_name(binding.key), key_style), " ", (t(binding.description), label_style)
             )
             longer = line + Content("  ") + entry if line else entry
-            if longer.cell_length > self.content_size.width:
+            if binding is way_out:
+                reserved = 0
+                way_out = None
+            elif way_out is not None:
+                reserved = 2 + cell_len(f"{short_key_name(way_out.key)} {t(way_out.description)}")
+            if longer.cell_length + reserved > self.content_size.width:
                 continue
             line = longer
         return line
