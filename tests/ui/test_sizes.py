@@ -72,7 +72,7 @@ async def consent(app: Harness) -> None:
     scopes = (PermissionScope.TOOL, PermissionScope.ARGUMENTS, PermissionScope.HOST)
     permissions = tuple(Permission("fetch", "", scope, "https://example.com") for scope in scopes)
     request = ConsentRequest(Tool("fetch", "", {"type": "object"}, run), call, permissions)
-    typed_on = TypedOn(lambda _: None, lambda: None, lambda _: None)
+    typed_on = TypedOn(app.screen.input.insert, app.screen.input.paste, app.screen.input.action_delete_left)
     app.app.push_screen(ConsentScreen(request, lambda _: None, typed_on, lambda: None))
 
 
@@ -137,15 +137,22 @@ def whole(region: Region, visible: Region) -> bool:
     return visible == region and region.area > 0
 
 
-async def test_each_dialog_shows_its_key_line_and_its_end(tmp_path: Path, language: Language) -> None:
+@pytest.mark.parametrize(
+    "sizes",
+    [SIZES[:1], pytest.param((*SIZES[1:], SMALLEST), marks=pytest.mark.full)],
+    ids=["small", "others"],
+)
+async def test_each_dialog_shows_its_key_line_and_its_end(
+    tmp_path: Path, language: Language, sizes: tuple[tuple[int, int], ...]
+) -> None:
     picker = PickerFixture(tmp_path)
     engine = FakeEngine([AnswerDelta(CODE), finished()])
     found = []
-    async with open_app(tmp_path, engine, SIZES[0], model_picker=picker.model_picker()) as app:
+    async with open_app(tmp_path, engine, sizes[0], model_picker=picker.model_picker()) as app:
         await app.turn("Hello")
         app.screen.transcript.to_end()
         for name, open_dialog in DIALOGS.items():
-            for size in (*SIZES, SMALLEST):
+            for size in sizes:
                 await app.pilot.resize_terminal(*size)
                 if app.app.screen is app.screen:
                     await open_dialog(app)

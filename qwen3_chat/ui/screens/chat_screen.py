@@ -36,6 +36,7 @@ from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
 from qwen3_chat.ui.controllers.option_controller import OptionController
 from qwen3_chat.ui.controllers.queue_controller import QueueController
+from qwen3_chat.ui.controllers.signal_controller import SignalController
 from qwen3_chat.ui.controllers.storing_controller import StoringController
 from qwen3_chat.ui.controllers.title_controller import TitleController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
@@ -46,6 +47,7 @@ from qwen3_chat.ui.external_editor import edit_in_editor
 from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.message_entries import entries_from_branch, welcome_entry
 from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen
+from qwen3_chat.ui.textual_compat import SteadyApp
 from qwen3_chat.ui.turn_view import TurnPhase, TurnView
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
@@ -116,6 +118,7 @@ class ChatScreen(ReadingScreen):
         self.titles = TitleController(self, session, widgets, store, self.turns)
         self.storing = StoringController(self, session, widgets, store)
         self.queue = QueueController(self, session, widgets, lambda text: self.messages.ask(text))
+        self.signals = SignalController(self, session, widgets, self.turn, self.write_signal)
         self.drafts = DraftController(self, session, widgets, drafts, self.turns, self.queue)
         self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
@@ -137,6 +140,7 @@ class ChatScreen(ReadingScreen):
         self.set_animation(reduced=self.settings.reduced_motion)
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
+        self.app.app_resume_signal.subscribe(self, lambda _: self.signals.forget_title())
         self.show_chat()
         if self.models is not None:
             self.models.start()
@@ -159,6 +163,7 @@ class ChatScreen(ReadingScreen):
             await self.models.shutdown()
         await self.titles.cancel()
         await self.turns.shutdown()
+        self.signals.shutdown()
         await self.storing.store()
         await self.drafts.shutdown()
 
@@ -179,7 +184,7 @@ class ChatScreen(ReadingScreen):
                 self.transcript.thinking_display = ThinkingDisplay(value)
             case "maths":
                 self.transcript.draws_formulas = value == "drawn"
-            case "chat_titles" | "export_thinking":
+            case "chat_titles" | "export_thinking" | "notifications" | "terminal_title":
                 pass  # read each time it is needed
             case "enter_key":
                 self.input.enter_sends = value == "send"
@@ -254,6 +259,12 @@ class ChatScreen(ReadingScreen):
         self.widgets.title_bar.note = self.options.note
         self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
         self.refresh_bindings()
+        self.signals.update()
+
+    def write_signal(self, sequence: str) -> None:
+        """Write a sequence to the terminal that draws nothing."""
+        if isinstance(self.app, SteadyApp):
+            self.app.write_sequence(sequence)
 
     def show_chat_list(self) -> None:
         """Update the list of stored chats."""
@@ -272,6 +283,7 @@ class ChatScreen(ReadingScreen):
         with notify_errors(self, "task.versions"):
             await self.versions.reread()
             self.show_state()
+        self.signals.turn_ended()
         self.chats.show_list()
         self.turns.ask_policy()
         if not self._is_shutting_down:
