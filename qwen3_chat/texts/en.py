@@ -649,6 +649,7 @@ TEXTS = {
     "ui.signal.answering": "Answering",
     "ui.signal.calling": "Using a tool",
     "ui.signal.done": "The answer is ready.",
+    "ui.tip.key_bar": "A click does what the key does",
     "ui.queue.waits": "Next:",
     "ui.queue.files": "{count} attached",
     "ui.queue.hint": "↑ edits it",

@@ -639,6 +639,7 @@ TEXTS = {
     "ui.signal.answering": "回答中",
     "ui.signal.calling": "调用工具中",
     "ui.signal.done": "回答已完成。",
+    "ui.tip.key_bar": "点击与按键作用相同",
     "ui.queue.waits": "待发送：",
     "ui.queue.files": "{count} 个附件",
     "ui.queue.hint": "↑ 编辑",

@@ -121,8 +121,9 @@ async def test_settings_turn_signals_off(
     start: Start, monkeypatch: pytest.MonkeyPatch, short_turns_count: None
 ) -> None:
     async with start(engine(gate := asyncio.Event())) as app:
-        off = {"notifications": "off", "terminal_title": "off"}
-        assert await signals_of_a_turn(app, gate, monkeypatch, **off) == []
+        assert (
+            await signals_of_a_turn(app, gate, monkeypatch, notifications="off", terminal_title="off") == []
+        )
 
 
 async def test_nobody_is_called_back_who_is_there(

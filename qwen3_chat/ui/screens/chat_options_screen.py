@@ -87,6 +87,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         key_binding("clear_options", "ctrl+d", "clear", priority=True),
         key_binding("close", "escape", "close"),
     ]
+    CLOSES_BY_CLICK = False
     DEFAULT_CSS = """
     ChatOptionsScreen {
         align: center middle;

@@ -99,6 +99,7 @@ class ConsentScreen(Dialog[None]):
         key_binding("leave", "escape", "leave", priority=True),
         key_binding("stop", "escape", "stop", priority=True),
     ]
+    CLOSES_BY_CLICK = False
     DEFAULT_CSS = """
     ConsentScreen {
         align: center middle;

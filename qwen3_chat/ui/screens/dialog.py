@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from textual import events
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 from textual.worker import Worker
@@ -25,6 +26,8 @@ class Dialog(ModalScreen[ResultT], ClosingScreen[ResultT]):
     terminal has few rows. In a terminal that is too small for any dialog, a sentence says so instead.
     """
 
+    CLOSES_BY_CLICK = True
+    """False where a click beside the dialog would discard what was typed, or answer a question."""
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (MIN_DIALOG_ROWS, "-short"), (SHORT_DIALOG_ROWS, "-tall")]
     HORIZONTAL_BREAKPOINTS = [(0, "-thin"), (MIN_DIALOG_COLUMNS, "-wide")]
     DEFAULT_CSS = """
@@ -39,6 +42,13 @@ class Dialog(ModalScreen[ResultT], ClosingScreen[ResultT]):
         """Add the sentence for small terminals."""
         text = t("ui.too_small", columns=MIN_DIALOG_COLUMNS, rows=MIN_DIALOG_ROWS)
         self.mount(Static(text, id="too-small", markup=False))
+
+    def on_click(self, event: events.Click) -> None:
+        """Close by a click beside the dialog, as Esc does."""
+        at_click = self.get_widget_at(*event.screen_offset)[0]
+        if at_click is self and self.CLOSES_BY_CLICK:
+            event.stop()
+            self.call_later(self.run_action, "close")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Notify the user of the failure of a worker."""
