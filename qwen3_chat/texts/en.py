@@ -1010,6 +1010,7 @@ TEXTS = {
     "ui.settings.on": "on",
     "ui.settings.off": "off",
     "ui.settings.unset": "–",
+    "ui.settings.in_force": "– ({value})",
     "ui.settings.count": "{count} in the file",
     "ui.settings.in_file": "{name}: a table in the file, changed there.",
     "ui.settings.taken": "{name}: {taken} (default {default})",

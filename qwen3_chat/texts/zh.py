@@ -1000,6 +1000,7 @@ TEXTS = {
     "ui.settings.on": "开",
     "ui.settings.off": "关",
     "ui.settings.unset": "–",
+    "ui.settings.in_force": "–（{value}）",
     "ui.settings.count": "文件中有 {count} 项",
     "ui.settings.in_file": "{name}：文件中的一个表，请在文件里修改。",
     "ui.settings.taken": "{name}：{taken}（默认 {default}）",

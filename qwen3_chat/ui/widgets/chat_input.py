@@ -114,10 +114,14 @@ class ChatInput(TextArea):
         if self.has_focus:
             self.app.cursor_position = self.cursor_screen_offset
 
-    def watch_enter_sends(self, enter_sends: bool) -> None:
+    def watch_enter_sends(self) -> None:
         """Show in the placeholder which key sends and which begins a new line."""
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """Write the placeholder in the language in use."""
         enter, other = t("ui.help.send_keys"), t("ui.help.line_keys")
-        send, line = (enter, other) if enter_sends else (other, enter)
+        send, line = (enter, other) if self.enter_sends else (other, enter)
         self.placeholder = t("ui.input.placeholder", send=send, line=line)
 
     def watch_attachments(self) -> None:
@@ -309,7 +313,7 @@ class ChatInput(TextArea):
         end = self.cursor_location
         begin = (end[0], trigger.column)
         if trigger.kind is CompletionKind.FILE:
-            self.replace(label_of_name(chosen.rpartition("/")[2]), begin, end)
+            self.replace(f"{label_of_name(chosen.rpartition('/')[2])} ", begin, end)
             self.post_message(self.FileChosen(chosen))
             return True
         is_typed_whole = self.text.strip() == chosen
