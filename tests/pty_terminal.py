@@ -28,9 +28,10 @@ MODES = {b"1049", b"1000", b"1003", b"1015", b"1006", b"1004", b"2004", b"2048",
 _MODE_CHANGE = re.compile(rb"\x1b\[\?(\d+)([hl])")
 _OWN_OUTPUT = re.compile(
     rb"\x1b\[[\d;]*m|\x1b\[\d+;\d+H|\x1b\[\?\d+[hl]|\x1b\[\?\d+\$p|\x1b\[>\d+u|\x1b\[<u"
+    rb"|\x1b\[2[23];2t|\x1b\](?:2|9|777);[^\x00-\x1f\x7f]*\x07"
     rb"|\x1b\]22;[a-z-]*\x07|\x1b\]52;c;[A-Za-z0-9+/=]*\x07|\x07|\r?\n"
 )
-"""Every sequence that the app writes: colours, positions, modes, the pointer, the clipboard, the bell."""
+"""Every sequence that the app writes: colours, positions, modes, title, signals, pointer, clipboard."""
 _OF_OTHERS = re.compile(rb"(?<=\x1b\[\?1049l).*?(?=\x1b\[\?1049h)", re.DOTALL)
 _RAW = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 

@@ -27,6 +27,8 @@ class Settings:
     enter_key: Literal["send", "new_line"] = "send"
     thinking_display: Literal["auto", "open", "closed"] = "auto"
     maths: Literal["drawn", "source"] = "drawn"
+    notifications: Literal["auto", "bell", "off"] = "auto"
+    terminal_title: Literal["state", "chat", "off"] = "state"
     model: str | None = None
     model_folders: tuple[str, ...] = ()
     system_prompt: str = ""

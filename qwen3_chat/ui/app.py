@@ -28,6 +28,7 @@ from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
+from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
@@ -58,10 +59,13 @@ class ChatApp(ReportingApp):
     OptionList:ansi:focus > .option-list--option-highlighted {
         background: ansi_default; text-style: reverse;
     }
+    TextArea > .text-area--placeholder, Input > .input--placeholder { color: $foreground 68%; }
+    TextArea:ansi > .text-area--placeholder, Input:ansi > .input--placeholder { color: ansi_default; }
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
     Toast { background: $panel; width: 60; max-width: 60%; }
     """
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {PaletteCommands}
 
     def __init__(
         self,
@@ -176,7 +180,10 @@ class ChatApp(ReportingApp):
     def action_next_theme(self) -> None:
         """Switch to the next theme."""
         names = list(self._themes)
-        self.use_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
+        name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.use_theme(name)
+        self.clear_notifications()
+        self.notify(t("ui.palette.theme", name=label_of_name(name)), timeout=3)
 
     def use_theme(self, name: str) -> None:
         """Switch to a theme and store it as a setting."""
@@ -189,7 +196,12 @@ class ChatApp(ReportingApp):
         if not isinstance(self.screen, SettingsScreen):
             self.clear_notifications()
             self.push_screen(
-                SettingsScreen(self._settings_store, {"theme": list(self._themes)}, self._apply_setting)
+                SettingsScreen(
+                    self._settings_store,
+                    {"theme": list(self._themes)},
+                    self._apply_setting,
+                    self._chat_screen.setting_in_force,
+                )
             )
 
     def _apply_setting(self, name: str) -> bool:

@@ -9,12 +9,14 @@ from enum import StrEnum
 from heapq import nsmallest
 
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.ui.command_names import match_rank
 
 MAX_MATCHES = 50
 """The most completions offered: typing another letter is quicker than reading more of them."""
 
-_COMMAND = re.compile(r"/([a-z_]*|[A-Za-z0-9_-]+:[\w.-]*)")
-_BEGUN_COMMAND = re.compile(r"/([A-Za-z0-9_-]*(?::[\w.-]*)?)")
+_COMMAND = re.compile(r"/([a-z_]*|[\u4e00-\u9fff]{1,8}|[A-Za-z0-9_-]+:[\w.-]*)")
+"""A command in Latin letters, or in Chinese: no name has more than eight characters, most texts have."""
+_BEGUN_COMMAND = re.compile(r"/([A-Za-z0-9_-]*(?::[\w.-]*)?|[\u4e00-\u9fff]{1,8})")
 _FILE = re.compile(r"(?:^|(?<=\s))@(\S*)$")
 
 
@@ -41,6 +43,20 @@ class PaletteCommand:
     name: str
     description: str
     tag: ThinkingMode | None = None
+    words: tuple[str, ...] = ()
+    """Other words that find it: its labels, their pinyin, the words of other chats."""
+    label: str = ""
+    """The name to show, in the user's language; empty where it is the name itself."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every word that is the whole name."""
+        return (self.name, *self.words)
+
+    @property
+    def shown(self) -> str:
+        """The name to show and to insert."""
+        return self.label or self.name
 
 
 def find_trigger(before_cursor: str, row: int) -> CompletionTrigger | None:
@@ -70,9 +86,15 @@ def unescaped(text: str) -> str:
 
 
 def matching_commands(typed: str, commands: Sequence[PaletteCommand]) -> list[PaletteCommand]:
-    """Return the commands that start with the typed text, then those that contain it."""
-    beginning = [command for command in commands if command.name.startswith(typed)]
-    return beginning + [command for command in commands if typed in command.name and command not in beginning]
+    """Return the commands that a text finds, the best matches first, otherwise in their order."""
+    ranked = [(match_rank(typed, command.name, command.words), command) for command in commands]
+    found = [(rank, command) for rank, command in ranked if rank is not None]
+    return [command for _, command in sorted(found, key=lambda pair: pair[0])]
+
+
+def command_by_name(typed: str, commands: Sequence[PaletteCommand]) -> PaletteCommand | None:
+    """Return the command with exactly this name, in whichever language; None if there is none."""
+    return next((command for command in matching_commands(typed, commands) if typed in command.names), None)
 
 
 def matching_files(typed: str, paths: Iterable[str], max_matches: int = MAX_MATCHES) -> list[str]:

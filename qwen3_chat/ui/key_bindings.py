@@ -89,6 +89,8 @@ CHAT_KEYS = [
     key_binding("export", "ctrl+s", "export", priority=True),
     key_binding("chat_files", UNBOUND, "chat_files", show=False, priority=True),
     key_binding("editor", "alt+e", "editor", show=False, priority=True),
+    key_binding("empty_input", "alt+x", "empty_input", show=False, priority=True),
+    key_binding("select_all", "alt+a", "select_input", show=False, priority=True),
     key_binding("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key_binding("retry", "f5", "retry", show=False, priority=True),
     key_binding("earlier_variant", "f2,alt+left", "version(-1)"),

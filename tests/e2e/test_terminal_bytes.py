@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -151,3 +152,47 @@ def test_a_shell_gets_its_terminal_when_the_app_is_suspended_and_fg_continues_it
         terminal.until(terminal.has_ended)
         assert terminal.process.returncode == 0
         assert terminal.modes_left_on() == set()
+
+
+HELD_TURNS = """
+import asyncio, os, runpy, sys
+import qwen3_chat.ui.controllers.signal_controller as signals
+from qwen3_chat.session import ChatSession
+signals.LONG_TURN_S = 0.0
+send = ChatSession.send
+
+async def send_when_allowed(*args, **options):
+    while not os.path.exists(os.environ["GO"]):
+        await asyncio.sleep(0.02)
+    return await send(*args, **options)
+
+ChatSession.send = send_when_allowed
+sys.argv = ["qwen3-chat", "--demo"]
+runpy.run_module("qwen3_chat", run_name="__main__", alter_sys=True)
+"""
+"""The app, in which a turn waits for a file, and every turn is long."""
+
+
+def test_a_queued_message_a_title_and_a_notification_reach_the_terminal(tmp_path: Path) -> None:
+    environment = app_environment(tmp_path, TERM_PROGRAM="ghostty", TMUX="", GO=str(tmp_path / "go"))
+    with pty_terminal((sys.executable, "-c", HELD_TURNS), environment) as terminal:
+        assert terminal.until(lambda: terminal.shows(READY))
+        terminal.type(b"How many r's in strawberries?\rThe same for blueberries?\r")
+        terminal.type(b"\x1b[O")  # the window loses the focus
+        assert terminal.until(lambda: terminal.shows("blueberries?   ↑ edits it"))
+        (tmp_path / "go").touch()
+        assert terminal.until(lambda: bytes(terminal.output).count(b"\x1b]9;qwen3-chat: ") == 2)
+        titles = {bytes(title) for title in re.findall(rb"\x1b\]2;([^\x07]*)\x07", terminal.output)}
+        assert b"qwen3-chat" in titles
+        assert titles <= {f"{state}qwen3-chat".encode() for state in ("", *STATES)}
+        assert set(re.findall(rb"\x1b\]9;(qwen3-chat[^\x07]*)\x07", terminal.output)) == {
+            b"qwen3-chat: The answer is ready."
+        }
+        assert b"\x1b]9;4;3;0\x07" in terminal.output
+        quit_and_check(terminal)
+        assert terminal.output.rindex(b"\x1b]9;4;0;0\x07") > terminal.output.rindex(b"\x1b]9;4;3;0\x07")
+        assert b"\x1b[22;2t" in terminal.output
+        assert b"\x1b[23;2t" in terminal.output
+
+
+STATES = [f"{state} · " for state in ("Reading", "Loading", "Thinking", "Answering")]

@@ -49,3 +49,18 @@ async def test_a_line_to_search_with_takes_no_paste_that_it_can_not_measure(
         app.app.post_message(events.Paste("short"))
         await app.until(lambda: line.value)
         assert line.value == "short"
+
+
+async def test_in_chinese_the_palette_keeps_its_order_and_knows_pinyin(start: Start) -> None:
+    set_language(Language.ZH)
+    try:
+        async with start(size=(100, 40)) as app:
+            await app.pilot.press("ctrl+p")
+            await app.until(lambda: isinstance(app.app.screen, CommandPalette) and app.app.focused)
+            await app.sees("开启或关闭思考")
+            rows = "\n".join(app.rows())
+            assert rows.index("Ctrl+T") < rows.index("Ctrl+O") < rows.index("Ctrl+N")
+            await app.pilot.press(*"xdh")
+            await app.sees("开始新对话")
+    finally:
+        set_language(Language.EN)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.config.setting_types import known_settings
+from qwen3_chat.texts import Language, set_language
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from tests.harness import Harness, Start
@@ -73,9 +74,9 @@ async def test_a_setting_returns_to_its_default_and_leaves_the_file(start: Start
 
 async def test_what_counts_only_after_a_start_is_reported(start: Start) -> None:
     async with start() as app:
-        await highlight(app, "language")
-        await app.pilot.press("enter")
-        await app.sees("“Language” counts from the next start on.")
+        await highlight(app, "model_folders")
+        await app.pilot.press("enter", *"/a", "enter")
+        await app.sees("“Folders with models” counts from the next start on.")
 
 
 async def test_a_list_has_a_line_for_each_text(start: Start, tmp_path: Path) -> None:
@@ -145,3 +146,44 @@ async def test_exports_show_the_thinking_as_chosen(start: Start, tmp_path: Path)
         await app.until(lambda: len(list(app.exports.glob("*.md"))) == 2)
         held = {"Let me see." in file.read_text(encoding="utf-8") for file in app.exports.glob("*.md")}
         assert held == {False, True}
+
+
+async def test_the_language_changes_at_once(start: Start) -> None:
+    try:
+        async with start(size=(100, 40)) as app:
+            await app.turn("Hello")
+            await highlight(app, "language")
+            await app.sees("– (en)")
+            await app.pilot.press("right", "right")
+            await app.sees("设置")
+            await app.sees("主题")
+            await app.pilot.press("escape")
+            await app.sees("◆ 思考：开")
+            assert app.shows("复制")
+            assert "Ctrl+J" in str(app.screen.input.placeholder)
+            assert "Ask anything" not in str(app.screen.input.placeholder)
+    finally:
+        set_language(Language.EN)
+
+
+async def test_a_setting_without_a_value_shows_what_holds(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        await app.pilot.press("f12")
+        await app.sees("– (Fake Q8_0)")
+        await app.sees(f"– ({app.exports}"[:20])
+        await app.sees("– (no limit)")
+
+
+async def test_a_setting_that_is_a_table_offers_no_enter(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        screen = await highlight(app, "keys")
+        await app.until(lambda: not app.shows("Enter Change"))
+        screen.options.highlighted = list(known_settings()).index("model")
+        await app.sees("Enter Change")
+
+
+async def test_the_theme_key_says_which_theme_it_is(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        await app.pilot.press("f9")
+        await app.sees("Theme: ")
+        assert app.shows(f"Theme: {app.app.theme}")

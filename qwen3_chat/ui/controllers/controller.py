@@ -32,6 +32,10 @@ class ChatView(Protocol):
         """Textual's part of the screen: its workers, timers, notices and dialogs."""
 
     @property
+    def is_answering(self) -> bool:
+        """True from the moment at which a turn is started until it has ended."""
+
+    @property
     def settings(self) -> Settings:
         """The settings in force."""
 

@@ -11,6 +11,7 @@ from qwen3_chat.errors import StoreError
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.draft_store import NO_DRAFT, Draft, DraftStore
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
+from qwen3_chat.ui.controllers.queue_controller import QueueController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -22,7 +23,7 @@ DRAFT_RETRY_S = 5.0
 class DraftController(Controller):
     """Autosave of the input's draft under the open chat, within half a second.
 
-    A message that was sent belongs to the draft until it is stored.
+    A message that was sent, or waits to be sent, belongs to the draft until it is stored.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class DraftController(Controller):
         widgets: ChatWidgets,
         drafts: DraftStore,
         turns: TurnController,
+        queue: QueueController,
     ) -> None:
         super().__init__(view, session, widgets)
         self._drafts = drafts
         self._turns = turns
-        self._unsent = ""
-        """The message on its way to the store, as it was with the tick before."""
+        self._queue = queue
+        self._unsent: tuple[str, ...] = ()
+        """The messages that were sent and are not stored, as they were with the tick before."""
         self._failed: dict[int | None, Draft] = {}
         """The drafts that could not be saved, by their chats."""
         self._next_attempt_s = 0.0
@@ -52,12 +55,18 @@ class DraftController(Controller):
 
     @property
     def draft(self) -> Draft:
-        """The text of the input with its attachments, after a message that is not stored yet."""
+        """The text of the input with its attachments, after the messages that are not stored yet."""
         typed = Draft(self._widgets.input.text, self._widgets.input.attachments)
-        if not self._turns.unsent:
-            return typed
-        text, attachments = split_attachments(self._turns.unsent)
-        return Draft(f"{text}\n\n" if typed.text else text, attachments).followed_by(typed)
+        for content in reversed(self._sent_contents):
+            text, attachments = split_attachments(content)
+            typed = Draft(f"{text}\n\n" if typed.text else text, attachments).followed_by(typed)
+        return typed
+
+    @property
+    def _sent_contents(self) -> tuple[str, ...]:
+        """The messages that were sent and are not stored: the one on its way, then those that wait."""
+        unsent = (self._turns.unsent,) if self._turns.unsent else ()
+        return (*unsent, *self._queue.contents)
 
     @property
     def unsaved(self) -> Draft:
@@ -109,8 +118,8 @@ class DraftController(Controller):
         """Save what was changed since the tick before."""
         if self._is_restoring:
             return
-        if self._unsent != self._turns.unsent:
-            self._unsent, self._is_changed = self._turns.unsent, True
+        if self._unsent != self._sent_contents:
+            self._unsent, self._is_changed = self._sent_contents, True
         if self._saves_running or (self._failed and monotonic() < self._next_attempt_s):
             return  # a save of each letter would wait in a queue where one takes seconds
         if self._is_changed or (self._saved and self._saved[0] != self._open_chat):

@@ -80,6 +80,11 @@ class MessageController(Controller):
         return self._widgets.transcript.marked is not None or self._edited is not None
 
     @property
+    def is_editing(self) -> bool:
+        """True while the input has a question that was asked already, to be asked anew."""
+        return self._edited is not None
+
+    @property
     def can_undo_deletion(self) -> bool:
         """True after a deletion until something is typed, to which the key belongs then."""
         return bool(self._deletions) and self._widgets.input.text == self._text_at_deletion

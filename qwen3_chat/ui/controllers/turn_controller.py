@@ -11,6 +11,7 @@ from functools import partial
 from textual.screen import Screen
 from textual.worker import WorkerError
 
+from qwen3_chat.chat import StopReason
 from qwen3_chat.session import ChatSession, ContextExceeded, SessionEventSink, Turn
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
@@ -37,6 +38,8 @@ class TurnController(Controller):
         """The lock held during a change to another chat or branch, so that such changes follow each other."""
         self.unsent = ""
         """The message that was sent and is not stored yet; it counts as a draft until then."""
+        self.is_complete = False
+        """True if the latest turn ended with a whole answer, so that the next message may follow."""
         self._turn = turn
         turn.on_question_stored = self._forget_unsent
         self._is_stopped = False
@@ -89,6 +92,7 @@ class TurnController(Controller):
                 await self._run(when_free)
         finally:
             self.is_answering, self.unsent = False, ""
+            self.is_complete = self._session.messages != before and self._has_whole_answer
             if self._session.messages == before:
                 self._widgets.input.restore_unsent(typed)
             self._turn.drop_question()
@@ -116,6 +120,11 @@ class TurnController(Controller):
             self._running.discard(task)
             self._turn.end(can_retry=bool(self._session.messages))
             self._view.show_state()
+
+    @property
+    def _has_whole_answer(self) -> bool:
+        last = self._session.messages[-1:]
+        return any(stored.stop_reason is StopReason.END_OF_TURN for stored in last) and not self._is_stopped
 
     def _forget_unsent(self) -> None:
         self.unsent = ""

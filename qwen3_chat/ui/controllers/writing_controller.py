@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,15 @@ from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
-from qwen3_chat.texts import t
+from qwen3_chat.texts import Language, current_language, t
 from qwen3_chat.texts.formatting import format_size
 from qwen3_chat.ui.attachable_files import list_attachable_files
+from qwen3_chat.ui.command_names import command_words
 from qwen3_chat.ui.completion import (
     CompletionKind,
     CompletionTrigger,
     PaletteCommand,
+    command_by_name,
     matching_commands,
     matching_files,
 )
@@ -71,10 +74,15 @@ class WritingController(Controller):
 
     @property
     def commands(self) -> list[PaletteCommand]:
-        """The palette's actions by their names in `[keys]`, Qwen3's tags of the modes, prompts of servers."""
+        """The palette's actions by their names in `[keys]`, Qwen3's tags of the modes, prompts of servers.
+
+        In Chinese the actions have their labels for names, where no other action has the same.
+        """
         tags = [PaletteCommand(mode.value, t(f"ui.tip.tag.{mode}"), mode) for mode in ThinkingMode]
+        bindings = (*CHAT_KEYS, *APP_KEYS)
+        labels = Counter(t(binding.description) for binding in bindings)
         return [
-            *(PaletteCommand(key.id or "", t(key.tooltip)) for key in (*CHAT_KEYS, *APP_KEYS)),
+            *(_command(binding, labels[t(binding.description)] == 1) for binding in bindings),
             *tags,
             *(PaletteCommand(name, prompt.about) for name, prompt in self._prompts().items()),
         ]
@@ -94,7 +102,8 @@ class WritingController(Controller):
             self._widgets.input.clear()
             self._insert_prompt(name, prompt)
             return
-        binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if key.id == name), None)
+        command = command_by_name(name, self.commands)
+        binding = next((key for key in (*CHAT_KEYS, *APP_KEYS) if command and key.id == command.name), None)
         if binding is None:
             screen.notify(t("ui.command.unknown", name=name), severity="warning")
             return
@@ -149,7 +158,7 @@ class WritingController(Controller):
             case CompletionTrigger(kind=CompletionKind.COMMAND, typed=typed) as trigger:
                 matches = matching_commands(typed, self.commands)
                 self._widgets.completions.show_choices(
-                    trigger, [(f"/{command.name}", command.description) for command in matches]
+                    trigger, [(f"/{command.shown}", command.description) for command in matches]
                 )
             case CompletionTrigger(kind=CompletionKind.FILE) as trigger:
                 if not trigger.typed or self._files is None:
@@ -242,6 +251,15 @@ class WritingController(Controller):
                 return  # the turn itself reports what is wrong
             self._token_counts[attachment] = AttachmentTokens(counts.per_message[0], counts.exact)
             self._show_token_counts()
+
+
+def _command(binding: Binding, has_own_label: bool) -> PaletteCommand:
+    name = binding.id or ""
+    is_labelled = has_own_label and current_language() is Language.ZH
+    label = t(binding.description) if is_labelled else ""
+    return PaletteCommand(
+        name, t(binding.tooltip), words=command_words(name, binding.description), label=label
+    )
 
 
 def _request(text: str) -> ChatRequest:

@@ -87,6 +87,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         key_binding("clear_options", "ctrl+d", "clear", priority=True),
         key_binding("close", "escape", "close"),
     ]
+    CLOSES_BY_CLICK = False
     DEFAULT_CSS = """
     ChatOptionsScreen {
         align: center middle;
@@ -94,12 +95,12 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
             width: 90%;
             max-width: 84;
             height: auto;
-            max-height: 96%;
+            max-height: 100%;
             border: round $primary;
             border-title-color: $primary;
             background: $surface;
         }
-        VerticalScroll { height: auto; max-height: 100vh; padding: 0 1; }
+        VerticalScroll { height: auto; max-height: 100%; padding: 0 1; }
         TextArea, TextArea:focus {
             height: 6; border: none; background: $boost; padding: 0 1; margin-bottom: 1;
         }
@@ -109,7 +110,7 @@ class ChatOptionsScreen(Dialog[ChatSetup | None]):
         Input.-wrong { background: $error 30%; text-style: underline; }
         .about { width: 1fr; padding: 0 1; color: $foreground 68%; text-wrap: nowrap; }
         .about.-wrong { color: $text-error; }
-        KeyBar { background: $surface; }
+        KeyBar { background: $surface; dock: bottom; }
     }
     """
 

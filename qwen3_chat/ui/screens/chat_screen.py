@@ -18,6 +18,7 @@ from textual.worker import Worker
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
@@ -26,7 +27,7 @@ from qwen3_chat.session.rescue import rescue
 from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.texts import t
+from qwen3_chat.texts import Language, current_language, language_from_locale, set_language, t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.controllers.chat_controller import ChatController
 from qwen3_chat.ui.controllers.consent_controller import ConsentController
@@ -36,6 +37,8 @@ from qwen3_chat.ui.controllers.file_controller import FileController, names_file
 from qwen3_chat.ui.controllers.message_controller import MessageController
 from qwen3_chat.ui.controllers.model_controller import ModelController
 from qwen3_chat.ui.controllers.option_controller import OptionController
+from qwen3_chat.ui.controllers.queue_controller import QueueController
+from qwen3_chat.ui.controllers.signal_controller import SignalController
 from qwen3_chat.ui.controllers.storing_controller import StoringController
 from qwen3_chat.ui.controllers.title_controller import TitleController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
@@ -46,12 +49,14 @@ from qwen3_chat.ui.external_editor import edit_in_editor
 from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.message_entries import entries_from_branch, welcome_entry
 from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen
+from qwen3_chat.ui.textual_compat import SteadyApp
 from qwen3_chat.ui.turn_view import TurnPhase, TurnView
 from qwen3_chat.ui.widgets.attachment_bar import AttachmentLine
 from qwen3_chat.ui.widgets.chat_input import ChatInput
 from qwen3_chat.ui.widgets.chat_list import ChatList
 from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
+from qwen3_chat.ui.widgets.queue_bar import QueuedLine
 from qwen3_chat.ui.widgets.status_bar import Status
 
 if TYPE_CHECKING:
@@ -107,6 +112,7 @@ class ChatScreen(ReadingScreen):
         self.settings = settings
         self.exports_folder = exports_folder
         self._models_folder = models_folder
+        self._is_shutting_down = False
         self._result_paths = store
         chat_tree = ChatTree(session, store)
         self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state, store)
@@ -117,7 +123,9 @@ class ChatScreen(ReadingScreen):
             self.models = ModelController(self, session, widgets, model_picker, self.turns)
         self.titles = TitleController(self, session, widgets, store, self.turns)
         self.storing = StoringController(self, session, widgets, store)
-        self.drafts = DraftController(self, session, widgets, drafts, self.turns)
+        self.queue = QueueController(self, session, widgets, lambda text: self.messages.ask(text))
+        self.signals = SignalController(self, session, widgets, self.turn, self.write_signal)
+        self.drafts = DraftController(self, session, widgets, drafts, self.turns, self.queue)
         self.versions = VersionController(self, session, widgets, self.turns, chat_tree)
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
         self.chats = ChatController(
@@ -139,6 +147,7 @@ class ChatScreen(ReadingScreen):
         self.set_animation(reduced=self.settings.reduced_motion)
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
+        self.app.app_resume_signal.subscribe(self, lambda _: self.signals.forget_title())
         self.show_chat()
         if self.models is not None:
             self.models.start()
@@ -151,6 +160,7 @@ class ChatScreen(ReadingScreen):
 
     async def shutdown(self) -> None:
         """End all work; everything that arrived or was typed is in the store afterwards."""
+        self._is_shutting_down = True
         with suppress(TimeoutError):
             async with timeout(TYPED_TIMEOUT_S):
                 # Twice the input: a key makes it post that the text is sent, which then reaches the screen.
@@ -160,6 +170,7 @@ class ChatScreen(ReadingScreen):
             await self.models.shutdown()
         await self.titles.cancel()
         await self.turns.shutdown()
+        self.signals.shutdown()
         await self.storing.store()
         await self.drafts.shutdown()
 
@@ -174,13 +185,15 @@ class ChatScreen(ReadingScreen):
         match name:
             case "theme":
                 self.app.theme = value
+            case "language":
+                self._change_language(value)
             case "reduced_motion":
                 self.set_animation(reduced=value)
             case "thinking_display":
                 self.transcript.thinking_display = ThinkingDisplay(value)
             case "maths":
                 self.transcript.draws_formulas = value == "drawn"
-            case "chat_titles" | "export_thinking" | "export_format":
+            case "chat_titles" | "export_thinking" | "export_format" | "notifications" | "terminal_title":
                 pass  # read each time it is needed
             case "enter_key":
                 self.input.enter_sends = value == "send"
@@ -191,6 +204,34 @@ class ChatScreen(ReadingScreen):
             case _:
                 return False
         return True
+
+    def setting_in_force(self, name: str) -> str:
+        """Return what holds where a setting has no value; empty where that is nothing."""
+        model = self.session.engine.model
+        match name:
+            case "language":
+                return current_language().value
+            case "model" if model is not None:
+                return model.title
+            case "export_folder":
+                return str(self.exports_folder)
+            case "thinking_budget":
+                return t("ui.options.unlimited")
+            case "presence_penalty" if model is not None:
+                sampling = sampling_for(self.session.mode, is_demo=model.is_demo)
+                return f"{sampling.presence_penalty:g}"
+            case _:
+                return ""
+
+    def _change_language(self, language: Language | None) -> None:
+        """Speak another language at once; what stands in the transcript is written anew."""
+        set_language(language or language_from_locale())
+        self.input.show_keys()
+        self.transcript.copy_label = t("ui.copy")
+        self.show_messages()
+        self.show_state()
+        for widget in self.widgets:
+            widget.refresh()
 
     # the state
 
@@ -255,6 +296,12 @@ class ChatScreen(ReadingScreen):
         self.widgets.title_bar.note = self.options.note
         self.input.set_class(session.mode is ThinkingMode.NO_THINK, "-no-think")
         self.refresh_bindings()
+        self.signals.update()
+
+    def write_signal(self, sequence: str) -> None:
+        """Write a sequence to the terminal that draws nothing."""
+        if isinstance(self.app, SteadyApp):
+            self.app.write_sequence(sequence)
 
     def show_chat_list(self) -> None:
         """Update the list of stored chats."""
@@ -273,21 +320,28 @@ class ChatScreen(ReadingScreen):
         with notify_errors(self, "task.versions"):
             await self.versions.reread()
             self.show_state()
+        self.signals.turn_ended()
         self.chats.show_list()
         self.turns.ask_policy()
+        if not self._is_shutting_down:
+            self.queue.turn_ended(is_complete=self.turns.is_complete)
         self.titles.schedule()
 
     # messages of the widgets
 
     @on(ChatInput.Submitted)
     def send(self, message: ChatInput.Submitted) -> None:
-        """Start a turn, or switch the mode if only a mode tag was typed."""
+        """Start a turn, or queue the message; switch the mode if only a mode tag was typed."""
         text = message.text
         if is_only_mode_tag(text) and (tag := typed_mode(text)):
             self.options.set_mode(tag)
-        elif self.is_answering:
+        elif self.is_answering and self.messages.is_editing:
             self.notify(t("ui.notice.busy"))
             return
+        elif self.is_answering or self.queue.contents:
+            if not self.queue.add(text):
+                return
+            self.queue.send_next()
         else:
             self.messages.ask(text)
         self.input.clear_sent(text)
@@ -308,6 +362,21 @@ class ChatScreen(ReadingScreen):
     async def run_command(self, message: ChatInput.CommandEntered) -> None:
         """Run a command by its name, or notify why it can't run."""
         await self.writing.run_command(message.name)
+
+    @on(ChatInput.QueuedRequested)
+    def edit_last_queued(self) -> None:
+        """Take the last queued message back into the empty input."""
+        self.queue.take_back(-1)
+
+    @on(QueuedLine.TakenBack)
+    def edit_queued(self, message: QueuedLine.TakenBack) -> None:
+        """Take a queued message back into the input."""
+        self.queue.take_back(message.number)
+
+    @on(QueuedLine.Removed)
+    def remove_queued(self, message: QueuedLine.Removed) -> None:
+        """Remove a queued message."""
+        self.queue.remove(message.number)
 
     @on(ChatInput.CompletionRequested)
     def complete(self, message: ChatInput.CompletionRequested) -> None:
@@ -377,6 +446,10 @@ class ChatScreen(ReadingScreen):
                 return self.models is not None and not self.is_answering
             case "editor":
                 return not self.is_answering
+            case "empty_input":
+                return self.input.can_empty
+            case "select_input":
+                return bool(self.input.text)
             case "retry" | "export" | "mark" | "formulas":
                 return bool(self.session.messages)
             case "fold" | "fold_all":
@@ -488,6 +561,16 @@ class ChatScreen(ReadingScreen):
     def action_export(self) -> None:
         """Export the chat as Markdown to the folder of exports."""
         self.chats.export()
+
+    def action_empty_input(self) -> None:
+        """Empty the input, or bring back what was emptied last."""
+        self.input.empty_or_bring_back()
+        self.input.focus()
+
+    def action_select_input(self) -> None:
+        """Select the whole text of the input."""
+        self.input.focus()
+        self.input.select_all()
 
     def action_editor(self) -> None:
         """Edit the text of the input in the user's own editor."""

@@ -42,6 +42,10 @@ class ChatsScreen(Dialog[ChatChoice | None]):
         self.chats.open_chat = self._open_chat
         self.chats.begin()
 
+    def action_close(self) -> None:
+        """Return to the chat."""
+        self.dismiss(None)
+
     @on(ChatList.Chosen)
     def chosen(self, message: ChatList.Chosen) -> None:
         """Close with the chosen chat."""

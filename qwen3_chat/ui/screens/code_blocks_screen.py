@@ -44,13 +44,15 @@ class CodeBlocksScreen(Dialog[None]):
             width: 90%;
             max-width: 80;
             height: auto;
-            max-height: 80%;
+            max-height: 90%;
             border: round $primary;
             border-title-color: $primary;
             background: $surface;
         }
-        OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 1 1; }
-        KeyBar { background: $surface; }
+        OptionList, OptionList:focus {
+            border: none; height: auto; max-height: 100%; background: $surface; padding: 1 1;
+        }
+        KeyBar { background: $surface; dock: bottom; }
     }
     """
 

@@ -99,6 +99,7 @@ class ConsentScreen(Dialog[None]):
         key_binding("leave", "escape", "leave", priority=True),
         key_binding("stop", "escape", "stop", priority=True),
     ]
+    CLOSES_BY_CLICK = False
     DEFAULT_CSS = """
     ConsentScreen {
         align: center middle;
@@ -130,6 +131,8 @@ class ConsentScreen(Dialog[None]):
         #consent-note { height: auto; min-height: 1; padding: 0 1; color: $text-warning; }
         #consent-caution { height: auto; padding: 0 1; color: $text-warning; }
         KeyBar { background: $surface; }
+        &.-short #consent-box { border-bottom: none; }
+        &.-short #consent-answers { border-top: none; }
     }
     """
 

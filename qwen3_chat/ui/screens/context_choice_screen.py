@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -34,7 +34,7 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
             width: 90%;
             max-width: 76;
             height: auto;
-            max-height: 95%;
+            max-height: 100%;
             border: round $primary;
             border-title-color: $primary;
             background: $surface;
@@ -42,7 +42,9 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
         #context-figures { padding: 1 2; height: auto; }
         OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 0 1; }
         OptionList > .option-list--option { padding: 0 1; }
-        KeyBar { background: $surface; }
+        KeyBar { background: $surface; dock: bottom; }
+        VerticalScroll { height: auto; max-height: 100%; }
+        &.-short #context-figures { padding: 0 2; }
     }
     """
 
@@ -55,8 +57,9 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
         """Lay out the figures, the choices and the keys."""
         with Vertical(id="context-box") as box:
             box.border_title = t("ui.context.title")
-            yield Static(self._exceeded.text, id="context-figures", markup=False)
-            yield self.options
+            with VerticalScroll():
+                yield Static(self._exceeded.text, id="context-figures", markup=False)
+                yield self.options
             yield KeyBar()
 
     def on_mount(self) -> None:

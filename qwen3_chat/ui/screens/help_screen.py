@@ -38,7 +38,7 @@ class HelpScreen(Dialog[None]):
             background: $surface;
             padding: 1 2;
         }
-        VerticalScroll { height: auto; max-height: 100vh; }
+        VerticalScroll { height: auto; max-height: 100%; }
         KeyBar { background: $surface; padding: 0; dock: bottom; }
     }
     """

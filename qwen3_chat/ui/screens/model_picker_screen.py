@@ -116,7 +116,10 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         }
         OptionList > .option-list--option { padding: 0 1; }
         OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
-        KeyBar { background: $surface; }
+        KeyBar { background: $surface; dock: bottom; }
+        &.-short #models-machine { display: none; }
+        &.-short ModelDetail { height: 5; #model-reason { height: 1; } }
+        &.-short #model-context { display: none; }
     }
     """
 

@@ -39,9 +39,11 @@ class PromptsScreen(Dialog[SystemPrompt | None]):
             border-title-color: $primary;
             background: $surface;
         }
-        OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 0; }
+        OptionList, OptionList:focus {
+            border: none; height: auto; max-height: 100%; background: $surface; padding: 0;
+        }
         OptionList > .option-list--option { padding: 0 1 1 1; }
-        KeyBar { background: $surface; }
+        KeyBar { background: $surface; dock: bottom; }
     }
     """
 

@@ -59,6 +59,10 @@ class SettingList(SteadyOptionList):
 
     BINDINGS = [key_binding("change", "enter", "select")]
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action is possible now: Enter only where the screen has something to change."""
+        return self.screen.check_action("change", ()) if action == "select" else True
+
 
 class SettingsScreen(Dialog[None]):
     """The settings; every change is written to the file at once, whose comments stay."""
@@ -108,25 +112,29 @@ class SettingsScreen(Dialog[None]):
         settings_store: SettingsStore,
         choices: Mapping[str, Sequence[str]],
         apply: Callable[[str], bool],
+        in_force: Callable[[str], str] = lambda _: "",
     ) -> None:
         """Take the settings, the app's own choices for some of them, and the function that applies a change.
 
-        `apply` returns True if the change takes effect at once.
+        `apply` returns True if the change takes effect at once; `in_force` returns what holds where a setting
+        has no value, empty where that can't be told.
         """
         super().__init__()
         self._settings_store = settings_store
         self._choices = choices
         self._apply = apply
+        self._in_force = in_force
         self._settings = known_settings()
+        self._box = Vertical(id="settings-box")
         self.options = SettingList()
         self.about = Static(id="settings-about", markup=False)
         self.editor = ValueEditor(compact=True, highlight_cursor_line=False)
 
     def compose(self) -> ComposeResult:
         """Lay out the list, the explanation, the editor and the keys."""
-        with Vertical(id="settings-box") as box:
-            box.border_title = t("ui.settings.title")
-            box.border_subtitle = terminal_safe(str(self._settings_store.file))
+        with self._box:
+            self._box.border_title = t("ui.settings.title")
+            self._box.border_subtitle = terminal_safe(str(self._settings_store.file))
             yield self.options
             yield self.about
             yield self.editor
@@ -166,9 +174,10 @@ class SettingsScreen(Dialog[None]):
             case dict() | list() | tuple():
                 return t("ui.settings.count", count=len(value)) if value else t("ui.settings.unset")
             case _:
-                return terminal_safe(" ".join(setting.format_for_display(value).split())) or t(
-                    "ui.settings.unset"
-                )
+                text = setting.format_for_display(value)
+                if not text and (in_force := self._in_force(setting.name)):
+                    text = t("ui.settings.in_force", value=in_force)
+                return terminal_safe(" ".join(text.split())) or t("ui.settings.unset")
 
     def _show(self, setting: Setting) -> None:
         self.options.replace_option_prompt(setting.name, self._line(setting))
@@ -281,8 +290,12 @@ class SettingsScreen(Dialog[None]):
         self.about.update(Content.assemble((terminal_safe(str(error)), "$text-error")))
 
     def _take_effect(self, setting: Setting) -> None:
-        self._show(setting)
         counts_now = self._apply(setting.name)
+        if setting.name == "language":
+            for other in self._settings.values():
+                self._show(other)
+            self._box.border_title = t("ui.settings.title")
+        self._show(setting)
         self._explain("" if counts_now else t("ui.settings.next_start", label=setting.label))
 
     def action_close(self) -> None:

@@ -137,6 +137,15 @@ class TerminalApp(App[None]):
         if error is not None:
             raise error
 
+    def write_sequence(self, sequence: str) -> None:
+        """Write a sequence that draws nothing to the terminal, if the app has it.
+
+        Textual writes such sequences itself, for the bell or the clipboard, and has no method for others. We
+        know of no upstream issue.
+        """
+        if self._driver is not None and not self._driver.is_headless:
+            self._driver.write(sequence)
+
     @property
     def can_stop(self) -> bool:
         """True if the app can be stopped as Ctrl+Z stops other programs, because a shell can continue it."""

@@ -31,6 +31,8 @@ BACKGROUND_POLL_S = 0.25
 READ_BYTES = 64 * 1024
 MAX_WAITING_EVENTS = 64
 BUSY_POLL_S = 0.01
+KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
+"""Save the title of the window, and bring it back."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -159,6 +161,8 @@ class TerminalDriver(LinuxDriver):
         """Take the terminal, unless the shell has it; draw the whole screen if it was taken before."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._is_taken = self._writer_thread is not None and self._writer_thread.is_alive()
+        if self._is_taken:
+            self.write(KEEP_TITLE)
         if self._is_taken and self._has_been_taken:
             self._app.call_later(self._redraw)
         self._has_been_taken = self._has_been_taken or self._is_taken
@@ -172,6 +176,7 @@ class TerminalDriver(LinuxDriver):
         if not self._is_taken:
             return
         self._is_taken = False
+        self.write(RESTORE_TITLE)
         if not self._is_in_foreground():
             self.attrs_before = None
         super().stop_application_mode()

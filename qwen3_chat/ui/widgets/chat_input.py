@@ -85,6 +85,9 @@ class ChatInput(TextArea):
 
         path: str
 
+    class QueuedRequested(Message):
+        """The message that the user wants to edit the last of the queued messages."""
+
     class AttachmentsChanged(Message):
         """The message that attachments were added or removed."""
 
@@ -95,6 +98,10 @@ class ChatInput(TextArea):
         self._sent: tuple[str, str, tuple[Attachment, ...]] = ("", "", ())
         """The content sent last: the whole message, the typed text, the attachments."""
         self._submitted = ""
+        self._emptied = ""
+        """The whole message that was discarded last."""
+        self.has_queued = False
+        """True while messages wait to be sent; Up in the empty input takes the last one back."""
 
     def on_mount(self) -> None:
         """Keep the terminal's own cursor at the input's cursor, also after a change of the layout.
@@ -107,10 +114,14 @@ class ChatInput(TextArea):
         if self.has_focus:
             self.app.cursor_position = self.cursor_screen_offset
 
-    def watch_enter_sends(self, enter_sends: bool) -> None:
+    def watch_enter_sends(self) -> None:
         """Show in the placeholder which key sends and which begins a new line."""
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """Write the placeholder in the language in use."""
         enter, other = t("ui.help.send_keys"), t("ui.help.line_keys")
-        send, line = (enter, other) if enter_sends else (other, enter)
+        send, line = (enter, other) if self.enter_sends else (other, enter)
         self.placeholder = t("ui.input.placeholder", send=send, line=line)
 
     def watch_attachments(self) -> None:
@@ -146,6 +157,15 @@ class ChatInput(TextArea):
         self.clear()
         self.insert(since)
 
+    def prepend(self, contents: Iterable[str]) -> None:
+        """Insert whole messages before what is typed, and their attachments before those."""
+        parts = [split_attachments(content) for content in contents]
+        texts = [text for text, _ in parts] + [self.text]
+        attachments = [attachment for _, attached in parts for attachment in attached]
+        self.text = "\n\n".join(filter(None, texts))
+        self.attachments = (*attachments, *self.attachments)
+        self.move_cursor(self.document.end)
+
     def restore_unsent(self, text: str) -> None:
         """Bring back a message that could not be sent, unless the user has begun another one."""
         if not self.text and not self.attachments:
@@ -164,6 +184,25 @@ class ChatInput(TextArea):
             self.post_message(self.CommandEntered(name))
         elif self.content.strip():
             self.post_message(self.Submitted(self.content))
+
+    @property
+    def can_empty(self) -> bool:
+        """True while there is something to empty, or to bring back."""
+        return bool(self.text or self.attachments or self._emptied)
+
+    def empty_or_bring_back(self) -> None:
+        """Remove text and attachments, so that they can be brought back; do that if the input is empty."""
+        if self.text or self.attachments:
+            self.keep_for_undo(self.content)
+            self.attachments = ()
+            self.clear()
+            self.notify(t("ui.notice.emptied"), timeout=6)
+        elif self._emptied:
+            self.content, self._emptied = self._emptied, ""
+
+    def keep_for_undo(self, content: str) -> None:
+        """Remember a whole message that is discarded, so that it can be brought back."""
+        self._emptied = content
 
     # attachments
 
@@ -274,7 +313,7 @@ class ChatInput(TextArea):
         end = self.cursor_location
         begin = (end[0], trigger.column)
         if trigger.kind is CompletionKind.FILE:
-            self.replace(label_of_name(chosen.rpartition("/")[2]), begin, end)
+            self.replace(f"{label_of_name(chosen.rpartition('/')[2])} ", begin, end)
             self.post_message(self.FileChosen(chosen))
             return True
         is_typed_whole = self.text.strip() == chosen
@@ -285,7 +324,9 @@ class ChatInput(TextArea):
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, or to the previous text of the history from the first line."""
-        if select or self._row > 0 or not self._walk(-1):
+        if not (select or self.text or self.attachments) and self.has_queued:
+            self.post_message(self.QueuedRequested())
+        elif select or self._row > 0 or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:

@@ -16,6 +16,7 @@ from qwen3_chat.ui.widgets.chat_list import Sidebar
 from qwen3_chat.ui.widgets.completion_list import CompletionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
+from qwen3_chat.ui.widgets.queue_bar import QueueBar
 from qwen3_chat.ui.widgets.status_bar import StatusBar
 from qwen3_chat.ui.widgets.title_bar import Banner, TitleBar
 
@@ -33,6 +34,7 @@ class ChatWidgets:
     banner: Banner
     transcript: MarkedTranscript
     activity_line: ActivityLine
+    queue_bar: QueueBar
     attachment_bar: AttachmentBar
     completions: CompletionList
     input: ChatInput
@@ -52,6 +54,7 @@ def make_chat_widgets(store: ChatStore) -> ChatWidgets:
         Banner(),
         MarkedTranscript(copy_label=t("ui.copy")),
         ActivityLine(),
+        QueueBar(),
         AttachmentBar(),
         completions,
         ChatInput(completions),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+from textual import events
 from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
@@ -13,7 +15,7 @@ from qwen3_chat.ui.key_bindings import LABEL_PREFIX, short_key_name
 
 
 class KeyBar(Widget):
-    """The active bindings in the order in which they are declared."""
+    """The active bindings in the order in which they are declared; a click on one is its key."""
 
     COMPONENT_CLASSES = {"key-bar--key", "key-bar--label"}
     DEFAULT_CSS = """
@@ -26,6 +28,12 @@ class KeyBar(Widget):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: list[tuple[range, Binding]] = []
+        """The columns of each key that is shown."""
+        self.tooltip = t("ui.tip.key_bar")
+
     def on_mount(self) -> None:
         """Subscribe to changes of the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._update)
@@ -34,19 +42,37 @@ class KeyBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Draw whole entries only; the help has the keys that do not fit."""
+        """Draw whole entries only, the way out in any case; the help has the keys that do not fit."""
         key_style = self.get_visual_style("key-bar--key")
         label_style = self.get_visual_style("key-bar--label")
-        line = Content("")
-        for binding in self._shown_bindings():
+        line, reserved = Content(""), 0
+        self._places = []
+        bindings = self._shown_bindings()
+        way_out = next((binding for binding in reversed(bindings) if binding.key == "escape"), None)
+        for binding in bindings:
             entry = Content.assemble(
                 (short_key_name(binding.key), key_style), " ", (t(binding.description), label_style)
             )
             longer = line + Content("  ") + entry if line else entry
-            if longer.cell_length > self.content_size.width:
+            if binding is way_out:
+                reserved = 0
+                way_out = None
+            elif way_out is not None:
+                reserved = 2 + cell_len(f"{short_key_name(way_out.key)} {t(way_out.description)}")
+            if longer.cell_length + reserved > self.content_size.width:
                 continue
+            begin = longer.cell_length - entry.cell_length
+            self._places.append((range(begin, longer.cell_length), binding))
             line = longer
         return line
+
+    async def on_click(self, event: events.Click) -> None:
+        """Run the action whose key was clicked."""
+        offset = event.get_content_offset(self)
+        for columns, binding in self._places:
+            if offset is not None and offset.x in columns:
+                event.stop()
+                self.call_later(self.app.simulate_key, binding.key)
 
     def _shown_bindings(self) -> list[Binding]:
         """Return the bindings to show, each once, as they are declared from the focus up to the app."""

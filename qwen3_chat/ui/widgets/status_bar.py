@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from textual import events
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
@@ -80,7 +81,22 @@ class StatusBar(Widget):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: list[tuple[range, str]] = []
+        """The columns that can be clicked, with their actions."""
+
     status: reactive[Status] = reactive(Status(ThinkingMode.THINK))
+
+    async def on_click(self, event: events.Click) -> None:
+        """Switch the mode, open the models or the options of the chat, whichever part was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        for columns, action in self._places:
+            if offset.x in columns:
+                event.stop()
+                await self.run_action(f"screen.{action}")
 
     def render(self) -> RenderResult:
         """Draw the mode, then the parts that fit."""
@@ -88,9 +104,12 @@ class StatusBar(Widget):
         style = "status-bar--think" if mode is ThinkingMode.THINK else "status-bar--no-think"
         kind = "fixed" if self.status.mode_is_fixed else "mode"
         line = Content.styled(t(f"ui.{kind}.{mode.value}"), self.get_visual_style(style))
+        self._places = [(range(line.cell_length), "toggle_mode")]
         for part in status_parts(self.status):
             longer = line + Content.styled(SEPARATOR + part, self.get_visual_style("status-bar--part"))
             if longer.cell_length > self.content_size.width:
                 break
+            if self.status.model is not None and part == terminal_safe(self.status.model.title):
+                self._places.append((range(line.cell_length, longer.cell_length), "models"))
             line = longer
         return line

@@ -70,7 +70,7 @@ class Transcript(TranscriptView):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._copy_label = copy_label
+        self.copy_label = copy_label
         self.update_interval_s = UPDATE_INTERVAL_S
         """The interval at which more of a growing entry is shown."""
         self._live: GrowingEntry | None = None
@@ -301,7 +301,7 @@ class Transcript(TranscriptView):
     # the live entry
 
     def _message_view(self, entry: MessageEntry) -> MessageView:
-        view = MessageView(entry, self._copy_label)
+        view = MessageView(entry, self.copy_label)
         view.thinking_display = self.thinking_display
         view.draws_formulas = self.draws_formulas
         return view

@@ -23,9 +23,9 @@ TranscriptView {
     & > .transcript--header { text-style: bold; }
     & > .transcript--user { color: $text-primary; }
     & > .transcript--assistant { color: $text-secondary; }
-    & > .transcript--notice { color: $foreground 65%; }
+    & > .transcript--notice { color: $foreground 68%; }
     & > .transcript--note { color: $text-warning; }
-    & > .transcript--button { color: $foreground 52%; }
+    & > .transcript--button { color: $foreground 68%; }
     & > .transcript--dim { color: $foreground 68%; }
 
     & > .transcript--fold { color: $foreground 75%; }

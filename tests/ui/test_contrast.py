@@ -1,0 +1,97 @@
+"""The contrast of every text that the app draws, in every theme, measured on the drawn screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.segment import Segment
+from textual.color import Color
+
+from qwen3_chat.chat import StopReason
+from qwen3_chat.events import AnswerDelta, ReasoningDelta
+from qwen3_chat.ui.themes import load_themes
+from tests.fakes import FakeEngine, finished
+from tests.harness import Harness, open_app
+from tests.models.picker.picker_fixture import PickerFixture
+from tests.ui.test_sizes import DIALOGS
+from tests.ui.test_themes import contrast
+
+NEEDED = 4.5
+"""WCAG 2.2, level AA, for text of any size."""
+
+ANSWER = """# Heading
+
+Text with **bold**, *emphasis*, `code` and [a link](https://example.org).
+
+> A quote
+
+- [x] done
+- item
+
+| a | b |
+|---|---|
+| 1 | $x^2$ |
+"""
+CUT = StopReason.MAX_TOKENS
+DRAWN = (("\u2500", "\u257f"), ("\u2580", "\u259f"), ("\u2800", "\u28ff"))
+"""Lines, blocks and dots: the first and the last character of each; they are no text."""
+
+
+def is_text(segment: Segment) -> bool:
+    return any(
+        not character.isspace() and not any(first <= character <= last for first, last in DRAWN)
+        for character in segment.text
+    )
+
+
+def too_faint(app: Harness) -> set[str]:
+    """Return the texts on the screen with too little contrast, with their colours."""
+    found = set()
+    for strip in app.app.screen._compositor.render_strips():
+        for segment in strip:
+            style = segment.style
+            if style is None or style.color is None or style.bgcolor is None or not is_text(segment):
+                continue
+            front, back = (Color.from_rich_color(color) for color in (style.color, style.bgcolor))
+            if style.reverse:
+                front, back = back, front
+            if (ratio := contrast(front, back)) < NEEDED:
+                found.add(f"{segment.text.strip()[:40]!r} {front.hex} on {back.hex}: {ratio:.1f}")
+    return found
+
+
+@pytest.mark.parametrize("places", ["chat", pytest.param("dialogs", marks=pytest.mark.full)])
+async def test_every_text_has_contrast_in_every_theme(tmp_path: Path, places: str) -> None:
+    themes = [theme.name for theme in load_themes(tmp_path / "themes").themes if not theme.ansi]
+    picker = PickerFixture(tmp_path)
+    engine = FakeEngine([ReasoningDelta("Thought", 3), AnswerDelta(ANSWER, 4), finished(CUT)])
+    found: dict[str, set[str]] = {}
+    async with open_app(tmp_path, engine, (110, 40), model_picker=picker.model_picker()) as app:
+        await app.turn("Hello")
+        app.screen.queue.add("waits")
+
+        async def look(place: str) -> None:
+            for theme in themes:
+                app.app.theme = theme
+                await app.pilot.pause()
+                if faint := too_faint(app):
+                    found.setdefault(f"{place}, {theme}", set()).update(faint)
+
+        if places == "chat":
+            await look("chat")
+            await app.pilot.press("slash")
+            await app.sees("/toggle_mode")
+            await look("commands")
+            app.screen.input.text = ""
+        for name, open_dialog in DIALOGS.items() if places == "dialogs" else ():
+            if name == "code blocks":
+                continue
+            await open_dialog(app)
+            await app.until(lambda: app.app.screen is not app.screen)
+            await look(name)
+            while app.app.screen is not app.screen:
+                app.app.pop_screen()
+                await app.pilot.pause()
+
+    assert found == {}
