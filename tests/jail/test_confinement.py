@@ -12,7 +12,7 @@ import pytest
 from qwen3_chat.jail.confinement_proof import escapes, prove_confined
 from qwen3_chat.jail.macos_sandbox import apply_profile, sandbox_profile
 
-FOLDER = '/Users/li/chats/\u6587\u4ef6 (1)/a "b" \\c'
+FOLDER = '/srv/chats/\u6587\u4ef6 (1)/a "b" \\c'
 
 
 def test_the_profile_denies_all_but_python_and_one_folder() -> None:
@@ -20,7 +20,7 @@ def test_the_profile_denies_all_but_python_and_one_folder() -> None:
     assert profile.startswith("(version 1)\n(deny default)\n")
     written = [line for line in profile.splitlines() if "file-write" in line]
     assert written == [
-        '(allow file-read* file-write* (subpath "/Users/li/chats/\u6587\u4ef6 (1)/a \\"b\\" \\\\c"))',
+        '(allow file-read* file-write* (subpath "/srv/chats/\u6587\u4ef6 (1)/a \\"b\\" \\\\c"))',
         '(allow file-write-data (literal "/dev/null"))',
     ]
     for right in ("network", "process-fork", "process-exec", "mach", "ipc", "iokit"):
