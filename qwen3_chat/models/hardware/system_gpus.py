@@ -1,4 +1,4 @@
-"""The GPUs that the system reports: NVIDIA's driver, sysctl for Apple, /sys or Windows' registry for others."""
+"""The GPUs of the system: by NVIDIA's driver, by /sys or Windows' registry for AMD and Intel, by sysctl."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def windows_gpus() -> tuple[SystemGpu, ...]:
 
 
 def registry_gpus(adapters: Iterable[Mapping[str, object]]) -> tuple[SystemGpu, ...]:
-    """Read adapters as Windows' registry describes them; each GPU counts once, however many entries it has."""
+    """Read adapters as Windows' registry describes them; equal GPUs count once, as old entries stay."""
     gpus = {}
     for adapter in adapters:
         name, device, memory = (adapter.get(key) for key in _ADAPTER_VALUES)
