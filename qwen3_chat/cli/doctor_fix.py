@@ -15,7 +15,7 @@ from qwen3_chat.engine.llama_build import BuildFolder
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware import Build, BuildAdvice, find_pip
-from qwen3_chat.models.hardware.build_trial import MIN_GAIN, BuildTrial, try_build
+from qwen3_chat.models.hardware.build_trial import MIN_CPU_SHARE, MIN_GAIN, BuildTrial, try_build
 from qwen3_chat.models.hardware.trial_model import write_trial_model
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import speed_figure
@@ -39,7 +39,8 @@ def fix_build(
     """Fetch the advised builds one after the other into folders of their own; use the first that is better.
 
     Better means: in processes of its own it lists a GPU, answers, and is faster than the build in use. Until
-    then, and if none is, everything stays as it was.
+    then, and if none is, everything stays as it was. One that is slow on the processor is used only if no
+    other passes.
 
     Raises:
         EngineError: none is better.
@@ -53,20 +54,29 @@ def fix_build(
             model = Path(folder) / "trial.gguf"
             write_trial_model(model)
             before = asyncio.run(try_build(builds.chosen(), model, log_path))
+            second_best = None
             for build in advice.builds:
                 _say(t("doctor.fetching", build=build.name, name=terminal_safe(advice.gpu.name)))
                 if build.is_large:
                     _say(t("doctor.fetching.large"))
                 builds.discard(build.name)
-                failure = _obstacle(
-                    build, builds.path(build.name), before, model, log_path, install or run_pip
-                )
-                if failure is None:
-                    builds.choose(build.name)
-                    _say(t("doctor.fixed", name=terminal_safe(advice.gpu.name), undo=UNDO_COMMAND))
+                trial = _try(build, builds.path(build.name), before, model, log_path, install or run_pip)
+                if isinstance(trial, str):
+                    builds.discard(build.name)
+                    _say(terminal_safe(t("doctor.build_refused", build=build.name, reason=trial)))
+                elif trial.cpu_tokens_per_s >= MIN_CPU_SHARE * before.cpu_tokens_per_s:
+                    if second_best:
+                        builds.discard(second_best.name)
+                    _use(build, builds, advice)
                     return
-                builds.discard(build.name)
-                _say(terminal_safe(t("doctor.build_refused", build=build.name, reason=failure)))
+                elif second_best:
+                    builds.discard(build.name)
+                else:
+                    second_best = build
+                    _say(t("doctor.slow_on_cpu", build=build.name))
+            if second_best:
+                _use(second_best, builds, advice)
+                return
     except OSError as error:
         reason = error.strerror or str(error)
         raise EngineError(ErrorCode.FIX_FAILED, folder=str(builds.folder), reason=reason) from error
@@ -113,10 +123,16 @@ def _run(command: Sequence[str], cmake_args: str = "") -> int:
     return subprocess.run(command, stdout=sys.stderr, env=environment, check=False).returncode
 
 
-def _obstacle(
+def _use(build: Build, builds: BuildFolder, advice: BuildAdvice) -> None:
+    builds.choose(build.name)
+    name = terminal_safe(advice.gpu.name)
+    _say(t("doctor.fixed", build=build.name, name=name, undo=UNDO_COMMAND))
+
+
+def _try(
     build: Build, folder: Path, before: BuildTrial, model: Path, log_path: Path, install: Installer
-) -> str | None:
-    """Fetch a build and try it; return what is in its way, with the way on, None if it is better."""
+) -> BuildTrial | str:
+    """Fetch a build and try it; return what is in its way, with the way on, where it is not better."""
     if status := install(build, folder):
         return t("doctor.obstacle.not_installed", status=status)
     try:
@@ -133,7 +149,7 @@ def _obstacle(
             speed=speed_figure(trial.tokens_per_s),
             speed_before=speed_figure(before.tokens_per_s),
         )
-    return None
+    return trial
 
 
 def _say(text: str) -> None:

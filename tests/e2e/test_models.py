@@ -18,7 +18,8 @@ def test_the_family_is_shown_for_another_machine(program: Program) -> None:
     found = json.loads(finished.stdout)
     assert found.keys() >= {"hardware", "pick", "models"}
     pick = found["pick"]
-    assert (pick["model"], pick["placement"]) == ("30B-A3B", "experts_in_ram")
+    assert (pick["model"], pick["placement"]) == ("30B-A3B-Instruct-2507", "experts_in_ram")
+    assert [offer["kind"] for offer in found["offers"]] == ["best", "balanced", "quick"]
     assert pick.keys() >= {"model", "quant", "n_ctx", "kv_type", "placement", "reason"}
     names = {row["model"] for row in found["models"]}
     assert {"0.6B", "32B", "30B-A3B", "235B-A22B", "4B-Instruct-2507", "4B-Thinking-2507"} <= names
@@ -30,7 +31,12 @@ def test_the_family_is_shown_for_another_machine(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vram", "ram", "model"), [("0", "64GiB", "30B-A3B"), ("0", "4GiB", "1.7B"), ("24GiB", "32GiB", "32B")]
+    ("vram", "ram", "model"),
+    [
+        ("0", "64GiB", "30B-A3B-Instruct-2507"),
+        ("0", "4GiB", "1.7B"),
+        ("24GiB", "32GiB", "30B-A3B-Thinking-2507"),
+    ],
 )
 def test_the_pick_depends_on_the_machine(program: Program, vram: str, ram: str, model: str) -> None:
     finished = program.run("models", "--vram", vram, "--ram", ram, "--json")
@@ -49,7 +55,7 @@ def test_the_family_is_shown_for_this_machine(program: Program) -> None:
 
 def test_it_speaks_chinese(program_zh: Program) -> None:
     finished = program_zh.run("models", "--vram", "8GiB", "--ram", "32GiB")
-    assert "推荐：30B-A3B" in finished.stdout
+    assert "质量最好：30B-A3B-Instruct-2507" in finished.stdout
 
 
 def test_a_model_on_the_disk_is_marked(program: Program) -> None:

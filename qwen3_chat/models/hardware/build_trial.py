@@ -22,6 +22,8 @@ TRIAL_TIMEOUT_S = 180.0
 """The time that a trial may take: a GPU's driver may compile its programs first, or hang."""
 MIN_GAIN = 1.2
 """The times that a build must be faster than the one in use to be worth a change."""
+MIN_CPU_SHARE = 0.7
+"""The share of the processor's speed that a build keeps if it is compiled for its newer instructions."""
 _QUESTION, _ANSWER = "How many r's in strawberries?", "3"
 _SPEED_TOKENS, _N_CTX = 32, 512
 _GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
@@ -29,10 +31,14 @@ _GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 
 @dataclass(frozen=True, slots=True)
 class BuildTrial:
-    """The devices that a build lists, and the tokens per second at which it runs the model for trials."""
+    """The devices that a build lists, and the tokens per second at which it runs the model for trials.
+
+    `cpu_tokens_per_s` is the speed of the processor alone, which counts where experts stay in RAM.
+    """
 
     devices: tuple[Device, ...]
     tokens_per_s: float
+    cpu_tokens_per_s: float = 0.0
 
     @property
     def gpus(self) -> tuple[Device, ...]:
@@ -63,10 +69,13 @@ async def try_build(
             answer, _ = await _generate(DEMO_FILE, n_gpu_layers, log_path, environment)
             if _ANSWER not in answer:
                 raise EngineError(ErrorCode.BUILD_ANSWERS_WRONGLY)
-            _, tokens_per_s = await _generate(model, n_gpu_layers, log_path, environment)
+            _, cpu_tokens_per_s = await _generate(model, 0, log_path, environment)
+            tokens_per_s = cpu_tokens_per_s
+            if n_gpu_layers:
+                _, tokens_per_s = await _generate(model, n_gpu_layers, log_path, environment)
     except TimeoutError:
         raise EngineError(ErrorCode.LLAMA_CPP_SILENT, seconds=round(timeout_s)) from None
-    return BuildTrial(devices, tokens_per_s)
+    return BuildTrial(devices, tokens_per_s, cpu_tokens_per_s)
 
 
 async def _generate(

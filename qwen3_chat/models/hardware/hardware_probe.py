@@ -16,7 +16,7 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
 from qwen3_chat.models.hardware.measured_bandwidth import measure_bandwidth, read_bandwidth
 from qwen3_chat.models.hardware.ram import read_ram
-from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus
+from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus, windows_gpus
 from qwen3_chat.texts.formatting import GIB
 
 _LLAMA_CPP_TIMEOUT_S = 20
@@ -61,7 +61,7 @@ async def _system_hardware(bandwidth_file: Path | None, may_measure: bool) -> Ha
 
 def _system_gpus() -> tuple[SystemGpu, ...]:
     gpus: list[SystemGpu] = []
-    for list_gpus in (nvidia_gpus, sysfs_gpus, apple_gpus):
+    for list_gpus in (nvidia_gpus, sysfs_gpus, windows_gpus, apple_gpus):
         try:
             gpus += list_gpus()
         except Exception:  # drivers fail in ways that nobody can list, and no GPU is worth a crash

@@ -1,4 +1,4 @@
-"""The GPUs that the system reports: by NVIDIA's driver, by /sys for AMD and Intel, by sysctl for Apple."""
+"""The GPUs of the system: by NVIDIA's driver, by /sys or Windows' registry for AMD and Intel, by sysctl."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -136,6 +136,57 @@ def _read_number(file: Path) -> int:
     with suppress(ValueError):
         return int(_read_text(file))
     return 0
+
+
+_ADAPTERS_KEY = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
+_ADAPTER_VALUES = ("DriverDesc", "MatchingDeviceId", "HardwareInformation.qwMemorySize")
+_MAX_ADAPTERS = 64
+_PCI_VENDORS = {"ven_1002": Vendor.AMD, "ven_8086": Vendor.INTEL}
+
+
+def windows_gpus() -> tuple[SystemGpu, ...]:
+    """List the GPUs of AMD and Intel by the registry; none on other systems."""
+    return registry_gpus(_registry_adapters())
+
+
+def registry_gpus(adapters: Iterable[Mapping[str, object]]) -> tuple[SystemGpu, ...]:
+    """Read adapters as Windows' registry describes them; equal GPUs count once, as old entries stay."""
+    gpus = {}
+    for adapter in adapters:
+        name, device, memory = (adapter.get(key) for key in _ADAPTER_VALUES)
+        if not isinstance(device, str):
+            continue
+        vendor = next((vendor for id_, vendor in _PCI_VENDORS.items() if id_ in device.lower()), None)
+        if isinstance(memory, bytes):
+            memory = int.from_bytes(memory[:8], "little")
+        total_bytes = memory if isinstance(memory, int) and 0 <= memory < 1 << 50 else 0
+        if vendor:
+            gpus[device.lower()] = SystemGpu(
+                vendor,
+                str(name or vendor.value),
+                total_bytes,
+                total_bytes,
+                is_integrated=total_bytes <= _MIN_CARD_BYTES,
+            )
+    return tuple(gpus.values())
+
+
+def _registry_adapters() -> list[dict[str, object]]:
+    adapters: list[dict[str, object]] = []
+    if sys.platform == "win32":
+        import winreg
+
+        for number in range(_MAX_ADAPTERS):
+            with (
+                suppress(OSError),
+                winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, rf"{_ADAPTERS_KEY}\{number:04}") as key,
+            ):
+                adapter: dict[str, object] = {}
+                for name in _ADAPTER_VALUES:
+                    with suppress(OSError):
+                        adapter[name] = winreg.QueryValueEx(key, name)[0]
+                adapters.append(adapter)
+    return adapters
 
 
 _SMALL_RAM_BYTES = 36 * GIB

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.models.hardware.inventory import Vendor
-from qwen3_chat.models.hardware.system_gpus import nvidia_gpus, sysfs_gpus, working_set_bytes
+from qwen3_chat.models.hardware.system_gpus import nvidia_gpus, registry_gpus, sysfs_gpus, working_set_bytes
 from qwen3_chat.texts.formatting import GIB
 
 
@@ -82,3 +82,31 @@ def test_metal_leaves_a_third_of_a_small_memory_and_a_quarter_of_a_large_one(
 
 def test_a_limit_that_was_set_counts() -> None:
     assert working_set_bytes(24 * GIB, wired_limit_mib=20 * 1024) == 20 * GIB
+
+
+def test_cards_of_amd_and_intel_are_read_off_the_registry_of_windows() -> None:
+    def adapter(name: str, device: str, memory: object) -> dict[str, object]:
+        return {
+            "DriverDesc": name,
+            "MatchingDeviceId": device,
+            "HardwareInformation.qwMemorySize": memory,
+        }
+
+    gpus = registry_gpus(
+        [
+            adapter("AMD Radeon RX 7600", r"PCI\VEN_1002&DEV_7480", 8 * GIB),
+            adapter("AMD Radeon RX 7600", r"PCI\VEN_1002&DEV_7480", 8 * GIB),
+            adapter(
+                "Intel(R) Arc(TM) B580 Graphics", r"pci\ven_8086&dev_e20b", (12 * GIB).to_bytes(8, "little")
+            ),
+            adapter("Intel(R) UHD Graphics", r"PCI\VEN_8086&DEV_9A49", 128 << 20),
+            adapter("NVIDIA GeForce RTX 4070", r"PCI\VEN_10DE&DEV_2786", 12 * GIB),  # its driver tells more
+            adapter("Microsoft Basic Display Adapter", "root\\basicdisplay", "?"),
+            {},
+        ]
+    )
+    assert [(gpu.vendor, gpu.name, gpu.total_bytes, gpu.is_integrated) for gpu in gpus] == [
+        (Vendor.AMD, "AMD Radeon RX 7600", 8 * GIB, False),
+        (Vendor.INTEL, "Intel(R) Arc(TM) B580 Graphics", 12 * GIB, False),
+        (Vendor.INTEL, "Intel(R) UHD Graphics", 128 << 20, True),
+    ]

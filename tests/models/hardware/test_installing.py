@@ -64,11 +64,15 @@ def log_path(tmp_path: Path) -> Path:
     return tmp_path / "engine.log"
 
 
-def found_before(monkeypatch: pytest.MonkeyPatch, tokens_per_s: float) -> None:
-    """Let the installed build have had a trial with that speed."""
+def found_before(monkeypatch: pytest.MonkeyPatch, tokens_per_s: float, cpu_tokens_per_s: float = 0) -> None:
+    """Let the installed build have had a trial with those speeds."""
 
     async def tried(build: Path | None, model: Path, log_path: Path) -> BuildTrial:
-        return await try_build(build, model, log_path) if build else BuildTrial((), tokens_per_s)
+        return (
+            await try_build(build, model, log_path)
+            if build
+            else BuildTrial((), tokens_per_s, cpu_tokens_per_s)
+        )
 
     monkeypatch.setattr(doctor_fix, "try_build", tried)
 
@@ -119,6 +123,19 @@ def test_the_first_build_that_is_better_is_used_and_undo_leads_back(
     assert not builds.path("good").exists()
     undo_fix(builds)
     assert "nothing to undo" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_a_build_that_is_slow_on_the_processor_is_used_only_if_no_other_works(
+    builds: BuildFolder, log_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_before(monkeypatch, 0.001, cpu_tokens_per_s=1e9)
+    fix_build(advice("good", "nodevice"), builds, log_path, install)
+    said = capsys.readouterr().err
+    assert "good works, but is slow on the processor" in said
+    assert "nodevice is not used" in said
+    assert builds.chosen() == builds.path("good")
+    assert not builds.path("nodevice").exists()
 
 
 @pytest.mark.full
