@@ -2,7 +2,8 @@
 
 `.venv/bin/python scripts/mcp_conformance.py FOLDER` runs all of them. FOLDER has been filled by
 `npm install --prefix FOLDER @modelcontextprotocol/conformance node@22`. The suite then starts this file once
-for each scenario, with the address of its server.
+for each scenario, with the address of its server. If FOLDER has @modelcontextprotocol/server-everything as
+well, each of its tools is called, and its prompts and resources are read.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
 
-from qwen3_chat.errors import UsageError
+from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested, parse_values
 from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
@@ -29,7 +31,8 @@ from qwen3_chat.tools.tool_source import ToolServerStarting
 SCENARIOS: Final = ("initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry")
 """The scenarios of what this app supports; all others are of OAuth."""
 
-NUMBERS: Final = {"a": 5, "b": 3}
+NUMBERS: Final = {"a": 5, "b": 3, "duration": 2}
+MAX_SHOWN_CHARS: Final = 120
 
 
 def main() -> int:
@@ -38,14 +41,19 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     if sys.argv[1].startswith("http"):
-        asyncio.run(_hold(sys.argv[1]))
+        asyncio.run(_use(McpServer("suite", Transport.HTTP, url=sys.argv[1])))
         return 0
-    return max(_run_suite(Path(sys.argv[1]), scenario) for scenario in SCENARIOS)
+    folder = Path(sys.argv[1]).absolute() / "node_modules"
+    status = max(_run_suite(folder / ".bin", scenario) for scenario in SCENARIOS)
+    everything = folder / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
+    if everything.is_file():
+        command = str(folder / ".bin" / "node"), (str(everything), "stdio")
+        asyncio.run(_use(McpServer("everything", Transport.STDIO, *command)))
+    return status
 
 
-def _run_suite(folder: Path, scenario: str) -> int:
+def _run_suite(programs: Path, scenario: str) -> int:
     """Run one scenario; print its last lines; return its exit status."""
-    programs = folder.absolute() / "node_modules" / ".bin"
     with tempfile.TemporaryDirectory() as results:
         done = subprocess.run(
             [
@@ -63,35 +71,53 @@ def _run_suite(folder: Path, scenario: str) -> int:
     return done.returncode
 
 
-async def _hold(url: str) -> None:
-    """Connect to the suite's server as the app does, list its tools and call each."""
-    server = McpServer("suite", Transport.HTTP, url=url)
+async def _use(server: McpServer) -> None:
+    """Connect to a server as the app does, call each of its tools, read its prompts and resources."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trust = McpTrust(
             PermissionFile(folder / "permissions"), PinFile(folder / "pins"), allows_all=True, fill=_fill
         )
-        tools = McpTools(lambda: McpServers({"suite": server}), None, None, os.environ, trust)
+        tools = McpTools(lambda: McpServers({server.name: server}), None, None, os.environ, trust)
         try:
-            await tools.prepare(["mcp:suite"], _report)
-            for tool in tools.tools_named("mcp:suite"):
-                print(tool.name, await _call(tool))
+            await tools.prepare([f"mcp:{server.name}"], _report)
+            for tool in tools.tools_named(f"mcp:{server.name}"):
+                _print(tool.name, await _result(tool.run(_arguments(tool))))
+            for prompt in tools.prompts():
+                values = {argument.name: "Text" for argument in prompt.arguments}
+                _print(f"prompt {prompt.name}", await _result(tools.prompt_text(prompt, values)))
+            for resource in tools.resources():
+                _print(f"resource {resource.uri}", await _result(tools.resource_text(resource)))
         finally:
             await tools.close()
 
 
-async def _call(tool: Tool) -> str:
-    arguments = {name: NUMBERS.get(name, 1) for name in tool.schema.get("properties", {})}
+def _arguments(tool: Tool) -> dict[str, object]:
+    """Return arguments that fit a simple schema: defaults, the first of an enum, small values."""
+    simple: dict[str, object] = {"number": 1, "integer": 1, "boolean": True}
+    arguments = dict[str, object]()
+    for name, part in tool.schema.get("properties", {}).items():
+        plain = simple.get(part.get("type", ""), "https://example.com/")
+        arguments[name] = NUMBERS.get(name, part.get("default", (part.get("enum") or [plain])[0]))
+    return arguments
+
+
+async def _result(work: Awaitable[str]) -> str:
     try:
-        return await tool.run(arguments)
-    except ToolError as error:
+        return await work
+    except (ToolError, Qwen3ChatError) as error:
         return f"failed: {error}"
 
 
+def _print(name: str, text: str) -> None:
+    print(f"{name}: {' '.join(text.split())[:MAX_SHOWN_CHARS]}", flush=True)
+
+
 async def _fill(request: FormRequested) -> FormAnswer:
-    """Send a form as it stands at first."""
+    """Send a form as it stands at first, with a word where something is needed."""
+    texts = {f.name: f.first_text or ("Text" if f.is_required else "") for f in request.fields}
     try:
-        content = parse_values(request.fields, {field.name: field.first_text for field in request.fields})
+        content = parse_values(request.fields, texts)
     except UsageError:
         return FormAnswer(FormAction.CANCEL)
     return FormAnswer(FormAction.ACCEPT, content)

@@ -1123,7 +1123,6 @@ TEXTS = {
     "mcp.resource_not_text": "The resource {uri} of the MCP server {name} has no text, so it cannot be attached.",
     "ui.prompt.empty": "The prompt /{name} is empty.",
     "ui.notice.servers": "The servers of this chat are ready: / has their prompts, @ their resources.",
-    "ui.notice.no_servers": "This chat has no tools of MCP servers.",
     "ui.key.start_servers": "Start servers",
     "ui.tip.start_servers": "Start the MCP servers of this chat now, for their prompts and resources",
     "mcp.form.wrong": "Needed here: {expected}",

@@ -1113,7 +1113,6 @@ TEXTS = {
     "mcp.resource_not_text": "MCP 服务器 {name} 的资源 {uri} 没有文字内容，无法作为附件。",
     "ui.prompt.empty": "提示词 /{name} 没有内容。",
     "ui.notice.servers": "本对话的服务器已就绪：用 / 使用它们的提示词，用 @ 使用它们的资源。",
-    "ui.notice.no_servers": "本对话没有 MCP 服务器的工具。",
     "ui.key.start_servers": "启动服务器",
     "ui.tip.start_servers": "立即启动本对话的 MCP 服务器，以便使用其提示词和资源",
     "mcp.form.wrong": "此处需要：{expected}",

@@ -273,8 +273,10 @@ async def test_servers_are_started_before_the_first_message(tmp_path: Path) -> N
         assert len(process.connects) == 1
         assert app.session.messages == ()
     async with open_app(tmp_path, FakeEngine()) as app:
-        app.screen.action_start_servers()
-        await app.sees("This chat has no tools of MCP servers.")
+        await app.pilot.press(*"/start_servers")
+        await app.sees("Start the MCP servers of this chat now")
+        await app.pilot.press("enter")
+        await app.sees("/start_servers can't be done now.")
 
 
 async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -> None:

@@ -156,9 +156,6 @@ class TurnController(Controller):
 
     def start_servers(self) -> None:
         """Start the servers of the chat's tools now, not with the next message."""
-        if not self._session.has_outside_tools:
-            self._screen.notify(t("ui.notice.no_servers"), severity="warning")
-            return
 
         async def prepare(on_event: SessionEventSink) -> None:
             await self._session.prepare_tools(on_event)

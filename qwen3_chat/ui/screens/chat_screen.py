@@ -442,6 +442,8 @@ class ChatScreen(ReadingScreen):
                 return self.session.can_continue and not self.is_answering
             case "make_call":
                 return self.session.lacks_call and not self.is_answering
+            case "start_servers":
+                return self.session.has_outside_tools
             case "models":
                 return self.models is not None and not self.is_answering
             case "editor":
