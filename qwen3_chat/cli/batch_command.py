@@ -24,11 +24,14 @@ from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import json_line
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
+from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, ExportError, Qwen3ChatError, UsageError
 from qwen3_chat.events import EngineFailed
+from qwen3_chat.servers import ServerKind
 from qwen3_chat.session import ChatSession, ContextExceeded, ReplyStored, SessionEvent
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
 SERVER_SLOTS: Final = 8
@@ -186,19 +189,40 @@ async def _run(
         with tempfile.TemporaryDirectory(prefix="qwen3-chat-") as data:
             paths = replace(find_paths(), data=Path(data))
             async with AsyncExitStack() as stack:
-                workers = list[AskOne]()
-                n_workers = 1 if choice.endpoint is None else min(SERVER_SLOTS, len(questions))
-                for _ in range(n_workers):
+                workers, n_workers = list[AskOne](), 1
+                while len(workers) < n_workers:
                     runtime = await stack.enter_async_context(
                         open_runtime(choice, settings, paths, None, options.system, options.turn)
                     )
                     workers.append(_SessionWorker(runtime.session, folder, options).ask)
+                    if len(workers) == 1:
+                        n_workers = min(await _count_slots(runtime.session, choice), len(questions))
                 answered, failed = await answer_all(questions, workers, write)
                 counts[0] = BatchCounts(answered, failed, 0)
 
     if questions and await run_until_interrupt(work()):
         raise Cancelled(ErrorCode.INTERRUPTED)
     return counts[0]
+
+
+async def _count_slots(session: ChatSession, choice: ModelChoice) -> int:
+    """Load the model; return how many questions it can be asked at once.
+
+    Raises:
+        Qwen3ChatError: it can't be loaded, or the server not be reached.
+    """
+    failures = list[Qwen3ChatError]()
+
+    def on_event(event: SessionEvent) -> None:
+        if isinstance(event, EngineFailed):
+            failures.append(event.to_error())
+
+    if not await session.prepare(on_event):
+        raise failures[-1]
+    one_by_one = SERVER_FEATURES[ServerKind.LLAMA_CPP_PYTHON].label  # a question ends the one before
+    model = session.engine.model
+    is_local = choice.endpoint is None or (model is not None and model.engine.startswith(one_by_one))
+    return 1 if is_local else SERVER_SLOTS
 
 
 class _SessionWorker:
@@ -242,6 +266,8 @@ class _SessionWorker:
                     reasoning=stored.message.reasoning,
                     stop_reason=stored.stop_reason or StopReason.END_OF_TURN,
                 )
+                if not stored.message.content.strip():
+                    self._fail(stop_advice(stored.message, stored.stop_reason, "cli.way_out."))
             case EngineFailed():
                 self._fail(str(event.to_error()))
             case ContextExceeded():

@@ -60,13 +60,13 @@ MESSAGE_KEYS = [
     key_binding("code_blocks", "b", "message('code')", priority=True),
     key_binding("result_files", "o", "message('files')", priority=True),
     key_binding("quote", "q", "message('quote')", priority=True),
-    key_binding("fork_message", "f", "message('fork')", priority=True),
     key_binding("delete_message", "d,delete", "message('delete')", priority=True),
     key_binding("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
     key_binding("later_version", "right,right_square_bracket", "message('later')", priority=True),
     key_binding("next_hit", "n", "hit(1)", priority=True),
     key_binding("previous_hit", "p", "hit(-1)", priority=True),
     key_binding("leave", "escape", "leave"),
+    key_binding("fork_message", "f", "message('fork')", priority=True),
     key_binding("undo_deletion", "ctrl+z", "undo_deletion", priority=True),
 ]
 """The keys of the marked message; while none is marked, the letters are typed as usual."""

@@ -121,6 +121,7 @@ def test_a_batch_is_answered_and_goes_on_where_it_was_stopped(program: Program, 
     assert json.loads(program.run("chats", "--json").stdout) == [], "no chat is stored"
 
 
+@pytest.mark.full
 def test_a_batch_with_a_question_is_wrong_usage(program: Program, tmp_path: Path) -> None:
     file = lines(tmp_path / "in.jsonl", {"id": 1, "prompt": "3 + 4?"})
     for rest in ((), ("-o", str(tmp_path / "out.jsonl"), "Hello")):

@@ -42,6 +42,7 @@ def test_the_answer_is_json_of_the_schema_and_the_thinking_stays_out_of_it(
     assert done.stderr.startswith("<think>\n")
 
 
+@pytest.mark.full
 def test_an_answer_that_does_not_fit_is_a_failure_and_is_not_printed(
     program: Program, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_references_within_the_schema_are_followed(tmp_path: Path) -> None:
         assert caught.value.code is ErrorCode.ANSWER_NOT_OF_SCHEMA
 
 
+@pytest.mark.full
 def test_a_schema_with_tools_is_refused(program: Program, tmp_path: Path) -> None:
     path = write(tmp_path, SCHEMA)
     done = program.run("ask", "--demo", "--schema", str(path), "--tools", "now", "Hello")

@@ -20,7 +20,6 @@ LINES = [
     for block in re.findall(r"^```sh\n(.*?)^```", COOKBOOK, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-SAMPLE = [line for line in LINES if "--schema" in line or "'src/**/*.py'" in line][:2]
 FRUIT = {
     "type": "object",
     "properties": {"letter": {"enum": ["r", "s"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
@@ -85,12 +84,6 @@ def check(line: str, folder: Path, program: Program) -> None:
     if "--schema" in line:
         text = (folder / "fruit-of-notes.json").read_text("utf-8") if ">" in line else done.stdout
         assert set(json.loads(text)) == {"letter", "count"}
-
-
-def test_a_sample_of_the_cookbook_works(kitchen: Path, program: Program) -> None:
-    assert len(SAMPLE) == 2
-    for line in SAMPLE:
-        check(line, kitchen, program)
 
 
 @pytest.mark.full

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Program
 
 LINE = json.dumps(
@@ -39,6 +41,7 @@ def test_chats_are_imported_exported_backed_up_and_restored(program: Program, tm
     assert json.loads(other.run("chats", "--json").stdout)[0]["title"] == "天气？"
 
 
+@pytest.mark.full
 def test_a_bad_file_is_one_sentence_and_status_1(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_text("{", "utf-8")
