@@ -1,4 +1,4 @@
-"""What the app tells the terminal outside of its screen: title, notifications, progress; pure."""
+"""The sequences that steer the terminal outside of its screen: title, notifications, progress; pure."""
 
 from __future__ import annotations
 
