@@ -1,4 +1,4 @@
-"""The sequences by which a terminal learns of title, notifications and progress; pure."""
+"""The sequences that steer the terminal outside of its screen: title, notifications, progress; pure."""
 
 from __future__ import annotations
 

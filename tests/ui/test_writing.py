@@ -199,7 +199,7 @@ async def test_a_file_is_found_by_a_few_letters_and_attached(
         await app.until(lambda: not app.shows("notes.md"))
         await app.pilot.press("enter")
         await app.sees("▤ main.py · 1 line")
-        assert app.screen.input.text == "read main.py"
+        assert app.screen.input.text == "read main.py "
         await app.pilot.press(*" @photo", "tab")
         await app.sees("is a picture")
         assert len(app.screen.input.attachments) == 1

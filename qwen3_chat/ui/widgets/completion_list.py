@@ -11,7 +11,6 @@ from textual.widgets.option_list import Option
 
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.ui.completion import CompletionTrigger
-from qwen3_chat.ui.themes import DIM
 
 
 class CompletionList(OptionList, can_focus=False):
@@ -53,7 +52,9 @@ class CompletionList(OptionList, can_focus=False):
         room = max(map(cell_len, labels), default=0)
         for label, (name, about) in zip(labels, choices, strict=True):
             gap = " " * (room - cell_len(label) + 2)
-            self.add_option(Option(Content.assemble((label, "bold"), gap, (about, DIM)), id=name))
+            self.add_option(
+                Option(Content.assemble((label, "bold"), gap, (about, "$foreground 85%")), id=name)
+            )
         if choices:
             self.highlighted = 0
 
