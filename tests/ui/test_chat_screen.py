@@ -132,17 +132,6 @@ async def test_an_engine_that_dies_leaves_the_partial_answer_and_a_sentence(star
         await app.sees("It is 3.")
 
 
-async def test_a_message_sent_while_a_reply_is_written_stays_in_the_box(start: Start) -> None:
-    gate = asyncio.Event()
-    async with start(FakeEngine([AnswerDelta("…"), gate, finished()])) as app:
-        await app.say("First")
-        await app.until(lambda: app.screen.turn.phase is TurnPhase.ANSWERING)
-        await app.say("Second")
-        assert app.screen.input.text == "Second"
-        gate.set()
-        await app.until(lambda: not app.screen.is_answering)
-
-
 async def test_a_stored_chat_is_found_by_its_words_and_gone_on_with(start: Start) -> None:
     async with start() as app:
         await app.turn("About strawberries")

@@ -452,7 +452,7 @@ class ChatScreen(ReadingScreen):
                 return self.input.can_empty
             case "select_input":
                 return bool(self.input.text)
-            case "retry" | "export" | "mark" | "formulas":
+            case "retry" | "export" | "mark" | "formulas" | "chat_files":
                 return bool(self.session.messages)
             case "fold" | "fold_all":
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)

@@ -87,7 +87,7 @@ class FormScreen(Dialog[None]):
         TextRows { max-height: 8; margin-top: 1; }
         Input, Input:focus { height: 1; border: none; padding: 0 1; background: $boost; }
         Input.-wrong { background: $error 30%; }
-        .expected, #form-warning { color: $foreground 60%; }
+        .expected, #form-warning { color: $foreground 68%; }
         .expected.-wrong { color: $text-error; }
         #form-warning { margin-top: 1; }
         KeyBar { background: $surface; }
