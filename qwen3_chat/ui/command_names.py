@@ -35,8 +35,8 @@ _SYLLABLES = """
 发fa 法fa 返fan 翻fan 放fang 非fei 复fu 符fu 服fu 改gai 高gao 个ge 更geng 公gong 工gong 共gong 挂gua 关guan
 管guan 滚gun 过guo 行hang 黑hei 红hong 后hou 户hu 化hua 画hua 话hua 换huan 回hui 恢hui 级ji 计ji 记ji 辑ji
 继ji 即ji 加jia 件jian 键jian 间jian 建jian 将jiang 较jiao 接jie 界jie 结jie 节jie 解jie 捷jie 近jin 进jin
-旧jiu 具ju 开kai 看kan 考kao 可ke 控kong 空kong 库ku 快kuai 框kuang 栏lan 览lan 历li 立li 离li 里li 量liang 聊liao
-列lie 令ling 另ling 龙long 吗ma 马ma 面mian 名ming 命ming 明ming 末mo 模mo 默mo 目mu 能neng 配pei 屏ping
+旧jiu 具ju 开kai 看kan 考kao 可ke 控kong 空kong 库ku 快kuai 框kuang 栏lan 览lan 历li 立li 离li 里li 量liang
+聊liao 列lie 令ling 另ling 龙long 吗ma 马ma 面mian 名ming 命ming 明ming 末mo 模mo 默mo 目mu 能neng 配pei 屏ping
 启qi 器qi 起qi 前qian 签qian 切qie 清qing 取qu 全quan 染ran 认ren 入ru 色se 删shan 上shang 稍shao 设she
 生sheng 史shi 式shi 时shi 始shi 示shi 首shou 受shou 手shou 数shu 束shu 输shu 刷shua 说shuo 思si 送song 搜sou
 速su 算suan 所suo 索suo 缩suo 套tao 提ti 替ti 题ti 条tiao 跳tiao 挑tiao 贴tie 停ting 通tong 头tou 退tui
