@@ -260,7 +260,7 @@ async def test_a_resource_of_a_server_is_attached_by_its_name(tmp_path: Path) ->
         await app.pilot.press("enter")
         await app.until(lambda: app.screen.input.attachments)
         assert app.screen.input.attachments == (Attachment("web: Day", "# Today\nrain"),)
-        assert app.screen.input.text == "day.md"
+        assert app.screen.input.text == "day.md "
 
 
 async def test_servers_are_started_before_the_first_message(tmp_path: Path) -> None:
