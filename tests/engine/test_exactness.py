@@ -25,7 +25,7 @@ QUESTIONS = (
     "What is the capital of France?",
     "Spell banana backwards.",
 )
-QUICK, TENS = range(4), range(10, 60, 10)
+QUICK, TENS = range(4), range(10, 60, 20)
 
 
 @dataclass(frozen=True)

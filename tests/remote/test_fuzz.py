@@ -43,7 +43,7 @@ JUNK = [
     b"data: " + b"[" * 5000 + b"\n\n",
     b'data: {"choices": [{"delta": {"tool_calls": [{"index": 3, "function": 5}, null]}}]}\n\n',
 ]
-N_CASES, N_CASES_FULL = 300, 10_000
+N_CASES, N_CASES_FULL = 300, 5_000
 TEXT_BEGINS = "¶"  # so that no text begins with what may be a tag
 
 
@@ -127,5 +127,5 @@ async def test_no_stream_made_by_chance_breaks_a_turn_or_loses_text() -> None:
 
 
 @pytest.mark.full
-async def test_ten_thousand_streams_made_by_chance_break_no_turn() -> None:
+async def test_thousands_of_streams_made_by_chance_break_no_turn() -> None:
     await check(N_CASES_FULL)

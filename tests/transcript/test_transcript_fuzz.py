@@ -165,6 +165,6 @@ async def test_the_screen_is_always_a_slice_of_the_whole_chat(first: int) -> Non
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("first", range(100, 350, 50))
+@pytest.mark.parametrize("first", range(100, 350, 100))
 async def test_the_screen_is_a_slice_of_the_whole_chat_through_long_use(first: int) -> None:
     await use(range(first, first + 50), steps=60)
