@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -36,8 +37,9 @@ def open_log(path: Path, max_bytes: int = MAX_LOG_BYTES) -> int:
             _rotate(path)
     descriptor = os.open(path, _FLAGS, 0o600)
     if sys.platform != "win32":  # where a file in a user's folder is private
-        try:
-            os.fchmod(descriptor, 0o600)  # by its descriptor: another process may have renamed it meanwhile
+        try:  # by its descriptor: another process may have renamed it meanwhile
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a device such as /dev/null belongs to everybody
+                os.fchmod(descriptor, 0o600)
         except OSError:
             os.close(descriptor)
             raise

@@ -297,3 +297,14 @@ def test_the_doctor_names_both_logs(tmp_path: Path) -> None:
             assert names.items() <= json.loads(done.stdout).items()
         else:
             assert all(name in done.stdout for name in names.values())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a system with modes")
+def test_a_log_that_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o622)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.close(open_log(pipe))
+    os.close(reader)
+    assert pipe.stat().st_mode & 0o777 == 0o622
