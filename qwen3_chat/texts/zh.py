@@ -716,7 +716,7 @@ TEXTS = {
     "ui.consent.change.covered": "{name} 的工具已更改：关闭此窗口后回答。",
     "ui.consent.repaired": "模型写出的调用有损坏，已经修复：请核对修复的结果。",
     "ui.consent.all_rights": "没有隔离：代码拥有你的全部权限，可以删除文件、使用网络。",
-    "ui.consent.unchecked_addresses": "这个地址由 MCP 服务器自行打开，可能是你内部网络中的地址。",
+    "ui.consent.unchecked_addresses": "MCP 服务器将自行打开此地址，它可能在你的内网中。",
     "ui.consent.too_long": "超过 {limit} 个字符的参数无法在这里修改。",
     "ui.consent.covered": "模型想运行 {name}：请关闭此窗口后作答。",
     "ui.key.edit_arguments": "修改",
