@@ -223,20 +223,25 @@ async def test_a_python_that_does_not_start_is_told(settings: JailSettings, tmp_
     assert not raised.value.is_refused
 
 
+async def no_code_runs(settings: JailSettings, folder: Path, script: str) -> None:
+    """Check that code is refused where the jail is started by a script that changes what the system does."""
+    python = folder / "python"
+    (folder / "system.py").write_text(script)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {folder}/system.py "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(JailStartError) as raised:
+        await JailedPython(settings, str(python)).run("open('ran', 'w')")
+    assert raised.value.is_refused
+    assert not (folder / "ran").exists()
+
+
 async def test_where_the_kernel_refuses_no_code_runs(settings: JailSettings, tmp_path: Path) -> None:
     script = (
         "import sys, errno, qwen3_chat.jail.landlock as landlock\n"
         "landlock.landlock_version = lambda *a: 0\n"
         "from qwen3_chat.jail.__main__ import main\nmain(sys.argv[4:])\n"
     )
-    python = tmp_path / "python"
-    (tmp_path / "kernel.py").write_text(script)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {tmp_path}/kernel.py "$@"\n')
-    python.chmod(0o755)
-    with pytest.raises(JailStartError) as raised:
-        await JailedPython(settings, str(python)).run("open('ran', 'w')")
-    assert raised.value.is_refused
-    assert not (tmp_path / "ran").exists()
+    await no_code_runs(settings, tmp_path, script)
 
 
 async def test_where_the_system_does_not_do_what_it_says_no_code_runs(
@@ -247,14 +252,7 @@ async def test_where_the_system_does_not_do_what_it_says_no_code_runs(
         "jail.install_filter = jail.restrict_files = lambda *a: None\n"
         "jail.main(sys.argv[4:])\n"
     )
-    python = tmp_path / "python"
-    (tmp_path / "system.py").write_text(script)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {tmp_path}/system.py "$@"\n')
-    python.chmod(0o755)
-    with pytest.raises(JailStartError) as raised:
-        await JailedPython(settings, str(python)).run("open('ran', 'w')")
-    assert raised.value.is_refused
-    assert not (tmp_path / "ran").exists()
+    await no_code_runs(settings, tmp_path, script)
 
 
 async def test_without_protection_the_limits_still_hold(settings: JailSettings, tmp_path: Path) -> None:

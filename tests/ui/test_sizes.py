@@ -14,12 +14,14 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.tools.consent import ConsentRequest
 from qwen3_chat.tools.permissions import Permission, PermissionScope
 from qwen3_chat.tools.tool import Arguments, Tool
+from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
@@ -76,6 +78,11 @@ async def consent(app: Harness) -> None:
     app.app.push_screen(ConsentScreen(request, lambda _: None, typed_on, lambda: None))
 
 
+async def files(app: Harness) -> None:
+    listed = [ChatFile(f"plots/{'long ' * 30}{n}.png", Path("x"), 9_000 * n, 0.0, True) for n in range(40)]
+    app.app.push_screen(ChatFilesScreen(listed))
+
+
 DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "help": key("f1"),
     "settings": key("f12"),
@@ -86,6 +93,7 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "code blocks": code_blocks,
     "context choice": context_choice,
     "consent": consent,
+    "files": files,
 }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import Event, get_running_loop
-from typing import TYPE_CHECKING
+from asyncio import Event, Future, get_running_loop
+from typing import TYPE_CHECKING, TypeVar
 
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
@@ -17,6 +17,9 @@ from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.forms import FormAnswer, FormRequested
+    from qwen3_chat.ui.screens.form_screen import FormScreen
+
+GivenT = TypeVar("GivenT")
 
 
 class ConsentController(Controller):
@@ -43,7 +46,7 @@ class ConsentController(Controller):
         """Ask the user about a call; a stop of the turn closes the question."""
         name = label_of_name(request.label)
         self._turn.wait_for_consent(name)
-        app, answer = self._screen.app, get_running_loop().create_future()
+        answer: Future[ConsentAnswer] = get_running_loop().create_future()
         await self._wait_until_uncovered(t(request.text_key("ui.consent.", "covered"), name=name))
 
         def on_answer(given: ConsentAnswer) -> None:
@@ -54,13 +57,7 @@ class ConsentController(Controller):
         dialog = ConsentScreen(
             request, on_answer, TypedOn(box.insert, box.paste, box.action_delete_left), self._turns.stop
         )
-        app.clear_notifications()
-        try:
-            await app.push_screen(dialog)
-            given: ConsentAnswer = await answer
-            return given
-        finally:
-            dialog.close()
+        return await self._answer_of(dialog, answer)
 
     async def fill_form(self, request: FormRequested) -> FormAnswer:
         """Have the user fill the form of an MCP server; where the turn is stopped, it closes."""
@@ -68,13 +65,16 @@ class ConsentController(Controller):
 
         self._turn.wait_for_form(request.server)
         await self._wait_until_uncovered(t("mcp.form.covered", name=request.server))
-        app, answer = self._screen.app, get_running_loop().create_future()
+        answer: Future[FormAnswer] = get_running_loop().create_future()
         dialog = FormScreen(request, lambda given: None if answer.done() else answer.set_result(given))
-        app.clear_notifications()
+        return await self._answer_of(dialog, answer)
+
+    async def _answer_of(self, dialog: ConsentScreen | FormScreen, answer: Future[GivenT]) -> GivenT:
+        """Show a dialog until it is answered or the turn is stopped."""
+        self._screen.app.clear_notifications()
         try:
-            await app.push_screen(dialog)
-            given: FormAnswer = await answer
-            return given
+            await self._screen.app.push_screen(dialog)
+            return await answer
         finally:
             dialog.close()
 

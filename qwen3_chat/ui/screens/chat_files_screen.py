@@ -6,26 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
-from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from qwen3_chat.documents.chat_files import ChatFile
-from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_size
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.key_bindings import key_binding
-from qwen3_chat.ui.screens.dialog import Dialog
-from qwen3_chat.ui.textual_compat import SteadyOptionList
+from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
-from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 MAX_FILE_NAME_CHARS = 60
 
 
-class ChatFilesScreen(Dialog[Path]):
+class ChatFilesScreen(ListDialog[Path]):
     """The list of files, the latest first; its result is a file to attach."""
 
     BINDINGS = [
@@ -34,39 +29,11 @@ class ChatFilesScreen(Dialog[Path]):
         key_binding("copy_path", "c", "copy"),
         key_binding("close", "escape", "close"),
     ]
-    DEFAULT_CSS = """
-    ChatFilesScreen {
-        align: center middle;
-        #files-box {
-            width: 90%;
-            max-width: 80;
-            height: auto;
-            max-height: 80%;
-            border: round $primary;
-            border-title-color: $primary;
-            background: $surface;
-        }
-        OptionList, OptionList:focus { border: none; height: auto; background: $surface; padding: 1 1; }
-        KeyBar { background: $surface; }
-    }
-    """
+    TITLE_KEY = "ui.files.title"
 
     def __init__(self, files: Sequence[ChatFile]) -> None:
-        super().__init__()
+        super().__init__(*map(_option, files))
         self._files = tuple(files)
-        self.options = SteadyOptionList(*map(_option, files))
-
-    def compose(self) -> ComposeResult:
-        """Lay out the list and the keys."""
-        with Vertical(id="files-box") as box:
-            box.border_title = t("ui.files.title")
-            yield self.options
-            yield KeyBar()
-
-    def on_mount(self) -> None:
-        """Highlight the latest file."""
-        self.options.focus()
-        self.options.highlighted = 0
 
     @property
     def _file(self) -> ChatFile:
@@ -75,11 +42,6 @@ class ChatFilesScreen(Dialog[Path]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
         return self._file.can_open if action == "open" else True
-
-    @on(OptionList.OptionHighlighted)
-    def moved(self) -> None:
-        """Update the keys for the highlighted file."""
-        self.refresh_bindings()
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
@@ -98,10 +60,6 @@ class ChatFilesScreen(Dialog[Path]):
     def action_copy(self) -> None:
         """Copy the path of the highlighted file."""
         self.app.copy_to_clipboard(str(self._file.path.absolute()))
-
-    def action_close(self) -> None:
-        """Return to the chat."""
-        self.dismiss(None)
 
 
 def _option(file: ChatFile) -> Option:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -19,15 +17,13 @@ from qwen3_chat.transcript.code_extraction import CodeBlock
 from qwen3_chat.ui.code_files import opens_in_browser, save_code
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
-from qwen3_chat.ui.screens.dialog import Dialog
-from qwen3_chat.ui.textual_compat import SteadyOptionList
+from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
-from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 FIRST_LINE_CHARS = 60
 
 
-class CodeBlocksScreen(Dialog[None]):
+class CodeBlocksScreen(ListDialog[None]):
     """The numbered list of the blocks; a digit copies its block at once."""
 
     BINDINGS = [
@@ -37,44 +33,12 @@ class CodeBlocksScreen(Dialog[None]):
         key_binding("close", "escape", "close"),
         *(Binding(str(number), f"copy({number})", show=False) for number in range(1, 10)),
     ]
-    DEFAULT_CSS = """
-    CodeBlocksScreen {
-        align: center middle;
-        #code-box {
-            width: 90%;
-            max-width: 80;
-            height: auto;
-            max-height: 90%;
-            border: round $primary;
-            border-title-color: $primary;
-            background: $surface;
-        }
-        OptionList, OptionList:focus {
-            border: none; height: auto; max-height: 100%; background: $surface; padding: 1 1;
-        }
-        KeyBar { background: $surface; dock: bottom; }
-    }
-    """
+    TITLE_KEY = "ui.code.title"
 
     def __init__(self, blocks: Sequence[CodeBlock], folder: Path) -> None:
-        super().__init__()
+        super().__init__(*(self._option(number, block) for number, block in enumerate(blocks, 1)))
         self._blocks = tuple(blocks)
         self._folder = folder
-        self.options = SteadyOptionList(
-            *(self._option(number, block) for number, block in enumerate(blocks, 1))
-        )
-
-    def compose(self) -> ComposeResult:
-        """Lay out the list and the keys."""
-        with Vertical(id="code-box") as box:
-            box.border_title = t("ui.code.title")
-            yield self.options
-            yield KeyBar()
-
-    def on_mount(self) -> None:
-        """Highlight the first block."""
-        self.options.focus()
-        self.options.highlighted = 0
 
     @property
     def _block(self) -> CodeBlock:
@@ -83,11 +47,6 @@ class CodeBlocksScreen(Dialog[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
         return opens_in_browser(self._block) if action == "open" else True
-
-    @on(OptionList.OptionHighlighted)
-    def moved(self) -> None:
-        """Update the keys for the highlighted block."""
-        self.refresh_bindings()
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
@@ -113,10 +72,6 @@ class CodeBlocksScreen(Dialog[None]):
             path = save_code(self._block, self._folder)
             self.app.open_url(path.absolute().as_uri())
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
-
-    def action_close(self) -> None:
-        """Return to the chat."""
-        self.dismiss(None)
 
     def _option(self, number: int, block: CodeBlock) -> Option:
         rows = block.text.split("\n")
