@@ -81,7 +81,7 @@ TEXTS = {
     # export
     "export.language_tag": "en",
     "export.untitled": "Chat {chat_id}",
-    "export.call": "Calls {name}:",
+    "export.call": "Calls {name}",
     "export.decision.allow": "allowed by you",
     "export.decision.edited": "allowed by you with changed arguments",
     "export.decision.allowed_by_rule": "ran unasked",
@@ -583,6 +583,7 @@ TEXTS = {
     "remote.damaged": "{count} pieces of the reply arrived damaged and can't be shown.",
     "remote.filtered": "The server's content filter ended the reply.",
     "remote.no_budget": "{server} has no limit for the thinking; it ends when the model ends it.",
+    "remote.calls_in_text": "{server} passes calls of tools on as text; they are read here all the same. Started with {option}, it reads them itself.",
     "remote.thinks_on": "{server} can't end the thinking early; Esc stops the whole reply.",
     "cli.about.pull": "Download a model, from Hugging Face or ModelScope; broken off, it goes on where it stopped.",
     "cli.about.rm": "Delete a downloaded model.",

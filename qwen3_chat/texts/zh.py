@@ -77,7 +77,7 @@ TEXTS = {
     # export
     "export.language_tag": "zh-CN",
     "export.untitled": "对话 {chat_id}",
-    "export.call": "调用 {name}：",
+    "export.call": "调用 {name}",
     "export.decision.allow": "经你允许",
     "export.decision.edited": "参数由你修改后允许",
     "export.decision.allowed_by_rule": "直接运行",
@@ -573,6 +573,7 @@ TEXTS = {
     "remote.damaged": "回复中有 {count} 处数据损坏，无法显示。",
     "remote.filtered": "服务器的内容过滤中止了这条回复。",
     "remote.no_budget": "{server} 不能限制思考长度，思考何时结束由模型决定。",
+    "remote.calls_in_text": "{server} 把工具调用作为文本传来，本程序仍能读取。启动时加上 {option}，它就会自己解析。",
     "remote.thinks_on": "{server} 不能提前结束思考；按 Esc 可停止整条回复。",
     "cli.about.pull": "从 Hugging Face 或 ModelScope 下载模型；中断后再次运行会接着下载。",
     "cli.about.rm": "删除已下载的模型。",
