@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.remote import RemoteEngine
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
+    from qwen3_chat.mcp.server_config import McpServers
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.hardware import Hardware
     from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget
@@ -385,6 +387,24 @@ def tool_settings(
         folders=tuple(expand_home(folder) for folder in settings.tool_folders),
         private_paths=(paths.config, paths.data, paths.logs, *secret_paths(os.environ)),
         private_hosts=frozenset(settings.private_hosts),
+    )
+
+
+def make_tool_catalogue(
+    settings: Settings,
+    paths: Paths,
+    load_servers: Callable[[], McpServers] | None = None,
+) -> ToolCatalogue:
+    """Make the list of all tools; without `load_servers` it has the servers of our own file."""
+    from qwen3_chat.mcp.config_file import load_servers as load_own
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
+    from qwen3_chat.tools.permission_file import PermissionFile
+
+    return ToolCatalogue(
+        tool_settings(settings, paths),
+        PermissionFile(paths.permissions_file),
+        paths.mcp_pins_file,
+        load_servers or partial(load_own, paths.mcp_file),
     )
 
 

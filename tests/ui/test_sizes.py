@@ -16,6 +16,7 @@ from textual.widgets import Input
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
+from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.tools.consent import ConsentRequest
@@ -26,6 +27,7 @@ from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
+from qwen3_chat.ui.screens.tools_screen import ToolsScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
@@ -83,6 +85,18 @@ async def files(app: Harness) -> None:
     app.app.push_screen(ChatFilesScreen(listed))
 
 
+async def tools(app: Harness) -> None:
+    given = ListedPermission(Permission("", "", PermissionScope.HOST, "https://example.com"), False)
+    parts = tuple(
+        ListedTool(f"mcp:all.{n}", ToolKind.MCP, ToolState.NOT_STARTED, 90, about="word " * 90)
+        for n in range(20)
+    )
+    server = ListedTool("mcp:all", ToolKind.MCP, ToolState.NOT_STARTED, 1_800, parts=parts)
+    clock = ListedTool("now", ToolKind.BUILT_IN, ToolState.READY, 90, permissions=(given,))
+    listed = ToolList((clock, server))
+    app.app.push_screen(ToolsScreen(listed, ("mcp:all",), lambda _: 0, lambda: listed))
+
+
 DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "help": key("f1"),
     "settings": key("f12"),
@@ -94,6 +108,7 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "context choice": context_choice,
     "consent": consent,
     "files": files,
+    "tools": tools,
 }
 
 
