@@ -49,9 +49,9 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
-    def bandwidth_file(self) -> Path:
-        """The measured bandwidth of this machine's memory."""
-        return self.data / "memory-bandwidth.json"
+    def kernels_file(self) -> Path:
+        """The measured speeds of this machine's processor and GPUs."""
+        return self.data / "kernel-speeds.json"
 
     @property
     def builds(self) -> Path:
