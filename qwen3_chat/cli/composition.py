@@ -154,15 +154,15 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         model_settings,
         paths.engine_log_file,
         persistence=persistence_options(settings, paths),
-        probe_machine=partial(_probe_machine, paths.kernels_file),
+        probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
     )
 
 
-async def _probe_machine(kernels_file: Path, list_devices: DeviceLister) -> Machine:
+async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
     from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
 
-    hardware = await probe_hardware(list_devices, kernels_file=kernels_file)
+    hardware = await probe_hardware(list_devices, data_folder=data_folder)
     return hardware.machine
 
 
@@ -504,7 +504,7 @@ async def _probe_and_measure(list_devices: DeviceLister, paths: Paths) -> Hardwa
     environment = BuildFolder(paths.builds).environment()
     return await probe_hardware(
         list_devices,
-        kernels_file=paths.kernels_file,
+        data_folder=paths.data,
         measure=partial(measure_kernels, paths.engine_log_file, environment=environment),
     )
 

@@ -49,11 +49,6 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
-    def kernels_file(self) -> Path:
-        """The measured speeds of this machine's processor and GPUs."""
-        return self.data / "kernel-speeds.json"
-
-    @property
     def builds(self) -> Path:
         """The folder of the builds of llama.cpp that `doctor --fix` fetched."""
         return self.data / "llama-cpp"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwen3_chat.models.kernel_speeds import KernelSpeeds
+from qwen3_chat.models.observed_runs import ObservedRun
 from qwen3_chat.texts.formatting import GIB, MIB
 
 DISPLAY_SHARE = 0.08
@@ -44,12 +45,14 @@ class Machine:
     """The memory of a machine, with its GPUs, as a model can use it.
 
     With `kernels`, those of the processor, which were measured, the bandwidth of the RAM does not count.
+    `observed` has what models did that have run on it, the latest first.
     """
 
     ram_free_bytes: int
     ram_bandwidth_bytes_per_s: float
     gpus: tuple[Gpu, ...] = ()
     kernels: KernelSpeeds | None = None
+    observed: tuple[ObservedRun, ...] = ()
 
     @property
     def usable_ram_bytes(self) -> int:

@@ -6,11 +6,13 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import median
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes, state_bytes
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.speed import NetworkPart, tokens_per_s, weight_bits
+from qwen3_chat.models.observed_runs import find_runs
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, KvType
 from qwen3_chat.texts.formatting import MIB
 
@@ -19,6 +21,9 @@ PROGRAM_BYTES = 300 * MIB
 
 CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH
 """The numbers of tokens evaluated at once; on a CPU the larger one where memory is plentiful."""
+
+MAX_EXCESS = 1.5
+"""The times that an observed memory may be the predicted one; beyond that, something else took it."""
 
 _STREAMED_TENSORS = 1.5
 """The number of large tensors by which a GPU's buffer grows if weights in RAM are streamed through it."""
@@ -38,7 +43,7 @@ class PlacementPlan:
     """A way to load a model, with its predicted speed and the memory it needs, maybe more than is free.
 
     `n_gpu_layers` counts the layers on the GPU, the last ones; `n_cpu_moe` those layers whose experts stay in
-    RAM, from the first on.
+    RAM, from the first on. With `is_observed`, the speed is the one that the model had when it ran here.
     """
 
     placement: Placement
@@ -48,6 +53,7 @@ class PlacementPlan:
     gpu_bytes: int
     ram_bytes: int
     tokens_per_s: float
+    is_observed: bool = False
 
     @property
     def need_bytes(self) -> int:
@@ -205,7 +211,34 @@ def _plan(
         gpu, ram = 0, weights.embedding_bytes + output + cpu_dense + cpu_experts + kv + compute
     on_gpu, on_cpu = network_parts(shape, weights, n_gpu_layers, n_cpu_moe)
     speed = tokens_per_s(shape, machine, context, on_gpu, on_cpu)
-    return PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
+    plan = PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
+    return _corrected(plan, shape, weights, machine) if machine.observed else plan
+
+
+def _corrected(plan: PlacementPlan, shape: Shape, weights: Weights, machine: Machine) -> PlacementPlan:
+    """Return a plan with the speed and the memory that were observed when the model ran in this placement.
+
+    A speed is carried over to the usual depth by the prediction. Of the memory only more than the predicted
+    counts: the cache is used little by little.
+    """
+    network = (shape.architecture, shape.parameters, weights.total_bytes)
+    kv_type = plan.context.kv_type.value
+    runs = find_runs(machine.observed, network, plan.n_gpu_layers, plan.n_cpu_moe, kv_type)
+    if not runs:
+        return plan
+    parts = network_parts(shape, weights, plan.n_gpu_layers, plan.n_cpu_moe)
+    speeds = [
+        speed.tokens_per_s
+        * plan.tokens_per_s
+        / tokens_per_s(shape, machine, plan.context, *parts, max(1, speed.depth))
+        for speed in runs[0].speeds
+    ]
+    ram_bytes = plan.ram_bytes
+    held_bytes = max((run.held_bytes for run in runs if run.n_ctx == plan.context.n_ctx), default=0)
+    if not plan.n_gpu_layers and held_bytes <= MAX_EXCESS * plan.ram_bytes:
+        ram_bytes = max(ram_bytes, held_bytes)
+    speed = median(speeds) if speeds else plan.tokens_per_s
+    return replace(plan, tokens_per_s=speed, ram_bytes=ram_bytes, is_observed=bool(speeds))
 
 
 def network_parts(

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from qwen3_chat.engine.cpu_cores import usable_cores
 from qwen3_chat.engine.llama_build import LLAMA_CPP_VERSION
+from qwen3_chat.engine.observed_runs_file import ObservedRunsFile, observing_machine
 from qwen3_chat.engine.wire import Device, DeviceLister
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
-from qwen3_chat.models.hardware.measured_kernels import KernelMeter, read_or_measure
+from qwen3_chat.models.hardware.measured_kernels import KERNELS_FILE_NAME, KernelMeter, read_or_measure
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus, windows_gpus
 from qwen3_chat.texts.formatting import GIB
@@ -27,12 +28,13 @@ _log = logging.getLogger(__name__)
 async def probe_hardware(
     list_devices: DeviceLister,
     timeout_s: float = _LLAMA_CPP_TIMEOUT_S,
-    kernels_file: Path | None = None,
+    data_folder: Path | None = None,
     measure: KernelMeter | None = None,
 ) -> Hardware:
     """Probe llama.cpp, which runs in a process of its own, and at the same time the system.
 
-    The speeds of the devices come from `kernels_file`, else from `measure`, and are stored there.
+    The speeds of the devices come from a file in `data_folder`, else from `measure`, and are stored there;
+    what models did here comes from another one.
     """
     system = asyncio.create_task(asyncio.to_thread(_system_hardware))
     devices: tuple[Device, ...] = ()
@@ -45,9 +47,14 @@ async def probe_hardware(
     except TimeoutError:  # a GPU's driver can hang
         failure = EngineError(ErrorCode.LLAMA_CPP_SILENT, seconds=round(timeout_s))
     hardware = replace(await system, devices=devices, engine_failure=failure)
-    if kernels_file is None or not devices:
+    if data_folder is None or not devices:
         return hardware
-    return replace(hardware, measured=await read_or_measure(kernels_file, _machine_key(hardware), measure))
+    kernels_file = data_folder / KERNELS_FILE_NAME
+    observed = await asyncio.to_thread(
+        ObservedRunsFile.in_folder(data_folder).read, observing_machine(devices)
+    )
+    measured = await read_or_measure(kernels_file, _machine_key(hardware), measure)
+    return replace(hardware, measured=measured, observed=observed)
 
 
 def _machine_key(hardware: Hardware) -> str:

@@ -17,6 +17,7 @@ from qwen3_chat.models.hardware.memory_bandwidth import (
     ram_bandwidth,
 )
 from qwen3_chat.models.kernel_speeds import KernelSpeeds
+from qwen3_chat.models.observed_runs import ObservedRun
 from qwen3_chat.texts.formatting import GIB, MIB, parse_size
 
 IDLE_RAM_SHARE, IDLE_GPU_SHARE = 0.15, 0.05
@@ -64,7 +65,7 @@ class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
     `engine_failure` is the reason why llama.cpp listed no devices, None where it did. `measured` has those
-    devices whose speeds were measured.
+    devices whose speeds were measured, `observed` what models did that have run here, the latest first.
     """
 
     cpu_name: str
@@ -74,6 +75,7 @@ class Hardware:
     gpus: tuple[SystemGpu, ...] = ()
     engine_failure: EngineError | None = None
     measured: tuple[MeasuredDevice, ...] = ()
+    observed: tuple[ObservedRun, ...] = ()
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
@@ -100,7 +102,7 @@ class Hardware:
         gpus = tuple(self._gpu(device, bandwidth) for device in self.offload_devices)
         processor = next((device for device in self.devices if device.kind is DeviceKind.CPU), None)
         kernels = self._kernels(processor) if processor else None
-        return Machine(self.ram.available_bytes, bandwidth, gpus, kernels)
+        return Machine(self.ram.available_bytes, bandwidth, gpus, kernels, self.observed)
 
     @property
     def steady_machine(self) -> Machine:

@@ -16,6 +16,7 @@ from qwen3_chat.private_file import write_private_file
 KernelMeter = Callable[[], Awaitable[tuple[MeasuredDevice, ...]]]
 """A function that has llama.cpp measure the devices, in a process of its own."""
 
+KERNELS_FILE_NAME = "kernel-speeds.json"
 TIMEOUT_S = 30
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MAX_STORE_BYTES, MAX_DEVICES = 65_536, 64

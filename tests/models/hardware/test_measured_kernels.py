@@ -109,6 +109,6 @@ async def test_a_probe_measures_once(tmp_path: Path) -> None:
         return CPU, GPU
 
     for _ in range(2):
-        found = await probe_hardware(devices, kernels_file=tmp_path / "kernels.json", measure=count)
+        found = await probe_hardware(devices, data_folder=tmp_path, measure=count)
         assert found.machine.kernels == KERNELS
     assert calls == 1
