@@ -17,7 +17,7 @@ from qwen3_chat.models.observed_runs import MAX_SPEEDS, ObservedRun
 from qwen3_chat.private_file import write_private_file
 
 OBSERVED_RUNS_FILE_NAME = "observed-runs.json"
-MAX_RUNS, MAX_FILE_BYTES = 64, 262_144
+MAX_RUNS, MAX_RUNS_FILE_BYTES = 64, 262_144
 _VERSION = 1
 _MAX_KEY = 64
 
@@ -72,7 +72,7 @@ class ObservedRunsFile:
     def _read(self) -> list[_MachineRun]:
         try:
             with self._path.open("rb") as file:
-                stored = msgspec.json.decode(file.read(MAX_FILE_BYTES), type=_StoredRuns)
+                stored = msgspec.json.decode(file.read(MAX_RUNS_FILE_BYTES), type=_StoredRuns)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return []
         if stored.version != _VERSION:

@@ -65,7 +65,7 @@ class KernelSpeeds:
         )
         bits = [[bits for bits, _ in curve] for curve in self._curves]
         return (
-            all(row and row == sorted(set(row)) and 1 <= row[0] <= row[-1] <= MAX_BITS for row in bits)
+            all(row and row == sorted(set(row)) and 1 <= row[0] <= row[-1] <= MAX_WEIGHT_BITS for row in bits)
             and all(MIN_S <= seconds <= MAX_S for seconds in figures)
             and all(0.2 <= factor <= MAX_FACTOR for factor in (self.expert_factor, self.prompt_expert_factor))
         )
@@ -75,7 +75,7 @@ class KernelSpeeds:
         return self.weights, self.narrow_weights, self.prompt_weights
 
 
-MAX_BITS = 32
+MAX_WEIGHT_BITS = 32
 MIN_S, MAX_S = 1e-16, 1e-2
 MAX_FACTOR = 50.0
 

@@ -103,9 +103,9 @@ def compare(path: Path, name: str, rounds: int, depths: Sequence[int], uses_cpu_
 
 def _measure_kernels(uses_cpu_time: bool) -> KernelSpeeds:
     from qwen3_chat.engine.wire import DeviceKind
-    from qwen3_chat.engine.worker.kernel_meter import measure_kernels
+    from qwen3_chat.engine.worker.kernel_meter import measure_device
 
-    return measure_kernels(0, DeviceKind.CPU, 16 * GIB, uses_cpu_time)
+    return measure_device(0, DeviceKind.CPU, 16 * GIB, uses_cpu_time)
 
 
 def _predict(path: Path, kernels: KernelSpeeds, depth: int) -> float:

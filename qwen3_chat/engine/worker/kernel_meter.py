@@ -74,14 +74,12 @@ def measure_devices() -> tuple[MeasuredDevice, ...]:
             is_cpu = device.kind is DeviceKind.CPU
             free_bytes = psutil.virtual_memory().available if is_cpu else device.free_bytes
             with suppress(MeasurementError):
-                kernels = measure_kernels(index, device.kind, free_bytes)
+                kernels = measure_device(index, device.kind, free_bytes)
                 measured.append(MeasuredDevice(device.description, kernels))
     return tuple(measured)
 
 
-def measure_kernels(
-    index: int, kind: DeviceKind, free_bytes: int, uses_cpu_time: bool = True
-) -> KernelSpeeds:
+def measure_device(index: int, kind: DeviceKind, free_bytes: int, uses_cpu_time: bool = True) -> KernelSpeeds:
     """Measure a device, by its index in the list of ggml's, for about two seconds.
 
     With `uses_cpu_time` the time of a processor is that which each of its threads worked, so that other
