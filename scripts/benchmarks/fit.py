@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.made_up_files import FOLDER
 from benchmarks.random_model import SHAPES, write_model
+from qwen3_chat.engine.cpu_cores import default_threads
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import cpu_plan, network_parts
@@ -62,11 +63,13 @@ def hollow_file(shape: str, quant: str, folder: Path = FOLDER) -> Path:
     return path
 
 
-def compare(path: Path, name: str, rounds: int, depths: Sequence[int], uses_cpu_time: bool) -> list[_Row]:
+def compare(
+    path: Path, name: str, rounds: int, depths: Sequence[int], n_threads: int, uses_cpu_time: bool
+) -> list[_Row]:
     """Measure the kernels and a model in turns."""
     from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
-    from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads
+    from qwen3_chat.engine.cpu_cores import default_prompt_threads
     from qwen3_chat.engine.worker.abort_flag import AbortFlag
     from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 
@@ -75,7 +78,7 @@ def compare(path: Path, name: str, rounds: int, depths: Sequence[int], uses_cpu_
     model = L.llama_model_load_from_file(str(path).encode(), params)
     contexts = {
         depth: TrialContext(
-            model, TrialPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth), default_threads(), AbortFlag()
+            model, TrialPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth), n_threads, AbortFlag()
         )
         for depth in depths
     }
@@ -84,9 +87,9 @@ def compare(path: Path, name: str, rounds: int, depths: Sequence[int], uses_cpu_
     for context in contexts.values():
         context.fill()
     for _ in range(rounds):
-        kernels = _measure_kernels(uses_cpu_time)
+        kernels = _measure_kernels(n_threads, uses_cpu_time)
         for depth, context in contexts.items():
-            seconds = context.time_token_s(default_threads(), uses_cpu_time=uses_cpu_time)
+            seconds = context.time_token_s(n_threads, uses_cpu_time=uses_cpu_time)
             decoding[depth].measured.append(1 / seconds)
             decoding[depth].predicted.append(_predict(path, kernels, depth))
         context = contexts[depths[0]]
@@ -101,11 +104,11 @@ def compare(path: Path, name: str, rounds: int, depths: Sequence[int], uses_cpu_
     return [*decoding.values(), reading]
 
 
-def _measure_kernels(uses_cpu_time: bool) -> KernelSpeeds:
+def _measure_kernels(n_threads: int, uses_cpu_time: bool) -> KernelSpeeds:
     from qwen3_chat.engine.wire import DeviceKind
     from qwen3_chat.engine.worker.kernel_meter import measure_device
 
-    return measure_device(0, DeviceKind.CPU, 16 * GIB, uses_cpu_time)
+    return measure_device(0, DeviceKind.CPU, 16 * GIB, n_threads, uses_cpu_time)
 
 
 def _predict(path: Path, kernels: KernelSpeeds, depth: int) -> float:
@@ -137,6 +140,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench fit", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="models whose name starts like this")
+    parser.add_argument("--threads", type=int, help="of a token (default: what the engine begins with)")
     parser.add_argument("--elapsed", action="store_true", help="measure by the clock")
     parser.add_argument("--quick", action="store_true", help="a small model, one round")
     options = parser.parse_args(argv)
@@ -147,14 +151,17 @@ def main(argv: Sequence[str]) -> int:
     L.llama_log_set(quiet, None)
     models = (("small", "Q8_0"), ("small-moe", "Q4_K_M")) if options.quick else MODELS
     rounds, depths = (1, (64, 128)) if options.quick else (options.rounds, DEPTHS)
-    kernels = _measure_kernels(not options.elapsed)
+    n_threads = options.threads or default_threads()
+    kernels = _measure_kernels(n_threads, not options.elapsed)
     print(f"weights are read at {kernels.bytes_per_s / 1e9:.1f} GB/s at best; tokens per second:")
     print(f"{'':44}{'predicted':>10}{'measured':>10}{'ratio':>8}  range")
     is_met = True
     for shape, quant in models:
         if not shape.startswith(options.only or ""):
             continue
-        rows = compare(hollow_file(shape, quant), f"{shape} {quant}", rounds, depths, not options.elapsed)
+        rows = compare(
+            hollow_file(shape, quant), f"{shape} {quant}", rounds, depths, n_threads, not options.elapsed
+        )
         print(*rows, sep="\n", flush=True)
         is_met = is_met and all(abs(row.ratio - 1) <= LIMIT for row in rows[:-1])
     L.llama_log_set(L.llama_log_callback(), None)

@@ -19,16 +19,16 @@ from typing import Any, Final, Self
 
 import psutil
 
-from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads
+from qwen3_chat.engine.cpu_cores import default_prompt_threads, usable_cores
 from qwen3_chat.engine.wire import DeviceKind, MeasuredDevice
 from qwen3_chat.engine.worker.llama_bindings import ggml_device, ggml_function, list_ggml_devices
 from qwen3_chat.models.kernel_speeds import NARROW, WIDE, Curve, KernelSpeeds
 
-ROUNDS, BUDGET_S = 5, 2.0
+ROUNDS, BUDGET_S = 5, 0.5
 """The number of times that everything is measured, in turns, unless they take too long; the median counts."""
 _NICE = 5
 _MEASURED_KINDS = (DeviceKind.CPU, DeviceKind.GPU, DeviceKind.INTEGRATED_GPU)
-_CPU_MATRIX_BYTES, _GPU_MATRIX_BYTES = 64 << 20, 256 << 20
+_CPU_MATRIX_BYTES, _GPU_MATRIX_BYTES = 32 << 20, 256 << 20
 _MEMORY_SHARE = 1 / 32  # of the free memory, for the matrix of each type
 _MIN_MATRIX_BYTES = 8 << 20
 _GPU_REPEATS = 8  # a GPU takes its time to begin
@@ -79,17 +79,24 @@ def measure_devices() -> tuple[MeasuredDevice, ...]:
     return tuple(measured)
 
 
-def measure_device(index: int, kind: DeviceKind, free_bytes: int, uses_cpu_time: bool = True) -> KernelSpeeds:
-    """Measure a device, by its index in the list of ggml's, for about two seconds.
+def measure_device(
+    index: int,
+    kind: DeviceKind,
+    free_bytes: int,
+    n_threads: int | None = None,
+    uses_cpu_time: bool = True,
+) -> KernelSpeeds:
+    """Measure a device, by its index in the list of ggml's, for about a second.
 
-    With `uses_cpu_time` the time of a processor is that which each of its threads worked, so that other
+    Without a number of threads, a token gets all cores, as it does once the engine has tried them. With
+    `uses_cpu_time` the time of a processor is that which each of its threads worked, so that other
     programs do not count.
 
     Raises:
         MeasurementError: it lacks the memory or an operation.
     """
     with _Workbench(index, kind, uses_cpu_time and kind is DeviceKind.CPU) as bench:
-        works = _all_works(bench, free_bytes)
+        works = _all_works(bench, free_bytes, n_threads or usable_cores())
         times: dict[str, list[float]] = {name: [] for name in works}
         begin_s = time.process_time()
         for number in range(ROUNDS + 1):
@@ -125,13 +132,13 @@ def _kernel_speeds(seconds: dict[str, float]) -> KernelSpeeds:
     )
 
 
-def _all_works(bench: _Workbench, free_bytes: int) -> dict[str, _Work]:
+def _all_works(bench: _Workbench, free_bytes: int, n_threads: int) -> dict[str, _Work]:
     limit_bytes = _CPU_MATRIX_BYTES if bench.is_cpu else _GPU_MATRIX_BYTES
     matrix_bytes = min(limit_bytes, int(free_bytes * _MEMORY_SHARE))
     if matrix_bytes < _MIN_MATRIX_BYTES:
         raise MeasurementError
     repeats = 1 if bench.is_cpu else _GPU_REPEATS
-    n_threads, n_prompt_threads = default_threads(), default_prompt_threads()
+    n_prompt_threads = default_prompt_threads()
     works: dict[str, _Work] = {}
     for kind, bits in _BITS.items():
         rows = int(matrix_bytes / (WIDE * bits / 8)) // 8 * 8  # by eight they are repacked
