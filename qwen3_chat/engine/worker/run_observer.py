@@ -31,7 +31,7 @@ class RunObserver:
             size_bytes=model.size_bytes,
             n_gpu_layers=model.n_gpu_layers,
             n_cpu_moe=model.n_cpu_moe,
-            kv_type=model.kv_type.value,
+            kv_type=str(model.kv_type),
             n_ctx=model.n_ctx,
             held_bytes=_held_bytes(),
             speeds=(speed,),
