@@ -156,15 +156,15 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         model_settings,
         paths.engine_log_file,
         persistence=persistence_options(settings, paths),
-        probe_machine=partial(_probe_machine, paths.bandwidth_file),
+        probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
     )
 
 
-async def _probe_machine(bandwidth_file: Path, list_devices: DeviceLister) -> Machine:
+async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
     from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
 
-    hardware = await probe_hardware(list_devices, bandwidth_file=bandwidth_file, may_measure=False)
+    hardware = await probe_hardware(list_devices, data_folder=data_folder)
     return hardware.machine
 
 
@@ -498,24 +498,35 @@ async def probe_this_machine(paths: Paths) -> Hardware:
     """Probe this machine from within an event loop."""
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.worker_process import list_devices
-    from qwen3_chat.models.hardware import probe_hardware
 
     environment = BuildFolder(paths.builds).environment()
-    return await probe_hardware(
-        partial(list_devices, paths.engine_log_file, environment=environment),
-        bandwidth_file=paths.bandwidth_file,
+    return await _probe_and_measure(
+        partial(list_devices, paths.engine_log_file, environment=environment), paths
     )
 
 
 async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
     """Probe this machine through the engine in use, or in a process of its own where that is a server."""
     from qwen3_chat.engine.local_engine import LocalEngine
-    from qwen3_chat.models.hardware import probe_hardware
 
     engine = session.engine
     if isinstance(engine, LocalEngine):
-        return await probe_hardware(engine.devices, bandwidth_file=paths.bandwidth_file)
+        return await _probe_and_measure(engine.devices, paths)
     return await probe_this_machine(paths)
+
+
+async def _probe_and_measure(list_devices: DeviceLister, paths: Paths) -> Hardware:
+    """Probe this machine, and measure its devices where that was not done yet."""
+    from qwen3_chat.engine.llama_build import BuildFolder
+    from qwen3_chat.engine.worker_process import measure_kernels
+    from qwen3_chat.models.hardware import probe_hardware
+
+    environment = BuildFolder(paths.builds).environment()
+    return await probe_hardware(
+        list_devices,
+        data_folder=paths.data,
+        measure=partial(measure_kernels, paths.engine_log_file, environment=environment),
+    )
 
 
 def make_model_picker(

@@ -49,11 +49,6 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
-    def bandwidth_file(self) -> Path:
-        """The measured bandwidth of this machine's memory."""
-        return self.data / "memory-bandwidth.json"
-
-    @property
     def builds(self) -> Path:
         """The folder of the builds of llama.cpp that `doctor --fix` fetched."""
         return self.data / "llama-cpp"
