@@ -290,6 +290,7 @@ class ErrorCode(StrEnum):
     MCP_SERVER_REFUSED = "mcp_server_refused", "mcp.server_refused"
     MCP_UNREACHABLE = "mcp_unreachable", "mcp.unreachable"
     MCP_PROCESS_ENDED = "mcp_process_ended", "mcp.process_ended"
+    MCP_PROMPT_UNKNOWN = "mcp_prompt_unknown", "mcp.prompt_unknown"
     MCP_RESOURCE_NOT_TEXT = "mcp_resource_not_text", "mcp.resource_not_text"
     FORM_VALUE_WRONG = "form_value_wrong", "mcp.form.wrong"
     MCP_PINS_NOT_SAVED = "mcp_pins_not_saved", "mcp.pins_not_saved"

@@ -117,6 +117,11 @@ class McpSource:
         """Return the resources of all servers that run."""
         return self._tools.resources() if self._tools is not None else ()
 
+    async def texts_listed(self) -> None:
+        """Wait until the servers that run have listed their prompts and resources, for a few seconds."""
+        if self._tools is not None:
+            await self._tools.texts_listed()
+
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
         """Return the text of a prompt with these arguments."""
         return await self.tools.prompt_text(prompt, arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -65,6 +66,9 @@ MAX_LISTED: Final = 8
 
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
+
+LISTING_LIMIT_S: Final = 10.0
+"""The longest wait for the prompts and resources of servers, in seconds."""
 
 _DECLINED: Final = "[The server asked the user for something, which was declined: nobody can be asked here.]"
 _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
@@ -148,6 +152,7 @@ class McpTools:
         self._running: dict[str, list[CallContext]] = {}
         """The calls of each server that run."""
         self._has_warned = False
+        self._has_news = asyncio.Event()
         self.set_trust(trust)
 
     def set_trust(self, trust: McpTrust) -> None:
@@ -208,6 +213,14 @@ class McpTools:
     def resources(self) -> Sequence[ServerResource]:
         """Return the resources of all servers that run."""
         return [resource for listed in self._listed_texts() for resource in listed.resources]
+
+    async def texts_listed(self) -> None:
+        """Wait until the servers that run have listed their prompts and resources, for a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTING_LIMIT_S):
+                while any(s.state is McpState.READY and s.texts is None for s in self._status.values()):
+                    self._has_news.clear()
+                    await self._has_news.wait()
 
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
         """Return the text of a prompt with these arguments.
@@ -488,6 +501,7 @@ class McpTools:
                 await self._connect(servers.get(name), status, lambda event: None)
 
     def _on_news(self, news: News | None) -> None:
+        self._has_news.set()
         match news:
             case FormRequested():
                 self._forms.receive(news)

@@ -27,7 +27,8 @@ class FormLines:
             CancelledError: the user stopped the turn.
         """
         self._write_line(t("mcp.form.title", name=request.server))
-        self._write_line(request.message)
+        if request.message:
+            self._write_line(request.message)
         if request.url:
             self._write_line(t("linear.form.visit"))
             self._write_line(terminal_safe(request.url))

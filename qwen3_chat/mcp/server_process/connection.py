@@ -235,7 +235,7 @@ class Connection:
 
     async def _follow_texts(self, client: Client) -> None:
         """List the prompts and the resources, and again whenever the server says that they have changed."""
-        while client.server_capabilities.prompts or client.server_capabilities.resources:
+        while True:
             prompts = await list_prompts(client, self._name)
             self._on_texts(prompts, await list_resources(client, self._name))
             await self._have_texts_changed.wait()
