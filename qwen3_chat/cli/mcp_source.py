@@ -101,6 +101,10 @@ class McpSource:
             )
         return self._tools
 
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Start the process that talks to servers, which takes half a second; no server is started."""
+        await self.tools.warm_up(names)
+
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names, as far as the user allows them."""
         await self.tools.prepare(names, report)

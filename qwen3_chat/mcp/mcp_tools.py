@@ -169,6 +169,12 @@ class McpTools:
         """Return what is known of a server."""
         return self._status.setdefault(server, McpStatus())
 
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Start the process that talks to servers, which takes half a second; no server is started."""
+        if names and not self._status:
+            with suppress(McpError):  # the first call says what is wrong
+                await self._process.start()
+
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
         wanted = list(dict.fromkeys(split_name(name)[0] for name in names))

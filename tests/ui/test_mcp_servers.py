@@ -100,6 +100,17 @@ async def test_a_server_is_asked_about_once_and_its_tool_for_each_call(tmp_path:
         assert app.shows("That is it.")
 
 
+async def test_the_process_for_servers_starts_with_the_chat_but_no_server_does(tmp_path: Path) -> None:
+    process = FakeProcess()
+    async with chat_with(tmp_path, FAKE, FakeEngine(), process) as app:
+        await app.until(lambda: process.n_starts and not app.screen.is_answering)
+        assert process.connects == []
+    none = FakeProcess()
+    async with chat_with(tmp_path, McpServers({}), FakeEngine(), none) as app:
+        await app.turn("Hello")
+        assert none.n_starts == 0
+
+
 async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) -> None:
     class Slow(FakeProcess):
         async def request(self, make_command: Callable[[int], Any], on_progress: Any = None) -> Any:
