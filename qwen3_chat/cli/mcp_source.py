@@ -97,7 +97,13 @@ class McpSource:
             )
             log = self._paths.logs / "mcp.log"
             self._tools = McpTools(
-                self.servers, log, self._paths.logs, os.environ, trust, chat_folder=self._chat_folder
+                self.servers,
+                log,
+                self._paths.logs,
+                os.environ,
+                trust,
+                chat_folder=self._chat_folder,
+                tokens_folder=self._paths.mcp_tokens,
             )
         return self._tools
 

@@ -126,7 +126,8 @@ class McpTools:
     """The tools of all MCP servers; a server is started when one of its tools is first offered.
 
     `load` returns the servers, read again each time, so that one that was added in another terminal counts.
-    `chat_folder` returns the folder of a chat's files, for the images of results.
+    `chat_folder` returns the folder of a chat's files, for the images of results; without `tokens_folder`,
+    nobody signs in to servers.
     """
 
     def __init__(
@@ -138,8 +139,10 @@ class McpTools:
         trust: McpTrust,
         clock: Callable[[], float] = monotonic,
         chat_folder: Callable[[int], Path] | None = None,
+        tokens_folder: Path | None = None,
     ) -> None:
         self._load = load
+        self._tokens_folder = tokens_folder
         self._log_folder = log_folder
         self._environ = environ
         self._clock = clock
@@ -297,7 +300,9 @@ class McpTools:
         try:
             shown = await asyncio.to_thread(shown_launch, server, self._environ)
             await self._allow_launch(server, shown, status, report)
-            prepared = await asyncio.to_thread(prepare_server, server, self._environ, self._log_folder)
+            prepared = await asyncio.to_thread(
+                prepare_server, server, self._environ, self._log_folder, self._tokens_folder
+            )
             status.state = McpState.STARTING
             report(ToolServerStarting(server.name))
             connected = await self._process.request(

@@ -114,9 +114,9 @@ class FormScreen(Dialog[None]):
             with VerticalScroll(can_focus=False):
                 yield Static(self._request.message, markup=False)
                 yield self._warning
-                yield from self.form_lines
                 if self._request.url:
                     yield self._address
+                yield from self.form_lines
             yield KeyBar()
 
     def on_mount(self) -> None:
