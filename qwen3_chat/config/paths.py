@@ -64,6 +64,11 @@ class Paths:
         return self.data / "mcp-tools.json"
 
     @property
+    def mcp_tokens(self) -> Path:
+        """The folder of what signing in to MCP servers has left, a private file each."""
+        return self.data / "mcp-tokens"
+
+    @property
     def interface_log_file(self) -> Path:
         """The log of the interface's process: failures that nobody foresaw; it contains no text of a chat."""
         return self.logs / "interface.log"

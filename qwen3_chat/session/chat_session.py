@@ -156,6 +156,10 @@ class ChatSession(ChatConfiguration):
         """True if this chat has tools of servers."""
         return any(name.startswith(SOURCE_PREFIX) for name in self.tool_names)
 
+    async def warm_up_tools(self) -> None:
+        """Begin what the chat's tools will need; no server is started for it."""
+        await self._toolbox.warm_up(self._tool_names)
+
     async def prepare_tools(self, on_event: SessionEventSink) -> None:
         """Make the chat's tools ready: start their servers, as far as the user allows them."""
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
@@ -245,6 +249,7 @@ class ChatSession(ChatConfiguration):
 
         try:
             with _reported_stop(on_event, ErrorCode.LOAD_CANCELLED):
+                await self.warm_up_tools()
                 await self.engine.load(on_load_event)
         except EngineError as error:
             on_event(EngineFailed.from_error(error))

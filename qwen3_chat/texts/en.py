@@ -160,7 +160,7 @@ TEXTS = {
     "attach.too_many": "{file} names more than {limit} files; name fewer.",
     "attach.none_found": "{file} names no file.",
     "cli.option.extract": "Print only the first code block of the answer, of language LANG if one is named; none: exit status 1.",
-    "cli.option.template": "A prompt of the library, by its title; with {{{{input}}}} in it, the question is put there, else it is the system prompt.",
+    "cli.option.template": "A prompt of the library, by its title; with {{{{input}}}} in it, the question is put there, else it is the system prompt. Or a prompt of an MCP server, mcp:SERVER:PROMPT, which the question follows.",
     "cli.option.var": "The value of a variable {{{{KEY}}}} of the template. Can be given several times.",
     "cli.files_left_out": "Files that are no text were left out: {count:,}",
     # batch
@@ -460,7 +460,7 @@ TEXTS = {
     "cli.option.max_tokens": "Tokens of the reply at most, thinking included.",
     "cli.option.temperature": "Sampling temperature; left out, Qwen's advice for the mode.",
     "cli.option.seed": "Seed of the sampling; left out, a random one that is recorded.",
-    "cli.option.file": "Add a file to the question: text, PDF or a web page; also a folder, or a pattern such as 'src/**/*.py'. Can be given several times.",
+    "cli.option.file": "Add a file to the question: text, PDF or a web page; also a folder, a pattern such as 'src/**/*.py', or a resource of an MCP server, mcp:SERVER:ADDRESS. Can be given several times.",
     "cli.option.hide_thinking": "Do not show the thinking.",
     "cli.option.json": "Print one JSON object instead of the answer.",
     "cli.option.jsonl": "Print every event as a JSON object on a line of its own.",
@@ -1138,11 +1138,19 @@ TEXTS = {
     "mcp.server_refused": "The MCP server {name} answered with an error: {reason}",
     "mcp.unreachable": "The MCP server {name} cannot be reached: {reason}",
     "mcp.process_ended": "The process that talks to MCP servers ended (status {status}). The next call starts it again.",
+    "mcp.prompt_unknown": "The MCP server {name} has no prompt {prompt}. It has: {names}.",
     "mcp.resource_not_text": "The resource {uri} of the MCP server {name} has no text, so it cannot be attached.",
     "ui.prompt.empty": "The prompt /{name} is empty.",
     "ui.notice.servers": "The servers of this chat are ready: / has their prompts, @ their resources.",
     "ui.key.start_servers": "Start servers",
     "ui.tip.start_servers": "Start the MCP servers of this chat now, for their prompts and resources",
+    "mcp.sign_in.missing": "The MCP server {name} wants you to sign in, and nobody has. Do it: qwen3-chat mcp test {name}",
+    "mcp.sign_in.failed": "Signing in to the MCP server {name} failed: {reason}",
+    "mcp.sign_in.message": "{name} wants you to sign in at {host}. Open the address in a browser; this question closes by itself once you are back.",
+    "mcp.sign_in.address": "Address at the end",
+    "mcp.sign_in.about": "Only where your browser runs on another machine: the address of the page that it could not open",
+    "mcp.sign_in.page": "You are signed in. You can close this page and go back to qwen3-chat.",
+    "linear.form.choose_signed_in": "done: Say that you have signed in\ncancel: Do not sign in\nWhere your browser runs on another machine, type the address of the page that it could not open at the end.",
     "mcp.form.wrong": "Needed here: {expected}",
     "mcp.form.limited": "{kind} ({low}–{high})",
     "mcp.form.text": "text",
@@ -1295,6 +1303,8 @@ TEXTS = {
         "/new begins another chat. /chats lists the latest ones, /chats WORDS those with these words.\n"
         "/open NUMBER goes on with a chat. /again answers the last message again.\n"
         "/continue goes on with a reply that was stopped. /call has the last reply call a tool.\n"
+        "/servers starts the MCP servers of the chat, and lists their prompts and resources:\n"
+        "/SERVER:PROMPT sends a prompt, @mcp:SERVER:ADDRESS in a message attaches a resource.\n"
         "/export writes the chat to a file.\n"
         "/quit leaves."
     ),
@@ -1325,6 +1335,11 @@ TEXTS = {
     "linear.summarising": "Summarising {count} older messages.",
     "linear.thinking": "Thinking:",
     "linear.user_said": "You: {text}",
+    "linear.servers.more": "… and {count} more.",
+    "linear.servers.no_prompt": "No server that runs has the prompt /{name}; /servers lists them all.",
+    "linear.servers.no_servers": "This chat has no MCP servers; --tools mcp:NAME gives it some.",
+    "linear.servers.none": "The servers of this chat have no prompts and no resources.",
+    "linear.servers.send": "Type send to send this, or just Enter to leave it: ",
     "linear.welcome": "qwen3-chat in plain lines. /help lists the commands.",
     "attach.folder": "{file} is a folder; attach the files in it one by one.",
     "attach.image": "{file} is a picture; Qwen3 reads text only.",

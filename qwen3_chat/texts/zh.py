@@ -155,7 +155,7 @@ TEXTS = {
     "attach.too_many": "{file} 包含的文件超过 {limit} 个，请减少文件。",
     "attach.none_found": "{file} 没有匹配到任何文件。",
     "cli.option.extract": "只输出回答中的第一个代码块；指定 LANG 时为该语言的第一个。没有则退出码为 1。",
-    "cli.option.template": "提示词库中的提示词（按标题）；含 {{{{input}}}} 时把问题填在那里，否则用作系统提示词。",
+    "cli.option.template": "提示词库中的提示词（按标题）；含 {{{{input}}}} 时把问题填在那里，否则用作系统提示词。也可以是 MCP 服务器的提示词 mcp:SERVER:PROMPT，问题接在其后。",
     "cli.option.var": "模板变量 {{{{KEY}}}} 的值，可多次给出。",
     "cli.files_left_out": "已略去 {count:,} 个非文本文件",
     # batch
@@ -450,7 +450,7 @@ TEXTS = {
     "cli.option.max_tokens": "回复（含思考）的最大 token 数。",
     "cli.option.temperature": "采样温度；不填则按 Qwen 对各模式的建议。",
     "cli.option.seed": "采样种子；不填则随机选取并记录。",
-    "cli.option.file": "把文件附在问题后：文本、PDF 或网页；也可以是文件夹或 'src/**/*.py' 这样的模式；可重复使用。",
+    "cli.option.file": "把文件附在问题后：文本、PDF 或网页；也可以是文件夹、'src/**/*.py' 这样的模式，或 MCP 服务器的资源 mcp:SERVER:ADDRESS；可重复使用。",
     "cli.option.hide_thinking": "不显示思考过程。",
     "cli.option.json": "不打印回答，改为打印一个 JSON 对象。",
     "cli.option.jsonl": "每个事件打印为一行 JSON。",
@@ -1128,11 +1128,19 @@ TEXTS = {
     "mcp.server_refused": "MCP 服务器 {name} 返回错误：{reason}",
     "mcp.unreachable": "无法连接 MCP 服务器 {name}：{reason}",
     "mcp.process_ended": "与 MCP 服务器通信的进程已结束（状态 {status}）。下次调用会重新启动它。",
+    "mcp.prompt_unknown": "MCP 服务器 {name} 没有提示词 {prompt}。它有：{names}。",
     "mcp.resource_not_text": "MCP 服务器 {name} 的资源 {uri} 没有文字内容，无法作为附件。",
     "ui.prompt.empty": "提示词 /{name} 没有内容。",
     "ui.notice.servers": "本对话的服务器已就绪：用 / 使用它们的提示词，用 @ 使用它们的资源。",
     "ui.key.start_servers": "启动服务器",
     "ui.tip.start_servers": "立即启动本对话的 MCP 服务器，以便使用其提示词和资源",
+    "mcp.sign_in.missing": "MCP 服务器 {name} 要求登录，但还没有登录。请运行：qwen3-chat mcp test {name}",
+    "mcp.sign_in.failed": "登录 MCP 服务器 {name} 失败：{reason}",
+    "mcp.sign_in.message": "{name} 要求你在 {host} 登录。请在浏览器中打开下面的地址；登录完成后本窗口会自动关闭。",
+    "mcp.sign_in.address": "最后的地址",
+    "mcp.sign_in.about": "仅当浏览器在另一台机器上时填写：它最后打不开的那个页面的地址",
+    "mcp.sign_in.page": "登录成功。可以关闭本页面，回到 qwen3-chat。",
+    "linear.form.choose_signed_in": "done：表示已登录\ncancel：不登录\n如果浏览器在另一台机器上，请输入它最后打不开的那个页面的地址。",
     "mcp.form.wrong": "此处需要：{expected}",
     "mcp.form.limited": "{kind}（{low}–{high}）",
     "mcp.form.text": "文字",
@@ -1285,6 +1293,8 @@ TEXTS = {
         "/new 开始新对话。/chats 列出最近的对话，/chats 加关键词可搜索。\n"
         "/open 加编号打开对话。/again 重新回答最后一条消息。\n"
         "/continue 接着写被停止的回答。/call 让上一条回答调用工具。\n"
+        "/servers 启动本对话的 MCP 服务器，并列出它们的提示词和资源：\n"
+        "/SERVER:PROMPT 发送一个提示词；消息中的 @mcp:SERVER:ADDRESS 会附上一个资源。\n"
         "/export 把对话导出到文件。\n"
         "/quit 退出。"
     ),
@@ -1315,6 +1325,11 @@ TEXTS = {
     "linear.summarising": "正在总结较早的 {count} 条消息。",
     "linear.thinking": "思考：",
     "linear.user_said": "你：{text}",
+    "linear.servers.more": "…… 另有 {count} 项。",
+    "linear.servers.no_prompt": "正在运行的服务器都没有提示词 /{name}；输入 /servers 查看全部。",
+    "linear.servers.no_servers": "本对话没有 MCP 服务器；用 --tools mcp:NAME 添加。",
+    "linear.servers.none": "本对话的服务器没有提示词，也没有资源。",
+    "linear.servers.send": "输入 send 发送，直接按回车则放弃：",
     "linear.welcome": "qwen3-chat 纯文本模式。输入 /help 查看命令。",
     "attach.folder": "{file} 是文件夹，请逐个添加里面的文件。",
     "attach.image": "{file} 是图片，Qwen3 只能读文字。",
