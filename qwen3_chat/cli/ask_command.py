@@ -14,7 +14,7 @@ from time import monotonic
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.answer_schema import AnswerSchema
+from qwen3_chat.cli.answer_schema import AnswerSchema, ask_until_it_fits
 from qwen3_chat.cli.code_extraction_option import extract_code
 from qwen3_chat.cli.composition import (
     make_tool_runner,
@@ -387,7 +387,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
         session.set_tool_runner(make_tool_runner(paths, rules, ask))
-        was_stopped = await run_until_interrupt(_run_turn(session, text, printer))
+        was_stopped = await run_until_interrupt(_run_turn(session, text, printer, options.schema))
         reply = printer.reply
         stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
         if was_stopped and not stopped_in_text and printer.failure is None:
@@ -448,9 +448,13 @@ def _check_servers(
         mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools, fill=fill)
 
 
-async def _run_turn(session: ChatSession, text: str, printer: TurnPrinter) -> None:
+async def _run_turn(
+    session: ChatSession, text: str, printer: TurnPrinter, schema: AnswerSchema | None
+) -> None:
     if await session.prepare(printer.show):  # a question that no model can answer makes no chat
         await session.send(text, printer.show)
+        if schema is not None and printer.failure is None:
+            await ask_until_it_fits(session, schema, printer.show)
 
 
 async def _store_rest(session: ChatSession, printer: TurnPrinter) -> None:

@@ -18,6 +18,7 @@ from typing import Final, TextIO
 import msgspec
 
 from qwen3_chat.chat import StopReason
+from qwen3_chat.cli.answer_schema import ask_until_it_fits
 from qwen3_chat.cli.ask_command import AskOptions, assemble_prompt
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
@@ -248,12 +249,15 @@ class _SessionWorker:
         if schema is not None:
             text = schema.ask_for_json(text)
         session.start_new()
+        session.set_options(self._options.turn)  # an earlier question may have changed them for its schema
         if question.system:
             await session.set_system(storable(question.system))
         if (mode := parse_think_option(self._options.think)) is not None:
             await session.set_mode_override(mode)
         if await session.prepare(self._show):
             await session.send(text, self._show)
+            if schema is not None:
+                await ask_until_it_fits(session, schema, self._show)
         if schema is not None and self._answer.error is None:
             schema.check(self._answer.answer)
 
@@ -265,6 +269,7 @@ class _SessionWorker:
                     answer=stored.message.content,
                     reasoning=stored.message.reasoning,
                     stop_reason=stored.stop_reason or StopReason.END_OF_TURN,
+                    error=None,  # that of an answer before, which did not fit its schema
                 )
                 if not stored.message.content.strip():
                     self._fail(stop_advice(stored.message, stored.stop_reason, "cli.way_out."))

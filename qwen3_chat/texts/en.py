@@ -146,6 +146,7 @@ TEXTS = {
     "schema.with_tools": "--schema and --tools don't go together; ask without tools.",
     "schema.not_fitting": "The answer does not fit the schema ({reason}); nothing was printed.",
     "cli.option.schema": "Answer with JSON of this JSON schema: thinking first, the answer held to it and checked before it is printed.",
+    "cli.schema_again": "The answer does not fit the schema ({reason}); the question is asked again, with limits on texts and lists.",
     "cli.schema_instruction": "Answer with JSON that fits this schema, and with nothing else.",
     # ask
     "extract.none": "There is no code block in the answer.",

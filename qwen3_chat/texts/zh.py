@@ -141,6 +141,7 @@ TEXTS = {
     "schema.with_tools": "--schema 和 --tools 不能同时使用，请不带工具提问。",
     "schema.not_fitting": "回答不符合 schema（{reason}），没有输出。",
     "cli.option.schema": "用符合这个 JSON schema 的 JSON 回答：先思考，回答受其约束，检查后才输出。",
+    "cli.schema_again": "回答不符合 schema（{reason}），现在限制文本和列表的长度，再问一次。",
     "cli.schema_instruction": "请只用符合以下 schema 的 JSON 回答。",
     # ask
     "extract.none": "回答里没有代码块。",
