@@ -19,10 +19,11 @@ import msgspec
 
 from qwen3_chat.chat import StopReason
 from qwen3_chat.cli.answer_schema import ask_until_it_fits
-from qwen3_chat.cli.ask_command import AskOptions, assemble_prompt
+from qwen3_chat.cli.ask_command import AskOptions
 from qwen3_chat.cli.composition import open_runtime, parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import json_line
+from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
@@ -42,7 +43,7 @@ MAX_QUESTIONS: Final = 100_000
 
 
 class BatchQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the file of questions; `files` are relative to it."""
+    """A line of the file of questions; `files` are relative to it, or addresses."""
 
     id: str | int
     prompt: str
@@ -244,8 +245,9 @@ class _SessionWorker:
 
     async def _ask(self, question: BatchQuestion) -> None:
         session, schema = self._session, self._options.schema
-        files = [self._folder / name for name in question.files]
-        text = await asyncio.to_thread(assemble_prompt, storable(question.prompt), "", files)
+        text = await asyncio.to_thread(
+            assemble_prompt, storable(question.prompt), "", question.files, self._folder
+        )
         if schema is not None:
             text = schema.ask_for_json(text)
         session.start_new()

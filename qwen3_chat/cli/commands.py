@@ -153,7 +153,9 @@ def ask(
         int | None, typer.Option("--seed", metavar="N", min=0, max=MAX_SEED, help="cli.option.seed")
     ] = None,
     chat: ChatIdOption = None,
-    file: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
+    file: Annotated[
+        list[str] | None, typer.Option("--file", metavar="PATH|URL", help="cli.option.file")
+    ] = None,
     hide_thinking: Annotated[bool, typer.Option("--hide-thinking", help="cli.option.hide_thinking")] = False,
     tools: Annotated[
         str,

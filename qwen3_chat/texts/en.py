@@ -460,7 +460,7 @@ TEXTS = {
     "cli.option.max_tokens": "Tokens of the reply at most, thinking included.",
     "cli.option.temperature": "Sampling temperature; left out, Qwen's advice for the mode.",
     "cli.option.seed": "Seed of the sampling; left out, a random one that is recorded.",
-    "cli.option.file": "Add a file to the question: text, PDF or a web page; also a folder, or a pattern such as 'src/**/*.py'. Can be given several times.",
+    "cli.option.file": "Add a file to the question: text, PDF or a web page; also a folder, a pattern such as 'src/**/*.py', or an address with http(s)://. Can be given several times.",
     "cli.option.hide_thinking": "Do not show the thinking.",
     "cli.option.json": "Print one JSON object instead of the answer.",
     "cli.option.jsonl": "Print every event as a JSON object on a line of its own.",

@@ -450,7 +450,7 @@ TEXTS = {
     "cli.option.max_tokens": "回复（含思考）的最大 token 数。",
     "cli.option.temperature": "采样温度；不填则按 Qwen 对各模式的建议。",
     "cli.option.seed": "采样种子；不填则随机选取并记录。",
-    "cli.option.file": "把文件附在问题后：文本、PDF 或网页；也可以是文件夹或 'src/**/*.py' 这样的模式；可重复使用。",
+    "cli.option.file": "把文件附在问题后：文本、PDF 或网页；也可以是文件夹、'src/**/*.py' 这样的模式，或以 http(s):// 开头的网址；可重复使用。",
     "cli.option.hide_thinking": "不显示思考过程。",
     "cli.option.json": "不打印回答，改为打印一个 JSON 对象。",
     "cli.option.jsonl": "每个事件打印为一行 JSON。",
