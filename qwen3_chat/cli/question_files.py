@@ -1,4 +1,4 @@
-"""What goes into a question: its text, the files and web pages that are named, what is piped in."""
+"""The text of a question: what was typed, the files and web pages that are named, what is piped in."""
 
 from __future__ import annotations
 
