@@ -14,6 +14,7 @@ from typer._click.core import Parameter
 from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
 from typer._click.types import FloatRange, IntRange
 
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
 from qwen3_chat.cli.code_extraction_option import EXTRACT_OPTIONS, with_extract_value
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
@@ -46,6 +47,7 @@ from qwen3_chat.cli.shell_completion import (
     complete_exported_chat,
     complete_installed_model,
     complete_known_model,
+    complete_server,
     complete_template,
     complete_tool,
     use_bash_words,
@@ -412,6 +414,65 @@ def models(
     list_models(json, vram, ram, ctx, repository)
 
 
+def compare(
+    suite: Annotated[
+        str,
+        typer.Argument(metavar="SUITE", help="cli.option.suite", autocompletion=complete_choices("en", "zh")),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME[:QUANT]",
+            help="cli.option.compare_model",
+            autocompletion=complete_installed_model,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint", metavar="URL", help="cli.option.compare_endpoint", autocompletion=complete_server
+        ),
+    ] = None,
+    think: Annotated[
+        str,
+        typer.Option(
+            "--think",
+            metavar="on|off|both",
+            help="cli.option.compare_think",
+            autocompletion=complete_choices("on", "off", "both"),
+        ),
+    ] = "on",
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="cli.option.seeds")] = 1,
+    max_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-tokens", metavar="N", min=1, max=MAX_TOKEN_LIMIT, help="cli.option.compare_max_tokens"
+        ),
+    ] = 8192,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="cli.option.compare_output")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="results.jsonl", help="cli.option.baseline")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.compare_json")] = False,
+    lang: LanguageOption = None,
+) -> None:
+    """Put a suite of questions to several models."""
+    from qwen3_chat.cli.compare_command import CompareOptions, default_target, run_compare
+
+    modes = {"on": (ThinkingMode.THINK,), "off": (ThinkingMode.NO_THINK,), "both": tuple(ThinkingMode)}
+    if think not in modes:
+        raise UsageError(ErrorCode.CHOICE_UNKNOWN, value=think, known=", ".join(modes))
+    targets = {name: ModelChoice(model=name) for name in model or ()}
+    targets |= {url: ModelChoice(endpoint=url) for url in endpoint or ()}
+    options = CompareOptions(
+        targets or default_target(), modes[think], seeds, max_tokens, output, baseline, json
+    )
+    raise typer.Exit(run_compare(suite, options))
+
+
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="cli.option.models_json")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
@@ -440,7 +501,7 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, doctor):
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, doctor):
         name = command.__name__.rstrip("_")
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
