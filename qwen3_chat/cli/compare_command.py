@@ -18,7 +18,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.cli.batch_command import end_last_line
 from qwen3_chat.cli.composition import resolve_model_file
 from qwen3_chat.cli.interrupts import run_until_interrupt
@@ -48,6 +48,8 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 RESULTS_FILE: Final = "results.jsonl"
 REGRESSION_STATUS, FAILED_STATUS = 1, 3
+_ENDS: Final = frozenset({StopReason.END_OF_TURN, StopReason.MAX_TOKENS, StopReason.CONTEXT_FULL})
+"""The ends of answers that the model is to blame for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,10 @@ class _Target:
             error=outcome.error,
         )
         if outcome.error is not None:
-            return result
+            if outcome.stop_reason not in _ENDS:
+                return result
+            lacking = CheckResult("answer", False, outcome.error)  # it thought until nothing was left
+            return msgspec.structs.replace(result, checks=(lacking,), passed=False, error=None)
         checks = [_check_result(check) for check in case.checks.outcomes(outcome.answer)]
         if case.checks.python is not None:
             checks.append(_check_result(await check_by_code(case.checks.python, outcome.answer)))

@@ -50,9 +50,10 @@ def markdown_report(suite: Suite, scores: Sequence[ModelScore], lost: Sequence[R
 def html_report(suite: Suite, scores: Sequence[ModelScore], lost: Sequence[Regression]) -> str:
     """Return the report as HTML, with the answers side by side."""
     title = escape(_title(suite))
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in _headings())
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in ("", *_headings()))
     rows = "\n".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _row(one))}</tr>" for one in scores
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (f'{number}', *_row(one)))}</tr>"
+        for number, one in enumerate(scores, start=1)
     )
     conclusions = "\n".join(f"<p>{escape(line)}</p>" for line in _conclusions(scores, lost))
     cases = "\n".join(_case(case, scores) for case in suite.cases)
@@ -196,15 +197,16 @@ def _plot(scores: Sequence[ModelScore]) -> str:
         f'<text x="{_MARGIN - 6}" y="{bottom}" text-anchor="end">0 %</text>',
         f'<text x="{right}" y="{bottom + 28}" text-anchor="end">{seconds}</text>',
     ]
-    for one in rated:
+    for number, one in enumerate(scores, start=1):  # the numbers of the table
+        if not one.rate.of:
+            continue
         x = _MARGIN + width * one.seconds_p50 / longest_s
         middle, low, high = (bottom - height * rate for rate in (one.rate.rate, *one.rate.interval))
-        anchor = "end" if x > _PLOT_WIDTH * 0.6 else "start"
-        label_x, label = x - 9 if anchor == "end" else x + 9, escape(_label(one))
+        side, anchor = (9, "start") if number % 2 else (-9, "end")
         parts += [
             f'<line class=interval x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}"/>',
             f'<circle class=point cx="{x:.1f}" cy="{middle:.1f}" r="5"/>',
-            f'<text x="{label_x:.1f}" y="{middle + 4:.1f}" text-anchor="{anchor}">{label}</text>',
+            f'<text x="{x + side:.1f}" y="{middle + 4:.1f}" text-anchor="{anchor}">{number}</text>',
         ]
     body, caption = "\n".join(parts), escape(t("compare.plot"))
     size = f'viewBox="0 0 {_PLOT_WIDTH} {_PLOT_HEIGHT}" width="{_PLOT_WIDTH}"'

@@ -91,3 +91,11 @@ def test_wrong_usage_and_models_that_are_not_there(program: Program, tmp_path: P
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     missing = program.run("compare", "en", "--model", "99B")
     assert (missing.returncode, missing.stderr.count("\n")) == (3, 1)
+
+
+@pytest.mark.full
+def test_thinking_that_leaves_no_answer_is_a_failed_answer(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(SUITE, "utf-8")
+    command = ("compare", str(tmp_path / "suite.toml"), "--max-tokens", "5", "-o", str(tmp_path / "results"))
+    assert program.run(*command).returncode == 0
+    assert [(row["passed"], row["error"]) for row in rows(tmp_path / "results")] == [(False, None)] * 2
