@@ -53,6 +53,11 @@ def turn_reserve_tokens(n_ctx: int, mode: ThinkingMode) -> int:
     return answer_reserve_tokens(n_ctx) + (min(1024, n_ctx // 8) if mode is ThinkingMode.THINK else 0)
 
 
+def whole_answer_tokens(room: int) -> int:
+    """Return the tokens of a reply's room that are left to an answer that has to be whole: 512, or half."""
+    return min(512, room // 2)
+
+
 def plan_context(
     messages: Sequence[ChatMessage],
     counts: TokenCounts,

@@ -224,6 +224,15 @@ class ErrorCode(StrEnum):
     RESTORE_WOULD_REPLACE = "restore_would_replace", "restore.would_replace"
     RESTORE_FAILED = "restore_failed", "restore.failed"
 
+    # Comparisons
+    SUITE_UNREADABLE = "suite_unreadable", "compare.suite_unreadable"
+    SUITE_INVALID = "suite_invalid", "compare.suite_invalid"
+    SUITE_ID_TWICE = "suite_id_twice", "compare.id_twice"
+    SUITE_WITHOUT_CHECK = "suite_without_check", "compare.no_check"
+    SUITE_CHECK_INVALID = "suite_check_invalid", "compare.check_invalid"
+    SUITE_FILE_OUTSIDE = "suite_file_outside", "compare.file_outside"
+    RESULTS_UNREADABLE = "results_unreadable", "compare.results_unreadable"
+
     # Settings
     HOME_FOLDER_MISSING = "home_folder_missing", "config.no_home"
     SETTINGS_UNREADABLE = "settings_unreadable", "config.unreadable"

@@ -14,7 +14,7 @@ from time import monotonic
 import msgspec
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
-from qwen3_chat.cli.answer_schema import AnswerSchema
+from qwen3_chat.cli.answer_schema import AnswerSchema, ask_until_it_fits
 from qwen3_chat.cli.code_extraction_option import extract_code
 from qwen3_chat.cli.composition import (
     Runtime,
@@ -27,12 +27,11 @@ from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.prompt_templates import PromptTemplate
+from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.server_text_options import ServerTextChoice
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
-from qwen3_chat.documents.attachments import join_attachments
-from qwen3_chat.documents.file_selection import read_files
 from qwen3_chat.documents.file_text import read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError, UsageError
@@ -313,7 +312,7 @@ def _with_error_code(event: SessionEvent) -> object:
             return event
 
 
-def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: AskOptions) -> int:
+def run_ask(prompt: str, files: tuple[str, ...], choice: ModelChoice, options: AskOptions) -> int:
     """Ask the question and print the reply; return the exit status.
 
     Raises:
@@ -331,7 +330,7 @@ def run_ask(prompt: str, files: tuple[Path, ...], choice: ModelChoice, options: 
         raise
 
 
-def _read_prompt(prompt: str, files: Sequence[Path], *, may_be_empty: bool = False) -> str:
+def _read_prompt(prompt: str, files: Sequence[str], *, may_be_empty: bool = False) -> str:
     piped = "" if sys.stdin is None or sys.stdin.isatty() else read_piped_text(sys.stdin.buffer)
     text = assemble_prompt(prompt, piped, files)
     if may_be_empty:
@@ -341,21 +340,6 @@ def _read_prompt(prompt: str, files: Sequence[Path], *, may_be_empty: bool = Fal
     if is_only_mode_tag(text):
         raise UsageError(ErrorCode.PROMPT_IS_ONLY_A_TAG)
     return text
-
-
-def assemble_prompt(prompt: str, piped: str, files: Sequence[Path]) -> str:
-    """Join the prompt, each file under its name in a fence, and the piped text.
-
-    Raises:
-        UsageError: a file can't be read, or is no text.
-    """
-    attachments, n_left_out = read_files(files)
-    if n_left_out:
-        print(t("cli.files_left_out", count=n_left_out), file=sys.stderr)
-    text = join_attachments(prompt, attachments)
-    if not piped:
-        return text
-    return "\n\n".join(part for part in (text.rstrip("\n"), piped.rstrip("\n")) if part.strip())
 
 
 async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: TurnPrinter) -> int:
@@ -461,6 +445,8 @@ async def _run_turn(runtime: Runtime, text: str, options: AskOptions, printer: T
         text = options.schema.ask_for_json(text)
     if await session.prepare(printer.show):  # a question that no model can answer makes no chat
         await session.send(text, printer.show)
+        if options.schema is not None and printer.failure is None:
+            await ask_until_it_fits(session, options.schema, printer.show)
 
 
 async def _store_rest(session: ChatSession, printer: TurnPrinter) -> None:

@@ -8,40 +8,33 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 import msgspec
 
 from qwen3_chat.chat import StopReason
-from qwen3_chat.cli.ask_command import AskOptions, assemble_prompt
-from qwen3_chat.cli.composition import open_runtime, parse_think_option
+from qwen3_chat.cli.ask_command import AskOptions
+from qwen3_chat.cli.composition import parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import json_line
+from qwen3_chat.cli.question_files import assemble_prompt
+from qwen3_chat.cli.question_worker import QuestionWorker, open_workers
 from qwen3_chat.cli.shared_options import ModelChoice
-from qwen3_chat.config import find_paths, read_settings
-from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, ExportError, Qwen3ChatError, UsageError
-from qwen3_chat.events import EngineFailed
-from qwen3_chat.servers import ServerKind
-from qwen3_chat.session import ChatSession, ContextExceeded, ReplyStored, SessionEvent
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import stop_advice
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
-SERVER_SLOTS: Final = 8
-"""The questions that a server gets at once; this machine answers one after another."""
 MAX_BATCH_BYTES: Final = 256 << 20
 MAX_QUESTIONS: Final = 100_000
 
 
 class BatchQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the file of questions; `files` are relative to it."""
+    """A line of the file of questions; `files` are relative to it, or addresses."""
 
     id: str | int
     prompt: str
@@ -153,7 +146,7 @@ def run_batch(file: Path, output: Path, choice: ModelChoice, options: AskOptions
     open_questions = [question for question in questions if question.id not in answered]
     try:
         with output.open("a+", encoding="utf-8") as stream:
-            _end_last_line(stream)
+            end_last_line(stream)
             counts = asyncio.run(_run(open_questions, file.parent, stream, choice, options))
     except OSError as error:
         raise ExportError(ErrorCode.EXPORT_FAILED, path=output, reason=error.strerror or error) from error
@@ -165,7 +158,7 @@ def run_batch(file: Path, output: Path, choice: ModelChoice, options: AskOptions
     return 1 if counts.failed else 0
 
 
-def _end_last_line(stream: TextIO) -> None:
+def end_last_line(stream: TextIO) -> None:
     """End the line that a killed command may have left open."""
     size = stream.seek(0, 2)
     if size:
@@ -177,8 +170,6 @@ def _end_last_line(stream: TextIO) -> None:
 async def _run(
     questions: Sequence[BatchQuestion], folder: Path, stream: TextIO, choice: ModelChoice, options: AskOptions
 ) -> BatchCounts:
-    settings = read_settings(find_paths().settings_file).settings
-    settings = replace(settings, snapshots_gib=0, calibrate=False)
     counts = [BatchCounts(0, 0, 0)]
 
     def write(answer: BatchAnswer) -> None:
@@ -186,94 +177,23 @@ async def _run(
         stream.flush()
 
     async def work() -> None:
-        with tempfile.TemporaryDirectory(prefix="qwen3-chat-") as data:
-            paths = replace(find_paths(), data=Path(data))
-            async with AsyncExitStack() as stack:
-                workers, n_workers = list[AskOne](), 1
-                while len(workers) < n_workers:
-                    runtime = await stack.enter_async_context(
-                        open_runtime(choice, settings, paths, None, options.system, options.turn)
-                    )
-                    workers.append(_SessionWorker(runtime.session, folder, options).ask)
-                    if len(workers) == 1:
-                        n_workers = min(await _count_slots(runtime.session, choice), len(questions))
-                answered, failed = await answer_all(questions, workers, write)
-                counts[0] = BatchCounts(answered, failed, 0)
+        async with open_workers(choice, options.system, options.turn, len(questions)) as workers:
+            asks = [partial(_ask, worker, folder, options) for worker in workers]
+            counts[0] = BatchCounts(*await answer_all(questions, asks, write), 0)
 
     if questions and await run_until_interrupt(work()):
         raise Cancelled(ErrorCode.INTERRUPTED)
     return counts[0]
 
 
-async def _count_slots(session: ChatSession, choice: ModelChoice) -> int:
-    """Load the model; return how many questions it can be asked at once.
-
-    Raises:
-        Qwen3ChatError: it can't be loaded, or the server not be reached.
-    """
-    failures = list[Qwen3ChatError]()
-
-    def on_event(event: SessionEvent) -> None:
-        if isinstance(event, EngineFailed):
-            failures.append(event.to_error())
-
-    if not await session.prepare(on_event):
-        raise failures[-1]
-    one_by_one = SERVER_FEATURES[ServerKind.LLAMA_CPP_PYTHON].label  # a question ends the one before
-    model = session.engine.model
-    is_local = choice.endpoint is None or (model is not None and model.engine.startswith(one_by_one))
-    return 1 if is_local else SERVER_SLOTS
-
-
-class _SessionWorker:
-    """A session that answers one question after the other, each in a chat of its own."""
-
-    def __init__(self, session: ChatSession, folder: Path, options: AskOptions) -> None:
-        self._session, self._folder, self._options = session, folder, options
-        self._answer = BatchAnswer("")
-
-    async def ask(self, question: BatchQuestion) -> BatchAnswer:
-        """Answer a question; whatever goes wrong is a sentence in the answer."""
-        self._answer = BatchAnswer(question.id)
-        try:
-            await self._ask(question)
-        except Qwen3ChatError as error:
-            self._fail(str(error))
-        return self._answer
-
-    async def _ask(self, question: BatchQuestion) -> None:
-        session, schema = self._session, self._options.schema
-        files = [self._folder / name for name in question.files]
-        text = await asyncio.to_thread(assemble_prompt, storable(question.prompt), "", files)
-        if schema is not None:
-            text = schema.ask_for_json(text)
-        session.start_new()
-        if question.system:
-            await session.set_system(storable(question.system))
-        if (mode := parse_think_option(self._options.think)) is not None:
-            await session.set_mode_override(mode)
-        if await session.prepare(self._show):
-            await session.send(text, self._show)
-        if schema is not None and self._answer.error is None:
-            schema.check(self._answer.answer)
-
-    def _show(self, event: SessionEvent) -> None:
-        match event:
-            case ReplyStored(message=stored):
-                self._answer = msgspec.structs.replace(
-                    self._answer,
-                    answer=stored.message.content,
-                    reasoning=stored.message.reasoning,
-                    stop_reason=stored.stop_reason or StopReason.END_OF_TURN,
-                )
-                if not stored.message.content.strip():
-                    self._fail(stop_advice(stored.message, stored.stop_reason, "cli.way_out."))
-            case EngineFailed():
-                self._fail(str(event.to_error()))
-            case ContextExceeded():
-                self._fail(event.text)
-            case _:
-                pass
-
-    def _fail(self, sentence: str) -> None:
-        self._answer = msgspec.structs.replace(self._answer, error=terminal_safe(sentence))
+async def _ask(
+    worker: QuestionWorker, folder: Path, options: AskOptions, question: BatchQuestion
+) -> BatchAnswer:
+    """Answer a question; whatever goes wrong is a sentence in the answer."""
+    try:
+        text = await asyncio.to_thread(assemble_prompt, storable(question.prompt), "", question.files, folder)
+    except Qwen3ChatError as error:
+        return BatchAnswer(question.id, error=terminal_safe(str(error)))
+    mode = parse_think_option(options.think)
+    outcome = await worker.ask(text, question.system, mode, options.turn, options.schema)
+    return BatchAnswer(question.id, outcome.answer, outcome.reasoning, outcome.stop_reason, outcome.error)

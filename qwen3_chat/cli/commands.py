@@ -14,6 +14,7 @@ from typer._click.core import Parameter
 from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
 from typer._click.types import FloatRange, IntRange
 
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
 from qwen3_chat.cli.code_extraction_option import EXTRACT_OPTIONS, with_extract_value
 from qwen3_chat.cli.help_pages import TranslatedCommand, TranslatedGroup, translate_help
@@ -39,7 +40,20 @@ from qwen3_chat.cli.shared_options import (
     VramOption,
     parse_tools_option,
 )
+from qwen3_chat.cli.shell_completion import (
+    COMPLETION_VARIABLE,
+    complete_allowed_tool,
+    complete_choices,
+    complete_exported_chat,
+    complete_installed_model,
+    complete_known_model,
+    complete_server,
+    complete_template,
+    complete_tool,
+    use_bash_words,
+)
 from qwen3_chat.cli.standard_streams import is_interactive
+from qwen3_chat.cli.tool_groups import mcp_group, tools_group
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
@@ -79,7 +93,8 @@ def chat(
     vram: VramOption = None,
     ram: RamOption = None,
     tools: Annotated[
-        str | None, typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools")
+        str | None,
+        typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools", autocompletion=complete_tool),
     ] = None,
     mcp: McpFileOption = None,
     unprotected_python: UnprotectedPythonOption = False,
@@ -140,12 +155,22 @@ def ask(
         int | None, typer.Option("--seed", metavar="N", min=0, max=MAX_SEED, help="cli.option.seed")
     ] = None,
     chat: ChatIdOption = None,
-    file: Annotated[list[str] | None, typer.Option("--file", metavar="PATH", help="cli.option.file")] = None,
+    file: Annotated[
+        list[str] | None, typer.Option("--file", metavar="PATH|URL", help="cli.option.file")
+    ] = None,
     hide_thinking: Annotated[bool, typer.Option("--hide-thinking", help="cli.option.hide_thinking")] = False,
     tools: Annotated[
-        str, typer.Option("--tools", metavar="NAME,…|chat|none", help="cli.option.tools")
+        str,
+        typer.Option(
+            "--tools", metavar="NAME,…|chat|none", help="cli.option.tools", autocompletion=complete_tool
+        ),
     ] = "none",
-    allow: Annotated[str, typer.Option("--allow", metavar="NAME,…|all", help="cli.option.allow")] = "none",
+    allow: Annotated[
+        str,
+        typer.Option(
+            "--allow", metavar="NAME,…|all", help="cli.option.allow", autocompletion=complete_allowed_tool
+        ),
+    ] = "none",
     mcp: McpFileOption = None,
     max_steps: Annotated[
         int, typer.Option("--max-steps", metavar="N", min=1, max=1000, help="cli.option.max_steps")
@@ -156,7 +181,10 @@ def ask(
         str | None, typer.Option("-x", "--extract", metavar="[LANG]", help="cli.option.extract")
     ] = None,
     template: Annotated[
-        str | None, typer.Option("--template", metavar="NAME", help="cli.option.template")
+        str | None,
+        typer.Option(
+            "--template", metavar="NAME", help="cli.option.template", autocompletion=complete_template
+        ),
     ] = None,
     var: Annotated[
         list[str] | None, typer.Option("--var", metavar="KEY=VALUE", help="cli.option.var")
@@ -235,7 +263,7 @@ def ask(
     )
     is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
     if batch is None and output is None:
-        files = tuple(Path(name) for name in file or () if not is_server_text(name))
+        files = tuple(name for name in file or () if not is_server_text(name))
         status = run_ask(storable(" ".join(prompt or ())), files, choice, options)
     elif batch is None or output is None or is_single or tools != "none":
         raise UsageError(ErrorCode.BATCH_WRONG_USAGE)
@@ -258,12 +286,29 @@ def chats(
 
 
 def export(
-    chat: Annotated[str, typer.Argument(metavar="CHAT|all", help="cli.option.export_chat")],
+    chat: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHAT|all", help="cli.option.export_chat", autocompletion=complete_exported_chat
+        ),
+    ],
     format: Annotated[
-        str, typer.Option("--format", metavar="|".join(ExportFormat), help="cli.option.format")
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join(ExportFormat),
+            help="cli.option.format",
+            autocompletion=complete_choices(*ExportFormat),
+        ),
     ] = ExportFormat.MARKDOWN.value,
     thinking: Annotated[
-        str, typer.Option("--thinking", metavar="|".join(ThinkingStyle), help="cli.option.thinking")
+        str,
+        typer.Option(
+            "--thinking",
+            metavar="|".join(ThinkingStyle),
+            help="cli.option.thinking",
+            autocompletion=complete_choices(*ThinkingStyle),
+        ),
     ] = ThinkingStyle.FOLDED.value,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PATH", help="cli.option.output")
@@ -312,10 +357,21 @@ def restore(
 
 def pull(
     model: Annotated[
-        str, typer.Argument(metavar="NAME[:QUANT]|REPOSITORY:FILE-OR-QUANT", help="cli.option.pull_model")
+        str,
+        typer.Argument(
+            metavar="NAME[:QUANT]|REPOSITORY:FILE-OR-QUANT",
+            help="cli.option.pull_model",
+            autocompletion=complete_known_model,
+        ),
     ],
     source: Annotated[
-        str, typer.Option("--source", metavar="auto|hf|modelscope", help="cli.option.source")
+        str,
+        typer.Option(
+            "--source",
+            metavar="auto|hf|modelscope",
+            help="cli.option.source",
+            autocompletion=complete_choices("auto", "hf", "modelscope"),
+        ),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="cli.option.pull_json")] = False,
     lang: LanguageOption = None,
@@ -328,7 +384,12 @@ def pull(
 
 def rm(
     model: Annotated[
-        str, typer.Argument(metavar="NAME[:QUANT]|REPOSITORY[:FILE-OR-QUANT]", help="cli.option.rm_model")
+        str,
+        typer.Argument(
+            metavar="NAME[:QUANT]|REPOSITORY[:FILE-OR-QUANT]",
+            help="cli.option.rm_model",
+            autocompletion=complete_installed_model,
+        ),
     ],
     lang: LanguageOption = None,
 ) -> None:
@@ -359,84 +420,63 @@ def models(
     list_models(json, vram, ram, ctx, repository)
 
 
-def tools(
-    context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="cli.option.tools_json")] = False,
-    lang: LanguageOption = None,
-) -> None:
-    """List the tools that the model may call."""
-    if context.invoked_subcommand is not None:
-        return
-    from qwen3_chat.cli.tools_command import list_tools
-
-    list_tools(as_json=json)
-
-
-def revoke(
-    name: Annotated[str, typer.Argument(metavar="NAME|all", help="cli.option.revoke")],
-    lang: LanguageOption = None,
-) -> None:
-    """Revoke what was allowed for good."""
-    from qwen3_chat.cli.tools_command import revoke_permissions
-
-    revoke_permissions(name)
-
-
-def mcp_list(
-    context: typer.Context,
-    mcp: McpFileOption = None,
-    json: Annotated[bool, typer.Option("--json", help="cli.option.mcp_json")] = False,
-    lang: LanguageOption = None,
-) -> None:
-    """List the MCP servers."""
-    if context.invoked_subcommand is not None:
-        return
-    from qwen3_chat.cli.mcp_command import list_servers
-
-    list_servers(mcp, as_json=json)
-
-
-def mcp_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]…", help="cli.option.mcp_command")
+def compare(
+    suite: Annotated[
+        str,
+        typer.Argument(metavar="SUITE", help="cli.option.suite", autocompletion=complete_choices("en", "zh")),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME[:QUANT]",
+            help="cli.option.compare_model",
+            autocompletion=complete_installed_model,
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="cli.option.mcp_url")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="cli.option.mcp_env")
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint", metavar="URL", help="cli.option.compare_endpoint", autocompletion=complete_server
+        ),
     ] = None,
-    header: Annotated[
-        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="cli.option.mcp_header")
+    think: Annotated[
+        str,
+        typer.Option(
+            "--think",
+            metavar="on|off|both",
+            help="cli.option.compare_think",
+            autocompletion=complete_choices("on", "off", "both"),
+        ),
+    ] = "on",
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="cli.option.seeds")] = 1,
+    max_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-tokens", metavar="N", min=1, max=MAX_TOKEN_LIMIT, help="cli.option.compare_max_tokens"
+        ),
+    ] = 8192,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="cli.option.compare_output")
     ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="results.jsonl", help="cli.option.baseline")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.compare_json")] = False,
     lang: LanguageOption = None,
 ) -> None:
-    """Add an MCP server."""
-    from qwen3_chat.cli.mcp_command import add
+    """Put a suite of questions to several models."""
+    from qwen3_chat.cli.compare_command import CompareOptions, default_target, run_compare
 
-    add(name, command or (), url, env or (), header or ())
-
-
-def mcp_remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
-    lang: LanguageOption = None,
-) -> None:
-    """Remove an MCP server."""
-    from qwen3_chat.cli.mcp_command import remove
-
-    remove(name)
-
-
-def mcp_test(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cli.option.mcp_name")],
-    mcp: McpFileOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="cli.option.mcp_yes")] = False,
-    json: Annotated[bool, typer.Option("--json", help="cli.option.mcp_json")] = False,
-    lang: LanguageOption = None,
-) -> None:
-    """Start an MCP server and show its tools."""
-    from qwen3_chat.cli.mcp_command import test_server
-
-    raise typer.Exit(test_server(name, mcp, says_yes=yes, as_json=json))
+    modes = {"on": (ThinkingMode.THINK,), "off": (ThinkingMode.NO_THINK,), "both": tuple(ThinkingMode)}
+    if think not in modes:
+        raise UsageError(ErrorCode.CHOICE_UNKNOWN, value=think, known=", ".join(modes))
+    targets = {name: ModelChoice(model=name) for name in model or ()}
+    targets |= {url: ModelChoice(endpoint=url) for url in endpoint or ()}
+    options = CompareOptions(
+        targets or default_target(), modes[think], seeds, max_tokens, output, baseline, json
+    )
+    raise typer.Exit(run_compare(suite, options))
 
 
 def doctor(
@@ -467,54 +507,18 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, doctor):
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, doctor):
         name = command.__name__.rstrip("_")
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
-    app.add_typer(_tools_group(), name="tools")
-    app.add_typer(_mcp_group(), name="mcp")
+    app.add_typer(tools_group(), name="tools")
+    app.add_typer(mcp_group(), name="mcp")
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
         for parameter in node.params:
             translate_help(parameter)
     return root
-
-
-def _tools_group() -> typer.Typer:
-    """Return the command `tools` with the commands below it."""
-    about, about_revoke = t("cli.about.tools"), t("cli.about.revoke")
-    group = typer.Typer(
-        cls=TranslatedGroup, help=about, short_help=about, invoke_without_command=True, rich_markup_mode=None
-    )
-    group.callback()(tools)
-    group.command("revoke", cls=TranslatedCommand, help=about_revoke, short_help=about_revoke)(revoke)
-    return group
-
-
-def _mcp_group() -> typer.Typer:
-    """Return the command `mcp` with the commands below it; without one of them it lists."""
-    about = t("cli.about.mcp")
-    group = typer.Typer(
-        cls=TranslatedGroup, help=about, short_help=about, invoke_without_command=True, rich_markup_mode=None
-    )
-    group.callback()(mcp_list)
-    own_options = {"ignore_unknown_options": True}  # a server's command may have options of its own
-    for name, function in (
-        ("list", mcp_list),
-        ("add", mcp_add),
-        ("remove", mcp_remove),
-        ("test", mcp_test),
-    ):
-        sentence = t(f"cli.about.mcp_{name}")
-        group.command(
-            name,
-            cls=TranslatedCommand,
-            help=sentence,
-            short_help=sentence,
-            context_settings=own_options if name == "add" else None,
-        )(function)
-    return group
 
 
 def _tree(command: Any) -> Iterator[Any]:
@@ -531,8 +535,11 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     if any(argument in EXTRACT_OPTIONS for argument in arguments) and arguments[0] == "ask":
         arguments = with_extract_value(arguments)
+    tree = build_command_tree()
+    if COMPLETION_VARIABLE in os.environ:
+        use_bash_words()
     try:
-        status = build_command_tree().main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
+        status = tree.main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:
         raise _usage_error(error) from error
     except typer.Abort as error:

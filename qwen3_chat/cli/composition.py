@@ -23,7 +23,7 @@ from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.paths import secret_paths
-from qwen3_chat.demo import DEMO_FILE
+from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.request import LoadSettings, PersistenceOptions
@@ -83,7 +83,10 @@ def resolve_model_file(choice: ModelChoice, settings: Settings, models_dir: Path
     from qwen3_chat.models.catalog import ModelReference
     from qwen3_chat.models.library import find_model_file, list_external_models, list_installed_models
 
-    if name := choice.model or settings.model:
+    name = choice.model or settings.model
+    if name == DEMO_REFERENCE:
+        return DEMO_FILE
+    if name:
         external = list_external_models(configured_model_dirs(settings))
         return find_model_file(models_dir, ModelReference.parse(name), external)
     installed = list_installed_models(models_dir)

@@ -8,18 +8,45 @@ from typing import Annotated
 
 import typer
 
+from qwen3_chat.cli.shell_completion import (
+    complete_chat,
+    complete_choices,
+    complete_installed_model,
+    complete_server,
+    complete_server_kind,
+)
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.request import MAX_THREADS, MAX_USER_LAYERS, MAX_USER_N_CTX, MIN_USER_N_CTX, KvType
 from qwen3_chat.texts import Language
 
 DemoOption = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME[:QUANT]", help="cli.option.model")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME[:QUANT]", help="cli.option.model", autocompletion=complete_installed_model
+    ),
+]
 GgufOption = Annotated[Path | None, typer.Option("--gguf", metavar="FILE", help="cli.option.gguf")]
-EndpointOption = Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="cli.option.endpoint")]
-ServerOption = Annotated[str | None, typer.Option("--server", metavar="KIND", help="cli.option.server")]
-ChatIdOption = Annotated[str | None, typer.Option("--chat", metavar="ID|last", help="cli.option.chat")]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option("--endpoint", metavar="URL", help="cli.option.endpoint", autocompletion=complete_server),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="KIND", help="cli.option.server", autocompletion=complete_server_kind),
+]
+ChatIdOption = Annotated[
+    str | None,
+    typer.Option("--chat", metavar="ID|last", help="cli.option.chat", autocompletion=complete_chat),
+]
 LanguageOption = Annotated[
-    str | None, typer.Option("--lang", metavar="|".join(Language), help="cli.option.lang")
+    str | None,
+    typer.Option(
+        "--lang",
+        metavar="|".join(Language),
+        help="cli.option.lang",
+        autocompletion=complete_choices(*Language),
+    ),
 ]
 ContextOption = Annotated[
     int | None,
@@ -43,7 +70,12 @@ VramOption = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="
 RamOption = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
 ContextPolicyOption = Annotated[
     ContextPolicy | None,
-    typer.Option("--context-policy", metavar="|".join(ContextPolicy), help="cli.option.context_policy"),
+    typer.Option(
+        "--context-policy",
+        metavar="|".join(ContextPolicy),
+        help="cli.option.context_policy",
+        autocompletion=complete_choices(*ContextPolicy),
+    ),
 ]
 
 UnprotectedPythonOption = Annotated[

@@ -158,7 +158,7 @@ class ChatSession(ChatConfiguration):
 
     async def warm_up_tools(self) -> None:
         """Begin what the chat's tools will need; no server is started for it."""
-        await self._toolbox.warm_up(self._tool_names)
+        await self._toolbox.warm_up(self.tool_names)
 
     async def prepare_tools(self, on_event: SessionEventSink) -> None:
         """Make the chat's tools ready: start their servers, as far as the user allows them."""

@@ -79,17 +79,31 @@ def fetch_tool(
     """Return the tool; `proxies` are those of the environment or the system, unless given."""
 
     async def run(arguments: Arguments) -> str:
-        fetcher = _Fetcher(settings.private_hosts, resolve, proxies)
-        try:
-            async with asyncio.timeout(MAX_FETCH_S):
-                page = await fetcher.fetch(str(arguments["url"]))
-        except TimeoutError as error:
-            raise ToolError(f"The page did not come within {MAX_FETCH_S:.0f} s.") from error
-        text = await asyncio.to_thread(page_text, page)
-        note = "[A proxy fetched this and resolved the name.]\n" if fetcher.used_proxy else ""
+        text, used_proxy = await fetch_text(str(arguments["url"]), settings.private_hosts, resolve, proxies)
+        note = "[A proxy fetched this and resolved the name.]\n" if used_proxy else ""
         return f"{note}{text}"
 
     return Tool("fetch", _DESCRIPTION, _SCHEMA, run, target=Target("url", TargetKind.URL))
+
+
+async def fetch_text(
+    url: str,
+    private_hosts: frozenset[str],
+    resolve: Resolver = resolve_host,
+    proxies: Mapping[str, str] | None = None,
+) -> tuple[str, bool]:
+    """Fetch a page; return its text, and whether a proxy fetched it.
+
+    Raises:
+        ToolError: it can't be fetched, must not be, or is no text.
+    """
+    fetcher = _Fetcher(private_hosts, resolve, proxies)
+    try:
+        async with asyncio.timeout(MAX_FETCH_S):
+            page = await fetcher.fetch(url)
+    except TimeoutError as error:
+        raise ToolError(f"The page did not come within {MAX_FETCH_S:.0f} s.") from error
+    return await asyncio.to_thread(page_text, page), fetcher.used_proxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ Step = Callable[[Bench], Awaitable[list[Row]]]
 STEPS: dict[str, Step] = {
     "decode": Bench.decode,
     "guesses": Bench.guesses,
+    "schema": Bench.schema,
     "client-cost": Bench.client_cost,
     "second-turn": Bench.second_turn,
     "stops": Bench.stops,

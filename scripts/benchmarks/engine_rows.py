@@ -20,6 +20,10 @@ WORD = "a "  # one token
 GREEDY = SamplingParams(temperature=0, top_p=1, top_k=0)
 FOLLOW_UP = ChatMessage(Role.USER, WORD * 6)  # 20 tokens with the template, as a short question really has
 THINKING_START = ChatMessage(Role.ASSISTANT, "", reasoning="Let me see.")  # a made-up model never begins one
+SCHEMAS = {
+    "a text": '{"type": "string", "minLength": 480}',
+    "numbers, each token drawn again": '{"type": "array", "items": {"type": "integer"}, "minItems": 90}',
+}
 STOP_LIMIT_MS = 50.0
 CLASS_EVERY = 3  # rounds: it is slow, and no goal depends on it
 
@@ -112,6 +116,25 @@ class Bench:
                 heard = await self._app.hear(replace(request, guesses=guesses))
                 speeds[guesses].append(heard.worker_tokens_per_s)
         return [Row("text that repeats, guessed : not", "tok/s", speeds[True], speeds[False], ">=1")]
+
+    async def schema(self) -> list[Row]:
+        """Decode answers held to a schema: a text, where most tokens may come, and digits, where few may."""
+        n_tokens = max(48, self._scale.decoded // 4)
+        free = replace(self._job.request(0), guesses=False, max_tokens=n_tokens)
+        held = {
+            name: replace(free, answer_schema=text, max_tokens=2 * n_tokens) for name, text in SCHEMAS.items()
+        }
+        requests = {"free": free, **held}
+        speeds = {name: list[float]() for name in requests}
+        for number in range(-1, self._scale.alternations):  # the first only warms up
+            for name, request in requests.items():
+                heard = await self._app.hear(replace(request, seed=number + 1))
+                if number >= 0:
+                    speeds[name].append(heard.worker_tokens_per_s)
+        return [
+            Row(f"answer held to a schema, {name} : free", "tok/s", speeds[name], speeds["free"])
+            for name in SCHEMAS
+        ]
 
     async def client_cost(self) -> list[Row]:
         """Compare the cost of a token besides llama.cpp late in a long reply with that early in it."""

@@ -31,7 +31,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         if head.startswith("GET"):
-            _send_models(writer)
+            send_models(writer)
         else:
             await _send_reply(writer)
         await writer.drain()
@@ -41,7 +41,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.close()
 
 
-def _send_models(writer: asyncio.StreamWriter) -> None:
+def send_models(writer: asyncio.StreamWriter) -> None:
+    """Send the list of models, of which there is one."""
     card = {"id": "Qwen3-8B", "owned_by": "vllm", "max_model_len": 32768}
     body = json.dumps({"object": "list", "data": [card]}).encode()
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -56,17 +57,19 @@ async def _send_reply(writer: asyncio.StreamWriter) -> None:
     started_s = loop.time()
     for number in range(REPLY_TOKENS):
         text = WORDS[number % len(WORDS)] if number else STAMP.format(time.monotonic())
-        writer.write(_http_chunk(_event({"content": text}, None)))
+        writer.write(http_chunk(chat_event({"content": text}, None)))
         await writer.drain()
         await asyncio.sleep(max(0.0, started_s + (number + 1) / TOKENS_PER_S - loop.time()))
-    writer.write(_http_chunk(_event({}, "stop") + b"data: [DONE]\n\n") + _http_chunk(b""))
+    writer.write(http_chunk(chat_event({}, "stop") + b"data: [DONE]\n\n") + http_chunk(b""))
 
 
-def _http_chunk(data: bytes) -> bytes:
+def http_chunk(data: bytes) -> bytes:
+    """Return a piece of a chunked body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def _event(delta: dict[str, str], finish: str | None) -> bytes:
+def chat_event(delta: dict[str, str], finish: str | None) -> bytes:
+    """Return an event of a streamed reply."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "Qwen3-8B", "choices": [choice]}
     return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from qwen3_chat.cli.ask_command import assemble_prompt
 from qwen3_chat.cli.code_extraction_option import extract_code, with_extract_value
 from qwen3_chat.cli.prompt_templates import fill_template, load_template, parse_variables
+from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.documents import file_selection
+from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.documents.file_selection import read_files
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError, UsageError
 from qwen3_chat.texts import current_language, load_catalogue
+from tests.tools.test_fetch_tool import response, serving
 
 
 def code_of(function: object, *arguments: object) -> ErrorCode:
@@ -112,7 +115,7 @@ def test_folders_and_patterns_name_their_files_in_order(tmp_path: Path) -> None:
     attachments, _ = read_files([folder / "**" / "*.py", folder / "b.py"])
     assert [attachment.text for attachment in attachments] == ["a.py", "b.py", "deep/c.py", "b.py"]
     assert attachments[-1].name == "b.py"
-    assert "deep/c.py" in assemble_prompt("Sum up", "piped", [folder])
+    assert "deep/c.py" in assemble_prompt("Sum up", "piped", [str(folder)])
 
 
 def test_a_name_with_brackets_is_a_file_where_there_is_one(tmp_path: Path) -> None:
@@ -134,3 +137,39 @@ def test_what_names_no_file_or_too_many_is_one_sentence(
     assert code_of(read_files, [tmp_path / "empty"]) is ErrorCode.FILES_TOO_MANY
     with pytest.raises(UsageError):
         read_files([tmp_path / "empty" / "*"])
+
+
+@pytest.fixture
+def private_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home whose settings allow pages of this machine."""
+    (tmp_path / "home" / "config").mkdir(parents=True)
+    (tmp_path / "home" / "config" / "config.toml").write_text('private_hosts = ["127.0.0.1"]\n', "utf-8")
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("private_host")
+async def test_an_address_is_read_between_the_files_and_its_name_stays(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("A note.", "utf-8")
+    async with serving({"/page": response("<h1>Berries</h1><p>Three.", "text/html")}) as site:
+        url = f"http://127.0.0.1:{site.port}/page"
+        text = await asyncio.to_thread(assemble_prompt, "Sum up", "", ["note.txt", url], tmp_path)
+        _, attachments = split_attachments(text)
+        assert [(attachment.name, attachment.text) for attachment in attachments] == [
+            ("note.txt", "A note.\n"),
+            (url, "# Berries\n\nThree.\n"),
+        ]
+        missing = f"http://127.0.0.1:{site.port}/missing"
+        with pytest.raises(UsageError, match="status 404") as caught:
+            await asyncio.to_thread(assemble_prompt, "Sum up", "", [missing])
+    assert caught.value.code is ErrorCode.FILE_UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "HTTP://169.254.169.254/latest", "https://a:b@example.com/", "http://"]
+)
+def test_an_address_of_this_network_is_refused_as_for_the_tool(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    assert code_of(assemble_prompt, "Sum up", "", [url]) is ErrorCode.FILE_UNREADABLE

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.cli.batch_command import (
-    SERVER_SLOTS,
     BatchAnswer,
     BatchQuestion,
     answer_all,
     read_answered_ids,
     read_questions,
 )
+from qwen3_chat.cli.question_worker import SERVER_SLOTS
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from tests.e2e.conftest import Program, program

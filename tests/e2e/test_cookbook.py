@@ -7,19 +7,26 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.conftest import REPOSITORY, WAIT_LIMIT_S
 from tests.e2e.conftest import Program
 
-COOKBOOK = (REPOSITORY / "docs" / "cookbook.md").read_text("utf-8")
-LINES = [
-    line
-    for block in re.findall(r"^```sh\n(.*?)^```", COOKBOOK, re.DOTALL | re.MULTILINE)
-    for line in block.splitlines()
-]
+
+def lines_of(name: str) -> list[str]:
+    text = (REPOSITORY / "docs" / name).read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+LINES = lines_of("cookbook.md")
 FRUIT = {
     "type": "object",
     "properties": {"letter": {"enum": ["r", "s"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
@@ -31,10 +38,30 @@ CONVERSATION = {"title": "A", "mapping": {"a": {"parent": None, "message": {
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 
 
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A handler that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def web_pages(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback; yield the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder)) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
-def kitchen(tmp_path: Path, program: Program) -> Path:
-    """A folder with the files that the one-liners name, and a home."""
+def kitchen(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the files that the one-liners name, a home, and the page `$PAGE`."""
     (program.home / "config").mkdir(parents=True)
+    (program.home / "config" / "config.toml").write_text('private_hosts = ["127.0.0.1"]\n', "utf-8")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = tmp_path / "kitchen"
     (folder / "src" / "deep").mkdir(parents=True)
     (folder / "chats").mkdir()
@@ -44,6 +71,7 @@ def kitchen(tmp_path: Path, program: Program) -> Path:
         "report.html": "<h1>Report</h1><p>Two r's.</p>",
         "src/main.py": "print('Hello')\n",
         "src/deep/sums.py": "def add(a, b):\n    return a - b\n",
+        "words.txt": "strawberry\n草莓\n",
         "fruit.json": json.dumps(FRUIT),
         "conversations.json": json.dumps([CONVERSATION]),
     }
@@ -53,7 +81,9 @@ def kitchen(tmp_path: Path, program: Program) -> Path:
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m qwen3_chat "$@"\n', "utf-8")
     command.chmod(0o755)
-    return folder
+    with web_pages(folder) as address:
+        monkeypatch.setenv("PAGE", f"{address}/report.html")
+        yield folder
 
 
 def cook(line: str, folder: Path, program: Program) -> subprocess.CompletedProcess[str]:
@@ -86,8 +116,12 @@ def check(line: str, folder: Path, program: Program) -> None:
         assert set(json.loads(text)) == {"letter", "count"}
 
 
+def test_the_chinese_cookbook_has_the_same_lines() -> None:
+    assert lines_of("cookbook.zh-CN.md") == LINES
+
+
 @pytest.mark.full
 def test_every_one_liner_of_the_cookbook_works(kitchen: Path, program: Program) -> None:
-    assert len(LINES) > 40
+    assert len(LINES) >= 60
     for line in LINES:
         check(line, kitchen, program)

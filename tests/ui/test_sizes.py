@@ -16,8 +16,8 @@ from textual.widgets import Input
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
-from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested
+from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.tools.consent import ConsentRequest

@@ -6,8 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import Final
 
 from qwen3_chat.chat import StopReason
+from qwen3_chat.context_plan import whole_answer_tokens
 from qwen3_chat.engine.remote.http_errors import displayable_message
 from qwen3_chat.engine.remote.http_transport import HttpTransport
 from qwen3_chat.engine.remote.remote_model import RemoteModel
@@ -22,6 +25,9 @@ from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, EventSink, Notice, TurnFinished
 from qwen3_chat.request import Capabilities, ChatRequest, LoadedModel, TokenCounts
 from qwen3_chat.servers import ServerKind
+
+_EARLY_STOPPING_TOKENS: Final = 40
+"""The tokens by which a server ends the thinking, with some to spare."""
 
 
 class RemoteEngine:
@@ -152,7 +158,7 @@ class RemoteEngine:
 
     async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
         served = await self._ensure_probed()
-        body = chat_body(request, served)
+        body = chat_body(_leave_room_for_json(request, served), served)
         if request.thinking_budget is not None and not SERVER_FEATURES[served.kind].budget_field:
             self._notify_once(on_event, "remote.no_budget", server=served.server)
         reply = self._reply = ReplyReader(
@@ -249,3 +255,16 @@ class RemoteEngine:
 def _push_all(events: list[EngineEvent], on_event: EventSink) -> None:
     for event in events:
         on_event(event)
+
+
+def _leave_room_for_json(request: ChatRequest, served: RemoteModel) -> ChatRequest:
+    """Return the request; before an answer of a schema it may think only so far that the answer is whole."""
+    if not request.answer_schema:
+        return request
+    room = max(0, served.n_ctx - estimate_tokens(request).total)
+    if request.max_tokens is not None:
+        room = min(room, request.max_tokens)
+    budget = max(0, room - whole_answer_tokens(room) - _EARLY_STOPPING_TOKENS)
+    if request.thinking_budget is not None:
+        budget = min(budget, request.thinking_budget)
+    return replace(request, thinking_budget=budget)

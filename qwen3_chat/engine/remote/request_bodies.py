@@ -108,7 +108,7 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
     if features.budget_field and request.thinking_budget is not None and _thinks(request):
         body[features.budget_field] = request.thinking_budget
     if request.answer_schema:
-        body["response_format"] = _response_format(json.loads(request.answer_schema), served.kind)
+        body["response_format"] = _response_format(_grammar_schema(request), served.kind)
     body |= _continuation(request, served)
     if served.kind is ServerKind.LLAMA_SERVER:
         body |= {
@@ -117,6 +117,41 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
             "reasoning_budget_message": EARLY_STOPPING_TEXT,
         }
     return body
+
+
+def _grammar_schema(request: ChatRequest) -> object:
+    """Return the schema of the answer without the booleans that llama.cpp takes for mistakes."""
+    return _without_booleans(json.loads(request.answer_schema))
+
+
+def _without_booleans(schema: object) -> object:
+    """Return a schema in which `true` is `{}`, and no item may follow those of a tuple by their number."""
+    match schema:
+        case bool():
+            return {} if schema else {"not": {}}
+        case dict():
+            is_tuple = schema.get("items") is False and bool(schema.get("prefixItems"))
+            return {
+                key: _without_booleans_below(key, value)
+                for key, value in schema.items()
+                if not (is_tuple and key == "items")
+            }
+        case _:
+            return schema
+
+
+def _without_booleans_below(key: str, value: object) -> object:
+    match value:
+        case dict() if key in ("properties", "$defs", "definitions"):
+            return {name: _without_booleans(part) for name, part in value.items() if part is not False}
+        case list() if key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            return [_without_booleans(part) for part in value if part is not False]
+        case bool() | dict() if key == "items":
+            return _without_booleans(value)
+        case dict() if key == "additionalProperties":
+            return _without_booleans(value)
+        case _:
+            return value
 
 
 def _response_format(schema: object, kind: ServerKind) -> RequestBody:
@@ -162,7 +197,7 @@ def _ollama_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
     if request.tools:
         body["tools"] = [_parse_schema(tool) for tool in request.tools]
     if request.answer_schema:
-        body["format"] = json.loads(request.answer_schema)
+        body["format"] = _grammar_schema(request)
     if served.switches_thinking:
         body["think"] = _thinks(request)
     return body

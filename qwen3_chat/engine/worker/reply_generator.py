@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, StopReason, ThinkingMode, Timings, Usage
-from qwen3_chat.context_plan import answer_reserve_tokens
+from qwen3_chat.context_plan import answer_reserve_tokens, whole_answer_tokens
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.abort_flag import AbortedError
 from qwen3_chat.engine.worker.answer_constraint import AnswerConstraint
@@ -26,8 +26,6 @@ from qwen3_chat.request import ChatRequest
 
 _AFTER_THINK_CLOSE = "\n\n"
 _MAX_CHARACTER_TOKENS = 4
-_MAX_ANSWER_ROOM = 512
-"""The most tokens that are left to an answer that has to be whole."""
 
 
 def apply_thinking_budget(request: ChatRequest) -> ChatRequest:
@@ -163,7 +161,7 @@ class ReplyGenerator:
 
     def _answer_room(self, max_ids: int) -> int:
         """Return how many tokens are left to the end of an answer that has to be whole."""
-        return min(_MAX_ANSWER_ROOM, (max_ids - self._n_prefix) // 2)
+        return whole_answer_tokens(max_ids - self._n_prefix)
 
     def _must_end_thinking(self, max_ids: int) -> bool:
         """Return True if the thinking has to end: on request, at its budget, or where little room is left."""
