@@ -45,10 +45,17 @@ def role_header(role: Role, meta: MessageMeta | None = None) -> str:
     return formatting.role_name(role)
 
 
+def message_header(stored: StoredMessage) -> str:
+    """Return the name of the speaker, with the tag that the app appended: nobody typed it."""
+    tag = stored.message.mode_tag
+    name = role_header(stored.message.role, stored.meta)
+    return name if tag is None else f"{name}{formatting.SEPARATOR}{tag.tag}"
+
+
 def versioned_header(stored: StoredMessage, versions: MessageVersions) -> str:
-    """Return the name of the speaker with the number of this version and how many there are."""
+    """Return the header of a message with the number of this version and how many there are."""
     count = t("ui.status.variant", shown=versions.shown_index + 1, count=versions.count)
-    return formatting.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
+    return formatting.SEPARATOR.join((message_header(stored), count))
 
 
 def unstored_question(text: str) -> StoredMessage:
@@ -76,7 +83,7 @@ def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: 
         role=message.role.value,
         answer=_shown_content(message),
         reasoning=message.reasoning,
-        header=role_header(message.role, meta),
+        header=message_header(stored),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
@@ -121,13 +128,12 @@ def _with_attachment_lines(message: ChatMessage) -> str:
         split_attachments(message.content) if message.role is Role.USER else (message.content, ())
     )
     if not attachments:
-        return message.sent_content
+        return typed
     lines = "\n".join(
         f"▤ {attachment.name}{formatting.SEPARATOR}{formatting.format_line_count(attachment.line_count)}  "
         for attachment in attachments
     )
-    tag = message.mode_tag.tag if message.mode_tag else ""
-    return "\n\n".join(part for part in (typed, lines, tag) if part)
+    return "\n\n".join(part for part in (typed, lines) if part)
 
 
 def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = "") -> MessageEntry:

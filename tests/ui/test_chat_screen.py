@@ -60,7 +60,8 @@ async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) 
         await app.until(lambda: app.shows("Thinking off"))
         assert app.session.mode is NO_THINK
         await app.turn("Hello")
-        await app.sees("Hello /no_think")
+        await app.sees("You · /no_think")  # said beside what was typed, not in it
+        assert not app.shows("Hello /no_think")
         assert app.session.messages[0].message.content == "Hello"
 
 

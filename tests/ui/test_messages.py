@@ -124,6 +124,25 @@ async def test_an_earlier_question_is_changed_and_asked_again(start: Start) -> N
         assert [m.message.content for m in await stored(app)] == contents(app)
 
 
+async def test_a_step_back_and_a_step_forward_are_inverse_after_an_edit(start: Start) -> None:
+    async with start(answers("A1", "A2", "B1")) as app:
+        await app.turn("One")
+        await app.pilot.press("f5")
+        await app.until(lambda: contents(app) == ["One", "A2"] and not app.screen.is_answering)
+        await mark(app, "One")
+        await app.pilot.press("e", "!", "enter")
+        await app.until(lambda: contents(app) == ["One!", "B1"] and not app.screen.is_answering)
+        rows = [["One!", "B1"], ["One", "A2"], ["One", "A1"]]
+        for key, shown in (("f2", rows[1]), ("f2", rows[2]), ("f3", rows[1]), ("f3", rows[0])):
+            await app.until(lambda: app.screen.versions.other(0) is not None)
+            await app.pilot.press(key)
+            await app.until(partial(_shows, app, shown))
+
+
+def _shows(app: Harness, shown: list[str]) -> bool:
+    return contents(app) == shown
+
+
 async def test_editing_can_be_left_with_everything_as_it_was(start: Start) -> None:
     async with start(answers("Answer")) as app:
         await app.turn("One")

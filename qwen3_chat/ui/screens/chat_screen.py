@@ -457,7 +457,7 @@ class ChatScreen(ReadingScreen):
             case "fold" | "fold_all":
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
             case "version":
-                return self.versions.chosen.id_at_step(int(str(parameters[0]))) is not None
+                return self.versions.other(int(str(parameters[0]))) is not None
             case "message" if parameters[0] == "files":
                 return names_files(self.marked)
             case "message":

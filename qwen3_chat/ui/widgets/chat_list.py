@@ -243,6 +243,7 @@ class ChatList(Vertical):
         if summary := self.highlighted:
             self.search_input.focus()
             self.renaming = summary.id
+            self.search_input.select_all()  # what is typed replaces the title
             self.refresh_bindings()
 
     async def action_pin(self) -> None:
