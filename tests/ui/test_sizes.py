@@ -135,6 +135,9 @@ def hidden_parts(app: Harness) -> list[str]:
     for widget in (widget for widget in scrolling if not is_scrolled(widget, screen)):
         if screen.find_widget(widget).visible_region.overlaps(bar.region):
             found.append(f"{widget!r} covers the keys")
+    frames = [node for node in bar.ancestors if isinstance(node, Widget) and node.styles.border_bottom[0]]
+    if not any(frame.content_region.contains_region(bar.region) for frame in frames):
+        found.append("the keys stand in no frame")
     row = "".join(app.rows()[bar.region.y : bar.region.y + 1])
     if "Esc" not in row and not isinstance(screen, ConsentScreen):
         found.append(f"no Esc in {row!r}")
