@@ -687,7 +687,7 @@ TEXTS = {
     "ui.status.context": "上下文 {used}/{n_ctx}（{percent}%）",
     "ui.status.reused": "复用 {reused}/{prompt}",
     "ui.status.layers": "{device} {done}/{total} 层",
-    "ui.input.placeholder": "想问什么都可以 · {send}发送 · {line} 换行",
+    "ui.input.placeholder": "输入你的问题 · {send}发送 · {line} 换行",
     "ui.activity.loading": "正在加载模型",
     "ui.activity.tool": "正在运行 {name} …",
     "ui.activity.tool_progress": "正在运行 {name} · {about}",
@@ -822,7 +822,7 @@ TEXTS = {
     "ui.key.answer_now": "立即回答",
     "ui.tip.answer_now": "结束思考，马上回答",
     "ui.key.fold": "折叠",
-    "ui.tip.fold": "折叠或展开离你最近的思考或工具结果",
+    "ui.tip.fold": "折叠或展开离当前位置最近的思考或工具结果",
     "ui.key.fold_all": "全部折叠",
     "ui.key.formulas": "公式",
     "ui.tip.fold_all": "折叠或展开全部思考和较长的工具结果",
@@ -845,7 +845,7 @@ TEXTS = {
     "ui.tip.earlier_variant": "查看最新回答或问题的上一个版本",
     "ui.key.later_variant": "下个版本",
     "ui.tip.later_variant": "查看最新回答或问题的下一个版本",
-    "ui.key.retry": "重答",
+    "ui.key.retry": "重新回答",
     "ui.tip.retry": "重新回答上一条消息",
     "ui.key.continue_reply": "接着答",
     "ui.tip.continue_reply": "从中断处接着回答",
@@ -938,7 +938,7 @@ TEXTS = {
     "ui.tip.open_code": "把网页或图片保存为新文件，并在浏览器中打开",
     "ui.key.edit_message": "改写",
     "ui.tip.edit_message": "选中的消息：改写问题后重新提问，原来的作为版本保留",
-    "ui.key.answer_message": "重答",
+    "ui.key.answer_message": "重新回答",
     "ui.tip.answer_message": "选中的消息：从这里重新回答",
     "ui.key.other_mode": "换模式",
     "ui.tip.other_mode": "选中的消息：换一种思考模式重新回答，仅此一次",
@@ -1165,7 +1165,7 @@ TEXTS = {
     "ui.settings.unset": "–",
     "ui.settings.in_force": "–（{value}）",
     "ui.settings.count": "文件中有 {count} 项",
-    "ui.settings.in_file": "{name}：文件中的一个表，请在文件里修改。",
+    "ui.settings.in_file": "{name}：请在配置文件中修改此项。",
     "ui.settings.taken": "{name}：{taken}（默认 {default}）",
     "ui.settings.next_start": "“{label}”在下次启动后生效。",
     "ui.key.settings": "设置",
@@ -1202,7 +1202,7 @@ TEXTS = {
     "ui.models.title": "模型",
     "ui.models.looking": "正在查看本机…",
     "ui.models.search": "搜索模型、量化、“GPU”、“笔记本”…",
-    "ui.models.group.best": "推荐本机使用",
+    "ui.models.group.best": "本机推荐",
     "ui.models.group.here": "本机已有",
     "ui.models.group.more": "更多可下载",
     "ui.models.group.servers": "服务器",
@@ -1211,7 +1211,7 @@ TEXTS = {
     "ui.models.experts_in_ram": "专家放在内存",
     "ui.models.partial": "部分放进显卡",
     "ui.models.cpu": "用 CPU 运行",
-    "ui.models.slow": "太慢",
+    "ui.models.slow": "较慢",
     "ui.models.too_large": "放不下",
     "ui.models.speed": "~{speed} tok/s",
     "ui.models.running": "↓ {percent}，还需 {time}",
@@ -1260,7 +1260,7 @@ TEXTS = {
     # linear
     "linear.answer": "回答：",
     "linear.help": (
-        "输入消息后按回车发送；行末加反斜杠可换行继续输入。\n"
+        "输入消息后按回车发送；行末输入 \\ 可换行。\n"
         "Ctrl+C 停止正在生成的回答；没有在生成时则退出。\n"
         "/think 和 /no_think 打开或关闭思考，可单独输入，也可写在消息里。\n"
         "/new 开始新对话。/chats 列出最近的对话，/chats 加关键词可搜索。\n"
@@ -1317,7 +1317,8 @@ TEXTS = {
     "ui.tip.editor": "用自己的编辑器写消息（$VISUAL、$EDITOR）",
     "ui.browser.none": "没有浏览器能打开 {url}。",
     "ui.editor.none": "找不到编辑器，请设置 $VISUAL 或 $EDITOR。",
-    "ui.editor.failed": "{command} 没有正常结束（{reason}），消息保持原样。",
+    "ui.editor.exited": "{command} 以状态 {status} 退出，消息保持原样。",
+    "ui.editor.failed": "{command} 无法运行（{reason}），消息保持原样。",
     "setting.export_format": "导出格式",
     "setting.export_format.about": "导出键写出的格式：md 为 Markdown，html 为网页，txt 为纯文本，json 含所有分支、可再导入，jsonl 为一行消息、可用于微调。",
     "setting.export_format.md": "Markdown",

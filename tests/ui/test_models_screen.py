@@ -104,7 +104,7 @@ async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:
     set_language(Language.ZH)
     try:
         async with opened(PickerFixture(tmp_path, with_gpus(32, 8))) as app:
-            for text in ("推荐本机使用", "专家放在内存", "上下文", "显存"):
+            for text in ("本机推荐", "专家放在内存", "上下文", "显存"):
                 await app.sees(text)
     finally:
         set_language(Language.EN)
@@ -164,9 +164,9 @@ async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, de
         await app.pilot.press("f3")
         await app.sees("paused")
         await app.pilot.press("ctrl+d")
-        await app.sees("Give 0.6B Q8_0 up")
+        await app.sees("Cancel the download of 0.6B Q8_0")
         await app.pilot.press("escape")
-        await app.until(lambda: not app.shows("Give 0.6B Q8_0 up"))
+        await app.until(lambda: not app.shows("Cancel the download of 0.6B Q8_0"))
         await app.pilot.press("enter")
         await app.until(lambda: states[SMALL].phase is DownloadPhase.DONE)
         await app.sees("On this disk")

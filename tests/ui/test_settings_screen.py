@@ -76,7 +76,7 @@ async def test_what_counts_only_after_a_start_is_reported(start: Start) -> None:
     async with start() as app:
         await highlight(app, "model_folders")
         await app.pilot.press("enter", *"/a", "enter")
-        await app.sees("“Folders with models” counts from the next start on.")
+        await app.sees("“Folders with models” takes effect at the next start.")
 
 
 async def test_a_list_has_a_line_for_each_text(start: Start, tmp_path: Path) -> None:
