@@ -88,7 +88,7 @@ def animate(frames: Sequence[Frame], title: str) -> str:
             "<style>",
             *rules,
             "</style>",
-            f'<rect width="{width:.0f}" height="{height:.0f}" rx="10" fill="{paper}"/>',
+            f'<rect width="{width:.0f}" height="{height:.0f}" rx="10" fill="{paper}" stroke="#8886"/>',
             f"<defs>{''.join(defined)}</defs>",
             f'<g transform="translate({PADDING},{PADDING})">',
             *uses,

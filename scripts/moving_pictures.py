@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from qwen3_chat.texts import Language, current_language, set_language
 from qwen3_chat.ui.turn_view import TurnPhase
 from tests.harness import Harness, open_app
 
-PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 THEMES = {"dark": "qwen-dark", "light": "qwen-light"}
 SIZE = (80, 22)
 PIECE_CHARS, PIECE_S = {Language.EN: 3, Language.ZH: 2}, 0.05
@@ -127,10 +128,11 @@ async def _type(app: Harness, text: str) -> None:
 async def take_picture(language: Language, theme: str, folder: Path) -> Sequence[Frame]:
     """Run the app in a theme and return its frames."""
     set_language(language)
+    os.chdir(folder)  # paths on the screen are relative
     (folder / "config.toml").write_text(f'theme = "{theme}"\nreduced_motion = true\n', "utf-8")
     engine = SlowedEngine(LoadSettings(str(DEMO_FILE)), folder / "engine.log")
     try:
-        async with open_app(folder, engine, SIZE) as app:
+        async with open_app(Path(), engine, SIZE) as app:
             app.screen.input.cursor_blink = False
             await app.until(lambda: engine.model is not None)
             recorder = Recorder(app)
@@ -149,6 +151,7 @@ def main() -> None:
         for shade, theme in THEMES.items():
             with tempfile.TemporaryDirectory() as folder:
                 frames = asyncio.run(take_picture(language, theme, Path(folder)))
+                os.chdir(PICTURES)
             title = say("qwen3-chat answers a question", "qwen3-chat 回答问题")
             file = picture_file(language, shade)
             file.write_text(animate(frames, title), "utf-8")
