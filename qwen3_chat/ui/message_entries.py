@@ -21,6 +21,9 @@ from qwen3_chat.ui.tool_entries import call_markdown, show_result
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
 
+MAX_WELCOME_TITLE = 40
+"""The most characters of a title in the welcome."""
+
 
 def thinking_header(seconds: float, count: int) -> str:
     """Return the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
@@ -136,10 +139,12 @@ def _with_attachment_lines(message: ChatMessage) -> str:
     return "\n\n".join(part for part in (typed, lines) if part)
 
 
-def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = "") -> MessageEntry:
+def welcome_entry(
+    model: LoadedModel | None, models_folder: Path, advice: str = "", last_title: str = ""
+) -> MessageEntry:
     """Return the welcome for the model in use, which is None while it loads.
 
-    `advice` names a model that suits the machine better than the demo.
+    `advice` names a model that suits the machine better than the demo, `last_title` the chat to go on with.
     """
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
@@ -151,4 +156,10 @@ def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = 
         lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
     else:
         lines.append(t("ui.welcome.try"))
+    if last_title:
+        lines += ["", t("ui.welcome.last", title=_shorten_title(last_title))]
     return MessageEntry(NOTICE, "\n".join(lines))
+
+
+def _shorten_title(title: str) -> str:
+    return title if len(title) <= MAX_WELCOME_TITLE else f"{title[: MAX_WELCOME_TITLE - 1]}…"

@@ -124,3 +124,13 @@ async def test_a_chat_that_is_deleted_while_an_answer_begins_in_it_is_there_agai
         await app.until(lambda: not app.screen.is_answering)
         assert await titles(app) == ["First"]
         assert [stored.message.content for stored in app.session.messages] == ["First", "It stays."]
+
+
+async def test_the_welcome_offers_the_last_chat_and_a_command_continues_it(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Talk of pears")
+        await app.pilot.press("ctrl+n")
+        await app.sees("continues your last chat, “Talk of pears”")
+        await app.pilot.press(*"/continue_last", "enter")
+        await app.until(lambda: [m.message.content for m in app.session.messages][:1] == ["Talk of pears"])
+        assert not app.screen.chats.can_continue_last

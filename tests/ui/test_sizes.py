@@ -24,6 +24,7 @@ from qwen3_chat.tools.tool import Arguments, Tool
 from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
+from qwen3_chat.ui.screens.file_name_screen import FileNameScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
@@ -83,6 +84,10 @@ async def files(app: Harness) -> None:
     app.app.push_screen(ChatFilesScreen(listed))
 
 
+async def file_name(app: Harness) -> None:
+    app.app.push_screen(FileNameScreen("code.py", Path("/a/long/folder" * 9)))
+
+
 DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "help": key("f1"),
     "settings": key("f12"),
@@ -94,6 +99,8 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "context choice": context_choice,
     "consent": consent,
     "files": files,
+    "export": key("ctrl+s"),
+    "file name": file_name,
 }
 
 
