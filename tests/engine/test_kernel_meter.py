@@ -17,7 +17,9 @@ def test_the_processor_is_measured_through_ggml(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kernel_meter, "_CELLS", 64)
     monkeypatch.setattr(kernel_meter, "_EXPERTS", 16)
     measured = measure_device(0, DeviceKind.CPU, GIB)
-    assert measured.is_plausible
+    # so little work says nothing about the speed, only that each part of it was done
+    assert all(seconds > 0 for curve in (measured.weights, measured.prompt_weights) for _, seconds in curve)
+    assert min(measured.attention_s, measured.cache_read_s, measured.operation_s, measured.expert_factor) > 0
     assert [bits for bits, _ in measured.weights] == [4.5, 6.5625, 8.5, 16.0]
 
 
