@@ -299,7 +299,10 @@ class ErrorCode(StrEnum):
     MCP_SERVER_REFUSED = "mcp_server_refused", "mcp.server_refused"
     MCP_UNREACHABLE = "mcp_unreachable", "mcp.unreachable"
     MCP_PROCESS_ENDED = "mcp_process_ended", "mcp.process_ended"
+    MCP_PROMPT_UNKNOWN = "mcp_prompt_unknown", "mcp.prompt_unknown"
     MCP_RESOURCE_NOT_TEXT = "mcp_resource_not_text", "mcp.resource_not_text"
+    MCP_SIGN_IN_MISSING = "mcp_sign_in_missing", "mcp.sign_in.missing"
+    MCP_SIGN_IN_FAILED = "mcp_sign_in_failed", "mcp.sign_in.failed"
     FORM_VALUE_WRONG = "form_value_wrong", "mcp.form.wrong"
     MCP_PINS_NOT_SAVED = "mcp_pins_not_saved", "mcp.pins_not_saved"
 

@@ -105,7 +105,8 @@ class PersistenceOptions:
     """Options for what outlives the engine, in `folder`: snapshots of chats, and the calibration.
 
     All snapshots together take `snapshots_bytes` at most; a chat is saved if evaluating its new tokens again
-    would take longer than `worth_s`. With `calibrates`, the fastest settings of a model are measured.
+    would take longer than `worth_s`. With `calibrates`, the fastest settings of a model are measured, and
+    how it really runs is remembered.
     """
 
     folder: str

@@ -9,6 +9,7 @@ well, each of its tools is called, and its prompts and resources are read.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -16,20 +17,33 @@ import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
 
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested, parse_values
 from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
-from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_config import McpServer, McpServers, OauthClient, Transport
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts import t
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool import Tool, ToolError
 from qwen3_chat.tools.tool_source import ToolServerStarting
 
-SCENARIOS: Final = ("initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry")
-"""The scenarios of what this app supports; all others are of OAuth."""
+SCENARIOS: Final = (
+    *("initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"),
+    *("auth/metadata-default", "auth/metadata-var1", "auth/metadata-var2", "auth/metadata-var3"),
+    *("auth/basic-cimd", "auth/scope-from-www-authenticate", "auth/scope-from-scopes-supported"),
+    *("auth/scope-omitted-when-undefined", "auth/scope-step-up", "auth/scope-retry-limit"),
+    *("auth/token-endpoint-auth-basic", "auth/token-endpoint-auth-post", "auth/token-endpoint-auth-none"),
+    *("auth/pre-registration", "auth/2025-03-26-oauth-metadata-backcompat"),
+    *("auth/2025-03-26-oauth-endpoint-fallback", "auth/resource-mismatch", "auth/offline-access-scope"),
+    "auth/offline-access-not-supported",
+)
+"""The scenarios of what this app supports: not those that sign a program in without its user."""
+
+METADATA_URL: Final = "https://conformance-test.local/client-metadata.json"
+"""The address of client metadata that the suite expects where it is used."""
 
 NUMBERS: Final = {"a": 5, "b": 3, "duration": 2}
 MAX_SHOWN_CHARS: Final = 120
@@ -41,7 +55,9 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     if sys.argv[1].startswith("http"):
-        asyncio.run(_use(McpServer("suite", Transport.HTTP, url=sys.argv[1])))
+        context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+        client = OauthClient(context.get("client_id", ""), context.get("client_secret", ""), METADATA_URL)
+        asyncio.run(_use(McpServer("suite", Transport.HTTP, url=sys.argv[1], oauth=client)))
         return 0
     folder = Path(sys.argv[1]).absolute() / "node_modules"
     status = max(_run_suite(folder / ".bin", scenario) for scenario in SCENARIOS)
@@ -78,7 +94,9 @@ async def _use(server: McpServer) -> None:
         trust = McpTrust(
             PermissionFile(folder / "permissions"), PinFile(folder / "pins"), allows_all=True, fill=_fill
         )
-        tools = McpTools(lambda: McpServers({server.name: server}), None, None, os.environ, trust)
+        tools = McpTools(
+            lambda: McpServers({server.name: server}), None, None, os.environ, trust, tokens_folder=folder
+        )
         try:
             await tools.prepare([f"mcp:{server.name}"], _report)
             for tool in tools.tools_named(f"mcp:{server.name}"):
@@ -114,7 +132,10 @@ def _print(name: str, text: str) -> None:
 
 
 async def _fill(request: FormRequested) -> FormAnswer:
-    """Send a form as it stands at first, with a word where something is needed."""
+    """Send a form as it stands at first, with a word where something is needed; sign in."""
+    if request.is_sign_in:
+        await asyncio.to_thread(lambda: urlopen(request.url).read())
+        return FormAnswer(FormAction.ACCEPT)
     texts = {f.name: f.first_text or ("Text" if f.is_required else "") for f in request.fields}
     try:
         content = parse_values(request.fields, texts)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -17,7 +18,9 @@ from qwen3_chat.config.settings_store import SettingsStore
 from qwen3_chat.engine import Engine
 from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.interface_log import InterfaceLog
+from qwen3_chat.mcp.config_file import load_servers
 from qwen3_chat.mcp.server_texts import TextSource
+from qwen3_chat.mcp.tool_list import ToolCatalogue
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
@@ -25,6 +28,7 @@ from qwen3_chat.store import ChatStore
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool_runner import ToolRunner
+from qwen3_chat.tools.tool_settings import ToolSettings
 from qwen3_chat.ui.app import ChatApp
 from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
@@ -89,6 +93,16 @@ class Harness:
 Start = Callable[..., AbstractAsyncContextManager[Harness]]
 
 
+def make_catalogue(folder: Path) -> ToolCatalogue:
+    """Return the list of the tools, with the MCP servers and the permissions of files in a folder."""
+    return ToolCatalogue(
+        ToolSettings(),
+        PermissionFile(folder / "permissions.json"),
+        folder / "pins.json",
+        partial(load_servers, folder / "mcp.json"),
+    )
+
+
 @asynccontextmanager
 async def open_app(
     folder: Path,
@@ -121,6 +135,7 @@ async def open_app(
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
         texts,
+        lambda: make_catalogue(folder),
     )
     permissions = PermissionFile(folder / "permissions.json")
     session.set_tool_runner(ToolRunner(ask=screen.consent.ask, permission_file=permissions))

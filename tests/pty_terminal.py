@@ -25,6 +25,7 @@ POLL_S = 0.05
 
 MODES = {b"1049", b"1000", b"1003", b"1015", b"1006", b"1004", b"2004", b"2048", b"1016"}
 """The modes of the terminal that the app turns on and must turn off."""
+TAKE_SCREEN = b"\x1b[?1049h"
 _MODE_CHANGE = re.compile(rb"\x1b\[\?(\d+)([hl])")
 _OWN_OUTPUT = re.compile(
     rb"\x1b\[[\d;]*m|\x1b\[\d+;\d+H|\x1b\[\?\d+[hl]|\x1b\[\?\d+\$p|\x1b\[>\d+u|\x1b\[<u"
@@ -89,6 +90,14 @@ class PtyTerminal:
     def shows(self, text: str, since: int = 0) -> bool:
         """Return True if a text was drawn, after so many bytes of output."""
         return text in _OWN_OUTPUT.sub(b"", bytes(self.output[since:])).decode(errors="replace")
+
+    def shows_since_taken(self, text: str, since: int) -> bool:
+        """Return True if a text was drawn after the program last took the screen, if it did so since then.
+
+        What a stopped program still had to write is read after it is continued, before it takes the screen.
+        """
+        taken = self.output.rfind(TAKE_SCREEN, since)
+        return taken >= 0 and self.shows(text, taken)
 
     def has_ended(self) -> bool:
         """Return True once the program has ended and its output is read."""

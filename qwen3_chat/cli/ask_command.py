@@ -17,6 +17,7 @@ from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings
 from qwen3_chat.cli.answer_schema import AnswerSchema, ask_until_it_fits
 from qwen3_chat.cli.code_extraction_option import extract_code
 from qwen3_chat.cli.composition import (
+    Runtime,
     make_tool_runner,
     open_runtime,
     parse_think_option,
@@ -27,6 +28,7 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.prompt_templates import PromptTemplate
 from qwen3_chat.cli.question_files import assemble_prompt
+from qwen3_chat.cli.server_text_options import ServerTextChoice
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths, read_settings
@@ -93,6 +95,8 @@ class AskOptions:
     """The language of the code block that alone is printed, empty for any; None for the whole answer."""
     template: PromptTemplate | None = None
     """The prompt that the question is put into."""
+    server_texts: ServerTextChoice = field(default_factory=ServerTextChoice)
+    """The resources and the prompt of MCP servers that belong to the question."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -316,11 +320,7 @@ def run_ask(prompt: str, files: tuple[str, ...], choice: ModelChoice, options: A
     """
     printer = TurnPrinter(options)
     try:
-        text = _read_prompt(prompt, files)
-        if options.template is not None and options.template.takes_input:
-            text = options.template.fill(text)
-        if options.schema is not None:
-            text = options.schema.ask_for_json(text)
+        text = _read_prompt(prompt, files, may_be_empty=bool(options.server_texts))
         return asyncio.run(_ask(text, choice, options, printer))
     except Qwen3ChatError as error:
         printer.report_early_failure(error)
@@ -330,9 +330,11 @@ def run_ask(prompt: str, files: tuple[str, ...], choice: ModelChoice, options: A
         raise
 
 
-def _read_prompt(prompt: str, files: Sequence[str]) -> str:
+def _read_prompt(prompt: str, files: Sequence[str], *, may_be_empty: bool = False) -> str:
     piped = "" if sys.stdin is None or sys.stdin.isatty() else read_piped_text(sys.stdin.buffer)
     text = assemble_prompt(prompt, piped, files)
+    if may_be_empty:
+        return text
     if not text.strip():
         raise UsageError(ErrorCode.PROMPT_MISSING)
     if is_only_mode_tag(text):
@@ -371,7 +373,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
             await session.set_mode_override(mode)
         rules = ConsentRules(frozenset(options.allowed_tools), options.allows_all_tools)
         session.set_tool_runner(make_tool_runner(paths, rules, ask))
-        was_stopped = await run_until_interrupt(_run_turn(session, text, printer, options.schema))
+        was_stopped = await run_until_interrupt(_run_turn(runtime, text, options, printer))
         reply = printer.reply
         stopped_in_text = reply is not None and reply.stop_reason is not StopReason.TOOL_CALLS
         if was_stopped and not stopped_in_text and printer.failure is None:
@@ -427,18 +429,24 @@ def _check_servers(
         Qwen3ChatError: there is no such server, or it can't be used.
     """
     names = [name for name in options.turn.tools or () if name.startswith(SOURCE_PREFIX)]
+    names += [f"{SOURCE_PREFIX}{name}" for name in options.server_texts.servers]
     mcp.require_servers(names)
     if names or options.turn.tools is None:
         mcp.set_trust(ask, options.allowed_tools, allows_all=options.allows_all_tools, fill=fill)
 
 
-async def _run_turn(
-    session: ChatSession, text: str, printer: TurnPrinter, schema: AnswerSchema | None
-) -> None:
+async def _run_turn(runtime: Runtime, text: str, options: AskOptions, printer: TurnPrinter) -> None:
+    session = runtime.session
+    if options.server_texts:
+        text = await options.server_texts.complete(text, runtime.mcp, printer.show)
+    if options.template is not None and options.template.takes_input:
+        text = options.template.fill(text)
+    if options.schema is not None:
+        text = options.schema.ask_for_json(text)
     if await session.prepare(printer.show):  # a question that no model can answer makes no chat
         await session.send(text, printer.show)
-        if schema is not None and printer.failure is None:
-            await ask_until_it_fits(session, schema, printer.show)
+        if options.schema is not None and printer.failure is None:
+            await ask_until_it_fits(session, options.schema, printer.show)
 
 
 async def _store_rest(session: ChatSession, printer: TurnPrinter) -> None:

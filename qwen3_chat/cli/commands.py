@@ -208,7 +208,8 @@ def ask(
     """Ask one question."""
     from qwen3_chat.cli.answer_schema import AnswerSchema
     from qwen3_chat.cli.ask_command import AskOptions, OutputFormat, run_ask
-    from qwen3_chat.cli.prompt_templates import load_template
+    from qwen3_chat.cli.prompt_templates import load_template, parse_variables
+    from qwen3_chat.cli.server_text_options import ServerTextChoice, is_server_text
     from qwen3_chat.config import find_paths
     from qwen3_chat.session import TurnOptions
     from qwen3_chat.texts.terminal_safe import storable
@@ -222,8 +223,11 @@ def ask(
         raise UsageError(ErrorCode.EXTRACT_WITH_JSON)
     if var and template is None:
         raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
-    prompt_template = None
-    if template is not None:
+    resources = tuple(storable(name) for name in file or () if is_server_text(name))
+    server_texts, prompt_template = ServerTextChoice(resources), None
+    if template is not None and is_server_text(template):
+        server_texts = ServerTextChoice(resources, template, parse_variables(var or ()))
+    elif template is not None:
         prompt_template = load_template(template, var or (), find_paths().config / "prompts.toml")
         if not prompt_template.takes_input:
             if system is not None:
@@ -246,6 +250,7 @@ def ask(
         schema=answer_schema,
         extract=extract,
         template=prompt_template,
+        server_texts=server_texts,
         turn=TurnOptions(
             temperature=temperature,
             seed=seed,
@@ -258,7 +263,8 @@ def ask(
     )
     is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
     if batch is None and output is None:
-        status = run_ask(storable(" ".join(prompt or ())), tuple(file or ()), choice, options)
+        files = tuple(name for name in file or () if not is_server_text(name))
+        status = run_ask(storable(" ".join(prompt or ())), files, choice, options)
     elif batch is None or output is None or is_single or tools != "none":
         raise UsageError(ErrorCode.BATCH_WRONG_USAGE)
     else:

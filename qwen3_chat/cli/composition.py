@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.remote import RemoteEngine
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
+    from qwen3_chat.mcp.server_config import McpServers
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.hardware import Hardware
     from qwen3_chat.models.hub import HubFile, ModelPulled, PullTarget
@@ -157,15 +159,15 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         model_settings,
         paths.engine_log_file,
         persistence=persistence_options(settings, paths),
-        probe_machine=partial(_probe_machine, paths.bandwidth_file),
+        probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
     )
 
 
-async def _probe_machine(bandwidth_file: Path, list_devices: DeviceLister) -> Machine:
+async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
     from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
 
-    hardware = await probe_hardware(list_devices, bandwidth_file=bandwidth_file, may_measure=False)
+    hardware = await probe_hardware(list_devices, data_folder=data_folder)
     return hardware.machine
 
 
@@ -391,6 +393,24 @@ def tool_settings(
     )
 
 
+def make_tool_catalogue(
+    settings: Settings,
+    paths: Paths,
+    load_servers: Callable[[], McpServers] | None = None,
+) -> ToolCatalogue:
+    """Make the list of all tools; without `load_servers` it has the servers of our own file."""
+    from qwen3_chat.mcp.config_file import load_servers as load_own
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
+    from qwen3_chat.tools.permission_file import PermissionFile
+
+    return ToolCatalogue(
+        tool_settings(settings, paths),
+        PermissionFile(paths.permissions_file),
+        paths.mcp_pins_file,
+        load_servers or partial(load_own, paths.mcp_file),
+    )
+
+
 def require_confinement(tool_names: Collection[str], *, unprotected_python: bool) -> None:
     """Make sure that the code of models can be confined, if they may run any.
 
@@ -481,24 +501,35 @@ async def probe_this_machine(paths: Paths) -> Hardware:
     """Probe this machine from within an event loop."""
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.worker_process import list_devices
-    from qwen3_chat.models.hardware import probe_hardware
 
     environment = BuildFolder(paths.builds).environment()
-    return await probe_hardware(
-        partial(list_devices, paths.engine_log_file, environment=environment),
-        bandwidth_file=paths.bandwidth_file,
+    return await _probe_and_measure(
+        partial(list_devices, paths.engine_log_file, environment=environment), paths
     )
 
 
 async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
     """Probe this machine through the engine in use, or in a process of its own where that is a server."""
     from qwen3_chat.engine.local_engine import LocalEngine
-    from qwen3_chat.models.hardware import probe_hardware
 
     engine = session.engine
     if isinstance(engine, LocalEngine):
-        return await probe_hardware(engine.devices, bandwidth_file=paths.bandwidth_file)
+        return await _probe_and_measure(engine.devices, paths)
     return await probe_this_machine(paths)
+
+
+async def _probe_and_measure(list_devices: DeviceLister, paths: Paths) -> Hardware:
+    """Probe this machine, and measure its devices where that was not done yet."""
+    from qwen3_chat.engine.llama_build import BuildFolder
+    from qwen3_chat.engine.worker_process import measure_kernels
+    from qwen3_chat.models.hardware import probe_hardware
+
+    environment = BuildFolder(paths.builds).environment()
+    return await probe_hardware(
+        list_devices,
+        data_folder=paths.data,
+        measure=partial(measure_kernels, paths.engine_log_file, environment=environment),
+    )
 
 
 def make_model_picker(

@@ -28,6 +28,7 @@ from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
+from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
@@ -138,9 +139,10 @@ def remove(name: str) -> None:
         for tool in {p.tool for p in permissions.read() if p.tool == group or p.tool.startswith(f"{group}.")}:
             permissions.revoke(tool)
     PinFile(paths.mcp_pins_file).forget(name)
-    for log in (paths.logs / f"mcp-{name}.log", paths.logs / f"mcp-{name}.log.1"):
+    logs = (paths.logs / f"mcp-{name}.log", paths.logs / f"mcp-{name}.log.1")
+    for file in (*logs, paths.mcp_tokens / f"{name}.json"):
         with suppress(OSError):
-            log.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
     print(t("cli.mcp.removed", name=name))
 
 
@@ -152,7 +154,9 @@ def test_server(name: str, other_file: Path | None, *, says_yes: bool, as_json: 
     """
     source = McpSource(find_paths(), other_file)
     server = source.servers().get(name)
-    source.set_trust(_yes_to_all if says_yes else ask_on_terminal())
+    forms = FormLines(partial(print, file=sys.stderr, flush=True), partial(read_new_line, output=sys.stderr))
+    ask = _yes_to_all if says_yes else ask_on_terminal()
+    source.set_trust(ask, fill=forms.fill if can_ask() else None)
     return asyncio.run(_test(source, server, as_json=as_json))
 
 

@@ -97,9 +97,19 @@ class McpSource:
             )
             log = self._paths.logs / "mcp.log"
             self._tools = McpTools(
-                self.servers, log, self._paths.logs, os.environ, trust, chat_folder=self._chat_folder
+                self.servers,
+                log,
+                self._paths.logs,
+                os.environ,
+                trust,
+                chat_folder=self._chat_folder,
+                tokens_folder=self._paths.mcp_tokens,
             )
         return self._tools
+
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Start the process that talks to servers, which takes half a second; no server is started."""
+        await self.tools.warm_up(names)
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names, as far as the user allows them."""
@@ -116,6 +126,11 @@ class McpSource:
     def resources(self) -> Sequence[ServerResource]:
         """Return the resources of all servers that run."""
         return self._tools.resources() if self._tools is not None else ()
+
+    async def texts_listed(self) -> None:
+        """Wait until the servers that run have listed their prompts and resources, for a few seconds."""
+        if self._tools is not None:
+            await self._tools.texts_listed()
 
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
         """Return the text of a prompt with these arguments."""

@@ -114,6 +114,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     placement: Placement
     thinking: str
     good_for: str
+    speed_is_measured: bool
 
 
 class IncompleteFacts(msgspec.Struct, frozen=True):
@@ -323,6 +324,7 @@ def _model_facts(variant: ModelVariant) -> ModelFacts:
         plan.placement,
         model.thinking.value,
         t(f"catalog.good_for.{model.good_for.value}"),
+        plan.is_observed,
     )
 
 

@@ -19,6 +19,7 @@ from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.plain_chat.server_text_lines import ServerTextLines
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
@@ -59,10 +60,9 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
         session = runtime.session
         shows_thinking = settings.thinking_display != "closed"
         renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
+        forms = FormLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
         if is_interactive():
-            read_answer = partial(read_new_line, output=sys.stdout)
-            consent = ConsentLines(renderer.write_line, read_answer)
-            forms = FormLines(renderer.write_line, read_answer)
+            consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
             session.set_tool_runner(make_tool_runner(paths, ask=consent.ask))
             runtime.mcp.set_trust(consent.ask, fill=forms.fill)
         else:  # what is piped in are messages, and none of them answers a question
@@ -79,7 +79,10 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
             return await asyncio.to_thread(export_to_folder, session.chat, messages, folder, *choices)
 
         try:
-            await PlainChat(session, runtime.store, renderer, _read_line, run_until_interrupt, export).run()
+            texts = ServerTextLines(runtime.mcp, forms.fill, renderer.write_line)
+            await PlainChat(
+                session, runtime.store, renderer, _read_line, run_until_interrupt, export, texts
+            ).run()
         finally:
             if session.unstored:
                 await run_until_interrupt(_store_rest(session))

@@ -15,6 +15,7 @@ import textual
 from qwen3_chat.cli.composition import (
     Runtime,
     make_model_picker,
+    make_tool_catalogue,
     make_tool_runner,
     open_chat_runtime,
     open_interface_log,
@@ -126,6 +127,7 @@ def _make_screen(
         paths.config / "prompts.toml",
         highlighter,
         runtime.mcp,
+        partial(make_tool_catalogue, settings, paths, runtime.mcp.servers),
     )
 
 

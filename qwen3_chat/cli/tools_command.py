@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 
 import msgspec
 
-from qwen3_chat.cli.composition import tool_settings
+from qwen3_chat.cli.composition import make_tool_catalogue
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import McpError, StoreError, UsageError
+from qwen3_chat.errors import UsageError
 from qwen3_chat.jail.jail_settings import jail_problem
+from qwen3_chat.mcp.tool_list import ListedTool, ToolKind, ToolState
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
-from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
+from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
-from qwen3_chat.tools.permissions import Permission
-from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Reach, Tool
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
 ALL_TOOLS = "all"
-MCP = "mcp"
 
 
 class PermissionRow(msgspec.Struct, frozen=True):
@@ -83,88 +79,34 @@ def revoke_permissions(name: str) -> None:
 
 
 def _rows() -> list[ToolRow]:
+    """Return a row for each tool and server, and for a server's tool with permissions of its own.
+
+    What can't be read is told on stderr.
+    """
     paths = find_paths()
-    settings = tool_settings(read_settings(paths.settings_file).settings, paths)
-    tools = Toolbox(settings).registry(tuple(BUILT_IN_TOOLS))
-    servers = _server_rows()
-    permissions = sorted(_read_permissions(), key=lambda permission: permission.tool)
-    by_tool = {name: list(group) for name, group in groupby(permissions, lambda permission: permission.tool)}
-    rows = []
-    for name in BUILT_IN_TOOLS:
-        tool, given = tools.get(name), by_tool.pop(name, [])
-        rows.append(_row(tool, given) if tool else _off_row(name, given))
-    for row, written_hash in servers:
-        given = by_tool.pop(row.name, [])
-        rows.append(
-            msgspec.structs.replace(
-                row, permissions=[_server_permission(p, row.name, written_hash) for p in given]
-            )
-        )
-    for name, left in by_tool.items():
-        rows.append(ToolRow(name, "unknown", "missing", 0, "ask", [_permission_row(p, None) for p in left]))
-    return rows
+    settings = read_settings(paths.settings_file).settings
+    listed = make_tool_catalogue(settings, paths).read()
+    for problem in listed.problems:
+        print(terminal_safe(str(problem)), file=sys.stderr)
+    return [_row(tool) for tool in listed.rows() if not tool.is_part or tool.permissions]
 
 
 def _about(row: ToolRow) -> str:
-    if row.state == "off" and (problem := jail_problem()):
+    if row.state == ToolState.OFF and (problem := jail_problem()):
         return t("cli.tool_off", reason=t(f"jail.{problem}"))
     if row.name in BUILT_IN_TOOLS:
         return t(f"tool.{row.name}.about")
-    return t("cli.tool_server", tokens=row.schema_tokens) if row.source == MCP else t("cli.tool_missing")
+    if row.source == ToolKind.UNKNOWN:
+        return t("cli.tool_missing")
+    return t("cli.tool_of_server" if "." in row.name else "cli.tool_server", tokens=row.schema_tokens)
 
 
-def _server_rows() -> list[tuple[ToolRow, str]]:
-    """Return a row for each MCP server with the hash of its entry; its tools cost what they did last time."""
-    paths = find_paths()
-    if not paths.mcp_file.exists():
-        return []
-    from qwen3_chat.mcp.config_file import load_servers
-    from qwen3_chat.mcp.tool_pins import PinFile
-
-    pins, rows = PinFile(paths.mcp_pins_file), list[tuple[ToolRow, str]]()
-    try:
-        servers = load_servers(paths.mcp_file)
-    except McpError as error:
-        print(terminal_safe(str(error)), file=sys.stderr)
-        return []
-    for name in servers.names:
-        server = servers.usable.get(name)
-        state = "unusable" if server is None else "disabled" if server.is_disabled else "not_started"
-        pinned = pins.get(name, server.written_hash) if server else None
-        tokens = round(sum(len(tool.raw) for tool in pinned or ()) / SCHEMA_CHARS_PER_TOKEN)
-        row = ToolRow(f"{SOURCE_PREFIX}{label_of_name(name)}", MCP, state, tokens, "ask")
-        rows.append((row, server.written_hash if server else ""))
-    return rows
-
-
-def _server_permission(permission: Permission, name: str, written_hash: str) -> PermissionRow:
-    from qwen3_chat.mcp.mcp_tools import launch_tool
-
-    is_outdated = launch_tool(name, written_hash).definition_hash != permission.definition_hash
-    return PermissionRow(permission.scope.value, permission.value, is_outdated)
-
-
-def _read_permissions() -> tuple[Permission, ...]:
-    """Return the standing permissions; where they can't be read, none, with a sentence on stderr."""
-    try:
-        return PermissionFile(find_paths().permissions_file).read()
-    except StoreError as error:
-        print(terminal_safe(str(error)), file=sys.stderr)
-        return ()
-
-
-def _row(tool: Tool, permissions: list[Permission]) -> ToolRow:
-    tokens = round(len(tool.spec.schema) / SCHEMA_CHARS_PER_TOKEN)
-    consent = "allow" if tool.reach is Reach.NOTHING else "ask"
-    rows = [_permission_row(permission, tool) for permission in permissions]
-    return ToolRow(tool.name, "built_in", "ready", tokens, consent, rows)
-
-
-def _off_row(name: str, permissions: list[Permission]) -> ToolRow:
-    rows = [_permission_row(permission, None) for permission in permissions]
-    return ToolRow(name, "built_in", "off", 0, "ask", rows)
-
-
-def _permission_row(permission: Permission, tool: Tool | None) -> PermissionRow:
-    is_outdated = tool is None or permission.definition_hash != tool.definition_hash
-    return PermissionRow(permission.scope.value, permission.value, is_outdated)
+def _row(tool: ListedTool) -> ToolRow:
+    return ToolRow(
+        label_of_name(tool.name),
+        tool.kind,
+        tool.state,
+        tool.schema_tokens,
+        "ask" if tool.asks else "allow",
+        [PermissionRow(e.permission.scope, e.permission.value, e.is_outdated) for e in tool.permissions],
+    )

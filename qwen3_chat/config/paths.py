@@ -49,11 +49,6 @@ class Paths:
         return self.data / "permissions.json"
 
     @property
-    def bandwidth_file(self) -> Path:
-        """The measured bandwidth of this machine's memory."""
-        return self.data / "memory-bandwidth.json"
-
-    @property
     def builds(self) -> Path:
         """The folder of the builds of llama.cpp that `doctor --fix` fetched."""
         return self.data / "llama-cpp"
@@ -67,6 +62,11 @@ class Paths:
     def mcp_pins_file(self) -> Path:
         """The file of the tools of MCP servers as they were when they were allowed."""
         return self.data / "mcp-tools.json"
+
+    @property
+    def mcp_tokens(self) -> Path:
+        """The folder of what signing in to MCP servers has left, a private file each."""
+        return self.data / "mcp-tokens"
 
     @property
     def interface_log_file(self) -> Path:

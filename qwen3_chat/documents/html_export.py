@@ -94,24 +94,35 @@ def _article(role: Role, parts: Iterable[str]) -> str:
 def _message(stored: StoredMessage, thinking: ThinkingStyle, colours: _CodeColours) -> Iterator[str]:
     message = stored.message
     if message.reasoning.strip() and thinking is not ThinkingStyle.NONE:
-        is_open = " open" if thinking is ThinkingStyle.FULL else ""
-        summary = f"<summary>{escape(thinking_line(stored))}</summary>"
-        yield f"<details{is_open}>{summary}\n<div class=thinking>{_text(message.reasoning)}</div></details>"
-    if arguments := changed_arguments(stored):
-        yield f"<p>{escape(t('export.changed_arguments'))}</p>\n<pre>{_text(arguments)}</pre>"
+        block = f"<div class=thinking>{_text(message.reasoning)}</div>"
+        yield _fold(thinking_line(stored), block, is_open=thinking is ThinkingStyle.FULL)
+    if message.role is Role.TOOL:
+        yield _fold(facts_line(stored) or role_name(Role.TOOL), _result(stored))
+        return
     if message.content.strip():
         yield _content(message.role, message.content, colours)
     for call in message.tool_calls:
-        yield f"<p>{escape(call_heading(call))}</p>\n<pre>{_text(call.arguments)}</pre>"
+        yield _fold(call_heading(call), f"<pre>{_text(call.arguments)}</pre>")
     if note := stop_note(stored.message, stored.stop_reason):
         yield f"<p class=note>{escape(note)}</p>"
     if details := facts_line(stored):
         yield f"<p class=facts>{escape(details)}</p>"
 
 
+def _result(stored: StoredMessage) -> str:
+    result = f"<pre>{_text(stored.message.content)}</pre>"
+    if arguments := changed_arguments(stored):
+        return f"<p>{escape(t('export.changed_arguments'))}</p>\n<pre>{_text(arguments)}</pre>\n{result}"
+    return result
+
+
+def _fold(summary: str, block: str, *, is_open: bool = False) -> str:
+    """Return a block that opens by a click on its summary."""
+    opened = " open" if is_open else ""
+    return f"<details{opened}><summary>{escape(summary)}</summary>\n{block}</details>"
+
+
 def _content(role: Role, content: str, colours: _CodeColours) -> str:
-    if role is Role.TOOL:
-        return f"<pre>{_text(content)}</pre>"
     # What a person typed keeps its line breaks, as on screen.
     return _markdown(terminal_safe(content), colours, keep_line_breaks=role is not Role.ASSISTANT)
 

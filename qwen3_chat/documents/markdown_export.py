@@ -58,21 +58,32 @@ def _message(stored: StoredMessage, thinking: ThinkingStyle) -> Iterator[str]:
         header = thinking_line(stored)
         block = fence_block(terminal_safe(message.reasoning))
         if thinking is ThinkingStyle.FOLDED:
-            yield f"<details>\n<summary>{html.escape(header)}</summary>\n\n{block}\n\n</details>"
+            yield _fold(header, block)
         else:
             yield f"**{escape_inline(header)}**\n\n{block}"
-    if arguments := changed_arguments(stored):
-        yield f"{t('export.changed_arguments')}\n\n{fence_block(terminal_safe(arguments), 'json')}"
     content = terminal_safe(message.content).strip("\n")
+    if message.role is Role.TOOL:
+        yield _fold(facts_line(stored) or role_name(Role.TOOL), "\n\n".join(_result(stored, content)))
+        return
     if content.strip():
-        yield fence_block(content) if message.role is Role.TOOL else contain_markdown(content)
+        yield contain_markdown(content)
     for call in message.tool_calls:
-        arguments = fence_block(terminal_safe(call.arguments), "json")
-        yield f"{escape_inline(call_heading(call))}\n\n{arguments}"
+        yield _fold(call_heading(call), fence_block(terminal_safe(call.arguments), "json"))
     if note := stop_note(stored.message, stored.stop_reason):
         yield f"*{note}*"
     if details := facts_line(stored):
         yield _small(details)
+
+
+def _result(stored: StoredMessage, content: str) -> Iterator[str]:
+    if arguments := changed_arguments(stored):
+        yield f"{t('export.changed_arguments')}\n\n{fence_block(terminal_safe(arguments), 'json')}"
+    yield fence_block(content)
+
+
+def _fold(summary: str, block: str) -> str:
+    """Return a block that opens by a click on its summary."""
+    return f"<details>\n<summary>{html.escape(summary)}</summary>\n\n{block}\n\n</details>"
 
 
 def _small(text: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from qwen3_chat.chat import ThinkingMode, ToolCall
-from qwen3_chat.store.records import CallRecord, Chat, StoredMessage
+from qwen3_chat.store.records import EDITED_CALL, CallRecord, Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import (
     SEPARATOR,
@@ -20,8 +20,7 @@ from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 
 _MODES: Final = {ThinkingMode.THINK: "export.think", ThinkingMode.NO_THINK: "export.no_think"}
 _DENIED: Final = "deny"
-_EDITED: Final = "edited"
-_DECISIONS: Final = ("allow", _EDITED, "allowed_by_rule", _DENIED)
+_DECISIONS: Final = ("allow", EDITED_CALL, "allowed_by_rule", _DENIED)
 """The values of `tools.consent.Decision` that have a text; a file may hold any."""
 
 
@@ -72,7 +71,7 @@ def call_heading(call: ToolCall) -> str:
 def changed_arguments(stored: StoredMessage) -> str:
     """Return the arguments with which a call ran instead of its own; empty where they were not changed."""
     call = stored.meta.call
-    return call.arguments if call is not None and call.decision == _EDITED else ""
+    return call.arguments if call is not None and call.decision == EDITED_CALL else ""
 
 
 def _call_facts(call: CallRecord) -> Iterator[str]:

@@ -14,6 +14,7 @@ from qwen3_chat.engine.tuning import Trial, Tuning
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent, Notice, error_from_text_key
+from qwen3_chat.models.kernel_speeds import KernelSpeeds
 from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, PersistenceOptions, TokenCounts
 
 
@@ -37,6 +38,14 @@ class Device:
     kind: DeviceKind
     free_bytes: int
     total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredDevice:
+    """A device, by its description, with the speeds that were measured."""
+
+    description: str
+    kernels: KernelSpeeds
 
 
 DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]
@@ -73,6 +82,10 @@ class ListDevices(WorkerCommand, frozen=True):
     """Command to list the devices that could run the model."""
 
 
+class MeasureKernels(WorkerCommand, frozen=True):
+    """Command to measure the devices that could run a model, in a process without one."""
+
+
 class WaitIdle(WorkerCommand, frozen=True, tag="Rest"):
     """Command to report when nothing is left to do, idle work included."""
 
@@ -104,6 +117,7 @@ AnyWorkerCommand = (
     | Generate
     | CountTokens
     | ListDevices
+    | MeasureKernels
     | WaitIdle
     | SaveSnapshot
     | Calibrate
@@ -149,6 +163,13 @@ class DevicesListed(WorkerMessage, frozen=True):
 
     call_id: int
     devices: tuple[Device, ...]
+
+
+class KernelsMeasured(WorkerMessage, frozen=True):
+    """Speeds of the devices that could be measured."""
+
+    call_id: int
+    devices: tuple[MeasuredDevice, ...]
 
 
 class Idle(WorkerMessage, frozen=True, tag="Rested"):
@@ -220,6 +241,7 @@ AnyWorkerMessage = (
     | Loaded
     | TokensCounted
     | DevicesListed
+    | KernelsMeasured
     | Idle
     | SavingSnapshot
     | SnapshotSaved

@@ -263,6 +263,24 @@ async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:
     return message.devices
 
 
+async def measure_kernels(
+    log_path: Path, python: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> tuple[wire.MeasuredDevice, ...]:
+    """Measure the devices that llama.cpp can compute on, in a process that ends right after.
+
+    Raises:
+        EngineError: the process could not be started, ended early or could not measure them.
+    """
+    worker = await WorkerProcess.start(python, log_path, environment)
+    try:
+        message = await worker.request(wire.MeasureKernels)
+    finally:
+        await worker.end()
+    if not isinstance(message, wire.KernelsMeasured):
+        raise error_from_message(message)
+    return message.devices
+
+
 async def list_devices(
     log_path: Path, python: str = sys.executable, environment: Mapping[str, str] | None = None
 ) -> tuple[wire.Device, ...]:

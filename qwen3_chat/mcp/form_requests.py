@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormPrompt, FormRequested
+from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormPrompt, FormRequested, sign_in_form
 
 
 class FormRequests:
@@ -32,9 +32,11 @@ class FormRequests:
     def receive(self, request: FormRequested) -> None:
         """Have the user fill a form."""
         if self.fill is None:
-            self._declined[request.server] += 1
+            self._declined[request.server] += not request.is_sign_in
             self._send(request.form_id, FormAnswer(FormAction.DECLINE))
             return
+        if request.is_sign_in:
+            request = sign_in_form(request)
         task = asyncio.create_task(self._ask(self.fill, request))
         self._tasks[request.form_id] = task
         task.add_done_callback(lambda done: self._tasks.pop(request.form_id, None))

@@ -102,6 +102,8 @@ class FormRequested(msgspec.Struct, frozen=True, tag=True):
     message: str
     fields: tuple[FormField, ...] = ()
     url: str = ""
+    is_sign_in: bool = False
+    """True where the address is visited to sign in: the form closes once the browser is back."""
 
 
 class FormAction(StrEnum):
@@ -154,6 +156,15 @@ def read_url(url: str) -> str:
     if not is_web or len(url) > MAX_FORM_URL_CHARS or not url.isprintable() or " " in url:
         raise FormError("The address is no http or https address.")
     return url
+
+
+def sign_in_form(request: FormRequested) -> FormRequested:
+    """Return the form to sign in with its texts, and a field for a browser that can't reach this machine."""
+    about = t("mcp.sign_in.about")
+    field = FormField("address", t("mcp.sign_in.address"), FieldKind.TEXT, about)
+    host = urlsplit(request.url).hostname or ""
+    message = t("mcp.sign_in.message", name=request.server, host=host)
+    return msgspec.structs.replace(request, message=message, fields=(field,))
 
 
 def read_message(text: str) -> str:

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.server_config import McpServer, Transport
-from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch, Launch
+from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch, Launch, SignIn
 from qwen3_chat.servers import SecretReference
+from qwen3_chat.texts import t
 
 POSIX_VARIABLES: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 WINDOWS_VARIABLES: Final = (
@@ -64,6 +65,8 @@ def shown_launch(server: McpServer, environ: Mapping[str, str]) -> str:
         shown: dict[str, object] = {"url": _without_secrets(server.url)}
         if server.headers:
             shown["headers"] = sorted(server.headers)
+        if server.oauth.client_id:
+            shown["sign_in_as"] = server.oauth.client_id
     else:
         shown = {"command": find_command(server, environ)}
         if server.arguments:
@@ -76,7 +79,10 @@ def shown_launch(server: McpServer, environ: Mapping[str, str]) -> str:
 
 
 def prepare_server(
-    server: McpServer, environ: Mapping[str, str], log_folder: Path | None = None
+    server: McpServer,
+    environ: Mapping[str, str],
+    log_folder: Path | None = None,
+    tokens_folder: Path | None = None,
 ) -> PreparedServer:
     """Return a server ready to start, with its variables replaced and its secrets read.
 
@@ -100,7 +106,18 @@ def prepare_server(
 
     if server.transport is not Transport.STDIO:
         headers = {name: fetch(name, value) for name, value in server.headers.items()}
-        launch: Launch = HttpLaunch(expand(server.url), headers, server.transport is Transport.SSE)
+        sign_in, client = None, server.oauth
+        if tokens_folder is not None and "authorization" not in map(str.casefold, headers):
+            sign_in = SignIn(
+                str(tokens_folder / f"{server.name}.json"),
+                t("mcp.sign_in.page"),
+                expand(client.client_id),
+                fetch("client_secret", client.client_secret) if client.client_secret else "",
+                client.client_metadata_url,
+                client.callback_port,
+            )
+        is_sse = server.transport is Transport.SSE
+        launch: Launch = HttpLaunch(expand(server.url), headers, is_sse, sign_in)
         return PreparedServer(launch, tuple(secrets))
     names = WINDOWS_VARIABLES if sys.platform == "win32" else POSIX_VARIABLES
     inherited = {name: value for name in names if (value := environ.get(name))}

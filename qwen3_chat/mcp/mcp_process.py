@@ -68,6 +68,14 @@ class McpProcess:
         """The id of the process; None while there is none."""
         return self._child.pid if self._child else None
 
+    async def start(self) -> None:
+        """Start the process unless it runs.
+
+        Raises:
+            McpError: the system could not start it.
+        """
+        await self._running()
+
     async def request(
         self, make_command: Callable[[int], AnyCommand], on_progress: ProgressSink = lambda progress: None
     ) -> Connected | ToolReturned | TextReturned | Disconnected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -66,6 +67,9 @@ MAX_LISTED: Final = 8
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
+LISTING_LIMIT_S: Final = 10.0
+"""The longest wait for the prompts and resources of servers, in seconds."""
+
 _DECLINED: Final = "[The server asked the user for something, which was declined: nobody can be asked here.]"
 _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
 _NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -122,7 +126,8 @@ class McpTools:
     """The tools of all MCP servers; a server is started when one of its tools is first offered.
 
     `load` returns the servers, read again each time, so that one that was added in another terminal counts.
-    `chat_folder` returns the folder of a chat's files, for the images of results.
+    `chat_folder` returns the folder of a chat's files, for the images of results; without `tokens_folder`,
+    nobody signs in to servers.
     """
 
     def __init__(
@@ -134,8 +139,10 @@ class McpTools:
         trust: McpTrust,
         clock: Callable[[], float] = monotonic,
         chat_folder: Callable[[int], Path] | None = None,
+        tokens_folder: Path | None = None,
     ) -> None:
         self._load = load
+        self._tokens_folder = tokens_folder
         self._log_folder = log_folder
         self._environ = environ
         self._clock = clock
@@ -148,6 +155,7 @@ class McpTools:
         self._running: dict[str, list[CallContext]] = {}
         """The calls of each server that run."""
         self._has_warned = False
+        self._has_news = asyncio.Event()
         self.set_trust(trust)
 
     def set_trust(self, trust: McpTrust) -> None:
@@ -163,6 +171,12 @@ class McpTools:
     def status(self, server: str) -> McpStatus:
         """Return what is known of a server."""
         return self._status.setdefault(server, McpStatus())
+
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Start the process that talks to servers, which takes half a second; no server is started."""
+        if names and not self._status:
+            with suppress(McpError):  # the first call says what is wrong
+                await self._process.start()
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
@@ -208,6 +222,14 @@ class McpTools:
     def resources(self) -> Sequence[ServerResource]:
         """Return the resources of all servers that run."""
         return [resource for listed in self._listed_texts() for resource in listed.resources]
+
+    async def texts_listed(self) -> None:
+        """Wait until the servers that run have listed their prompts and resources, for a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTING_LIMIT_S):
+                while any(s.state is McpState.READY and s.texts is None for s in self._status.values()):
+                    self._has_news.clear()
+                    await self._has_news.wait()
 
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
         """Return the text of a prompt with these arguments.
@@ -278,7 +300,9 @@ class McpTools:
         try:
             shown = await asyncio.to_thread(shown_launch, server, self._environ)
             await self._allow_launch(server, shown, status, report)
-            prepared = await asyncio.to_thread(prepare_server, server, self._environ, self._log_folder)
+            prepared = await asyncio.to_thread(
+                prepare_server, server, self._environ, self._log_folder, self._tokens_folder
+            )
             status.state = McpState.STARTING
             report(ToolServerStarting(server.name))
             connected = await self._process.request(
@@ -488,6 +512,7 @@ class McpTools:
                 await self._connect(servers.get(name), status, lambda event: None)
 
     def _on_news(self, news: News | None) -> None:
+        self._has_news.set()
         match news:
             case FormRequested():
                 self._forms.receive(news)

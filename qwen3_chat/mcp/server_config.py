@@ -40,6 +40,18 @@ class Transport(StrEnum):
     SSE = "sse"
 
 
+class OauthClient(msgspec.Struct, frozen=True, rename="camel"):
+    """The client as which the user signs in to a server, where it does not register any."""
+
+    client_id: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    client_secret: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    client_metadata_url: Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^(https://[^/]+/.+)?$")] = ""
+    callback_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+
+
+NO_OAUTH_CLIENT: Final = OauthClient()
+
+
 @dataclass(frozen=True, slots=True)
 class McpServer:
     """A server as it is written: variables and places of secrets are not replaced yet."""
@@ -54,6 +66,7 @@ class McpServer:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = DEFAULT_TIMEOUT_S
     is_disabled: bool = False
+    oauth: OauthClient = NO_OAUTH_CLIENT
 
     @property
     def written_hash(self) -> str:
@@ -66,6 +79,7 @@ class McpServer:
             self.folder,
             self.url,
             sorted(self.headers.items()),
+            *(() if self.oauth == NO_OAUTH_CLIENT else (msgspec.to_builtins(self.oauth),)),
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -115,6 +129,7 @@ class _Entry(msgspec.Struct):
     url: _Text | None = None
     http_url: _Text | None = msgspec.field(name="httpUrl", default=None)
     headers: _Texts | None = None
+    oauth: OauthClient | None = None
     type: str | None = None
     transport: str | None = None
     timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=3_600_000)] | None = None
@@ -191,7 +206,13 @@ def parse_server(name: str, entry: object, *, prefers_sse: bool = False) -> McpS
         raise McpError(ErrorCode.MCP_ENTRY_INVALID, name=name, entry="url", reason="http://, https://")
     transport = Transport.SSE if kind == "sse" else Transport.HTTP
     return McpServer(
-        name, transport, url=url, headers=headers, timeout_s=timeout_s, is_disabled=read.disabled
+        name,
+        transport,
+        url=url,
+        headers=headers,
+        timeout_s=timeout_s,
+        is_disabled=read.disabled,
+        oauth=read.oauth or NO_OAUTH_CLIENT,
     )
 
 

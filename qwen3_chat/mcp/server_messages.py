@@ -25,6 +25,18 @@ class CommandLaunch(msgspec.Struct, frozen=True, tag=True):
     """The file that gets what the server writes to stderr; none without a path."""
 
 
+class SignIn(msgspec.Struct, frozen=True):
+    """How the user signs in to a server that wants it; without a `client_id`, this app registers itself."""
+
+    tokens_path: str
+    page: str
+    """What the browser shows at the end."""
+    client_id: str = ""
+    client_secret: str = ""
+    client_metadata_url: str = ""
+    port: int = 0
+
+
 class HttpLaunch(msgspec.Struct, frozen=True, tag=True):
     """A server that runs somewhere: its address and the headers of every request."""
 
@@ -32,6 +44,8 @@ class HttpLaunch(msgspec.Struct, frozen=True, tag=True):
     headers: dict[str, str] = {}
     is_sse: bool = False
     """True for the transport of 2024, which a few servers still speak."""
+    sign_in: SignIn | None = None
+    """None where the headers say who the user is."""
 
 
 Launch = CommandLaunch | HttpLaunch

@@ -6,12 +6,19 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from qwen3_chat.documents.attachments import Attachment
+from qwen3_chat.documents.file_text import MAX_TEXT_BYTES
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
 from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested
 from qwen3_chat.mcp.server_messages import ServerPrompt, ServerResource
+from qwen3_chat.texts.formatting import format_size
+from qwen3_chat.texts.terminal_safe import label_of_name
 
 RESOURCE_PREFIX: Final = "mcp:"
 """The beginning of the names of resources, by which they are told from files."""
 
+_RESOURCE: Final = re.compile(r"mcp:([A-Za-z0-9_-]{1,40}):(\S{1,2000})")
 _NOT_IN_COMMAND: Final = re.compile(r"[^\w.-]")
 
 
@@ -24,6 +31,10 @@ class TextSource(Protocol):
 
     def resources(self) -> Sequence[ServerResource]:
         """Return the resources of all servers that run."""
+        ...
+
+    async def texts_listed(self) -> None:
+        """Wait until the servers that run have listed both, for a few seconds at most."""
         ...
 
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
@@ -51,6 +62,31 @@ def prompt_command(prompt: ServerPrompt) -> str:
 def resource_path(resource: ServerResource) -> str:
     """Return the name of a resource, as it is found after `@`."""
     return f"{RESOURCE_PREFIX}{resource.server}:{resource.uri}"
+
+
+def named_resource(texts: TextSource, path: str) -> ServerResource | None:
+    """Return the resource of a name such as `mcp:notes:notes://day.md`; None where it is no such name.
+
+    A server also reads addresses that it does not list.
+    """
+    listed = next((resource for resource in texts.resources() if resource_path(resource) == path), None)
+    if listed is not None or (match := _RESOURCE.fullmatch(path)) is None:
+        return listed
+    return ServerResource(match[1], match[2], label_of_name(match[2]))
+
+
+async def read_resource(texts: TextSource, resource: ServerResource) -> Attachment:
+    """Return a resource as an attachment.
+
+    Raises:
+        UsageError: it is too large.
+        Qwen3ChatError: the server can't be reached, or answers with an error.
+    """
+    text = await texts.resource_text(resource)
+    name = f"{resource.server}: {resource.name}"
+    if len(text) > MAX_TEXT_BYTES:
+        raise UsageError(ErrorCode.FILE_TOO_LARGE, file=name, limit=format_size(MAX_TEXT_BYTES))
+    return Attachment(name, text)
 
 
 def prompt_request(prompt: ServerPrompt) -> FormRequested:

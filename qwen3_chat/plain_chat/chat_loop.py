@@ -10,7 +10,9 @@ from pathlib import Path
 
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.plain_chat.form_lines import SEND
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.plain_chat.server_text_lines import ServerTextLines, prompt_name
 from qwen3_chat.session import ChatSession, SessionEventSink, Turn
 from qwen3_chat.session.thinking_mode import is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
@@ -34,6 +36,7 @@ class SlashCommand(StrEnum):
     AGAIN = "again"
     CONTINUE = "continue"
     CALL = "call"
+    SERVERS = "servers"
     EXPORT = "export"
     QUIT = "quit"
 
@@ -56,7 +59,10 @@ def parse_slash_command(line: str) -> TypedCommand | None:
 
 
 class PlainChat:
-    """A session as plain lines, read and written through the functions that it is given."""
+    """A session as plain lines, read and written through the functions that it is given.
+
+    `server_texts` has the prompts and resources of MCP servers.
+    """
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class PlainChat:
         read_line: ReadLine,
         run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[object]],
         export: Callable[[], Awaitable[Path | None]],
+        server_texts: ServerTextLines | None = None,
     ) -> None:
         self._session = session
         self._store = store
@@ -73,6 +80,7 @@ class PlainChat:
         self._read_line = read_line
         self._run_until_interrupt = run_until_interrupt
         self._export = export
+        self._server_texts = server_texts
 
     async def run(self) -> None:
         """Run the loop until the input ends or the user leaves."""
@@ -115,13 +123,48 @@ class PlainChat:
             return True
         if is_only_mode_tag(text) and (mode := typed_mode(text)):
             await self._session.set_mode_override(mode)
+        elif self._session.has_outside_tools and self._server_texts and (name := prompt_name(text)):
+            await self._send_prompt(self._server_texts, name)
         elif typed is None or typed_mode(text):
-            await self._turn(partial(self._session.send, text))
+            await self._send(text)
         elif typed.command is SlashCommand.QUIT:
             return False
         else:
             await self._run_command(typed)
         return True
+
+    async def _send(self, text: str) -> None:
+        """Send a message with the resources of servers that it names."""
+        message: str | None = text
+        if self._server_texts is not None and self._session.has_outside_tools:
+            message = await self._done(self._server_texts.attach_mentioned(text))
+        if message is not None:
+            await self._turn(partial(self._session.send, message))
+
+    async def _send_prompt(self, texts: ServerTextLines, name: str) -> None:
+        """Send the text of a server's prompt, if the user still wants to once it is written."""
+        await self._turn(self._session.prepare_tools)
+        if not (text := await self._done(texts.prompt_text(name))):
+            return
+        word = self._read_line(t("linear.servers.send"))
+        if word is not None and word.strip() == SEND:
+            await self._turn(partial(self._session.send, text))
+
+    async def _done(self, work: Coroutine[None, None, str]) -> str | None:
+        """Return the result of some work; None where Ctrl+C stopped it."""
+        results = list[str]()
+
+        async def run() -> None:
+            results.append(await work)
+
+        await self._run_until_interrupt(run())
+        return results[0] if results else None
+
+    async def _list_servers(self) -> None:
+        """Start the servers of the chat; list the prompts and the resources of all that run."""
+        await self._turn(self._session.prepare_tools)
+        if self._server_texts is not None:
+            await self._run_until_interrupt(self._server_texts.write_lists())
 
     async def _run_command(self, typed: TypedCommand) -> None:
         session, write_line = self._session, self._renderer.write_line
@@ -148,6 +191,10 @@ class PlainChat:
                 write_line(t("ui.notice.call_not_offered"))
             case SlashCommand.CALL:
                 await self._turn(session.make_call)
+            case SlashCommand.SERVERS if not session.has_outside_tools:
+                write_line(t("linear.servers.no_servers"))
+            case SlashCommand.SERVERS:
+                await self._list_servers()
             case SlashCommand.EXPORT:
                 path = await self._export()
                 write_line(

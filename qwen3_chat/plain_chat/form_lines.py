@@ -10,7 +10,7 @@ from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormField, FormRequeste
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
-FILL, DONE, SEND = "fill", "done", "send"
+FILL, DONE, SEND, CANCEL = "fill", "done", "send", "cancel"
 
 
 class FormLines:
@@ -27,10 +27,13 @@ class FormLines:
             CancelledError: the user stopped the turn.
         """
         self._write_line(t("mcp.form.title", name=request.server))
-        self._write_line(request.message)
+        if request.message:
+            self._write_line(request.message)
         if request.url:
             self._write_line(t("linear.form.visit"))
             self._write_line(terminal_safe(request.url))
+            if request.is_sign_in:
+                return self._signed_in()
             self._write_line(t("linear.form.choose_visited"))
             action = self._choose({DONE: FormAction.ACCEPT})
             return FormAnswer(action)
@@ -47,8 +50,19 @@ class FormLines:
         action = self._choose({SEND: FormAction.ACCEPT})
         return FormAnswer(action, content if action is FormAction.ACCEPT else {})
 
+    def _signed_in(self) -> FormAnswer:
+        """Return that the user has signed in, with the address at which their browser ended if need be."""
+        self._write_line(t("linear.form.choose_signed_in"))
+        while True:
+            typed = self._read(t("linear.consent.prompt")).strip()
+            if typed in (DONE, CANCEL):
+                return FormAnswer(FormAction.ACCEPT if typed == DONE else FormAction.CANCEL)
+            if typed.startswith("http://"):
+                return FormAnswer(FormAction.ACCEPT, {"address": typed})
+            self._write_line(t("linear.consent.unknown"))
+
     def _choose(self, words: dict[str, FormAction]) -> FormAction:
-        words = {**words, "decline": FormAction.DECLINE, "cancel": FormAction.CANCEL}
+        words = {**words, "decline": FormAction.DECLINE, CANCEL: FormAction.CANCEL}
         while True:
             word = self._read(t("linear.consent.prompt")).strip()
             if word in words:

@@ -144,21 +144,26 @@ class ChatSession(ChatConfiguration):
     @property
     def tools(self) -> ToolRegistry:
         """The tools that this chat offers to the model."""
-        return self._toolbox.registry(self._tool_names, self.chat_id)
+        return self._toolbox.registry(self.tool_names, self.chat_id)
 
     @property
-    def _tool_names(self) -> tuple[str, ...]:
+    def tool_names(self) -> tuple[str, ...]:
+        """The names of the tools and servers that this chat offers, whether there are such tools or not."""
         return self.options.overridden_by(self.chat_options).tools or ()
 
     @property
     def has_outside_tools(self) -> bool:
         """True if this chat has tools of servers."""
-        return any(name.startswith(SOURCE_PREFIX) for name in self._tool_names)
+        return any(name.startswith(SOURCE_PREFIX) for name in self.tool_names)
+
+    async def warm_up_tools(self) -> None:
+        """Begin what the chat's tools will need; no server is started for it."""
+        await self._toolbox.warm_up(self.tool_names)
 
     async def prepare_tools(self, on_event: SessionEventSink) -> None:
         """Make the chat's tools ready: start their servers, as far as the user allows them."""
         with _reported_stop(on_event, ErrorCode.TURN_CANCELLED):
-            await self._toolbox.prepare(self._tool_names, on_event)
+            await self._toolbox.prepare(self.tool_names, on_event)
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""
@@ -244,6 +249,7 @@ class ChatSession(ChatConfiguration):
 
         try:
             with _reported_stop(on_event, ErrorCode.LOAD_CANCELLED):
+                await self.warm_up_tools()
                 await self.engine.load(on_load_event)
         except EngineError as error:
             on_event(EngineFailed.from_error(error))
@@ -308,7 +314,7 @@ class ChatSession(ChatConfiguration):
         """True if the chat has tools, and its latest message is a reply that calls none."""
         latest = self.messages[-1].message if self.messages else None
         return (
-            bool(self._tool_names)
+            bool(self.tool_names)
             and latest is not None
             and latest.role is Role.ASSISTANT
             and not latest.tool_calls

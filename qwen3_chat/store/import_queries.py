@@ -153,7 +153,7 @@ def _insert_chat(
     connection.executemany(
         INSERT_MESSAGE_TERMS,
         (
-            (ids[stored.id], *message_terms(row["content"], row["tool_calls"], row["reasoning"]))
+            (ids[stored.id], *message_terms(row["content"], row["tool_calls"], row["reasoning"], row["meta"]))
             for stored, row in zip(whole.messages, rows, strict=True)
         ),
     )

@@ -7,6 +7,7 @@ from array import array
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage
 from qwen3_chat.sampling import SamplingOverrides, SamplingParams
@@ -28,6 +29,10 @@ class WholeResult:
     sha256: str = ""
     size_bytes: int = 0
     not_saved: str = ""
+
+
+EDITED_CALL: Final = "edited"
+"""The decision about a call that ran with arguments which the user had changed."""
 
 
 @dataclass(frozen=True, slots=True)

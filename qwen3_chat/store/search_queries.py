@@ -6,8 +6,9 @@ import sqlite3
 from contextlib import suppress
 from typing import Final
 
-from qwen3_chat.store.records import SearchHit, SearchOrder
-from qwen3_chat.store.row_mapping import decode_tool_calls, message_from_row
+from qwen3_chat.chat import ToolCall
+from qwen3_chat.store.records import EDITED_CALL, MessageMeta, SearchHit, SearchOrder
+from qwen3_chat.store.row_mapping import decode_meta, decode_tool_calls, message_from_row
 from qwen3_chat.store.search_terms import Excerpt, calls_text, index_text, match_expression, search_excerpt
 from qwen3_chat.store.stored_row import StoredRow
 
@@ -51,16 +52,19 @@ def search_messages(
 def index_message(connection: sqlite3.Connection, message_id: int) -> None:
     """Update the search table for a message."""
     row = connection.execute(
-        "SELECT content, reasoning, tool_calls FROM messages WHERE id = ?", (message_id,)
+        "SELECT content, reasoning, tool_calls, meta FROM messages WHERE id = ?", (message_id,)
     ).fetchone()
     connection.execute("DELETE FROM message_terms WHERE rowid = ?", (message_id,))
-    terms = message_terms(str(row["content"]), str(row["tool_calls"]), str(row["reasoning"]))
+    terms = message_terms(*(str(row[name]) for name in ("content", "tool_calls", "reasoning", "meta")))
     connection.execute(INSERT_MESSAGE_TERMS, (message_id, *terms))
 
 
-def message_terms(content: str, tool_calls: str, reasoning: str) -> tuple[str, str]:
-    """Return the terms of a stored message for the search table: of answer and calls, and of the thinking."""
-    answer = "\n".join(filter(None, (content, _stored_calls_text(tool_calls))))
+def message_terms(content: str, tool_calls: str, reasoning: str, meta: str) -> tuple[str, str]:
+    """Return the terms of a stored message for the search table: of answer and calls, and of the thinking.
+
+    A result whose call ran with other arguments than the model's is found by those, too.
+    """
+    answer = "\n".join(filter(None, (content, _stored_calls_text(tool_calls), _stored_changes(meta))))
     return index_text(answer), index_text(reasoning)
 
 
@@ -72,6 +76,22 @@ def _stored_calls_text(tool_calls: str) -> str:
     return ""
 
 
+def _stored_changes(meta: str) -> str:
+    if EDITED_CALL not in meta:  # nearly all have none
+        return ""
+    with suppress(ValueError, RecursionError):  # damaged ones are noted where they are shown
+        return _changes_text(decode_meta(meta))
+    return ""
+
+
+def _changes_text(meta: MessageMeta) -> str:
+    """Return the arguments with which a call ran, as text to search, if the user had changed them."""
+    call = meta.call
+    if call is None or call.decision != EDITED_CALL:
+        return ""
+    return calls_text([ToolCall("", call.arguments)]).strip()
+
+
 def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> None:
     """Update the search table for a chat's title."""
     connection.execute("DELETE FROM title_terms WHERE rowid = ?", (chat_id,))
@@ -81,7 +101,8 @@ def index_title(connection: sqlite3.Connection, chat_id: int, title: str) -> Non
 def _search_hit(row: StoredRow, query: str) -> SearchHit:
     stored = message_from_row(row)
     in_content = search_excerpt(stored.message.content, query)
-    in_call = None if in_content else search_excerpt(calls_text(stored.message.tool_calls), query)
+    calls = "\n".join(filter(None, (calls_text(stored.message.tool_calls), _changes_text(stored.meta))))
+    in_call = None if in_content else search_excerpt(calls, query)
     in_reasoning = None if in_content or in_call else search_excerpt(stored.message.reasoning, query)
     shown = in_content or in_call or in_reasoning or Excerpt("", ())
     return SearchHit(

@@ -53,6 +53,12 @@ class Toolbox:
         """
         return ToolRegistry([tool for name in names for tool in self._tools_named(name, chat_id)])
 
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Begin what the tools of these names will need, so that they are ready sooner."""
+        outside = [name for name in names if name.startswith(SOURCE_PREFIX)]
+        if outside and self._source is not None:
+            await self._source.warm_up(outside)
+
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Make the tools of these names ready that need it; what fails is reported."""
         outside = [name for name in names if name.startswith(SOURCE_PREFIX)]

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.store.records import EDITED_CALL
 from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.tools.tool import Caution, Reach, Tool
 
@@ -44,7 +45,7 @@ class Decision(StrEnum):
 
     ALLOW = "allow"
     """A person said yes."""
-    EDITED = "edited"
+    EDITED = EDITED_CALL
     """A person changed the arguments and said yes to those."""
     ALLOWED_BY_RULE = "allowed_by_rule"
     """The tool is harmless, or was allowed before."""

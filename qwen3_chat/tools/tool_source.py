@@ -25,6 +25,10 @@ SourceEventSink = Callable[[Notice | ToolServerStarting], None]
 class ToolSource(Protocol):
     """A source of tools that have to be made ready before they can be offered."""
 
+    async def warm_up(self, names: Sequence[str]) -> None:
+        """Begin what the tools of these names will need, in so far as nobody has to be asked for it."""
+        ...
+
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Make the tools of these names ready, as far as that is possible and allowed."""
         ...

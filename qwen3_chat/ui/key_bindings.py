@@ -77,6 +77,7 @@ CHAT_KEYS = [
     key_binding("answer_now", "ctrl+g", "answer_now", priority=True),
     key_binding("continue_reply", "f6", "continue_reply", priority=True),
     key_binding("make_call", "alt+t", "make_call", show=False, priority=True),
+    key_binding("tools", UNBOUND, "tools", show=False, priority=True),
     key_binding("start_servers", UNBOUND, "start_servers", show=False, priority=True),
     key_binding("fold", "ctrl+o", "fold", priority=True),
     key_binding("fold_all", "f8,alt+o", "fold_all", show=False, priority=True),

@@ -167,7 +167,8 @@ def row_line(name: str, variant: ModelVariant, mark: str = "", download: Downloa
     )
     if download is not None and download.phase is not DownloadPhase.DONE:
         return Content.assemble(beginning, (download_label(download), "$accent"))
-    speed = "" if assessment.fit is Fit.TOO_LARGE else t("ui.models.speed", speed=_speed(assessment))
+    key = "ui.models.observed_speed" if assessment.plan.is_observed else "ui.models.speed"
+    speed = "" if assessment.fit is Fit.TOO_LARGE else t(key, speed=_speed(assessment))
     gap = " " * max(0, SPEED_CELLS - cell_len(speed))
     label = set_cell_size(fit_label(assessment), FIT_CELLS)
     return Content.assemble(beginning, (label, FIT_COLOURS[assessment.fit]), (gap + speed, DIM))

@@ -17,15 +17,17 @@ from typing import BinaryIO
 
 from demo_model.render import TEMPLATE_PATH
 from demo_model.vocabulary import CONTROL_TOKENS, Vocabulary, build_vocabulary
+from qwen3_chat.models.catalog import Shape as CatalogShape
+from qwen3_chat.models.catalog.quants import TENSOR_TYPE_BLOCKS, tensor_type
 
 N_VOCAB = 151_936
 _N_CTX_TRAIN = 40_960
 _MAGIC, _VERSION, _ALIGNMENT = b"GGUF", 3, 32
 _U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9  # gguf_metadata_value_type
-_TYPE_F32, _TYPE_Q8_0 = 0, 8  # ggml_type
+_TYPES = {"F32": 0, "Q8_0": 8, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14}  # ggml_type
 _NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5  # llama_token_type
-_MOSTLY_Q8_0 = 7  # llama_ftype
-_BLOCK_WEIGHTS, _BLOCK_BYTES = 32, 34
+_FILE_TYPES = {"Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}  # llama_ftype
+_BLOCK_WEIGHTS, _BLOCK_BYTES = TENSOR_TYPE_BLOCKS["Q8_0"]
 _SCALE = struct.pack("<e", 0.02 / 73.9)  # of bytes drawn evenly, which gives a standard deviation of 0.02
 _CHUNK_BLOCKS = 1 << 18
 
@@ -48,6 +50,23 @@ class Shape:
         """The name of the architecture in GGUF files."""
         return "qwen3moe" if self.experts else "qwen3"
 
+    def tensor_types(self, quant: str) -> dict[str, str]:
+        """Return the type that llama.cpp would give each tensor in a quant."""
+        shape = CatalogShape(
+            n_layers=self.layers,
+            n_embd=self.width,
+            n_ff=self.ffn_width,
+            n_heads=self.heads,
+            n_kv_heads=self.kv_heads,
+            is_tied=True,
+            n_experts=self.experts,
+            n_experts_used=self.experts_used,
+            n_expert_ff=self.ffn_width,
+            head_dim=self.head_width,
+            n_vocab=N_VOCAB,
+        )
+        return {tensor.name: tensor_type(tensor, shape, quant) for tensor in shape.tensors()}
+
 
 SHAPES = {
     "small": Shape(4, 256, 768, 4, 2, 64),
@@ -55,18 +74,20 @@ SHAPES = {
     "0.6B": Shape(28, 1024, 3072, 16, 8, 128),
     "1.7B": Shape(28, 2048, 6144, 16, 8, 128),
     "4B": Shape(36, 2560, 9728, 32, 8, 128),
+    "30B-A3B, 12 layers": Shape(12, 2048, 768, 32, 4, 128, experts=128, experts_used=8),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A tensor to be written, in Q8_0 if it is a matrix or one for each expert, else in F32."""
+    """A tensor to be written, in `kind` if it is a matrix or one for each expert, else in F32."""
 
     name: str
     columns: int
     rows: int = 1
     experts: int = 0
     is_router: bool = False
+    kind: str = "Q8_0"
 
     @property
     def is_float(self) -> bool:
@@ -78,17 +99,27 @@ class _Tensor:
 
     @property
     def size_bytes(self) -> int:
-        return self.weights * 4 if self.is_float else self.weights // _BLOCK_WEIGHTS * _BLOCK_BYTES
+        block_weights, block_bytes = TENSOR_TYPE_BLOCKS[self.type_name]
+        return self.weights // block_weights * block_bytes
+
+    @property
+    def type_name(self) -> str:
+        return "F32" if self.is_float else self.kind
 
 
-def write_model(path: Path, shape: Shape, seed: int = 0, is_hollow: bool = False) -> None:
+def write_model(
+    path: Path, shape: Shape, seed: int = 0, is_hollow: bool = False, quant: str = "Q8_0"
+) -> None:
     """Write a model of a shape; the same seed gives the same file.
 
-    A hollow model has zeros for weights, which take no time and no space on the disk, only in memory.
+    A hollow model has zeros for weights, which take no time and no space on the disk, only in memory; only
+    such a one can have another quant than Q8_0.
     """
+    assert is_hollow or quant == "Q8_0"
     vocabulary = build_vocabulary()
-    entries = [*_metadata(shape), *_tokenizer(vocabulary)]
-    tensors = _tensors(shape)
+    entries = [*_metadata(shape, quant), *_tokenizer(vocabulary)]
+    types = shape.tensor_types(quant)
+    tensors = [replace(tensor, kind=types[tensor.name]) for tensor in _tensors(shape)]
     random = Random(seed)
     with path.open("wb") as file:
         file.write(_MAGIC + struct.pack("<IQQ", _VERSION, len(tensors), len(entries)))
@@ -107,10 +138,10 @@ def write_model(path: Path, shape: Shape, seed: int = 0, is_hollow: bool = False
                 _write_weights(file, tensor, vocabulary, random)
 
 
-def _metadata(shape: Shape) -> Iterator[bytes]:
+def _metadata(shape: Shape, quant: str) -> Iterator[bytes]:
     yield _entry("general.architecture", _STRING, _text(shape.architecture))
     yield _entry("general.name", _STRING, _text("made-up Qwen3"))
-    yield _entry("general.file_type", _U32, struct.pack("<I", _MOSTLY_Q8_0))
+    yield _entry("general.file_type", _U32, struct.pack("<I", _FILE_TYPES[quant]))
     yield _entry("general.quantization_version", _U32, struct.pack("<I", 2))
     numbers = {
         "context_length": _N_CTX_TRAIN,
@@ -225,7 +256,7 @@ def _write_weights(file: BinaryIO, tensor: _Tensor, vocabulary: Vocabulary, rand
 
 def _table_row(tensor: _Tensor, offset: int) -> bytes:
     sizes = tuple(size for size in (tensor.columns, tensor.rows, tensor.experts) if size > 1)
-    kind = _TYPE_F32 if tensor.is_float else _TYPE_Q8_0
+    kind = _TYPES[tensor.type_name]
     layout = f"<I{len(sizes)}QIQ"
     return _text(tensor.name) + struct.pack(layout, len(sizes), *sizes, kind, offset)
 

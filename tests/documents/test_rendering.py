@@ -300,6 +300,13 @@ def test_html_is_one_file_that_fetches_nothing_and_follows_the_readers_theme() -
     assert "天气" in text
 
 
+def test_calls_and_results_are_folded_away() -> None:
+    text = render(chat_of(), CONVERSATION, ExportFormat.HTML, ThinkingStyle.FULL)
+    assert "<details><summary>Calls get_weather</summary>\n<pre>" in text
+    assert "<details><summary>get_weather · allowed by you with changed arguments" in text
+    assert text.index("Ran with the arguments changed to:") > text.index("<details><summary>get_weather")
+
+
 def test_images_that_the_text_carries_are_shown() -> None:
     text = render(chat_of(), branch(reply('![a "b"](data:image/png;base64,iVBO=)')), ExportFormat.HTML)
     assert '<img src="data:image/png;base64,iVBO=" alt="a &quot;b&quot;">' in text

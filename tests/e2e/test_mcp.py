@@ -14,11 +14,12 @@ import made_up_mcp_server
 from qwen3_chat.cli import run
 from tests.e2e.conftest import Program
 from tests.e2e.terminal import opened
+from tests.mcp.real_servers import web_page
 
 SEEDS = {
     "mcpServers": {
         "time": {"command": "mcp-server-time", "args": ["--local-timezone=Asia/Shanghai"]},
-        "fetch": {"command": "mcp-server-fetch"},
+        "fetch": {"command": "mcp-server-fetch", "args": []},
     }
 }
 """The example that most documents have, with installed commands in place of `uvx`."""
@@ -71,6 +72,34 @@ def test_a_question_uses_the_tool_of_a_server_from_the_file_of_another_program(
     assert json.loads(call["result"])["timezone"] == "UTC"
     assert "Starting the MCP server time" in asked.stderr
     assert "mcp-server-time" in asked.stderr
+
+
+ADDRESS = "http://16843009"
+"""An address of one number: the demo model has learnt to copy numbers and words, not addresses."""
+
+
+def seeds_with_proxy(folder: Path, proxy: str) -> Path:
+    """Write the example, its fetch with a proxy that answers for every host, since tests have no network."""
+    file = folder / "claude_desktop_config.json"
+    file.write_text(json.dumps(SEEDS).replace("[]", json.dumps([f"--proxy-url={proxy}"])))
+    return file
+
+
+@pytest.mark.full
+def test_the_demo_model_fetches_a_page_with_both_servers_of_the_example(
+    program: Program, tmp_path: Path
+) -> None:
+    with web_page("Qwen3 is here.") as proxy:
+        file = seeds_with_proxy(tmp_path, proxy)
+        asked = program.run(
+            *("ask", "--demo", "--seed", "1", "--no-think", "--json", "--mcp", str(file), "--allow", "all"),
+            *("--tools", "mcp:time.get_current_time,mcp:fetch", f"Get the page {ADDRESS}"),
+        )
+    assert asked.returncode == 0, asked.stderr
+    (call,) = json.loads(asked.stdout)["steps"][0]["tool_calls"]
+    assert (call["name"], call["arguments"]) == ("mcp:fetch.fetch", {"url": ADDRESS})
+    assert not call["is_error"]
+    assert "Qwen3 is here." in call["result"]
 
 
 def test_a_server_is_added_listed_tested_and_removed(commands: Commands) -> None:
@@ -139,28 +168,69 @@ def test_the_app_refuses_servers_that_are_not_there_in_one_sentence(
     assert before_command.returncode == 2
 
 
+NOTE = "mcp:mine:made-up://notes/day.md"
+
+
+def test_a_question_takes_a_resource_and_a_prompt_from_a_server(commands: Commands) -> None:
+    assert commands.run("mcp", "add", "mine", *OWN, "Texting").returncode == 0
+    ask = ("ask", "--demo", "--seed", "1", "--no-think", "--max-tokens", "8")
+    denied = commands.run(*ask, "--file", NOTE, "Read it.")
+    assert denied.returncode == 1
+    assert "because nobody has allowed it yet" in denied.stderr
+    prompt = ("--template", "mcp:mine:translate_it")
+    for arguments, sentence in (
+        ((*prompt,), "The prompt needs a value for language"),
+        ((*prompt, "--var", "x=1"), "The prompt has no variable x; it has: language, tone."),
+        (("--template", "mcp:mine:other"), "The MCP server mine has no prompt other. It has: translate it."),
+        (("--file", "mcp:nobody:x"), "There is no MCP server nobody. Known are: mine."),
+    ):
+        refused = commands.run(*ask, *arguments, "--allow", "mcp:mine")
+        assert refused.returncode != 0
+        assert sentence in refused.stderr
+    assert json.loads(commands.run("chats", "--json").stdout) == []
+    asked = commands.run(
+        *ask, *prompt, "--var", "language=French", "--file", NOTE, "--allow", "mcp:mine", "Be brief."
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert "Starting the MCP server mine" in asked.stderr
+    stored = json.loads(commands.run("export", "last", "--format", "json").stdout)
+    question = stored["messages"][0]["content"]
+    assert question.startswith("Translate to French:\n\nBe brief.\n\nmine: ")
+    assert "\n```\n# Today\nrain\n```\n" in question
+
+
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 @pytest.mark.parametrize("variables", [{}, {"ACCESSIBLE": "1"}], ids=["app", "plain"])
 def test_the_servers_of_another_programs_file_answer_in_the_app(
     program: Program, tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    file = tmp_path / "claude_desktop_config.json"
-    file.write_text(json.dumps(SEEDS))
-    options = ("--demo", "--mcp", str(file), "--tools", "mcp:time.get_current_time")
-    program.run("mcp", "test", "time", "--yes", "--mcp", str(file))
-    with opened(program, tmp_path, *options, variables=variables) as terminal:
-        terminal.wait_for("You, thinking on:" if variables else "Thinking")
-        terminal.type("What time is it in UTC? /no_think")
-        terminal.press("Enter")
-        terminal.wait_for("mcp:time.get_current_time")
-        if variables:
-            terminal.type("once")
-            terminal.press("Enter")
-        else:
-            terminal.until(lambda screen: "┏" in screen)
-            terminal.press("1")
-        terminal.until(lambda screen: '"timezone": "UTC"' in screen)
+    with web_page("Qwen3 is here.") as proxy:
+        file = seeds_with_proxy(tmp_path, proxy)
+        options = ("--demo", "--mcp", str(file), "--tools", "mcp:time.get_current_time,mcp:fetch")
+        for name in ("time", "fetch"):
+            program.run("mcp", "test", name, "--yes", "--mcp", str(file))
+        with opened(program, tmp_path, *options, variables=variables) as terminal:
+
+            def ask(question: str, tool: str, result: str) -> None:
+                terminal.type(question)
+                terminal.press("Enter")
+                terminal.wait_for(tool)
+                if variables:
+                    terminal.type("once")
+                    terminal.press("Enter")
+                else:
+                    terminal.until(lambda screen: "┏" in screen)
+                    terminal.press("1")
+                terminal.until(lambda screen: result in screen)
+
+            terminal.wait_for("You, thinking on:" if variables else "Thinking")
+            ask("What time is it in UTC? /no_think", "mcp:time.get_current_time", '"timezone": "UTC"')
+            if variables:
+                terminal.until(lambda screen: screen.rstrip().endswith("You, thinking off:"))
+            else:
+                terminal.wait_for_answer('"timezone": "UTC"')
+            ask(f"Get the page {ADDRESS}", "mcp:fetch.fetch", "Qwen3 is here.")
 
 
 def test_a_server_that_is_reached_by_an_address_is_stored_with_the_places_of_its_secrets(

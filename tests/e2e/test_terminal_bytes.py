@@ -104,12 +104,12 @@ def test_a_stop_that_asks_leaves_the_terminal_and_coming_back_draws_the_whole_sc
 ) -> None:
     terminal.send(signal.SIGTSTP)
     assert terminal.until(terminal.is_stopped)
-    terminal.read()
     assert terminal.modes_of_line() == terminal.modes_before
-    assert terminal.modes_left_on() == set()
+    assert terminal.until(lambda: not terminal.modes_left_on())
     begin = len(terminal.output)
     terminal.send(signal.SIGCONT)
-    assert terminal.until(lambda: terminal.shows(READY, begin) and terminal.shows("Thinking on", begin))
+    assert terminal.until(partial(terminal.shows_since_taken, READY, begin))
+    assert terminal.until(partial(terminal.shows_since_taken, "Thinking on", begin))
     assert terminal.is_raw
     quit_and_check(terminal)
 
@@ -120,7 +120,7 @@ def test_a_stop_that_does_not_ask_leaves_no_raw_shell_behind(terminal: PtyTermin
         assert terminal.until(terminal.is_stopped)
         begin = len(terminal.output)
         terminal.send(signal.SIGCONT)
-        assert terminal.until(partial(terminal.shows, READY, begin))
+        assert terminal.until(partial(terminal.shows_since_taken, READY, begin))
     quit_and_check(terminal)
 
 

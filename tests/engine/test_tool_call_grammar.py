@@ -317,6 +317,29 @@ def accepts(vocab: Vocab, schema: object, arguments: str) -> bool:
     return is_allowed
 
 
+@pytest.mark.parametrize(
+    ("text", "is_allowed"),
+    [
+        ("http://127.0.0.1:80/a?b=c#d", True),
+        ("https://例子.测试/路径", True),
+        ("notes://day.md", True),
+        ("h:x", True),
+        ("mailto:a@b", True),
+        ("http", False),
+        ("http:x", False),
+        ("http//x", False),
+        ("http://", False),
+        ("http://a b", False),
+        ("example.com/a", False),
+        ("", False),
+    ],
+)
+def test_a_uri_has_a_scheme_and_no_spaces(demo_vocab: Vocab, text: str, is_allowed: bool) -> None:
+    address = {"type": "string", "format": "uri", "minLength": 1}
+    schema = {"properties": {"url": address}, "required": ["url"]}
+    assert accepts(demo_vocab, schema, json.dumps({"url": text}, ensure_ascii=False)) is is_allowed
+
+
 @pytest.mark.parametrize("low", [-120, -10, -1, 0, 7, 99])
 @pytest.mark.parametrize("high", [-100, 0, 10, 101, 250])
 def test_a_range_of_integers_is_exact(demo_vocab: Vocab, low: int, high: int) -> None:

@@ -77,6 +77,39 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 @contextmanager
+def web_page(text: str) -> Iterator[str]:
+    """Serve a page under every address, also to those who take this for their proxy; yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = b"" if self.path.endswith("/robots.txt") else f"<h1>News</h1><p>{text}</p>".encode()
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *values: object) -> None:
+            return
+
+    with _serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
 def http_server(
     headers: dict[str, str], tools: Callable[[], list[dict[str, Any]]]
 ) -> Iterator[tuple[str, list[str]]]:
@@ -125,12 +158,5 @@ def http_server(
                 return {"jsonrpc": "2.0", "id": request["id"], "error": error}
         return {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/mcp", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with _serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}/mcp", asked

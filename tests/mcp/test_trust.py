@@ -47,6 +47,10 @@ class FakeProcess(McpProcess):
         self.tools: tuple[ServerTool, ...] = (tool_of("echo", "Say it."),)
         self.connects: list[Connect] = []
         self.calls: list[CallTool] = []
+        self.n_starts = 0
+
+    async def start(self) -> None:
+        self.n_starts += 1
 
     async def request(self, make_command: Callable[[int], Any], on_progress: Any = None) -> Any:
         match make_command(1):

@@ -18,9 +18,9 @@ from qwen3_chat.engine.remote import RemoteEngine, ServerAccess, TimeoutPolicy
 from qwen3_chat.engine.remote.http_errors import connection_error
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import AnswerDelta, EngineFailed
+from qwen3_chat.events import AnswerDelta, EngineFailed, Notice, ToolCallRequested
 from qwen3_chat.servers import Endpoint, ServerKind
-from tests.remote.remote_engines import QUICK_RETRIES, chat_request, remote_engine_at
+from tests.remote.remote_engines import QUICK_RETRIES, WEATHER, chat_request, remote_engine_at
 from tests.remote.wire_server import (
     DONE,
     Fault,
@@ -266,6 +266,37 @@ async def test_a_call_whose_arguments_are_no_json_stays_readable() -> None:
     call = {"index": 0, "function": {"name": "weather", "arguments": "{city"}}
     heard = await heard_from(Reply([event(chunk(tool_calls=[call])), *END]))
     assert heard.answer == "<tool_call>\nweather({city)\n</tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (ServerKind.VLLM, "--enable-auto-tool-choice --tool-call-parser hermes"),
+        (ServerKind.SGLANG, "--tool-call-parser qwen25"),
+        (ServerKind.LLAMA_SERVER, "--jinja"),
+        (ServerKind.OPENAI, None),
+    ],
+)
+async def test_calls_that_arrive_as_text_are_read_and_the_missing_option_is_named_once(
+    kind: ServerKind, option: str | None
+) -> None:
+    text = '<tool_call>\n{"name": "weather", "arguments": {"city": "Beijing"}}\n</tool_call>'
+    pieces = [event(chunk(content=text)), *END]
+    models = json_reply({"data": [{"id": "Qwen3-8B", "max_model_len": 4096}]})
+    told, called = list[object](), list[str]()
+    async with (
+        running(lambda request: models if request.method == "GET" else Reply(pieces)) as wire,
+        remote_engine_at(wire.url, kind) as engine,
+    ):
+        for _ in range(2):
+            async for happened in events_of(engine.generate, chat_request("hi", tools=(WEATHER,))):
+                match happened:
+                    case Notice(key="remote.calls_in_text", values=values):
+                        told.append(values["option"])
+                    case ToolCallRequested(call=call):
+                        called.append(call.name)
+    assert called == ["weather", "weather"]
+    assert told == ([option] if option else [])
 
 
 async def test_calls_that_all_have_the_same_number_are_told_apart() -> None:

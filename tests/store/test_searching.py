@@ -11,6 +11,7 @@ import pytest
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.store import ChatStore, MessageMeta, SearchOrder
 from qwen3_chat.store.migrations import MIGRATIONS
+from qwen3_chat.store.records import CallRecord
 
 DONE = MessageMeta(stop_reason=StopReason.END_OF_TURN)
 CORPUS = [
@@ -199,6 +200,16 @@ async def test_results_are_found(store: ChatStore) -> None:
     _, result = await with_a_call(store)
     (hit,) = await store.find("sunny")
     assert (hit.message_id, hit.role, hit.in_call) == (result, Role.TOOL, False)
+
+
+async def test_a_result_is_found_by_the_arguments_that_the_user_changed(store: ChatStore) -> None:
+    reply, _ = await with_a_call(store)
+    call = CallRecord(0, "get_weather", '{"city": "广州"}', "edited")
+    chat_id = (await store.message(reply)).chat_id
+    result = await store.add_message(chat_id, reply, ChatMessage(Role.TOOL, "rain"), MessageMeta(call=call))
+    (hit,) = await store.find("广州")
+    assert (hit.message_id, hit.in_call) == (result.id, True)
+    assert "广州" in hit.excerpt
 
 
 async def test_what_only_the_thinking_says_is_no_call(store: ChatStore) -> None:

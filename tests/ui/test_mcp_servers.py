@@ -40,7 +40,7 @@ from qwen3_chat.tools.permission_file import PermissionFile
 from tests.e2e.test_mcp import SEEDS
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness, open_app
-from tests.mcp.real_servers import http_server
+from tests.mcp.real_servers import web_page
 from tests.mcp.test_trust import FakeProcess, tool_of
 
 ANSWER = (AnswerDelta("That is it.", 3), finished())
@@ -98,6 +98,17 @@ async def test_a_server_is_asked_about_once_and_its_tool_for_each_call(tmp_path:
     async with chat_with(tmp_path, FAKE, FakeEngine(ANSWER), FakeProcess()) as app:
         await app.turn("Another day.")  # nobody is asked
         assert app.shows("That is it.")
+
+
+async def test_the_process_for_servers_starts_with_the_chat_but_no_server_does(tmp_path: Path) -> None:
+    process = FakeProcess()
+    async with chat_with(tmp_path, FAKE, FakeEngine(), process) as app:
+        await app.until(lambda: process.n_starts and not app.screen.is_answering)
+        assert process.connects == []
+    none = FakeProcess()
+    async with chat_with(tmp_path, McpServers({}), FakeEngine(), none) as app:
+        await app.turn("Hello")
+        assert none.n_starts == 0
 
 
 async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) -> None:
@@ -222,6 +233,9 @@ class Texts:
     def resources(self) -> Sequence[ServerResource]:
         return [ServerResource("web", "notes://day.md", "Day", "")]
 
+    async def texts_listed(self) -> None:
+        """Return at once: they are."""
+
     async def prompt_text(self, prompt: ServerPrompt, arguments: Mapping[str, str]) -> str:
         self.arguments.append(dict(arguments))
         return f"Say hello in {arguments.get('language', 'any')}." if prompt.name == "say" else "line\n" * 50
@@ -321,15 +335,14 @@ async def test_tools_that_have_changed_are_shown_with_what_changed(tmp_path: Pat
 
 @pytest.mark.full
 async def test_time_and_fetch_of_the_usual_example_answer_in_the_chat(tmp_path: Path) -> None:
-    with http_server({}, list) as (url, _):
-        page = url.removesuffix("/mcp")
+    with web_page("Qwen3 is here.") as page:
         engine = FakeEngine(
             calling("time-get_current_time", '{"timezone": "Asia/Tokyo"}'),
             ANSWER,
             calling("fetch-fetch", json.dumps({"url": page})),
             ANSWER,
         )
-        servers = read_servers(json.dumps(SEEDS), "example")
+        servers = read_servers(json.dumps(SEEDS).replace("[]", '["--allow-private-ips"]'), "example")
         async with chat_with(tmp_path, servers, engine) as app:
             await app.say("What time is it in Tokyo?")
             await answer(app, "Start the MCP server", "3")
@@ -342,4 +355,4 @@ async def test_time_and_fetch_of_the_usual_example_answer_in_the_chat(tmp_path: 
             await app.say("Fetch the page.")
             await answer(app, "Run mcp:fetch.fetch?", "1")
             await app.until(lambda: len(engine.requests) == 4 and not app.screen.is_answering)
-            assert page in app.session.messages[-2].message.content
+            assert "Qwen3 is here." in app.session.messages[-2].message.content

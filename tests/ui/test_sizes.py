@@ -16,6 +16,8 @@ from textual.widgets import Input
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
+from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested
+from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.tools.consent import ConsentRequest
@@ -24,8 +26,10 @@ from qwen3_chat.tools.tool import Arguments, Tool
 from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
+from qwen3_chat.ui.screens.form_screen import FormScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
+from qwen3_chat.ui.screens.tools_screen import ToolsScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
@@ -78,9 +82,33 @@ async def consent(app: Harness) -> None:
     app.app.push_screen(ConsentScreen(request, lambda _: None, typed_on, lambda: None))
 
 
+async def form(app: Harness) -> None:
+    fields = tuple(
+        FormField(f"field{n}", f"Field {n}", FieldKind.TEXT, "About " * 10, n == 0) for n in range(20)
+    )
+    app.app.push_screen(FormScreen(FormRequested(1, "web", "What is needed? " * 40, fields), lambda _: None))
+
+
+async def address(app: Harness) -> None:
+    request = FormRequested(1, "web", "Sign in. " * 40, url=f"https://example.com/{'long/' * 200}end")
+    app.app.push_screen(FormScreen(request, lambda _: None))
+
+
 async def files(app: Harness) -> None:
     listed = [ChatFile(f"plots/{'long ' * 30}{n}.png", Path("x"), 9_000 * n, 0.0, True) for n in range(40)]
     app.app.push_screen(ChatFilesScreen(listed))
+
+
+async def tools(app: Harness) -> None:
+    given = ListedPermission(Permission("", "", PermissionScope.HOST, "https://example.com"), False)
+    parts = tuple(
+        ListedTool(f"mcp:all.{n}", ToolKind.MCP, ToolState.NOT_STARTED, 90, about="word " * 90)
+        for n in range(20)
+    )
+    server = ListedTool("mcp:all", ToolKind.MCP, ToolState.NOT_STARTED, 1_800, parts=parts)
+    clock = ListedTool("now", ToolKind.BUILT_IN, ToolState.READY, 90, permissions=(given,))
+    listed = ToolList((clock, server))
+    app.app.push_screen(ToolsScreen(listed, ("mcp:all",), lambda _: 0, lambda: listed))
 
 
 DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
@@ -94,6 +122,9 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "context choice": context_choice,
     "consent": consent,
     "files": files,
+    "tools": tools,
+    "form": form,
+    "address": address,
 }
 
 

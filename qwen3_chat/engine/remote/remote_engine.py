@@ -181,6 +181,9 @@ class RemoteEngine:
             failure = self._flush(decoder, reply, on_event)
         _push_all(reply.flush(), on_event)
         self.last_reply = reply.facts
+        option = SERVER_FEATURES[served.kind].call_parser
+        if reply.facts.calls_from_tags and option:
+            self._notify_once(on_event, "remote.calls_in_text", server=served.server, option=option)
         if decoder.n_damaged:
             on_event(Notice("remote.damaged", {"count": decoder.n_damaged}))
         if failure := failure or (None if cancellation else self._reply_error(reply, decoder, served)):

@@ -48,7 +48,8 @@ class ServerFeatures:
     are understood. `ends_thinking`: a running reply can be made to answer now; `counts_tokens`: it tokenises;
     `accepts_reasoning`: thinking within a sequence of tool calls may be sent back; `continues_replies`: it
     continues a reply that was stopped, even in its thinking; `requires_calls`: it knows the tool choice
-    `required`; `unreported`: facts that it does not report.
+    `required`; `unreported`: facts that it does not report; `call_parser`: the options with which it reads
+    the calls of tools out of a reply.
     """
 
     label: str
@@ -61,6 +62,7 @@ class ServerFeatures:
     continues_replies: bool = False
     requires_calls: bool = False
     unreported: frozenset[MissingFeature] = frozenset({MissingFeature.REUSED, MissingFeature.PROGRESS})
+    call_parser: str = ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -101,6 +103,7 @@ SERVER_FEATURES = {
         accepts_reasoning=True,
         requires_calls=True,
         unreported=frozenset({MissingFeature.PROGRESS}),
+        call_parser="--enable-auto-tool-choice --tool-call-parser hermes",
     ),
     ServerKind.SGLANG: ServerFeatures(
         "SGLang",
@@ -108,6 +111,7 @@ SERVER_FEATURES = {
         accepts_reasoning=True,
         requires_calls=True,
         unreported=frozenset({MissingFeature.PROGRESS}),
+        call_parser="--tool-call-parser qwen25",
     ),
     ServerKind.LLAMA_SERVER: ServerFeatures(
         "llama-server",
@@ -119,6 +123,7 @@ SERVER_FEATURES = {
         continues_replies=True,
         requires_calls=True,
         unreported=frozenset(),
+        call_parser="--jinja",
     ),
     ServerKind.LLAMA_CPP_PYTHON: ServerFeatures(
         "llama-cpp-python",

@@ -30,6 +30,7 @@ JobCommand = (
     | wire.RemoveSnapshot
     | wire.CountTokens
     | wire.ListDevices
+    | wire.MeasureKernels
 )
 """A command that is carried out; the others concern one that is."""
 

@@ -10,19 +10,21 @@ from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
+from qwen3_chat.engine.worker.kernel_meter import measure_devices
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_thinking_budget
+from qwen3_chat.engine.worker.run_observer import RunObserver
 from qwen3_chat.engine.worker.template_process import TemplateRenderer
 from qwen3_chat.engine.worker.threads import ThreadGuard, measure_threads
 from qwen3_chat.engine.worker.tuner import Tuner
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, Qwen3ChatError
-from qwen3_chat.events import EngineEvent
+from qwen3_chat.events import EngineEvent, TurnFinished
 from qwen3_chat.request import ChatRequest, TokenCounts
 
 
@@ -45,6 +47,8 @@ class CommandLoop:
         self._chat_reply: ReplyGenerator | None = None
         # The reply whose next prompt can be prefetched.
         self._last_reply: ReplyGenerator | None = None
+        self._observer: RunObserver | None = None
+        self._finished: TurnFinished | None = None  # of a reply that was not observed yet
 
     def run(self) -> None:
         """Carry out commands until the client is gone."""
@@ -68,6 +72,8 @@ class CommandLoop:
                     self._outbox.send(wire.TokensCounted(call_id, self._count(request, job)))
                 case wire.ListDevices():
                     self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
+                case wire.MeasureKernels():
+                    self._outbox.send(wire.KernelsMeasured(call_id, measure_devices()))
                 case wire.WaitIdle():
                     self._outbox.send(wire.Idle(call_id))
                 case wire.RemoveSnapshot(_, chat_id):
@@ -77,6 +83,8 @@ class CommandLoop:
                 case wire.Generate(_, request):
                     for event in self._reply(request, job):
                         self._outbox.send(wire.EventEmitted(call_id, event))
+                        if isinstance(event, TurnFinished):
+                            self._finished = event
                 case wire.SaveSnapshot(call_id):
                     self._save_snapshot(call_id)
                     self._outbox.send(wire.SnapshotSaved(call_id))
@@ -108,6 +116,8 @@ class CommandLoop:
                 self._renderer,
             )
             self._unreported_load_s = model.load_s
+            if persistence and persistence.calibrates:
+                self._observer = RunObserver(persistence.folder)
             if persistence and persistence.snapshots_bytes:
                 self._snapshots = ChatSnapshots(model, persistence)
         self._outbox.send(wire.Loaded(command.call_id, model.description))
@@ -147,7 +157,10 @@ class CommandLoop:
             self._snapshots.remove(chat_id)
 
     def _use_idle_time(self) -> None:
-        """Prefetch the next prompt, then measure, until there is a job to do."""
+        """Record how the reply went, prefetch the next prompt, then measure, until there is a job to do."""
+        finished, self._finished = self._finished, None
+        if finished and self._observer:
+            self._observer.observe(self._require_model().description, finished)
         reply, self._last_reply = self._last_reply, None
         if reply is None:
             return

@@ -53,14 +53,16 @@ def check_bindings() -> None:
 def list_ggml_devices() -> tuple[Device, ...]:
     """Return the devices that this build of llama.cpp can compute on, with the memory that is free now."""
     pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
-    count = _function("ggml_backend_dev_count", size)
-    get = _function("ggml_backend_dev_get", pointer, size)
-    name = _function("ggml_backend_dev_name", text, pointer)
-    description = _function("ggml_backend_dev_description", text, pointer)
-    kind = _function("ggml_backend_dev_type", ctypes.c_int, pointer)
-    memory = _function("ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size))
-    registry = _function("ggml_backend_dev_backend_reg", pointer, pointer)
-    registry_name = _function("ggml_backend_reg_name", text, pointer)
+    count = ggml_function("ggml_backend_dev_count", size)
+    get = ggml_function("ggml_backend_dev_get", pointer, size)
+    name = ggml_function("ggml_backend_dev_name", text, pointer)
+    description = ggml_function("ggml_backend_dev_description", text, pointer)
+    kind = ggml_function("ggml_backend_dev_type", ctypes.c_int, pointer)
+    memory = ggml_function(
+        "ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size)
+    )
+    registry = ggml_function("ggml_backend_dev_backend_reg", pointer, pointer)
+    registry_name = ggml_function("ggml_backend_reg_name", text, pointer)
     devices = []
     for index in range(count()):
         device, free, total = get(index), size(), size()
@@ -80,7 +82,7 @@ def list_ggml_devices() -> tuple[Device, ...]:
 
 def cpu_buffer_type() -> int | None:
     """Return the type of the buffers for weights in RAM."""
-    buffer_type: int | None = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
+    buffer_type: int | None = ggml_function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
     return buffer_type
 
 
@@ -92,11 +94,17 @@ def set_abort_listener(listener: Callable[[str], None]) -> object:
     callback = _ABORT_CALLBACK(
         lambda message: listener(_SOURCE_FOLDER.sub("", message.decode(errors="replace")))
     )
-    _function("ggml_set_abort_callback", ctypes.c_void_p, _ABORT_CALLBACK)(callback)
+    ggml_function("ggml_set_abort_callback", ctypes.c_void_p, _ABORT_CALLBACK)(callback)
     return callback
 
 
-def _function(name: str, result: Any, *arguments: Any) -> Any:
+def ggml_device(index: int) -> Any:
+    """Return a device of ggml by its index in `list_ggml_devices`."""
+    return ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(index)
+
+
+def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a function of ggml by its name, the type of its result and those of its arguments."""
     function = getattr(libggml, name, None) or getattr(_base_library(), name)
     function.restype, function.argtypes = result, list(arguments)
     return function

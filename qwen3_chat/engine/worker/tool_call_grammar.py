@@ -1,9 +1,9 @@
 """The grammar of a tool call in GBNF, llama.cpp's notation, made from the JSON schemas of the tools.
 
 What the grammar cannot express (`pattern`, `not`, `multipleOf` …) it leaves open, so it may allow more than a
-schema: the arguments are checked again before a tool runs. It allows less in three ways: declared properties
-come without undeclared ones, more than five of them in the order of the schema, and a constant in one
-spelling.
+schema: the arguments are checked again before a tool runs. It allows less in four ways: declared properties
+come without undeclared ones, more than five of them in the order of the schema, a constant in one spelling,
+and a URI without escapes; one that begins with `http` goes on as an address of the web.
 
 The converter of llama-cpp-python is not used. It ignores bounds of numbers, mixes up references with equal
 ends, doesn't escape backslashes, and writes out `maxLength` in parentheses, so that a schema from outside
@@ -47,7 +47,7 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _CONSTRAINTS: Final = (
     *("type", "enum", "const", "properties", "required", "additionalProperties", "items", "prefixItems"),
-    *("minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"),
+    *("format", "minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"),
     *("exclusiveMinimum", "exclusiveMaximum", "anyOf", "oneOf", "allOf", "$ref"),
 )
 """The keywords that are read."""
@@ -64,6 +64,10 @@ integer ::= "-"? ("0" | [1-9] [0-9]{0,30})
 number ::= integer ("." [0-9]{1,30})? ([eE] [-+]? [0-9]{1,2})?
 boolean ::= "true" | "false"
 null ::= "null"
+uri ::= "\"" (scheme uchar | "http" "s"? "://" uchar) uchar* "\""
+scheme ::= [a-gi-zA-Z] schar* ":" | "h" ([a-su-z0-9+.-] schar*)? ":"
+schar ::= [a-zA-Z0-9+.-]
+uchar ::= [!#-\[\]-~] | [\u00A1-\uD7FF\uE000-\U0010FFFF]
 object ::= "{" ws (pair ("," ws pair)*)? "}"
 pair ::= string ws ":" ws value ws
 array ::= "[" ws (item ("," ws item)*)? "]"
@@ -72,14 +76,8 @@ value ::= object | array | string | number | boolean | null
 """
 _SOURCE_BEGIN, _SOURCE_END, _CALL_END = "<code>", "</code>", "</tool_call>"
 
-_OBJECT, _ARRAY, _STRING, _NUMBER, _INTEGER, _VALUE = (
-    "object",
-    "array",
-    "string",
-    "number",
-    "integer",
-    "value",
-)
+_OBJECT, _ARRAY, _STRING, _URI = "object", "array", "string", "uri"
+_NUMBER, _INTEGER, _VALUE = "number", "integer", "value"
 _COMMA: Final = '"," ws '
 _TYPES: Final = {_OBJECT, _ARRAY, _STRING, _NUMBER, _INTEGER, "boolean", "null"}
 
@@ -429,6 +427,9 @@ class SchemaConverter:
         return self._add(f'"[" ws {tail} "]"', n_readings)
 
     def _string(self, schema: dict[str, Any]) -> str:
+        limits_length = "maxLength" in schema or schema.get("minLength", 1) not in (0, 1)
+        if schema.get("format") == "uri" and not limits_length:
+            return _URI
         least = min(_count(schema.get("minLength"), 0), _MAX_LENGTH)
         most = _count(schema.get("maxLength"), _MAX_LENGTH + 1)
         if most < least:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import httpx2
 from mcp import Client
+from mcp.client.auth.exceptions import OAuthFlowError
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
@@ -29,11 +30,13 @@ from pydantic import ValidationError
 from qwen3_chat import __version__
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.forms import FormAnswer
 from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerPrompt, ServerResource, ServerTool
 from qwen3_chat.mcp.server_process.elicitation import FormGate, FormSink
 from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
 from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
+from qwen3_chat.mcp.server_process.sign_in import SignInFlow
 from qwen3_chat.mcp.server_process.stdio_transport import ServerProcess
 from qwen3_chat.mcp.server_process.text_lists import (
     MAX_PAGES,
@@ -59,7 +62,8 @@ class Connection:
     """A connection to a server: `opened` has its tools, or the error that prevented it.
 
     `on_tools` gets the tools whenever they change, `on_texts` the prompts and the resources, `on_end` the
-    reason when it ends by itself. `on_form` has the user asked for what the server wants of them.
+    reason when it ends by itself. `on_form` has the user asked for what the server wants of them, and
+    `on_sign_in` has them visit an address.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Connection:
         on_texts: Callable[[tuple[ServerPrompt, ...], tuple[ServerResource, ...]], None],
         on_end: Callable[[McpError], None],
         on_form: FormSink,
+        on_sign_in: Callable[[str], Awaitable[FormAnswer]],
     ) -> None:
         self._command = command
         self._name = command.server
@@ -76,6 +81,8 @@ class Connection:
         self._on_texts = on_texts
         self._on_end = on_end
         self._forms = FormGate(on_form)
+        self._on_sign_in = on_sign_in
+        self._flow: SignInFlow | None = None
         self._client: Client | None = None
         self._process: ServerProcess | None = None
         self._raw_tools = RawTools()
@@ -164,6 +171,8 @@ class Connection:
                 error = self._error_of(ConnectionError())
         finally:
             self._client = None
+            if self._flow is not None:
+                self._flow.close()
         if not self.opened.done():
             self.opened.set_exception(error)
         elif not self._is_closing.is_set():
@@ -175,7 +184,16 @@ class Connection:
             self._process = ServerProcess(self._name, launch, self._log)
             transport = self._process.connect()
         else:
-            transport = connect_by_http(launch)
+            if launch.sign_in is not None:
+                self._flow = SignInFlow(
+                    self._name,
+                    launch,
+                    launch.sign_in,
+                    self._on_sign_in,
+                    _clock_of(limit),
+                    self._log.add_secret,
+                )
+            transport = connect_by_http(launch, self._flow.provider if self._flow else None)
         lost = asyncio.Event()
 
         async def on_message(message: object) -> None:
@@ -235,7 +253,7 @@ class Connection:
 
     async def _follow_texts(self, client: Client) -> None:
         """List the prompts and the resources, and again whenever the server says that they have changed."""
-        while client.server_capabilities.prompts or client.server_capabilities.resources:
+        while True:
             prompts = await list_prompts(client, self._name)
             self._on_texts(prompts, await list_resources(client, self._name))
             await self._have_texts_changed.wait()
@@ -266,6 +284,12 @@ class Connection:
         match failure:
             case McpError():
                 return failure
+            case _ if self._flow is not None and self._flow.error is not None:
+                error, self._flow.error = self._flow.error, None
+                return error
+            case OAuthFlowError():
+                reason = self._shown(str(failure))
+                return McpError(ErrorCode.MCP_SIGN_IN_FAILED, name=self._name, reason=reason)
             case _ if process is not None and process.end_error is not None:
                 error = process.end_error
                 return McpError(
@@ -293,6 +317,21 @@ class Connection:
 
     def _shown(self, reason: str) -> str:
         return self._log.redact(terminal_safe(" ".join(reason.split())))[:MAX_SHOWN_CHARS]
+
+
+def _clock_of(limit: asyncio.Timeout) -> Callable[[bool], None]:
+    """Return a function that stops the clock of a limit while the user is waited for."""
+    loop, left_s = asyncio.get_running_loop(), 0.0
+
+    def hold(is_waiting: bool) -> None:
+        nonlocal left_s
+        if is_waiting:
+            left_s = 0.0 if (end_s := limit.when()) is None else max(end_s - loop.time(), 1.0)
+            limit.reschedule(None)
+        elif left_s and not limit.expired():
+            limit.reschedule(loop.time() + left_s)
+
+    return hold
 
 
 def _log_path(command: Connect) -> Path | None:

@@ -41,18 +41,25 @@ class Forms:
             request = _form_request(form_id, server, params)
         except FormError as error:
             return ErrorData(code=INVALID_PARAMS, message=str(error))
-        answer: asyncio.Future[FormAnswer] = asyncio.get_running_loop().create_future()
-        self._waiting[form_id] = answer
-        self._send(request)
-        try:
-            given = await answer
-        except asyncio.CancelledError:
-            self._send(FormWithdrawn(form_id))
-            raise
-        finally:
-            del self._waiting[form_id]
+        given = await self._answer_to(request)
         is_filled = given.action == "accept" and isinstance(params, ElicitRequestFormParams)
         return ElicitResult(action=given.action.value, content=dict(given.content) if is_filled else None)
+
+    async def ask_to_sign_in(self, server: str, url: str) -> FormAnswer:
+        """Have the user visit an address; if the request is cancelled, so is the question."""
+        return await self._answer_to(FormRequested(next(self._ids), server, "", url=url, is_sign_in=True))
+
+    async def _answer_to(self, request: FormRequested) -> FormAnswer:
+        answer: asyncio.Future[FormAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting[request.form_id] = answer
+        self._send(request)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._send(FormWithdrawn(request.form_id))
+            raise
+        finally:
+            del self._waiting[request.form_id]
 
     def answer(self, command: AnswerForm) -> None:
         """Take the user's answer to a form."""

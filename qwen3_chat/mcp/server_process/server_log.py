@@ -56,6 +56,11 @@ class ServerLog:
         """Wait for the end of the stream."""
         await self._end.wait()
 
+    def add_secret(self, secret: str) -> None:
+        """Redact another text from now on."""
+        if len(secret) >= _MIN_SECRET_CHARS and secret not in self._secrets:
+            self._secrets.append(secret)
+
     def redact(self, text: str) -> str:
         """Return a text without secrets."""
         for secret in self._secrets:

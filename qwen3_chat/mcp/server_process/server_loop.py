@@ -123,7 +123,12 @@ class ServerLoop:
             self._send(ServerEnded(name, error.code.text_key, error.plain_values))
 
         connection = self._connections[name] = Connection(
-            command, on_tools, on_texts, on_end, partial(self._forms.ask, name)
+            command,
+            on_tools,
+            on_texts,
+            on_end,
+            partial(self._forms.ask, name),
+            partial(self._forms.ask_to_sign_in, name),
         )
         try:
             tools = await connection.opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,10 @@ class AnswerTooLarge(httpx2.TransportError):
     """An answer that is too large, or packed."""
 
 
+class AddressRefused(httpx2.TransportError):
+    """An address that a server may not have us ask."""
+
+
 class _LimitedStream(httpx2.AsyncByteStream):
     """The bytes of an answer, up to the limit."""
 
@@ -48,10 +53,15 @@ class _LimitedStream(httpx2.AsyncByteStream):
 class _LimitedTransport(httpx2.AsyncBaseTransport):
     """A transport whose answers are limited; events have a limit of their own."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, home: str) -> None:
         self._inner = inner
+        self._home = home
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not may_be_asked(self._home, str(request.url)):
+            raise AddressRefused(
+                f"{request.url.host} is asked with https, and from this machine only by itself"
+            )
         response = await self._inner.handle_async_request(request)
         if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             await response.aclose()
@@ -64,13 +74,27 @@ class _LimitedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+def may_be_asked(home: str, url: str) -> bool:
+    """Return whether a server at `home` may have us ask an address, as it does where the user signs in."""
+    here, there = urlsplit(home), urlsplit(url)
+    host = there.hostname or ""
+    if host == here.hostname:
+        return there.scheme in (here.scheme, "https")
+    if is_loopback(host):
+        return is_loopback(here.hostname or "")
+    try:
+        return there.scheme == "https" and ip_address(host).is_global
+    except ValueError:  # a name
+        return there.scheme == "https"
+
+
 def _make_client(
     url: str, headers: dict[str, str] | None = None, timeout: Any = None, auth: Any = None
 ) -> httpx2.AsyncClient:
     mounts = {}
     if not is_loopback(urlsplit(url).hostname or ""):  # no proxy leads back to this machine
         mounts = {
-            pattern: transport and _LimitedTransport(transport)
+            pattern: transport and _LimitedTransport(transport, url)
             for pattern, transport in proxy_mounts(
                 lambda address: httpx2.AsyncHTTPTransport(proxy=address)
             ).items()
@@ -79,25 +103,30 @@ def _make_client(
         headers={"User-Agent": "qwen3-chat", **(headers or {}), "Accept-Encoding": "identity"},
         timeout=timeout or httpx2.Timeout(CONNECT_LIMIT_S, read=READ_LIMIT_S),
         auth=auth,
-        transport=_LimitedTransport(httpx2.AsyncHTTPTransport()),
+        transport=_LimitedTransport(httpx2.AsyncHTTPTransport(), url),
         mounts=mounts,
         trust_env=False,
     )
 
 
 @asynccontextmanager
-async def connect_by_http(launch: HttpLaunch) -> AsyncIterator[TransportStreams]:
-    """Open the transport to a server; redirects are followed within its own scheme, host and port only."""
+async def connect_by_http(
+    launch: HttpLaunch, auth: httpx2.Auth | None = None
+) -> AsyncIterator[TransportStreams]:
+    """Open the transport to a server, signing in by `auth` where it wants that.
+
+    Redirects are followed within its own scheme, host and port only.
+    """
     if launch.is_sse:
 
         def make_client(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
             return _make_client(launch.url, {**launch.headers, **(headers or {})}, timeout, auth)
 
-        async with sse_client(launch.url, httpx_client_factory=make_client) as streams:
+        async with sse_client(launch.url, httpx_client_factory=make_client, auth=auth) as streams:
             yield streams
         return
     async with (
-        _make_client(launch.url, launch.headers) as client,
+        _make_client(launch.url, launch.headers, auth=auth) as client,
         streamable_http_client(launch.url, http_client=client, max_sse_event_size=MAX_BODY_BYTES) as streams,
     ):
         yield streams

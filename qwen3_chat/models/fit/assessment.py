@@ -24,9 +24,12 @@ class Reason:
 
     key: str
     values: ReasonValues = field(default_factory=dict)
+    is_observed: bool = False
+    """True if its speed is the one that the model had when it ran here."""
 
     def __str__(self) -> str:
-        return t(self.key, **self.values)
+        text = t(self.key, **self.values)
+        return t("fit.observed", text=text) if self.is_observed else text
 
 
 def plan_values(plan: PlacementPlan) -> ReasonValues:
@@ -110,9 +113,9 @@ def assess(
         plan = with_long_context(plan, model.shape, weights, machine, model.n_ctx_train)
     values = plan_values(plan)
     if plan.tokens_per_s < MIN_TOKENS_PER_S:
-        reason = Reason(f"fit.slow.{plan.placement.value}", values)
+        reason = Reason(f"fit.slow.{plan.placement.value}", values, plan.is_observed)
         return Assessment(model, quant, Fit.SLOW, plan, reason, file_bytes)
-    reason = Reason(f"fit.good.{plan.placement.value}", values)
+    reason = Reason(f"fit.good.{plan.placement.value}", values, plan.is_observed)
     is_short = n_ctx is None and plan.context.n_ctx < TARGET_N_CTX
     return Assessment(model, quant, Fit.TIGHT if is_short else Fit.GOOD, plan, reason, file_bytes)
 

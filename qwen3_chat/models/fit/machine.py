@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qwen3_chat.models.kernel_speeds import KernelSpeeds
+from qwen3_chat.models.observed_runs import ObservedRun
 from qwen3_chat.texts.formatting import GIB, MIB
 
 DISPLAY_SHARE = 0.08
@@ -15,7 +17,10 @@ RAM_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU; with `shares_ram` its memory is the RAM, and bytes in it count once."""
+    """A GPU; with `shares_ram` its memory is the RAM, and bytes in it count once.
+
+    With `kernels`, which were measured, its bandwidth does not count.
+    """
 
     name: str
     free_bytes: int
@@ -23,6 +28,7 @@ class Gpu:
     bandwidth_bytes_per_s: float
     shares_ram: bool = False
     drives_display: bool = True
+    kernels: KernelSpeeds | None = None
 
     @property
     def usable_bytes(self) -> int:
@@ -36,11 +42,17 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The memory of a machine, with its GPUs, as a model can use it."""
+    """The memory of a machine, with its GPUs, as a model can use it.
+
+    With `kernels`, those of the processor, which were measured, the bandwidth of the RAM does not count.
+    `observed` has what models did that have run on it, the latest first.
+    """
 
     ram_free_bytes: int
     ram_bandwidth_bytes_per_s: float
     gpus: tuple[Gpu, ...] = ()
+    kernels: KernelSpeeds | None = None
+    observed: tuple[ObservedRun, ...] = ()
 
     @property
     def usable_ram_bytes(self) -> int:

@@ -1,9 +1,4 @@
-"""The placement of a model's parts in GPU memory and RAM, with the memory it takes and its speed.
-
-A speed is a memory's bandwidth divided by the bytes that each token has to read. The constants were fitted
-to published runs of Qwen3: 8B on an RTX 3090 and 5090, 14B and 30B-A3B on an M1 Max, 30B-A3B on an RTX 3080
-with experts in RAM, 8B on a desktop processor. The speeds are correct to about a third.
-"""
+"""The placement of a model's parts in GPU memory and RAM, with the memory it takes and its speed."""
 
 from __future__ import annotations
 
@@ -11,66 +6,24 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import median
 
 from qwen3_chat.models.catalog import Shape, Weights
 from qwen3_chat.models.fit.context_memory import ContextSpec, compute_bytes, kv_bytes, state_bytes
 from qwen3_chat.models.fit.machine import Machine
+from qwen3_chat.models.fit.speed import NetworkPart, tokens_per_s, weight_bits
+from qwen3_chat.models.observed_runs import find_runs
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, KvType
 from qwen3_chat.texts.formatting import MIB
-
-CHAT_TOKENS = 2_048
-"""The length of chat that a speed is predicted for."""
-
-_GPU_SHARE, _UNIFIED_SHARE, _RAM_SHARE = 0.7, 0.55, 0.6
-"""The shares of a memory's bandwidth that generating reaches."""
-_UNIFIED_RAM_SHARE = 0.4  # a processor can't use the whole bandwidth of a wide shared memory
-_EXPERT_SHARE = 0.6  # experts are small and scattered: caches and bursts help them less
-_CPU_QUANTISED_KV_SHARE = 0.12  # flash attention over a quantised cache is limited by computing
-_LAYER_S = 50e-6  # the time that a layer takes besides its reads
-_RECURRENT_LAYER_S = 150e-6  # what a recurrent layer takes on top: an assumption, its kernels are young
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryTraffic:
-    """The bytes of weights that a token reads from one memory, with the share of layers in it."""
-
-    dense_bytes: int
-    expert_bytes: int
-    layer_share: float
-
-
-def tokens_per_s(
-    shape: Shape, machine: Machine, context: ContextSpec, on_gpu: MemoryTraffic, on_cpu: MemoryTraffic
-) -> float:
-    """Predict the speed of generating in a chat of `CHAT_TOKENS`."""
-    depth = ContextSpec(
-        min(CHAT_TOKENS, context.n_ctx), context.kv_type, context.n_ubatch, context.flash_attention
-    )
-    kv = kv_bytes(shape, depth) + shape.state_bytes
-    seconds = shape.n_layers * _LAYER_S
-    if shape.delta_net:
-        seconds += sum(shape.delta_net.recurrent) * _RECURRENT_LAYER_S
-    if machine.gpus:
-        share = _UNIFIED_SHARE if machine.is_unified else _GPU_SHARE
-        capacity = sum(gpu.usable_bytes for gpu in machine.gpus) or 1
-        seconds_per_byte = sum(  # layers are spread by free memory; each token passes through all GPUs
-            gpu.usable_bytes / capacity / (gpu.bandwidth_bytes_per_s * share) for gpu in machine.gpus
-        )
-        read = on_gpu.dense_bytes + on_gpu.expert_bytes / _EXPERT_SHARE + kv * on_gpu.layer_share
-        seconds += read * seconds_per_byte
-    bandwidth = machine.ram_bandwidth_bytes_per_s
-    ram_share = _UNIFIED_RAM_SHARE if machine.is_unified else _RAM_SHARE
-    seconds += (on_cpu.dense_bytes + on_cpu.expert_bytes / _EXPERT_SHARE) / (bandwidth * ram_share)
-    kv_share = ram_share if context.kv_type is KvType.F16 else _CPU_QUANTISED_KV_SHARE
-    seconds += kv * on_cpu.layer_share / (bandwidth * kv_share)
-    return 1 / seconds
-
 
 PROGRAM_BYTES = 300 * MIB
 """The memory of the two processes without a model."""
 
 CPU_UBATCH, LARGE_CPU_UBATCH, GPU_UBATCH = 128, DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH
 """The numbers of tokens evaluated at once; on a CPU the larger one where memory is plentiful."""
+
+MAX_EXCESS = 1.5
+"""The times that an observed memory may be the predicted one; beyond that, something else took it."""
 
 _STREAMED_TENSORS = 1.5
 """The number of large tensors by which a GPU's buffer grows if weights in RAM are streamed through it."""
@@ -90,7 +43,7 @@ class PlacementPlan:
     """A way to load a model, with its predicted speed and the memory it needs, maybe more than is free.
 
     `n_gpu_layers` counts the layers on the GPU, the last ones; `n_cpu_moe` those layers whose experts stay in
-    RAM, from the first on.
+    RAM, from the first on. With `is_observed`, the speed is the one that the model had when it ran here.
     """
 
     placement: Placement
@@ -100,6 +53,7 @@ class PlacementPlan:
     gpu_bytes: int
     ram_bytes: int
     tokens_per_s: float
+    is_observed: bool = False
 
     @property
     def need_bytes(self) -> int:
@@ -238,33 +192,71 @@ def _plan(
     n_gpu_layers: int,
     n_cpu_moe: int,
 ) -> PlacementPlan:
-    """Compute the plan of a placement; llama.cpp puts the last layers and the output on the GPU first."""
+    """Compute the plan of a placement."""
     first = shape.n_layers - n_gpu_layers
-    gpu_dense, cpu_dense = sum(weights.layer_bytes[first:]), sum(weights.layer_bytes[:first])
+    cpu_dense = sum(weights.layer_bytes[:first])
     gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
     cpu_experts = sum(weights.expert_bytes) - gpu_experts
     share = n_gpu_layers / shape.n_layers
     kv, compute = kv_bytes(shape, context) + state_bytes(shape), compute_bytes(shape, context)
     if n_gpu_layers:
-        gpu_dense += weights.output_bytes
         streamed = _streamed_bytes(weights) if cpu_dense or cpu_experts else 0
-        gpu = gpu_dense + gpu_experts + round(kv * share) + machine.n_usable_gpus * (compute + streamed)
+        gpu = sum(weights.layer_bytes[first:]) + weights.output_bytes + gpu_experts
+        gpu += round(kv * share) + machine.n_usable_gpus * (compute + streamed)
         is_second_copy = weights.is_tied and machine.is_unified  # mapped once, used by both
         ram = cpu_dense + cpu_experts + (0 if is_second_copy else weights.embedding_bytes)
         ram += kv - round(kv * share) + (compute if cpu_dense else 0)
     else:
         output = 0 if weights.is_tied else weights.output_bytes
         gpu, ram = 0, weights.embedding_bytes + output + cpu_dense + cpu_experts + kv + compute
-        cpu_dense += weights.output_bytes
+    on_gpu, on_cpu = network_parts(shape, weights, n_gpu_layers, n_cpu_moe)
+    speed = tokens_per_s(shape, machine, context, on_gpu, on_cpu)
+    plan = PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
+    return _corrected(plan, shape, weights, machine) if machine.observed else plan
+
+
+def _corrected(plan: PlacementPlan, shape: Shape, weights: Weights, machine: Machine) -> PlacementPlan:
+    """Return a plan with the speed and the memory that were observed when the model ran in this placement.
+
+    A speed is carried over to the usual depth by the prediction. Of the memory only more than the predicted
+    counts: the cache is used little by little.
+    """
+    network = (shape.architecture, shape.parameters, weights.total_bytes)
+    kv_type = plan.context.kv_type.value
+    runs = find_runs(machine.observed, network, plan.n_gpu_layers, plan.n_cpu_moe, kv_type)
+    if not runs:
+        return plan
+    parts = network_parts(shape, weights, plan.n_gpu_layers, plan.n_cpu_moe)
+    speeds = [
+        speed.tokens_per_s
+        * plan.tokens_per_s
+        / tokens_per_s(shape, machine, plan.context, *parts, max(1, speed.depth))
+        for speed in runs[0].speeds
+    ]
+    ram_bytes = plan.ram_bytes
+    held_bytes = max((run.held_bytes for run in runs if run.n_ctx == plan.context.n_ctx), default=0)
+    if not plan.n_gpu_layers and held_bytes <= MAX_EXCESS * plan.ram_bytes:
+        ram_bytes = max(ram_bytes, held_bytes)
+    speed = median(speeds) if speeds else plan.tokens_per_s
+    return replace(plan, tokens_per_s=speed, ram_bytes=ram_bytes, is_observed=bool(speeds))
+
+
+def network_parts(
+    shape: Shape, weights: Weights, n_gpu_layers: int, n_cpu_moe: int
+) -> tuple[NetworkPart, NetworkPart]:
+    """Return what a token reads on the GPU and in RAM; the last layers and the output go to the GPU first."""
+    first = shape.n_layers - n_gpu_layers
     used = shape.n_experts_used / shape.n_experts if shape.n_experts else 1
-    speed = tokens_per_s(
-        shape,
-        machine,
-        context,
-        on_gpu=MemoryTraffic(gpu_dense, round(gpu_experts * used), share),
-        on_cpu=MemoryTraffic(cpu_dense, round(cpu_experts * used), 1 - share),
+    gpu_experts = sum(weights.expert_bytes[max(first, n_cpu_moe) :])
+    cpu_experts = sum(weights.expert_bytes) - gpu_experts
+    share, bits = n_gpu_layers / shape.n_layers, weight_bits(shape, weights)
+    gpu_output, cpu_output = (weights.output_bytes, 0) if n_gpu_layers else (0, weights.output_bytes)
+    return (
+        NetworkPart(sum(weights.layer_bytes[first:]), round(gpu_experts * used), share, *bits, gpu_output),
+        NetworkPart(
+            sum(weights.layer_bytes[:first]), round(cpu_experts * used), 1 - share, *bits, cpu_output
+        ),
     )
-    return PlacementPlan(placement, context, n_gpu_layers, n_cpu_moe, gpu, ram + PROGRAM_BYTES, speed)
 
 
 def _streamed_bytes(weights: Weights) -> int:

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.engine.cpu_cores import usable_cores
+from qwen3_chat.engine.llama_build import LLAMA_CPP_VERSION
+from qwen3_chat.engine.observed_runs_file import ObservedRunsFile, observing_machine
 from qwen3_chat.engine.wire import Device, DeviceLister
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware.inventory import Hardware, SystemGpu
-from qwen3_chat.models.hardware.measured_bandwidth import measure_bandwidth, read_bandwidth
+from qwen3_chat.models.hardware.measured_kernels import KERNELS_FILE_NAME, KernelMeter, read_or_measure
 from qwen3_chat.models.hardware.ram import read_ram
 from qwen3_chat.models.hardware.system_gpus import apple_gpus, nvidia_gpus, sysfs_gpus, windows_gpus
 from qwen3_chat.texts.formatting import GIB
@@ -26,14 +28,15 @@ _log = logging.getLogger(__name__)
 async def probe_hardware(
     list_devices: DeviceLister,
     timeout_s: float = _LLAMA_CPP_TIMEOUT_S,
-    bandwidth_file: Path | None = None,
-    may_measure: bool = True,
+    data_folder: Path | None = None,
+    measure: KernelMeter | None = None,
 ) -> Hardware:
     """Probe llama.cpp, which runs in a process of its own, and at the same time the system.
 
-    The bandwidth of the RAM comes from `bandwidth_file`, or is measured and stored there, if it may be.
+    The speeds of the devices come from a file in `data_folder`, else from `measure`, and are stored there;
+    what models did here comes from another one.
     """
-    system = asyncio.create_task(_system_hardware(bandwidth_file, may_measure))
+    system = asyncio.create_task(asyncio.to_thread(_system_hardware))
     devices: tuple[Device, ...] = ()
     failure: EngineError | None = None
     try:
@@ -43,20 +46,26 @@ async def probe_hardware(
         failure = error
     except TimeoutError:  # a GPU's driver can hang
         failure = EngineError(ErrorCode.LLAMA_CPP_SILENT, seconds=round(timeout_s))
-    return replace(await system, devices=devices, engine_failure=failure)
-
-
-async def _system_hardware(bandwidth_file: Path | None, may_measure: bool) -> Hardware:
-    found = await asyncio.to_thread(
-        lambda: Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
+    hardware = replace(await system, devices=devices, engine_failure=failure)
+    if data_folder is None or not devices:
+        return hardware
+    kernels_file = data_folder / KERNELS_FILE_NAME
+    observed = await asyncio.to_thread(
+        ObservedRunsFile.in_folder(data_folder).read, observing_machine(devices)
     )
-    if bandwidth_file is None:
-        return found
-    machine = f"{found.cpu_name}, {found.n_cores} cores, {found.ram.total_bytes // GIB} GiB"
-    measured = read_bandwidth(bandwidth_file, machine)
-    if measured is None and may_measure:
-        measured = await measure_bandwidth(bandwidth_file, machine, found.n_cores)
-    return replace(found, measured_ram_bytes_per_s=measured)
+    measured = await read_or_measure(kernels_file, _machine_key(hardware), measure)
+    return replace(hardware, measured=measured, observed=observed)
+
+
+def _machine_key(hardware: Hardware) -> str:
+    """Return what measured speeds hold for: the machine, with the devices of this build of llama.cpp."""
+    devices = ", ".join(f"{device.backend} {device.description}" for device in hardware.devices)
+    gib = hardware.ram.total_bytes // GIB
+    return f"{hardware.cpu_name}, {hardware.n_cores} cores, {gib} GiB, {devices}, {LLAMA_CPP_VERSION}"
+
+
+def _system_hardware() -> Hardware:
+    return Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
 
 
 def _system_gpus() -> tuple[SystemGpu, ...]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from qwen3_chat.engine.wire import Device, DeviceKind
+from qwen3_chat.engine.wire import Device, DeviceKind, MeasuredDevice
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, UsageError
 from qwen3_chat.models.fit import Gpu, Machine
@@ -16,6 +16,8 @@ from qwen3_chat.models.hardware.memory_bandwidth import (
     known_bandwidth,
     ram_bandwidth,
 )
+from qwen3_chat.models.kernel_speeds import KernelSpeeds
+from qwen3_chat.models.observed_runs import ObservedRun
 from qwen3_chat.texts.formatting import GIB, MIB, parse_size
 
 IDLE_RAM_SHARE, IDLE_GPU_SHARE = 0.15, 0.05
@@ -62,8 +64,8 @@ class SystemRam:
 class Hardware:
     """The hardware of a machine; `devices` are those of llama.cpp, `gpus` those that the system reports.
 
-    `engine_failure` is the reason why llama.cpp listed no devices, None where it did. The bandwidth of the
-    RAM is None where it was not measured.
+    `engine_failure` is the reason why llama.cpp listed no devices, None where it did. `measured` has those
+    devices whose speeds were measured, `observed` what models did that have run here, the latest first.
     """
 
     cpu_name: str
@@ -72,7 +74,8 @@ class Hardware:
     devices: tuple[Device, ...] = ()
     gpus: tuple[SystemGpu, ...] = ()
     engine_failure: EngineError | None = None
-    measured_ram_bytes_per_s: float | None = None
+    measured: tuple[MeasuredDevice, ...] = ()
+    observed: tuple[ObservedRun, ...] = ()
 
     @property
     def offload_devices(self) -> tuple[Device, ...]:
@@ -94,12 +97,12 @@ class Hardware:
         """The machine as the fit computes with it, for the installed build of llama.cpp."""
         chip = next((device for device in self.offload_devices if device.backend in _METAL), None)
         bandwidth = (
-            apple_bandwidth(chip.description, self.ram.total_bytes)
-            if chip
-            else ram_bandwidth(self.n_cores, self.measured_ram_bytes_per_s)
+            apple_bandwidth(chip.description, self.ram.total_bytes) if chip else ram_bandwidth(self.n_cores)
         )
         gpus = tuple(self._gpu(device, bandwidth) for device in self.offload_devices)
-        return Machine(self.ram.available_bytes, bandwidth, gpus)
+        processor = next((device for device in self.devices if device.kind is DeviceKind.CPU), None)
+        kernels = self._kernels(processor) if processor else None
+        return Machine(self.ram.available_bytes, bandwidth, gpus, kernels, self.observed)
 
     @property
     def steady_machine(self) -> Machine:
@@ -127,7 +130,11 @@ class Hardware:
             else gpu_bandwidth(device.description, device.total_bytes),
             shares_ram=shares_ram,
             drives_display=known.drives_display if known else True,
+            kernels=self._kernels(device),
         )
+
+    def _kernels(self, device: Device) -> KernelSpeeds | None:
+        return next((one.kernels for one in self.measured if one.description == device.description), None)
 
 
 def idle_free_bytes(total_bytes: int, free_bytes: int, idle_share: float = IDLE_RAM_SHARE) -> int:

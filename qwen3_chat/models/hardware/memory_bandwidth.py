@@ -57,9 +57,6 @@ DEFAULT_RAM_GB_PER_S = 50
 CORE_GB_PER_S = 20
 """The bandwidth that a computing core uses at most: few cores don't fill two channels."""
 
-READ_SHARE = 0.8
-"""The share of the nominal bandwidth that a processor measures when it only reads: an estimate."""
-
 GB = 10**9
 _GIB = 1 << 30
 
@@ -113,13 +110,8 @@ def apple_bandwidth(name: str, ram_bytes: int) -> float:
     return _by_size(ram_bytes, _APPLE_CLASSES_GB_PER_S, _LARGE_APPLE_GB_PER_S)
 
 
-def ram_bandwidth(n_cores: int | None = None, measured_bytes_per_s: float | None = None) -> float:
-    """Return the nominal bytes per second of RAM: by what was measured, else what so many cores read.
-
-    None stands for enough cores.
-    """
-    if measured_bytes_per_s:
-        return measured_bytes_per_s / READ_SHARE
+def ram_bandwidth(n_cores: int | None = None) -> float:
+    """Return the nominal bytes per second of RAM, as far as so many cores read it; None are enough cores."""
     if n_cores is None:
         return DEFAULT_RAM_GB_PER_S * GB
     return min(DEFAULT_RAM_GB_PER_S, n_cores * CORE_GB_PER_S) * GB

@@ -11,15 +11,13 @@ from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.documents.attachments import Attachment, fence_attachment
-from qwen3_chat.documents.file_text import MAX_TEXT_BYTES, read_attachment
-from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineError, UsageError
+from qwen3_chat.documents.file_text import read_attachment
+from qwen3_chat.errors import EngineError
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import Language, current_language, t
-from qwen3_chat.texts.formatting import format_size
 from qwen3_chat.ui.attachable_files import list_attachable_files
 from qwen3_chat.ui.command_names import command_words
 from qwen3_chat.ui.completion import (
@@ -201,14 +199,11 @@ class WritingController(Controller):
 
     @in_worker("attach")
     async def _attach_resource(self, resource: ServerResource) -> None:
+        from qwen3_chat.mcp.server_texts import read_resource
+
         assert self._texts is not None
         with notify_errors(self._screen, "task.attach"):
-            text = await self._texts.resource_text(resource)
-            name = f"{resource.server}: {resource.name}"
-            if len(text) > MAX_TEXT_BYTES:
-                limit = format_size(MAX_TEXT_BYTES)
-                raise UsageError(ErrorCode.FILE_TOO_LARGE, file=name, limit=limit)
-            self._widgets.input.attach(Attachment(name, text))
+            self._widgets.input.attach(await read_resource(self._texts, resource))
 
     @in_worker("attach")
     async def attach_file(self, path: Path) -> None:

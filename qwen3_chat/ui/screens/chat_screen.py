@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import timeout
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ from qwen3_chat.ui.controllers.queue_controller import QueueController
 from qwen3_chat.ui.controllers.signal_controller import SignalController
 from qwen3_chat.ui.controllers.storing_controller import StoringController
 from qwen3_chat.ui.controllers.title_controller import TitleController
+from qwen3_chat.ui.controllers.tool_controller import ToolController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.controllers.writing_controller import WritingController
@@ -61,11 +63,12 @@ from qwen3_chat.ui.widgets.status_bar import Status
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.server_texts import TextSource
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
-    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers"}
+    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
     | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
@@ -104,6 +107,7 @@ class ChatScreen(ReadingScreen):
         prompts_file: Path | None = None,
         highlighter: Highlighter | None = None,
         texts: TextSource | None = None,
+        make_tool_catalogue: Callable[[], ToolCatalogue] | None = None,
     ) -> None:
         widgets = make_chat_widgets(store)
         widgets.transcript.highlighter = highlighter
@@ -133,6 +137,7 @@ class ChatScreen(ReadingScreen):
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
+        self.tools = ToolController(self, session, widgets, make_tool_catalogue)
         self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
@@ -290,6 +295,7 @@ class ChatScreen(ReadingScreen):
             usage=self.turn.usage or (meta.usage if meta else None),
             timings=meta.timings if meta else None,
             versions=(versions.shown_index + 1, versions.count),
+            n_tools=self.tools.count,
             counts_exactly=session.engine.capabilities.exact_counts,
         )
         self.widgets.title_bar.title = session.chat.title if session.chat else t("ui.new_chat")
@@ -442,6 +448,8 @@ class ChatScreen(ReadingScreen):
                 return self.session.can_continue and not self.is_answering
             case "make_call":
                 return self.session.lacks_call and not self.is_answering
+            case "tools":
+                return self.tools.can_choose
             case "start_servers":
                 return self.session.has_outside_tools
             case "models":
@@ -500,6 +508,10 @@ class ChatScreen(ReadingScreen):
     def action_make_call(self) -> None:
         """Have the latest answer call a tool."""
         self.turns.make_call()
+
+    def action_tools(self) -> None:
+        """Choose the tools of the chat."""
+        self.tools.open_list()
 
     def action_start_servers(self) -> None:
         """Start the MCP servers of the chat."""

@@ -81,7 +81,7 @@ class FormScreen(Dialog[None]):
             border-title-color: $primary;
             background: $surface;
         }
-        VerticalScroll { height: auto; max-height: 100vh; padding: 0 1; }
+        VerticalScroll { height: auto; max-height: 100%; padding: 0 1; }
         FormLine { height: auto; margin-top: 1; }
         Static { height: auto; }
         TextRows { max-height: 8; margin-top: 1; }
@@ -90,7 +90,7 @@ class FormScreen(Dialog[None]):
         .expected, #form-warning { color: $foreground 68%; }
         .expected.-wrong { color: $text-error; }
         #form-warning { margin-top: 1; }
-        KeyBar { background: $surface; }
+        KeyBar { background: $surface; dock: bottom; }
     }
     """
 
@@ -114,9 +114,9 @@ class FormScreen(Dialog[None]):
             with VerticalScroll(can_focus=False):
                 yield Static(self._request.message, markup=False)
                 yield self._warning
-                yield from self.form_lines
                 if self._request.url:
                     yield self._address
+                yield from self.form_lines
             yield KeyBar()
 
     def on_mount(self) -> None:

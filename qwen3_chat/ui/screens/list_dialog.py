@@ -42,11 +42,12 @@ class ListDialog(Dialog[ResultT]):
     def __init__(self, *options: Option) -> None:
         super().__init__()
         self.options = SteadyOptionList(*options)
+        self.box = Vertical(id="list-box")
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""
-        with Vertical(id="list-box") as box:
-            box.border_title = t(self.TITLE_KEY)
+        with self.box:
+            self.box.border_title = t(self.TITLE_KEY)
             yield self.options
             yield KeyBar()
 

@@ -38,6 +38,7 @@ from textual.widgets._toast import ToastHolder
 from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
+from qwen3_chat.ui.textual_compat.key_order import KeysInOrder
 from qwen3_chat.ui.textual_compat.terminal_output import install_output_gate
 
 __all__ = [
@@ -312,7 +313,7 @@ MIN_SIZE = Size(16, 2)
 """The size that a smaller terminal is taken for."""
 
 
-class SteadyApp(TerminalApp):
+class SteadyApp(KeysInOrder, TerminalApp):
     """An app that survives the smallest terminals, and input that comes while it ends.
 
     Text areas and lists wrap their text to the width that their frames leave; where none is left, Textual

@@ -31,6 +31,8 @@ class Status:
     counts_exactly: bool = True
     versions: tuple[int, int] = (1, 1)
     """The number of the shown version of the end of the chat, and the count of versions."""
+    n_tools: int = 0
+    """The number of tools and servers that the chat offers to the model."""
     mode_is_fixed: bool = False
     """True if the model has only this mode."""
     download: str = ""
@@ -51,6 +53,8 @@ def status_parts(status: Status) -> list[str]:
         )
     if status.download:
         parts.insert(0, terminal_safe(status.download))
+    if status.n_tools:
+        parts.append(tools_part(status))
     if status.versions[1] > 1:
         parts.append(t("ui.status.variant", shown=status.versions[0], count=status.versions[1]))
     if timings is not None and timings.tokens_per_s:
@@ -64,6 +68,11 @@ def status_parts(status: Status) -> list[str]:
             else model.device
         )
     return parts
+
+
+def tools_part(status: Status) -> str:
+    """Return the part of the bar about the tools, which opens their list."""
+    return t("ui.status.tools", count=status.n_tools)
 
 
 class StatusBar(Widget):
@@ -89,7 +98,7 @@ class StatusBar(Widget):
     status: reactive[Status] = reactive(Status(ThinkingMode.THINK))
 
     async def on_click(self, event: events.Click) -> None:
-        """Switch the mode, open the models or the options of the chat, whichever part was clicked."""
+        """Switch the mode, open the models or the tools of the chat, whichever part was clicked."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -111,5 +120,7 @@ class StatusBar(Widget):
                 break
             if self.status.model is not None and part == terminal_safe(self.status.model.title):
                 self._places.append((range(line.cell_length, longer.cell_length), "models"))
+            if part == tools_part(self.status):
+                self._places.append((range(line.cell_length, longer.cell_length), "tools"))
             line = longer
         return line

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from qwen3_chat.models.fit.machine import Gpu, Machine
 from qwen3_chat.models.hardware.memory_bandwidth import apple_bandwidth, gpu_bandwidth, ram_bandwidth
+from qwen3_chat.models.kernel_speeds import KernelSpeeds
 from qwen3_chat.texts.formatting import GIB
+
+KERNELS = KernelSpeeds(
+    weights=((4.5, 5.5e-11), (6.5625, 7.5e-11), (8.5, 9e-11), (16.0, 15e-11)),
+    narrow_weights=((4.5, 7e-11), (6.5625, 9.5e-11), (8.5, 12e-11), (16.0, 19e-11)),
+    prompt_weights=((4.5, 2e-11), (16.0, 1.5e-11)),
+    expert_factor=1.0,
+    prompt_expert_factor=1.3,
+    cache_read_s=1.1e-10,
+    attention_s=1.1e-10,
+    quantised_attention_s=5e-10,
+    prompt_attention_s=2.5e-11,
+    operation_s=7e-7,
+)
+"""What one core of an AMD EPYC (Zen 3) was measured to do, rounded."""
 
 
 def cpu(ram_gib: int) -> Machine:

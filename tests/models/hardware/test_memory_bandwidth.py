@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from qwen3_chat.models.hardware import Hardware, SystemRam, measured_bandwidth
-from qwen3_chat.models.hardware.bandwidth_meter import measure
-from qwen3_chat.models.hardware.measured_bandwidth import measure_bandwidth, read_bandwidth
 from qwen3_chat.models.hardware.memory_bandwidth import (
-    READ_SHARE,
     apple_bandwidth,
     gpu_bandwidth,
     known_bandwidth,
     load_bandwidths,
-    ram_bandwidth,
 )
 from qwen3_chat.texts.formatting import GIB
 
@@ -79,43 +71,3 @@ def test_every_group_has_a_source_and_no_name_stands_twice() -> None:
 def test_a_name_inside_of_another_word_is_not_found() -> None:
     assert known_bandwidth("NVIDIA GH2000") is None
     assert known_bandwidth("Graphics") is None
-
-
-def test_the_measured_bandwidth_comes_before_any_guess() -> None:
-    measured = Hardware("A server", 64, SystemRam(512 * GIB, 500 * GIB), measured_ram_bytes_per_s=368e9)
-    assert measured.machine.ram_bandwidth_bytes_per_s == 368e9 / READ_SHARE
-    assert ram_bandwidth(64) == 50e9
-
-
-def test_the_meter_reads_memory() -> None:
-    assert measure(2, round_s=0.001, block_bytes=1 << 20) > 1e8
-
-
-async def test_a_measurement_is_stored_for_this_machine_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    meter = tmp_path / "meter.py"
-    meter.write_text(f"print({json.dumps(json.dumps({'bytes_per_s': 4e10}))})", "utf-8")
-    monkeypatch.setattr(measured_bandwidth, "METER_FILE", meter)
-    file = tmp_path / "data" / "bandwidth.json"
-    assert read_bandwidth(file, "mine") is None
-    assert await measure_bandwidth(file, "mine", 2) == 4e10
-    assert read_bandwidth(file, "mine") == 4e10
-    assert read_bandwidth(file, "another") is None
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine":"mine","bytes_per_s":1}', b"\xff" * 9000])
-def test_a_damaged_store_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "bandwidth.json"
-    file.write_bytes(content)
-    assert read_bandwidth(file, "mine") is None
-
-
-@pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('no number')", "print('{}')"])
-async def test_a_meter_that_fails_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
-) -> None:
-    (tmp_path / "meter.py").write_text(program, "utf-8")
-    monkeypatch.setattr(measured_bandwidth, "METER_FILE", tmp_path / "meter.py")
-    assert await measure_bandwidth(tmp_path / "bandwidth.json", "mine", 2) is None
-    assert not (tmp_path / "bandwidth.json").exists()

@@ -1,0 +1,95 @@
+"""The speed at which a device does what a network consists of, as a build of llama.cpp reaches it there.
+
+A multiplication by a matrix takes as long as reading the matrix or as computing with it, whichever is longer,
+and that depends on the type of its numbers. So each is measured by itself, and the time of a token added up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+Curve = tuple[tuple[float, float], ...]
+"""Bits per weight with the seconds that a weight of so many takes, in ascending order of bits."""
+
+
+WIDE, NARROW = 4096, 1024
+"""The numbers in a row of the matrices that are measured; those of Qwen3 have from 768 to 25,600."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSpeeds:
+    """The seconds that a device takes for each part of a token.
+
+    `weights` are read for one token at a time, from a matrix with rows of `WIDE` numbers, `narrow_weights`
+    from one with `NARROW` ones: each row takes a while to begin. `prompt_weights` are read for a chunk of
+    tokens, of which each counts.
+    Experts take `expert_factor` and `prompt_expert_factor` times as long as other weights. Attention reads
+    each number of a cached key or value in `cache_read_s`, and multiplies it once for every head that shares
+    it, in `attention_s` each; in a cache of q8_0 both together take `quantised_attention_s` a step. Each
+    operation takes `operation_s` besides.
+    """
+
+    weights: Curve
+    narrow_weights: Curve
+    prompt_weights: Curve
+    expert_factor: float
+    prompt_expert_factor: float
+    cache_read_s: float
+    attention_s: float
+    quantised_attention_s: float
+    prompt_attention_s: float
+    operation_s: float
+
+    @property
+    def bytes_per_s(self) -> float:
+        """The bytes of weights that are read in a second, by the type that is read fastest."""
+        return max(bits / 8 / seconds for bits, seconds in self.weights)
+
+    def weight_s(self, bits: float, inverse_width: float) -> float:
+        """Return the seconds of a weight of so many bits, by the mean of 1 / the width of its matrix."""
+        wide_s, narrow_s = seconds_at(self.weights, bits), seconds_at(self.narrow_weights, bits)
+        share = (inverse_width - 1 / WIDE) / (1 / NARROW - 1 / WIDE)
+        return max(wide_s / 2, wide_s + share * (narrow_s - wide_s))
+
+    @property
+    def is_plausible(self) -> bool:
+        """True if every figure is one that a device can have."""
+        figures = (
+            self.cache_read_s,
+            self.attention_s,
+            self.quantised_attention_s,
+            self.prompt_attention_s,
+            self.operation_s,
+            *(seconds for curve in self._curves for _, seconds in curve),
+        )
+        bits = [[bits for bits, _ in curve] for curve in self._curves]
+        return (
+            all(row and row == sorted(set(row)) and 1 <= row[0] <= row[-1] <= MAX_WEIGHT_BITS for row in bits)
+            and all(MIN_S <= seconds <= MAX_S for seconds in figures)
+            and all(0.2 <= factor <= MAX_FACTOR for factor in (self.expert_factor, self.prompt_expert_factor))
+        )
+
+    @property
+    def _curves(self) -> tuple[Curve, ...]:
+        return self.weights, self.narrow_weights, self.prompt_weights
+
+
+MAX_WEIGHT_BITS = 32
+MIN_S, MAX_S = 1e-16, 1e-2
+MAX_FACTOR = 50.0
+
+
+def seconds_at(curve: Curve, bits: float) -> float:
+    """Return the seconds of a weight of so many bits on average.
+
+    A mixture of two types lies on the line between them. Fewer bits than the fewest take no less time: there
+    the computing counts. More than the most take longer by as much as there is to read.
+    """
+    if bits <= curve[0][0]:
+        return curve[0][1]
+    if bits >= curve[-1][0]:
+        return curve[-1][1] * bits / curve[-1][0]
+    above = bisect_left(curve, (bits, 0.0))
+    (low, low_s), (high, high_s) = curve[above - 1], curve[above]
+    return low_s + (high_s - low_s) * (bits - low) / (high - low)

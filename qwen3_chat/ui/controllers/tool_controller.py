@@ -1,0 +1,69 @@
+"""The tools that the chat offers to the model: chosen in a dialog, which shows what they cost."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qwen3_chat.jail.jail_settings import jail_problem
+from qwen3_chat.session import ChatSession
+from qwen3_chat.texts import t
+from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
+from qwen3_chat.ui.error_notices import notify_errors
+from qwen3_chat.ui.screens.dialog import show_dialog
+from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
+
+if TYPE_CHECKING:
+    from qwen3_chat.mcp.tool_list import ToolCatalogue
+
+
+class ToolController(Controller):
+    """The dialog with all tools; `make_catalogue` makes the list when it is first opened."""
+
+    def __init__(
+        self,
+        view: ChatView,
+        session: ChatSession,
+        widgets: ChatWidgets,
+        make_catalogue: Callable[[], ToolCatalogue] | None,
+    ) -> None:
+        super().__init__(view, session, widgets)
+        self._make_catalogue = make_catalogue
+
+    @property
+    def can_choose(self) -> bool:
+        """True if there are tools to choose from."""
+        return self._make_catalogue is not None
+
+    @property
+    def count(self) -> int:
+        """The number of names that the chat's tools are given by: a server counts as one."""
+        return len(self._session.tool_names)
+
+    @in_worker("tools")
+    async def open_list(self) -> None:
+        """Choose the tools of this chat, or of the chat that the next message begins."""
+        if self._make_catalogue is None:
+            return
+        from qwen3_chat.ui.screens.tools_screen import ToolsScreen  # here: few chats open it
+
+        self._screen.app.clear_notifications()
+        catalogue = self._make_catalogue()
+        tools = await to_thread(catalogue.read)
+        for error in tools.problems:
+            self._screen.notify(str(error), severity="error")
+        problem = jail_problem()
+        off_reason = t(f"jail.{problem}") if problem else ""
+        before = self._session.tool_names
+        dialog = ToolsScreen(tools, before, catalogue.revoke, catalogue.read, off_reason)
+        chosen = await show_dialog(self._screen, dialog)
+        if chosen is None or chosen == before:
+            return
+        session = self._session
+        if session.options.tools is not None:  # `--tools`, which holds for every chat of this run
+            session.set_options(replace(session.options, tools=chosen))
+        with notify_errors(self._screen, "task.options"):
+            await session.set_chat_options(replace(session.chat_options, tools=chosen))
+        self._view.show_state()

@@ -1,0 +1,89 @@
+"""Keys that act in the order in which they were pressed, however fast they come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import count
+from time import monotonic
+from typing import Any, NamedTuple
+
+from textual import events
+from textual.app import App
+from textual.dom import DOMNode
+from textual.widget import Widget
+
+MAX_WAIT_S = 0.3
+"""The longest that a key waits for those before it: a widget that hangs must not take the keyboard away."""
+
+MAX_HELD_KEYS = 64
+
+
+class _PassedOn(NamedTuple):
+    at_s: float
+    is_typed: bool
+    """True for text that the focused widget takes: it runs no action and moves no focus."""
+
+
+class KeysInOrder(App[Any]):
+    """An app whose keys wait for the keys before them.
+
+    Textual runs the action of a priority key as soon as the app gets it. Any other key goes to the focused
+    widget first and from there up to the app, from queue to queue, which its successor does not wait for. So
+    Down and Enter that arrive together, as a slow connection delivers them, chose the row above, the end of a
+    typed value was missing from what Ctrl+S saved, and what came after Tab was typed into the field before.
+    We follow each such key along its way by callbacks in the same queues, and hold the next ones back; text
+    that follows text goes on at once. `_binding_chain` tells which keys have priority, and `is_forwarded`
+    which keys were passed on. We know of no upstream issue.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._held: deque[events.Key | events.Paste] = deque()
+        self._on_way: dict[int, _PassedOn] = {}
+        self._key_numbers = count()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Process an event; a key or a paste after those that came before."""
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self._held.append(event)
+        await self._process_held()
+
+    async def _process_held(self) -> None:
+        """Process the held keys up to one that has to wait."""
+        while self._held:
+            event = self._held[0]
+            if len(self._held) <= MAX_HELD_KEYS and self._has_to_wait(event):
+                self.set_timer(MAX_WAIT_S, self._process_held)
+                return
+            self._held.popleft()
+            target: Widget = self.focused or self.screen
+            is_typed = isinstance(event, events.Paste) or target.check_consume_key(event.key, event.character)
+            await super().on_event(event)
+            if event.is_forwarded:
+                number = next(self._key_numbers)
+                self._on_way[number] = _PassedOn(monotonic(), is_typed)
+                await self._follow(number, target.ancestors_with_self)
+
+    def _has_to_wait(self, event: events.Key | events.Paste) -> bool:
+        """Return whether an event would overtake one that is on its way, and matters to it."""
+        oldest_s = monotonic() - MAX_WAIT_S
+        self._on_way = {number: passed for number, passed in self._on_way.items() if passed.at_s > oldest_s}
+        if not all(passed.is_typed for passed in self._on_way.values()):
+            return True
+        return bool(self._on_way) and isinstance(event, events.Key) and self._has_priority(event.key)
+
+    def _has_priority(self, key: str) -> bool:
+        found = (bindings.key_to_bindings.get(key, ()) for _, bindings in self.screen._binding_chain)
+        return any(binding.priority for group in found for binding in group)
+
+    async def _follow(self, number: int, nodes: Sequence[DOMNode]) -> None:
+        """Follow a key through the queues of the nodes; at the end of its way the held keys go on."""
+        for index, node in enumerate(nodes):
+            if node.call_later(self._follow, number, nodes[index + 1 :]):
+                return
+        self._on_way.pop(number, None)
+        if self._held:
+            self.call_later(self._process_held)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3_chat.engine.wire import DeviceKind
+from qwen3_chat.engine.worker import kernel_meter
+from qwen3_chat.engine.worker.kernel_meter import MeasurementError, measure_device
+from qwen3_chat.engine.worker_process import measure_kernels
+from qwen3_chat.texts.formatting import GIB
+
+
+def test_the_processor_is_measured_through_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, smaller in {"ROUNDS": 1, "_CPU_MATRIX_BYTES": 1 << 20, "_MIN_MATRIX_BYTES": 1 << 10}.items():
+        monkeypatch.setattr(kernel_meter, name, smaller)
+    monkeypatch.setattr(kernel_meter, "_CELLS", 64)
+    monkeypatch.setattr(kernel_meter, "_EXPERTS", 16)
+    measured = measure_device(0, DeviceKind.CPU, GIB)
+    assert measured.is_plausible
+    assert [bits for bits, _ in measured.weights] == [4.5, 6.5625, 8.5, 16.0]
+
+
+def test_a_device_without_memory_is_not_measured() -> None:
+    with pytest.raises(MeasurementError):
+        measure_device(0, DeviceKind.CPU, 1 << 20)
+
+
+@pytest.mark.full
+async def test_a_process_of_its_own_measures_all_devices(tmp_path: Path) -> None:
+    measured = await measure_kernels(tmp_path / "engine.log")
+    assert measured
+    assert all(device.kernels.is_plausible for device in measured)
+    assert 1e9 < measured[0].kernels.bytes_per_s < 1e13
