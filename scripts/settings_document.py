@@ -1,4 +1,4 @@
-"""The tables of docs/settings.md, written from the settings and keys that the app declares."""
+"""The tables of docs/settings.md in both languages, made from the settings and keys of the app."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-DOCUMENT = REPOSITORY / "docs" / "settings.md"
+DOCUMENTS = {
+    "en": REPOSITORY / "docs" / "settings.md",
+    "zh": REPOSITORY / "docs" / "zh" / "settings.md",
+}
+SETTINGS_HEAD = {
+    "en": "| setting | takes | default | what it is for |",
+    "zh": "| 设置项 | 取值 | 默认值 | 作用 |",
+}
+KEYS_HEAD = {"en": "| action | keys | what it does |", "zh": "| 操作 | 按键 | 作用 |"}
 BEGIN, END = "<!-- begin {name} -->\n", "<!-- end {name} -->\n"
 
 
 def settings_table() -> str:
     """Return a table of all settings: allowed values, default, purpose."""
     from qwen3_chat.config.setting_types import known_settings
+    from qwen3_chat.texts import current_language
 
-    rows = ["| setting | takes | default | what it is for |", "|---|---|---|---|"]
+    rows = [SETTINGS_HEAD[current_language()], "|---|---|---|---|"]
     for setting in known_settings().values():
         default = setting.format_for_input(setting.default)
         shown = f"`{default}`" if default else "–"
@@ -24,12 +33,12 @@ def settings_table() -> str:
 
 def keys_table() -> str:
     """Return a table of all actions whose keys can be changed, with their default keys."""
-    from qwen3_chat.texts import set_key_names, t
+    from qwen3_chat.texts import current_language, set_key_names, t
     from qwen3_chat.ui.key_bindings import key_name
     from qwen3_chat.ui.keymap import DEFAULT_KEYMAP, REBINDABLE
 
     set_key_names({name: DEFAULT_KEYMAP.first_key(name) for name in DEFAULT_KEYMAP.keys})
-    rows = ["| action | keys | what it does |", "|---|---|---|"]
+    rows = [KEYS_HEAD[current_language()], "|---|---|---|"]
     for binding in REBINDABLE:
         keys = ", ".join(key_name(key) for key in binding.key.split(","))
         rows.append(f"| `{binding.id}` | {keys} | {t(binding.tooltip)} |")
@@ -37,7 +46,7 @@ def keys_table() -> str:
 
 
 def replace_tables(document: str) -> str:
-    """Return the document with the tables between their marks replaced."""
+    """Return the document with the tables between their marks replaced, in the language of the app."""
     for name, table in (("settings", settings_table()), ("keys", keys_table())):
         document = replace_part(document, name, table)
     return document
@@ -51,11 +60,12 @@ def replace_part(document: str, name: str, part: str) -> str:
 
 
 def main() -> None:
-    """Update the document."""
+    """Update the documents."""
     from qwen3_chat.texts import Language, set_language
 
-    set_language(Language.EN)
-    DOCUMENT.write_text(replace_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    for language, document in DOCUMENTS.items():
+        set_language(Language(language))
+        document.write_text(replace_tables(document.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from qwen3_chat.store import ChatStore, ChatSummary
 from qwen3_chat.store.chat_store import utc_now
 from qwen3_chat.store.records import WholeChat
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import format_message_count
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 TITLE_CELLS = 48
@@ -65,7 +66,7 @@ def _row(summary: ChatSummary, id_width: int) -> str:
     if cell_len(title) > TITLE_CELLS:
         title = set_cell_size(title, TITLE_CELLS - 1) + "…"
     updated = datetime.fromtimestamp(summary.updated_at.timestamp()).strftime("%Y-%m-%d %H:%M")
-    count = t("cli.message_count", count=summary.message_count)
+    count = format_message_count(summary.message_count)
     return f"{summary.id:>{id_width}}  {set_cell_size(title, TITLE_CELLS)}  {updated}  {count}".rstrip()
 
 

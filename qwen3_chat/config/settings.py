@@ -27,6 +27,7 @@ class Settings:
     enter_key: Literal["send", "new_line"] = "send"
     thinking_display: Literal["auto", "open", "closed"] = "auto"
     maths: Literal["drawn", "source"] = "drawn"
+    reading_width: Annotated[int, Meta(ge=0, le=1000)] = 100
     notifications: Literal["auto", "bell", "off"] = "auto"
     terminal_title: Literal["state", "chat", "off"] = "state"
     model: str | None = None

@@ -70,6 +70,18 @@ class BranchVersions:
                 return self.for_message(latest_id)
         return NO_VERSIONS
 
+    def latest_at_step(self, step: int) -> int | None:
+        """Return the version of the latest reply at a step; beyond its ends, that of the latest question.
+
+        So a step back and a step forward lead to where one was: the replies to all versions of a question
+        stand in one row.
+        """
+        for role in (Role.ASSISTANT, Role.USER):
+            latest_id = next((s.id for s in reversed(self._branch) if s.message.role is role), 0)
+            if (other := self.for_message(latest_id).id_at_step(step)) is not None:
+                return other
+        return None
+
     def equivalent_ids(self, message_id: int) -> tuple[int, ...]:
         """Return the ids of a question and its duplicates in other modes; of another message, its own id."""
         index = next(index for index, stored in enumerate(self._branch) if stored.id == message_id)

@@ -39,15 +39,20 @@ def needs_title(session: ChatSession) -> bool:
 
 
 def _first_exchange(messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
-    """Return the first question and its answer; empty while there is none.
+    """Return the first question that was answered to the end, and its answer; empty while there is none.
 
     Calls and results between them are left out: what a tool returned must not name the chat.
     """
-    for index, stored in enumerate(messages[1:], 1):
+    question = None
+    for stored in messages:
         if stored.message.role is Role.USER:
-            break
-        if stored.message.role is Role.ASSISTANT and stored.stop_reason is StopReason.END_OF_TURN:
-            return messages[0], messages[index]
+            question = stored
+        elif (
+            question is not None
+            and stored.message.role is Role.ASSISTANT
+            and stored.stop_reason is StopReason.END_OF_TURN
+        ):
+            return question, stored
     return ()
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
-from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries
@@ -27,7 +27,7 @@ from qwen3_chat.store.search_queries import index_message
 from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
-MAX_DEFAULT_TITLE_CELLS: Final = 40
+MAX_DEFAULT_TITLE_CELLS: Final = 100
 
 # A message's id is higher than its parent's, so the order of ids is the order of the branch. UNION, here and
 # below, visits each message once: in a damaged file, parents may go round in a circle.
@@ -189,12 +189,18 @@ def latest_questions(connection: sqlite3.Connection, limit: int) -> tuple[str, .
 
 
 def title_from_question(text: str) -> str:
-    """Return the first line of a text that is not blank, cut to 40 terminal cells."""
-    lines = (" ".join(line.split()) for line in terminal_safe(text).splitlines())
+    """Return the first line of a text that is not blank, without a mode tag at its ends, cut to 100 cells."""
+    lines = (_without_tags(" ".join(line.split())) for line in terminal_safe(text).splitlines())
     title = next((line for line in lines if line), "")
     if cell_len(title) <= MAX_DEFAULT_TITLE_CELLS:
         return title
     return set_cell_size(title, MAX_DEFAULT_TITLE_CELLS - 1).rstrip() + "…"
+
+
+def _without_tags(line: str) -> str:
+    for mode in ThinkingMode:
+        line = line.removeprefix(f"{mode.tag} ").removesuffix(mode.tag)
+    return line.rstrip()
 
 
 def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) -> tuple[StoredMessage, ...]:

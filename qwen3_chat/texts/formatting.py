@@ -72,6 +72,11 @@ def format_line_count(count: int) -> str:
     return t("wording.line") if count == 1 else t("wording.lines", count=f"{count:,}")
 
 
+def format_message_count(count: int) -> str:
+    """Return a number of messages as text."""
+    return t("wording.message") if count == 1 else t("wording.messages", count=f"{count:,}")
+
+
 def format_token_count(count: int) -> str:
     """Return a number of tokens as text."""
     return t("wording.tokens", count=count)

@@ -50,6 +50,7 @@ class MessageView:
         """The reader's choice to show or hide the thinking; None before there is a choice."""
         self.thinking_display = ThinkingDisplay.AUTO
         self.draws_formulas = True
+        self.reading_width = 0
         """True if formulas are drawn, False if their source is shown."""
         self.is_live = False
         """True while the reply arrives."""
@@ -105,6 +106,11 @@ class MessageView:
         self.draws_formulas = draws_formulas
         self._discard_rows_but_code()
 
+    def limit_prose(self, reading_width: int) -> None:
+        """Wrap prose at that width from the next layout on; 0 sets no limit."""
+        self.reading_width = reading_width
+        self._discard_rows_but_code()
+
     def discard_rows(self) -> None:
         """Discard the rows, keep the height."""
         if self.is_live:
@@ -121,6 +127,7 @@ class MessageView:
     def estimate_height(self, width: int) -> None:
         """Estimate the height at a new width, at a hundredth of the cost of a layout."""
         self.discard_rows()
+        width = min(width, self.reading_width or width)
         answer_rows = self._estimate_section(ANSWER, self.answer, width)
         note_rows = self._estimate_section(NOTE, self._full_note, width)
         thinking_rows = 0
@@ -157,6 +164,7 @@ class MessageView:
                 answer = PlainTextSection(width, ANSWER, self._prefix)
             case _:
                 answer = PlainTextSection(width, ANSWER, self._prefix, "notice")
+        answer.reading_width = self.reading_width
         if text := _trim_blank_lines(self.answer):
             answer.feed(text)
         if not self.is_live:
@@ -256,6 +264,7 @@ class MessageView:
         """Return the section with the row that folds the thinking; the thinking is fed below it."""
         fold_section = Section(width, REASONING, self._prefix)
         section = PlainTextSection(width, REASONING, (*self._prefix, _THINKING_BAR), "thought")
+        section.reading_width = self.reading_width
         if self.has_thinking:
             marker = "▾ " if self.is_open else "▸ "
             title = marker + terminal_safe(self.reasoning_header).replace("\n", " ")
@@ -266,6 +275,7 @@ class MessageView:
 
     def _note_section(self, width: int) -> Section:
         section = PlainTextSection(width, NOTE, self._prefix, "note")
+        section.reading_width = self.reading_width
         if note := self._full_note:
             section.feed(note)
         return section

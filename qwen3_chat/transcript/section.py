@@ -45,6 +45,8 @@ class Section:
         self.code_blocks: list[HighlightedCode] = []
         self.last_line: OpenLine | None = None
         """The end of the text wrapped last, to which more can be added."""
+        self.reading_width = 0
+        """The most cells of a row of prose; 0 sets no limit. Code and tables may be wider."""
         self.first_changed_row = 0
         """The first row that the latest `feed` may have changed."""
         self._prefix = prefix
@@ -63,6 +65,10 @@ class Section:
         prefix_cells = sum(cell_width(run[0]) for run in self._prefix)
         prefix_cells += sum(cell_width(run[0]) for first, _ in self._container_prefixes for run in first)
         return max(_MIN_CELLS, self.width - prefix_cells)
+
+    def _prose_cells(self) -> int:
+        available = self.available_cells()
+        return max(_MIN_CELLS, min(available, self.reading_width)) if self.reading_width else available
 
     def add_row(
         self,
@@ -107,7 +113,7 @@ class Section:
             text = runs_text(line)
             if open_line is not None:
                 self.logical_texts[-1] = before + text
-            spans = wrap(text, self.available_cells())
+            spans = wrap(text, self._prose_cells())
             for number, row in enumerate(slice_rows(line, spans, base)):
                 self.add_row(row, text if not number and open_line is None else None)
             last = spans[-1][0]

@@ -76,11 +76,15 @@ def opens_in_browser(block: CodeBlock) -> bool:
     return file_extension(block) in _BROWSER_EXTENSIONS
 
 
-def save_code(block: CodeBlock, folder: Path) -> Path:
-    """Write a block to a new file in the folder, numbered if the name is taken.
+def code_file_name(block: CodeBlock) -> str:
+    """Return the name that a block is saved under unless another one is given."""
+    return f"code.{file_extension(block)}"
+
+
+def save_code(block: CodeBlock, target: Path) -> Path:
+    """Write a block to a new file, or into a folder; the name is numbered if it is taken.
 
     Raises:
         ExportError: the file can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return write_new_file(folder, block.text + "\n", f"code.{file_extension(block)}")
+    return write_new_file(target, block.text + "\n", code_file_name(block))

@@ -21,6 +21,7 @@ OTHER_CHATS_WORDS = {
     "copy_answer": ("copy",),
     "retry": ("regenerate", "regen", "again"),
     "continue_reply": ("continue",),
+    "continue_last": ("last",),
     "toggle_mode": ("thinking", "reasoning"),
     "editor": ("edit",),
     "empty_input": ("discard",),

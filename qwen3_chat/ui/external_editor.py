@@ -57,7 +57,7 @@ def edit_in_editor(screen: Screen[Any], chat_input: ChatInput) -> None:
         screen.notify(t("ui.editor.failed", command=command[0], reason=error), severity="error")
         return
     if status:
-        screen.notify(t("ui.editor.failed", command=command[0], reason=status), severity="warning")
+        screen.notify(t("ui.editor.exited", command=command[0], status=status), severity="warning")
         return
     chat_input.text = text.removesuffix("\n")
     chat_input.move_cursor(chat_input.document.end)

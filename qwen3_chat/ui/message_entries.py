@@ -21,6 +21,9 @@ from qwen3_chat.ui.tool_entries import call_markdown, show_result
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
 
+MAX_WELCOME_TITLE = 40
+"""The most characters of a title in the welcome."""
+
 
 def thinking_header(seconds: float, count: int) -> str:
     """Return the header of finished thinking: `Thought 14 s · 612 tok · 43 tok/s`."""
@@ -45,10 +48,17 @@ def role_header(role: Role, meta: MessageMeta | None = None) -> str:
     return formatting.role_name(role)
 
 
+def message_header(stored: StoredMessage) -> str:
+    """Return the name of the speaker, with the tag that the app appended: nobody typed it."""
+    tag = stored.message.mode_tag
+    name = role_header(stored.message.role, stored.meta)
+    return name if tag is None else f"{name}{formatting.SEPARATOR}{tag.tag}"
+
+
 def versioned_header(stored: StoredMessage, versions: MessageVersions) -> str:
-    """Return the name of the speaker with the number of this version and how many there are."""
+    """Return the header of a message with the number of this version and how many there are."""
     count = t("ui.status.variant", shown=versions.shown_index + 1, count=versions.count)
-    return formatting.SEPARATOR.join((role_header(stored.message.role, stored.meta), count))
+    return formatting.SEPARATOR.join((message_header(stored), count))
 
 
 def unstored_question(text: str) -> StoredMessage:
@@ -76,7 +86,7 @@ def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: 
         role=message.role.value,
         answer=_shown_content(message),
         reasoning=message.reasoning,
-        header=role_header(message.role, meta),
+        header=message_header(stored),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
         if message.reasoning
         else "",
@@ -121,19 +131,20 @@ def _with_attachment_lines(message: ChatMessage) -> str:
         split_attachments(message.content) if message.role is Role.USER else (message.content, ())
     )
     if not attachments:
-        return message.sent_content
+        return typed
     lines = "\n".join(
         f"▤ {attachment.name}{formatting.SEPARATOR}{formatting.format_line_count(attachment.line_count)}  "
         for attachment in attachments
     )
-    tag = message.mode_tag.tag if message.mode_tag else ""
-    return "\n\n".join(part for part in (typed, lines, tag) if part)
+    return "\n\n".join(part for part in (typed, lines) if part)
 
 
-def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = "") -> MessageEntry:
+def welcome_entry(
+    model: LoadedModel | None, models_folder: Path, advice: str = "", last_title: str = ""
+) -> MessageEntry:
     """Return the welcome for the model in use, which is None while it loads.
 
-    `advice` names a model that suits the machine better than the demo.
+    `advice` names a model that suits the machine better than the demo, `last_title` the chat to go on with.
     """
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
@@ -145,4 +156,10 @@ def welcome_entry(model: LoadedModel | None, models_folder: Path, advice: str = 
         lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
     else:
         lines.append(t("ui.welcome.try"))
+    if last_title:
+        lines += ["", t("ui.welcome.last", title=_shorten_title(last_title))]
     return MessageEntry(NOTICE, "\n".join(lines))
+
+
+def _shorten_title(title: str) -> str:
+    return title if len(title) <= MAX_WELCOME_TITLE else f"{title[: MAX_WELCOME_TITLE - 1]}…"

@@ -53,13 +53,21 @@ class DemoRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRow:
+    """The row of a file of any kind that the chat uses, or has used, and that no row of a model has."""
+
+    title: str
+    choice: LocalModel
+
+
+@dataclass(frozen=True, slots=True)
 class Heading:
     """The title of a group of rows, by its text key."""
 
     text_key: str
 
 
-Line = Heading | ModelRow | DemoRow | ServerRow
+Line = Heading | ModelRow | DemoRow | FileRow | ServerRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class ModelList:
     table: ModelTable
     demo: DemoRow
     servers: Sequence[ServerRow] = ()
+    files: Sequence[FileRow] = ()
 
     def lines(self, search: str = "") -> dict[str, Line]:
         """Return the lines by their ids, in groups.
@@ -99,7 +108,8 @@ class ModelList:
             [(row_id(missing[name]), missing[name]) for name in best if name in missing],
         )
         installed: list[tuple[str, Line]] = [(row_id(row), row) for row in rows.values() if row.is_installed]
-        yield "ui.models.group.here", [*installed, (DEMO_REFERENCE, self.demo)]
+        files: list[tuple[str, Line]] = [(f"file:{index}", row) for index, row in enumerate(self.files)]
+        yield "ui.models.group.here", [*installed, *files, (DEMO_REFERENCE, self.demo)]
         yield (
             "ui.models.group.more",
             [(row_id(row), row) for name, row in missing.items() if name not in best],
@@ -132,6 +142,8 @@ def _searchable_text(line: Line) -> str:
             return " ".join((model.title, good_for, *(_variant_text(variant) for variant in variants)))
         case ServerRow(title=title, detail=detail):
             return f"{title} {detail}"
+        case FileRow(title=title):
+            return title
         case DemoRow():
             return t("ui.models.demo")
         case Heading():

@@ -80,6 +80,8 @@ class TurnView:
         self.phase = TurnPhase.IDLE
         self.on_question_stored: Callable[[], None] = lambda: None
         """A function that is called once the user's message is stored."""
+        self.can_answer_now: Callable[[], bool] = lambda: True
+        """A function that tells whether the engine can be made to end its thinking."""
         self._running = 0
         self._transcript = transcript
         self._activity_line = activity_line
@@ -101,6 +103,10 @@ class TurnView:
     def is_busy(self) -> bool:
         """True while a turn runs."""
         return self.phase is not TurnPhase.IDLE
+
+    @property
+    def _thinking_hint(self) -> str:
+        return t("ui.hint.thinking" if self.can_answer_now() else "ui.hint.stop")
 
     def show_question(self, text: str) -> None:
         """Show a message that was sent from now on, before it is stored."""
@@ -209,7 +215,7 @@ class TurnView:
         self.usage = Usage(prompt_tokens=event.total, reused_tokens=event.reused)
         self._activity_line.activity = Activity(
             t("ui.activity.prefill", done=event.done, total=event.total),
-            (event.done - event.reused) / max(1, event.total - event.reused),
+            event.done / max(1, event.total),
             t("ui.hint.stop"),
         )
 
@@ -299,7 +305,9 @@ class TurnView:
             case TurnPhase.THINKING:
                 header = live_header("ui.thinking", elapsed_s, self._tokens)
                 self._transcript.set_reasoning_header(header)
-                self._activity_line.activity = Activity(header, hint=t("ui.hint.thinking"))
+                self._activity_line.activity = Activity(
+                    header, hint=t("ui.hint.thinking" if self.can_answer_now() else "ui.hint.stop")
+                )
             case TurnPhase.ANSWERING:
                 header = live_header("ui.answering", elapsed_s, self._tokens)
                 self._activity_line.activity = Activity(header, hint=t("ui.hint.stop"))

@@ -117,7 +117,7 @@ def check(line: str, folder: Path, program: Program) -> None:
 
 
 def test_the_chinese_cookbook_has_the_same_lines() -> None:
-    assert lines_of("cookbook.zh-CN.md") == LINES
+    assert lines_of("zh/cookbook.md") == LINES
 
 
 @pytest.mark.full

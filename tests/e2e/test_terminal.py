@@ -105,6 +105,8 @@ def test_the_export_key_shows_where_the_file_is(program: Program, tmp_path: Path
         terminal.press("Enter")
         terminal.wait_for_answer("▸ Thought")
         terminal.press("C-s")
+        terminal.wait_for("Export as")
+        terminal.press("Enter")
         terminal.wait_for_notice("Exported to")
     (path,) = (tmp_path / "home" / "exports").iterdir()  # named for the question, or by the model already
     assert path.suffix == ".md"

@@ -42,6 +42,8 @@ async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_
     ):
         await app.say("go on and on")
         await app.sees("Let me count")
+        await app.sees("Esc stops")
+        assert not any(label in "\n".join(app.rows()) for label in ("answers now", "Answer now"))
         await app.pilot.press("ctrl+g")
         await app.sees("can't end the thinking early")
         await app.pilot.press("escape")

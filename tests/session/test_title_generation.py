@@ -131,3 +131,17 @@ async def test_a_chat_without_an_answer_yet_needs_no_title(tmp_path: Path) -> No
     assert not needs_title(session)
     assert await generate_title(session) is None
     await store.close()
+
+
+async def test_a_chat_whose_first_answer_was_stopped_is_named_by_the_first_whole_one(tmp_path: Path) -> None:
+    store = await ChatStore.open(tmp_path / "chats.db")
+    stopped: list[Step] = [AnswerDelta("Half"), finished(StopReason.CANCELLED)]
+    engine = FakeEngine(stopped, REPLY, [AnswerDelta("Fruit"), finished()])
+    session = ChatSession(engine, store, draw_seed=lambda: 1, clock=lambda: 0.0)
+    await session.send("First?", lambda event: None)
+    assert not needs_title(session)
+    await session.send("Second?", lambda event: None)
+    assert needs_title(session)
+    assert await generate_title(session) == "Fruit"
+    assert engine.requests[-1].messages[0].content == "Second?"
+    await store.close()

@@ -27,7 +27,7 @@ from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.turn_view import TurnPhase
 from tests.fakes import FakeEngine, Step, finished
-from tests.harness import Start
+from tests.harness import Start, open_app
 
 THINK, NO_THINK = ThinkingMode.THINK, ThinkingMode.NO_THINK
 
@@ -53,6 +53,16 @@ async def test_one_key_and_a_setting_show_the_source_of_formulas(start: Start) -
         await app.sees("$x^2 + 1$")
 
 
+async def test_prose_keeps_a_reading_width_and_code_may_be_wider(tmp_path: Path) -> None:
+    answer = "word " * 60 + "\n\n```\n" + "x" * 150 + "\n```\n"
+    async with open_app(tmp_path, FakeEngine([AnswerDelta(answer), finished()]), (200, 40)) as app:
+        await app.turn("Say it")
+        await app.sees("x" * 150)
+        assert 90 < max(len(row.strip()) for row in app.rows() if "word word" in row) <= 100
+        assert app.screen.apply_setting(Settings(reading_width=0), "reading_width")
+        await app.until(lambda: max(len(row.strip()) for row in app.rows() if "word word" in row) > 180)
+
+
 async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) -> None:
     async with start() as app:
         await app.sees("Thinking on")
@@ -60,7 +70,8 @@ async def test_one_key_switches_the_mode_and_the_state_is_visible(start: Start) 
         await app.until(lambda: app.shows("Thinking off"))
         assert app.session.mode is NO_THINK
         await app.turn("Hello")
-        await app.sees("Hello /no_think")
+        await app.sees("You · /no_think")  # said beside what was typed, not in it
+        assert not app.shows("Hello /no_think")
         assert app.session.messages[0].message.content == "Hello"
 
 
@@ -160,9 +171,9 @@ async def test_a_resumed_chat_is_shown_from_its_end(start: Start) -> None:
 async def test_an_export_tells_its_path_and_never_overwrites(start: Start) -> None:
     async with start(size=(120, 40)) as app:
         await app.turn("草莓里有几个r？")
-        await app.pilot.press("ctrl+s")
+        await app.pilot.press("ctrl+s", "enter")
         await app.until(lambda: len(list(app.exports.glob("*.md"))) == 1)
-        await app.pilot.press("ctrl+s")
+        await app.pilot.press("ctrl+s", "enter")
         await app.until(lambda: len(list(app.exports.glob("*.md"))) == 2)
         await app.until(lambda: app.shows("Exported to"))
         assert all("草莓" in path.name for path in app.exports.glob("*.md"))

@@ -33,7 +33,7 @@ async def test_a_chat_is_renamed_and_escape_leaves_the_title_alone(start: Start)
         options = await opened_list(app)
         await app.pilot.press("f2")
         await app.sees("New title")
-        await app.pilot.press("ctrl+u", *"草莓", "enter")
+        await app.pilot.press(*"草莓", "enter")  # what is typed replaces the title
         await app.until(lambda: options.option_count == 3 and app.shows("草莓"))
         assert await titles(app) == ["草莓", "Second", "First"]
         await app.pilot.press("f2", *"x", "escape")
@@ -78,7 +78,7 @@ async def test_an_empty_list_says_so_and_offers_nothing_to_do(start: Start) -> N
 async def test_the_key_bar_lists_each_key_once_in_the_declared_order(start: Start) -> None:
     async with start() as app:
         await opened_list(app)
-        await app.sees("Enter Go on  F2 Rename  F3 Pin  ^D Delete  Esc Close")
+        await app.sees("Enter Open  F2 Rename  F3 Pin  ^D Delete  Esc Close")
 
 
 async def test_the_list_opens_once_however_quickly_it_is_asked_for(start: Start) -> None:
@@ -124,3 +124,13 @@ async def test_a_chat_that_is_deleted_while_an_answer_begins_in_it_is_there_agai
         await app.until(lambda: not app.screen.is_answering)
         assert await titles(app) == ["First"]
         assert [stored.message.content for stored in app.session.messages] == ["First", "It stays."]
+
+
+async def test_the_welcome_offers_the_last_chat_and_a_command_continues_it(start: Start) -> None:
+    async with start() as app:
+        await app.turn("Talk of pears")
+        await app.pilot.press("ctrl+n")
+        await app.sees("continues your last chat, “Talk of pears”")
+        await app.pilot.press(*"/continue_last", "enter")
+        await app.until(lambda: [m.message.content for m in app.session.messages][:1] == ["Talk of pears"])
+        assert not app.screen.chats.can_continue_last

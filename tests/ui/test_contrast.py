@@ -1,9 +1,10 @@
-"""The contrast of every text of the chat screen, in every theme, measured on what is drawn."""
+"""The contrast of every text of the chat and of every dialog, in every theme, measured on what is drawn."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from rich.segment import Segment
 from textual.color import Color
 
@@ -13,6 +14,7 @@ from qwen3_chat.ui.themes import load_themes
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
 from tests.models.picker.picker_fixture import PickerFixture
+from tests.ui.test_sizes import DIALOGS
 from tests.ui.test_themes import contrast
 
 NEEDED = 4.5
@@ -79,4 +81,23 @@ async def test_every_text_of_the_chat_has_contrast_in_every_theme(tmp_path: Path
         await app.pilot.press("slash")
         await app.sees("/toggle_mode")
         await look("commands")
+    assert found == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dialog", DIALOGS)
+async def test_every_text_of_a_dialog_has_contrast_in_every_theme(tmp_path: Path, dialog: str) -> None:
+    themes = [theme.name for theme in load_themes(tmp_path / "themes").themes if not theme.ansi]
+    picker = PickerFixture(tmp_path)
+    engine = FakeEngine([AnswerDelta("```python\nprint(1)\n```\n\n" * 2), finished()])
+    found: dict[str, set[str]] = {}
+    async with open_app(tmp_path, engine, (120, 40), model_picker=picker.model_picker()) as app:
+        await app.turn("Hello")
+        await DIALOGS[dialog](app)
+        await app.until(lambda: app.app.screen is not app.screen)
+        for theme in themes:
+            app.app.theme = theme
+            await app.pilot.pause(0.05)
+            if faint := too_faint(app):
+                found[theme] = faint
     assert found == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from qwen3_chat.events import AnswerDelta
 from qwen3_chat.store.chat_store import utc_now
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.ui.screens.code_blocks_screen import CodeBlocksScreen
+from qwen3_chat.ui.screens.file_name_screen import FileNameScreen
 from qwen3_chat.ui.turn_view import TurnPhase
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness, Start
@@ -122,6 +124,25 @@ async def test_an_earlier_question_is_changed_and_asked_again(start: Start) -> N
         await app.pilot.press("left")
         await app.until(lambda: contents(app) == ["One", "Answer 1", "Two", "Answer 2"])
         assert [m.message.content for m in await stored(app)] == contents(app)
+
+
+async def test_a_step_back_and_a_step_forward_are_inverse_after_an_edit(start: Start) -> None:
+    async with start(answers("A1", "A2", "B1")) as app:
+        await app.turn("One")
+        await app.pilot.press("f5")
+        await app.until(lambda: contents(app) == ["One", "A2"] and not app.screen.is_answering)
+        await mark(app, "One")
+        await app.pilot.press("e", "!", "enter")
+        await app.until(lambda: contents(app) == ["One!", "B1"] and not app.screen.is_answering)
+        rows = [["One!", "B1"], ["One", "A2"], ["One", "A1"]]
+        for key, shown in (("f2", rows[1]), ("f2", rows[2]), ("f3", rows[1]), ("f3", rows[0])):
+            await app.until(lambda: app.screen.versions.other(0) is not None)
+            await app.pilot.press(key)
+            await app.until(partial(_shows, app, shown))
+
+
+def _shows(app: Harness, shown: list[str]) -> bool:
+    return contents(app) == shown
 
 
 async def test_editing_can_be_left_with_everything_as_it_was(start: Start) -> None:
@@ -268,25 +289,35 @@ async def test_a_code_block_is_copied_by_its_number(start: Start) -> None:
         await mark(app, "Two ways")
         await app.pilot.press("b")
         await app.until(lambda: isinstance(app.app.screen, CodeBlocksScreen))
-        await app.sees("python · 1 lines")
+        await app.sees("python · 1 line")
         await app.pilot.press("2")
         await app.until(lambda: app.app.clipboard == "ls  -l")
         assert app.screen.marked is not None
 
 
 async def test_code_is_saved_under_a_new_name_and_pictures_open_in_the_browser(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[str] = []
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
     async with start(answers(CODE), size=(120, 30)) as app:
         monkeypatch.setattr(app.app, "open_url", opened.append)
         await app.turn("One")
         await mark(app, "Two ways")
         await app.pilot.press("b")
         await app.until(lambda: isinstance(app.app.screen, CodeBlocksScreen))
-        await app.pilot.press("s", "s", "o")
-        await app.until(lambda: len(list(app.exports.glob("*.py"))) == 2)
-        assert (app.exports / "code.py").read_text() == "print(1)\n"
+        for name in ("", "main", "main"):  # typed over the name without its ending
+            await app.pilot.press("s")
+            await app.until(lambda: isinstance(app.app.screen, FileNameScreen))
+            await app.sees("Save code as")
+            await app.pilot.press(*name, "enter")
+            await app.until(lambda: isinstance(app.app.screen, CodeBlocksScreen))
+        await app.until(lambda: len(list(work.iterdir())) == 3)
+        assert {path.name for path in work.iterdir()} == {"code.py", "main.py", "main (2).py"}
+        assert (work / "main.py").read_text() == "print(1)\n"
+        await app.pilot.press("s", "escape", "o")
         assert not opened
         await app.pilot.press("down", "down", "o")
         await app.until(lambda: opened)

@@ -104,7 +104,7 @@ async def test_the_screen_speaks_chinese(tmp_path: Path) -> None:
     set_language(Language.ZH)
     try:
         async with opened(PickerFixture(tmp_path, with_gpus(32, 8))) as app:
-            for text in ("推荐本机使用", "专家放在内存", "上下文", "显存"):
+            for text in ("本机推荐", "专家放在内存", "上下文", "显存"):
                 await app.sees(text)
     finally:
         set_language(Language.EN)
@@ -164,9 +164,9 @@ async def test_a_download_is_paused_and_goes_on(tmp_path: Path, hub: FakeHub, de
         await app.pilot.press("f3")
         await app.sees("paused")
         await app.pilot.press("ctrl+d")
-        await app.sees("Give 0.6B Q8_0 up")
+        await app.sees("Cancel the download of 0.6B Q8_0")
         await app.pilot.press("escape")
-        await app.until(lambda: not app.shows("Give 0.6B Q8_0 up"))
+        await app.until(lambda: not app.shows("Cancel the download of 0.6B Q8_0"))
         await app.pilot.press("enter")
         await app.until(lambda: states[SMALL].phase is DownloadPhase.DONE)
         await app.sees("On this disk")
@@ -348,3 +348,19 @@ async def test_what_an_earlier_run_left_is_shown_and_gone_on_with(
         await app.sees("On this disk")
         await app.until(lambda: (tmp_path / "models" / REPOSITORY / FILE).exists())
         assert hub.downloads == ["bytes=1000000-"]
+
+
+async def test_a_file_of_any_kind_in_use_is_listed_and_leads_back_after_a_switch(tmp_path: Path) -> None:
+    engine = engine_of("SmolLM2")
+    engine.model = replace(MODEL, name="SmolLM2", path=str(tmp_path / "elsewhere" / "smol.gguf"))
+    picker = PickerFixture(tmp_path, engine_factory=lambda choice: engine_of("Demo", is_demo=True))
+    async with opened(picker, engine) as app:
+        await app.sees("▶ SmolLM2 Q8_0")
+        await app.sees("elsewhere")  # its path
+        await app.pilot.press("down", "enter")
+        await app.until(lambda: picker.choices == [LocalModel(Path("demo.gguf"))])
+        await app.until(lambda: app.session.engine.model is not None and app.session.engine.model.is_demo)
+        await app.pilot.press("f7")
+        await app.sees("  SmolLM2 Q8_0")
+        await app.pilot.press(*"smol", "enter")
+        await app.until(lambda: picker.choices[1:] == [LocalModel(tmp_path / "elsewhere" / "smol.gguf")])

@@ -76,7 +76,7 @@ async def test_what_counts_only_after_a_start_is_reported(start: Start) -> None:
     async with start() as app:
         await highlight(app, "model_folders")
         await app.pilot.press("enter", *"/a", "enter")
-        await app.sees("“Folders with models” counts from the next start on.")
+        await app.sees("“Folders with models” takes effect at the next start.")
 
 
 async def test_a_list_has_a_line_for_each_text(start: Start, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ async def test_the_export_key_writes_the_chosen_format(start: Start, tmp_path: P
     (tmp_path / "config.toml").write_text(f'export_format = "{format}"\n', encoding="utf-8")
     async with start() as app:
         await app.turn("Hello")
-        await app.pilot.press("ctrl+s")
+        await app.pilot.press("ctrl+s", "enter")
         await app.until(lambda: list(app.exports.glob(f"*.{format}")))
 
 
@@ -139,10 +139,10 @@ async def test_exports_show_the_thinking_as_chosen(start: Start, tmp_path: Path)
     (tmp_path / "config.toml").write_text('export_thinking = "none"\n', encoding="utf-8")
     async with start() as app:
         await app.turn("Hello")
-        await app.pilot.press("ctrl+s")
+        await app.pilot.press("ctrl+s", "enter")
         await app.until(lambda: list(app.exports.glob("*.md")))
         await highlight(app, "export_thinking")
-        await app.pilot.press("enter", "escape", "ctrl+s")
+        await app.pilot.press("enter", "escape", "ctrl+s", "enter")
         await app.until(lambda: len(list(app.exports.glob("*.md"))) == 2)
         held = {"Let me see." in file.read_text(encoding="utf-8") for file in app.exports.glob("*.md")}
         assert held == {False, True}

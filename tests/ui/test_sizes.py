@@ -26,6 +26,7 @@ from qwen3_chat.tools.tool import Arguments, Tool
 from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
+from qwen3_chat.ui.screens.file_name_screen import FileNameScreen
 from qwen3_chat.ui.screens.form_screen import FormScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
@@ -111,6 +112,10 @@ async def tools(app: Harness) -> None:
     app.app.push_screen(ToolsScreen(listed, ("mcp:all",), lambda _: 0, lambda: listed))
 
 
+async def file_name(app: Harness) -> None:
+    app.app.push_screen(FileNameScreen("code.py", Path("/a/long/folder" * 9)))
+
+
 DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "help": key("f1"),
     "settings": key("f12"),
@@ -125,6 +130,8 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "tools": tools,
     "form": form,
     "address": address,
+    "export": key("ctrl+s"),
+    "file name": file_name,
 }
 
 
@@ -166,6 +173,9 @@ def hidden_parts(app: Harness) -> list[str]:
     for widget in (widget for widget in scrolling if not is_scrolled(widget, screen)):
         if screen.find_widget(widget).visible_region.overlaps(bar.region):
             found.append(f"{widget!r} covers the keys")
+    frames = [node for node in bar.ancestors if isinstance(node, Widget) and node.styles.border_bottom[0]]
+    if not any(frame.content_region.contains_region(bar.region) for frame in frames):
+        found.append("the keys stand in no frame")
     row = "".join(app.rows()[bar.region.y : bar.region.y + 1])
     if "Esc" not in row and not isinstance(screen, ConsentScreen):
         found.append(f"no Esc in {row!r}")

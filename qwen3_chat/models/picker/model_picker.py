@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qwen3_chat.models.catalog import find_family_model
@@ -32,7 +32,7 @@ from qwen3_chat.models.picker.model_table import (
     identify_models,
 )
 from qwen3_chat.models.picker.offer_text import grouped_offers, offer_kinds, offer_times
-from qwen3_chat.request import KvType, LoadedModel
+from qwen3_chat.request import LOCAL_ENGINE_NAME, KvType, LoadedModel
 from qwen3_chat.session import EngineFactory, LocalModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size, speed_figure
@@ -62,6 +62,13 @@ class ModelPicker:
     demo: LocalModel
     servers: Callable[[], AsyncGenerator[Sequence[ServerRow], None]] = no_servers
     override_machine: Callable[[Machine], Machine] | None = None
+    used_files: dict[Path, str] = field(default_factory=dict)
+    """The files that the chat has used since the start, with the titles of their models."""
+
+    def remember(self, loaded: LoadedModel | None) -> None:
+        """Remember the file of a model in use, so that there is a way back to it."""
+        if loaded is not None and loaded.engine == LOCAL_ENGINE_NAME and not loaded.is_demo:
+            self.used_files.setdefault(Path(loaded.path), loaded.title)
 
     async def list_disk_models(self) -> tuple[DiskModel, ...]:
         """List the models on this disk, the app's own first, and add partial downloads as paused ones."""

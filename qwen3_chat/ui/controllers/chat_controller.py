@@ -8,7 +8,7 @@ from datetime import timedelta
 from qwen3_chat.documents.export import ExportFormat, export_to_folder
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore, SearchHit
-from qwen3_chat.store.records import StoredMessage
+from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.draft_controller import DraftController
@@ -17,6 +17,7 @@ from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
+from qwen3_chat.ui.screens.export_screen import ExportScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_list import ChatChoice
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -47,6 +48,8 @@ class ChatController(Controller):
         self._drafts = drafts
         self._hits: tuple[SearchHit, ...] = ()
         """The search hits in the open chat, in its order."""
+        self.last: Chat | None = None
+        """The chat that was written to last, to go on with from a new one."""
 
     @property
     def is_among_hits(self) -> bool:
@@ -60,6 +63,25 @@ class ChatController(Controller):
         with notify_errors(self._screen, "task.purge"):
             await self._store.purge_deleted(DELETED_RETENTION)
 
+    @in_worker("last chat")
+    async def look_for_last(self) -> None:
+        """Find the chat that was written to last, and offer it in the welcome of a new one."""
+        with notify_errors(self._screen, "task.list_chats"):
+            self.last = await self._store.latest_chat()
+        if self.last is not None and not self._session.messages:
+            self._view.show_messages()
+
+    @property
+    def can_continue_last(self) -> bool:
+        """True if there is a chat to go on with, and it is not the open one."""
+        return self.last is not None and self.last.id != self._session.chat_id and not self._session.messages
+
+    @in_worker("chats")
+    async def continue_last(self) -> None:
+        """Go on with the chat that was written to last."""
+        if self.last is not None:
+            await self._go_to(ChatChoice(self.last.id))
+
     # the open chat
 
     @in_worker("chats")
@@ -72,6 +94,7 @@ class ChatController(Controller):
     def _begin_new(self) -> None:
         self._drafts.leave_chat()
         self._session.start_new()
+        self.look_for_last()
         self._versions.forget()
         self._turn.notices.clear()
         self._view.show_chat()
@@ -97,14 +120,15 @@ class ChatController(Controller):
 
     @in_worker("export")
     async def export(self) -> None:
-        """Export the chat to the folder of exports, in the format of the settings."""
+        """Export the chat to the folder of exports, in a format to choose, that of the settings first."""
+        settings, folder = self._view.settings, self._view.exports_folder
+        choice = await show_dialog(self._screen, ExportScreen(settings.export_format))
         chat, messages = self._session.chat, self._session.messages
         with notify_errors(self._screen, "task.export"):
-            if chat is not None:
-                settings, folder = self._view.settings, self._view.exports_folder
-                if settings.export_format is ExportFormat.JSON:
+            if chat is not None and choice is not None:
+                if choice is ExportFormat.JSON:
                     messages = (await self._store.whole_chat(chat.id)).messages
-                choices = settings.export_thinking, settings.export_format
+                choices = settings.export_thinking, choice
                 path = await asyncio.to_thread(export_to_folder, chat, messages, folder, *choices)
                 self._screen.notify(str(path), title=t("ui.notice.exported"), timeout=10)
 

@@ -36,6 +36,12 @@ class VersionController(Controller):
             return self.branch_versions.for_latest
         return self.branch_versions.for_message(marked)
 
+    def other(self, step: int) -> int | None:
+        """Return the version that a step leads to; None where there is none."""
+        if self._widgets.transcript.marked is None:
+            return self.branch_versions.latest_at_step(step)
+        return self.chosen.id_at_step(step)
+
     def forget(self) -> None:
         """Forget the versions of a chat that is left."""
         self.branch_versions = BranchVersions()
@@ -67,7 +73,7 @@ class VersionController(Controller):
         The mark moves to the version that is shown.
         """
         async with self._turns.navigation_lock:
-            other = self.chosen.id_at_step(step)
+            other = self.other(step)
             if other is None or self._turns.is_answering:
                 return
             is_marked = self._widgets.transcript.marked is not None

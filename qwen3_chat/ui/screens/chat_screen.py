@@ -121,6 +121,7 @@ class ChatScreen(ReadingScreen):
         chat_tree = ChatTree(session, store)
         self.turn = TurnView(widgets.transcript, widgets.activity_line, monotonic, self.show_state, store)
         self.turns = TurnController(self, session, widgets, self.turn)
+        self.turn.can_answer_now = lambda: "answer_now" not in self.keys_not_offered
         self.consent = ConsentController(self, session, widgets, self.turn, self.turns)
         self.models: ModelController | None = None
         if model_picker is not None:
@@ -148,6 +149,7 @@ class ChatScreen(ReadingScreen):
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.transcript.draws_formulas = self.settings.maths == "drawn"
+        self.transcript.reading_width = self.settings.reading_width
         self.input.enter_sends = self.settings.enter_key == "send"
         self.set_animation(reduced=self.settings.reduced_motion)
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
@@ -158,6 +160,7 @@ class ChatScreen(ReadingScreen):
             self.models.start()
         self.turns.load_model()
         self.call_later(self.chats.purge)
+        self.call_later(self.chats.look_for_last)
 
     def on_screen_resume(self) -> None:
         """Let a call be asked about that waited for another screen to close."""
@@ -198,6 +201,8 @@ class ChatScreen(ReadingScreen):
                 self.transcript.thinking_display = ThinkingDisplay(value)
             case "maths":
                 self.transcript.draws_formulas = value == "drawn"
+            case "reading_width":
+                self.transcript.reading_width = value
             case "chat_titles" | "export_thinking" | "export_format" | "notifications" | "terminal_title":
                 pass  # read each time it is needed
             case "enter_key":
@@ -275,11 +280,18 @@ class ChatScreen(ReadingScreen):
         entries = entries_from_branch(self.session.messages, self._result_paths, self.session.unstored.ids)
         if is_empty := not entries:
             advice = "" if self.models is None else self.models.advice
-            entries = [welcome_entry(self.session.engine.model, self._models_folder, advice)]
+            last = self.chats.last.title if self.chats.last and self.chats.can_continue_last else ""
+            entries = [welcome_entry(self.session.engine.model, self._models_folder, advice, last)]
         self.transcript.show([*entries, *self.turn.notices])
         self.versions.show_counts()
         if is_empty and not self.turn.notices:
             self.transcript.scroll_home(animate=False)  # a welcome is read from its beginning
+
+    @property
+    def keys_not_offered(self) -> frozenset[str]:
+        """The names of keys that are answered by a sentence alone, so that no line offers them."""
+        ends_thinking = self.session.engine.capabilities.ends_thinking
+        return frozenset() if ends_thinking else frozenset({"answer_now"})
 
     def show_state(self) -> None:
         """Update the title, the status bar and the keys."""
@@ -450,6 +462,8 @@ class ChatScreen(ReadingScreen):
                 return self.session.lacks_call and not self.is_answering
             case "tools":
                 return self.tools.can_choose
+            case "continue_last":
+                return self.chats.can_continue_last
             case "start_servers":
                 return self.session.has_outside_tools
             case "models":
@@ -465,7 +479,7 @@ class ChatScreen(ReadingScreen):
             case "fold" | "fold_all":
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
             case "version":
-                return self.versions.chosen.id_at_step(int(str(parameters[0]))) is not None
+                return self.versions.other(int(str(parameters[0]))) is not None
             case "message" if parameters[0] == "files":
                 return names_files(self.marked)
             case "message":
@@ -512,6 +526,10 @@ class ChatScreen(ReadingScreen):
     def action_tools(self) -> None:
         """Choose the tools of the chat."""
         self.tools.open_list()
+
+    def action_continue_last(self) -> None:
+        """Go on with the chat that was written to last."""
+        self.chats.continue_last()
 
     def action_start_servers(self) -> None:
         """Start the MCP servers of the chat."""

@@ -18,8 +18,11 @@ class ChatsScreen(Dialog[ChatChoice | None]):
     DEFAULT_CSS = """
     ChatsScreen {
         align: center middle;
-        #chats-box { width: 90%; max-width: 100; height: 80%; min-height: 10; }
-        ChatList { height: 1fr; border: round $primary; border-title-color: $primary; }
+        #chats-box {
+            width: 90%; max-width: 100; height: 80%; min-height: 10;
+            border: round $primary; border-title-color: $primary; background: $surface;
+        }
+        ChatList { height: 1fr; }
         KeyBar { background: $surface; }
     }
     """
@@ -27,20 +30,26 @@ class ChatsScreen(Dialog[ChatChoice | None]):
     def __init__(self, store: ChatStore, open_chat: int | None = None) -> None:
         super().__init__()
         self.chats = ChatList(store)
+        self._box = Vertical(id="chats-box")
         self._open_chat = open_chat
         self.deleted: list[int] = []
         """The ids of the chats that were deleted here, the latest last."""
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the keys."""
-        with Vertical(id="chats-box"):
+        with self._box:
             yield self.chats
             yield KeyBar()
 
     def on_mount(self) -> None:
         """List all chats."""
         self.chats.open_chat = self._open_chat
+        self.watch(self.chats, "renaming", self._show_title)
         self.chats.begin()
+
+    def _show_title(self) -> None:
+        """Let the frame say what the list says of itself: the keys stand in it, too."""
+        self._box.border_title = self.chats.border_title
 
     def action_close(self) -> None:
         """Return to the chat."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Sequence
 from pathlib import Path
 
-from textual import on
+from textual import on, work
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import format_line_count
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.code_extraction import CodeBlock
-from qwen3_chat.ui.code_files import opens_in_browser, save_code
+from qwen3_chat.ui.code_files import code_file_name, opens_in_browser, save_code
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
+from qwen3_chat.ui.screens.file_name_screen import FileNameScreen
 from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
 
@@ -60,15 +63,21 @@ class CodeBlocksScreen(ListDialog[None]):
             self.app.copy_to_clipboard(block.text)
             self.dismiss(None)
 
-    def action_save(self) -> None:
-        """Save the highlighted block to a new file."""
+    @work(exclusive=True, group="save", exit_on_error=False)
+    async def action_save(self) -> None:
+        """Save the highlighted block to a new file; its name is asked for, the current folder comes first."""
+        block = self._block
+        screen = FileNameScreen(code_file_name(block), await to_thread(Path.cwd))
+        if (target := await self.app.push_screen_wait(screen)) is None:
+            return
         with notify_errors(self, "task.save_code"):
-            path = save_code(self._block, self._folder)
+            path = await to_thread(save_code, block, target)
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
 
     def action_open(self) -> None:
         """Save the highlighted block to a new file and open that in the browser."""
         with notify_errors(self, "task.save_code"):
+            self._folder.mkdir(parents=True, exist_ok=True)
             path = save_code(self._block, self._folder)
             self.app.open_url(path.absolute().as_uri())
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
@@ -80,7 +89,7 @@ class CodeBlocksScreen(ListDialog[None]):
         return Option(
             Content.assemble(
                 (f"{number} ", "bold $primary"),
-                t("ui.code.detail", language=language, count=len(rows)),
+                t("ui.code.detail", language=language, lines=format_line_count(len(rows))),
                 "\n  ",
                 (terminal_safe(first.strip())[:FIRST_LINE_CHARS], DIM),
             )

@@ -39,8 +39,9 @@ class ListDialog(Dialog[ResultT]):
     }
     """
 
-    def __init__(self, *options: Option) -> None:
+    def __init__(self, *options: Option, highlighted: int = 0) -> None:
         super().__init__()
+        self._highlighted = highlighted
         self.options = SteadyOptionList(*options)
         self.box = Vertical(id="list-box")
 
@@ -52,9 +53,9 @@ class ListDialog(Dialog[ResultT]):
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Highlight the first row."""
+        """Highlight the row to begin with."""
         self.options.focus()
-        self.options.highlighted = 0
+        self.options.highlighted = self._highlighted
 
     @on(OptionList.OptionHighlighted)
     def moved(self) -> None:

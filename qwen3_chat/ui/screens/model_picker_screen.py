@@ -40,7 +40,15 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui import model_list
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
-from qwen3_chat.ui.model_list import CONTEXT_STEPS, DemoRow, Heading, Line, ModelList, chosen_variant_index
+from qwen3_chat.ui.model_list import (
+    CONTEXT_STEPS,
+    DemoRow,
+    FileRow,
+    Heading,
+    Line,
+    ModelList,
+    chosen_variant_index,
+)
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
 from qwen3_chat.ui.widgets.key_bar import KeyBar
@@ -202,8 +210,19 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             return
         n_ctx = CONTEXT_STEPS[self.n_ctx_step]
         table = await to_thread(build_model_table, self.machine, self.disk_models, n_ctx, self.steady_machine)
-        self.model_list = ModelList(table, DemoRow(self.model_picker.demo), self.servers)
+        self.model_list = ModelList(
+            table, DemoRow(self.model_picker.demo), self.servers, self._files_without_a_row()
+        )
         self.fill()
+
+    def _files_without_a_row(self) -> tuple[FileRow, ...]:
+        self.model_picker.remember(self.loaded)
+        listed = {model.file.path.expanduser().absolute() for model in self.disk_models}
+        return tuple(
+            FileRow(title, LocalModel(path))
+            for path, title in self.model_picker.used_files.items()
+            if path not in listed
+        )
 
     def fill(self) -> None:
         """Fill the list with the matches of the search; the highlight stays on its model."""
@@ -226,7 +245,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     def highlight_first(self) -> None:
         """Highlight the model in use; if that is not listed, the highlight stays on the first line."""
         for index, line in enumerate(self.lines.values()):
-            if isinstance(line, ModelRow) and self.is_in_use(self.variant(line)):
+            is_model = isinstance(line, ModelRow) and self.is_in_use(self.variant(line))
+            if is_model or (isinstance(line, FileRow) and self._uses(line)):
                 self.options.highlighted = index
 
     # the list and the detail
@@ -260,6 +280,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 return Content(
                     self._mark(self.loaded is not None and self.loaded.is_demo) + t("ui.models.demo")
                 )
+            case FileRow(title=title):
+                return Content(self._mark(self._uses(line)) + terminal_safe(title))
             case ServerRow():
                 is_in_use = self.loaded is not None and line.endpoint_root == self.loaded.path
                 return model_list.server_line(line, self._mark(is_in_use))
@@ -275,6 +297,9 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
     def _mark(is_in_use: bool) -> str:
         return f"{model_list.IN_USE_MARK} " if is_in_use else "  "
 
+    def _uses(self, row: FileRow) -> bool:
+        return self.loaded is not None and Path(self.loaded.path) == row.choice.path
+
     def is_in_use(self, variant: ModelVariant) -> bool:
         """Return True if the chat uses this file."""
         return bool(
@@ -289,6 +314,10 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         line = self.highlighted
         if isinstance(line, ServerRow):
             self.detail.show(**model_list.server_detail(line))
+            self.refresh_bindings()
+            return
+        if isinstance(line, FileRow) and not self.question:
+            self.detail.show(reason=terminal_safe(str(line.choice.path)))
             self.refresh_bindings()
             return
         if not isinstance(line, ModelRow) or self.machine is None or self.model_list is None:
@@ -404,7 +433,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
             confirmed()
             return
         match self.highlighted:
-            case DemoRow(choice=choice) | ServerRow(choice=choice):
+            case DemoRow(choice=choice) | FileRow(choice=choice) | ServerRow(choice=choice):
                 self.dismiss(choice)
             case ModelRow() as row:
                 self._choose(self.variant(row))

@@ -21,7 +21,7 @@ from qwen3_chat.chat import Role
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import ChatSummary
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_day
+from qwen3_chat.texts.formatting import SEPARATOR, format_day, format_message_count
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.key_bindings import key_binding
@@ -170,7 +170,9 @@ class ChatList(Vertical):
 
     def _option(self, summary: ChatSummary) -> Option:
         when = format_day(summary.updated_at.astimezone(), datetime.now().astimezone())
-        detail = t("ui.chats.detail", when=when, count=summary.message_count, id=summary.id)
+        detail = t(
+            "ui.chats.detail", when=when, messages=format_message_count(summary.message_count), id=summary.id
+        )
         pin = t("ui.chats.pinned") + SEPARATOR if summary.pinned else ""
         is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
         title = terminal_safe(summary.title) or t("ui.untitled")
@@ -243,6 +245,7 @@ class ChatList(Vertical):
         if summary := self.highlighted:
             self.search_input.focus()
             self.renaming = summary.id
+            self.search_input.select_all()  # what is typed replaces the title
             self.refresh_bindings()
 
     async def action_pin(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.cells import cell_len
 from textual import events
 from textual.app import RenderResult
@@ -78,9 +80,12 @@ class KeyBar(Widget):
         """Return the bindings to show, each once, as they are declared from the focus up to the app."""
         nodes = self.screen.focused.ancestors_with_self if self.screen.focused else (self.screen, self.app)
         bindings = [binding for node in nodes for binding in node.BINDINGS if isinstance(binding, Binding)]
+        hidden: Collection[str] = getattr(self.screen, "keys_not_offered", ())
         order = {bindings[index].id: index for index in reversed(range(len(bindings)))}
         first: dict[str | None, Binding] = {}
         for active in self.screen.active_bindings.values():
+            if active.binding.id in hidden:
+                continue
             if active.enabled and active.binding.show and active.binding.description.startswith(LABEL_PREFIX):
                 first.setdefault(active.binding.id, active.binding)
         return sorted(first.values(), key=lambda binding: order[binding.id])

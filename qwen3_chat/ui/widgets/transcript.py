@@ -46,6 +46,8 @@ class Transcript(TranscriptView):
 
     thinking_display: var[ThinkingDisplay] = var(ThinkingDisplay.AUTO, init=False)
     draws_formulas: var[bool] = var(True, init=False)
+    reading_width: var[int] = var(0, init=False)
+    """The most cells of a row of prose; 0 sets no limit."""
     """True if formulas are drawn, False if their source is shown."""
 
     @dataclass
@@ -269,6 +271,17 @@ class Transcript(TranscriptView):
 
         self.apply_change(change)
 
+    def watch_reading_width(self, reading_width: int) -> None:
+        """Wrap the prose of all messages at that width."""
+
+        def change() -> Iterable[int]:
+            views = self.transcript_layout.message_views
+            for view in views:
+                view.limit_prose(reading_width)
+            return range(len(views))
+
+        self.apply_change(change)
+
     def _run_action(self, index: int, action: Action) -> None:
         view = self.transcript_layout.message_views[index]
         match action:
@@ -304,6 +317,7 @@ class Transcript(TranscriptView):
         view = MessageView(entry, self.copy_label)
         view.thinking_display = self.thinking_display
         view.draws_formulas = self.draws_formulas
+        view.reading_width = self.reading_width
         return view
 
     def _is_thinking(self, view: MessageView) -> bool:
