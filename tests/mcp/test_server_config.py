@@ -212,3 +212,28 @@ def test_a_value_that_should_stand_elsewhere_is_told_by_its_name() -> None:
     assert not is_secret("API_KEY", "env:X")
     assert not is_secret("API_KEY", "${X}")
     assert not is_secret("TZ", "Asia/Shanghai")
+
+
+def test_the_client_of_a_sign_in_is_read_with_its_secret_elsewhere(tmp_path: Path) -> None:
+    oauth = {"clientId": "me", "clientSecret": "env:SECRET", "callbackPort": 8123}
+    entry = {"url": "https://example.com/mcp", "oauth": oauth}
+    server, plain = parse_server("web", entry), parse_server("web", {"url": "https://example.com/mcp"})
+    assert server.written_hash != plain.written_hash
+    assert json.loads(shown_launch(server, {})) == {"url": "https://example.com/mcp", "sign_in_as": "me"}
+    prepared = prepare_server(server, {"SECRET": "hush-hush"}, tokens_folder=tmp_path)
+    assert isinstance(prepared.launch, HttpLaunch)
+    assert prepared.secrets == ("hush-hush",)
+    sign_in = prepared.launch.sign_in
+    assert sign_in is not None
+    assert (sign_in.client_id, sign_in.client_secret, sign_in.port) == ("me", "hush-hush", 8123)
+    assert sign_in.tokens_path == str(tmp_path / "web.json")
+    for wrong in ({"callbackPort": 70_000}, {"clientMetadataUrl": "http://example.com/a"}, {"clientId": 3}):
+        with pytest.raises(McpError):
+            parse_server("web", {**entry, "oauth": wrong})
+
+
+def test_a_server_with_a_header_of_ones_own_is_not_signed_in_to(tmp_path: Path) -> None:
+    server = parse_server("web", {"url": "https://example.com/mcp", "headers": {"authorization": "x"}})
+    prepared = prepare_server(server, {}, tokens_folder=tmp_path)
+    assert isinstance(prepared.launch, HttpLaunch)
+    assert prepared.launch.sign_in is None

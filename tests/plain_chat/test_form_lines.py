@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwen3_chat.mcp.forms import FieldKind, FormAction, FormAnswer, FormField, FormRequested
+from qwen3_chat.mcp.forms import FieldKind, FormAction, FormAnswer, FormField, FormRequested, sign_in_form
 from qwen3_chat.plain_chat.form_lines import FormLines
 
 FORM = FormRequested(
@@ -50,6 +50,27 @@ async def test_an_address_is_shown_whole() -> None:
     answer, written = await fill(VISIT, "done")
     assert answer == FormAnswer(FormAction.ACCEPT)
     assert "\nhttps://example.com/in\n" in written
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (("", "done"), FormAnswer(FormAction.ACCEPT)),
+        (("cancel",), FormAnswer(FormAction.CANCEL)),
+        (
+            ("http://127.0.0.1:1/callback?code=a",),
+            FormAnswer(FormAction.ACCEPT, {"address": "http://127.0.0.1:1/callback?code=a"}),
+        ),
+    ],
+)
+async def test_signing_in_ends_with_a_word_or_the_address_at_the_end(
+    lines: tuple[str, ...], answer: FormAnswer
+) -> None:
+    request = sign_in_form(FormRequested(3, "web", "", url="https://login.example.com/in", is_sign_in=True))
+    given, written = await fill(request, *lines)
+    assert given == answer
+    assert "web wants you to sign in at login.example.com." in written
+    assert "\nhttps://login.example.com/in\n" in written
 
 
 async def test_the_end_of_the_input_stops_the_turn() -> None:

@@ -327,7 +327,7 @@ async def test_tools_that_have_changed_are_shown_with_what_changed(tmp_path: Pat
     async with chat_with(tmp_path, FAKE, engine, process) as app:
         await app.say("Say hi.")
         await app.sees("The tools of web have changed. Offer them?")
-        assert app.shows("Read the keys first.")
+        await app.sees("Read the keys first.")
         await answer(app, "The tools of web have changed", "0")
         await app.sees("That is it.")
         assert engine.requests[0].tools == ()

@@ -16,7 +16,7 @@ from textual.widgets import Input
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
-from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested
+from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested, sign_in_form
 from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
@@ -91,8 +91,8 @@ async def form(app: Harness) -> None:
 
 
 async def address(app: Harness) -> None:
-    request = FormRequested(1, "web", "Sign in. " * 40, url=f"https://example.com/{'long/' * 200}end")
-    app.app.push_screen(FormScreen(request, lambda _: None))
+    request = FormRequested(1, "web", "", url=f"https://example.com/{'long/' * 200}end", is_sign_in=True)
+    app.app.push_screen(FormScreen(sign_in_form(request), lambda _: None))
 
 
 async def files(app: Harness) -> None:
