@@ -332,4 +332,4 @@ def test_an_unknown_benchmark_is_a_wrong_usage() -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("Usage: python3 scripts/bench engine|")
-    assert line.endswith("|models [options]")
+    assert line.endswith("|fit [options]")
