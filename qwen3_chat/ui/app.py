@@ -53,7 +53,7 @@ class ChatApp(ReportingApp):
     }
     OptionList > .option-list--option-highlighted,
     OptionList:focus > .option-list--option-highlighted {
-        background: $primary 30%; color: $foreground; text-style: none;
+        background: $primary 16%; color: $foreground; text-style: none;
     }
     OptionList:ansi > .option-list--option-highlighted,
     OptionList:ansi:focus > .option-list--option-highlighted {

@@ -64,7 +64,7 @@ class ChatController(Controller):
             await self._store.purge_deleted(DELETED_RETENTION)
 
     @in_worker("last chat")
-    async def look_for_last(self) -> None:
+    async def find_last(self) -> None:
         """Find the chat that was written to last, and offer it in the welcome of a new one."""
         with notify_errors(self._screen, "task.list_chats"):
             self.last = await self._store.latest_chat()
@@ -94,7 +94,7 @@ class ChatController(Controller):
     def _begin_new(self) -> None:
         self._drafts.leave_chat()
         self._session.start_new()
-        self.look_for_last()
+        self.find_last()
         self._versions.forget()
         self._turn.notices.clear()
         self._view.show_chat()

@@ -160,7 +160,7 @@ class ChatScreen(ReadingScreen):
             self.models.start()
         self.turns.load_model()
         self.call_later(self.chats.purge)
-        self.call_later(self.chats.look_for_last)
+        self.call_later(self.chats.find_last)
 
     def on_screen_resume(self) -> None:
         """Let a call be asked about that waited for another screen to close."""
