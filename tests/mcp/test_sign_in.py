@@ -26,6 +26,7 @@ from qwen3_chat.mcp.server_process.web_transport import may_be_asked
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool_source import ToolServerStarting
+from tests.conftest import WAIT_LIMIT_S
 from tests.mcp.signing_server import Authorities, signing_server
 
 pytestmark = pytest.mark.full
@@ -50,10 +51,17 @@ class Browser:
     def __init__(self) -> None:
         self.shown: list[FormRequested] = []
         self.page = ""
+        self.has_read = asyncio.Event()
 
     async def visit(self, request: FormRequested) -> FormAnswer:
+        loop = asyncio.get_running_loop()
+
+        def load() -> None:
+            self.page = urlopen(request.url).read().decode()
+            loop.call_soon_threadsafe(self.has_read.set)
+
         self.shown.append(request)
-        self.page = await asyncio.to_thread(lambda: urlopen(request.url).read().decode())
+        await asyncio.to_thread(load)
         await asyncio.Event().wait()  # the question closes by itself
         raise AssertionError
 
@@ -110,6 +118,8 @@ async def test_the_user_signs_in_once_and_the_token_is_renewed(
     assert shown.is_sign_in
     assert shown.url.startswith(f"http://{urlsplit(url).netloc}/authorize?")
     assert "code_challenge_method=S256" in shown.url
+    async with asyncio.timeout(WAIT_LIMIT_S):
+        await browser.has_read.wait()  # the question may close before the browser has read it
     assert browser.page.startswith("You are signed in.")
     file = tmp_path / "tokens" / "web.json"
     if sys.platform != "win32":
