@@ -26,11 +26,11 @@ class CommandLaunch(msgspec.Struct, frozen=True, tag=True):
 
 
 class SignIn(msgspec.Struct, frozen=True):
-    """How the user signs in to a server that wants it; without a `client_id`, this app registers itself."""
+    """The way to sign in to a server that wants it; without a `client_id`, this app registers itself."""
 
     tokens_path: str
     page: str
-    """What the browser shows at the end."""
+    """The page that the browser shows at the end."""
     client_id: str = ""
     client_secret: str = ""
     client_metadata_url: str = ""

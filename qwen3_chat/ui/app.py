@@ -200,7 +200,7 @@ class ChatApp(ReportingApp):
                     self._settings_store,
                     {"theme": list(self._themes)},
                     self._apply_setting,
-                    self._chat_screen.setting_in_force,
+                    self._chat_screen.options.setting_in_force,
                 )
             )
 

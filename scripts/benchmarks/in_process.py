@@ -48,7 +48,8 @@ def open_model(
 
 
 def clear_context(model: LlamaModel) -> None:
-    """Empty the KV cache."""
+    """Empty the KV cache, and forget that an earlier reply was stopped."""
+    model.context.set_abort_flag(AbortFlag())
     model.context.clear()
 
 

@@ -52,8 +52,10 @@ class Terminal:
             ]
         )
         width, height = (str(cells) for cells in size)
-        # The shell stays after the program, so that its last words can be read.
-        self._run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; cat")
+        # The shell stays after the program, so that its last words can be read. Not every shell outlives the
+        # Ctrl+C that its program handles.
+        line = f"trap : INT; {command}; echo left with $?; cat"
+        self._run("new-session", "-d", "-x", width, "-y", height, line)
         self._run("pipe-pane", f"cat > {shlex.quote(str(self._output))}")
 
     def type(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def kitchen(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -
         (folder / name).write_text(text, "utf-8")
     command = folder / "bin" / "qwen3-chat"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m qwen3_chat "$@"\n', "utf-8")
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m qwen3_chat "$@"\n', "utf-8")
     command.chmod(0o755)
     with web_pages(folder) as address:
         monkeypatch.setenv("PAGE", f"{address}/report.html")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -227,7 +228,8 @@ async def no_code_runs(settings: JailSettings, folder: Path, script: str) -> Non
     """Check that code is refused where the jail is started by a script that changes what the system does."""
     python = folder / "python"
     (folder / "system.py").write_text(script)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {folder}/system.py "$@"\n')
+    command = shlex.join([sys.executable, "-P", f"{folder}/system.py"])
+    python.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     python.chmod(0o755)
     with pytest.raises(JailStartError) as raised:
         await JailedPython(settings, str(python)).run("open('ran', 'w')")

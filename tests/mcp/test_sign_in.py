@@ -22,7 +22,7 @@ from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested
 from qwen3_chat.mcp.mcp_tools import McpState, McpTools, McpTrust
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_process.sign_in import parse_redirect
-from qwen3_chat.mcp.server_process.web_transport import may_be_asked
+from qwen3_chat.mcp.server_process.web_transport import may_connect
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool_source import ToolServerStarting
@@ -191,4 +191,4 @@ def test_only_the_redirect_of_this_sign_in_counts(target: str, found: dict[str, 
     ],
 )
 def test_a_server_has_us_ask_no_machine_of_this_network(home: str, url: str, may: bool) -> None:
-    assert may_be_asked(home, url) is may
+    assert may_connect(home, url) is may

@@ -58,6 +58,7 @@ async def test_it_looks_as_pictured(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # paths on the screen are relative: the same everywhere
     monkeypatch.setattr("qwen3_chat.ui.screens.chat_screen.monotonic", lambda: 0.0)
+    monkeypatch.setattr("tests.harness.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
     set_language(Language(language))
     write_settings(theme)

@@ -370,8 +370,9 @@ async def test_a_layout_that_leaves_its_size_is_drawn_by_every_scroll_view_but_o
             assert bool(drawn) is is_drawn
             monkeypatch.undo()
             await pilot.resize_terminal(60, 20)
-            assert view.outer_size == Size(60, 17)
-            assert view.vertical_scrollbar.window_size == 15
+            async with asyncio.timeout(WAIT_LIMIT_S):
+                while (view.outer_size, view.vertical_scrollbar.window_size) != (Size(60, 17), 15):
+                    await pilot.pause()
 
 
 async def test_our_view_shows_another_row_without_a_layout() -> None:

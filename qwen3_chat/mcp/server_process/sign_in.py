@@ -29,7 +29,7 @@ REDIRECT_LIMIT_S: Final = 120.0
 MAX_SIGN_INS: Final = 5
 """The most times that the user is asked to sign in over one connection."""
 
-MAX_REASON_CHARS: Final = 200
+MAX_SIGN_IN_REASON_CHARS: Final = 200
 
 _PATH: Final = "/callback"
 _MAX_REQUEST_BYTES: Final = 16_384
@@ -162,7 +162,7 @@ class SignInFlow:
             self.error = None
             return result
         except OAuthFlowError as error:
-            reason = terminal_safe(" ".join(str(error).split()))[:MAX_REASON_CHARS]
+            reason = terminal_safe(" ".join(str(error).split()))[:MAX_SIGN_IN_REASON_CHARS]
             self.error = McpError(ErrorCode.MCP_SIGN_IN_FAILED, name=self._server, reason=reason)
             raise
         finally:

@@ -1,4 +1,4 @@
-"""What signing in to a server has left: tokens and the client's registration, in a file of the user's own."""
+"""The results of signing in to a server: tokens and the client's registration, in a private file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StoredSignIn(msgspec.Struct):
     tokens: dict[str, Any] | None = None
     expires_s: float | None = None
     metadata: dict[str, Any] | None = None
-    """What the authorization server says of itself: where tokens are renewed."""
+    """The authorization server's description of itself, such as where tokens are renewed."""
 
 
 class TokenFile:

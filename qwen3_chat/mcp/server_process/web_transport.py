@@ -58,7 +58,7 @@ class _LimitedTransport(httpx2.AsyncBaseTransport):
         self._home = home
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if not may_be_asked(self._home, str(request.url)):
+        if not may_connect(self._home, str(request.url)):
             raise AddressRefused(
                 f"{request.url.host} is asked with https, and from this machine only by itself"
             )
@@ -74,7 +74,7 @@ class _LimitedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def may_be_asked(home: str, url: str) -> bool:
+def may_connect(home: str, url: str) -> bool:
     """Return whether a server at `home` may have us ask an address, as it does where the user signs in."""
     here, there = urlsplit(home), urlsplit(url)
     host = there.hostname or ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.config.prompt_library import load_prompts
+from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.thinking_mode import fixed_mode
 from qwen3_chat.session.turn_options import overrides
@@ -43,6 +44,24 @@ class OptionController(Controller):
         if options.tools:
             parts.append(f"{t('ui.options.tools')} {', '.join(options.tools)}")
         return SEPARATOR.join(parts)
+
+    def setting_in_force(self, name: str) -> str:
+        """Return what holds where a setting has no value; empty where that is nothing."""
+        model = self._session.engine.model
+        match name:
+            case "language":
+                return current_language().value
+            case "model" if model is not None:
+                return model.title
+            case "export_folder":
+                return str(self._view.exports_folder)
+            case "thinking_budget":
+                return t("ui.options.unlimited")
+            case "presence_penalty" if model is not None:
+                sampling = sampling_for(self._session.mode, is_demo=model.is_demo)
+                return f"{sampling.presence_penalty:g}"
+            case _:
+                return ""
 
     @in_worker("mode", exclusive=True)
     async def set_mode(self, mode: ThinkingMode) -> None:

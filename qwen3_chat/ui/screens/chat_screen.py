@@ -19,7 +19,6 @@ from textual.worker import Worker
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
 from qwen3_chat.highlighting.highlighter import Highlighter
-from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
@@ -28,7 +27,7 @@ from qwen3_chat.session.rescue import rescue
 from qwen3_chat.session.thinking_mode import fixed_mode, is_only_mode_tag, typed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import StoredMessage
-from qwen3_chat.texts import Language, current_language, language_from_locale, set_language, t
+from qwen3_chat.texts import Language, language_from_locale, set_language, t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.controllers.chat_controller import ChatController
 from qwen3_chat.ui.controllers.consent_controller import ConsentController
@@ -214,24 +213,6 @@ class ChatScreen(ReadingScreen):
             case _:
                 return False
         return True
-
-    def setting_in_force(self, name: str) -> str:
-        """Return what holds where a setting has no value; empty where that is nothing."""
-        model = self.session.engine.model
-        match name:
-            case "language":
-                return current_language().value
-            case "model" if model is not None:
-                return model.title
-            case "export_folder":
-                return str(self.exports_folder)
-            case "thinking_budget":
-                return t("ui.options.unlimited")
-            case "presence_penalty" if model is not None:
-                sampling = sampling_for(self.session.mode, is_demo=model.is_demo)
-                return f"{sampling.presence_penalty:g}"
-            case _:
-                return ""
 
     def _change_language(self, language: Language | None) -> None:
         """Speak another language at once; what stands in the transcript is written anew."""
