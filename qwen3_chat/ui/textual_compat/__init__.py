@@ -327,10 +327,15 @@ class SteadyApp(KeysInOrder, TerminalApp):
     is_ending = False
     """True once the app ends: what is typed from then on has nowhere to go."""
 
+    @property
+    def takes_input(self) -> bool:
+        """True until the app ends: what is typed from then on has nowhere to go."""
+        return self.is_running and not self.is_ending
+
     async def on_event(self, event: events.Event) -> None:
         """Process an event, unless it is input while the app ends; let no size be too small."""
         match event:
-            case events.InputEvent() | events.Paste() if self.is_ending or not self.is_running:
+            case events.InputEvent() | events.Paste() if not self.takes_input:
                 return
             case events.Resize(size=size) if size.width < MIN_SIZE.width or size.height < MIN_SIZE.height:
                 size = Size(max(size.width, MIN_SIZE.width), max(size.height, MIN_SIZE.height))

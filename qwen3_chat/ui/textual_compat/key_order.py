@@ -43,6 +43,11 @@ class KeysInOrder(App[Any]):
         self._on_way: dict[int, _PassedOn] = {}
         self._key_numbers = count()
 
+    @property
+    def takes_input(self) -> bool:
+        """True while there is something that input can go to."""
+        return self.is_running
+
     async def on_event(self, event: events.Event) -> None:
         """Process an event; a key or a paste after those that came before."""
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
@@ -54,6 +59,9 @@ class KeysInOrder(App[Any]):
     async def _process_held(self) -> None:
         """Process the held keys up to one that has to wait."""
         while self._held:
+            if not self.takes_input:
+                self._held.clear()
+                return
             event = self._held[0]
             if len(self._held) <= MAX_HELD_KEYS and self._has_to_wait(event):
                 self.set_timer(MAX_WAIT_S, self._process_held)
