@@ -86,7 +86,7 @@ def test_three_turns_in_chinese(program_zh: Program, tmp_path: Path) -> None:
         terminal.wait_for("思考：开")
         terminal.type("真的吗？")
         terminal.press("Enter")
-        terminal.wait_for("真的吗？ /think")
+        terminal.wait_for("你 · /think", "真的吗？")
 
 
 def test_a_broken_model_file_is_an_error_on_screen_and_the_app_stays(
