@@ -16,11 +16,11 @@ from qwen3_chat.request import LoadSettings, PersistenceOptions, TokenCounts
 
 COMMAND_TYPES = {
     *("Load", "Generate", "CountTokens", "ListDevices", "Rest", "KeepChat", "Calibrate", "ForgetChat"),
-    *("EndThinking", "Cancel"),
+    *("EndThinking", "Cancel", "MeasureKernels"),
 }
 MESSAGE_TYPES = {
     *("Ready", "Happened", "Loaded", "Counted", "DevicesListed", "Rested", "KeepingChat", "ChatKept"),
-    *("Tried", "Calibrated", "Noticed", "CommandFailed", "Aborting"),
+    *("Tried", "Calibrated", "Noticed", "CommandFailed", "Aborting", "KernelsMeasured"),
 }
 
 

@@ -24,7 +24,12 @@ START = {
             "sampling",
         )
     ),
-    *("qwen3_chat.texts", "qwen3_chat.texts.formatting"),
+    *(
+        "qwen3_chat.texts",
+        "qwen3_chat.texts.formatting",
+        "qwen3_chat.models",
+        "qwen3_chat.models.kernel_speeds",
+    ),
     "qwen3_chat.engine",
     *(f"qwen3_chat.engine.{name}" for name in ("llama_build", "load_plan", "tuning", "wire", "worker")),
     *(
@@ -54,6 +59,7 @@ def test_the_worker_loads_little_besides_itself() -> None:
     loaded = {name for name in loaded_by("qwen3_chat.engine.worker.command_loop") if "qwen3_chat." in name}
     models = {name for name in loaded if name.startswith("qwen3_chat.models")}
     names = ("gguf", "gguf_names", "header_shape", "shape", "template_facts", "weights")
+    names += ("kernel_speeds", "observed_runs")
     assert models == {"qwen3_chat.models", *(f"qwen3_chat.models.{name}" for name in names)}
     rooms = {name.split(".")[1] for name in loaded}
     assert not rooms & {"cli", "ui", "plain_chat", "session", "documents", "store", "config", "transcript"}

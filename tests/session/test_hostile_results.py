@@ -238,6 +238,10 @@ async def test_exports_are_clean(store: ChatStore, kind: str) -> None:
     assert headings == [f"[{name}]" for name in names]
 
 
+FOLD = re.compile(r"(<details>\n<summary>[^<>\n]*</summary>|</details>)\n*")
+"""The only HTML in Markdown exports: the frame that calls and results are folded in."""
+
+
 def check_markdown(text: str, shown: str) -> None:
     """Check that a result is in one fence, and that nothing of it is anything else."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
@@ -246,7 +250,9 @@ def check_markdown(text: str, shown: str) -> None:
         assert shown.strip("\n") in fences
     assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1", *["h2"] * 6]
     children = [child for token in tokens for child in token.children or ()]
-    assert {token.type for token in (*tokens, *children)}.isdisjoint({"link_open", "image", "html_block"})
+    assert {token.type for token in (*tokens, *children)}.isdisjoint({"link_open", "image"})
+    blocks = [token.content for token in tokens if token.type == "html_block"]
+    assert all(FOLD.fullmatch(block) for block in blocks), blocks
 
 
 class Page(HTMLParser):

@@ -57,7 +57,7 @@ def test_a_file_is_named_by_the_language(language: str, text: str, ending: str, 
 def test_saving_never_writes_over_a_file(tmp_path: Path) -> None:
     block = CodeBlock("py", "x = 1")
     paths = [save_code(block, tmp_path / "new") for _ in range(3)]
-    assert [path.name for path in paths] == ["code.py", "code (2).py", "code (3).py"]
+    assert [path.name for path in paths] == ["new", "new (2)", "new (3)"]
     assert {path.read_bytes() for path in paths} == {b"x = 1\n"}
 
 

@@ -356,7 +356,6 @@ async def test_a_file_of_any_kind_in_use_is_listed_and_leads_back_after_a_switch
     picker = PickerFixture(tmp_path, engine_factory=lambda choice: engine_of("Demo", is_demo=True))
     async with opened(picker, engine) as app:
         await app.sees("▶ SmolLM2 Q8_0")
-        await app.sees("elsewhere")  # its path
         await app.pilot.press("down", "enter")
         await app.until(lambda: picker.choices == [LocalModel(Path("demo.gguf"))])
         await app.until(lambda: app.session.engine.model is not None and app.session.engine.model.is_demo)

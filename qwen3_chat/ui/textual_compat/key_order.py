@@ -39,7 +39,7 @@ class KeysInOrder(App[Any]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._held: deque[events.Key | events.Paste] = deque()
+        self._held: deque[events.Event] = deque()
         self._on_way: dict[int, _PassedOn] = {}
         self._key_numbers = count()
 
@@ -49,8 +49,9 @@ class KeysInOrder(App[Any]):
         return self.is_running
 
     async def on_event(self, event: events.Event) -> None:
-        """Process an event; a key or a paste after those that came before."""
-        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+        """Process an event; a key, a paste or another focus of the window after those that came before."""
+        is_change = isinstance(event, events.AppFocus | events.AppBlur)
+        if not is_change and (not isinstance(event, events.Key | events.Paste) or event.is_forwarded):
             await super().on_event(event)
             return
         self._held.append(event)
@@ -68,14 +69,16 @@ class KeysInOrder(App[Any]):
                 return
             self._held.popleft()
             target: Widget = self.focused or self.screen
-            is_typed = isinstance(event, events.Paste) or target.check_consume_key(event.key, event.character)
+            is_typed = not isinstance(event, events.Key) or target.check_consume_key(
+                event.key, event.character
+            )
             await super().on_event(event)
             if event.is_forwarded:
                 number = next(self._key_numbers)
                 self._on_way[number] = _PassedOn(monotonic(), is_typed)
                 await self._follow(number, target.ancestors_with_self)
 
-    def _has_to_wait(self, event: events.Key | events.Paste) -> bool:
+    def _has_to_wait(self, event: events.Event) -> bool:
         """Return whether an event would overtake one that is on its way, and matters to it."""
         oldest_s = monotonic() - MAX_WAIT_S
         self._on_way = {number: passed for number, passed in self._on_way.items() if passed.at_s > oldest_s}
