@@ -40,7 +40,7 @@ def test_the_benchmark_prints_every_row(
     assert rows == [
         *("decode 8 after 40, worker", "decode 8 after 40, client's event", "decode 8 after 40, Llama class"),
         *("text that repeats, guessed", "answer held to a schema, a text"),
-        *("answer held to a schema, an array", "client's cost of token 400"),
+        *("answer held to a schema, numbers, each token drawn again", "client's cost of token 400"),
         *("second turn's first token, rested", "second turn evaluates", "regenerate evaluates"),
         *(f"stop in {name}, p99 of 2" for name in ("prompt evaluation", "decoding", "idle evaluation")),
     ]
