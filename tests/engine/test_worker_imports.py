@@ -58,8 +58,16 @@ def test_before_the_environment_is_set_little_is_loaded_and_nothing_of_llama_cpp
 def test_the_worker_loads_little_besides_itself() -> None:
     loaded = {name for name in loaded_by("qwen3_chat.engine.worker.command_loop") if "qwen3_chat." in name}
     models = {name for name in loaded if name.startswith("qwen3_chat.models")}
-    names = ("gguf", "gguf_names", "header_shape", "shape", "template_facts", "weights")
-    names += ("kernel_speeds", "observed_runs")
+    names = [
+        "gguf",
+        "gguf_names",
+        "header_shape",
+        "kernel_speeds",
+        "observed_runs",
+        "shape",
+        "template_facts",
+    ]
+    names.append("weights")
     assert models == {"qwen3_chat.models", *(f"qwen3_chat.models.{name}" for name in names)}
     rooms = {name.split(".")[1] for name in loaded}
     assert not rooms & {"cli", "ui", "plain_chat", "session", "documents", "store", "config", "transcript"}
