@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -271,11 +271,8 @@ async def measure_kernels(
     Raises:
         EngineError: the process could not be started, ended early or could not measure them.
     """
-    worker = await WorkerProcess.start(python, log_path, environment)
-    try:
+    async with _one_off_worker(log_path, python, environment) as worker:
         message = await worker.request(wire.MeasureKernels)
-    finally:
-        await worker.end()
     if not isinstance(message, wire.KernelsMeasured):
         raise error_from_message(message)
     return message.devices
@@ -289,8 +286,21 @@ async def list_devices(
     Raises:
         EngineError: the process could not be started, ended early or could not list them.
     """
+    async with _one_off_worker(log_path, python, environment) as worker:
+        return await fetch_devices(worker)
+
+
+@contextlib.asynccontextmanager
+async def _one_off_worker(
+    log_path: Path, python: str, environment: Mapping[str, str] | None
+) -> AsyncGenerator[WorkerProcess, None]:
+    """Start a worker that ends with the context.
+
+    Raises:
+        EngineError: the process could not be started.
+    """
     worker = await WorkerProcess.start(python, log_path, environment)
     try:
-        return await fetch_devices(worker)
+        yield worker
     finally:
         await worker.end()

@@ -10,7 +10,6 @@ from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
-from qwen3_chat.engine.worker.kernel_meter import measure_devices
 from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
@@ -73,6 +72,8 @@ class CommandLoop:
                 case wire.ListDevices():
                     self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
                 case wire.MeasureKernels():
+                    from qwen3_chat.engine.worker.kernel_meter import measure_devices  # here: once a machine
+
                     self._outbox.send(wire.KernelsMeasured(call_id, measure_devices()))
                 case wire.WaitIdle():
                     self._outbox.send(wire.Idle(call_id))

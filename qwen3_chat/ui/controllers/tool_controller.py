@@ -47,11 +47,11 @@ class ToolController(Controller):
         """Choose the tools of this chat, or of the chat that the next message begins."""
         if self._make_catalogue is None:
             return
+        catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
+        tools = await to_thread(catalogue.read)
         from qwen3_chat.ui.screens.tools_screen import ToolsScreen  # here: few chats open it
 
         self._screen.app.clear_notifications()
-        catalogue = self._make_catalogue()
-        tools = await to_thread(catalogue.read)
         for error in tools.problems:
             self._screen.notify(str(error), severity="error")
         problem = jail_problem()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Callable, Sequence
 
-from textual import on
+from textual import on, work
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -91,15 +92,16 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
             self._chosen = add_or_remove(self._chosen, self._row, self._tools)
             self._show()
 
-    def action_revoke(self) -> None:
-        """Revoke the standing permissions of the highlighted tool."""
+    @work(exclusive=True)
+    async def action_revoke(self) -> None:
+        """Revoke the standing permissions of the highlighted tool; another process may hold their file."""
         try:
-            count = self._revoke(self._row.name)
+            count = await to_thread(self._revoke, self._row.name)
         except StoreError as error:
             self.notify(str(error), severity="error")
             return
         self.notify(t("cli.permissions_revoked", count=count))
-        self._tools = self._read()
+        self._tools = await to_thread(self._read)
         self._show()
 
     def action_close(self) -> None:
