@@ -9,6 +9,7 @@ from qwen3_chat.engine.worker import kernel_meter
 from qwen3_chat.engine.worker.kernel_meter import MeasurementError, measure_device
 from qwen3_chat.engine.worker_process import measure_kernels
 from qwen3_chat.texts.formatting import GIB
+from tests.models.fit.machines import KERNELS
 
 
 def test_the_processor_is_measured_through_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +22,18 @@ def test_the_processor_is_measured_through_ggml(monkeypatch: pytest.MonkeyPatch)
     assert all(seconds > 0 for curve in (measured.weights, measured.prompt_weights) for _, seconds in curve)
     assert min(measured.attention_s, measured.cache_read_s, measured.operation_s, measured.expert_factor) > 0
     assert [bits for bits, _ in measured.weights] == [4.5, 6.5625, 8.5, 16.0]
+
+
+@pytest.mark.parametrize(("others_s", "is_undisturbed"), [(0.0, True), (1e6, False)])
+def test_the_work_of_other_programs_is_noted(
+    monkeypatch: pytest.MonkeyPatch, others_s: float, is_undisturbed: bool
+) -> None:
+    used = iter((0.0, others_s))
+    monkeypatch.setattr(kernel_meter, "_others_s", lambda: next(used))
+    monkeypatch.setattr(kernel_meter, "measure_device", lambda *_: KERNELS)
+    monkeypatch.setattr("os.nice", lambda _: 0)
+    (measured,) = kernel_meter.measure_devices()
+    assert measured.is_undisturbed is is_undisturbed
 
 
 def test_a_device_without_memory_is_not_measured() -> None:

@@ -26,6 +26,8 @@ from qwen3_chat.models.kernel_speeds import NARROW, WIDE, Curve, KernelSpeeds
 
 ROUNDS, BUDGET_S = 5, 0.5
 """The number of times that everything is measured, in turns, unless they take too long; the median counts."""
+MAX_OTHERS_SHARE: Final = 0.1
+"""The share of all processors from which on other programs disturb: threads wait for each other, busily."""
 _NICE = 5
 _MEASURED_KINDS = (DeviceKind.CPU, DeviceKind.GPU, DeviceKind.INTEGRATED_GPU)
 _CPU_MATRIX_BYTES, _GPU_MATRIX_BYTES = 32 << 20, 256 << 20
@@ -69,14 +71,25 @@ def measure_devices() -> tuple[MeasuredDevice, ...]:
     with suppress(AttributeError, OSError):  # no such call on Windows
         os.nice(_NICE)
     measured = []
+    n_processors = psutil.cpu_count() or 1
     for index, device in enumerate(list_ggml_devices()):
         if device.kind in _MEASURED_KINDS:
             is_cpu = device.kind is DeviceKind.CPU
             free_bytes = psutil.virtual_memory().available if is_cpu else device.free_bytes
+            begin_s, others_s = time.perf_counter(), _others_s()
             with suppress(MeasurementError):
                 kernels = measure_device(index, device.kind, free_bytes)
-                measured.append(MeasuredDevice(device.description, kernels))
+                available_s = (time.perf_counter() - begin_s) * n_processors
+                is_undisturbed = _others_s() - others_s < MAX_OTHERS_SHARE * available_s
+                measured.append(MeasuredDevice(device.description, kernels, is_undisturbed))
     return tuple(measured)
+
+
+def _others_s() -> float:
+    """Return the processor time that all other programs have used since the system started, in seconds."""
+    times = psutil.cpu_times()
+    not_working = ("idle", "iowait", "guest", "guest_nice")  # a guest's time is in that of the user as well
+    return sum(times) - sum(getattr(times, name, 0.0) for name in not_working) - time.process_time()
 
 
 def measure_device(

@@ -34,14 +34,17 @@ class _StoredKernels(msgspec.Struct, frozen=True):
 async def read_or_measure(
     file: Path, machine: str, measure: KernelMeter | None
 ) -> tuple[MeasuredDevice, ...]:
-    """Return the stored speeds of a machine, else measure and store them, if there is something to do so."""
+    """Return the stored speeds of a machine, else measure and store them, if there is something to do so.
+
+    What other programs disturbed counts as not measured, and is tried again at the next start.
+    """
     if stored := await asyncio.to_thread(read_kernels, file, machine):
         return stored
     if measure is None:
         return ()
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            measured = _plausible(await measure())
+            measured = _plausible(tuple(device for device in await measure() if device.is_undisturbed))
     except (EngineError, TimeoutError):
         return ()
     if measured:
