@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen3_chat.jail import __main__
 from qwen3_chat.jail.jail_settings import JailProblem, JailSettings, jail_problem
 from qwen3_chat.jail.jailed_python import JailedPython, RunEnd
 from qwen3_chat.jail.landlock import landlock_version, restrict_files
@@ -29,10 +30,10 @@ NOBODY = 65534
 def can_become_nobody() -> bool:
     if os.geteuid() != 0 or not SYSTEM_PYTHON.exists() or not Path("/usr/bin/setpriv").exists():
         return False
-    version = subprocess.run(
-        [SYSTEM_PYTHON, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True
-    )
-    return version.stdout.strip() == b"True"
+    program = f"import sys; open({__main__.__file__!r}); print(sys.version_info >= (3, 11))"
+    user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    command = ["/usr/bin/setpriv", *user, str(SYSTEM_PYTHON), "-c", program]
+    return subprocess.run(command, capture_output=True).stdout.strip() == b"True"
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def settings_for(user: str) -> Iterator[tuple[JailSettings, str]]:
             yield JailSettings(str(folder)), sys.executable
             return
         if not can_become_nobody():
-            pytest.skip("needs root, setpriv and a Python that everybody may run")
+            pytest.skip("needs root, setpriv, a Python and a checkout for everybody")
         Path(name).chmod(0o755)
         os.chown(folder, NOBODY, NOBODY)
         (folder / ".tmp").mkdir()

@@ -13,7 +13,6 @@ from qwen3_chat.session.turn_options import overrides
 from qwen3_chat.ui.screens.chat_files_screen import ChatFilesScreen
 from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen
 from qwen3_chat.ui.textual_compat import key_of_character
-from qwen3_chat.ui.textual_compat.key_order import _PassedOn
 from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, open_app
 
@@ -75,6 +74,6 @@ async def test_the_whole_of_a_typed_value_is_saved(tmp_path: Path) -> None:
 
 async def test_a_widget_that_hangs_takes_no_key_away(tmp_path: Path) -> None:
     async with open_app(tmp_path, FakeEngine()) as app:
-        app.app._on_way[-1] = _PassedOn(monotonic(), is_typed=False)
+        app.app._on_way[-1] = monotonic()
         await app.pilot.press("ctrl+r")
         await app.sees("Chats")

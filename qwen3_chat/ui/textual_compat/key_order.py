@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from textual import events
 from textual.app import App
@@ -19,12 +19,6 @@ MAX_WAIT_S = 0.3
 MAX_HELD_KEYS = 64
 
 
-class _PassedOn(NamedTuple):
-    at_s: float
-    is_typed: bool
-    """True for text that the focused widget takes: it runs no action and moves no focus."""
-
-
 class KeysInOrder(App[Any]):
     """An app whose keys wait for the keys before them.
 
@@ -32,15 +26,19 @@ class KeysInOrder(App[Any]):
     widget first and from there up to the app, from queue to queue, which its successor does not wait for. So
     Down and Enter that arrive together, as a slow connection delivers them, chose the row above, the end of a
     typed value was missing from what Ctrl+S saved, and what came after Tab was typed into the field before.
-    We follow each such key along its way by callbacks in the same queues, and hold the next ones back; text
-    that follows text goes on at once. `_binding_chain` tells which keys have priority, and `is_forwarded`
-    which keys were passed on. We know of no upstream issue.
+    We follow such a key along its way by callbacks in the same queues, and hold the next ones back. Text that
+    the focused widget takes runs no action and moves no focus: what follows it goes on at once, unless it is
+    a priority key. `_binding_chain` tells which keys those are, and `is_forwarded` which keys were passed on.
+    We know of no upstream issue.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._held: deque[events.Event] = deque()
-        self._on_way: dict[int, _PassedOn] = {}
+        self._on_way: dict[int, float] = {}
+        """The times at which keys were passed on that are still on their way, by their numbers."""
+        self._typed_into: Widget | None = None
+        """The widget that got text which nothing has followed."""
         self._key_numbers = count()
 
     @property
@@ -73,24 +71,31 @@ class KeysInOrder(App[Any]):
                 event.key, event.character
             )
             await super().on_event(event)
-            if event.is_forwarded:
-                number = next(self._key_numbers)
-                self._on_way[number] = _PassedOn(monotonic(), is_typed)
-                await self._follow(number, target.ancestors_with_self)
+            if event.is_forwarded and is_typed:
+                self._typed_into = target
+            elif event.is_forwarded:
+                self._follow_from(target)
 
     def _has_to_wait(self, event: events.Event) -> bool:
         """Return whether an event would overtake one that is on its way, and matters to it."""
+        if self._typed_into is not None and isinstance(event, events.Key) and self._has_priority(event.key):
+            self._follow_from(self._typed_into)
         oldest_s = monotonic() - MAX_WAIT_S
-        self._on_way = {number: passed for number, passed in self._on_way.items() if passed.at_s > oldest_s}
-        if not all(passed.is_typed for passed in self._on_way.values()):
-            return True
-        return bool(self._on_way) and isinstance(event, events.Key) and self._has_priority(event.key)
+        self._on_way = {number: at_s for number, at_s in self._on_way.items() if at_s > oldest_s}
+        return bool(self._on_way)
 
     def _has_priority(self, key: str) -> bool:
         found = (bindings.key_to_bindings.get(key, ()) for _, bindings in self.screen._binding_chain)
         return any(binding.priority for group in found for binding in group)
 
-    async def _follow(self, number: int, nodes: Sequence[DOMNode]) -> None:
+    def _follow_from(self, target: Widget) -> None:
+        """Follow the latest key of a widget, and with it all that the widget got before."""
+        self._typed_into = None
+        number = next(self._key_numbers)
+        self._on_way[number] = monotonic()
+        self._follow(number, target.ancestors_with_self)
+
+    def _follow(self, number: int, nodes: Sequence[DOMNode]) -> None:
         """Follow a key through the queues of the nodes; at the end of its way the held keys go on."""
         for index, node in enumerate(nodes):
             if node.call_later(self._follow, number, nodes[index + 1 :]):
