@@ -63,7 +63,7 @@ def test_a_reply_continued_anywhere_is_the_reply_that_was_never_stopped(
     model: LlamaModel, whole: ChatMessage
 ) -> None:
     clear_context(model)
-    for stop in range(1, len(whole.token_ids), 5):
+    for stop in range(1, len(whole.token_ids), 9):
         stopped = reply_to(model, replace(QUESTION, max_tokens=stop))
         again = reply_to(model, continued(QUESTION, stopped.message))
         check_is_whole(model, again, whole)

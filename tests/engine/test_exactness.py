@@ -25,7 +25,7 @@ QUESTIONS = (
     "What is the capital of France?",
     "Spell banana backwards.",
 )
-QUICK, TENS = range(4), range(10, 60, 20)
+FEW, TENS = [0, *(pytest.param(number, marks=pytest.mark.full) for number in range(1, 4))], range(10, 60, 20)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def count_differing(case: Case, number: int) -> int:
 
 
 @pytest.mark.parametrize("case", ["demo", "made_up"], indirect=True)
-@pytest.mark.parametrize("number", QUICK)
+@pytest.mark.parametrize("number", FEW)
 def test_an_answer_equals_one_without_anything_evaluated_before(case: Case, number: int) -> None:
     count_differing(case, number)
 

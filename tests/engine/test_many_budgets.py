@@ -75,7 +75,7 @@ def check(model: LlamaModel, outcomes: list[ReplyOutcome], max_reasoning_tokens:
         assert max(outcome.reasoning_tokens for outcome in outcomes) <= max_reasoning_tokens + forced
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", BUDGETS[:2])
 def test_some_replies_keep_to_their_budget(model: LlamaModel, budget: int) -> None:
     numbers = range(0, len(QUESTIONS), 20)
     outcomes = [generate(model, replace(request_of(number), thinking_budget=budget)) for number in numbers]

@@ -80,6 +80,7 @@ async def check_column(
     assert cells == read_documented_cells(README)[kind]
 
 
+@pytest.mark.full
 async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
     demo_gguf: Path, scripted_gguf: Path, tireless_gguf: Path
 ) -> None:
