@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from qwen3_chat.comparison.pass_rates import PassRate
-from qwen3_chat.store.records import Comparison, Entrant, Verdict
+from qwen3_chat.store.records import Comparison, Entrant, VoteOutcome
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 
@@ -79,7 +79,7 @@ def _results(vote: Comparison) -> Iterator[tuple[Contender, Contender, int]]:
     """
     answered: Sequence[int] = [index for index, answer in enumerate(vote.answers) if answer.counts]
     for one, other in combinations(answered, 2):
-        is_equal = vote.verdict is Verdict.EQUAL
+        is_equal = vote.verdict is VoteOutcome.EQUAL
         if not is_equal and vote.winner not in (one, other):
             continue
         first, second = (_contender(vote.answers[index].entrant) for index in (one, other))

@@ -21,7 +21,7 @@ from qwen3_chat.session.engine_choice import EngineChoice, EngineFactory, LocalM
 from qwen3_chat.session.turn_events import ContextExceeded, ReplyNotStored, ReplyStarted, SessionEvent
 from qwen3_chat.session.uninterrupted import finish_even_if_cancelled
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.records import Comparison, Entrant, StoredMessage, Verdict
+from qwen3_chat.store.records import Comparison, Entrant, StoredMessage, VoteOutcome
 from qwen3_chat.texts import t
 
 MIN_ENTRANTS, MAX_ENTRANTS = 2, 4
@@ -29,14 +29,14 @@ MIN_ENTRANTS, MAX_ENTRANTS = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class ComparisonProgress:
-    """How far a comparison is: the answers that are there, all of them, the event that came."""
+    """The progress of a comparison: the number of answers that are there, and of all; the latest event."""
 
     done: int
     total: int
     event: SessionEvent | None = None
 
 
-ProgressSink = Callable[[ComparisonProgress], None]
+ComparisonSink = Callable[[ComparisonProgress], None]
 """A function that takes each step of a comparison at once; it never waits."""
 
 
@@ -77,13 +77,14 @@ class BlindComparison:
         drawn = random.SystemRandom().sample(list(entrants), len(entrants))
         return await self._store.begin_comparison(chat_id, question_id, drawn)
 
-    async def run(self, comparison: Comparison, on_progress: ProgressSink) -> Comparison:
+    async def run(self, comparison: Comparison, on_progress: ComparisonSink) -> Comparison:
         """Have the answers written that are missing, each model loaded once; return the comparison.
 
         The session's own engine may be without its model afterwards: one local model is loaded at a time.
         Where fewer than two answers came, the comparison ends without a vote.
         """
         self.failures = {}
+        await self._leave_answers(comparison)
         own = self._session.engine
         loaded = own.model
         for group in _groups(comparison, loaded):
@@ -93,11 +94,14 @@ class BlindComparison:
                 await self._answer(comparison, group.positions, own, on_progress)
         comparison = await self._store.comparison(comparison.id)
         if sum(answer.is_whole for answer in comparison.answers) < MIN_ENTRANTS:
-            return await self._store.end_comparison(comparison.id, Verdict.NO_VOTE)
+            return await self._store.end_comparison(comparison.id, VoteOutcome.NO_VOTE)
         return comparison
 
-    async def vote(self, comparison: Comparison, verdict: Verdict, winner: int | None = None) -> Comparison:
+    async def vote(
+        self, comparison: Comparison, verdict: VoteOutcome, winner: int | None = None
+    ) -> Comparison:
         """Store the vote, and show the best answer in the chat."""
+        await self._leave_answers(comparison)
         ended = await self._store.end_comparison(comparison.id, verdict, winner)
         shown = ended.winner
         if shown is None and self._lacks_answer(ended):
@@ -107,12 +111,21 @@ class BlindComparison:
             await self._session.show_version(message.id)
         return ended
 
+    async def _leave_answers(self, comparison: Comparison) -> None:
+        """Go back to what the chat showed before, where a crash left it at one of the answers."""
+        ids = {answer.message.id for answer in comparison.answers if answer.message is not None}
+        chat_id, head_id = self._session.chat_id, comparison.head_id
+        if chat_id is None or head_id is None or not ids & {m.id for m in self._session.messages}:
+            return
+        await self._store.set_head(chat_id, head_id)
+        self._session.show_branch(await self._store.branch(chat_id, head_id))
+
     def _lacks_answer(self, comparison: Comparison) -> bool:
         """Return True if the chat ends with the question."""
         return [stored.id for stored in self._session.messages][-1:] == [comparison.question_id]
 
     async def _answer_with_another_engine(
-        self, comparison: Comparison, group: _Group, own: Engine, on_progress: ProgressSink
+        self, comparison: Comparison, group: _Group, own: Engine, on_progress: ComparisonSink
     ) -> None:
         try:
             if group.choice is None:
@@ -130,7 +143,7 @@ class BlindComparison:
             await finish_even_if_cancelled(engine.close())
 
     async def _answer(
-        self, comparison: Comparison, positions: Sequence[int], engine: Engine, on_progress: ProgressSink
+        self, comparison: Comparison, positions: Sequence[int], engine: Engine, on_progress: ComparisonSink
     ) -> None:
         for position in positions:
             done = sum(answer.is_whole for answer in (await self._store.comparison(comparison.id)).answers)
@@ -172,7 +185,7 @@ class BlindComparison:
             await finish_even_if_cancelled(restore())
 
 
-def _report(on_progress: ProgressSink, done: int, total: int, event: SessionEvent) -> None:
+def _report(on_progress: ComparisonSink, done: int, total: int, event: SessionEvent) -> None:
     on_progress(ComparisonProgress(done, total, event))
 
 

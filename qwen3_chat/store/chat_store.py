@@ -39,7 +39,7 @@ from qwen3_chat.store.records import (
     Sibling,
     StoredMessage,
     TitledBy,
-    Verdict,
+    VoteOutcome,
     WholeChat,
     WholeResult,
 )
@@ -304,7 +304,7 @@ class ChatStore:
         )
 
     async def end_comparison(
-        self, comparison_id: int, verdict: Verdict, winner: int | None = None
+        self, comparison_id: int, verdict: VoteOutcome, winner: int | None = None
     ) -> Comparison:
         """Store a vote; a comparison that has one keeps it. Return the comparison as it is now."""
         return await self._database.write(comparison_queries.end_comparison, comparison_id, verdict, winner)

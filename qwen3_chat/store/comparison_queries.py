@@ -10,14 +10,14 @@ from typing import Final
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store.records import ComparedAnswer, Comparison, Entrant, StoredMessage, Verdict
+from qwen3_chat.store.records import ComparedAnswer, Comparison, Entrant, StoredMessage, VoteOutcome
 from qwen3_chat.store.row_mapping import message_from_row
 from qwen3_chat.store.stored_row import StoredRow
 from qwen3_chat.texts.terminal_safe import storable
 
 _COMPARISONS: Final = """
-    SELECT comparisons.id AS id, comparisons.chat_id AS chat_id, question_id, verdict, winner, position,
-        title, mode, choice, message_id, counts
+    SELECT comparisons.id AS id, comparisons.chat_id AS chat_id, question_id,
+        comparisons.head_id AS head_id, verdict, winner, position, title, mode, choice, message_id, counts
     FROM comparisons JOIN compared_answers ON comparison_id = comparisons.id
 """
 _IN_ORDER: Final = "ORDER BY comparisons.id, position"
@@ -32,8 +32,9 @@ def begin_comparison(
 ) -> Comparison:
     """Add a comparison whose answers are still to come."""
     comparison_id = connection.execute(
-        "INSERT INTO comparisons (chat_id, question_id, created_at) VALUES (?, ?, ?)",
-        (chat_id, question_id, now),
+        "INSERT INTO comparisons (chat_id, question_id, head_id, created_at)"
+        " VALUES (:chat_id, :question_id, (SELECT head_id FROM chats WHERE id = :chat_id), :now)",
+        {"chat_id": chat_id, "question_id": question_id, "now": now},
     ).lastrowid
     connection.executemany(
         "INSERT INTO compared_answers (comparison_id, position, title, mode, choice) VALUES (?, ?, ?, ?, ?)",
@@ -56,7 +57,7 @@ def set_compared_answer(
 
 
 def end_comparison(
-    connection: sqlite3.Connection, comparison_id: int, verdict: Verdict, winner: int | None
+    connection: sqlite3.Connection, comparison_id: int, verdict: VoteOutcome, winner: int | None
 ) -> Comparison:
     """Store a vote about the answers that are there, unless there is one, and return the comparison."""
     comparison = get_comparison(connection, comparison_id)
@@ -96,7 +97,7 @@ def open_comparisons(connection: sqlite3.Connection, chat_id: int) -> tuple[Comp
 
 def votes(connection: sqlite3.Connection) -> tuple[Comparison, ...]:
     """Return all comparisons with a vote, oldest first, without the texts of their answers."""
-    wanted = (Verdict.BEST.value, Verdict.EQUAL.value)
+    wanted = (VoteOutcome.BEST.value, VoteOutcome.EQUAL.value)
     rows = connection.execute(f"{_COMPARISONS} WHERE verdict IN (?, ?) {_IN_ORDER}", wanted)
     return tuple(_comparisons(None, rows))
 
@@ -114,7 +115,9 @@ def _comparisons(connection: sqlite3.Connection | None, rows: Iterable[StoredRow
     for comparison_id, group in groupby(rows, key=lambda row: row.integer("id")):
         members = list(group)
         first = members[0]
-        verdict = None if first["verdict"] is None else first.value("verdict", Verdict, Verdict.NO_VOTE)
+        verdict = (
+            None if first["verdict"] is None else first.value("verdict", VoteOutcome, VoteOutcome.NO_VOTE)
+        )
         answers = tuple(_answer(connection, row) for row in members)
         winner = first.optional_integer("winner")
         if winner not in range(len(answers)):
@@ -123,6 +126,7 @@ def _comparisons(connection: sqlite3.Connection | None, rows: Iterable[StoredRow
             comparison_id,
             first.optional_integer("chat_id"),
             first.optional_integer("question_id"),
+            first.optional_integer("head_id"),
             answers,
             verdict,
             winner,

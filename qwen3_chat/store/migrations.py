@@ -156,6 +156,7 @@ _COMPARISONS: Final = (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         chat_id INTEGER REFERENCES chats (id) ON DELETE SET NULL,
         question_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+        head_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
         created_at INTEGER NOT NULL,
         verdict TEXT,
         winner INTEGER
@@ -175,6 +176,7 @@ _COMPARISONS: Final = (
     """,
     "CREATE INDEX comparisons_by_chat ON comparisons (chat_id)",
     "CREATE INDEX comparisons_by_question ON comparisons (question_id)",
+    "CREATE INDEX comparisons_by_head ON comparisons (head_id)",
     "CREATE INDEX compared_answers_by_message ON compared_answers (message_id)",
 )
 

@@ -222,7 +222,7 @@ class ComparedAnswer:
 _BROKEN_OFF: Final = (StopReason.CANCELLED, StopReason.ERROR)
 
 
-class Verdict(StrEnum):
+class VoteOutcome(StrEnum):
     """The end of a comparison: one answer is best, none is better, the names were shown without a vote."""
 
     BEST = "best"
@@ -234,14 +234,16 @@ class Verdict(StrEnum):
 class Comparison:
     """A question that several models answer, in the order in which their answers are shown.
 
-    `verdict` is None until the user has voted; `winner` is the index of the best answer.
+    `head_id` is the message that the chat ended with before it. `verdict` is None until the user has voted;
+    `winner` is the index of the best answer.
     """
 
     id: int
     chat_id: int | None
     question_id: int | None
+    head_id: int | None
     answers: tuple[ComparedAnswer, ...]
-    verdict: Verdict | None = None
+    verdict: VoteOutcome | None = None
     winner: int | None = None
 
     @property

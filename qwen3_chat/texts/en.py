@@ -1065,7 +1065,7 @@ TEXTS = {
     "ui.compare.empty": "*The answer is empty.*",
     "ui.compare.unknown_model": "This model can't be found any more.",
     "ui.compare.hidden": "Name hidden until you vote",
-    "ui.compare.waits": "A comparison in this chat waits for your vote: mark its question and press V.",
+    "ui.compare.waits": "A comparison in this chat waits for your vote: mark its question and press {key_compare_answers}.",
     "ui.compare.no_question": "There is no question to compare answers to.",
     "vote.beats": "{first} beats {second} {wins} : {losses} on your questions.",
     "vote.leads": "{first} leads {second} {wins} : {losses} on your questions, which may be chance.",
@@ -1416,6 +1416,7 @@ TEXTS = {
         "/new begins another chat. /chats lists the latest ones, /chats WORDS those with these words.\n"
         "/open NUMBER goes on with a chat. /again answers the last message again.\n"
         "/continue goes on with a reply that was stopped. /call has the last reply call a tool.\n"
+        "/compare has two to four models answer the last question; you vote without seeing their names.\n"
         "/servers starts the MCP servers of the chat, and lists their prompts and resources:\n"
         "/SERVER:PROMPT sends a prompt, @mcp:SERVER:ADDRESS in a message attaches a resource.\n"
         "/export writes the chat to a file.\n"
@@ -1423,6 +1424,12 @@ TEXTS = {
     ),
     "linear.loading": "Loading the model: {percent} %.",
     "linear.model_said": "Model: {text}",
+    "linear.compare.choose": "Type {least} to {most} of these numbers, or just Enter to leave it: ",
+    "linear.compare.empty": "The answer is empty.",
+    "linear.compare.go_on": "A comparison of this question was cut off; just Enter goes on with it.",
+    "linear.compare.how_many": "{least} to {most} models can be compared; nothing was asked.",
+    "linear.compare.later": "No vote; /compare asks again.",
+    "linear.compare.vote": "Which is best? Type {numbers}, 0 if none is better, or just Enter to vote later: ",
     "linear.consent.title": "The model wants to run {name} ({number} of {count}) with:",
     "linear.consent.deny": "Do not run it; a reason may follow, which the model reads",
     "linear.consent.server.title": "The MCP server {name} is to be started for the first time like this:",

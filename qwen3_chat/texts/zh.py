@@ -1055,7 +1055,7 @@ TEXTS = {
     "ui.compare.empty": "*回答是空的。*",
     "ui.compare.unknown_model": "找不到这个模型了。",
     "ui.compare.hidden": "投票后显示名字",
-    "ui.compare.waits": "这个对话里有一次比较在等您投票：请标记它的问题，然后按 V。",
+    "ui.compare.waits": "这个对话里有一次比较在等您投票：请标记它的问题，然后按 {key_compare_answers}。",
     "ui.compare.no_question": "没有可供比较的问题。",
     "vote.beats": "在您的问题上，{first} 以 {wins} : {losses} 胜过 {second}。",
     "vote.leads": "在您的问题上，{first} 以 {wins} : {losses} 领先 {second}，这可能只是偶然。",
@@ -1406,6 +1406,7 @@ TEXTS = {
         "/new 开始新对话。/chats 列出最近的对话，/chats 加关键词可搜索。\n"
         "/open 加编号打开对话。/again 重新回答最后一条消息。\n"
         "/continue 接着写被停止的回答。/call 让上一条回答调用工具。\n"
+        "/compare 让两到四个模型回答上一个问题，您在看不到名字的情况下投票。\n"
         "/servers 启动本对话的 MCP 服务器，并列出它们的提示词和资源：\n"
         "/SERVER:PROMPT 发送一个提示词；消息中的 @mcp:SERVER:ADDRESS 会附上一个资源。\n"
         "/export 把对话导出到文件。\n"
@@ -1413,6 +1414,12 @@ TEXTS = {
     ),
     "linear.loading": "正在加载模型：{percent}%。",
     "linear.model_said": "模型：{text}",
+    "linear.compare.choose": "请输入其中 {least} 到 {most} 个编号，直接按回车则放弃：",
+    "linear.compare.empty": "回答是空的。",
+    "linear.compare.go_on": "这个问题有一次比较中断了；直接按回车继续。",
+    "linear.compare.how_many": "可比较 {least} 到 {most} 个模型；没有提问。",
+    "linear.compare.later": "没有投票；/compare 会再问一次。",
+    "linear.compare.vote": "哪个最好？请输入 {numbers}，没有哪个更好请输入 0，直接按回车则稍后投票：",
     "linear.consent.title": "模型想运行 {name}（第 {number} 个，共 {count} 个），参数：",
     "linear.consent.deny": "不运行；后面可写理由，模型会读到",
     "linear.consent.server.title": "将首次这样启动 MCP 服务器 {name}：",

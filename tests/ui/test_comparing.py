@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.chat import Role, ThinkingMode
+from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.comparison.votes import tally_votes
 from qwen3_chat.engine import Engine
-from qwen3_chat.events import AnswerDelta, EngineFailed, ReasoningDelta
+from qwen3_chat.events import AnswerDelta, EngineFailed, EventSink, ReasoningDelta
 from qwen3_chat.models.picker import ServerRow
 from qwen3_chat.session import EngineChoice, LocalModel, ServedModel
 from qwen3_chat.session.engine_choice import encode_choice
-from qwen3_chat.store.records import Entrant, Verdict
+from qwen3_chat.store.records import Entrant
 from qwen3_chat.texts import Language, set_language
+from qwen3_chat.ui.message_entries import NOTICE
 from qwen3_chat.ui.screens.comparison_choice_screen import ComparisonChoiceScreen
 from qwen3_chat.ui.screens.comparison_screen import ComparisonPhase, ComparisonScreen
-from tests.fakes import MODEL, REPLY, FakeEngine, Step, finished
+from tests.fakes import MODEL, FakeEngine, Step, finished
 from tests.harness import Harness, open_app
-from tests.models.picker.picker_fixture import SMALL_MACHINE, PickerFixture
+from tests.models.picker.picker_fixture import SMALL_MACHINE, PickerFixture, install_files
 
 SERVERS = (
     ServerRow("big", "up", ServedModel("big", "Qwen3-8B"), is_reachable=True),
@@ -38,7 +40,13 @@ class NamedEngine(FakeEngine):
     def __init__(self, name: str, *scripts: Sequence[Step], loading: Sequence[Step] = ()) -> None:
         super().__init__(*scripts, loading=loading)
         self.model = replace(MODEL, name=name, quant="")
-        self.n_closes = 0
+        self.name = name
+        self.n_closes = self.n_loads = 0
+
+    async def load(self, on_event: EventSink) -> None:
+        """Count, and play the script."""
+        self.n_loads += 1
+        await super().load(on_event)
 
     async def close(self) -> None:
         """Count."""
@@ -58,7 +66,7 @@ class Bench:
     def make(self, choice: EngineChoice) -> Engine:
         """Make the engine of a choice."""
         name = (choice.model or "") if isinstance(choice, ServedModel) else choice.path.stem
-        default = [reply(f"This is {name}.", "Hm.")] * 4
+        default = [reply(f"From {name.removeprefix('Qwen3-')}.", "Hm.")] * 4
         self.made.append(NamedEngine(name, *self.scripts.get(name, default)))
         return self.made[-1]
 
@@ -66,6 +74,10 @@ class Bench:
 def served(name: str, mode: ThinkingMode = ThinkingMode.THINK) -> Entrant:
     row = next(row for row in SERVERS if row.choice.model == name)
     return Entrant(f"{name} · {row.title}", mode, encode_choice(row.choice))
+
+
+DEMO = Entrant("Qwen3-chat demo", ThinkingMode.THINK, encode_choice(LocalModel(Path("demo.gguf").absolute())))
+"""The demo of the picker's fixture."""
 
 
 @pytest.fixture
@@ -83,30 +95,35 @@ async def asked(
         yield app
 
 
-async def choosing(app: Harness, *entrants: Entrant) -> ComparisonChoiceScreen:
-    """Open the choice, and choose these models."""
+async def choosing(app: Harness) -> ComparisonChoiceScreen:
+    """Open the choice, with nothing chosen but what it has chosen by itself."""
     await app.pilot.press("alt+v")
     await app.until(lambda: isinstance(app.app.screen, ComparisonChoiceScreen))
     screen = app.app.screen
     assert isinstance(screen, ComparisonChoiceScreen)
+    await app.until(lambda: any("4B" in entrant.title for entrant in screen.entrants))
+    return screen
+
+
+async def choose(app: Harness, screen: ComparisonChoiceScreen, *entrants: Entrant) -> None:
+    """Choose models, or no longer."""
     for entrant in entrants:
-        await app.until(lambda e=entrant: e in screen.entrants)
         screen.options.highlighted = screen.entrants.index(entrant)
         await app.pilot.press("space")
-    return screen
+
+
+async def begun(app: Harness, *entrants: Entrant) -> None:
+    """Have these models and no others answer."""
+    screen = await choosing(app)
+    await choose(app, screen, *screen.chosen)
+    await choose(app, screen, *entrants)
+    assert set(screen.chosen) == set(entrants)
+    await app.pilot.press("enter")
 
 
 async def comparing(app: Harness, *entrants: Entrant) -> ComparisonScreen:
     """Have these models answer, and wait until there is something to vote about."""
-    screen = await choosing(app)
-    for entrant in screen.chosen:
-        screen.options.highlighted = screen.entrants.index(entrant)
-        await app.pilot.press("space")
-    for entrant in entrants:
-        await app.until(lambda e=entrant: e in screen.entrants)
-        screen.options.highlighted = screen.entrants.index(entrant)
-        await app.pilot.press("space")
-    await app.pilot.press("enter")
+    await begun(app, *(entrants or (served("Qwen3-8B"), served("Qwen3-4B"))))
     return await on_the_screen(app)
 
 
@@ -143,3 +160,154 @@ async def test_a_vote_names_the_models_and_the_best_answer_becomes_the_one_that_
         assert app.session.messages[-1].message.content == "Nine."
         await app.sees("Qwen3-8B")
         assert app.screen.versions.chosen.count == 3
+
+
+async def test_nothing_tells_the_models_apart_before_the_vote(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        screen = await comparing(app, served("Qwen3-8B"), served("Qwen3-4B", ThinkingMode.NO_THINK))
+        for pane in screen.panes:
+            (view,) = pane.transcript.transcript_layout.message_views
+            assert not view.has_thinking
+            assert (pane.border_title, pane.border_subtitle or "") == (str(pane.number), "")
+        await app.pilot.press("n")
+        await on_the_screen(app, ComparisonPhase.OVER)
+        assert any(pane.transcript.transcript_layout.message_views[0].has_thinking for pane in screen.panes)
+        assert await app.store.votes() == ()
+
+
+async def test_a_comparison_that_is_left_waits_without_names(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        await comparing(app)
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)
+        await app.until(lambda: app.screen.versions.chosen.count == 3)
+        await app.pilot.press("f3")
+        await app.sees("Name hidden until you vote")
+        assert not app.shows("Qwen3-")
+        await app.pilot.press("alt+v")
+        screen = await on_the_screen(app)
+        await app.pilot.press("0")
+        await on_the_screen(app, ComparisonPhase.OVER)
+        await app.sees("are level at 0 : 0 on your questions. No difference: 1.")
+        await app.pilot.press("enter")
+        await app.until(lambda: app.app.screen is app.screen)
+        assert not app.shows("Name hidden")
+        assert len(bench.made) == len(screen.panes)  # nobody was asked twice
+
+
+async def test_esc_stops_the_models_and_the_chats_own_one_is_loaded_again(
+    bench: Bench, tmp_path: Path
+) -> None:
+    own = NamedEngine("own")
+    held = asyncio.Event()
+    install_files(tmp_path, "Qwen3-0.6B-Q8_0.gguf")
+    bench.scripts = {"Qwen3-0.6B-Q8_0": [[AnswerDelta("Half", 1), held, finished(StopReason.CANCELLED)]]}
+    async with asked(bench, tmp_path, own=own) as app:
+        screen = await choosing(app)
+        small = next(entrant for entrant in screen.entrants if "0.6B" in entrant.title)
+        await app.pilot.press("escape")
+        await begun(app, small, served("Qwen3-8B"))
+        await app.until(lambda: any(engine.requests for engine in bench.made if "0.6B" in engine.name))
+        loads = own.n_loads
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen and not app.screen.is_answering)
+        await app.until(lambda: own.n_loads > loads)
+        assert own.n_closes == 1
+        assert app.session.messages[-1].message.content == "It is 3."
+        screen = await choosing(app)
+        assert set(screen.chosen) == {small, served("Qwen3-8B")}
+
+
+async def test_a_model_that_can_not_answer_says_why_and_the_others_are_voted_about(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with asked(bench, tmp_path) as app:
+        bench.scripts = {"Qwen3-4B": [[EngineFailed("engine.no_model")]]}
+        screen = await comparing(app, served("Qwen3-8B"), served("Qwen3-4B"), DEMO)
+        broken = next(
+            pane.number
+            for pane in screen.panes
+            if pane.transcript.transcript_layout.message_views[0].entry.role == NOTICE
+        )
+        await app.pilot.press(str(broken))
+        assert screen.phase is ComparisonPhase.VOTING
+        await app.pilot.press("0")
+        await on_the_screen(app, ComparisonPhase.OVER)
+        assert [tally.equal for tally in tally_votes(await app.store.votes())] == [1]
+
+
+async def test_one_answer_alone_is_nothing_to_vote_about(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        bench.scripts = {"Qwen3-4B": [[EngineFailed("engine.no_model")]]}
+        await begun(app, served("Qwen3-8B"), served("Qwen3-4B"))
+        await on_the_screen(app, ComparisonPhase.OVER)
+        await app.sees("Fewer than two models have answered")
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)
+        assert app.session.chat_id is not None
+        assert await app.store.open_comparisons(app.session.chat_id) == ()
+
+
+async def test_two_to_four_models_can_be_chosen(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        screen = await choosing(app)
+        await choose(app, screen, *screen.chosen)
+        await app.pilot.press("enter")
+        await app.sees("Choose 2 to 4 models with Space.")
+        await choose(app, screen, *screen.entrants[:5])
+        assert len(screen.chosen) == 4
+
+
+async def test_a_typed_tag_leaves_one_mode_to_choose(bench: Bench, tmp_path: Path) -> None:
+    async with open_app(tmp_path, FakeEngine(), (80, 24), model_picker=bench.picker) as app:
+        await app.turn("Which is larger? /no_think")
+        screen = await choosing(app)
+        assert {entrant.mode for entrant in screen.entrants} == {ThinkingMode.NO_THINK}
+
+
+async def test_the_marked_question_is_compared_not_the_latest(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        await app.turn("And then?")
+        app.screen.transcript.marked = app.session.messages[0].id
+        await app.pilot.press("v")
+        await app.until(lambda: isinstance(app.app.screen, ComparisonChoiceScreen))
+        screen = app.app.screen
+        assert isinstance(screen, ComparisonChoiceScreen)
+        await app.until(lambda: served("Qwen3-4B") in screen.entrants)
+        await choose(app, screen, *screen.chosen, served("Qwen3-8B"), served("Qwen3-4B"))
+        await app.pilot.press("enter")
+        await on_the_screen(app)
+        assert [len(engine.requests[0].messages) for engine in bench.made] == [1, 1]
+        await app.pilot.press("1")
+        await on_the_screen(app, ComparisonPhase.OVER)
+        await app.pilot.press("escape")
+        await app.until(lambda: len(app.session.messages) == 2)
+
+
+async def test_the_slash_command_compares(bench: Bench, tmp_path: Path) -> None:
+    async with asked(bench, tmp_path) as app:
+        await app.say("/compare")
+        await app.until(lambda: isinstance(app.app.screen, ComparisonChoiceScreen))
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("language", list(Language))
+async def test_the_answers_are_columns_where_they_fit_and_tabs_elsewhere(
+    bench: Bench, tmp_path: Path, size: tuple[int, int], language: Language
+) -> None:
+    set_language(language)
+    try:
+        async with asked(bench, tmp_path, size) as app:
+            bench.scripts = {"Qwen3-8B": [reply("Nine.")], "Qwen3-4B": [reply("Ten.")]}
+            screen = await comparing(app)
+            assert screen.has_class("-tabs") == (size[0] < 76)
+            shown = [app.shows("Nine."), app.shows("Ten.")]
+            assert shown.count(True) == (1 if screen.has_class("-tabs") else 2)
+            await app.pilot.press("right")
+            if screen.has_class("-tabs"):
+                await app.until(lambda: [app.shows("Nine."), app.shows("Ten.")] == shown[::-1])
+            await app.pilot.press("2")
+            await on_the_screen(app, ComparisonPhase.OVER)
+            await app.sees("1 : 0")
+    finally:
+        set_language(Language.EN)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from qwen3_chat.comparison.votes import tallies_among, tally_sentence, tally_votes
 from qwen3_chat.models.picker import ModelPicker
-from qwen3_chat.models.picker.contenders import list_contenders
 from qwen3_chat.session import ChatSession, SessionEventSink
 from qwen3_chat.session.blind_comparison import BlindComparison
 from qwen3_chat.session.thinking_mode import typed_mode
 from qwen3_chat.store import ChatStore
-from qwen3_chat.store.records import Comparison, Entrant, StoredMessage, Verdict
+from qwen3_chat.store.records import Comparison, Entrant, StoredMessage, VoteOutcome
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.comparison_choice_screen import ComparisonChoiceScreen
-from qwen3_chat.ui.screens.comparison_screen import ComparisonActions, ComparisonScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
+
+if TYPE_CHECKING:
+    from qwen3_chat.ui.screens.comparison_screen import ComparisonScreen
 
 MAX_TALLIES = 3
 """The most sentences on votes that are shown at once."""
@@ -91,7 +91,7 @@ class ComparisonController(Controller):
                 await self._hold(comparisons, earlier, question)
             elif entrants := await self._choose(picker, question, earlier):
                 if earlier is not None and set(entrants) != set(earlier.entrants):
-                    await self._store.end_comparison(earlier.id, Verdict.NO_VOTE)
+                    await self._store.end_comparison(earlier.id, VoteOutcome.NO_VOTE)
                     earlier = None
                 comparison = earlier or await comparisons.begin(question.id, entrants)
                 await self._hold(comparisons, comparison, question)
@@ -100,6 +100,10 @@ class ComparisonController(Controller):
         self, picker: ModelPicker, question: StoredMessage, earlier: Comparison | None
     ) -> tuple[Entrant, ...]:
         """Return the chosen models; those of the latest comparison are chosen to begin with."""
+        from qwen3_chat.comparison.votes import tally_sentence, tally_votes  # here: few chats compare
+        from qwen3_chat.models.picker.contenders import list_contenders
+        from qwen3_chat.ui.screens.comparison_choice_screen import ComparisonChoiceScreen
+
         mode = typed_mode(question.message.content)
         contenders = await list_contenders(picker, self._session.engine.model, mode)
         chosen = earlier.entrants if earlier else await self._store.latest_entrants()
@@ -115,8 +119,9 @@ class ComparisonController(Controller):
         self, comparisons: BlindComparison, comparison: Comparison, question: StoredMessage
     ) -> None:
         """Show the comparison until the user leaves it, and have the missing answers written meanwhile."""
+        from qwen3_chat.ui.screens.comparison_screen import ComparisonActions, ComparisonScreen
 
-        def vote(verdict: Verdict, winner: int | None) -> None:
+        def vote(verdict: VoteOutcome, winner: int | None) -> None:
             self._vote(comparisons, comparison, screen, verdict, winner)
 
         screen = ComparisonScreen(
@@ -130,6 +135,7 @@ class ComparisonController(Controller):
             screen.call_after_refresh(screen.show_answers, comparison, {})
         else:
             self._turns.start(partial(self._run, comparisons, comparison, screen))
+        self._screen.app.clear_notifications()
         await show_dialog(self._screen, screen)
         await self._versions.reread()
         self._view.show_chat()
@@ -154,15 +160,17 @@ class ComparisonController(Controller):
         comparisons: BlindComparison,
         comparison: Comparison,
         screen: ComparisonScreen,
-        verdict: Verdict,
+        verdict: VoteOutcome,
         winner: int | None,
     ) -> None:
         """Store a vote, then show the names and how the votes stand."""
+        from qwen3_chat.comparison.votes import tallies_among, tally_sentence, tally_votes
+
         with notify_errors(self._screen, "task.vote"):
             async with self._turns.navigation_lock:
                 ended = await comparisons.vote(comparison, verdict, winner)
             sentences = []
-            if verdict is not Verdict.NO_VOTE:
+            if verdict is not VoteOutcome.NO_VOTE:
                 tallies = tallies_among(tally_votes(await self._store.votes()), ended.entrants)
                 sentences = [tally_sentence(tally) for tally in tallies[:MAX_TALLIES]]
             screen.show_result(ended, sentences or [t("ui.compare.not_voted")])

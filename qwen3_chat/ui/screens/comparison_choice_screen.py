@@ -57,6 +57,7 @@ class ComparisonChoiceScreen(ListDialog[tuple[Entrant, ...]]):
         self.entrants = contenders.with_servers(())
         self.chosen = tuple(entrant for entrant in chosen if entrant in self.entrants)
         self._votes = Static("\n".join(sentences), id="votes", markup=False)
+        self._votes.display = bool(sentences)
         first = self.entrants.index(self.chosen[0]) if self.chosen else 0
         super().__init__(*map(self._option, self.entrants), highlighted=first)
 

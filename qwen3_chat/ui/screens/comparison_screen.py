@@ -18,7 +18,7 @@ from qwen3_chat.events import AnswerDelta, LoadProgressed, PrefillProgressed, Re
 from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.session import SessionEvent
 from qwen3_chat.session.blind_comparison import MIN_ENTRANTS, ComparisonProgress
-from qwen3_chat.store.records import ComparedAnswer, Comparison, Verdict
+from qwen3_chat.store.records import ComparedAnswer, Comparison, VoteOutcome
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name
@@ -26,6 +26,7 @@ from qwen3_chat.transcript.message_entry import MessageEntry, ThinkingDisplay
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.message_entries import NOTICE, message_note, thinking_header
 from qwen3_chat.ui.screens.dialog import Dialog
+from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.transcript import Transcript, TranscriptScreen
 
@@ -45,7 +46,7 @@ class ComparisonPhase(StrEnum):
 class ComparisonActions:
     """The functions that the screen calls: one for the user's vote, one that stops the models."""
 
-    vote: Callable[[Verdict, int | None], object]
+    vote: Callable[[VoteOutcome, int | None], object]
     stop: Callable[[], object]
 
 
@@ -214,7 +215,8 @@ class ComparisonScreen(Dialog[None], TranscriptScreen[None]):
         for number, pane in enumerate(self.panes):
             pane.set_class(number == self._active, "-active")
         self.panes[self._active].transcript.focus(scroll_visible=False)
-        self._tabs.update(Content(" ").join(map(self._tab, range(len(self.panes)))))
+        tabs = [*map(self._tab, range(len(self.panes))), Content.styled("← →", DIM)]
+        self._tabs.update(Content(" ").join(tabs))
 
     def _tab(self, index: int) -> Content:
         style = "bold $primary reverse" if index == self._active else "$foreground 75%"
@@ -243,13 +245,13 @@ class ComparisonScreen(Dialog[None], TranscriptScreen[None]):
 
     def action_vote(self, index: int) -> None:
         """Vote for an answer; -1 says that none is better."""
-        self._end(Verdict.EQUAL, None) if index < 0 else self._end(Verdict.BEST, index)
+        self._end(VoteOutcome.EQUAL, None) if index < 0 else self._end(VoteOutcome.BEST, index)
 
     def action_show_names(self) -> None:
         """Show the names without a vote."""
-        self._end(Verdict.NO_VOTE, None)
+        self._end(VoteOutcome.NO_VOTE, None)
 
-    def _end(self, verdict: Verdict, winner: int | None) -> None:
+    def _end(self, verdict: VoteOutcome, winner: int | None) -> None:
         """Pass on the vote, once; the names come with the answer to it."""
         self._phase = ComparisonPhase.RUNNING
         self._say(t("ui.compare.counting"))
