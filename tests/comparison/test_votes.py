@@ -77,4 +77,4 @@ def test_the_sentence_is_there_in_chinese() -> None:
         sentence = tally_sentence(Tally(("8B", "think"), ("4B", "think"), 14, 3, 0))
     finally:
         set_language(Language.EN)
-    assert sentence == "在您的问题上，8B · 思考 以 14 : 3 胜过 4B · 思考。"
+    assert sentence == "在你的问题上，8B · 思考 以 14 : 3 胜过 4B · 思考。"
