@@ -153,6 +153,7 @@ TEXTS = {
     "compare.title": "Comparison: {suite}, {count} cases",
     "compare.cases": "Cases",
     "compare.question": "Question",
+    "compare.seed": "seed {seed}",
     "compare.thinking": "Thinking ({tokens} tokens)",
     "compare.plot": "Share that passed, with its interval of 95 %, over the median seconds of an answer",
     "compare.heading.model": "Model",

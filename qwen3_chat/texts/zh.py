@@ -148,6 +148,7 @@ TEXTS = {
     "compare.title": "对比：{suite}，{count} 道题",
     "compare.cases": "题目",
     "compare.question": "问题",
+    "compare.seed": "种子 {seed}",
     "compare.thinking": "思考（{tokens} 个 token）",
     "compare.plot": "通过的比例及其 95 % 区间，横轴是回答时间的中位数（秒）",
     "compare.heading.model": "模型",
