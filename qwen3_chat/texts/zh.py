@@ -1014,7 +1014,7 @@ TEXTS = {
     "ui.tip.compare": "让两到四个模型回答标记的（或最近的）问题，然后投票",
     "ui.key.compare_answers": "对比",
     "ui.tip.compare_answers": "让两到四个模型回答这个问题，在看不到名字的情况下投票",
-    "ui.key.begin_comparison": "比较",
+    "ui.key.begin_comparison": "对比",
     "ui.tip.begin_comparison": "让选中的模型回答",
     "ui.key.choose_entrant": "选择",
     "ui.tip.choose_entrant": "选中这个模型，或取消",

@@ -76,7 +76,9 @@ def _local(path: Path) -> LocalModel:
 
 
 def _served_title(row: ServerRow) -> str:
-    return SEPARATOR.join(filter(None, (row.choice.model or "", row.title)))
+    """Return the model without the folders before its name, and the server."""
+    name = (row.choice.model or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return SEPARATOR.join(filter(None, (name, row.title)))
 
 
 def _in_modes(

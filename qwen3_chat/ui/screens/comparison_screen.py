@@ -112,7 +112,7 @@ class ComparisonScreen(Dialog[None], TranscriptScreen[None]):
             text-overflow: ellipsis; }
         #comparison-tabs { height: 1; padding: 0 1; display: none; }
         #comparison-panes { height: 1fr; }
-        #comparison-state { height: auto; max-height: 4; padding: 0 1; color: $accent; }
+        #comparison-state { height: auto; max-height: 6; padding: 0 1; color: $accent; }
         KeyBar { background: $surface; }
         &.-tabs {
             #comparison-tabs { display: block; }
