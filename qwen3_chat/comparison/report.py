@@ -166,9 +166,10 @@ def _case(case: SuiteCase, scores: Sequence[ModelScore]) -> str:
         for rows in [_results_of(one, case)]
         for row in rows
     )
+    heading, text = escape(t("compare.question")), escape(case.text)
     return f"""<section class=case>
 <h3>{escape(case.id)}</h3>
-<details class=question><summary>{escape(t("compare.question"))}</summary><pre>{escape(case.text)}</pre></details>
+<details class=question><summary>{heading}</summary><pre>{text}</pre></details>
 <div class=answers>
 {answers}
 </div>
