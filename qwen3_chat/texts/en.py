@@ -1066,7 +1066,7 @@ TEXTS = {
     "ui.compare.empty": "*The answer is empty.*",
     "ui.compare.unknown_model": "This model can't be found any more.",
     "ui.compare.hidden": "Name hidden until you vote",
-    "ui.compare.waits": "A comparison in this chat waits for your vote: mark its question and press {key_compare_answers}.",
+    "ui.compare.waits": "A comparison in this chat is not finished: mark its question and press {key_compare_answers}.",
     "ui.compare.no_question": "There is no question to compare answers to.",
     "vote.beats": "{first} beats {second} {wins} : {losses} on your questions.",
     "vote.leads": "{first} leads {second} {wins} : {losses} on your questions, which may be chance.",
