@@ -290,7 +290,15 @@ async def test_the_slash_command_compares(bench: Bench, tmp_path: Path) -> None:
         await app.until(lambda: isinstance(app.app.screen, ComparisonChoiceScreen))
 
 
-@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (60, 18),
+        (120, 40),
+        pytest.param((80, 24), marks=pytest.mark.full),
+        pytest.param((200, 60), marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("language", list(Language))
 async def test_the_answers_are_columns_where_they_fit_and_tabs_elsewhere(
     bench: Bench, tmp_path: Path, size: tuple[int, int], language: Language
