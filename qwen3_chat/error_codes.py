@@ -177,6 +177,7 @@ class ErrorCode(StrEnum):
     # Stored chats
     CHAT_NOT_FOUND = "chat_not_found", "store.no_such_chat"
     MESSAGE_NOT_FOUND = "message_not_found", "store.no_such_message"
+    COMPARISON_NOT_FOUND = "comparison_not_found", "store.no_such_comparison"
     CHAT_REFERENCE_INVALID = "chat_reference_invalid", "cli.bad_chat"
     LAST_CHAT_MISSING = "last_chat_missing", "cli.no_last_chat"
     CHAT_DATABASE_DISK_FULL = "chat_database_disk_full", "store.disk_full"

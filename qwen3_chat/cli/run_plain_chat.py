@@ -9,13 +9,19 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from qwen3_chat.cli.composition import make_tool_runner, open_chat_runtime, open_interface_log
+from qwen3_chat.cli.composition import (
+    make_model_picker,
+    make_tool_runner,
+    open_chat_runtime,
+    open_interface_log,
+)
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
 from qwen3_chat.cli.standard_streams import is_interactive, read_line, read_new_line
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.export_options import ExportFormat
 from qwen3_chat.plain_chat.chat_loop import PlainChat
+from qwen3_chat.plain_chat.comparison_lines import ComparisonLines
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
@@ -80,8 +86,16 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
 
         try:
             texts = ServerTextLines(runtime.mcp, forms.fill, renderer.write_line)
+            comparisons = ComparisonLines(
+                session,
+                runtime.store,
+                lambda: make_model_picker(session, choice, settings, paths),
+                renderer.write_line,
+                _read_line,
+                run_until_interrupt,
+            )
             await PlainChat(
-                session, runtime.store, renderer, _read_line, run_until_interrupt, export, texts
+                session, runtime.store, renderer, _read_line, run_until_interrupt, export, texts, comparisons
             ).run()
         finally:
             if session.unstored:

@@ -30,7 +30,12 @@ svg .point { fill: #6e56cf; }
 .passed { color: light-dark(#18794e, #4cc38a); }
 .failed { color: light-dark(#b42318, #ff8f87); }
 .quiet, .thinking { opacity: .75; }
-@media print { body { max-width: none; } .case { break-inside: avoid; } }
+@media print {
+  body { max-width: none; }
+  h2, h3, .question { break-after: avoid; }
+  .answer, figure, tr { break-inside: avoid; }
+  .question::details-content { block-size: auto; content-visibility: visible; }
+}
 """
 
 
@@ -155,20 +160,27 @@ def _tally(one: ModelScore, case: SuiteCase) -> str:
 
 
 def _case(case: SuiteCase, scores: Sequence[ModelScore]) -> str:
-    answers = "\n".join(_answer(one, row) for one in scores for row in _results_of(one, case))
+    answers = "\n".join(
+        _answer(one, row, shows_seed=len(rows) > 1)
+        for one in scores
+        for rows in [_results_of(one, case)]
+        for row in rows
+    )
+    heading, text = escape(t("compare.question")), escape(case.text)
     return f"""<section class=case>
 <h3>{escape(case.id)}</h3>
-<details><summary>{escape(t("compare.question"))}</summary><pre>{escape(case.text)}</pre></details>
+<details class=question><summary>{heading}</summary><pre>{text}</pre></details>
 <div class=answers>
 {answers}
 </div>
 </section>"""
 
 
-def _answer(one: ModelScore, row: CaseResult) -> str:
+def _answer(one: ModelScore, row: CaseResult, *, shows_seed: bool) -> str:
     mark = {True: "passed", False: "failed", None: "skipped"}[row.passed]
     reasons = "; ".join(f"{check.check}: {check.reason}" for check in row.checks if check.reason)
-    parts = (t(f"compare.mark.{mark}"), f"{row.seconds:.1f} s", reasons, row.error)
+    seed = t("compare.seed", seed=row.seed) if shows_seed else ""
+    parts = (t(f"compare.mark.{mark}"), seed, f"{row.seconds:.1f} s", reasons, row.error)
     facts = SEPARATOR.join(part for part in parts if part)
     thinking = ""
     if row.reasoning.strip():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.errors import Qwen3ChatError
+from qwen3_chat.plain_chat.comparison_lines import ComparisonLines
 from qwen3_chat.plain_chat.form_lines import SEND
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.plain_chat.server_text_lines import ServerTextLines, prompt_name
@@ -37,6 +38,7 @@ class SlashCommand(StrEnum):
     CONTINUE = "continue"
     CALL = "call"
     SERVERS = "servers"
+    COMPARE = "compare"
     EXPORT = "export"
     QUIT = "quit"
 
@@ -61,7 +63,7 @@ def parse_slash_command(line: str) -> TypedCommand | None:
 class PlainChat:
     """A session as plain lines, read and written through the functions that it is given.
 
-    `server_texts` has the prompts and resources of MCP servers.
+    `server_texts` has the prompts and resources of MCP servers; `comparisons` has models side by side.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class PlainChat:
         run_until_interrupt: Callable[[Coroutine[None, None, None]], Awaitable[object]],
         export: Callable[[], Awaitable[Path | None]],
         server_texts: ServerTextLines | None = None,
+        comparisons: ComparisonLines | None = None,
     ) -> None:
         self._session = session
         self._store = store
@@ -81,6 +84,7 @@ class PlainChat:
         self._run_until_interrupt = run_until_interrupt
         self._export = export
         self._server_texts = server_texts
+        self._comparisons = comparisons
 
     async def run(self) -> None:
         """Run the loop until the input ends or the user leaves."""
@@ -195,6 +199,8 @@ class PlainChat:
                 write_line(t("linear.servers.no_servers"))
             case SlashCommand.SERVERS:
                 await self._list_servers()
+            case SlashCommand.COMPARE if self._comparisons is not None:
+                await self._comparisons.hold()
             case SlashCommand.EXPORT:
                 path = await self._export()
                 write_line(

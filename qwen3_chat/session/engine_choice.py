@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from qwen3_chat.engine import Engine
 from qwen3_chat.events import EngineFailed, Notice
 from qwen3_chat.session.chat_session import ChatSession
@@ -32,6 +34,40 @@ class ServedModel:
 
 
 EngineChoice = LocalModel | ServedModel
+
+
+def encode_choice(choice: EngineChoice) -> str:
+    """Return a choice as JSON, to be stored."""
+    match choice:
+        case LocalModel(path=path, n_ctx=n_ctx):
+            stored = _StoredChoice(path=str(path), n_ctx=n_ctx)
+            return msgspec.json.encode(stored).decode()
+        case ServedModel(url=url, model=model, kind=kind, n_ctx=n_ctx):
+            stored = _StoredChoice(url=url, model=model, kind=kind, n_ctx=n_ctx)
+            return msgspec.json.encode(stored).decode()
+
+
+def decode_choice(text: str) -> EngineChoice:
+    """Return the choice of a stored text.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    data = msgspec.json.decode(text, type=_StoredChoice)
+    if data.path:
+        return LocalModel(Path(data.path), data.n_ctx)
+    if data.url:
+        return ServedModel(data.url, data.model, data.kind, data.n_ctx)
+    raise ValueError(text)
+
+
+class _StoredChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    path: str = ""
+    url: str = ""
+    model: str | None = None
+    kind: str | None = None
+    n_ctx: int | None = None
+
 
 EngineFactory = Callable[[EngineChoice], Engine]
 """A function that builds the engine of a choice without loading anything; the composition root provides it.

@@ -15,7 +15,13 @@ from typing import Final, Self
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode
 from qwen3_chat.errors import StoreError
-from qwen3_chat.store import chat_queries, import_queries, message_queries, search_queries
+from qwen3_chat.store import (
+    chat_queries,
+    comparison_queries,
+    import_queries,
+    message_queries,
+    search_queries,
+)
 from qwen3_chat.store.chat_folders import ChatFolders
 from qwen3_chat.store.database import OWNER_ONLY, Database, in_transaction
 from qwen3_chat.store.migrations import MIGRATIONS, Migration, prepare_copy, upgrade_schema
@@ -24,13 +30,16 @@ from qwen3_chat.store.records import (
     Chat,
     ChatOptions,
     ChatSummary,
+    Comparison,
     Deletion,
+    Entrant,
     MessageMeta,
     SearchHit,
     SearchOrder,
     Sibling,
     StoredMessage,
     TitledBy,
+    VoteOutcome,
     WholeChat,
     WholeResult,
 )
@@ -279,6 +288,42 @@ class ChatStore:
     async def set_draft(self, chat_id: int, draft: str) -> None:
         """Store the draft of a chat's next message."""
         await self._database.write(chat_queries.set_draft, chat_id, draft)
+
+    async def begin_comparison(
+        self, chat_id: int, question_id: int, entrants: Sequence[Entrant]
+    ) -> Comparison:
+        """Add a comparison of the answers to a question, in the order in which they will be shown."""
+        return await self._database.write(
+            comparison_queries.begin_comparison, self._now(), chat_id, question_id, entrants
+        )
+
+    async def set_compared_answer(self, comparison_id: int, position: int, message_id: int) -> None:
+        """Set the message that an entrant answers with."""
+        await self._database.write(
+            comparison_queries.set_compared_answer, comparison_id, position, message_id
+        )
+
+    async def end_comparison(
+        self, comparison_id: int, verdict: VoteOutcome, winner: int | None = None
+    ) -> Comparison:
+        """Store a vote; a comparison that has one keeps it. Return the comparison as it is now."""
+        return await self._database.write(comparison_queries.end_comparison, comparison_id, verdict, winner)
+
+    async def comparison(self, comparison_id: int) -> Comparison:
+        """Return a comparison with its answers."""
+        return await self._database.read(comparison_queries.get_comparison, comparison_id)
+
+    async def open_comparisons(self, chat_id: int) -> tuple[Comparison, ...]:
+        """Return the comparisons in a chat that have no vote yet, oldest first."""
+        return await self._database.read(comparison_queries.open_comparisons, chat_id)
+
+    async def votes(self) -> tuple[Comparison, ...]:
+        """Return all comparisons that were voted about, oldest first, without their answers."""
+        return await self._database.read(comparison_queries.votes)
+
+    async def latest_entrants(self) -> tuple[Entrant, ...]:
+        """Return the entrants of the latest comparison; empty if there was none."""
+        return await self._database.read(comparison_queries.latest_entrants)
 
     async def delete_chat(self, chat_id: int) -> None:
         """Mark a chat as deleted; `restore_chat` restores it until it is purged."""

@@ -150,6 +150,47 @@ def add_calls_to_search(connection: sqlite3.Connection) -> None:
             )
 
 
+_COMPARISONS: Final = (
+    """
+    CREATE TABLE comparisons (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        chat_id INTEGER REFERENCES chats (id) ON DELETE SET NULL,
+        question_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+        head_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+        created_at INTEGER NOT NULL,
+        verdict TEXT,
+        winner INTEGER
+    )
+    """,
+    """
+    CREATE TABLE compared_answers (
+        comparison_id INTEGER NOT NULL REFERENCES comparisons (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        title TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        choice TEXT NOT NULL,
+        message_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+        counts INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (comparison_id, position)
+    )
+    """,
+    "CREATE INDEX comparisons_by_chat ON comparisons (chat_id)",
+    "CREATE INDEX comparisons_by_question ON comparisons (question_id)",
+    "CREATE INDEX comparisons_by_head ON comparisons (head_id)",
+    "CREATE INDEX compared_answers_by_message ON compared_answers (message_id)",
+)
+
+
+def add_comparisons(connection: sqlite3.Connection) -> None:
+    """Create the tables of version 6: questions that several models answer, with the user's votes.
+
+    A vote names models and holds no text, so it outlives its chat. `counts` marks the answers that were
+    there to be voted about.
+    """
+    for statement in _COMPARISONS:
+        connection.execute(statement)
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
@@ -158,6 +199,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     add_deletions_and_options,
     add_last_use,
     add_calls_to_search,
+    add_comparisons,
 )
 
 

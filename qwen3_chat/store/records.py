@@ -189,6 +189,74 @@ class Sibling:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A model in a mode that answers a question in a comparison.
+
+    `title` names it to the user, and votes are counted by it; `choice` says what to load, as JSON of the
+    session.
+    """
+
+    title: str
+    mode: ThinkingMode
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedAnswer:
+    """An entrant with its answer; `message` is None until the answer has begun, and once it is deleted.
+
+    `counts` is True if the answer was there when the user voted.
+    """
+
+    entrant: Entrant
+    message: StoredMessage | None = None
+    counts: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the answer ended by itself or at a limit, so that it can be voted for."""
+        return self.message is not None and self.message.stop_reason not in _BROKEN_OFF
+
+
+_BROKEN_OFF: Final = (StopReason.CANCELLED, StopReason.ERROR)
+
+
+class VoteOutcome(StrEnum):
+    """The end of a comparison: one answer is best, none is better, the names were shown without a vote."""
+
+    BEST = "best"
+    EQUAL = "equal"
+    NO_VOTE = "no_vote"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A question that several models answer, in the order in which their answers are shown.
+
+    `head_id` is the message that the chat ended with before it. `verdict` is None until the user has voted;
+    `winner` is the index of the best answer.
+    """
+
+    id: int
+    chat_id: int | None
+    question_id: int | None
+    head_id: int | None
+    answers: tuple[ComparedAnswer, ...]
+    verdict: VoteOutcome | None = None
+    winner: int | None = None
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """The models in their modes."""
+        return tuple(answer.entrant for answer in self.answers)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every answer is there."""
+        return all(answer.is_whole for answer in self.answers)
+
+
 class SearchOrder(StrEnum):
     """The order of search results."""
 

@@ -141,3 +141,13 @@ def test_no_answer_can_do_anything_in_a_report() -> None:
     )
     table = [line for line in markdown_report(suite, [one], []).splitlines() if line.startswith("| <")]
     assert all(line.replace("\\|", "").count("|") == 7 for line in table[:1])
+
+
+def test_the_answers_of_several_seeds_are_told_apart() -> None:
+    first = CaseResult("a", "d", "m", "think", 1, "m", True, (), "Yes")
+    answers = (first, msgspec.structs.replace(first, seed=2))
+    suite = suite_of("a")
+    assert "seed" not in html_report(suite, [ModelScore("m", "think", answers[:1])], [])
+    page = html_report(suite, [ModelScore("m", "think", answers)], [])
+    assert "passed · seed 1 ·" in page
+    assert "passed · seed 2 ·" in page

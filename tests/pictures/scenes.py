@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.events import Paste
 from textual.widgets import Input
 
 from qwen3_chat.chat import StopReason, ThinkingMode
+from qwen3_chat.comparison.votes import Tally, tally_sentence
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.store.records import ComparedAnswer, Comparison, Entrant, VoteOutcome
 from qwen3_chat.texts import Language, current_language
+from qwen3_chat.ui.screens.comparison_screen import ComparisonActions, ComparisonScreen
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness
 
@@ -255,6 +258,35 @@ async def left_out(app: Harness) -> None:
     await app.until(lambda: app.app.screen is app.screen and not app.screen.is_answering)
 
 
+def compared(app: Harness) -> Comparison:
+    """Return a comparison of two answers, one of them the chat's."""
+    reply = app.session.messages[-1]
+    other = replace(reply, message=replace(reply.message, content=say("Use `sorted`.", "用 `sorted`。")))
+    entrants = (Entrant("Qwen3-8B Q4_K_M", mode, "") for mode in ThinkingMode)
+    answers = tuple(map(ComparedAnswer, entrants, (reply, other)))
+    return Comparison(1, reply.chat_id, reply.parent_id, reply.id, answers)
+
+
+async def comparison(app: Harness) -> None:
+    """Show two answers to be voted about."""
+    await ask(app)
+    value = compared(app)
+    nothing = ComparisonActions(lambda verdict, winner: None, lambda: None)
+    screen = ComparisonScreen(question(), value, nothing, app.highlighter)
+    await app.app.push_screen(screen)
+    screen.show_answers(value, {})
+
+
+async def comparison_result(app: Harness) -> None:
+    """Show the names after the vote."""
+    await comparison(app)
+    screen = app.app.screen
+    assert isinstance(screen, ComparisonScreen)
+    tally = Tally(("Qwen3-8B Q4_K_M", "think"), ("Qwen3-8B Q4_K_M", "no_think"), 14, 3, 0)
+    value = replace(compared(app), verdict=VoteOutcome.BEST, winner=0)
+    screen.show_result(value, [tally_sentence(tally)])
+
+
 WAIT = asyncio.Event
 
 SCENES: dict[str, Scene] = {
@@ -281,6 +313,8 @@ SCENES: dict[str, Scene] = {
     "help": Scene(press("f1")),
     "palette": Scene(palette),
     "settings": Scene(press("f12")),
+    "comparison": Scene(comparison),
+    "comparison result": Scene(comparison_result),
     "too full": Scene(too_full, tokens_per_message=200),
     "left out": Scene(left_out, tokens_per_message=200),
 }

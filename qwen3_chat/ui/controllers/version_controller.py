@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.message_versions import BranchVersions, MessageVersions
+from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
@@ -27,6 +30,8 @@ class VersionController(Controller):
         self._turns = turns
         self._chat_tree = chat_tree
         self.branch_versions = BranchVersions()
+        self.is_anonymous: Callable[[int], bool] = lambda message_id: False
+        """A function that tells whether the model of a message stays hidden."""
 
     @property
     def chosen(self) -> MessageVersions:
@@ -57,14 +62,14 @@ class VersionController(Controller):
         self._screen.refresh_bindings()
 
     def show_counts(self) -> None:
-        """Write the number of the shown version and the count into the headers."""
-        self._widgets.transcript.retitle(
-            {
-                stored.id: versioned_header(stored, versions)
-                for stored in self._session.messages
-                if (versions := self.branch_versions.for_message(stored.id)).count
-            }
-        )
+        """Write the version and the count into the headers, except where the name stays hidden."""
+        headers = {
+            stored.id: versioned_header(stored, versions)
+            for stored in self._session.messages
+            if (versions := self.branch_versions.for_message(stored.id)).count
+        }
+        anonymous = {stored.id for stored in self._session.messages if self.is_anonymous(stored.id)}
+        self._widgets.transcript.retitle(headers | dict.fromkeys(anonymous, t("ui.compare.hidden")))
 
     @in_worker("version")
     async def switch(self, step: int) -> None:

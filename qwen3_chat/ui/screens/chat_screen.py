@@ -30,6 +30,7 @@ from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import Language, language_from_locale, set_language, t
 from qwen3_chat.transcript.message_entry import ThinkingDisplay
 from qwen3_chat.ui.controllers.chat_controller import ChatController
+from qwen3_chat.ui.controllers.comparison_controller import ComparisonController
 from qwen3_chat.ui.controllers.consent_controller import ConsentController
 from qwen3_chat.ui.controllers.controller import wait_for_messages
 from qwen3_chat.ui.controllers.draft_controller import DraftController
@@ -68,7 +69,7 @@ TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
     {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
-    | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
 
@@ -134,6 +135,9 @@ class ChatScreen(ReadingScreen):
         self.messages = MessageController(self, session, widgets, self.turns, self.versions, chat_tree)
         self.chats = ChatController(
             self, session, widgets, store, self.turn, self.turns, self.versions, self.drafts
+        )
+        self.comparisons = ComparisonController(
+            self, session, widgets, store, model_picker, self.turns, self.versions
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
@@ -253,6 +257,7 @@ class ChatScreen(ReadingScreen):
         self.input.remember([message.content for message in messages if message.role is Role.USER])
         self.show_state()
         self.chats.chat_shown()
+        self.comparisons.chat_shown()
         self.writing.load_history()
         self.drafts.chat_shown()
 
@@ -461,6 +466,8 @@ class ChatScreen(ReadingScreen):
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
             case "version":
                 return self.versions.other(int(str(parameters[0]))) is not None
+            case "message" if parameters[0] == "compare":
+                return self.comparisons.can_compare
             case "message" if parameters[0] == "files":
                 return names_files(self.marked)
             case "message":
@@ -532,6 +539,8 @@ class ChatScreen(ReadingScreen):
     def action_message(self, action: str) -> None:
         """Run one of the actions on the marked message."""
         match action:
+            case "compare":
+                self.comparisons.open()
             case "files":
                 self.files.open_list()
             case "fork" if (stored := self.messages.marked) is not None:
