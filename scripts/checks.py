@@ -104,6 +104,7 @@ def caches(root: Path, home: Path) -> dict[str, str]:
     return {
         "RUFF_CACHE_DIR": str(home / "ruff"),
         "MYPY_CACHE_DIR": str(home / "mypy"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_ADDOPTS": "-p no:cacheprovider",
     }
