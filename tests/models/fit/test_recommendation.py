@@ -4,7 +4,16 @@ import pytest
 
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.catalog.quality import load_quality
-from qwen3_chat.models.fit import Assessment, Fit, Machine, OfferKind, Placement, assess, recommend
+from qwen3_chat.models.fit import (
+    Assessment,
+    Fit,
+    Machine,
+    OfferKind,
+    Placement,
+    assess,
+    best_assessment,
+    recommend,
+)
 from qwen3_chat.models.fit.assessment import MIN_N_CTX, MIN_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.models.fit.machine import Gpu
 from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S
@@ -58,6 +67,21 @@ def test_a_model_wholly_on_the_gpu_is_preferred_to_a_slow_half_of_a_larger_one()
     pick = best_of(with_gpus(64, 20))
     assert pick.plan.placement is Placement.GPU
     assert pick.plan.tokens_per_s > 90
+
+
+@pytest.mark.parametrize("name", ["CPU, 32 GiB", "24 GiB VRAM, 32 GiB"])
+@pytest.mark.parametrize("model_name", ["4B", "8B"])
+def test_no_repository_is_advised_in_more_bits_than_are_worth_their_time(
+    name: str, model_name: str
+) -> None:  # C6
+    model, machine = find_family_model(model_name), MACHINES[name]
+    assert model
+    quants = ("Q4_K_M", "Q6_K", "Q8_0", "BF16")
+    variants = [assess(model, quant, machine) for quant in quants]
+    assert variants[-1].fit is not Fit.TOO_LARGE
+    advised = best_assessment(variants, machine)
+    assert advised
+    assert advised.quant != "BF16"
 
 
 def test_two_slow_cores_are_not_promised_a_good_pace_in_eight_bits() -> None:  # C6
