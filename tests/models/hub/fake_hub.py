@@ -11,7 +11,7 @@ import threading
 import urllib.parse
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -108,10 +108,12 @@ class FakeHub:
         self.link_uses = 0
         """How often a link to which the hub redirects works; 0 where the hub sends the bytes itself."""
         self.links: dict[int, int] = {}
+        self.n_together = 0
+        """The responses with a piece that wait for each other, as far as there are so many; 0 for none."""
         self.max_open = 0
-        """The most responses with bytes that were open at once."""
+        """The most responses with a piece that were open at once."""
         self._n_open = 0
-        self._open_lock = threading.Lock()
+        self._opened = threading.Condition()
         self.stalled = threading.Event()
         self.let_go = threading.Event()
         hub = self
@@ -128,23 +130,25 @@ class FakeHub:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count a response that is open."""
-        with self._open_lock:
+        """Count a response that is open; it waits for others if the test wants them together."""
+        with self._opened:
             self._n_open += 1
             self.max_open = max(self.max_open, self._n_open)
+            self._opened.notify_all()
+            self._opened.wait_for(lambda: self.max_open >= self.n_together, GIVE_UP_S)
         try:
             yield
         finally:
-            with self._open_lock:
+            with self._opened:
                 self._n_open -= 1
 
     def new_link(self) -> int:
-        with self._open_lock:
+        with self._opened:
             self.links[len(self.links)] = self.link_uses
             return len(self.links) - 1
 
     def may_use(self, link: int) -> bool:
-        with self._open_lock:
+        with self._opened:
             self.links[link] -= 1
             return self.links[link] >= 0
 
@@ -296,7 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.sent_bytes += len(piece)
 
     def _bytes(self, data: bytes, fault: Fault | None) -> None:
-        with self.fake.counted():
+        is_piece = re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")) is not None
+        with self.fake.counted() if is_piece else nullcontext():
             self._send_bytes(data, fault)
 
     def _send_bytes(self, data: bytes, fault: Fault | None) -> None:
