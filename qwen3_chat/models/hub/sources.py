@@ -6,9 +6,11 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -324,15 +326,29 @@ def mirror_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
 def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple[Hub, ...]:
     """Return the sources to try in turn: only `source` if it is given, else all; none where offline.
 
-    Who reads Chinese is nearer to ModelScope, unless HF_ENDPOINT names a mirror.
+    Who reads Chinese, or has the time of China, is nearer to ModelScope, unless HF_ENDPOINT names a mirror.
     """
     if is_offline(environ):
         return ()
     hugging_face, modelscope = endpoints_from(environ)
     hubs: tuple[Hub, ...] = (HuggingFace(hugging_face, _token), ModelScope(modelscope))
-    if current_language() is Language.ZH and not environ.get("HF_ENDPOINT"):
+    is_near = current_language() is Language.ZH or _time_zone(environ) in _CHINESE_TIME_ZONES
+    if is_near and not environ.get("HF_ENDPOINT"):
         hubs = hubs[::-1]
     return tuple(hub for hub in hubs if source in (None, hub.source))
+
+
+_CHINESE_TIME_ZONES = ("Shanghai", "Chongqing", "Chungking", "Harbin", "Urumqi", "Kashgar", "PRC")
+_LOCAL_TIME = Path("/etc/localtime")
+
+
+def _time_zone(environ: Mapping[str, str]) -> str:
+    """Return the last part of the name of the time zone, such as `Shanghai`; empty where it is not told."""
+    name = environ.get("TZ", "").removeprefix(":")
+    if not name:
+        with suppress(OSError):  # a link into the database of time zones on Linux and macOS
+            name = str(_LOCAL_TIME.readlink())
+    return name.rpartition("/")[2]
 
 
 def network_error(host: str, error: Exception) -> SourceFailedError:
