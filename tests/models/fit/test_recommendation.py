@@ -163,6 +163,19 @@ def test_more_quality_is_never_offered_for_less_speed_to_the_quick() -> None:
         assert quick.assessment.plan.tokens_per_s >= min(FAST_TOKENS_PER_S, best.assessment.plan.tokens_per_s)
 
 
+@pytest.mark.parametrize("name", PICKS)
+def test_the_quick_model_writes_no_slower_than_the_best_one(name: str) -> None:  # C6
+    best, _, quick = (offer.assessment for offer in recommend(MACHINES[name]).offers)
+    assert quick.plan.tokens_per_s >= best.plan.tokens_per_s
+
+
+def test_a_large_machine_is_not_slowed_down_by_its_quick_model() -> None:  # C6
+    machine = Machine(64 * GIB, 80e9, (Gpu("", 32 * GIB, 32 * GIB, 1792e9),))
+    best, _, quick = (offer.assessment for offer in recommend(machine).offers)
+    assert quick.model.name == "30B-A3B-Instruct-2507"
+    assert quick.plan.tokens_per_s >= best.plan.tokens_per_s > 100
+
+
 def test_offers_are_not_changed_by_what_other_programs_take_at_the_moment() -> None:  # C6
     steady, busy = cpu(32), cpu(12)
     assert recommend(steady, now=busy).pick == recommend(steady).pick
