@@ -32,7 +32,7 @@ HUGGING_FACE_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
 MAX_FILE_BYTES = 1 << 50
 MAX_PATH_CHARACTERS = 1000
-READ_BYTES = 1 << 20
+CLIENT_READ_BYTES = 1 << 20
 """The bytes that a client reads at once; with httpcore2's 64 KiB a fast source costs twice the time."""
 
 
@@ -92,7 +92,7 @@ def new_http_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
     import httpcore2
     import httpx2  # here: its import takes a third of a second, which only downloads need
 
-    httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
+    httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = CLIENT_READ_BYTES
 
     def transport(proxy: str) -> httpx2.AsyncHTTPTransport:
         return httpx2.AsyncHTTPTransport(proxy=proxy)

@@ -16,7 +16,7 @@ from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.parallel_ranges import MAX_RANGE_BYTES, MIN_RANGE_BYTES, ConnectionCount
 from qwen3_chat.models.hub.part_file import part_path
 from qwen3_chat.models.hub.retry_policy import RetryPolicy
-from qwen3_chat.models.hub.sources import READ_BYTES, HuggingFace, ModelScope, new_http_client
+from qwen3_chat.models.hub.sources import CLIENT_READ_BYTES, HuggingFace, ModelScope, new_http_client
 from tests.models.hub.conftest import (
     FAST_RETRIES,
     NAME,
@@ -275,4 +275,4 @@ async def test_a_client_reads_a_fast_source_in_large_pieces() -> None:
     async with httpcore2.AsyncConnectionPool(network_backend=Backend([])) as pool:
         response = await pool.request("GET", "http://example.org/")
     assert response.content == b"abcd"
-    assert asked == {READ_BYTES}
+    assert asked == {CLIENT_READ_BYTES}
