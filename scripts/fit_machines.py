@@ -76,6 +76,10 @@ _SMALL_THINKER = (
     "some prefer 8B or 14B: the 4B models of July 2025 have results as good and are faster, "
     "though they know less"
 )
+_HALF_IN_RAM = (
+    "some keep 30B-A3B-Thinking-2507 wholly on the GPU, in Q4_K_M at 148 tok/s: Q6_K loses less, and its "
+    "answers come within 75 s"
+)
 _THREE_BITS = "some run 235B-A22B in 3 bits here: what it loses below 4 bits nobody has published for it"
 
 MACHINES = (
@@ -127,7 +131,7 @@ MACHINES = (
     graphics("RX 9070 XT, 16 GB; 32 GB DDR5", 32, 80, ("AMD Radeon RX 9070 XT", 16)),
     graphics("RX 7900 XT, 20 GB; 32 GB DDR5", 32, 80, ("AMD Radeon RX 7900 XT", 20), note=_BIG_DENSE),
     graphics("RTX 3090, 24 GB; 32 GB DDR4", 32, 50, ("NVIDIA GeForce RTX 3090", 24), note=_BIG_DENSE),
-    graphics("RTX 4090, 24 GB; 64 GB DDR5", 64, 80, ("NVIDIA GeForce RTX 4090", 24), note=_BIG_DENSE),
+    graphics("RTX 4090, 24 GB; 64 GB DDR5", 64, 80, ("NVIDIA GeForce RTX 4090", 24), note=_HALF_IN_RAM),
     graphics("Tesla P40, 24 GB; 64 GB DDR4", 64, 50, ("Tesla P40", 24), is_headless=True),
     graphics("RTX 5090, 32 GB; 64 GB DDR5", 64, 90, ("NVIDIA GeForce RTX 5090", 32), note=_BIG_DENSE),
     graphics("2 × RTX 3060, 12 GB; 32 GB DDR4", 32, 50, *(("NVIDIA GeForce RTX 3060", 12),) * 2),

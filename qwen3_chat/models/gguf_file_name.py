@@ -28,6 +28,7 @@ class UnsuitableKind(StrEnum):
     PROJECTOR = "projector"
     DRAFT = "draft"
     ADAPTER = "adapter"
+    SPEECH = "speech"
 
 
 _UNSUITABLE = {
@@ -35,6 +36,7 @@ _UNSUITABLE = {
     UnsuitableKind.RERANKER: r"re-?ranker?",
     UnsuitableKind.EMBEDDING: r"embeddings?|embed",
     UnsuitableKind.DRAFT: r"draft(?:er)?|eagle[-_]?\d*|dflash",
+    UnsuitableKind.SPEECH: r"tts|asr|(?:forced[-_]?)?aligner|codec|vocoder",
     UnsuitableKind.ADAPTER: r"lora|adapter|control[-_]?vector|imatrix",
 }
 

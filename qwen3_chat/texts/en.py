@@ -425,6 +425,7 @@ TEXTS = {
     "library.kind.projector": "the image encoder of another model",
     "library.kind.draft": "a draft model, which only speeds up another one",
     "library.kind.adapter": "an adapter for another model",
+    "library.kind.speech": "a speech model",
     "library.unknown": "{name} is not installed, and the family has no model of this name; `qwen3-chat models` lists it. A file of your own goes into {folder}, or is named with --gguf.",
     "session.left_out": "The chat no longer fits into the context: the oldest {count} messages are not sent. What is sent has {prompt} tokens; {reserve:,} are kept for the answer, of {n_ctx:,}.",
     "session.all_sent": "All messages fit into the context again, and are sent.",

@@ -415,6 +415,7 @@ TEXTS = {
     "library.kind.projector": "另一个模型的图像编码器",
     "library.kind.draft": "草稿模型，只用于给另一个模型加速",
     "library.kind.adapter": "另一个模型的适配器",
+    "library.kind.speech": "语音模型",
     "library.unknown": "没有安装 {name}，Qwen3 系列里也没有这个名字；运行 `qwen3-chat models` 可查看全部型号。自己的文件可以放进 {folder}，或用 --gguf 指定。",
     "session.left_out": "对话已超出上下文长度：最早的 {count} 条消息不再发送。本次发送 {prompt} 个 token，为回答预留 {reserve:,} 个，上下文共 {n_ctx:,} 个。",
     "session.all_sent": "上下文已能容纳全部消息，现在全部发送。",

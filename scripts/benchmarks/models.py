@@ -1,4 +1,8 @@
-"""The speed of a download beside `curl` and `sha256sum`, of its cancellation, and of reading a header."""
+"""The speed of a download beside `curl` and `sha256sum`, of its cancellation, and of reading a header.
+
+`--connection MIB_PER_S` has a source that gives each connection so much, and compares one connection with the
+several that are measured to be faster.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,6 +29,7 @@ from time import perf_counter
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.hub import HubFile, PullTarget, pull_target
 from qwen3_chat.models.hub.pull_progress import DownloadProgressed, PullEvent
+from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 from qwen3_chat.models.hub.sources import HuggingFace
 
 MIB = 1 << 20
@@ -71,10 +80,72 @@ def timed(work: Callable[[], object]) -> float:
     return perf_counter() - started
 
 
-def fetch(file: HubFile, endpoint: str, folder: Path) -> None:
+def fetch(file: HubFile, endpoint: str, folder: Path, policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> None:
     """Download with the app's own code, checksum included."""
     target = PullTarget("8B", "Q4_K_M", (file,))
-    asyncio.run(pull_target(target, (HuggingFace(endpoint),), folder, lambda event: None, reserve_bytes=0))
+    hubs = (HuggingFace(endpoint),)
+    asyncio.run(pull_target(target, hubs, folder, lambda event: None, retry_policy=policy, reserve_bytes=0))
+
+
+class _LimitedHandler(BaseHTTPRequestHandler):
+    """A source that gives each connection so many bytes a second."""
+
+    protocol_version = "HTTP/1.1"
+    path_of_file: Path
+    bytes_per_s: float
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Send the file, or the range of it that is asked for."""
+        size = self.path_of_file.stat().st_size
+        begin_text, _, end_text = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        begin, end = int(begin_text), int(end_text) + 1 if end_text else size
+        self.send_response(206)
+        self.send_header("Content-Length", str(end - begin))
+        self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{size}")
+        self.end_headers()
+        with self.path_of_file.open("rb") as file:
+            file.seek(begin)
+            started, sent = time.monotonic(), 0
+            while chunk := file.read(min(1 << 16, end - begin - sent)):
+                self.wfile.write(chunk)
+                sent += len(chunk)
+                time.sleep(max(0.0, started + sent / self.bytes_per_s - time.monotonic()))
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore clients that go away."""
+
+
+@contextmanager
+def limited(path: Path, mib_per_s: float) -> Iterator[str]:
+    """Serve a file to connections that are limited, each by itself."""
+    handler = type("Handler", (_LimitedHandler,), {"path_of_file": path, "bytes_per_s": mib_per_s * MIB})
+    with _QuietServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def compare_connections(folder: Path, size_bytes: int, mib_per_s: float) -> None:
+    """Print the time with one connection and with several, where each is limited."""
+    path, file = made_file(folder / "limited", size_bytes)
+    one = replace(DEFAULT_RETRY_POLICY, max_connections=1)
+    with limited(path, mib_per_s) as endpoint:
+        times = {}
+        for name, policy in (("one connection", one), ("several", DEFAULT_RETRY_POLICY)):
+            times[name] = timed(lambda: fetch(file, endpoint, folder / name, policy))  # noqa: B023 - called now
+            print(f"{name:16}{size_bytes / MIB / times[name]:>8.1f} MiB/s, each limited to {mib_per_s:.1f}")
+    print(f"several connections took {times['several'] / times['one connection']:.2f} of the time of one.")
 
 
 async def cancel_s(file: HubFile, endpoint: str, folder: Path) -> float:
@@ -101,7 +172,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=256, help="size of the file")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connection", type=float, help="a source that gives each connection so many MiB/s")
     options = parser.parse_args(arguments)
+    if options.connection:
+        with tempfile.TemporaryDirectory() as name:
+            compare_connections(Path(name), options.mib * MIB, options.connection)
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, file = made_file(folder / "hub", options.mib * MIB)

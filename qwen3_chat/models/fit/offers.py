@@ -8,7 +8,7 @@ better of both for the best and the quick offer; the balanced one has to be good
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf, log2
 
@@ -174,10 +174,15 @@ def make_offers(
 ) -> tuple[Offer, ...]:
     """Choose the three offers among the usable models; none where there are none.
 
+    The quick one writes no slower than the best one: a large machine is not to wait for a larger model there.
+
     `now` is the machine with the memory that is free at this moment, where that differs.
     """
-    offers = []
+    offers: list[Offer] = []
     for kind, rule in RULES.items():
+        if kind is OfferKind.QUICK and offers:
+            best_tokens_per_s = offers[0].assessment.plan.tokens_per_s
+            rule = replace(rule, min_tokens_per_s=max(rule.min_tokens_per_s, best_tokens_per_s))
         if chosen := choose(candidates, rule):
             assessment = chosen.assessment
             at_present = assess(assessment.model, assessment.quant, now, n_ctx) if now else assessment

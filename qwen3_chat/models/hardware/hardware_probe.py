@@ -58,8 +58,16 @@ async def probe_hardware(
 
 
 def _machine_key(hardware: Hardware) -> str:
-    """Return what measured speeds hold for: the machine, with the devices of this build of llama.cpp."""
+    """Return what measured speeds hold for: the machine, with the devices of this build and their drivers.
+
+    NVIDIA's driver is known by the CUDA that it runs, those of other GPUs come with the system's kernel.
+    """
     devices = ", ".join(f"{device.backend} {device.description}" for device in hardware.devices)
+    if hardware.offload_devices:
+        cuda = sorted(
+            {f"CUDA {'.'.join(map(str, gpu.cuda_version))}" for gpu in hardware.gpus if gpu.cuda_version}
+        )
+        devices = ", ".join((devices, *cuda, platform.release()))
     gib = hardware.ram.total_bytes // GIB
     return f"{hardware.cpu_name}, {hardware.n_cores} cores, {gib} GiB, {devices}, {LLAMA_CPP_VERSION}"
 

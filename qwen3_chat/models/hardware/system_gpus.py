@@ -81,6 +81,9 @@ def _nvidia_gpu(handle: object, cuda_version: tuple[int, int]) -> SystemGpu:
 _AMD_ID, _INTEL_ID = "0x1002", "0x8086"
 _MIN_CARD_BYTES = 2 * GIB
 """The memory above which a GPU counts as a card; graphics of a processor seldom set aside more."""
+_AMD_UNIFIED = {"0x1586": "AMD Radeon 8060S"}
+"""The GPUs in processors whose memory is that of a card: Strix Halo, however little is set aside for it."""
+_AMD_UNIFIED_NAMES = ("8060S", "8050S")
 
 
 def sysfs_gpus(root: Path = Path("/")) -> tuple[SystemGpu, ...]:
@@ -97,18 +100,19 @@ def sysfs_gpus(root: Path = Path("/")) -> tuple[SystemGpu, ...]:
 
 
 def _amd_gpu(card: Path, device: Path) -> SystemGpu:
-    total_bytes, used_bytes = (
-        _read_number(device / "mem_info_vram_total"),
-        _read_number(device / "mem_info_vram_used"),
-    )
-    name = _read_text(device / "product_name") or f"AMD {_read_text(device / 'device')}"
+    """Describe a GPU; one with a share of the RAM has what is set aside and what it may borrow."""
+    model = _read_text(device / "device")
+    parts = ("vram", "gtt") if model in _AMD_UNIFIED else ("vram",)
+    total_bytes = sum(_read_number(device / f"mem_info_{part}_total") for part in parts)
+    used_bytes = sum(_read_number(device / f"mem_info_{part}_used") for part in parts)
+    name = _read_text(device / "product_name") or _AMD_UNIFIED.get(model) or f"AMD {model}"
     return SystemGpu(
         Vendor.AMD,
         name,
         total_bytes,
         max(0, total_bytes - used_bytes),
         _drives_display(card),
-        is_integrated=total_bytes <= _MIN_CARD_BYTES,
+        is_integrated=total_bytes <= _MIN_CARD_BYTES and model not in _AMD_UNIFIED,
     )
 
 
@@ -166,7 +170,8 @@ def registry_gpus(adapters: Iterable[Mapping[str, object]]) -> tuple[SystemGpu, 
                 str(name or vendor.value),
                 total_bytes,
                 total_bytes,
-                is_integrated=total_bytes <= _MIN_CARD_BYTES,
+                is_integrated=total_bytes <= _MIN_CARD_BYTES
+                and not any(part in str(name) for part in _AMD_UNIFIED_NAMES),
             )
     return tuple(gpus.values())
 

@@ -6,8 +6,8 @@ import asyncio
 import errno
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from qwen3_chat.models.hub.download_errors import (
 )
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
 from qwen3_chat.models.hub.hub_file import HubFile
+from qwen3_chat.models.hub.parallel_ranges import ConnectionCount, RangedDownload, RangesIgnoredError
 from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, rename_part
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 from qwen3_chat.models.hub.source_rounds import no_source_error
@@ -185,6 +186,7 @@ class Downloader:
         refused: set[Hub] = set()
         crawling: set[Hub] = set()
         paused_until_s: dict[Hub, float] = {}
+        connections = {hub: ConnectionCount(self.retry_policy) for hub in hubs}
         n_fruitless_rounds = 0
         while part.size_bytes < part.end_bytes:
             before_bytes, has_changed = part.size_bytes, False
@@ -193,7 +195,9 @@ class Downloader:
                     continue
                 has_other = any(other not in refused | crawling for other in hubs if other is not hub)
                 try:
-                    await self._receive(file, part, hub, may_crawl=not has_other)
+                    has_changed = await self._receive(
+                        file, part, hub, connections[hub], may_crawl=not has_other
+                    )
                 except SourceRefusedError as error:
                     failures[hub] = error
                     refused.add(hub)
@@ -205,9 +209,11 @@ class Downloader:
                     has_changed = True
                     break
                 except SourceFailedError as error:
+                    if connections[hub].n > 1:
+                        connections[hub].settle(connections[hub].n // 2)
                     failures[hub] = error
                     paused_until_s[hub] = self.clock() + (error.wait_s or 0)
-                if part.size_bytes > before_bytes:
+                if has_changed or part.size_bytes > before_bytes:
                     hubs.remove(hub)
                     hubs.insert(0, hub)
                     break
@@ -228,45 +234,71 @@ class Downloader:
             )
             await self.sleep(wait_s)
 
-    async def _receive(self, file: HubFile, part: PartFile, hub: Hub, *, may_crawl: bool) -> None:
-        """Ask a source once for the missing bytes, and store those that arrive, however the request ends."""
+    async def _receive(
+        self, file: HubFile, part: PartFile, hub: Hub, connections: ConnectionCount, *, may_crawl: bool
+    ) -> bool:
+        """Ask a source once for the missing bytes, and store those that arrive, however the request ends.
+
+        Return True if it ended for another number of connections.
+        """
         import httpx2
 
         self.observer.on_source_asked(file, hub.host)
-        offset = part.size_bytes
-        headers = {**hub.headers(), "Accept-Encoding": "identity"}
+        writer = _BatchWriter(self, file, part, hub.host)
+        pace = None if may_crawl else _Pace(self.retry_policy, self.clock())
         is_gap = part.gap_end_bytes is not None
-        if offset or is_gap:
-            headers["Range"] = f"bytes={offset}-{part.end_bytes - 1 if is_gap else ''}"
+        if connections.n > 1 and not is_gap:
+            ranged = RangedDownload(self.client, hub, file, connections.n, connections.range_bytes)
+            arriving = ranged.chunks(part.size_bytes)
+        else:
+            arriving = self._one_connection(file, part, hub)
+        has_changed = False
         try:
-            async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
-                is_redirected = bool(response.history)
-                request = RangeRequest(
-                    hub.host, file.repository, file.name, offset, file.size_bytes, is_redirected
-                )
-                body_offset = body_offset_bytes(response.status_code, response.headers, request)
-                writer = _BatchWriter(self, file, part, hub.host)
-                pace = None if may_crawl else _Pace(self.retry_policy, self.clock())
-                try:
-                    # a source that ignores ranges sends the stored bytes again; they are skipped
-                    n_to_skip = offset - body_offset
-                    async for data in response.aiter_raw():
-                        new_data, n_to_skip = data[n_to_skip:], max(0, n_to_skip - len(data))
-                        await writer.add(new_data)
-                        if is_gap and writer.is_full:
+            async with aclosing(arriving) as chunks:
+                async for data in chunks:
+                    await writer.add(data)
+                    if writer.is_full:
+                        if is_gap:
                             break
-                        if pace and not writer.is_full and pace.is_crawl(len(data), self.clock()):
-                            raise SourceCrawlsError(ErrorCode.SOURCE_CRAWLS, host=hub.host)
-                finally:
-                    await writer.close()
+                        continue
+                    now_s = self.clock()
+                    if pace and pace.is_crawl(len(data), now_s):
+                        raise SourceCrawlsError(ErrorCode.SOURCE_CRAWLS, host=hub.host)
+                    if not is_gap and connections.feed(len(data), writer.missing_bytes, now_s):
+                        has_changed = True
+                        break
+        except RangesIgnoredError:
+            connections.settle(1)
+            has_changed = True
         except httpx2.TooManyRedirects as error:
             raise SourceRefusedError(
                 ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx"
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise network_error(hub.host, error) from error
-        if part.size_bytes < part.end_bytes:
+        finally:
+            await writer.close()
+        if part.size_bytes < part.end_bytes and not has_changed:
             raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=hub.host)
+        return has_changed
+
+    async def _one_connection(self, file: HubFile, part: PartFile, hub: Hub) -> AsyncGenerator[bytes]:
+        """Yield the missing bytes as one response delivers them."""
+        offset = part.size_bytes
+        headers = {**hub.headers(), "Accept-Encoding": "identity"}
+        is_gap = part.gap_end_bytes is not None
+        if offset or is_gap:
+            headers["Range"] = f"bytes={offset}-{part.end_bytes - 1 if is_gap else ''}"
+        async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
+            is_redirected = bool(response.history)
+            request = RangeRequest(
+                hub.host, file.repository, file.name, offset, file.size_bytes, is_redirected
+            )
+            # a source that ignores ranges sends the stored bytes again; they are skipped
+            n_to_skip = offset - body_offset_bytes(response.status_code, response.headers, request)
+            async for data in response.aiter_raw():
+                yield data[n_to_skip:] if n_to_skip else data
+                n_to_skip = max(0, n_to_skip - len(data))
 
 
 class _Pace:
@@ -296,8 +328,10 @@ class _BatchWriter:
         self._file = file
         self._part = part
         self._host = host
-        self._missing_bytes = part.end_bytes - part.size_bytes
-        self._batch = bytearray()
+        self.missing_bytes = part.end_bytes - part.size_bytes
+        """The bytes that have not been added yet."""
+        self._batch: list[bytes] = []
+        self._batch_bytes = 0
         self._batch_started_s = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._bytes_since_space_check = 0
@@ -305,7 +339,7 @@ class _BatchWriter:
     @property
     def is_full(self) -> bool:
         """True if every missing byte has been added."""
-        return self._missing_bytes == 0
+        return self.missing_bytes == 0
 
     async def add(self, data: bytes) -> None:
         """Add bytes; those beyond the end of the file are dropped.
@@ -313,14 +347,15 @@ class _BatchWriter:
         Raises:
             HubError: they can't be written to the disk.
         """
-        data = data[: self._missing_bytes]
+        data = data[: self.missing_bytes]
         if not data:
             return
-        self._missing_bytes -= len(data)
+        self.missing_bytes -= len(data)
         if not self._batch:
             self._batch_started_s = self._downloader.clock()
-        self._batch += data
-        if len(self._batch) >= BATCH_BYTES or self._downloader.clock() - self._batch_started_s >= BATCH_S:
+        self._batch.append(data)
+        self._batch_bytes += len(data)
+        if self._batch_bytes >= BATCH_BYTES or self._downloader.clock() - self._batch_started_s >= BATCH_S:
             await self._finish_batch()
             self._write()
 
@@ -332,11 +367,11 @@ class _BatchWriter:
             await self._finish_batch()
 
     def _write(self) -> None:
-        batch = bytes(self._batch)
-        self._batch.clear()
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
         self._writing = asyncio.create_task(asyncio.to_thread(self._append, batch))
 
-    def _append(self, batch: bytes) -> None:
+    def _append(self, chunks: list[bytes]) -> None:
+        batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._part.append(batch)
         self._bytes_since_space_check += len(batch)
         if self._bytes_since_space_check >= SPACE_CHECK_BYTES:

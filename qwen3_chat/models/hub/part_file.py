@@ -1,7 +1,8 @@
 """The part of a file that has arrived; it outlives runs, and any source can complete it.
 
-Beside it lies a file with a checksum of each piece, written while the pieces arrive. A piece that has changed
-on the disk since is a gap, which is fetched again, and not the whole file.
+Beside it lies a file with a checksum for each piece, written while the pieces arrive: that of the file up to
+the piece's end, which costs no second pass over the bytes. A piece that has changed on the disk is a gap,
+which is fetched again, and not the whole file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import os
 import shutil
 import struct
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -31,8 +31,8 @@ PIECE_BYTES = 1 << 20
 """The size of a piece that has a checksum of its own, and that is hashed at once."""
 
 _PIECES_PER_STEP = 4
-_RECORD = struct.Struct("<II")
-"""A piece's CRC-32 and its complement, so that no row of zeros is one."""
+_RECORD = struct.Struct("<Q")
+"""The beginning of a piece's checksum; 0 stands for none, as where a disk has lost it."""
 
 
 def part_path(target: Path, file: HubFile) -> Path:
@@ -53,22 +53,22 @@ class _PieceSums:
         with suppress(OSError):
             data = path.read_bytes()[: MAX_PIECES * _RECORD.size]
             whole = len(data) - len(data) % _RECORD.size
-            for number, (crc, complement) in enumerate(_RECORD.iter_unpack(data[:whole])):
-                if crc ^ complement == 0xFFFF_FFFF:
-                    self._sums[number] = crc
+            for number, (checksum,) in enumerate(_RECORD.iter_unpack(data[:whole])):
+                if checksum:
+                    self._sums[number] = checksum
 
     def get(self, number: int) -> int | None:
         return self._sums.get(number)
 
-    def put(self, number: int, crc: int) -> None:
-        if self._sums.get(number) == crc:
+    def put(self, number: int, checksum: int) -> None:
+        if self._sums.get(number) == checksum:
             return
-        self._sums[number] = crc
+        self._sums[number] = checksum
         if self._is_writable:
             try:
                 with self.path.open("r+b" if self.path.exists() else "w+b", buffering=0) as stream:
                     stream.seek(number * _RECORD.size)
-                    stream.write(_RECORD.pack(crc, crc ^ 0xFFFF_FFFF))
+                    stream.write(_RECORD.pack(checksum))
             except OSError:  # they only save a download; the checksum of the file decides
                 self._is_writable = False
 
@@ -97,6 +97,12 @@ def rename_part(target: Path, file: HubFile) -> None:
         Path(piece_sums_name(str(part))).unlink(missing_ok=True)
 
 
+def _short(checksum: hashlib._Hash) -> int:
+    """Return the beginning of a checksum, as it stands beside a part."""
+    (number,) = _RECORD.unpack(checksum.digest()[: _RECORD.size])
+    return int(number)
+
+
 class PartFile:
     """The part of a file, open for appending, by the process that holds its lock; every method may block.
 
@@ -111,7 +117,6 @@ class PartFile:
         """The bytes that are there and in the checksum."""
         self.gap_end_bytes: int | None = None
         """The end of a piece that has changed on the disk and must arrive again; None where there is none."""
-        self._piece_crc = 0
         self._sums = _PieceSums(Path(piece_sums_name(str(self.path))))
         try:
             self._stream = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
@@ -149,29 +154,35 @@ class PartFile:
             piece = self._stream.read(want_bytes)
         except OSError:  # a page that the disk can't read any more is as good as changed
             piece = None
-        number = self.size_bytes // PIECE_BYTES
-        known = self._sums.get(number) if piece is None or len(piece) == want_bytes else None
-        if piece is None or (known is not None and piece and known != zlib.crc32(piece)):
+        before = self._sum.copy()
+        if piece is not None:
+            self._sum.update(piece)
+        known = self._sums.get(self.size_bytes // PIECE_BYTES)
+        is_whole = piece is not None and len(piece) == want_bytes
+        if piece is None or (piece and is_whole and known not in (None, _short(self._sum))):
+            self._sum = before
             self.gap_end_bytes = self.size_bytes + want_bytes
             return False
-        self._count(piece)
+        self._grow(len(piece))
         if piece and self.size_bytes < self._file.size_bytes:
             return True
         self._cut(self.size_bytes)
         return False
 
     def _count(self, data: bytes | memoryview) -> None:
-        """Add bytes that are on the disk to the checksums: that of the file, those of their pieces."""
-        self._sum.update(data)
+        """Add bytes that are on the disk to the checksum of the file and to those of its pieces."""
         data = memoryview(data)
         while data:
             piece = data[: PIECE_BYTES - self.size_bytes % PIECE_BYTES]
-            self._piece_crc = zlib.crc32(piece, self._piece_crc)
-            self.size_bytes += len(piece)
-            if self.size_bytes % PIECE_BYTES == 0 or self.size_bytes == self._file.size_bytes:
-                self._sums.put((self.size_bytes - 1) // PIECE_BYTES, self._piece_crc)
-                self._piece_crc = 0
+            self._sum.update(piece)
+            self._grow(len(piece))
             data = data[len(piece) :]
+
+    def _grow(self, n_bytes: int) -> None:
+        """Count bytes that are in the checksum; they end a piece, or lie within one."""
+        self.size_bytes += n_bytes
+        if n_bytes and (self.size_bytes % PIECE_BYTES == 0 or self.size_bytes == self._file.size_bytes):
+            self._sums.put((self.size_bytes - 1) // PIECE_BYTES, _short(self._sum))
 
     def append(self, data: bytes) -> None:
         """Write bytes behind those that are there; those that do not fit on the disk are not counted."""
@@ -194,7 +205,6 @@ class PartFile:
         self._cut(0)
         self._sum = hashlib.sha256()
         self._sums.clear()
-        self._piece_crc = 0
         self.size_bytes = 0
 
     def check_space(self, reserve_bytes: int = 0) -> None:

@@ -12,6 +12,9 @@ class RetryPolicy:
     A download waits `max_server_wait_s` where a source asks for it: Hugging Face counts requests in windows
     of five minutes. A listing waits `max_wait_s`. A source crawls that delivers less than `crawl_bytes_per_s`
     for `crawl_window_s`.
+
+    More connections to a source are tried for `connection_trial_s` where the rest takes `min_trial_left_s` or
+    longer, and kept where they are `min_connection_gain` times as fast.
     """
 
     connect_timeout_s: float = 10
@@ -26,6 +29,10 @@ class RetryPolicy:
     lock_poll_interval_s: float = 0.5
     crawl_bytes_per_s: float = 64 << 10
     crawl_window_s: float = 20
+    max_connections: int = 8
+    connection_trial_s: float = 4
+    min_connection_gain: float = 1.2
+    min_trial_left_s: float = 20
 
     def wait_s(self, attempt: int) -> float:
         """Return the pause after a fruitless round, twice as long each time."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,15 @@ from qwen3_chat.models.library.installed_models import (
     read_models,
 )
 
+_OLLAMA_HOST = "registry.ollama.ai"
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _MAX_MANIFEST_BYTES = 1 << 20
+_QWEN = re.compile(r"(?:^|[^a-z])(?:qwen[-_]?\d|qwq)", re.IGNORECASE)
+"""The beginning of a name of the Qwens, which may stand after that of an owner or of a repository."""
+_MAX_POINTER_CHARACTERS = 4096
+_JAN_FILE = "model.gguf"
+"""The name that Jan gives each file; the folder has the model's."""
+_HUGGING_FACE_FILES = "models--*/snapshots/*/**/*.gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,8 @@ class ModelDirs:
     llama_cpp: tuple[Path, ...]
     ollama: tuple[Path, ...]
     modelscope: tuple[Path, ...] = ()
+    jan: tuple[Path, ...] = ()
+    docker: Path | None = None
     configured: tuple[Path, ...] = ()
     """The folders that the user's settings name."""
 
@@ -41,24 +52,61 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
     """Return the folders by the variables and the defaults of each program; create nothing."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hf_home = Path(environ.get("HF_HOME") or cache / "huggingface")
-    llama_cpp = (cache / "llama.cpp", home / "Library" / "Caches" / "llama.cpp")
+    hf_cache = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
+    llama_cpp = [cache / "llama.cpp", home / "Library" / "Caches" / "llama.cpp"]
+    llama_cpp += [Path(local) / "llama.cpp"] if (local := environ.get("LOCALAPPDATA")) else []
     return ModelDirs(
-        hugging_face=Path(environ.get("HF_HUB_CACHE") or hf_home / "hub"),
-        lm_studio=(home / ".lmstudio" / "models", home / ".cache" / "lm-studio" / "models"),
-        llama_cpp=(Path(named),) if (named := environ.get("LLAMA_CACHE")) else llama_cpp,
+        hugging_face=Path(hf_cache or hf_home / "hub"),
+        lm_studio=tuple(_lm_studio_dirs(environ, home)),
+        llama_cpp=(Path(named),) if (named := environ.get("LLAMA_CACHE")) else tuple(llama_cpp),
         ollama=(Path(named),)
         if (named := environ.get("OLLAMA_MODELS"))
         else (home / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models")),
         modelscope=tuple(
             Path(environ.get("MODELSCOPE_CACHE") or cache / "modelscope") / name for name in ("hub", "models")
         ),
+        jan=tuple(
+            folder / app / "data" / "llamacpp" / "models"
+            for folder in _settings_dirs(environ, home)
+            for app in ("Jan", "jan")
+        ),
+        docker=home / ".docker" / "models",
         configured=tuple(Path(folder).expanduser() for folder in folders),
     )
 
 
+def _settings_dirs(environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
+    """Return the folders in which programs of this system keep their settings and data."""
+    return (
+        Path(environ.get("XDG_CONFIG_HOME") or home / ".config"),
+        Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share"),
+        home / "Library" / "Application Support",
+        Path(environ.get("APPDATA") or home / "AppData" / "Roaming"),
+    )
+
+
+def _lm_studio_dirs(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """Yield LM Studio's folders: the one of its settings, that of the home it points to, the usual ones."""
+    for folder in _settings_dirs(environ, home):
+        with suppress(OSError, ValueError, RecursionError):
+            with (folder / "LM Studio" / "settings.json").open("rb") as file:
+                settings = json.loads(file.read(_MAX_MANIFEST_BYTES))
+            if isinstance(settings, dict) and isinstance(named := settings.get("downloadsFolder"), str):
+                yield Path(named)
+    with suppress(OSError, ValueError), (home / ".lmstudio-home-pointer").open(encoding="utf-8") as file:
+        if pointed := file.read(_MAX_POINTER_CHARACTERS).strip():
+            yield Path(pointed) / "models"
+    yield home / ".lmstudio" / "models"
+    yield home / ".cache" / "lm-studio" / "models"
+
+
 def list_external_models(model_dirs: ModelDirs) -> tuple[InstalledModel, ...]:
-    """List the Qwen3 models of other programs, the newest file first; unreadable ones are left out."""
-    return newest_first(_external_models(model_dirs))
+    """List the Qwen models of other programs, the newest file first; unreadable ones are left out.
+
+    A file counts once, in whichever folders it is found.
+    """
+    models = {model.path: model for model in reversed(list(_external_models(model_dirs)))}
+    return newest_first(reversed(list(models.values())))
 
 
 def list_models_on_disk(folder: Path, model_dirs: ModelDirs) -> tuple[InstalledModel, ...]:
@@ -69,10 +117,12 @@ def list_models_on_disk(folder: Path, model_dirs: ModelDirs) -> tuple[InstalledM
 def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: ModelDirs) -> Iterator[Path]:
     """Yield files that may be copies of the file, the likeliest first; the checksum is still to be compared.
 
-    Hugging Face and Ollama name blobs by their checksum; in other folders name and size must agree.
+    Hugging Face, Ollama and Docker name blobs by their checksum; in other folders name and size must agree.
     """
     blobs = [*model_dirs.hugging_face.glob(f"models--*/blobs/{sha256}")]
     blobs += [folder / "blobs" / f"sha256-{sha256}" for folder in model_dirs.ollama]
+    if model_dirs.docker is not None:
+        blobs.append(model_dirs.docker / "blobs" / "sha256" / sha256)
     named = (
         path
         for folder in (
@@ -80,9 +130,10 @@ def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: Model
             *model_dirs.lm_studio,
             *model_dirs.llama_cpp,
             *model_dirs.modelscope,
+            *model_dirs.jan,
         )
         for path in find_gguf_files(folder)
-        if path.name.endswith(name)  # llama.cpp puts the repository before the name
+        if path.name.endswith(name) or path.name == _JAN_FILE  # llama.cpp puts the repository before the name
     )
     for path in (*blobs, *named):
         if _size_of(path) == size_bytes:
@@ -92,22 +143,23 @@ def find_local_copies(name: str, size_bytes: int, sha256: str, model_dirs: Model
 def _external_models(model_dirs: ModelDirs) -> Iterator[InstalledModel]:
     for folder in model_dirs.configured:
         yield from read_models(folder, Origin.CONFIGURED)
-    yield from _family_models(
-        read_models(model_dirs.hugging_face, Origin.HUGGING_FACE, "models--*/snapshots/*/**/*.gguf")
-    )
+    yield from _family_models(read_models(model_dirs.hugging_face, Origin.HUGGING_FACE, _HUGGING_FACE_FILES))
     for folder in model_dirs.lm_studio:
         yield from _family_models(read_models(folder, Origin.LM_STUDIO))
     for folder in model_dirs.llama_cpp:
-        yield from _family_models(read_models(folder, Origin.LLAMA_CPP, "*.gguf"))
+        for files in ("*.gguf", _HUGGING_FACE_FILES):  # as it was up to spring 2026, and since
+            yield from _family_models(read_models(folder, Origin.LLAMA_CPP, files))
     for folder in model_dirs.modelscope:
         yield from _family_models(read_models(folder, Origin.MODELSCOPE))
+    for folder in model_dirs.jan:
+        yield from _family_models(read_models(folder, Origin.JAN))
     for folder in model_dirs.ollama:
         yield from _ollama_models(folder)
 
 
 def _family_models(models: Iterable[InstalledModel]) -> Iterator[InstalledModel]:
     for model in models:
-        if "qwen3-" in model.path.name.lower():
+        if _QWEN.search(model.path.parent.name if model.path.name == _JAN_FILE else model.path.name):
             yield model
 
 
@@ -118,7 +170,7 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
     """
     for manifest in folder.glob("manifests/*/*/*/*"):
         *_, owner, title, tag = manifest.parts
-        if not title.lower().startswith("qwen3") or find_unsuitable_kind(title, tag):
+        if not _QWEN.search(title) or find_unsuitable_kind(title, tag):
             continue
         blob = _model_blob(manifest, folder)
         if blob is None:
@@ -130,7 +182,9 @@ def _ollama_models(folder: Path) -> Iterator[InstalledModel]:
         if is_embedding(header):
             continue
         is_own = owner == "library"
-        tag = tag if title.lower() == "qwen3" else stem_of_model(title).removesuffix("-GGUF")
+        if title.lower() != "qwen3":  # another model of the library, or a repository of a hub
+            stem = stem_of_model(title.rpartition("_")[2]).removesuffix("-GGUF")
+            tag = f"{stem}-{tag}" if manifest.parts[-4] == _OLLAMA_HOST and tag != "latest" else stem
         yield InstalledModel(
             _ollama_name(tag, header.name),
             header.quant,
@@ -147,7 +201,9 @@ def _ollama_name(tag: str, title: str) -> str:
     parsed = parse_gguf_file_name(f"{tag}.gguf")
     name = parsed.model if parsed else title.replace(" ", "-") if tag == "latest" else tag
     name = name.lower().removeprefix("qwen3-").upper()
-    return name.replace("INSTRUCT", "Instruct").replace("THINKING", "Thinking")
+    for word in ("Instruct", "Thinking", "Coder", "Next", "Qwen"):
+        name = name.replace(word.upper(), word)
+    return name
 
 
 def _model_blob(manifest: Path, folder: Path) -> Path | None:

@@ -32,6 +32,7 @@ class Origin(StrEnum):
     LLAMA_CPP = "llama.cpp"
     OLLAMA = "Ollama"
     MODELSCOPE = "ModelScope"
+    JAN = "Jan"
     CONFIGURED = "model_folders"
 
 
@@ -121,7 +122,10 @@ def read_models(folder: Path, origin: Origin, pattern: str | None = None) -> Ite
             continue
         name = parse_gguf_file_name(path.name)
         if name is None and origin in (Origin.APP, Origin.CONFIGURED):
-            name = _name_by_header(path)
+            name = _name_by_header(path, path.stem)
+        elif name is None and origin is Origin.JAN:  # it names the folder
+            named = parse_gguf_file_name(f"{path.parent.name}.gguf")
+            name = named or _name_by_header(path, path.parent.name.removesuffix("-GGUF"))
         if name is None or name.part > 1:
             continue
         parts = tuple(path.with_name(part) for part in split_part_names(path.name))
@@ -138,7 +142,7 @@ def read_models(folder: Path, origin: Origin, pattern: str | None = None) -> Ite
 def _repository_of(path: Path, origin: Origin) -> str | None:
     """Return the repository that a file came from, as far as its place tells."""
     match origin:
-        case Origin.HUGGING_FACE:
+        case Origin.HUGGING_FACE | Origin.LLAMA_CPP if path.parts[0].startswith("models--"):
             return "/".join(path.parts[0].split("--")[1:3])
         case Origin.APP | Origin.LM_STUDIO if len(path.parts) > 2:
             return "/".join(path.parts[:2])
@@ -148,14 +152,14 @@ def _repository_of(path: Path, origin: Origin) -> str | None:
             return None
 
 
-def _name_by_header(path: Path) -> GgufFileName | None:
+def _name_by_header(path: Path, stem: str) -> GgufFileName | None:
     try:
         header = gguf.read_file(path)
     except ModelError:
         return None
     if is_embedding(header):
         return None
-    return GgufFileName(stem_of_model(path.stem), header.quant)
+    return GgufFileName(stem_of_model(stem), header.quant)
 
 
 def newest_first(models: Iterable[InstalledModel]) -> tuple[InstalledModel, ...]:

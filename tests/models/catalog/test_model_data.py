@@ -62,6 +62,15 @@ def test_the_predicted_sizes_are_those_of_published_files(quant: str, size_gb: f
     assert model.size_bytes(quant) / 1e9 == pytest.approx(size_gb, rel=CLOSE_SHARE)
 
 
+def test_a_model_that_sees_pictures_is_found_sized_as_published_and_said_to_read_text_only() -> None:  # C8
+    model = find_family_model("Qwen3-VL-8B-Instruct")
+    assert model
+    assert model.size_bytes("Q4_K_M") == pytest.approx(
+        5_027_784_800, rel=1e-4
+    )  # Qwen/Qwen3-VL-8B-Instruct-GGUF
+    assert model.reads_text_only
+
+
 @pytest.mark.parametrize(
     ("architecture", "name", "preset"),
     [

@@ -4,7 +4,16 @@ import pytest
 
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.catalog.quality import load_quality
-from qwen3_chat.models.fit import Assessment, Fit, Machine, OfferKind, Placement, assess, recommend
+from qwen3_chat.models.fit import (
+    Assessment,
+    Fit,
+    Machine,
+    OfferKind,
+    Placement,
+    assess,
+    best_assessment,
+    recommend,
+)
 from qwen3_chat.models.fit.assessment import MIN_N_CTX, MIN_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.models.fit.machine import Gpu
 from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S
@@ -58,6 +67,21 @@ def test_a_model_wholly_on_the_gpu_is_preferred_to_a_slow_half_of_a_larger_one()
     pick = best_of(with_gpus(64, 20))
     assert pick.plan.placement is Placement.GPU
     assert pick.plan.tokens_per_s > 90
+
+
+@pytest.mark.parametrize("name", ["CPU, 32 GiB", "24 GiB VRAM, 32 GiB"])
+@pytest.mark.parametrize("model_name", ["4B", "8B"])
+def test_no_repository_is_advised_in_more_bits_than_are_worth_their_time(
+    name: str, model_name: str
+) -> None:  # C6
+    model, machine = find_family_model(model_name), MACHINES[name]
+    assert model
+    quants = ("Q4_K_M", "Q6_K", "Q8_0", "BF16")
+    variants = [assess(model, quant, machine) for quant in quants]
+    assert variants[-1].fit is not Fit.TOO_LARGE
+    advised = best_assessment(variants, machine)
+    assert advised
+    assert advised.quant != "BF16"
 
 
 def test_two_slow_cores_are_not_promised_a_good_pace_in_eight_bits() -> None:  # C6
@@ -137,6 +161,19 @@ def test_more_quality_is_never_offered_for_less_speed_to_the_quick() -> None:
     for machine in MACHINES.values():
         best, _, quick = recommend(machine).offers
         assert quick.assessment.plan.tokens_per_s >= min(FAST_TOKENS_PER_S, best.assessment.plan.tokens_per_s)
+
+
+@pytest.mark.parametrize("name", PICKS)
+def test_the_quick_model_writes_no_slower_than_the_best_one(name: str) -> None:  # C6
+    best, _, quick = (offer.assessment for offer in recommend(MACHINES[name]).offers)
+    assert quick.plan.tokens_per_s >= best.plan.tokens_per_s
+
+
+def test_a_large_machine_is_not_slowed_down_by_its_quick_model() -> None:  # C6
+    machine = Machine(64 * GIB, 80e9, (Gpu("", 32 * GIB, 32 * GIB, 1792e9),))
+    best, _, quick = (offer.assessment for offer in recommend(machine).offers)
+    assert quick.model.name == "30B-A3B-Instruct-2507"
+    assert quick.plan.tokens_per_s >= best.plan.tokens_per_s > 100
 
 
 def test_offers_are_not_changed_by_what_other_programs_take_at_the_moment() -> None:  # C6

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from qwen3_chat.models.hardware import Build, System, SystemGpu, Vendor, advise_build
+from qwen3_chat.models.hardware import (
+    Build,
+    System,
+    SystemGpu,
+    Vendor,
+    advise_build,
+    build_advice,
+    find_pip,
+)
 from qwen3_chat.texts.formatting import GIB
 from tests.models.hardware.test_report import AMD, APPLE, CPU, GRAPHICS, INTEL, NVIDIA, hardware
 
@@ -75,6 +84,23 @@ def test_a_build_goes_into_a_folder_of_its_own_and_brings_its_runtime_libraries(
     assert own[-2:] == ("https://abetlen.github.io/llama-cpp-python/whl/cu125", "llama-cpp-python==0.3.36")
     assert [command[-1] for command in runtime] == ["nvidia-cuda-runtime-cu12", "nvidia-cublas-cu12"]
     assert all(str(folder) in command for command in runtime)
+
+
+def test_an_environment_without_pip_is_filled_by_uv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # C3
+    monkeypatch.setattr(build_advice, "find_spec", lambda name: None)
+    assert find_pip("python", {"PATH": str(tmp_path)}) is None
+    uv = tmp_path / ("uv.exe" if os.name == "nt" else "uv")
+    uv.touch(mode=0o755)
+    assert find_pip("python", {"PATH": str(tmp_path)}) == (
+        str(uv), "pip", "install", "--python", "python", "--no-cache",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "is_large"), [("cu125", True), ("rocm72", True), ("vulkan", False)])
+def test_a_download_in_the_order_of_a_gigabyte_is_announced(name: str, is_large: bool) -> None:  # C3
+    assert Build(name).is_large == is_large
 
 
 def test_a_compiled_build_is_never_a_ready_made_one() -> None:

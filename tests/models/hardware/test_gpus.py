@@ -44,6 +44,17 @@ def test_graphics_in_the_processor_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_a_gpu_with_the_fast_memory_of_its_machine_is_worth_a_build_however_little_is_set_aside(
+    tmp_path: Path,
+) -> None:  # C3: Strix Halo
+    files = {"device/device": "0x1586", "device/mem_info_vram_total": GIB // 2}
+    files |= {"device/mem_info_gtt_total": 62 * GIB, "device/mem_info_gtt_used": 2 * GIB}
+    card(tmp_path, 0, {"device/vendor": "0x1002", **files})
+    (gpu,) = sysfs_gpus(tmp_path)
+    assert (gpu.name, gpu.is_integrated) == ("AMD Radeon 8060S", False)
+    assert (gpu.total_bytes, gpu.free_bytes) == (62 * GIB + GIB // 2, 60 * GIB + GIB // 2)
+
+
 @pytest.mark.parametrize(
     "files",
     [

@@ -19,6 +19,7 @@ from qwen3_chat.models.hardware.build_trial import BuildTrial, try_build
 from qwen3_chat.models.hardware.trial_model import write_trial_model
 from tests.conftest import REPOSITORY
 from tests.models.hardware.test_report import CPU, NVIDIA, hardware
+from tests.models.hub.pull_program import PullProgram
 
 INSTALLED = Path(llama_cpp.__file__).parent
 ALIAS = f"""
@@ -123,6 +124,58 @@ def test_the_first_build_that_is_better_is_used_and_undo_leads_back(
     assert not builds.path("good").exists()
     undo_fix(builds)
     assert "nothing to undo" in capsys.readouterr().err
+
+
+QUESTION = "How many r's in strawberries?"
+
+
+def answered(program: PullProgram) -> bool:
+    """Return whether the app answers, with whatever build it takes."""
+    outcome = program.run("ask", "--demo", "--no-think", "--seed", "1", "--temperature", "0", QUESTION)
+    return (outcome.status, "3" in outcome.stdout) == (0, True)
+
+
+def install_chosen(name: str, home: Path) -> PullProgram:
+    """Return the program as it is after a build was chosen that has become what its stand-in is."""
+    program = PullProgram(home)
+    builds = BuildFolder(home / "app" / "data" / "llama-cpp")
+    install(Build(name), builds.path(name))
+    builds.choose(name)
+    return program
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["library", "crash", "nodevice", "slower"])
+def test_after_a_bad_build_the_app_answers_as_before_and_nothing_is_left_to_undo(
+    name: str, tmp_path: Path, log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_fix, "write_trial_model", lambda path: shutil.copy(DEMO_FILE, path))
+    found_before(monkeypatch, 1e9)
+    program = PullProgram(tmp_path)
+    with pytest.raises(EngineError):
+        fix_build(advice(name), BuildFolder(tmp_path / "app" / "data" / "llama-cpp"), log_path, install)
+    assert answered(program)
+    undone = program.run("doctor", "--fix", "--undo")
+    assert (undone.status, "nothing to undo" in undone.stderr) == (0, True)
+    assert answered(program)
+
+
+@pytest.mark.full
+def test_a_build_in_use_that_lacks_a_library_now_gives_way_to_the_installed_one(tmp_path: Path) -> None:
+    program = install_chosen("library", tmp_path)
+    assert answered(program)
+
+
+@pytest.mark.full
+def test_from_a_build_in_use_that_crashes_now_undo_leads_back(tmp_path: Path) -> None:
+    program = install_chosen("crash", tmp_path)
+    outcome = program.run("ask", "--demo", QUESTION)
+    assert outcome.status == 1
+    assert len(outcome.stderr.splitlines()) == 1
+    report = program.run("doctor")
+    assert "qwen3-chat doctor --fix --undo" in report.stdout
+    assert program.run("doctor", "--fix", "--undo").status == 0
+    assert answered(program)
 
 
 @pytest.mark.full

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -122,3 +124,23 @@ async def test_a_probe_measures_once(tmp_path: Path) -> None:
         found = await probe_hardware(devices, data_folder=tmp_path, measure=count)
         assert found.machine.kernels == KERNELS
     assert calls == 1
+
+
+@pytest.mark.parametrize(("has_gpu", "n_measured"), [(True, 2), (False, 1)])
+async def test_a_gpu_is_measured_again_with_another_driver(
+    has_gpu: bool, n_measured: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def count() -> tuple[MeasuredDevice, ...]:
+        nonlocal calls
+        calls += 1
+        return MEASURED
+
+    async def devices() -> tuple[Device, ...]:
+        return (CPU, GPU) if has_gpu else (CPU,)
+
+    for release in ("6.12.0", "6.12.0", "7.0.1"):
+        monkeypatch.setattr(platform, "release", partial(str, release))
+        await probe_hardware(devices, data_folder=tmp_path, measure=count)
+    assert calls == n_measured

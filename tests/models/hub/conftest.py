@@ -29,6 +29,7 @@ FAST_RETRIES = RetryPolicy(
     first_wait_s=0.001,
     max_wait_s=0.05,
     lock_poll_interval_s=0.01,
+    max_connections=1,
 )
 """A policy of immediate retries whose timeouts don't take a slow machine for a silent source."""
 

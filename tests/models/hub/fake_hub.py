@@ -10,7 +10,8 @@ import socket
 import threading
 import urllib.parse
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -104,6 +105,15 @@ class FakeHub:
         self.listing_status: Status | None = None
         self.listing_faults: deque[Status] = deque()
         """The responses to the next listings; after them, `listing_status` counts."""
+        self.link_uses = 0
+        """How often a link to which the hub redirects works; 0 where the hub sends the bytes itself."""
+        self.links: dict[int, int] = {}
+        self.n_together = 0
+        """The responses with a piece that wait for each other, as far as there are so many; 0 for none."""
+        self.max_open = 0
+        """The most responses with a piece that were open at once."""
+        self._n_open = 0
+        self._opened = threading.Condition()
         self.stalled = threading.Event()
         self.let_go = threading.Event()
         hub = self
@@ -117,6 +127,30 @@ class FakeHub:
 
     def next_listing_status(self) -> Status | None:
         return self.listing_faults.popleft() if self.listing_faults else self.listing_status
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a response that is open; it waits for others if the test wants them together."""
+        with self._opened:
+            self._n_open += 1
+            self.max_open = max(self.max_open, self._n_open)
+            self._opened.notify_all()
+            self._opened.wait_for(lambda: self.max_open >= self.n_together, GIVE_UP_S)
+        try:
+            yield
+        finally:
+            with self._opened:
+                self._n_open -= 1
+
+    def new_link(self) -> int:
+        with self._opened:
+            self.links[len(self.links)] = self.link_uses
+            return len(self.links) - 1
+
+    def may_use(self, link: int) -> bool:
+        with self._opened:
+            self.links[link] -= 1
+            return self.links[link] >= 0
 
     @property
     def listings(self) -> list[str]:
@@ -179,6 +213,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(match[1], match[2])
         elif match := re.fullmatch(r"/expired/(\d+)", path):
             self._answer(int(match[1]), {"Content-Type": "application/xml"}, b"<Error>expired</Error>")
+        elif match := re.fullmatch(r"/signed/(\d+)/([^/]+/[^/]+)/(.+)", path):
+            if self.fake.may_use(int(match[1])):
+                self._bytes(self.fake.repositories[match[2]][match[3]], None)
+            else:
+                self._answer(403, {"Content-Type": "application/xml"}, b"<Error>expired</Error>")
         elif match := re.fullmatch(r"/elsewhere/([^/]+/[^/]+)/(.+)", path):
             self._bytes(self.fake.repositories[match[1]][match[2]], None)
         else:
@@ -246,6 +285,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._bytes(data + b"more", None)
             case FlippedBit():
                 self._bytes(data[:-1] + bytes([data[-1] ^ 1]), None)
+            case _ if self.fake.link_uses:
+                target = (
+                    f"http://localhost:{self.fake.port}/signed/{self.fake.new_link()}/{repository}/{path}"
+                )
+                self._answer(302, {"Location": target})
             case _:
                 self._bytes(data, fault)
 
@@ -256,6 +300,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.sent_bytes += len(piece)
 
     def _bytes(self, data: bytes, fault: Fault | None) -> None:
+        is_piece = re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")) is not None
+        with self.fake.counted() if is_piece else nullcontext():
+            self._send_bytes(data, fault)
+
+    def _send_bytes(self, data: bytes, fault: Fault | None) -> None:
         begin, status, whole = 0, 200, len(data)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked and not isinstance(fault, IgnoredRange):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError, Qwen3ChatError, UsageError
 from qwen3_chat.models.catalog import ModelReference, find_family_model
 from qwen3_chat.models.gguf_file_name import GgufFileName, parse_gguf_file_name, split_part_names
+from qwen3_chat.models.hub import sources
 from qwen3_chat.models.hub.download_errors import SourceFailedError
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY
@@ -317,6 +319,28 @@ def test_who_reads_chinese_is_sent_to_modelscope_first_unless_a_mirror_is_named(
         ]
     finally:
         set_language(Language.EN)
+
+
+@pytest.mark.parametrize(
+    ("environ", "link", "first"),
+    [
+        ({"TZ": "Asia/Shanghai"}, None, Source.MODELSCOPE),
+        ({"TZ": ":Asia/Urumqi"}, None, Source.MODELSCOPE),
+        ({"TZ": "Europe/Berlin"}, "/usr/share/zoneinfo/Asia/Shanghai", Source.HF),
+        ({}, "/usr/share/zoneinfo/Asia/Shanghai", Source.MODELSCOPE),
+        ({}, "/usr/share/zoneinfo/Etc/UTC", Source.HF),
+        ({}, None, Source.HF),
+        ({"TZ": "Asia/Shanghai", "HF_ENDPOINT": "https://mirror.example"}, None, Source.HF),
+    ],
+)
+def test_who_has_the_time_of_china_is_sent_to_modelscope_first(
+    environ: dict[str, str], link: str | None, first: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "localtime"
+    monkeypatch.setattr(sources, "_LOCAL_TIME", place)
+    if link is not None:
+        place.symlink_to(link)
+    assert hubs_from(environ)[0].source is first
 
 
 def test_one_source_can_be_chosen() -> None:

@@ -102,6 +102,15 @@ def test_nothing_elsewhere_is_nothing(model_dirs: ModelDirs) -> None:
             ".cache/modelscope/hub/unsloth/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf",
             [("8B", "Q4_K_M", Origin.MODELSCOPE)],
         ),
+        (
+            ".lmstudio/models/unsloth/Qwen3.5-35B-A3B-GGUF/Qwen3.5-35B-A3B-Q4_K_M.gguf",
+            [("Qwen3.5-35B-A3B", "Q4_K_M", Origin.LM_STUDIO)],
+        ),
+        (
+            ".config/Jan/data/llamacpp/models/unsloth/Qwen3-8B-Q4_K_M/model.gguf",
+            [("8B", "Q4_K_M", Origin.JAN)],
+        ),
+        (".config/Jan/data/llamacpp/models/Llama-3.1-8B-Q4_K_M/model.gguf", []),
         (".cache/modelscope/hub/models/Qwen/E/Qwen3-Embedding-0.6B-Q8_0.gguf", []),
         (".lmstudio/models/a/b/mmproj-Qwen3-VL-4B-F16.gguf", []),
         (".lmstudio/models/other/Llama-3.1-8B-GGUF/Llama-3.1-8B-Q8_0.gguf", []),
@@ -151,10 +160,19 @@ def test_ollamas_models_are_found_through_their_manifests(
         ("hf.co/unsloth/Qwen3-0.6B-GGUF", "Q8_0", "0.6B", "unsloth/Qwen3-0.6B-GGUF"),
         ("modelscope.cn/Qwen/Qwen3-8B-GGUF", "latest", "8B", "Qwen/Qwen3-8B-GGUF"),
         ("registry.ollama.ai/somebody/qwen3", "0.6b", "0.6B", "somebody/qwen3"),
+        ("hf.co/bartowski/Qwen_Qwen3-8B-GGUF", "Q8_0", "8B", "bartowski/Qwen_Qwen3-8B-GGUF"),
+        ("registry.ollama.ai/library/qwen3-coder", "30b", "Coder-30B", None),
+        ("registry.ollama.ai/library/qwen3.5", "35b-a3b", "Qwen3.5-35B-A3B", None),
     ],
 )
 def test_what_ollama_got_from_a_hub_is_found(
-    model_dirs: ModelDirs, tmp_path: Path, demo_gguf: Path, place: str, tag: str, name: str, repository: str
+    model_dirs: ModelDirs,
+    tmp_path: Path,
+    demo_gguf: Path,
+    place: str,
+    tag: str,
+    name: str,
+    repository: str | None,
 ) -> None:
     ollama(tmp_path / ".ollama/models", tag, CHECKSUM, demo_gguf, place)
     (model,) = list_external_models(model_dirs)
@@ -201,12 +219,45 @@ def test_a_manifest_without_its_blob_is_left_out(model_dirs: ModelDirs, tmp_path
         ({"XDG_CACHE_HOME": "xdg"}, "xdg/huggingface/hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
         ({"MODELSCOPE_CACHE": "ms"}, "ms/hub/a/b/Qwen3-8B-Q4_K_M.gguf"),
         ({"LLAMA_CACHE": "llama"}, "llama/a_b_Qwen3-8B-Q4_K_M.gguf"),
+        ({"LLAMA_CACHE": "llama"}, "llama/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"HUGGINGFACE_HUB_CACHE": "hub"}, "hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf"),
+        ({"LOCALAPPDATA": "local"}, "local/llama.cpp/a_b_Qwen3-8B-Q4_K_M.gguf"),
+        ({"XDG_CONFIG_HOME": "xdg"}, "xdg/Jan/data/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf"),
     ],
 )
 def test_variables_move_the_places(tmp_path: Path, environ: dict[str, str], path: str) -> None:
     put(tmp_path / path)
     moved = {name: str(tmp_path / value) for name, value in environ.items()}
     assert [model.name for model in list_external_models(find_model_dirs(moved, tmp_path / "home"))] == ["8B"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (".lmstudio-home-pointer", "{folder}\n"),
+        (".config/LM Studio/settings.json", '{{"downloadsFolder": "{folder}/models"}}'),
+        ("Library/Application Support/LM Studio/settings.json", '{{"downloadsFolder": "{folder}/models"}}'),
+    ],
+)
+def test_lm_studio_may_keep_its_models_anywhere(tmp_path: Path, path: str, text: str) -> None:
+    put(tmp_path / path, text.format(folder=tmp_path / "disk").encode())
+    put(tmp_path / "disk/models/a/b/Qwen3-8B-Q4_K_M.gguf")
+    (model,) = list_external_models(find_model_dirs({}, tmp_path))
+    assert (model.name, model.origin, model.repository) == ("8B", Origin.LM_STUDIO, "a/b")
+
+
+@pytest.mark.parametrize("settings", [b"", b"[]", b'{"downloadsFolder": 3}', b"\xff", b"[" * 100_000])
+def test_settings_of_lm_studio_that_make_no_sense_name_no_folder(tmp_path: Path, settings: bytes) -> None:
+    put(tmp_path / ".config/LM Studio/settings.json", settings)
+    put(tmp_path / ".lmstudio-home-pointer", b"\xff\x00")
+    assert list_external_models(find_model_dirs({}, tmp_path)) == ()
+
+
+def test_a_file_in_the_cache_that_two_programs_share_is_listed_once(tmp_path: Path) -> None:
+    put(tmp_path / "hub/models--a--b/snapshots/abc/Qwen3-8B-Q4_K_M.gguf")
+    shared = {"HF_HUB_CACHE": str(tmp_path / "hub"), "LLAMA_CACHE": str(tmp_path / "hub")}
+    (model,) = list_external_models(find_model_dirs(shared, tmp_path))
+    assert (model.origin, model.repository) == (Origin.HUGGING_FACE, "a/b")
 
 
 def test_ollama_can_be_moved(tmp_path: Path, demo_gguf: Path) -> None:
@@ -220,6 +271,8 @@ def test_ollama_can_be_moved(tmp_path: Path, demo_gguf: Path) -> None:
     [
         f".cache/huggingface/hub/models--a--b/blobs/{CHECKSUM}",
         f".ollama/models/blobs/sha256-{CHECKSUM}",
+        f".docker/models/blobs/sha256/{CHECKSUM}",
+        ".config/Jan/data/llamacpp/models/Qwen3-8B-Q4_K_M/model.gguf",
         ".lmstudio/models/a/b/Qwen3-8B-Q4_K_M.gguf",
         ".cache/llama.cpp/a_b_Qwen3-8B-Q4_K_M.gguf",
     ],

@@ -159,6 +159,9 @@ UNSUITABLE = {
     "Qwen3-8B-EAGLE3-F16.gguf": "draft",
     "Qwen3-8B-lora-F16.gguf": "adapter",
     "Qwen3-8B-imatrix-F16.gguf": "adapter",
+    "Qwen3-TTS-12Hz-1.7B-Base-Q8_0.gguf": "speech",
+    "Qwen3-ASR-1.7B-Q8_0.gguf": "speech",
+    "Qwen3-ForcedAligner-0.6B-F16.gguf": "speech",
 }
 
 
