@@ -307,7 +307,12 @@ class McpTools:
             report(ToolServerStarting(server.name))
             connected = await self._process.request(
                 lambda call_id: Connect(
-                    call_id, server.name, prepared.launch, server.timeout_s, prepared.secrets
+                    call_id,
+                    server.name,
+                    prepared.launch,
+                    server.timeout_s,
+                    prepared.secrets,
+                    prepared.result_secrets,
                 )
             )
         except Qwen3ChatError as error:
@@ -347,7 +352,8 @@ class McpTools:
             return
         is_named = trust.allows_all or any(split_name(n)[0] == server.name for n in trust.allowed_names)
         if is_named:
-            report(Notice("mcp.starts", {"name": server.name, "launch": label_of_name(shown)}))
+            logged = await asyncio.to_thread(shown_launch, server, self._environ, is_for_log=True)
+            report(Notice("mcp.starts", {"name": server.name, "launch": label_of_name(logged)}))
         elif trust.ask is None:
             raise McpError(ErrorCode.MCP_NOT_ALLOWED, name=server.name)
         else:
@@ -490,7 +496,8 @@ class McpTools:
             finally:
                 running.remove(context)
         except Qwen3ChatError as error:
-            raise ToolError(str(error)) from error
+            declined = _DECLINED if self._forms.take_declined(name) else ""
+            raise ToolError("\n".join(filter(None, (str(error), declined)))) from error
         assert isinstance(returned, ToolReturned)
         kept = await asyncio.to_thread(keep_images, returned.images, context.chat_id, self._chat_folder)
         declined = _DECLINED if self._forms.take_declined(name) else ""
