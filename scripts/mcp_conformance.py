@@ -187,7 +187,7 @@ async def _cancelled(tool: Tool) -> str:
     """Cancel a long call once it tells its progress."""
     has_begun = asyncio.Event()
     current_call.set(CallContext(1, lambda progress, total, message: has_begun.set()))
-    task = asyncio.create_task(tool.run({"duration": 60, "steps": 60}))
+    task = asyncio.ensure_future(tool.run({"duration": 60, "steps": 60}))
     await asyncio.wait(
         [task, waiting := asyncio.create_task(has_begun.wait())], return_when="FIRST_COMPLETED"
     )

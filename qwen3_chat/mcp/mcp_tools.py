@@ -67,6 +67,9 @@ MAX_LISTED: Final = 8
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
+WARM_UP_PAUSE_S: Final = 1.0
+"""The time after which an app that opens starts the process that talks to servers, in seconds."""
+
 LISTING_LIMIT_S: Final = 10.0
 """The longest wait for the prompts and resources of servers, in seconds."""
 
@@ -155,6 +158,7 @@ class McpTools:
         self._running: dict[str, list[CallContext]] = {}
         """The calls of each server that run."""
         self._has_warned = False
+        self._warming: asyncio.Task[None] | None = None
         self._has_news = asyncio.Event()
         self.set_trust(trust)
 
@@ -173,10 +177,14 @@ class McpTools:
         return self._status.setdefault(server, McpStatus())
 
     async def warm_up(self, names: Sequence[str]) -> None:
-        """Start the process that talks to servers, which takes half a second; no server is started."""
-        if names and not self._status:
-            with suppress(McpError):  # the first call says what is wrong
-                await self._process.start()
+        """Start the process that talks to servers soon, which takes half a second; no server is started."""
+        if names and not self._status and self._warming is None:
+            self._warming = asyncio.create_task(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        await asyncio.sleep(WARM_UP_PAUSE_S)
+        with suppress(McpError):  # the first call says what is wrong
+            await self._process.start()
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
@@ -262,6 +270,9 @@ class McpTools:
 
     async def close(self) -> None:
         """End all servers."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         await self._process.close()
 
     # starting
