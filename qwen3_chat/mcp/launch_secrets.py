@@ -59,12 +59,16 @@ def _with_secret(arguments: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield each argument with the place where a secret begins in it: its end where there is none."""
     is_next = False
     for argument in arguments:
-        option, named = _OPTION.fullmatch(argument), _NAMED_VALUE.fullmatch(argument)
-        if is_next and not option:
-            start = 0
-        elif named and is_secret_name(named["name"]) and not named["value"].startswith("//"):
-            start = named.end("start")
-        else:
-            start = len(argument)
-        yield argument, start
+        option = _OPTION.fullmatch(argument)
+        yield argument, 0 if is_next and not option else _secret_start(argument)
         is_next = option is not None and is_secret_name(option["name"])
+
+
+def _secret_start(argument: str) -> int:
+    """Return where the secret begins in an argument such as `--header=Authorization: …`."""
+    start = 0
+    while named := _NAMED_VALUE.match(argument, start):
+        start = named.end("start")
+        if is_secret_name(named["name"]) and not named["value"].startswith("//"):
+            return start
+    return len(argument)

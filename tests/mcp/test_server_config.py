@@ -220,6 +220,7 @@ def test_a_command_is_found_in_path_and_never_in_the_current_folder(
         (("--token", "--verbose"), (), ("--token", "--verbose")),
         (("--api-key=a=b", "-y"), ("a=b",), ("--api-key=•••", "-y")),
         (("--header", "Authorization: Bearer a"), ("Bearer a",), ("--header", "Authorization: •••")),
+        (("--header=Authorization: Bearer a",), ("Bearer a",), ("--header=Authorization: •••",)),
         (("-e", "GITHUB_TOKEN=a"), ("a",), ("-e", "GITHUB_TOKEN=•••")),
         (("--key=${KEY}",), ("${KEY}",), ("--key=${KEY}",)),
         (("key://a", "monkey", "--local-timezone=Asia/Shanghai"), (), None),
