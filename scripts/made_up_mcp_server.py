@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 PROTOCOL = "2025-11-25"
@@ -347,6 +348,14 @@ class Reporting(Server):
             self.cancelled.append(notification["params"].get("requestId"))
 
 
+class Telling(Server):
+    """Its results have its variables, its arguments and its folder, as those of a careless server."""
+
+    def call(self, name: str, arguments: Message) -> Message:
+        told = {"variables": dict(os.environ), "arguments": sys.argv[2:], "folder": str(Path.cwd())}
+        return {**text_result(json.dumps(told)), "structuredContent": {**told, "more": "\n"}}
+
+
 class Picturing(Server):
     """Its results have images, some of which are none, and structured content."""
 
@@ -368,6 +377,7 @@ class Asking(Server):
         super().__init__()
         self.waiting: Any = None
         self.kind = ""
+        self.n_visits = 0
 
     def start(self) -> None:
         self.request("form")  # without a call, so that nobody may be bothered
@@ -395,9 +405,23 @@ class Asking(Server):
         if request.get("method") == "tools/call":
             self.waiting = request["id"]
             self.kind = request["params"]["arguments"]["text"]
-            self.request(self.kind)
+            if self.kind.startswith("visit"):
+                self.want_visit()
+            else:
+                self.request(self.kind)
         else:
             super().answer(request)
+
+    def want_visit(self) -> None:
+        """Answer a call only after the user has been at an address; `visit always` never does."""
+        self.n_visits += 1
+        if self.kind == "visit" and self.n_visits > 1:
+            write({"id": self.waiting, "result": text_result("visited")})
+            return
+        address = {"mode": "url", "message": "Pay.", "url": "https://example.com/pay", "elicitationId": "2"}
+        data = "nonsense" if self.kind == "visit nothing" else {"elicitations": [address]}
+        error = {"code": -32042, "message": "This needs a visit.", "data": data}
+        write({"id": self.waiting, "error": error})
 
     def take_answer(self, answer: Message) -> None:
         if self.waiting is not None and self.kind == "again" and "result" in answer:
@@ -504,6 +528,7 @@ KINDS: dict[str, Callable[[], Server]] = {
         DeepResults,
         HugeResults,
         Reporting,
+        Telling,
         Picturing,
         Asking,
         Texting,

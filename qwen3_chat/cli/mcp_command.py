@@ -23,7 +23,8 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError, UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.config_file import add_server, remove_server
-from qwen3_chat.mcp.launch import is_secret, shown_launch
+from qwen3_chat.mcp.launch import shown_launch
+from qwen3_chat.mcp.launch_secrets import is_secret
 from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
 from qwen3_chat.mcp.tool_pins import PinFile
@@ -104,6 +105,7 @@ def add(
     url: str | None,
     environment: Sequence[str],
     headers: Sequence[str],
+    folder: Path | None = None,
 ) -> None:
     """Add a server to our own file; it is not started.
 
@@ -116,6 +118,7 @@ def add(
         if command:
             raise UsageError(ErrorCode.MCP_COMMAND_MISSING, name=name)
         entry = {"url": url, "type": "http"}
+    entry |= {"cwd": str(folder.expanduser().absolute())} if folder is not None and command else {}
     entry |= {"env": _pairs(environment)} if environment else {}
     entry |= {"headers": _pairs(headers)} if headers else {}
     server = parse_server(name, entry)
@@ -268,7 +271,7 @@ def _rows(servers: McpServers, pins: PinFile) -> list[McpRow]:
 
 def _shown(server: McpServer) -> str:
     try:
-        shown = shown_launch(server, os.environ)
+        shown = shown_launch(server, os.environ, is_for_log=True)
     except McpError:
         return label_of_name(server.command)
     facts = json.loads(shown)

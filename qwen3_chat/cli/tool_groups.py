@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,12 +65,13 @@ def mcp_add(
     header: Annotated[
         list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="cli.option.mcp_header")
     ] = None,
+    cwd: Annotated[Path | None, typer.Option("--cwd", metavar="FOLDER", help="cli.option.mcp_cwd")] = None,
     lang: LanguageOption = None,
 ) -> None:
     """Add an MCP server."""
     from qwen3_chat.cli.mcp_command import add
 
-    add(name, command or (), url, env or (), header or ())
+    add(name, command or (), url, env or (), header or (), cwd)
 
 
 def mcp_remove(

@@ -16,6 +16,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
+from qwen3_chat.mcp.launch_secrets import (
+    MIN_SECRET_CHARS,
+    arguments_without_secrets,
+    is_secret_name,
+    secrets_in_arguments,
+    with_bare_secrets,
+)
 from qwen3_chat.mcp.server_config import McpServer, Transport
 from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch, Launch, SignIn
 from qwen3_chat.servers import SecretReference
@@ -41,22 +48,26 @@ WINDOWS_VARIABLES: Final = (
 _VARIABLE: Final = re.compile(
     r"\$\{(?:(?P<kind>env|input):)?(?P<name>[A-Za-z_][\w.-]*)(?::-(?P<default>[^}]*))?\}", re.ASCII
 )
-_SECRET_NAME: Final = re.compile(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedServer:
-    """A server that can be connected to; `secrets` are texts that nothing may show."""
+    """A server that can be connected to; no error and no log may show its `secrets`.
+
+    Those of `result_secrets` are taken out of what it returns as well. Other values of variables, such as a
+    folder, may stand there.
+    """
 
     launch: Launch
     secrets: tuple[str, ...]
+    result_secrets: tuple[str, ...] = ()
 
 
-def shown_launch(server: McpServer, environ: Mapping[str, str]) -> str:
+def shown_launch(server: McpServer, environ: Mapping[str, str], *, is_for_log: bool = False) -> str:
     """Return what the user is asked about before a server starts, as the arguments of a call.
 
-    The command is the file that would run. Arguments stand as they are written, so that no secret is in them;
-    of variables and headers only the names do.
+    The command is the file that would run, the folder the one in which it would. Arguments stand as they are
+    written, for lists and logs without secrets; of variables and headers only the names do.
 
     Raises:
         McpError: the command is not installed.
@@ -69,10 +80,10 @@ def shown_launch(server: McpServer, environ: Mapping[str, str]) -> str:
             shown["sign_in_as"] = server.oauth.client_id
     else:
         shown = {"command": find_command(server, environ)}
-        if server.arguments:
-            shown["arguments"] = list(server.arguments)
-        if server.folder:
-            shown["folder"] = server.folder
+        arguments = server.arguments
+        if arguments:
+            shown["arguments"] = list(arguments_without_secrets(arguments) if is_for_log else arguments)
+        shown["folder"] = server_folder(server, environ)
         if server.environment:
             shown["variables"] = sorted(server.environment)
     return json.dumps(shown, ensure_ascii=False)
@@ -90,19 +101,28 @@ def prepare_server(
         Qwen3ChatError: a variable or a secret is missing, or the command is not installed.
     """
     secrets: list[str] = []
+    result_secrets: list[str] = []
 
     def expand(text: str) -> str:
+        result_secrets.extend(_named_secrets(text, environ))
         return expand_variables(server.name, text, environ)
 
     def fetch(name: str, text: str) -> str:
         if reference := SecretReference.parse(text):
             value = read_secret(reference, environ)
-            secrets.append(value)
+            result_secrets.append(value)
             return value
         value = expand(text)
-        if value != text or _SECRET_NAME.search(name):
+        if is_secret_name(name):
+            result_secrets.append(value)
+        elif value != text:
             secrets.append(value)
         return value
+
+    def prepared(launch: Launch) -> PreparedServer:
+        hidden = with_bare_secrets(result_secrets)
+        in_results = tuple(secret for secret in hidden if len(secret) >= MIN_SECRET_CHARS)
+        return PreparedServer(launch, with_bare_secrets((*secrets, *hidden)), in_results)
 
     if server.transport is not Transport.STDIO:
         headers = {name: fetch(name, value) for name, value in server.headers.items()}
@@ -117,20 +137,32 @@ def prepare_server(
                 client.callback_port,
             )
         is_sse = server.transport is Transport.SSE
-        launch: Launch = HttpLaunch(expand(server.url), headers, is_sse, sign_in)
-        return PreparedServer(launch, tuple(secrets))
+        return prepared(HttpLaunch(expand(server.url), headers, is_sse, sign_in))
     names = WINDOWS_VARIABLES if sys.platform == "win32" else POSIX_VARIABLES
     inherited = {name: value for name in names if (value := environ.get(name))}
     environment = {name: fetch(name, value) for name, value in server.environment.items()}
     log = "" if log_folder is None else str(log_folder / f"mcp-{server.name}.log")
-    launch = CommandLaunch(
-        find_command(server, environ),
-        tuple(map(expand, server.arguments)),
-        {**inherited, **environment},
-        str(_expand_home(expand(server.folder))) if server.folder else "",
-        log,
+    arguments = tuple(map(expand, server.arguments))
+    result_secrets.extend(secrets_in_arguments(arguments))
+    folder = server_folder(server, environ)
+    return prepared(
+        CommandLaunch(find_command(server, environ), arguments, {**inherited, **environment}, folder, log)
     )
-    return PreparedServer(launch, tuple(secrets))
+
+
+def server_folder(server: McpServer, environ: Mapping[str, str]) -> str:
+    """Return the folder in which a server runs, an absolute path: the home folder unless its entry names one.
+
+    The current folder would have a server load what lies there: `python -m` and `npx` look there first.
+
+    Raises:
+        McpError: a variable is missing.
+    """
+    if server.folder:
+        return str(_expand_home(expand_variables(server.name, server.folder, environ)).absolute())
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or os.path.sep)
+    is_usable = home.is_absolute() and home.is_dir()
+    return str(home if is_usable else Path(home.anchor or os.path.sep))
 
 
 def find_command(server: McpServer, environ: Mapping[str, str]) -> str:
@@ -146,7 +178,7 @@ def find_command(server: McpServer, environ: Mapping[str, str]) -> str:
     path = expand_variables(server.name, declared, environ) if declared else environ.get("PATH", os.defpath)
     if "/" in command or "\\" in command:
         file = _expand_home(command)
-        command = str(file if file.is_absolute() else _expand_home(server.folder or ".").absolute() / file)
+        command = str(file if file.is_absolute() else Path(server_folder(server, environ)) / file)
     folders = [folder for folder in path.split(os.pathsep) if Path(folder).is_absolute()]
     folders.append(str(Path(sys.executable).parent))  # what is installed beside this program
     found = shutil.which(command, path=os.pathsep.join(folders))
@@ -185,10 +217,10 @@ def read_secret(reference: SecretReference, environ: Mapping[str, str]) -> str:
     return resolve_secret(reference, environ, allows_spaces=True).as_header
 
 
-def is_secret(name: str, value: str) -> bool:
-    """Return whether a value should stand elsewhere: its name says so, and it names no place."""
-    is_reference = SecretReference.parse(value) is not None or _VARIABLE.search(value) is not None
-    return bool(_SECRET_NAME.search(name)) and not is_reference
+def _named_secrets(text: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the values of the variables in a text whose names say that they are secrets."""
+    names = [match["name"] for match in _VARIABLE.finditer(text) if is_secret_name(match["name"])]
+    return [value for name in names if (value := environ.get(name))]
 
 
 def _expand_home(path: str) -> Path:

@@ -67,6 +67,9 @@ MAX_LISTED: Final = 8
 RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
+WARM_UP_PAUSE_S: Final = 1.0
+"""The time after which an app that opens starts the process that talks to servers, in seconds."""
+
 LISTING_LIMIT_S: Final = 10.0
 """The longest wait for the prompts and resources of servers, in seconds."""
 
@@ -155,6 +158,7 @@ class McpTools:
         self._running: dict[str, list[CallContext]] = {}
         """The calls of each server that run."""
         self._has_warned = False
+        self._warming: asyncio.Task[None] | None = None
         self._has_news = asyncio.Event()
         self.set_trust(trust)
 
@@ -173,10 +177,14 @@ class McpTools:
         return self._status.setdefault(server, McpStatus())
 
     async def warm_up(self, names: Sequence[str]) -> None:
-        """Start the process that talks to servers, which takes half a second; no server is started."""
-        if names and not self._status:
-            with suppress(McpError):  # the first call says what is wrong
-                await self._process.start()
+        """Start the process that talks to servers soon, which takes half a second; no server is started."""
+        if names and not self._status and self._warming is None:
+            self._warming = asyncio.create_task(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        await asyncio.sleep(WARM_UP_PAUSE_S)
+        with suppress(McpError):  # the first call says what is wrong
+            await self._process.start()
 
     async def prepare(self, names: Sequence[str], report: SourceEventSink) -> None:
         """Start the servers of these names that do not run yet, and report those that can't be used."""
@@ -262,6 +270,9 @@ class McpTools:
 
     async def close(self) -> None:
         """End all servers."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         await self._process.close()
 
     # starting
@@ -307,7 +318,12 @@ class McpTools:
             report(ToolServerStarting(server.name))
             connected = await self._process.request(
                 lambda call_id: Connect(
-                    call_id, server.name, prepared.launch, server.timeout_s, prepared.secrets
+                    call_id,
+                    server.name,
+                    prepared.launch,
+                    server.timeout_s,
+                    prepared.secrets,
+                    prepared.result_secrets,
                 )
             )
         except Qwen3ChatError as error:
@@ -347,7 +363,8 @@ class McpTools:
             return
         is_named = trust.allows_all or any(split_name(n)[0] == server.name for n in trust.allowed_names)
         if is_named:
-            report(Notice("mcp.starts", {"name": server.name, "launch": label_of_name(shown)}))
+            logged = await asyncio.to_thread(shown_launch, server, self._environ, is_for_log=True)
+            report(Notice("mcp.starts", {"name": server.name, "launch": label_of_name(logged)}))
         elif trust.ask is None:
             raise McpError(ErrorCode.MCP_NOT_ALLOWED, name=server.name)
         else:
@@ -490,7 +507,8 @@ class McpTools:
             finally:
                 running.remove(context)
         except Qwen3ChatError as error:
-            raise ToolError(str(error)) from error
+            declined = _DECLINED if self._forms.take_declined(name) else ""
+            raise ToolError("\n".join(filter(None, (str(error), declined)))) from error
         assert isinstance(returned, ToolReturned)
         kept = await asyncio.to_thread(keep_images, returned.images, context.chat_id, self._chat_folder)
         declined = _DECLINED if self._forms.take_declined(name) else ""

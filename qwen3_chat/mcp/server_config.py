@@ -259,4 +259,6 @@ def entry_of(server: McpServer) -> dict[str, Any]:
         entry = {"type": server.transport.value, "url": server.url}
         return {**entry, "headers": dict(server.headers)} if server.headers else entry
     entry = {"command": server.command, "args": list(server.arguments)}
+    if server.folder:
+        entry["cwd"] = server.folder
     return {**entry, "env": dict(server.environment)} if server.environment else entry

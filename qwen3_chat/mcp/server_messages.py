@@ -103,6 +103,8 @@ class Connect(Command, frozen=True):
     timeout_s: float
     secrets: tuple[str, ...] = ()
     """Texts that no error and no log may show."""
+    result_secrets: tuple[str, ...] = ()
+    """Those that are taken out of results as well."""
 
 
 class CallTool(Command, frozen=True):

@@ -260,8 +260,8 @@ class ChatSession(ChatConfiguration):
 
         try:
             with _reported_stop(on_event, ErrorCode.LOAD_CANCELLED):
-                await self.warm_up_tools()
                 await self.engine.load(on_load_event)
+                await self.warm_up_tools()
         except EngineError as error:
             on_event(EngineFailed.from_error(error))
             return False

@@ -481,6 +481,7 @@ TEXTS = {
     "cli.option.mcp_name": "The name of the server: letters, digits, - and _.",
     "cli.option.mcp_command": "The command that starts it, with its arguments; put -- before it if they are options that are also ours.",
     "cli.option.mcp_url": "The address of a server that runs already.",
+    "cli.option.mcp_cwd": "Folder in which the command runs; your home folder unless given.",
     "cli.option.mcp_env": "A variable for the server; several are possible. Secrets by their place: env:NAME, keyring:NAME, file:PATH.",
     "cli.option.mcp_header": "A header of each request, as --env.",
     "cli.option.mcp_yes": "Allow it to start, for good, without asking.",

@@ -471,6 +471,7 @@ TEXTS = {
     "cli.option.mcp_name": "服务器的名称：字母、数字、- 和 _。",
     "cli.option.mcp_command": "启动它的命令及参数；如果参数与本命令的选项同名，请在前面加 --。",
     "cli.option.mcp_url": "已在运行的服务器的地址。",
+    "cli.option.mcp_cwd": "运行命令的文件夹；默认是你的主文件夹。",
     "cli.option.mcp_env": "给服务器的环境变量，可以多次使用。密钥只写存放位置：env:NAME、keyring:NAME、file:PATH。",
     "cli.option.mcp_header": "每个请求的标头，写法同 --env。",
     "cli.option.mcp_yes": "不询问，永久允许它启动。",

@@ -203,6 +203,54 @@ async def test_a_server_that_is_reached_by_http_gets_the_headers(tmp_path: Path)
         assert "tools/call" in asked
 
 
+async def test_secrets_are_taken_out_of_results_and_other_variables_are_not(tmp_path: Path) -> None:
+    declared = {
+        "MY_TOKEN": "env:TOKEN",
+        "PLACE": "${HOME}/notes",
+        "SIGNING_KEY": "first line\nsecond line",
+    }
+    told = made_up("Telling").usable["Telling"]
+    arguments = (*told.arguments, "--password", "${WORD}", "Authorization: Bearer ${TOKEN}")
+    server = replace(told, arguments=arguments, environment=declared)
+    environ = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "OPENAI_API_KEY": "sk-never",
+        "TOKEN": "s3cret-of-env",
+        "WORD": "pass-word-1",
+    }
+    async with running_tools(tmp_path, McpServers({"Telling": server}), environ) as (tools, _):
+        result = await call(tools, "Telling")
+    text, structured = (json.loads(line) for line in result.splitlines())
+    assert structured == {**text, "more": "\n"}
+    variables = text["variables"]
+    assert variables.pop("PATH") == os.environ["PATH"]
+    assert variables.pop("LC_CTYPE", "C.UTF-8") == "C.UTF-8"  # which Python sets itself
+    assert variables == {
+        "HOME": str(tmp_path),
+        "PLACE": f"{tmp_path}/notes",
+        "MY_TOKEN": "•••",
+        "SIGNING_KEY": "•••",
+    }
+    assert text["arguments"] == ["--password", "•••", "Authorization: •••"]
+    assert text["folder"] == str(tmp_path)
+
+
+async def test_a_server_loads_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, home = tmp_path / "clone", tmp_path / "home"
+    here.mkdir()
+    home.mkdir()
+    (here / "mcp_server_of_a_stranger.py").write_text("open('it-ran', 'w')")
+    monkeypatch.chdir(here)
+    server = McpServer("x", Transport.STDIO, sys.executable, ("-m", "mcp_server_of_a_stranger"))
+    environ = {**os.environ, "HOME": str(home)}
+    async with running_tools(tmp_path, McpServers({"x": server}), environ) as (_, sentences):
+        assert "No module named mcp_server_of_a_stranger" in sentences[0]
+    assert not (here / "it-ran").exists()
+
+
 async def test_the_log_of_a_server_is_private_limited_and_without_secrets(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"

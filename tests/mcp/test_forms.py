@@ -30,6 +30,7 @@ from qwen3_chat.mcp.forms import (
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_process.elicitation import MAX_FORMS_PER_CALL
 from qwen3_chat.tools.call_context import CallContext, current_call
+from qwen3_chat.tools.tool import ToolError
 from tests.conftest import WAIT_LIMIT_S
 from tests.mcp.real_servers import made_up, running_tools
 
@@ -156,6 +157,37 @@ async def test_a_server_gets_what_the_user_answers_and_nothing_unasked(tmp_path:
         assert len(requests) == 2
         assert json.loads(await ask(tools, "again"))["code"] == -32600
         assert len(requests) == 2 + MAX_FORMS_PER_CALL
+
+
+@posix
+async def test_addresses_that_a_call_needs_are_visited_before_it_is_sent_again(tmp_path: Path) -> None:
+    async with running_tools(tmp_path, made_up("Asking")) as (tools, _):
+        with pytest.raises(
+            ToolError, match=r"This needs a visit\.\n\[The server asked the user for something,"
+        ):
+            await ask(tools, "visit always")
+        requests, actions = list[FormRequested](), [FormAction.ACCEPT]
+
+        async def fill(request: FormRequested) -> FormAnswer:
+            requests.append(request)
+            return FormAnswer(actions[-1])
+
+        tools.set_trust(replace(tools._trust, fill=fill))
+        assert await ask(tools, "visit") == "visited"
+        assert len(requests) <= 1
+        with pytest.raises(ToolError, match=r"This needs a visit\.$"):
+            await ask(tools, "visit nothing")
+        requests.clear()
+        with pytest.raises(ToolError, match=r"This needs a visit\.$"):
+            await ask(tools, "visit always")
+        assert [(r.message, r.url) for r in requests] == [("Pay.", "https://example.com/pay")] * (
+            MAX_FORMS_PER_CALL
+        )
+        requests.clear()
+        actions.append(FormAction.DECLINE)
+        with pytest.raises(ToolError, match=r"This needs a visit\.$"):
+            await ask(tools, "visit always")
+        assert len(requests) == 1
 
 
 @posix

@@ -11,7 +11,8 @@ import pytest
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, UsageError
 from qwen3_chat.mcp.config_file import add_server, load_servers, remove_server
-from qwen3_chat.mcp.launch import expand_variables, is_secret, prepare_server, shown_launch
+from qwen3_chat.mcp.launch import expand_variables, prepare_server, shown_launch
+from qwen3_chat.mcp.launch_secrets import arguments_without_secrets, is_secret, secrets_in_arguments
 from qwen3_chat.mcp.server_config import MAX_SERVERS, McpServer, Transport, parse_server, read_servers
 from qwen3_chat.mcp.server_messages import CommandLaunch, HttpLaunch
 
@@ -165,10 +166,15 @@ def test_a_server_gets_a_few_variables_and_what_is_declared(tmp_path: Path) -> N
         "API_KEY": "typed",
     }
     assert {"s3cret-of-file", "s3cret-of-env", "typed"} <= set(prepared.secrets)
+    assert set(prepared.result_secrets) == {
+        "s3cret-of-file",
+        "s3cret-of-env",
+    }  # one of five letters is no secret
     shown = json.loads(shown_launch(server, environ))
     assert shown == {
         "command": sys.executable,
         "arguments": ["--key", "${MINE}"],
+        "folder": "/",
         "variables": ["API_KEY", "FROM_ENV", "FROM_FILE", "PLAIN"],
     }
     assert parse_server("x", {"command": "a", "env": {"A": "1"}}).written_hash != (
@@ -186,7 +192,7 @@ def test_headers_of_a_server_are_fetched_and_only_named() -> None:
     prepared = prepare_server(server, {"T": "token-1"})
     assert isinstance(prepared.launch, HttpLaunch)
     assert prepared.launch.headers == {"Authorization": "Bearer token-1"}
-    assert "Bearer token-1" in prepared.secrets
+    assert {"Bearer token-1", "token-1"} <= set(prepared.secrets)
     assert json.loads(shown_launch(server, {})) == {
         "url": "https://example.com/mcp?key=…",
         "headers": ["Authorization"],
@@ -205,6 +211,46 @@ def test_a_command_is_found_in_path_and_never_in_the_current_folder(
         shown_launch(server, {"PATH": ".:"})
     assert raised.value.code is ErrorCode.MCP_COMMAND_NOT_FOUND
     assert json.loads(shown_launch(server, {"PATH": str(tmp_path)}))["command"] == str(tool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "secrets", "shown"),
+    [
+        (("--token", "abc", "x"), ("abc",), ("--token", "•••", "x")),
+        (("--token", "--verbose"), (), ("--token", "--verbose")),
+        (("--api-key=a=b", "-y"), ("a=b",), ("--api-key=•••", "-y")),
+        (("--header", "Authorization: Bearer a"), ("Bearer a",), ("--header", "Authorization: •••")),
+        (("--header=Authorization: Bearer a",), ("Bearer a",), ("--header=Authorization: •••",)),
+        (("-e", "GITHUB_TOKEN=a"), ("a",), ("-e", "GITHUB_TOKEN=•••")),
+        (("--key=${KEY}",), ("${KEY}",), ("--key=${KEY}",)),
+        (("key://a", "monkey", "--local-timezone=Asia/Shanghai"), (), None),
+    ],
+)
+def test_secrets_among_the_arguments_are_told_by_what_stands_before_them(
+    arguments: tuple[str, ...], secrets: tuple[str, ...], shown: tuple[str, ...] | None
+) -> None:
+    assert secrets_in_arguments(arguments) == secrets
+    assert arguments_without_secrets(arguments) == (shown or arguments)
+
+
+def test_a_server_runs_in_the_home_folder_or_in_that_of_its_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = {"HOME": str(tmp_path.parent), "PLACE": "/tmp", "PATH": "/bin"}
+    for written, folder in (
+        ("", str(tmp_path.parent)),
+        ("${PLACE}/a", "/tmp/a"),
+        ("~", str(Path.home())),
+        ("b", str(tmp_path / "b")),  # shown, and asked about in each folder anew
+    ):
+        server = McpServer("x", Transport.STDIO, sys.executable, folder=written)
+        assert json.loads(shown_launch(server, environ))["folder"] == folder
+        launch = prepare_server(server, environ).launch
+        assert isinstance(launch, CommandLaunch)
+        assert launch.folder == folder
+    nowhere = McpServer("x", Transport.STDIO, sys.executable)
+    assert json.loads(shown_launch(nowhere, {"HOME": "/no/such/folder"}))["folder"] == "/"
 
 
 def test_a_value_that_should_stand_elsewhere_is_told_by_its_name() -> None:

@@ -122,6 +122,7 @@ async def test_the_exact_command_is_asked_about_before_the_first_run(servers: Se
     assert json.loads(request.call.arguments) == {
         "command": sys.executable,
         "arguments": ["-c", "1"],
+        "folder": os.environ["HOME"],
         "variables": ["A"],
     }
     assert not request.can_edit

@@ -32,7 +32,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.mcp.forms import FormAnswer
 from qwen3_chat.mcp.server_messages import CommandLaunch, Connect, ServerPrompt, ServerResource, ServerTool
-from qwen3_chat.mcp.server_process.elicitation import FormGate, FormSink
+from qwen3_chat.mcp.server_process.elicitation import FormGate, FormSink, required_addresses
 from qwen3_chat.mcp.server_process.message_tap import RawTools, tapped
 from qwen3_chat.mcp.server_process.result_text import result_as_text, result_images
 from qwen3_chat.mcp.server_process.server_log import ServerLog
@@ -86,7 +86,7 @@ class Connection:
         self._client: Client | None = None
         self._process: ServerProcess | None = None
         self._raw_tools = RawTools()
-        self._log = ServerLog(_log_path(command), command.secrets)
+        self._log = ServerLog(_log_path(command), command.secrets, command.result_secrets)
         self._is_closing = asyncio.Event()
         self._have_tools_changed, self._have_texts_changed = asyncio.Event(), asyncio.Event()
         self.opened: asyncio.Future[tuple[ServerTool, ...]] = asyncio.get_running_loop().create_future()
@@ -113,10 +113,13 @@ class Connection:
         """
 
         async def pass_on(progress: float, total: float | None, message: str | None) -> None:
-            on_progress(progress, total, terminal_safe(message or "")[:MAX_SHOWN_CHARS])
+            on_progress(
+                progress, total, self._log.redact_result(terminal_safe(message or ""))[:MAX_SHOWN_CHARS]
+            )
 
         result = await self._answer(lambda client: client.call_tool(tool, arguments, CALL_LIMIT_S, pass_on))
-        return result_as_text(result), result.is_error, result_images(result.content)
+        text = self._log.redact_result(result_as_text(result))
+        return text, result.is_error, result_images(result.content)
 
     async def get_prompt(self, prompt: str, arguments: dict[str, str]) -> str:
         """Return the text of a prompt.
@@ -124,7 +127,8 @@ class Connection:
         Raises:
             McpError: the server ended or answered with an error.
         """
-        return prompt_text(await self._answer(lambda client: client.get_prompt(prompt, arguments)))
+        result = await self._answer(lambda client: client.get_prompt(prompt, arguments))
+        return self._log.redact_result(prompt_text(result))
 
     async def read_resource(self, uri: str) -> str:
         """Return the text of a resource.
@@ -135,7 +139,7 @@ class Connection:
         text = resource_text(await self._answer(lambda client: client.read_resource(uri)))
         if text is None:
             raise McpError(ErrorCode.MCP_RESOURCE_NOT_TEXT, name=self._name, uri=self._shown(uri))
-        return text
+        return self._log.redact_result(text)
 
     async def _answer(self, request: Callable[[Client], Awaitable[AnswerT]]) -> AnswerT:
         """Return the answer to a request, during which the server may ask the user for something."""
@@ -143,9 +147,29 @@ class Connection:
             raise self._error_of(ConnectionError())
         try:
             with self._forms:
-                return await request(self._client)
+                return await self._send(request, self._client)
         except Exception as error:
             raise self._error_of(error) from error
+
+    async def _send(self, request: Callable[[Client], Awaitable[AnswerT]], client: Client) -> AnswerT:
+        """Send a request, and again once the user has visited the addresses that it needs.
+
+        They agree at most as often as forms are shown during a request.
+
+        Raises:
+            MCPError: the server answered with an error, or the user did not agree.
+        """
+        while True:
+            try:
+                return await request(client)
+            except MCPError as error:
+                addresses = required_addresses(error)
+                if not addresses:
+                    raise
+                for address in addresses:
+                    answer = await self._forms.ask(address)
+                    if not isinstance(answer, ElicitResult) or answer.action != "accept":
+                        raise
 
     async def close(self) -> None:
         """End the connection, and the server if it was started."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, Final
 
+from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
 from mcp.types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
@@ -14,7 +15,8 @@ from mcp.types import (
     ElicitResult,
     ErrorData,
 )
-from mcp.types.jsonrpc import INVALID_PARAMS, INVALID_REQUEST
+from mcp.types.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, URL_ELICITATION_REQUIRED
+from pydantic import ValidationError
 
 from qwen3_chat.mcp.forms import FormAnswer, FormError, FormRequested, read_fields, read_message, read_url
 from qwen3_chat.mcp.server_messages import AnswerForm, FormWithdrawn
@@ -98,6 +100,16 @@ class FormGate:
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait([task])
         return ElicitResult(action="cancel") if task.cancelled() else task.result()
+
+
+def required_addresses(error: MCPError) -> list[ElicitRequestURLParams]:
+    """Return the addresses that a server wants visited before it answers a request."""
+    if error.code != URL_ELICITATION_REQUIRED:
+        return []
+    try:
+        return UrlElicitationRequiredError.from_error(error.error).elicitations[:MAX_FORMS_PER_CALL]
+    except (ValidationError, TypeError, AttributeError):  # its data have another shape
+        return []
 
 
 def _form_request(form_id: int, server: str, params: ElicitRequestParams) -> FormRequested:

@@ -26,9 +26,14 @@ class ServerLog:
     """
 
     def __init__(
-        self, path: Path | None, secrets: tuple[str, ...] = (), max_bytes: int = MAX_LOG_BYTES
+        self,
+        path: Path | None,
+        secrets: tuple[str, ...] = (),
+        result_secrets: tuple[str, ...] = (),
+        max_bytes: int = MAX_LOG_BYTES,
     ) -> None:
         self._path = path
+        self._result_secrets = list(result_secrets)
         self._secrets = [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS]
         self._max_bytes = max_bytes
         self._end = asyncio.Event()
@@ -60,10 +65,17 @@ class ServerLog:
         """Redact another text from now on."""
         if len(secret) >= _MIN_SECRET_CHARS and secret not in self._secrets:
             self._secrets.append(secret)
+            self._result_secrets.append(secret)
 
     def redact(self, text: str) -> str:
-        """Return a text without secrets."""
+        """Return a text for an error or a log without secrets."""
         for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        return text
+
+    def redact_result(self, text: str) -> str:
+        """Return a text of an answer without secrets; other values of variables may stand there."""
+        for secret in self._result_secrets:
             text = text.replace(secret, REDACTED)
         return text
 
