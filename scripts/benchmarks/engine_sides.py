@@ -54,6 +54,7 @@ class BareLlama:
 
         from in_place_renderer import InPlaceRenderer
         from qwen3_chat.engine.worker.chat_template import ChatTemplate
+        from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppContext, LlamaCppVocab
         from qwen3_chat.engine.worker.vocab import Vocab
         from qwen3_chat.models.gguf import read_file
 
@@ -68,7 +69,8 @@ class BareLlama:
         params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = L.llama_init_from_model(self._model, params)
         self._memory = L.llama_get_memory(self._context)
-        self._vocab = Vocab(L.llama_model_get_vocab(self._model))
+        self._native = LlamaCppContext(self._context, "")
+        self._vocab = Vocab(LlamaCppVocab(L.llama_model_get_vocab(self._model)))
         self._template = ChatTemplate(
             read_file(path).text("tokenizer.chat_template"), self._vocab.specials, InPlaceRenderer()
         )
@@ -96,10 +98,10 @@ class BareLlama:
         self._decode(self._prompt[-1:])
         token = (L.llama_token * 1)()
         batch = L.llama_batch_get_one(token, 1)
-        with Sampler(SAMPLING, seed, self._vocab.n_tokens) as sampler:
+        with Sampler(SAMPLING, seed, self._vocab.native) as sampler:
             started_s = time.perf_counter()
             for _ in range(n_tokens):
-                token[0] = sampler.sample(context)
+                token[0] = sampler.sample(self._native)
                 L.llama_decode(context, batch)
             return n_tokens / (time.perf_counter() - started_s)
 

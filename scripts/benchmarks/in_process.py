@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
-
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_planner import make_plan
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
+from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppLibrary
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
@@ -41,10 +40,12 @@ def open_model(
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
     llama_log = LlamaLog(WorkerLog(log_path))
-    model = load_model(settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer())
+    model = load_model(
+        LlamaCppLibrary(), settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer()
+    )
     yield model
-    L.llama_free(model.context.pointer)
-    L.llama_model_free(model.pointer)
+    model.context.native.free()
+    model.native.free()
 
 
 def clear_context(model: LlamaModel) -> None:
