@@ -7,9 +7,9 @@ import pytest
 
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.worker.__main__ import open_library
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import Context
-from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppLibrary
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
 from qwen3_chat.engine.worker.sampler import Sampler
@@ -27,7 +27,7 @@ def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     log = WorkerLog(tmp_path_factory.mktemp("log") / "engine.log")
     settings, plan = LoadSettings(str(endless_gguf)), LoadPlan(n_layers=4, n_ctx=N_CTX)
     loaded = load_model(
-        LlamaCppLibrary(), settings, plan, AbortFlag(), lambda event: None, LlamaLog(log), InPlaceRenderer()
+        open_library(log), settings, plan, AbortFlag(), lambda event: None, LlamaLog(log), InPlaceRenderer()
     )
     yield loaded
     loaded.context.native.free()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, runtime_libraries
+from qwen3_chat.engine.native_libraries import IK_NAME, LIBRARY_VARIABLE
 from qwen3_chat.engine.worker.client_channel import Inbox, Outbox
 from qwen3_chat.engine.worker.template_process import TemplateProcess
 from qwen3_chat.engine.worker.worker_log import WorkerLog
@@ -90,6 +91,10 @@ def open_library(log: WorkerLog) -> NativeLibrary:
     Raises:
         ImportError: it can't be loaded; so do `OSError` and `RuntimeError`.
     """
+    if os.environ.get(LIBRARY_VARIABLE) == IK_NAME:
+        from qwen3_chat.engine.worker.ik_library import IkLibrary
+
+        return IkLibrary()
     import_llama_cpp(log)
     from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppLibrary
 

@@ -81,7 +81,8 @@ class CommandLoop:
                 case wire.MeasureKernels():
                     self._outbox.send(wire.KernelsMeasured(call_id, self._library.measure_devices()))
                 case wire.WaitIdle():
-                    self._outbox.send(wire.Idle(call_id))
+                    tuning = self._tuner.tuning if self._tuner else None
+                    self._outbox.send(wire.Idle(call_id, tuning))
                 case wire.RemoveSnapshot(_, chat_id):
                     self._remove_snapshot(chat_id)
                 case wire.Load() as command:
