@@ -7,10 +7,17 @@ from pathlib import Path
 
 import psutil
 
-from qwen3_chat.engine.library_choice import LibraryChoices, ModelKind, is_library_failure, is_possible
-from qwen3_chat.engine.library_trial import LibraryComparer
+from qwen3_chat.engine.library_choice import (
+    LibraryChoices,
+    Measurement,
+    ModelKind,
+    is_library_failure,
+    is_possible,
+)
+from qwen3_chat.engine.library_trial import LibraryComparer, TrialSink
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
@@ -68,6 +75,26 @@ class LibraryRouter:
             and self._choices.failure(kind) is None
             and psutil.virtual_memory().available > 2 * model.size_bytes + SPARE_MEMORY_BYTES
         )
+
+    async def compare_completely(
+        self, known: Tuning | None, on_trial: TrialSink
+    ) -> Measurement | Notice | None:
+        """Compare the libraries; `known` are the fastest settings of the usual one, if they were measured.
+
+        Return a notice if the other one failed, None if it is not for this model.
+
+        Raises:
+            EngineError: the usual one failed.
+        """
+        kind, plan = self._kind, self._plan
+        if kind is None or plan is None or self._choices.failure(kind) is not None:
+            return None
+        try:
+            return await self._comparer.compare(kind, self._settings, plan, known, True, on_trial)
+        except EngineError as error:
+            if notice := self._choices.failure(kind) and self.leave(error):
+                return notice
+            raise
 
     async def compare(self) -> Notice | None:
         """Compare the libraries; return a notice of what follows from it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,14 @@ TrialSink = Callable[[wire.TrialFinished], None]
 """The function that gets each measured trial."""
 
 
+class _Extent(Enum):
+    """How much a library is measured."""
+
+    ANSWER = auto()
+    QUICK = auto()
+    COMPLETE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class LibraryComparer:
     """The comparer of the libraries; `environment` are the variables of a worker of the usual one."""
@@ -55,35 +64,39 @@ class LibraryComparer:
         kind: ModelKind,
         settings: LoadSettings,
         plan: LoadPlan,
-        is_thorough: bool = False,
+        known: Tuning | None = None,
+        is_complete: bool = False,
         on_trial: TrialSink = lambda trial: None,
     ) -> Measurement | None:
         """Compare the libraries and store the result; return None where one could not be measured now.
 
-        Thorough measurements take minutes, others some seconds.
+        A complete comparison takes minutes, less where the fastest settings of the usual library are known
+        from such a calibration; another one takes some seconds.
 
         Raises:
             EngineError: a library failed. What speaks against the faster one is stored: it is not used again.
         """
         choices = LibraryChoices(self.folder)
         plan = replace(plan, n_ctx=_N_CTX)
-        run = partial(self._measure, settings=settings, is_thorough=is_thorough, on_trial=on_trial)
-        usual_ids, usual = await run(LLAMA_CPP_NAME, plan=plan)
+        extent = _Extent.COMPLETE if is_complete else _Extent.QUICK
+        run = partial(self._measure, settings=settings, on_trial=on_trial)
+        usual_ids, usual = await run(LLAMA_CPP_NAME, plan=plan, extent=_Extent.ANSWER if known else extent)
         try:
-            fast_ids, fast = await run(IK_NAME, plan=plan_for(IK_NAME, plan))
+            fast_ids, fast = await run(IK_NAME, plan=plan_for(IK_NAME, plan), extent=extent)
             if fast_ids != usual_ids:
                 raise EngineError(ErrorCode.FAST_CPU_ANSWERS_WRONGLY)
         except EngineError as error:
             if is_library_failure(error):
                 choices.record_failure(kind, error.code.value)
             raise
+        usual = known or usual
         measurement = compare_tunings(usual, fast) if usual and fast else None
         if measurement:
             choices.record_measurement(kind, measurement)
         return measurement
 
     async def _measure(
-        self, library: str, settings: LoadSettings, plan: LoadPlan, is_thorough: bool, on_trial: TrialSink
+        self, library: str, settings: LoadSettings, plan: LoadPlan, extent: _Extent, on_trial: TrialSink
     ) -> tuple[tuple[int, ...], Tuning | None]:
         """Return the first tokens of an answer, and the fastest settings.
 
@@ -102,7 +115,9 @@ class LibraryComparer:
             if not (isinstance(message, wire.EventEmitted) and isinstance(message.event, TurnFinished)):
                 raise error_from_message(message)
             ids = message.event.token_ids
-            message = await self._calibrate(worker, is_thorough, on_trial)
+            if extent is _Extent.ANSWER:
+                return ids, None
+            message = await self._calibrate(worker, extent, on_trial)
             if not isinstance(message, wire.Idle | wire.Calibrated):
                 raise error_from_message(message)
             return ids, message.tuning
@@ -113,9 +128,9 @@ class LibraryComparer:
             await worker.end()
 
     async def _calibrate(
-        self, worker: WorkerProcess, is_thorough: bool, on_trial: TrialSink
+        self, worker: WorkerProcess, extent: _Extent, on_trial: TrialSink
     ) -> wire.AnyWorkerMessage:
-        if not is_thorough:
+        if extent is _Extent.QUICK:
             return await worker.request(wire.WaitIdle)
 
         def on_message(message: wire.AnyWorkerMessage) -> None:

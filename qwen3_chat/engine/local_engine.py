@@ -14,11 +14,13 @@ import psutil
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.library_choice import Measurement
 from qwen3_chat.engine.library_router import LibraryRouter
 from qwen3_chat.engine.library_trial import LibraryComparer, plan_for
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
+from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
     PendingRequest,
@@ -326,6 +328,23 @@ class LocalEngine:
         if not isinstance(message, wire.Calibrated):
             raise error_from_message(message)
         return message
+
+    async def compare_libraries(
+        self, tuning: Tuning, on_trial: Callable[[wire.TrialFinished], None]
+    ) -> Measurement | Notice | None:
+        """Compare the native libraries after a calibration that gave `tuning`; this process ends for it.
+
+        Return a notice if the faster library failed, None if there is none for this model.
+
+        Raises:
+            EngineError: llama-cpp-python failed.
+        """
+        if self._router is None:
+            return None
+        known = tuning if self._library == LLAMA_CPP_NAME else None
+        if worker := await self._detach_worker():
+            await worker.end()
+        return await self._router.compare_completely(known, on_trial)
 
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now."""

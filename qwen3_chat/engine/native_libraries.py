@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 LIBRARY_VARIABLE: Final = "QWEN3_CHAT_LIBRARY"
@@ -18,6 +17,8 @@ IK_VERSION: Final = "0.1.5"
 
 def has_fast_library() -> bool:
     """Return whether ik-llama-cpp-python is installed, in the version that the worker needs."""
+    from importlib.metadata import PackageNotFoundError, version  # here: every worker imports this module
+
     try:
         return version(IK_DISTRIBUTION) == IK_VERSION
     except PackageNotFoundError:

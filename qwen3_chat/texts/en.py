@@ -1129,6 +1129,8 @@ TEXTS = {
     "calibrate.no_memory": "There is too little free memory beside the model to try anything.",
     "calibrate.title": "{model} on {device}",
     "calibrate.depth": "Tokens a second, {depth:,} tokens into a chat:",
+    "calibrate.column.library": "Library",
+    "calibrate.library": "With ik_llama.cpp, a turn is {ratio} times as fast as with llama-cpp-python, both on their best attention; {name} runs this model from the next start on.",
     "calibrate.column.attention": "Flash attention",
     "calibrate.column.kv": "KV cache",
     "calibrate.column.threads": "Threads",

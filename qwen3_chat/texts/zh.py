@@ -1119,6 +1119,8 @@ TEXTS = {
     "calibrate.no_memory": "除模型外剩余内存太少，无法测量。",
     "calibrate.title": "{model}，运行于 {device}",
     "calibrate.depth": "对话长 {depth:,} token 时的速度（token/秒）：",
+    "calibrate.column.library": "运行库",
+    "calibrate.library": "两个库都用各自最快的注意力实现时，ik_llama.cpp 完成一轮对话的速度是 llama-cpp-python 的 {ratio} 倍；下次启动起由 {name} 运行此模型。",
     "calibrate.column.attention": "flash attention",
     "calibrate.column.kv": "KV 缓存",
     "calibrate.column.threads": "线程数",

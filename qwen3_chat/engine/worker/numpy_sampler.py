@@ -71,6 +71,8 @@ class NumpySampler:
         if params.temperature <= 0:
             return int(logits.argmax())
         tokens = _best_tokens(logits, params.top_k)
+        if not len(tokens):  # of a model that is broken
+            return 0
         values = logits[tokens].astype(np.float64)
         order = np.argsort(-values, kind="stable")
         tokens, values = tokens[order], values[order] / params.temperature
@@ -97,8 +99,6 @@ def _best_tokens(logits: Any, count: int) -> Any:
         blocks = logits[: n_blocks * _BLOCK_TOKENS].reshape(n_blocks, _BLOCK_TOKENS).max(axis=1)
         threshold = np.partition(blocks, n_blocks - count)[n_blocks - count]
     tokens = np.flatnonzero((logits >= threshold) & (logits > -math.inf))
-    if not len(tokens):
-        return np.zeros(1, np.int64)
     if 0 < count < len(tokens):
         values = logits[tokens]
         tokens = tokens[np.argpartition(-values, count - 1)[:count]]
