@@ -7,21 +7,20 @@ processor, in a process apart, and was measured to be faster with this very mode
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from qwen3_chat.engine.cpu_cores import processor_name
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, IK_VERSION, has_fast_library
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineDied, EngineError
+from qwen3_chat.errors import EngineError
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.private_file import write_private_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType
@@ -32,6 +31,8 @@ MIN_SPEEDUP = 1.1
 ROUTED_ARCHITECTURES: Final = frozenset({"qwen2", "qwen3", "qwen3moe", "llama"})
 ROUTED_QUANTS: Final = frozenset({"Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16"})
 _LIBRARY_FAILURES: Final = (
+    ErrorCode.CPU_UNSUPPORTED,
+    ErrorCode.ENGINE_ABORTED,
     ErrorCode.LLAMA_CPP_BROKEN,
     ErrorCode.FAST_CPU_VERSION_UNSUPPORTED,
     ErrorCode.FAST_CPU_ANSWERS_WRONGLY,
@@ -39,10 +40,10 @@ _LIBRARY_FAILURES: Final = (
     ErrorCode.EVALUATION_FAILED,
     ErrorCode.UNEXPECTED_FAILURE,
 )
-"""The errors, besides the death of a process, that say something about the library."""
+"""The errors that always say something about the library."""
+_CRASH_SIGNALS: Final = frozenset({"SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE"})
 _MAX_ENTRIES, _MAX_FILE_BYTES = 64, 65_536
 _KEY_CHARS = 32
-_CPU_INFO = Path("/proc/cpuinfo")
 
 _Key = Annotated[str, msgspec.Meta(max_length=_KEY_CHARS)]
 _T = TypeVar("_T")
@@ -165,8 +166,10 @@ def is_possible(kind: ModelKind, plan: LoadPlan) -> bool:
 
 def is_library_failure(error: EngineError) -> bool:
     """Return whether an error of a process with the faster library speaks against it."""
-    if isinstance(error, EngineDied):
-        return error.code not in (ErrorCode.ENGINE_KILLED, ErrorCode.OUT_OF_MEMORY)
+    if error.code is ErrorCode.ENGINE_ENDED_BY_SIGNAL:
+        return error.values["name"] in _CRASH_SIGNALS
+    if error.code is ErrorCode.ENGINE_EXITED:
+        return error.values["status"] != 0
     return error.code in _LIBRARY_FAILURES
 
 
@@ -194,17 +197,6 @@ def _best_attention_trial(tuning: Tuning) -> Trial | None:
         and trial.reply_tokens_per_s
     )
     return min(trials, key=lambda trial: trial.turn_s, default=None)
-
-
-@cache
-def processor_name() -> str:
-    """Return the name of this machine's processor, as its maker calls it where the system tells."""
-    try:
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _digest(*facts: object) -> str:

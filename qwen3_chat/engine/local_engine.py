@@ -27,6 +27,7 @@ from qwen3_chat.engine.worker_process import (
     WorkerProcess,
     error_from_message,
     fetch_devices,
+    list_devices,
 )
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError
@@ -170,6 +171,9 @@ class LocalEngine:
             while self.model is None:
                 if self._n_closes != n_closes:
                     raise Cancelled(ErrorCode.LOAD_CANCELLED)
+                worker = self._worker
+                if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
+                    on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:
@@ -261,6 +265,8 @@ class LocalEngine:
         Raises:
             EngineError: the process can't be started or could not list them.
         """
+        if self._running_worker() and self._library != LLAMA_CPP_NAME:  # which knows no GPUs
+            return await list_devices(self._log_path, self._python, self._environment)
         return await fetch_devices(await self.ensure_worker())
 
     async def wait_idle(self) -> None:
@@ -280,9 +286,10 @@ class LocalEngine:
         """
         if self._is_generating:
             raise EngineError(ErrorCode.ENGINE_BUSY)
-        await self._end_comparison()
+        n_closes = self._n_closes
         self._is_generating = True
         try:
+            await self._end_comparison()
             while True:
                 await self.load(on_event)
                 try:
@@ -295,7 +302,8 @@ class LocalEngine:
                     on_event(await self._fall_back(error))
         finally:
             self._is_generating = False
-            self._compare_in_idle_time()
+            if self._n_closes == n_closes:
+                self._compare_in_idle_time()
 
     async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
         worker = await self.ensure_worker()
@@ -425,7 +433,7 @@ class LocalEngine:
     def _compare_in_idle_time(self) -> None:
         """Compare the libraries after a while, unless that was done, or something is asked before."""
         model = self.model
-        if self._router and model and not self._n_closes and self._router.may_compare(model):
+        if self._router and model and self._router.may_compare(model):
             self.comparison = asyncio.create_task(self._compare(self._router))
 
     async def _compare(self, router: LibraryRouter) -> None:

@@ -46,6 +46,14 @@ def decode_and_die(self, batch):
     return decode(self, batch)
 usual.LlamaCppContext.decode = decode_and_die
 """
+    ABORT_IN_IDLE_TIME = """
+copy = usual.LlamaCppContext.copy
+def copy_or_die(self, source, target, end=-1):
+    if target == 1:  # the sequence of the next prompt
+        os.abort()
+    copy(self, source, target, end)
+usual.LlamaCppContext.copy = copy_or_die
+"""
     WRONG_TOKENS = """
 sample = usual._Sampler.sample
 usual._Sampler.sample = lambda self, context, index: sample(self, context, index) ^ 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from qwen3_chat.engine.library_choice import (
     Measurement,
     ModelKind,
     compare_tunings,
+    is_library_failure,
     is_possible,
 )
 from qwen3_chat.engine.library_trial import LibraryComparer
@@ -27,7 +29,7 @@ from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.native_libraries import IK_NAME
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineError
+from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
@@ -188,6 +190,47 @@ async def test_a_library_that_dies_in_a_reply_loses_no_token_and_the_next_reply_
     assert end_of(events).token_ids
     assert engine.model is not None
     assert engine.model.library == LLAMA_CPP_NAME
+
+
+async def test_a_library_that_dies_in_idle_time_is_left_with_the_next_question(
+    engine: LocalEngine,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.ABORT_IN_IDLE_TIME)
+    choices.record_measurement(demo_kind, FASTER)
+    request = chat_request(user_message("Hello"))
+    events = await collect_events(events_of(engine.generate, request))
+    assert end_of(events).token_ids
+    with suppress(EngineError):
+        await engine.wait_idle()
+    assert engine.pid is None
+    events = await collect_events(events_of(engine.generate, request))
+    assert notices_in(events) == ["engine.fast_cpu_left"]
+    assert end_of(events).token_ids
+    assert choices.failure(demo_kind) is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "speaks_against_it"),
+    [
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, number=6, name="SIGABRT"), True),
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, number=15, name="SIGTERM"), False),
+        (EngineDied(ErrorCode.ENGINE_KILLED, number=9, name="SIGKILL"), False),
+        (EngineDied(ErrorCode.ENGINE_EXITED, status=0), False),
+        (EngineDied(ErrorCode.ENGINE_EXITED, status=3221225477), True),
+        (EngineDied(ErrorCode.CPU_UNSUPPORTED, number=4, name="SIGILL"), True),
+        (EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=512, reason=""), False),
+        (EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=2, n_ctx=1), False),
+        (EngineError(ErrorCode.EVALUATION_FAILED, status=-3), True),
+    ],
+)
+def test_only_what_is_the_library_s_fault_speaks_against_it(
+    error: EngineError, speaks_against_it: bool
+) -> None:
+    assert is_library_failure(error) is speaks_against_it
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import psutil
 from ik_llama_cpp import _ctypes_api as C  # noqa: N812 - short, as there is a call in every other line
 
-from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads
+from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads, processor_name
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.native_libraries import IK_DISTRIBUTION, IK_NAME, IK_VERSION
 from qwen3_chat.engine.wire import Device, DeviceKind, MeasuredDevice
@@ -133,8 +132,7 @@ class IkLibrary:
     def list_devices(self) -> tuple[Device, ...]:
         """Return the processor."""
         memory = psutil.virtual_memory()
-        name = platform.processor() or platform.machine()
-        return (Device("CPU", name, "CPU", DeviceKind.CPU, memory.available, memory.total),)
+        return (Device("CPU", processor_name(), "CPU", DeviceKind.CPU, memory.available, memory.total),)
 
     def measure_devices(self) -> tuple[MeasuredDevice, ...]:
         """Return nothing: llama-cpp-python measures the kernels, and models are compared as a whole."""
@@ -200,9 +198,9 @@ class IkModel:
 class IkContext:
     """A context of ik_llama.cpp; `pointer` is its own."""
 
-    def __init__(self, pointer: Any, layout: str) -> None:
+    def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer
-        self.layout = layout
+        self.kv_layout = kv_layout
         self.n_ctx = int(_llama_n_ctx(pointer))
         self._abort = AbortFlag()
         self._abort_callback = abort_callback(C.ggml_abort_callback)

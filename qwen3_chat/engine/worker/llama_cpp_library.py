@@ -106,9 +106,9 @@ class LlamaCppModel:
 class LlamaCppContext:
     """A context of llama.cpp; `pointer` is its own."""
 
-    def __init__(self, pointer: Any, layout: str) -> None:
+    def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer
-        self.layout = layout
+        self.kv_layout = kv_layout
         self.n_ctx = int(L.llama_n_ctx(pointer))
         self._memory = L.llama_get_memory(pointer)
         self._abort_callback = abort_callback(L.ggml_abort_callback)

@@ -65,7 +65,7 @@ class NativeContext(Protocol):
 
     n_ctx: int
     """The number of cells."""
-    layout: str
+    kv_layout: str
     """The parameters, as text, that a cell's content depends on besides the tokens."""
 
     def new_batch(self, max_tokens: int) -> TokenBatch:
