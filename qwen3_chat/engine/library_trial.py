@@ -43,7 +43,7 @@ TrialSink = Callable[[wire.TrialFinished], None]
 
 
 class _Extent(Enum):
-    """How much a library is measured."""
+    """The extent of a measurement."""
 
     ANSWER = auto()
     QUICK = auto()

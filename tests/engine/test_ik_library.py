@@ -17,7 +17,6 @@ from event_stream import events_of
 from qwen3_chat.chat import StopReason
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.native_libraries import (
-    IK_DISTRIBUTION,
     IK_NAME,
     LIBRARY_VARIABLE,
     has_fast_library,
@@ -27,7 +26,7 @@ from qwen3_chat.request import ChatRequest, LoadSettings
 from tests.conftest import REPOSITORY
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 
-pytestmark = pytest.mark.skipif(not has_fast_library(), reason=f"needs {IK_DISTRIBUTION}, the extra fast-cpu")
+pytestmark = pytest.mark.skipif(not has_fast_library(), reason="needs ik-llama-cpp-python")
 
 QUESTIONS = (
     "How many r's in strawberries?",

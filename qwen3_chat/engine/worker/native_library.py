@@ -1,4 +1,4 @@
-"""What the worker needs of a native library: one interface, whichever library this process runs.
+"""The interface of a native library, as the worker needs it, whichever library this process runs.
 
 A process has one library, chosen at its start (`open_library`), and never loads another. Pointers are the
 business of the implementations alone.
@@ -17,7 +17,7 @@ from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.sampling import SamplingParams
 
 STATUS_NO_ROOM, STATUS_ABORTED = 1, 2
-"""What `NativeContext.decode` returns besides 0 for success; any other number is a failure."""
+"""The results of `NativeContext.decode` besides 0 for success; any other number is a failure."""
 
 
 class TokenData(ctypes.Structure):
@@ -236,7 +236,7 @@ class NativeLibrary(Protocol):
     version: str
     """The version of its package."""
     build: str
-    """What evaluated tokens and measured speeds depend on of the library, as text."""
+    """The version and the file of the library, as text: tokens in the cache and measured speeds depend on it."""
 
     def start(self, on_log: Callable[[int, bytes], None], on_abort: Callable[[str], None]) -> None:
         """Check that the library is the one that this code was written for, then get it ready.
