@@ -236,7 +236,7 @@ class NativeLibrary(Protocol):
     version: str
     """The version of its package."""
     build: str
-    """The version and the file of the library, as text: tokens in the cache and measured speeds depend on it."""
+    """The version and the file of the library, as text; nothing stored of one build is used by another."""
 
     def start(self, on_log: Callable[[int, bytes], None], on_abort: Callable[[str], None]) -> None:
         """Check that the library is the one that this code was written for, then get it ready.
