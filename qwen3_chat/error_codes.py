@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     CPU_UNSUPPORTED = "cpu_unsupported", "engine.wrong_cpu"
     LLAMA_CPP_BROKEN = "llama_cpp_broken", "engine.llama_cpp_broken"
     LLAMA_CPP_VERSION_UNSUPPORTED = "llama_cpp_version_unsupported", "engine.bindings_differ"
+    FAST_CPU_VERSION_UNSUPPORTED = "fast_cpu_version_unsupported", "engine.fast_cpu_differs"
+    FAST_CPU_ANSWERS_WRONGLY = "fast_cpu_answers_wrongly", "engine.fast_cpu_wrong"
     LLAMA_CPP_SILENT = "llama_cpp_silent", "hardware.no_answer"
     TEXT_NOT_UNICODE = "text_not_unicode", "engine.text_not_unicode"
     UNEXPECTED_FAILURE = "unexpected_failure", "engine.bug"

@@ -20,6 +20,9 @@ MAX_USER_LAYERS = 100_000
 LOCAL_ENGINE_NAME = "llama.cpp"
 """The engine of this machine, as replies and loaded models name it."""
 
+LLAMA_CPP_NAME = "llama-cpp-python"
+"""The library of this machine's engine that is always there, as `ask --json` names it."""
+
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""
 
@@ -155,6 +158,8 @@ class LoadedModel:
     kv_type: str = KvType.F16
     thinking: ThinkingSupport | None = None
     has_soft_switch: bool = True
+    library: str = ""
+    """The native library that runs the model; empty where it is a server's."""
 
     @property
     def title(self) -> str:

@@ -152,6 +152,7 @@ class AskResult(msgspec.Struct, frozen=True):
     seed: int | None = None
     error: str | None = None
     error_code: ErrorCode | None = None
+    engine_library: str | None = None
     steps: list[Step] = []
 
 
@@ -479,6 +480,7 @@ def _ask_result(session: ChatSession, printer: TurnPrinter) -> AskResult:
         seed=meta.seed if meta else None,
         error=failure.sentence if failure else None,
         error_code=failure.code if failure else None,
+        engine_library=(model.library or None) if model else None,
         steps=[_step(stored, printer.results.get(stored.id, [])) for stored in printer.replies],
     )
 

@@ -13,11 +13,13 @@ from qwen3_chat.cli.composition import make_local_engine, model_load_settings, r
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.library_choice import Measurement
+from qwen3_chat.engine.native_libraries import IK_NAME
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
@@ -32,6 +34,11 @@ class CalibrationReport(msgspec.Struct, frozen=True):
     quant: str
     device: str
     tuning: Tuning
+    library: str = LLAMA_CPP_NAME
+    comparison: Measurement | None = None
+    """The comparison with the faster library, None where there is none."""
+    failure: str | None = None
+    """The sentence that tells why the faster library is not used, if it failed."""
 
 
 def run_calibration(choice: ModelChoice) -> CalibrationReport:
@@ -56,7 +63,14 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
         _print_progress(t("calibrate.begins", model=_model_name(model)))
         calibrated = await engine.calibrate(_show_trial)
         if calibrated.tuning:
-            return CalibrationReport(model.name, model.quant, model.device, calibrated.tuning)
+            report = CalibrationReport(
+                model.name, model.quant, model.device, calibrated.tuning, model.library
+            )
+            match await engine.compare_libraries(calibrated.tuning, _show_trial):
+                case Notice() as notice:
+                    return msgspec.structs.replace(report, failure=t(notice.key, **notice.values))
+                case comparison:
+                    return msgspec.structs.replace(report, comparison=comparison)
     finally:
         await engine.close()
     raise EngineError(ErrorCode.CALIBRATION_WITHOUT_MEMORY)
@@ -98,6 +112,26 @@ def print_calibration(facts: CalibrationReport) -> None:
     )
     if not tuning.is_complete:
         print(t("calibrate.busy"))
+    if facts.failure is not None:
+        print(terminal_safe(facts.failure))
+    elif facts.comparison is not None:
+        _print_comparison(facts.comparison)
+
+
+def _print_comparison(comparison: Measurement) -> None:
+    """Print the speeds of both libraries, and which of them is used from now on."""
+    prompt, reply = comparison.prompt_tokens_per_s, comparison.reply_tokens_per_s
+    rows = [
+        [t("calibrate.column.library"), *(t(f"calibrate.column.{name}") for name in ("reading", "writing"))],
+        [LLAMA_CPP_NAME, _speed(prompt[0]), _speed(reply[0])],
+        [IK_NAME, _speed(prompt[1]), _speed(reply[1])],
+    ]
+    print()
+    for line in align_columns(rows):
+        print(line)
+    print()
+    name = IK_NAME if comparison.favours_fast_library else LLAMA_CPP_NAME
+    print(t("calibrate.library", name=name, ratio=f"{comparison.turn_speedup:.2f}"))
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The usable processor cores, and the numbers of threads that follow from them.
+"""The processor: its name, its usable cores, and the numbers of threads that follow from them.
 
 A module of its own: the worker and the probe of the hardware count the same cores, and neither imports the
 other.
@@ -7,8 +7,13 @@ other.
 from __future__ import annotations
 
 import os
+import platform
+from functools import cache
+from pathlib import Path
 
 import psutil
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def default_threads() -> int:
@@ -38,3 +43,14 @@ def usable_cores() -> int:
     physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
     return min(physical, allowed)
+
+
+@cache
+def processor_name() -> str:
+    """Return the name of this machine's processor, as its maker calls it where the system tells."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

@@ -14,20 +14,27 @@ import psutil
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.library_choice import Measurement
+from qwen3_chat.engine.library_router import LibraryRouter
+from qwen3_chat.engine.library_trial import LibraryComparer, plan_for
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
+from qwen3_chat.engine.native_libraries import library_environment
+from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
     PendingRequest,
     WorkerProcess,
     error_from_message,
     fetch_devices,
+    list_devices,
 )
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
 from qwen3_chat.models import gguf
 from qwen3_chat.request import (
+    LLAMA_CPP_NAME,
     Capabilities,
     ChatRequest,
     LoadedModel,
@@ -38,6 +45,9 @@ from qwen3_chat.request import (
 
 _SAVE_START_S, _SAVE_S = 2.0, 60.0
 """The longest waits for a snapshot: until its writing begins, until it is saved."""
+
+COMPARISON_DELAY_S = 20.0
+"""The time without a question after which libraries are compared."""
 
 
 class SnapshotClient:
@@ -106,6 +116,17 @@ class LocalEngine:
         """True while a reply is in progress, the load before it included."""
         self._reply: PendingRequest | None = None
         """The request of the reply that the process generates."""
+        self._library = LLAMA_CPP_NAME
+        """The native library of the running process."""
+        self._router = (
+            LibraryRouter(
+                settings, persistence, LibraryComparer(log_path, python, persistence.folder, environment)
+            )
+            if persistence
+            else None
+        )
+        self.comparison: asyncio.Task[None] | None = None
+        """The comparison of the native libraries that waits for idle time, or is under way."""
         self._n_closes = 0
         """The number of calls of `close`; a load that was begun before one ends."""
         self.on_notice: Callable[[Notice], None] = lambda notice: None
@@ -150,15 +171,23 @@ class LocalEngine:
             while self.model is None:
                 if self._n_closes != n_closes:
                     raise Cancelled(ErrorCode.LOAD_CANCELLED)
+                worker = self._worker
+                if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
+                    on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:
                     on_event(notice)
                 self._has_generated = False
+                library = await self._router.choose(plan) if self._router else LLAMA_CPP_NAME
                 command = partial(
-                    wire.Load, settings=self._settings, plan=plan, persistence=self._snapshots.options
+                    wire.Load,
+                    settings=self._settings,
+                    plan=plan_for(library, plan),
+                    persistence=self._snapshots.options,
                 )
                 try:
+                    await self.ensure_worker(library)
                     await self._load(command, on_event)
                 except EngineError as error:
                     on_event(await self._fall_back(error))
@@ -236,6 +265,8 @@ class LocalEngine:
         Raises:
             EngineError: the process can't be started or could not list them.
         """
+        if self._running_worker() and self._library != LLAMA_CPP_NAME:  # which knows no GPUs
+            return await list_devices(self._log_path, self._python, self._environment)
         return await fetch_devices(await self.ensure_worker())
 
     async def wait_idle(self) -> None:
@@ -255,18 +286,24 @@ class LocalEngine:
         """
         if self._is_generating:
             raise EngineError(ErrorCode.ENGINE_BUSY)
+        n_closes = self._n_closes
         self._is_generating = True
         try:
+            await self._end_comparison()
             while True:
                 await self.load(on_event)
                 try:
                     return await self._generate(request, on_event)
                 except EngineError as error:
                     if self._has_generated:
+                        if notice := self._leave_library(error):
+                            on_event(notice)
                         raise
                     on_event(await self._fall_back(error))
         finally:
             self._is_generating = False
+            if self._n_closes == n_closes:
+                self._compare_in_idle_time()
 
     async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
         worker = await self.ensure_worker()
@@ -300,24 +337,47 @@ class LocalEngine:
             raise error_from_message(message)
         return message
 
+    async def compare_libraries(
+        self, tuning: Tuning, on_trial: Callable[[wire.TrialFinished], None]
+    ) -> Measurement | Notice | None:
+        """Compare the native libraries after a calibration that gave `tuning`; this process ends for it.
+
+        Return a notice if the faster library failed, None if there is none for this model.
+
+        Raises:
+            EngineError: llama-cpp-python failed.
+        """
+        if self._router is None:
+            return None
+        known = tuning if self._library == LLAMA_CPP_NAME else None
+        if worker := await self._detach_worker():
+            await worker.end()
+        return await self._router.compare_completely(known, on_trial)
+
     async def end_thinking(self) -> None:
         """Make the running reply stop thinking and answer now."""
         if self._reply:
             self._reply.end_thinking()
 
-    async def ensure_worker(self) -> WorkerProcess:
-        """Return the process, after starting it if none is running.
+    async def ensure_worker(self, library: str | None = None) -> WorkerProcess:
+        """Return the process, after starting it if none is running, or one of another library than this.
 
         Raises:
             EngineError: the process can't be started.
         """
         async with self._start_lock:
             worker = self._running_worker()
+            if worker and library not in (None, self._library):
+                self._worker = None
+                await worker.end()
+                worker = None
             if worker is None:
                 self._model = None
-                worker = self._worker = await WorkerProcess.start(
-                    self._python, self._log_path, self._environment
-                )
+                self._library = library or LLAMA_CPP_NAME
+                environment = self._environment
+                if self._library != LLAMA_CPP_NAME:
+                    environment = library_environment(self._library, environment)
+                worker = self._worker = await WorkerProcess.start(self._python, self._log_path, environment)
                 worker.on_notice = lambda notice: self.on_notice(notice)
             return worker
 
@@ -336,6 +396,7 @@ class LocalEngine:
         A reply or a load that is in progress ends.
         """
         self._n_closes += 1
+        await self._end_comparison()
         if worker := await self._detach_worker():
             worker.cancel_requests()
             await self._snapshots.save_and_wait(worker)
@@ -356,9 +417,34 @@ class LocalEngine:
         Raises:
             EngineError: the given error, if no smaller plan is left.
         """
-        notice = self._planner.fall_back(error)
+        notice = self._leave_library(error) or self._planner.fall_back(error)
         if notice is None:
             raise error
         if worker := await self._detach_worker():
             await worker.end()
         return notice
+
+    def _leave_library(self, error: EngineError) -> Notice | None:
+        """Give up the faster library if this is its failure; return a notice then."""
+        if self._router is None or self._library == LLAMA_CPP_NAME:
+            return None
+        return self._router.leave(error)
+
+    def _compare_in_idle_time(self) -> None:
+        """Compare the libraries after a while, unless that was done, or something is asked before."""
+        model = self.model
+        if self._router and model and self._router.may_compare(model):
+            self.comparison = asyncio.create_task(self._compare(self._router))
+
+    async def _compare(self, router: LibraryRouter) -> None:
+        await asyncio.sleep(COMPARISON_DELAY_S)
+        with suppress(EngineError):
+            await self.wait_idle()
+        if notice := await router.compare():
+            self.on_notice(notice)
+
+    async def _end_comparison(self) -> None:
+        task, self.comparison = self.comparison, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})

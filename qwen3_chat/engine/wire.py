@@ -175,9 +175,10 @@ class KernelsMeasured(WorkerMessage, frozen=True):
 
 
 class Idle(WorkerMessage, frozen=True, tag="Rested"):
-    """Report that the worker is idle."""
+    """Report that the worker is idle, with the settings that were measured so far."""
 
     call_id: int
+    tuning: Tuning | None = None
 
 
 class SavingSnapshot(WorkerMessage, frozen=True, tag="KeepingChat"):

@@ -2,7 +2,7 @@
 
 Each row of the table is a ratio of two sides that took turns. With the real shape of 0.6B it takes about 12
 minutes on two cores, about 25 with `--llama-bin`; nothing else should run meanwhile. `--only` selects steps,
-`--at` the sizes of prompts and depths.
+`--at` the sizes of prompts and depths. With the extra `fast-cpu`, both native libraries are compared.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchmarks.engine_rows import Bench, Scale
 from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
 from benchmarks.ratios import Row, line, table
+from qwen3_chat.engine.native_libraries import has_fast_library
 
 WHOLE = Scale(
     alternations=9,
@@ -52,6 +53,7 @@ STEPS: dict[str, Step] = {
     "second-turn": Bench.second_turn,
     "stops": Bench.stops,
 }
+STEPS_WITH_FAST_LIBRARY: dict[str, Step] = {"libraries": Bench.libraries}
 STEPS_WITH_PROGRAMS: dict[str, Step] = {"depths": Bench.depths, "prompts": Bench.prompts}
 
 
@@ -79,7 +81,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--quant", choices=QUANTS, help="of the made-up model (default: Q4_K_M)")
     parser.add_argument("--gguf", type=Path, help="measure this model instead")
     parser.add_argument("--llama-bin", type=Path, metavar="DIR", help="with llama-bench and llama-server")
-    parser.add_argument("--only", choices=[*STEPS, *STEPS_WITH_PROGRAMS], action="append", help="this step")
+    parser.add_argument(
+        "--only",
+        choices=[*STEPS, *STEPS_WITH_FAST_LIBRARY, *STEPS_WITH_PROGRAMS],
+        action="append",
+        help="this step",
+    )
     parser.add_argument("--at", type=int, action="append", help="this size of prompts and depths")
     parser.add_argument("--alternations", type=int, help="of the sides (default: 9)")
     parser.add_argument("--threads", type=int, help="default: what the engine takes by itself")
@@ -90,10 +97,14 @@ def main(argv: Sequence[str]) -> int:
         scale = scale.with_alternations(max(2, options.alternations))
     if options.at:
         scale = scale.at(options.at)
-    available = {**STEPS, **STEPS_WITH_PROGRAMS} if options.llama_bin else STEPS
+    available = {
+        **STEPS,
+        **(STEPS_WITH_FAST_LIBRARY if has_fast_library() else {}),
+        **(STEPS_WITH_PROGRAMS if options.llama_bin else {}),
+    }
     names = options.only or list(available)
     if missing := [name for name in names if name not in available]:
-        parser.error(f"{' and '.join(missing)}: only with --llama-bin")
+        parser.error(f"{' and '.join(missing)}: only with --llama-bin, or the extra fast-cpu")
     shape = options.shape or ("small" if options.quick else "0.6B")
     path = options.gguf or made_up_file(shape, options.quant or ("Q8_0" if options.quick else "Q4_K_M"))
     size_mb = path.stat().st_size / 1e6

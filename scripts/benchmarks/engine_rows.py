@@ -257,6 +257,38 @@ class Bench:
             rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
         return rows
 
+    async def libraries(self) -> list[Row]:
+        """Evaluate prompts and decode after them with both native libraries, each at its best attention."""
+        sides = [
+            AppEngine.with_library(self._path, self._folder / name, is_fast=name == "fast")
+            for name in ("fast", "usual")
+        ]
+        rows = []
+        try:
+            for side in sides:
+                await side.settle_in(self._asked(WORD * self._scale.prompt, max_tokens=8))
+            for length in sorted({*self._scale.prompts, *(max(32, depth) for depth in self._scale.depths)}):
+                prompts: tuple[list[float], list[float]] = ([], [])
+                decoding: tuple[list[float], list[float]] = ([], [])
+                for number in range(-1, self._scale.alternations):
+                    for index in (0, 1) if number % 2 else (1, 0):
+                        request = self._asked(
+                            f"{number + 1} {WORD * (length - 20)}", max_tokens=32, guesses=False, chat_id=1
+                        )
+                        heard = await sides[index].hear(request)
+                        await sides[index].engine.wait_idle()  # it times threads
+                        sides[index].engine.remove_snapshot(1)
+                        if number >= 0:
+                            prompts[index].append(heard.prompt_tokens_per_s)
+                            decoding[index].append(heard.worker_tokens_per_s)
+                name = "ik_llama.cpp : llama-cpp-python, f16"
+                rows.append(Row(f"evaluate {length} tokens, {name}", "tok/s", *prompts))
+                rows.append(Row(f"decode at depth {length}, {name}", "tok/s", *decoding))
+        finally:
+            for side in sides:
+                await side.engine.close()
+        return rows
+
     async def _settled(self) -> AppEngine:
         """Return the engine as users have it, after its calibration."""
         if not self._is_settled:

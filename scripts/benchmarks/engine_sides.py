@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from event_stream import events_of
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.engine.library_choice import LibraryChoices, Measurement, ModelKind
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.wire import DeviceLister
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, ReasoningDelta, TurnFinished
 from qwen3_chat.models.fit import Machine
+from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.hardware import probe_hardware
 from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
@@ -54,8 +56,8 @@ class BareLlama:
 
         from in_place_renderer import InPlaceRenderer
         from qwen3_chat.engine.worker.chat_template import ChatTemplate
+        from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppContext, LlamaCppVocab
         from qwen3_chat.engine.worker.vocab import Vocab
-        from qwen3_chat.models.gguf import read_file
 
         self._llama, self._job = L, job
         self._quiet = L.llama_log_callback(lambda *_: None)
@@ -68,7 +70,8 @@ class BareLlama:
         params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = L.llama_init_from_model(self._model, params)
         self._memory = L.llama_get_memory(self._context)
-        self._vocab = Vocab(L.llama_model_get_vocab(self._model))
+        self._native = LlamaCppContext(self._context, "")
+        self._vocab = Vocab(LlamaCppVocab(L.llama_model_get_vocab(self._model)))
         self._template = ChatTemplate(
             read_file(path).text("tokenizer.chat_template"), self._vocab.specials, InPlaceRenderer()
         )
@@ -96,10 +99,10 @@ class BareLlama:
         self._decode(self._prompt[-1:])
         token = (L.llama_token * 1)()
         batch = L.llama_batch_get_one(token, 1)
-        with Sampler(SAMPLING, seed, self._vocab.n_tokens) as sampler:
+        with Sampler(SAMPLING, seed, self._vocab.native) as sampler:
             started_s = time.perf_counter()
             for _ in range(n_tokens):
-                token[0] = sampler.sample(context)
+                token[0] = sampler.sample(self._native)
                 L.llama_decode(context, batch)
             return n_tokens / (time.perf_counter() - started_s)
 
@@ -188,6 +191,15 @@ class AppEngine:
         options = None if n_threads else PersistenceOptions(str(folder), snapshots_bytes=0, calibrates=True)
         probe = None if n_threads else _probe_machine
         self.engine = LocalEngine(settings, folder / "engine.log", persistence=options, probe_machine=probe)
+
+    @classmethod
+    def with_library(cls, path: Path, folder: Path, is_fast: bool) -> AppEngine:
+        """Return the engine as users have it, with one of the native libraries, whatever was measured."""
+        kind = ModelKind.from_header(read_file(path), path)
+        speedup = 2.0 if is_fast else 1.0
+        folder.mkdir()
+        LibraryChoices(folder).record_measurement(kind, Measurement(speedup, 0, (0.0, 0.0), (0.0, 0.0)))
+        return cls(path, folder, None)
 
     async def settle_in(self, request: ChatRequest) -> None:
         """Let the engine calibrate, and unload the model, so that the next load uses the result."""

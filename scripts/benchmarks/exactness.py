@@ -119,7 +119,7 @@ def logits_of(model: LlamaModel, turn: Turn, chunk_tokens: int | None = None) ->
         for _ in model.context.evaluate(prompt[start : start + size]):
             pass
     for token in turn.message.token_ids:
-        pointer = L.llama_get_logits_ith(model.context.pointer, -1)
+        pointer = model.context.native.logits(-1)
         yield np.ctypeslib.as_array(pointer, (model.vocab.n_tokens,)).copy()
         model.context.append(token)
 

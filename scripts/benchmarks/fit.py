@@ -71,6 +71,7 @@ def compare(
 
     from qwen3_chat.engine.cpu_cores import default_prompt_threads
     from qwen3_chat.engine.worker.abort_flag import AbortFlag
+    from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppModel
     from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 
     params = L.llama_model_default_params()
@@ -78,7 +79,10 @@ def compare(
     model = L.llama_model_load_from_file(str(path).encode(), params)
     contexts = {
         depth: TrialContext(
-            model, TrialPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth), n_threads, AbortFlag()
+            LlamaCppModel(model),
+            TrialPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth),
+            n_threads,
+            AbortFlag(),
         )
         for depth in depths
     }

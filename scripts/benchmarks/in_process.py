@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
-
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_planner import make_plan
+from qwen3_chat.engine.worker.__main__ import open_library
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -37,14 +36,17 @@ class Turn:
 def open_model(
     path: Path, log_path: Path, n_ctx: int | None = None, n_threads: int | None = None
 ) -> Iterator[LlamaModel]:
-    """Load a model and yield it; free it afterwards."""
+    """Load a model and yield it; free it afterwards. `QWEN3_CHAT_LIBRARY` names another library."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
-    llama_log = LlamaLog(WorkerLog(log_path))
-    model = load_model(settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer())
+    log = WorkerLog(log_path)
+    llama_log = LlamaLog(log)
+    model = load_model(
+        open_library(log), settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer()
+    )
     yield model
-    L.llama_free(model.context.pointer)
-    L.llama_model_free(model.pointer)
+    model.context.native.free()
+    model.native.free()
 
 
 def clear_context(model: LlamaModel) -> None:

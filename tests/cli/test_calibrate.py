@@ -9,6 +9,7 @@ from benchmarks.random_model import Shape, write_model
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
 from qwen3_chat.cli.run_tui import EngineNotices
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.engine.library_choice import Measurement
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.tuning import Trial, TuningParameter, choose_tuning
 from qwen3_chat.events import Notice
@@ -46,6 +47,21 @@ def test_what_was_measured_is_a_table_with_the_choice_below(capsys: pytest.Captu
     assert shown.startswith(SHOWN)
     assert "flash attention off, 128 tokens at once" in shown
     assert "busy" in shown
+
+
+def test_the_libraries_are_compared_below(capsys: pytest.CaptureFixture[str]) -> None:
+    set_language(Language.EN)
+    faster = Measurement(1.5, 2048, (1620.0, 1700.0), (34.4, 61.2))
+    print_calibration(msgspec.structs.replace(FACTS, comparison=faster))
+    shown = capsys.readouterr().out
+    assert "Library           Reading  Writing\nllama-cpp-python    1,620     34.4\nik_llama.cpp" in shown
+    assert "1.50 times as fast" in shown
+    assert "ik_llama.cpp runs this model from the next start on" in shown
+    slower = msgspec.structs.replace(faster, turn_speedup=1.05)
+    print_calibration(msgspec.structs.replace(FACTS, comparison=slower))
+    assert "llama-cpp-python runs this model from the next start on" in capsys.readouterr().out
+    print_calibration(msgspec.structs.replace(FACTS, failure="It failed."))
+    assert capsys.readouterr().out.endswith("It failed.\n")
 
 
 def test_the_table_lines_up_in_chinese_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 from demo_model.batches import MIXED_UNTIL, SINGLE_TURNS_UNTIL, draw_rows
 from demo_model.tokenizer import decode, encode
 from demo_model.vocabulary import HANZI, PUNCTUATION, SPECIAL_TOKENS, build_vocabulary
+from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppVocab
 from qwen3_chat.engine.worker.vocab import Vocab
 
 PIECES = (
@@ -86,7 +87,9 @@ def test_what_is_trained_has_the_ids_that_llama_cpp_gives(
 
 def test_the_shipped_file_has_the_vocabulary_of_the_script(llama_pointer: L.llama_vocab_p_ctypes) -> None:
     vocabulary = build_vocabulary()
-    assert Vocab(llama_pointer).n_tokens == len(vocabulary.tokens) == len(set(vocabulary.tokens))
+    assert (
+        Vocab(LlamaCppVocab(llama_pointer)).n_tokens == len(vocabulary.tokens) == len(set(vocabulary.tokens))
+    )
 
 
 def test_decoding_gives_the_text_back() -> None:

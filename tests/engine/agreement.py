@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
-
 from benchmarks.in_process import Turn, clear_context
 from qwen3_chat.engine.worker.llama_model import LlamaModel
 from qwen3_chat.engine.worker.prompt_ids import tokenise
@@ -28,6 +26,6 @@ def check_agree(model: LlamaModel, first: Turn, second: Turn) -> bool:
     prompt = tokenise(model.template.render_request(first.request), model.vocab, first.request)
     clear_context(model)
     list(model.context.evaluate([*prompt, *ids[0][:n_common]]))
-    logits = L.llama_get_logits_ith(model.context.pointer, -1)
+    logits = model.context.native.logits(-1)
     assert abs(logits[ids[0][n_common]] - logits[ids[1][n_common]]) < NOISE_LOGITS
     return False

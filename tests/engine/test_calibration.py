@@ -166,7 +166,7 @@ def made_up(made_up_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def target(made_up: LlamaModel) -> CalibrationTarget:
     return CalibrationTarget(
-        made_up.pointer, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128)
+        made_up.native, DEFAULTS, 256, lambda: 1 << 40, PROMPT_THREADS, (1, 2), (64, 128)
     )
 
 
@@ -241,7 +241,7 @@ def test_without_memory_nothing_is_tried(target: CalibrationTarget) -> None:
 @pytest.mark.parametrize("kv_type", KvType)
 def test_a_trial_is_as_deep_as_it_says(made_up: LlamaModel, flash_attention: bool, kv_type: KvType) -> None:
     plan = TrialPlan(flash_attention or kv_type is not KvType.F16, kv_type, 32, 256)
-    context = TrialContext(made_up.pointer, plan, 1, AbortFlag())
+    context = TrialContext(made_up.native, plan, 1, AbortFlag())
     context.fill()
     assert context.n_tokens == 256
     assert context.time_token_s(1) > 0
@@ -255,7 +255,7 @@ def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: Llama
     abort.set()
     plan = TrialPlan(False, KvType.F16, 32, 4096)
     try:
-        context = TrialContext(made_up.pointer, plan, 1, abort)
+        context = TrialContext(made_up.native, plan, 1, abort)
     except AbortedError:
         for thread in enumerate_threads():
             if thread.name == "trial":

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.worker.__main__ import open_library
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.llama_context import Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -26,10 +26,12 @@ N_CTX = 512
 def model(endless_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     log = WorkerLog(tmp_path_factory.mktemp("log") / "engine.log")
     settings, plan = LoadSettings(str(endless_gguf)), LoadPlan(n_layers=4, n_ctx=N_CTX)
-    loaded = load_model(settings, plan, AbortFlag(), lambda event: None, LlamaLog(log), InPlaceRenderer())
+    loaded = load_model(
+        open_library(log), settings, plan, AbortFlag(), lambda event: None, LlamaLog(log), InPlaceRenderer()
+    )
     yield loaded
-    L.llama_free(loaded.context.pointer)
-    L.llama_model_free(loaded.pointer)
+    loaded.context.native.free()
+    loaded.native.free()
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def context(model: LlamaModel) -> Context:
 
 def cells_of(context: Context) -> int:
     """Return the number of tokens in the context by llama.cpp's own account."""
-    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), 0)) + 1
+    return context.native.last_position(0) + 1
 
 
 def drawn(
@@ -51,9 +53,9 @@ def drawn(
     prompt = model.vocab.encode("Hello, who are you?")
     list(context.evaluate(prompt[context.keep_prefix(prompt) :]))
     tokens = []
-    with Sampler(params, seed, model.vocab.n_tokens) as sampler:
+    with Sampler(params, seed, model.vocab.native) as sampler:
         for _ in range(count):
-            tokens.append(sampler.sample(context.pointer))
+            tokens.append(sampler.sample(context.native))
             context.append(tokens[-1])
     return tokens
 

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from benchmarks.in_process import Turn, clear_context, open_model, reply_to, then, use_idle_time
 from benchmarks.random_model import Shape, write_model
@@ -58,7 +57,7 @@ def conversation(model: LlamaModel, number: int, *modes: ThinkingMode) -> Iterat
 
 
 def cells_of(context: Context, sequence: int) -> int:
-    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(context.pointer), sequence)) + 1
+    return context.native.last_position(sequence) + 1
 
 
 @pytest.mark.parametrize(

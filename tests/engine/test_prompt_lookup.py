@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from benchmarks.in_process import clear_context, open_model, reply_to
 from qwen3_chat.chat import StopReason, ThinkingMode
@@ -134,7 +133,7 @@ def test_a_hundred_replies_with_guesses_are_those_without(model: LlamaModel, alw
 
 
 def cells_of(model: LlamaModel) -> int:
-    return int(L.llama_memory_seq_pos_max(L.llama_get_memory(model.context.pointer), 0)) + 1
+    return model.context.native.last_position(0) + 1
 
 
 @pytest.mark.parametrize("stop_at", [None, 2, 3, 5])

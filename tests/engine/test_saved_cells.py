@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from benchmarks.in_process import clear_context, open_model
 from qwen3_chat.engine.worker.llama_model import LlamaModel
@@ -20,7 +19,7 @@ def model(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def logits_after(model: LlamaModel, tokens: list[int]) -> list[float]:
     for _ in model.context.evaluate(tokens):
         pass
-    logits = L.llama_get_logits_ith(model.context.pointer, -1)
+    logits = model.context.native.logits(-1)
     return list(logits[: model.vocab.n_tokens])
 
 

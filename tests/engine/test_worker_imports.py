@@ -31,7 +31,10 @@ START = {
         "qwen3_chat.models.kernel_speeds",
     ),
     "qwen3_chat.engine",
-    *(f"qwen3_chat.engine.{name}" for name in ("llama_build", "load_plan", "tuning", "wire", "worker")),
+    *(
+        f"qwen3_chat.engine.{name}"
+        for name in ("llama_build", "load_plan", "native_libraries", "tuning", "wire", "worker")
+    ),
     *(
         f"qwen3_chat.engine.worker.{name}"
         for name in ("__main__", "abort_flag", "client_channel", "template_process", "worker_log")

@@ -84,11 +84,14 @@ def test_every_library_that_the_package_imports_is_declared() -> None:
     pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     declared = {
         re.split(r"[^\w.-]", text)[0].lower().replace("-", "_")
-        for text in pyproject["project"]["dependencies"]
+        for text in (
+            *pyproject["project"]["dependencies"],
+            *pyproject["project"]["optional-dependencies"]["fast-cpu"],
+        )
     }
     imported = {name for path in PACKAGE for name in imported_names(tree_of(path))}
     foreign = imported - sys.stdlib_module_names - {"qwen3_chat"}
-    providers = packages_distributions()
+    providers = {"ik_llama_cpp": ["ik-llama-cpp-python"], **packages_distributions()}  # that may be missing
     providing = {
         name.lower().replace("-", "_") for module in foreign for name in providers.get(module, [module])
     }

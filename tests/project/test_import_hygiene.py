@@ -15,7 +15,7 @@ MODEL_CHOICE = ("qwen3_chat.models.hub", "qwen3_chat.models.picker", "qwen3_chat
 DOCUMENT_LIBRARIES = ("pypdf", "bs4", "markdownify", "markdown_it", "pygments", "pylatexenc")
 SERVER_LIBRARIES = ("keyring", "qwen3_chat.engine.remote", "http.client", "urllib.request")
 HUB_LIBRARIES = ("huggingface_hub", "httpx2", "filelock")
-WORKER = ("llama_cpp", "qwen3_chat.engine.worker", "numpy")
+WORKER = ("llama_cpp", "ik_llama_cpp", "qwen3_chat.engine.worker", "numpy")
 """Only the engine's own process loads llama.cpp."""
 
 LIBRARIES = (*DOCUMENT_LIBRARIES, *SERVER_LIBRARIES, *HUB_LIBRARIES, "pynvml", "tomlkit", "jinja2")

@@ -12,6 +12,7 @@ from llama_cpp import llama_cpp as L  # noqa: N812 - as in the worker
 
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
+from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppVocab
 from qwen3_chat.engine.worker.vocab import Vocab
 from tests.prompt.special_tokens import SPECIALS
 
@@ -42,7 +43,7 @@ def opened(path: Path) -> Iterator[OpenVocab]:
     assert model
     pointer = L.llama_model_get_vocab(model)
     source: bytes | None = L.llama_model_chat_template(model, None)
-    yield OpenVocab(Vocab(pointer), pointer, (source or b"").decode())
+    yield OpenVocab(Vocab(LlamaCppVocab(pointer)), pointer, (source or b"").decode())
     L.llama_model_free(model)
 
 

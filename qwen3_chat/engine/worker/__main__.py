@@ -11,16 +11,20 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, runtime_libraries
+from qwen3_chat.engine.native_libraries import IK_NAME, LIBRARY_VARIABLE
 from qwen3_chat.engine.worker.client_channel import Inbox, Outbox
 from qwen3_chat.engine.worker.template_process import TemplateProcess
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.parent_death import die_with_parent
+
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.native_library import NativeLibrary
 
 _STDIN, _STDOUT = 0, 1
 ENVIRONMENT = {
@@ -66,26 +70,35 @@ def _work(inbox: Inbox, outbox: Outbox, log: WorkerLog) -> None:
     # Not before the environment is set: llama.cpp and OpenMP read it, and may print, when they are loaded.
     renderer = TemplateProcess()
     renderer.start()  # in this thread, which lives as long as the process; it takes as long as llama.cpp
-    import_llama_cpp(log)
-    import llama_cpp
-
+    library = open_library(log)
     from qwen3_chat.engine.worker.command_loop import CommandLoop
-    from qwen3_chat.engine.worker.llama_bindings import check_bindings, set_abort_listener
     from qwen3_chat.engine.worker.llama_log import LlamaLog
 
-    check_bindings()
     llama_log = LlamaLog(log)
-    llama_log.install()
 
     def send_abort_reason(message: str) -> None:
         log.write(f"E {message}")
         outbox.send_abort_reason(llama_log.first_error() or message)
 
-    callback = set_abort_listener(send_abort_reason)
-    llama_cpp.llama_backend_init()
-    outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": llama_cpp.__version__}))
-    CommandLoop(inbox, outbox, log, llama_log, renderer).run()
-    del callback  # had to live until here
+    library.start(llama_log.receive, send_abort_reason)
+    outbox.send(wire.Ready({"python": sys.version.split()[0], "llama_cpp": library.version}))
+    CommandLoop(inbox, outbox, log, library, llama_log, renderer).run()
+
+
+def open_library(log: WorkerLog) -> NativeLibrary:
+    """Return the library of this process.
+
+    Raises:
+        ImportError: it can't be loaded; so do `OSError` and `RuntimeError`.
+    """
+    if os.environ.get(LIBRARY_VARIABLE) == IK_NAME:
+        from qwen3_chat.engine.worker.ik_library import IkLibrary
+
+        return IkLibrary()
+    import_llama_cpp(log)
+    from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppLibrary
+
+    return LlamaCppLibrary()
 
 
 def import_llama_cpp(log: WorkerLog) -> None:

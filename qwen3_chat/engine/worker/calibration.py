@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter, best_attention, choose_tuning
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.native_library import NativeModel
 from qwen3_chat.engine.worker.trial_context import TIMED_TOKENS, TrialContext, TrialPlan
 from qwen3_chat.request import KvType
 
@@ -45,7 +46,7 @@ class CalibrationTarget:
     `n_prompt_threads`. If all is on a GPU, there are no `thread_counts` to try, and elapsed time is measured.
     """
 
-    pointer: Any
+    model: NativeModel
     defaults: Trial
     kv_bytes_per_token: int
     free_bytes: Callable[[], int]
@@ -195,7 +196,7 @@ class Calibration:
         plan = TrialPlan(trial.flash_attention, trial.kv_type, n_ubatch, self._profile.depth)
         if plan.n_ctx * self._target.kv_bytes_per_token + SPARE_MEMORY_BYTES > self._target.free_bytes():
             return None
-        self._context = TrialContext(self._target.pointer, plan, trial.n_threads, abort)
+        self._context = TrialContext(self._target.model, plan, trial.n_threads, abort)
         self._context_key = key
         self._context.fill()
         return self._context

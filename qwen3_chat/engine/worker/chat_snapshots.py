@@ -30,7 +30,9 @@ class ChatSnapshots:
         self._min_evaluation_s = persistence.worth_s
         self._store = KVSnapshotStore.from_options(persistence)
         self._store.remove_abandoned_files()
-        self._fingerprint = model_fingerprint(Path(model.description.path), model.context.kv_layout)
+        self._fingerprint = model_fingerprint(
+            Path(model.description.path), model.build, model.context.native.kv_layout
+        )
         self._token_s = 0.0
         """The time of evaluating one token of a prompt; 0 before it was measured."""
 

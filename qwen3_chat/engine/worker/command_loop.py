@@ -10,9 +10,9 @@ from qwen3_chat.engine.tuning import Trial
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.chat_snapshots import ChatSnapshots
 from qwen3_chat.engine.worker.client_channel import Inbox, Job, Outbox
-from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_log import LlamaLog
 from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
+from qwen3_chat.engine.worker.native_library import NativeLibrary
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.prompt_ids import count_prompt_tokens
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator, apply_thinking_budget
@@ -31,9 +31,16 @@ class CommandLoop:
     """The loop that carries out commands, jobs one after the other in the main thread."""
 
     def __init__(
-        self, inbox: Inbox, outbox: Outbox, log: WorkerLog, llama_log: LlamaLog, renderer: TemplateRenderer
+        self,
+        inbox: Inbox,
+        outbox: Outbox,
+        log: WorkerLog,
+        library: NativeLibrary,
+        llama_log: LlamaLog,
+        renderer: TemplateRenderer,
     ) -> None:
         self._inbox = inbox
+        self._library = library
         self._outbox = outbox
         self._log = log
         self._llama_log = llama_log
@@ -70,13 +77,12 @@ class CommandLoop:
                 case wire.CountTokens(_, request):
                     self._outbox.send(wire.TokensCounted(call_id, self._count(request, job)))
                 case wire.ListDevices():
-                    self._outbox.send(wire.DevicesListed(call_id, list_ggml_devices()))
+                    self._outbox.send(wire.DevicesListed(call_id, self._library.list_devices()))
                 case wire.MeasureKernels():
-                    from qwen3_chat.engine.worker.kernel_meter import measure_devices  # here: once a machine
-
-                    self._outbox.send(wire.KernelsMeasured(call_id, measure_devices()))
+                    self._outbox.send(wire.KernelsMeasured(call_id, self._library.measure_devices()))
                 case wire.WaitIdle():
-                    self._outbox.send(wire.Idle(call_id))
+                    tuning = self._tuner.tuning if self._tuner else None
+                    self._outbox.send(wire.Idle(call_id, tuning))
                 case wire.RemoveSnapshot(_, chat_id):
                     self._remove_snapshot(chat_id)
                 case wire.Load() as command:
@@ -107,8 +113,9 @@ class CommandLoop:
         model = self._model
         if model is None:
             settings, persistence = command.settings, command.persistence
-            self._tuner = tuner = Tuner(settings, command.plan, persistence)
+            self._tuner = tuner = Tuner(self._library, settings, command.plan, persistence)
             self._model = model = load_model(
+                self._library,
                 settings,
                 tuner.plan,
                 job.abort,
@@ -118,7 +125,7 @@ class CommandLoop:
             )
             self._unreported_load_s = model.load_s
             if persistence and persistence.calibrates:
-                self._observer = RunObserver(persistence.folder)
+                self._observer = RunObserver(persistence.folder, self._library.list_devices())
             if persistence and persistence.snapshots_bytes:
                 self._snapshots = ChatSnapshots(model, persistence)
         self._outbox.send(wire.Loaded(command.call_id, model.description))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
-
-from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.native_library import (
+    STATUS_ABORTED,
+    STATUS_NO_ROOM,
+    NativeContext,
+    TokenBatch,
+)
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import N_SEQUENCES
@@ -23,31 +24,11 @@ MAX_OUTPUTS = 8
 
 _LIVE, _PREFETCHED, _PREVIOUS, _SPARE = range(N_SEQUENCES)
 """The ids of the sequences; the spare one holds a copy while a method needs it."""
-STATUS_NO_ROOM, STATUS_ABORTED = 1, 2  # of llama_decode
 _TIMED_TOKENS = 5
 
 
-class Batch:
-    """A chunk of tokens of one sequence, of which some at the end have an output."""
-
-    def __init__(self, max_tokens: int) -> None:
-        self.struct = L.llama_batch_init(max_tokens, 0, 1)  # lives as long as the process
-
-    def fill(self, tokens: Sequence[int], start: int, sequence: int, n_outputs: int) -> None:
-        """Fill the batch with tokens from position `start` on; the last `n_outputs` get an output."""
-        first_output = len(tokens) - n_outputs
-        struct = self.struct
-        struct.n_tokens = len(tokens)
-        for index, token in enumerate(tokens):
-            struct.token[index] = token
-            struct.pos[index] = start + index
-            struct.n_seq_id[index] = 1
-            struct.seq_id[index][0] = sequence
-            struct.logits[index] = index >= first_output
-
-
 class Context:
-    """A context of llama.cpp: the tokens of the live sequence in its KV cache, and those of two others.
+    """The context of a model: the tokens of the live sequence in its KV cache, and those of two others.
 
     The live sequence is the latest prompt with its reply. The prefetched sequence, the probable beginning of
     the next prompt, exists only between two replies. The sequence of the previous chat, which the user was in
@@ -60,27 +41,21 @@ class Context:
     was continued from.
     """
 
-    def __init__(
-        self, pointer: Any, chunk_tokens: int, kv_layout: str = "", *, keeps_states: bool = False
-    ) -> None:
-        self.pointer = pointer
-        self.kv_layout = kv_layout
-        """The parameters, as text, that a cell's content depends on besides the tokens."""
+    def __init__(self, native: NativeContext, chunk_tokens: int, *, keeps_states: bool = False) -> None:
+        self.native = native
+        """The context in the library."""
         self.keeps_states = keeps_states
         """True if a sequence can't be cut."""
         self.may_discard_chat = False
         """True if the chat may lose its cells once another begins: each cell in use slows down all tokens."""
         self.adjust_threads: Callable[[float], int | None] | None = None
         """The function called with the time of each token; it returns a new number of threads, or None."""
-        self.n_ctx: int = L.llama_n_ctx(pointer)
+        self.n_ctx: int = native.n_ctx
         self._sequences: list[list[int]] = [[] for _ in range(N_SEQUENCES)]
         self._chunk_tokens = chunk_tokens
-        self._memory = L.llama_get_memory(pointer)
         self._abort = AbortFlag()
-        self._abort_callback = abort_callback(L.ggml_abort_callback)
-        self._token_buffer = (L.llama_token * 1)()
-        self._single_token_batch = L.llama_batch_get_one(self._token_buffer, 1)
-        self._batch = Batch(chunk_tokens)
+        self._single_token_batch = native.new_batch(1)
+        self._batch = native.new_batch(chunk_tokens)
 
     @property
     def tokens(self) -> list[int]:
@@ -105,7 +80,7 @@ class Context:
     def set_abort_flag(self, abort: AbortFlag) -> None:
         """Make this flag the one that stops evaluations from now on."""
         self._abort = abort
-        L.llama_set_abort_callback(self.pointer, self._abort_callback, abort.pointer)
+        self.native.set_abort_flag(abort)
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
         """Make the longest evaluated prefix of `prompt` the live sequence; return its length.
@@ -208,7 +183,7 @@ class Context:
 
     def set_threads(self, n_threads: int, n_prompt_threads: int) -> None:
         """Set the numbers of threads for decoding and for evaluating prompts."""
-        L.llama_set_n_threads(self.pointer, n_threads, n_prompt_threads)
+        self.native.set_threads(n_threads, n_prompt_threads)
 
     def time_token_s(self, limit_s: float = inf) -> float | None:
         """Decode a few tokens in a copy of the live sequence; return the median time, None without room.
@@ -236,8 +211,7 @@ class Context:
     @property
     def max_saved_bytes(self) -> int:
         """The largest size of a saved sequence, in bytes."""
-        sizes = (L.llama_state_seq_get_size(self.pointer, sequence) for sequence in (_LIVE, _PREFETCHED))
-        return max(map(int, sizes))
+        return max(self.native.state_bytes(sequence) for sequence in (_LIVE, _PREFETCHED))
 
     def save(self, path: Path, tokens: Sequence[int]) -> bool:
         """Save the cells of `tokens`, the beginning of some sequence, to a file; return True on success."""
@@ -252,10 +226,7 @@ class Context:
             return False
         self._copy(source, _SPARE, len(tokens))
         try:
-            ids = (L.llama_token * len(tokens))(*tokens)
-            return bool(
-                L.llama_state_seq_save_file(self.pointer, os.fsencode(path), _SPARE, ids, len(tokens))
-            )
+            return self.native.save_sequence(path, _SPARE, tokens)
         finally:
             self._truncate(_SPARE, 0)
 
@@ -267,20 +238,18 @@ class Context:
         self._truncate(_PREVIOUS, 0)
         if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
             self.clear()
-        ids, count = (L.llama_token * n_tokens)(), ctypes.c_size_t()
-        if not L.llama_state_seq_load_file(
-            self.pointer, os.fsencode(path), _PREVIOUS, ids, n_tokens, ctypes.byref(count)
-        ):
-            L.llama_memory_seq_rm(self._memory, _PREVIOUS, -1, -1)  # the part that was read
+        tokens = self.native.load_sequence(path, _PREVIOUS, n_tokens)
+        if tokens is None:
+            self.native.remove(_PREVIOUS)  # the part that was read
             return False
-        self._sequences[_PREVIOUS] = list(ids[: count.value])
+        self._sequences[_PREVIOUS] = tokens
         return True
 
     def append(self, token: int) -> None:
         """Evaluate one token, whose output becomes the last one; raise as `evaluate` does."""
         started_s = time.perf_counter()
-        self._token_buffer[0] = token
-        status: int = L.llama_decode(self.pointer, self._single_token_batch)
+        self._single_token_batch.fill([token], len(self.tokens), _LIVE, n_outputs=1)
+        status = self.native.decode(self._single_token_batch)
         if status == STATUS_NO_ROOM:
             status = self._decode_without_previous_chat(self._single_token_batch)
         self._sequences[_LIVE].append(token)
@@ -297,7 +266,7 @@ class Context:
         """
         live = self._sequences[_LIVE]
         self._batch.fill([token, *draft], len(live), _LIVE, n_outputs=1 + len(draft))
-        status: int = L.llama_decode(self.pointer, self._batch.struct)
+        status = self.native.decode(self._batch)
         live.append(token)
         self._raise_for_status(status, _LIVE)
 
@@ -307,7 +276,7 @@ class Context:
 
     def drop_draft(self) -> None:
         """Remove the drafted tokens that were not accepted."""
-        L.llama_memory_seq_rm(self._memory, _LIVE, len(self.tokens), -1)
+        self.native.remove(_LIVE, len(self.tokens))
 
     def has_room_for_draft(self, length: int) -> bool:
         """Return True if a token and a draft of that length fit without another sequence being removed."""
@@ -328,32 +297,31 @@ class Context:
             chunk = tokens[done : done + max_tokens]
             done += len(chunk)
             self._batch.fill(chunk, len(evaluated), sequence, n_outputs=int(done == len(tokens)))
-            status: int = L.llama_decode(self.pointer, self._batch.struct)
+            status = self.native.decode(self._batch)
             if status == STATUS_NO_ROOM:
-                status = self._decode_without_previous_chat(self._batch.struct)
+                status = self._decode_without_previous_chat(self._batch)
             evaluated.extend(chunk)
             self._raise_for_status(status, sequence)
             yield done
 
-    def _decode_without_previous_chat(self, batch: Any) -> int:
+    def _decode_without_previous_chat(self, batch: TokenBatch) -> int:
         """Free the cells of the previous chat, then decode a batch again that found no room."""
         self._truncate(_PREVIOUS, 0)
-        status: int = L.llama_decode(self.pointer, batch)
-        return status
+        return self.native.decode(batch)
 
     def _copy(self, source: int, target: int, length: int = -1) -> None:
         """Replace a sequence by the first `length` tokens of another, in the same cells; -1 for all."""
         self._truncate(target, 0)
-        L.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        self.native.copy(source, target, length)
         self._sequences[target] = self._sequences[source][: None if length < 0 else length]
 
     def _truncate(self, sequence: int, start: int) -> int:
         """Remove the tokens of a sequence from a position on; return the number that stays."""
         tokens = self._sequences[sequence]
         if start < len(tokens):
-            if not L.llama_memory_seq_rm(self._memory, sequence, start, -1):
+            if not self.native.remove(sequence, start):
                 start = 0  # some kinds of memory can only be removed as a whole
-                L.llama_memory_seq_rm(self._memory, sequence, start, -1)
+                self.native.remove(sequence, start)
             del tokens[start:]
         return start
 
@@ -362,9 +330,9 @@ class Context:
             return
         if self.keeps_states:  # a part of the batch may be in the states
             self._truncate(sequence, 0)
-            L.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self.native.remove(sequence)
         # Earlier parts of a batch that failed may have been evaluated: llama.cpp knows the last position.
-        del self._sequences[sequence][L.llama_memory_seq_pos_max(self._memory, sequence) + 1 :]
+        del self._sequences[sequence][self.native.last_position(sequence) + 1 :]
         if status == STATUS_ABORTED:
             raise AbortedError
         if status == STATUS_NO_ROOM:

@@ -1,11 +1,9 @@
-"""The log of llama.cpp: all of it goes to the worker's log, its errors are stored for the user."""
+"""The log of the native library: all of it goes to the worker's log, its errors are stored for the user."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
-
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 
@@ -17,18 +15,13 @@ _UNINFORMATIVE_ERRORS = ("failed to load model", "failed to initialize the conte
 
 
 class LlamaLog:
-    """The receiver of llama.cpp's log; it must live as long as llama.cpp is used."""
+    """The receiver of the native library's log."""
 
     def __init__(self, log: WorkerLog) -> None:
         self._log = log
         self._errors: deque[str] = deque(maxlen=_KEPT_ERRORS)
         self._level = _DEBUG
         self._line = ""
-        self._callback = L.llama_log_callback(self._receive)
-
-    def install(self) -> None:
-        """Receive the log from now on; to be called after the import of llama_cpp, which sets a callback."""
-        L.llama_log_set(self._callback, None)
 
     def clear_errors(self) -> None:
         """Forget the errors so far."""
@@ -42,7 +35,8 @@ class LlamaLog:
                 return reason
         return self._errors[0] if self._errors else ""
 
-    def _receive(self, level: int, data: bytes, _: object) -> None:
+    def receive(self, level: int, data: bytes) -> None:
+        """Take a piece of the log, with its level."""
         if level != _CONTINUED:
             self._level = level
         self._line += data.decode(errors="replace")

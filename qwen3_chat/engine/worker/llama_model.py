@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.demo import DEMO_MODEL_NAME
 from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads, threads_to_try
@@ -17,11 +15,9 @@ from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
-from qwen3_chat.engine.worker.fingerprint import kv_layout
-from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
-from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
+from qwen3_chat.engine.worker.native_library import NativeLibrary, NativeModel
 from qwen3_chat.engine.worker.template_process import TemplateRenderer
 from qwen3_chat.engine.worker.threads import ThreadChoice
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -42,9 +38,10 @@ _PROGRESS_INTERVAL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class LlamaModel:
-    """A loaded model; `pointer` is llama.cpp's and lives as long as the process."""
+    """A loaded model; `native` is that of the library, of which this `build` runs, as long as the process."""
 
-    pointer: Any
+    native: NativeModel
+    build: str
     vocab: Vocab
     template: ChatTemplate
     context: Context
@@ -55,6 +52,7 @@ class LlamaModel:
 
 
 def load_model(
+    library: NativeLibrary,
     settings: LoadSettings,
     plan: LoadPlan,
     abort: AbortFlag,
@@ -76,43 +74,50 @@ def load_model(
         on_event(Notice("engine.not_qwen3", {"name": path.name, "architecture": header.architecture or "?"}))
     elif header.architecture in VISION_ARCHITECTURES:
         on_event(Notice("engine.text_only", {"name": path.name}))
-    gpus = _gpus() if plan.n_gpu_layers else []
+    gpus = _gpus(library) if plan.n_gpu_layers else []
     if plan.n_gpu_layers and not gpus:
         plan = plan.with_placement(0, 0)
     if settings.n_threads:
         plan = replace(plan, n_threads=settings.n_threads, n_prompt_threads=settings.n_threads)
-    pointer = _load_weights(path, header.architecture, plan, _LoadProgress(on_event, abort), llama_log)
+    progress = _LoadProgress(on_event, abort)
+    native = _load_weights(library, path, header.architecture, plan, progress, llama_log)
     try:
-        vocab = Vocab(L.llama_model_get_vocab(pointer))
+        vocab = Vocab(native.vocab)
         source = header.text("tokenizer.chat_template")
         template = ChatTemplate(source, vocab.specials, renderer, abort.is_set)
-        context = _make_context(pointer, plan, llama_log)
+        context = _make_context(native, plan, llama_log)
     except EngineError:
-        L.llama_model_free(pointer)
+        native.free()
         raise
     return LlamaModel(
-        pointer=pointer,
+        native=native,
+        build=library.build,
         vocab=vocab,
         template=template,
         context=context,
-        description=_describe(pointer, header, settings.path, plan, context.n_ctx, gpus),
+        description=_describe(library, native, header, settings.path, plan, context.n_ctx, gpus),
         threads=_thread_choice(settings, plan),
         load_s=time.perf_counter() - started_s,
         kv_bytes_per_token=header.kv_bytes_per_token,
     )
 
 
-def _gpus() -> list[Device]:
+def _gpus(library: NativeLibrary) -> list[Device]:
     """Return the devices that llama.cpp offloads to: GPUs, or else an integrated one."""
-    devices = list_ggml_devices()
+    devices = library.list_devices()
     gpus = [device for device in devices if device.kind is DeviceKind.GPU]
     return gpus or [device for device in devices if device.kind is DeviceKind.INTEGRATED_GPU]
 
 
 def _load_weights(
-    path: Path, architecture: str, plan: LoadPlan, progress: _LoadProgress, llama_log: LlamaLog
-) -> Any:
-    """Load the weights; return llama.cpp's pointer to the model.
+    library: NativeLibrary,
+    path: Path,
+    architecture: str,
+    plan: LoadPlan,
+    progress: _LoadProgress,
+    llama_log: LlamaLog,
+) -> NativeModel:
+    """Load the weights.
 
     Raises:
         ModelError: llama.cpp refused the file.
@@ -123,13 +128,12 @@ def _load_weights(
     if progress.abort.is_set():
         raise Cancelled(ErrorCode.LOAD_CANCELLED)
     progress.start, progress.share = progress.share, 1 - progress.share
-    params = ModelParams(plan, architecture, progress)
-    pointer = L.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params.struct)
-    if not pointer and progress.abort.is_set():
+    model = library.load_model(path, plan, architecture, progress)
+    if model is None and progress.abort.is_set():
         raise Cancelled(ErrorCode.LOAD_CANCELLED)
-    if not pointer:
+    if model is None:
         raise ModelError(ErrorCode.MODEL_NOT_LOADABLE, name=path.name, reason=llama_log.first_error())
-    return pointer
+    return model
 
 
 def _fill_page_cache(path: Path, progress: _LoadProgress) -> None:
@@ -147,23 +151,27 @@ def _fill_page_cache(path: Path, progress: _LoadProgress) -> None:
             done_bytes += read_bytes
 
 
-def _make_context(model: Any, plan: LoadPlan, llama_log: LlamaLog) -> Context:
+def _make_context(model: NativeModel, plan: LoadPlan, llama_log: LlamaLog) -> Context:
     """Make the context.
 
     Raises:
         EngineError: llama.cpp could not make it, which mostly means that there is too little memory.
     """
-    params = context_params(plan, N_SEQUENCES, MAX_OUTPUTS)
     llama_log.clear_errors()
-    pointer = L.llama_init_from_model(model, params)
-    if not pointer:
+    context = model.make_context(plan, N_SEQUENCES, MAX_OUTPUTS)
+    if context is None:
         raise EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=plan.n_ctx, reason=llama_log.first_error())
-    keeps_states = L.llama_model_is_recurrent(model) or L.llama_model_is_hybrid(model)
-    return Context(pointer, plan.n_ubatch, kv_layout(params), keeps_states=keeps_states)
+    return Context(context, plan.n_ubatch, keeps_states=model.keeps_states)
 
 
 def _describe(
-    pointer: Any, header: GgufHeader, path: str, plan: LoadPlan, n_ctx: int, gpus: Sequence[Device]
+    library: NativeLibrary,
+    model: NativeModel,
+    header: GgufHeader,
+    path: str,
+    plan: LoadPlan,
+    n_ctx: int,
+    gpus: Sequence[Device],
 ) -> LoadedModel:
     """Return the description of a loaded model for the client."""
     template = read_template(header.text("tokenizer.chat_template"))
@@ -172,8 +180,8 @@ def _describe(
         quant=header.quant,
         path=path,
         architecture=header.architecture,
-        parameters=_count_parameters(pointer, header),
-        size_bytes=L.llama_model_size(pointer),
+        parameters=_count_parameters(model, header),
+        size_bytes=model.size_bytes,
         n_ctx=n_ctx,
         n_ctx_train=header.n_ctx_train,
         n_layers=header.n_layers,
@@ -184,13 +192,14 @@ def _describe(
         kv_type=plan.kv_type,
         thinking=template.thinking,
         has_soft_switch=template.has_soft_switch,
+        library=library.name,
     )
 
 
-def _count_parameters(pointer: Any, header: GgufHeader) -> int:
+def _count_parameters(model: NativeModel, header: GgufHeader) -> int:
     """Count the weights; the header of a split file lists its own tensors only."""
     is_split = header.number("split.count") > 1
-    return int(L.llama_model_n_params(pointer)) if is_split else header.parameters
+    return model.n_parameters if is_split else header.parameters
 
 
 def _thread_choice(settings: LoadSettings, plan: LoadPlan) -> ThreadChoice | None:

@@ -85,7 +85,7 @@ class ReplyGenerator:
             for n_done in self._context.evaluate(known[n_reused:]):
                 yield PrefillProgressed(n_reused + n_done, n_known, n_reused)
             self._prefilled_s = self._elapsed_s()
-            with Sampler(self.request.sampling, self.request.seed, self._model.vocab.n_tokens) as sampler:
+            with Sampler(self.request.sampling, self.request.seed, self._model.vocab.native) as sampler:
                 for token in self._ids:
                     sampler.accept(token)
                 with PromptLookup(self._context, known, is_enabled=self.request.guesses) as lookup:
@@ -117,11 +117,11 @@ class ReplyGenerator:
         max_ids = self._n_prefix + (self.request.max_tokens or context.n_ctx)
         while True:
             if constraint.grammar is None:
-                token = sampler.sample(context.pointer, lookup.output_index)
+                token = sampler.sample(context.native, lookup.output_index)
             elif (closing := self._closing_token(constraint, max_ids)) is not None:
                 sampler.accept(token := closing)
             else:
-                token = sampler.sample_allowed(context.pointer, lookup.output_index, constraint.grammar)
+                token = sampler.sample_allowed(context.native, lookup.output_index, constraint.grammar)
             ids.append(token)
             if not self._first_token_s:
                 self._first_token_s = self._elapsed_s()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psutil
 
 from qwen3_chat.engine.observed_runs_file import ObservedRunsFile, observing_machine
-from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
+from qwen3_chat.engine.wire import Device
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.observed_runs import MIN_REPLY_TOKENS, ObservedRun, ObservedSpeed
 from qwen3_chat.request import LoadedModel
@@ -14,9 +16,9 @@ from qwen3_chat.request import LoadedModel
 class RunObserver:
     """The observer of one model, which writes to the file in `folder`."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, devices: Sequence[Device]) -> None:
         self._file = ObservedRunsFile.in_folder(folder)
-        self._machine = observing_machine(list_ggml_devices())
+        self._machine = observing_machine(devices)
 
     def observe(self, model: LoadedModel, reply: TurnFinished) -> None:
         """Record a reply, unless it is too short or the demo model's."""

@@ -10,11 +10,10 @@ import codecs
 import ctypes
 import math
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
-
 from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.deltas import DeltaBuilder
+from qwen3_chat.engine.worker.native_library import TokenData, TokenDataArray
 from qwen3_chat.engine.worker.sampler import Candidates
 from qwen3_chat.engine.worker.tool_call_grammar import ROOT_RULE, tool_call_grammar
 from qwen3_chat.engine.worker.vocab import Vocab
@@ -33,23 +32,24 @@ class Grammar:
         Raises:
             ValueError: llama.cpp can't read it.
         """
-        self._sampler = L.llama_sampler_init_grammar(vocab.pointer, source.encode(), ROOT_RULE.encode())
-        if not self._sampler:
+        native = vocab.native.new_grammar(source, ROOT_RULE)
+        if native is None:
             raise ValueError
+        self._native = native
         self._vocab = vocab
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._one = L.llama_token_data()
-        self._array = L.llama_token_data_array(ctypes.pointer(self._one), 1, -1, False)
+        self._one = TokenData()
+        self._array = TokenDataArray(ctypes.pointer(self._one), 1, -1, False)
 
     def allows(self, token: int) -> bool:
         """Return whether a token may come next."""
         self._one.id, self._one.logit = token, 0.0
-        L.llama_sampler_apply(self._sampler, ctypes.byref(self._array))
+        self._native.apply(self._array)
         return self._one.logit > -math.inf and self._is_utf8(token)
 
     def forbid_others(self, candidates: Candidates) -> None:
         """Give each token that may not come next a probability of 0."""
-        L.llama_sampler_apply(self._sampler, candidates.reference)
+        self._native.apply(candidates.array)
         if self._decoder.getstate()[0]:  # within a character, a few dozen tokens are left
             candidates.forbid_unless(self._is_utf8)
 
@@ -68,13 +68,13 @@ class Grammar:
         """Go on past a token if it may come next; return whether it may."""
         if not self.allows(token):
             return False
-        L.llama_sampler_accept(self._sampler, token)
+        self._native.accept(token)
         self._decoder.decode(self._vocab.piece(token))
         return True
 
     def close(self) -> None:
         """Free the memory of the grammar."""
-        L.llama_sampler_free(self._sampler)
+        self._native.free()
 
 
 class ToolCallConstraint:

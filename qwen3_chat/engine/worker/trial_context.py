@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from itertools import product
 from math import inf
 from threading import Event, Lock, Thread
-from typing import Any
-
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as everywhere in the worker
 
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag, abort_callback
-from qwen3_chat.engine.worker.llama_context import STATUS_ABORTED, median_after_first
-from qwen3_chat.engine.worker.llama_params import context_params
+from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
+from qwen3_chat.engine.worker.llama_context import median_after_first
+from qwen3_chat.engine.worker.native_library import STATUS_ABORTED, NativeContext, NativeModel
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.request import KvType
@@ -50,13 +47,13 @@ class TrialPlan:
 
 
 class TrialContext:
-    """A context of llama.cpp of its own, whose work ends once the abort flag is set.
+    """A context of its own, whose work ends once the abort flag is set.
 
     To reach a depth quickly, the KV cache is filled with copies of a few tokens at later positions: the time
     of attention depends on the number of cells, not on their content.
     """
 
-    def __init__(self, model: Any, plan: TrialPlan, n_threads: int, abort: AbortFlag) -> None:
+    def __init__(self, model: NativeModel, plan: TrialPlan, n_threads: int, abort: AbortFlag) -> None:
         """Make the context.
 
         Raises:
@@ -75,21 +72,21 @@ class TrialContext:
             n_threads=n_threads,
             n_prompt_threads=n_threads,
         )
-        self._pointer = _make_context(model, context_params(load_plan, _N_SEQUENCES, _N_OUTPUTS), abort)
-        if not self._pointer:
+        native = _make_context(model, load_plan, abort)
+        if native is None:
             raise EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=plan.n_ctx, reason="")
-        self._memory = L.llama_get_memory(self._pointer)
-        self._callback = abort_callback(L.ggml_abort_callback)
-        L.llama_set_abort_callback(self._pointer, self._callback, abort.pointer)
+        self._native = native
+        self._batch = native.new_batch(self._n_batch)
+        native.set_abort_flag(abort)
 
     @property
     def n_tokens(self) -> int:
         """The number of tokens in the context now."""
-        return int(L.llama_memory_seq_pos_max(self._memory, _LIVE)) + 1
+        return self._native.last_position(_LIVE) + 1
 
     def close(self) -> None:
         """Free the memory of the context."""
-        L.llama_free(self._pointer)
+        self._native.free()
 
     def fill(self) -> None:
         """Fill the cache up to the depth, in steps of some milliseconds.
@@ -113,17 +110,14 @@ class TrialContext:
 
     def _block(self, n_cells: int) -> _CellBlock | None:
         """Return a copy of all cells; None where the positions are not found in it."""
-        size = L.llama_state_seq_get_size(self._pointer, _LIVE)
-        state = (ctypes.c_uint8 * size)()
-        L.llama_state_seq_get_data(self._pointer, state, size, _LIVE)
-        return _CellBlock.from_state(state, n_cells)
+        return _CellBlock.from_state(self._native.read_state(_LIVE), n_cells)
 
     def _paste(self, block: _CellBlock) -> None:
         """Append the cells of a block to the live sequence."""
-        if not L.llama_state_seq_set_data(self._pointer, block.state, len(block.state), _COPY):
+        if not self._native.write_state(block.state, _COPY):
             raise EngineError(ErrorCode.CONTEXT_FULL, n_ctx=self._depth)
-        L.llama_memory_seq_cp(self._memory, _COPY, _LIVE, -1, -1)
-        L.llama_memory_seq_rm(self._memory, _COPY, -1, -1)
+        self._native.copy(_COPY, _LIVE)
+        self._native.remove(_COPY)
 
     def time_token_s(self, n_threads: int, limit_s: float = inf, uses_cpu_time: bool = False) -> float:
         """Decode a few tokens at the depth; return the median time.
@@ -135,7 +129,7 @@ class TrialContext:
             AbortedError: the flag was set.
             EngineError: llama.cpp could not decode them.
         """
-        L.llama_set_n_threads(self._pointer, n_threads, n_threads)
+        self._native.set_threads(n_threads, n_threads)
         times_s: list[float] = []
         while len(times_s) < TIMED_TOKENS and sum(times_s) < limit_s:
             times_s.append(self._time_s([0], n_threads if uses_cpu_time else None))
@@ -144,21 +138,21 @@ class TrialContext:
 
     def time_prompt_token_s(self, n_threads: int, n_tokens: int, uses_cpu_time: bool = False) -> float:
         """Evaluate a chunk of a prompt at the depth; return the time per token; raise as `time_token_s`."""
-        L.llama_set_n_threads(self._pointer, n_threads, n_threads)
+        self._native.set_threads(n_threads, n_threads)
         elapsed_s = self._time_s(range(n_tokens), n_threads if uses_cpu_time else None)
         self._cut_back()
         return elapsed_s / n_tokens
 
     def _cut_back(self) -> None:
-        L.llama_memory_seq_rm(self._memory, _LIVE, self._depth, -1)
+        self._native.remove(_LIVE, self._depth)
 
     def _time_s(self, tokens: Sequence[int], n_sharing_threads: int | None = None) -> float:
         """Evaluate tokens; return the elapsed time, or the processor time of each of the sharing threads."""
-        ids = (L.llama_token * len(tokens))(*tokens)
+        self._batch.fill(tokens, self.n_tokens, _LIVE, n_outputs=1)
         clock = time.perf_counter if n_sharing_threads is None else time.process_time
         started_s = clock()
-        status: int = L.llama_decode(self._pointer, L.llama_batch_get_one(ids, len(tokens)))
-        L.llama_synchronize(self._pointer)  # a GPU may still compute
+        status = self._native.decode(self._batch)
+        self._native.synchronise()  # a GPU may still compute
         if status == STATUS_ABORTED:
             raise AbortedError
         if status:
@@ -202,7 +196,7 @@ class _CellBlock:
             _NUMBER.pack_into(data, offset, position + index)
 
 
-def _make_context(model: Any, params: Any, abort: AbortFlag) -> Any:
+def _make_context(model: NativeModel, plan: LoadPlan, abort: AbortFlag) -> NativeContext | None:
     """Make a context in a thread of its own, as nothing can interrupt that.
 
     If the flag is set meanwhile, the context is freed as soon as it is made.
@@ -210,22 +204,22 @@ def _make_context(model: Any, params: Any, abort: AbortFlag) -> Any:
     Raises:
         AbortedError: the flag was set.
     """
-    pointers: list[Any] = []
+    contexts: list[NativeContext | None] = []
     lock, is_abandoned = Lock(), Event()
 
     def make() -> None:
-        pointer = L.llama_init_from_model(model, params)
+        context = model.make_context(plan, _N_SEQUENCES, _N_OUTPUTS)
         with lock:
-            pointers.append(pointer)
-            if is_abandoned.is_set() and pointer:
-                L.llama_free(pointer)
+            contexts.append(context)
+            if is_abandoned.is_set() and context:
+                context.free()
 
     maker = Thread(target=make, name="trial", daemon=True)
     maker.start()
     while maker.is_alive():
         maker.join(_POLL_S)
         with lock:
-            if abort.is_set() and not pointers:
+            if abort.is_set() and not contexts:
                 is_abandoned.set()
                 raise AbortedError
-    return pointers[0]
+    return contexts[0]

@@ -14,8 +14,8 @@ from qwen3_chat.engine.wire import DeviceKind
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.calibration import FULL_PROFILE, IDLE_PROFILE, Calibration, CalibrationTarget
 from qwen3_chat.engine.worker.fingerprint import model_fingerprint
-from qwen3_chat.engine.worker.llama_bindings import list_ggml_devices
 from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.native_library import NativeLibrary
 from qwen3_chat.events import Notice
 from qwen3_chat.request import DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH, LoadSettings, PersistenceOptions
 
@@ -30,15 +30,20 @@ class Tuner:
     """
 
     def __init__(
-        self, settings: LoadSettings, plan: LoadPlan, persistence: PersistenceOptions | None
+        self,
+        library: NativeLibrary,
+        settings: LoadSettings,
+        plan: LoadPlan,
+        persistence: PersistenceOptions | None,
     ) -> None:
+        self._library = library
         self._settings = settings
         self._uses_gpu = bool(plan.n_gpu_layers)
         self._ubatches = GPU_UBATCHES if self._uses_gpu else CPU_UBATCHES
         self._default_n_ubatch = DEFAULT_GPU_UBATCH if self._uses_gpu else DEFAULT_CPU_UBATCH
         self._default_plan = plan
         self._file = TuningFile.from_options(persistence) if persistence else None
-        self._key = _tuning_key(settings, plan) if self._file else ""
+        self._key = _tuning_key(library, settings, plan) if self._file else ""
         self._may_calibrate = persistence is not None and persistence.calibrates
         self._idle_calibration: Calibration | None = None
         self.tuning = self._file.find(self._key) if self._file else None
@@ -113,7 +118,7 @@ class Tuner:
         plan, n_threads = self._default_plan, self._settings.n_threads
         thread_counts = (n_threads,) if n_threads else threads_to_try()
         return CalibrationTarget(
-            pointer=model.pointer,
+            model=model.native,
             defaults=Trial(
                 TuningParameter.ATTENTION,
                 plan.flash_attention is not False,
@@ -132,7 +137,9 @@ class Tuner:
         """Return the free memory of the GPUs, or of the machine where none is used."""
         if not self._uses_gpu:
             return psutil.virtual_memory().available
-        return sum(device.free_bytes for device in list_ggml_devices() if device.kind is not DeviceKind.CPU)
+        return sum(
+            device.free_bytes for device in self._library.list_devices() if device.kind is not DeviceKind.CPU
+        )
 
 
 def _calibrated_notice(tuning: Tuning) -> Notice:
@@ -147,8 +154,9 @@ def _calibrated_notice(tuning: Tuning) -> Notice:
     )
 
 
-def _tuning_key(settings: LoadSettings, plan: LoadPlan) -> str:
-    """Return a hash of the machine, the model with its placement on it, and the build of llama.cpp."""
-    machine = [(d.backend, d.description, d.total_bytes) for d in list_ggml_devices()]
+def _tuning_key(library: NativeLibrary, settings: LoadSettings, plan: LoadPlan) -> str:
+    """Return a hash of the machine, the model with its placement on it, and the build of the library."""
+    machine = [(d.backend, d.description, d.total_bytes) for d in library.list_devices()]
     placement = (plan.n_gpu_layers, plan.n_cpu_moe, plan.kv_type)
-    return model_fingerprint(Path(settings.path), f"{machine},{threads_to_try()},{placement}")[:32]
+    layout = f"{machine},{threads_to_try()},{placement}"
+    return model_fingerprint(Path(settings.path), library.build, layout)[:32]

@@ -5,16 +5,14 @@ It also remembers the ids that the text of a reply was sampled as: tokenised aga
 
 from __future__ import annotations
 
-import ctypes
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from threading import Lock
 from types import MappingProxyType
 
-from llama_cpp import llama_cpp as L  # noqa: N812 - short, as there is a call in every other line
+from qwen3_chat.engine.worker.native_library import NativeVocab
 
-_PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 _MAX_CACHED_TOKENS = 1 << 18
 _MAX_CACHED_REPLIES = 256
 
@@ -22,19 +20,18 @@ _MAX_CACHED_REPLIES = 256
 class Vocab:
     """The tokens of one model.
 
-    The methods may be called from several threads. The model that `pointer` belongs to must outlive this.
+    The methods may be called from several threads. The model must outlive this.
     """
 
-    def __init__(self, pointer: ctypes.c_void_p) -> None:
-        self.pointer = pointer
-        """The vocabulary in llama.cpp."""
-        self.n_tokens: int = L.llama_vocab_n_tokens(pointer)
-        special = L.LLAMA_TOKEN_ATTR_CONTROL | L.LLAMA_TOKEN_ATTR_USER_DEFINED
-        ids = [token for token in range(self.n_tokens) if L.llama_vocab_get_attr(pointer, token) & special]
-        spellings = [L.llama_vocab_get_text(pointer, token).decode(errors="replace") for token in ids]
+    def __init__(self, native: NativeVocab) -> None:
+        self.native = native
+        """The vocabulary in the library."""
+        self.n_tokens = native.n_tokens
+        ids = native.special_ids()
+        spellings = [native.spelling(token) for token in ids]
         self.specials: Mapping[str, int] = MappingProxyType(dict(zip(spellings, ids, strict=True)))
         """The control and user-defined tokens: spelling to id."""
-        self.end_ids = frozenset(token for token in ids if L.llama_vocab_is_eog(pointer, token))
+        self.end_ids = frozenset(token for token in ids if native.ends_reply(token))
         """The tokens that end a reply."""
         self._pieces: dict[int, bytes] = {}
         self._segments = _SegmentCache(_MAX_CACHED_TOKENS)
@@ -52,7 +49,8 @@ class Vocab:
         """
         ids = self._segments.get(text)
         if ids is None:
-            ids = self._tokenise(text)
+            data = text.encode(errors="replace")  # only a lone surrogate can't be encoded
+            ids = self.native.tokenise(data)
             self._segments.put(text, ids)
         return list(ids)
 
@@ -60,27 +58,8 @@ class Vocab:
         """Return the bytes of a token, which may be a part of a character; special ones are spelled out."""
         piece = self._pieces.get(token)
         if piece is None:
-            piece = self._pieces[token] = self._detokenise(token)
+            piece = self._pieces[token] = self.native.piece(token)
         return piece
-
-    def _tokenise(self, text: str) -> tuple[int, ...]:
-        data = text.encode(errors="replace")  # only a lone surrogate can't be encoded
-        max_ids = len(data) + 1  # a token stands for a byte at least
-        ids = (L.llama_token * max_ids)()
-        count: int = L.llama_tokenize(self.pointer, data, len(data), ids, max_ids, False, False)
-        if count < 0:
-            max_ids = -count
-            ids = (L.llama_token * max_ids)()
-            count = L.llama_tokenize(self.pointer, data, len(data), ids, max_ids, False, False)
-        return tuple(ids[:count])
-
-    def _detokenise(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        count: int = L.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
-        if count < 0:
-            buffer = ctypes.create_string_buffer(-count)
-            count = L.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
-        return buffer.raw[:count]
 
 
 class _SegmentCache:

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from qwen3_chat.chat import ThinkingMode, Timings, Usage
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, format_speed
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -67,6 +67,8 @@ def status_parts(status: Status) -> list[str]:
             if model.n_gpu_layers
             else model.device
         )
+        if model.library not in ("", LLAMA_CPP_NAME):
+            parts.append(model.library)
     return parts
 
 

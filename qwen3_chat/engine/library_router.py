@@ -1,0 +1,109 @@
+"""The routing of one model file to a native library, and the comparison that it rests on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from qwen3_chat.engine.library_choice import (
+    LibraryChoices,
+    Measurement,
+    ModelKind,
+    is_library_failure,
+    is_possible,
+)
+from qwen3_chat.engine.library_trial import LibraryComparer, TrialSink
+from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
+from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.errors import EngineError, ModelError
+from qwen3_chat.events import Notice
+from qwen3_chat.models import gguf
+from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel, LoadSettings, PersistenceOptions
+
+
+class LibraryRouter:
+    """The router of one model file; without the faster library, it never does anything."""
+
+    def __init__(
+        self, settings: LoadSettings, persistence: PersistenceOptions, comparer: LibraryComparer
+    ) -> None:
+        self._settings = settings
+        self._calibrates = persistence.calibrates
+        self._choices = LibraryChoices(persistence.folder)
+        self._comparer = comparer
+        self._kind: ModelKind | None = None
+        self._plan: LoadPlan | None = None
+        self._is_left = False
+        """True once the faster library has failed, whether or not that can be stored."""
+
+    async def choose(self, plan: LoadPlan) -> str:
+        """Return the name of the library to load the model with."""
+        self._kind = self._plan = None
+        if self._is_left or not has_fast_library():
+            return LLAMA_CPP_NAME
+        path = Path(self._settings.path)
+        try:
+            kind = ModelKind.from_header(await asyncio.to_thread(gguf.read_file, path), path)
+        except ModelError:
+            return LLAMA_CPP_NAME  # which tells what is wrong with the file
+        if not is_possible(kind, plan):
+            return LLAMA_CPP_NAME
+        self._kind, self._plan = kind, plan
+        return self._choices.choose(kind)
+
+    def leave(self, error: EngineError) -> Notice | None:
+        """Give up the faster library if this error is its failure; return a notice then."""
+        if not is_library_failure(error) or self._is_left:
+            return None
+        self._is_left = True
+        if self._kind:
+            self._choices.record_failure(self._kind, error.code.value)
+        return Notice("engine.fast_cpu_left", {"reason": str(error)})
+
+    def may_compare(self, model: LoadedModel) -> bool:
+        """Return whether the libraries are still to be compared with the loaded model, and memory permits."""
+        kind = self._kind
+        return (
+            self._calibrates
+            and kind is not None
+            and not self._is_left
+            and not model.is_demo
+            and self._choices.measurement(kind) is None
+            and self._choices.failure(kind) is None
+            and psutil.virtual_memory().available > 2 * model.size_bytes + SPARE_MEMORY_BYTES
+        )
+
+    async def compare_completely(
+        self, known: Tuning | None, on_trial: TrialSink
+    ) -> Measurement | Notice | None:
+        """Compare the libraries; `known` are the fastest settings of the usual one, if they were measured.
+
+        Return a notice if the other one failed, None if it is not for this model.
+
+        Raises:
+            EngineError: the usual one failed.
+        """
+        kind, plan = self._kind, self._plan
+        if kind is None or plan is None or self._choices.failure(kind) is not None:
+            return None
+        try:
+            return await self._comparer.compare(kind, self._settings, plan, known, True, on_trial)
+        except EngineError as error:
+            if notice := self._choices.failure(kind) and self.leave(error):
+                return notice
+            raise
+
+    async def compare(self) -> Notice | None:
+        """Compare the libraries; return a notice of what follows from it."""
+        if self._kind is None or self._plan is None:
+            return None
+        try:
+            measurement = await self._comparer.compare(self._kind, self._settings, self._plan)
+        except EngineError as error:
+            return self.leave(error) if self._choices.failure(self._kind) else None
+        if measurement is None or not measurement.favours_fast_library:
+            return None
+        return Notice("engine.fast_cpu_chosen", {"saved": round(100 - 100 / measurement.turn_speedup)})

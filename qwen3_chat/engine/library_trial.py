@@ -1,0 +1,159 @@
+"""The comparison of the native libraries with one model, each in a process apart.
+
+The faster library has to begin its answer to a long prompt as the usual one does. Both are measured by the
+calibration of their workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.engine import wire
+from qwen3_chat.engine.library_choice import (
+    LibraryChoices,
+    Measurement,
+    ModelKind,
+    compare_tunings,
+    is_library_failure,
+)
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.native_libraries import IK_NAME, library_environment
+from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.engine.worker_process import WorkerProcess, error_from_message
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError
+from qwen3_chat.events import TurnFinished
+from qwen3_chat.request import LLAMA_CPP_NAME, ChatRequest, LoadSettings, PersistenceOptions
+from qwen3_chat.sampling import SamplingParams
+
+_N_CTX = 2048
+_CHECKED_TOKENS: Final = 4
+_SENTENCE = "The {number}th lamp in the long corridor is {colour}, and behind it a small door is {state}. "
+_N_SENTENCES = 24
+"""Some 600 tokens: more than one chunk of a prompt, where faults of attention show."""
+
+TrialSink = Callable[[wire.TrialFinished], None]
+"""The function that gets each measured trial."""
+
+
+class _Extent(Enum):
+    """The extent of a measurement."""
+
+    ANSWER = auto()
+    QUICK = auto()
+    COMPLETE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryComparer:
+    """The comparer of the libraries; `environment` are the variables of a worker of the usual one."""
+
+    log_path: Path
+    python: str
+    folder: str
+    environment: Mapping[str, str] | None = None
+
+    async def compare(
+        self,
+        kind: ModelKind,
+        settings: LoadSettings,
+        plan: LoadPlan,
+        known: Tuning | None = None,
+        is_complete: bool = False,
+        on_trial: TrialSink = lambda trial: None,
+    ) -> Measurement | None:
+        """Compare the libraries and store the result; return None where one could not be measured now.
+
+        A complete comparison takes minutes, less where the fastest settings of the usual library are known
+        from such a calibration; another one takes some seconds.
+
+        Raises:
+            EngineError: a library failed. What speaks against the faster one is stored: it is not used again.
+        """
+        choices = LibraryChoices(self.folder)
+        plan = replace(plan, n_ctx=_N_CTX)
+        extent = _Extent.COMPLETE if is_complete else _Extent.QUICK
+        run = partial(self._measure, settings=settings, on_trial=on_trial)
+        usual_ids, usual = await run(LLAMA_CPP_NAME, plan=plan, extent=_Extent.ANSWER if known else extent)
+        try:
+            fast_ids, fast = await run(IK_NAME, plan=plan_for(IK_NAME, plan), extent=extent)
+            if fast_ids != usual_ids:
+                raise EngineError(ErrorCode.FAST_CPU_ANSWERS_WRONGLY)
+        except EngineError as error:
+            if is_library_failure(error):
+                choices.record_failure(kind, error.code.value)
+            raise
+        usual = known or usual
+        measurement = compare_tunings(usual, fast) if usual and fast else None
+        if measurement:
+            choices.record_measurement(kind, measurement)
+        return measurement
+
+    async def _measure(
+        self, library: str, settings: LoadSettings, plan: LoadPlan, extent: _Extent, on_trial: TrialSink
+    ) -> tuple[tuple[int, ...], Tuning | None]:
+        """Return the first tokens of an answer, and the fastest settings.
+
+        Raises:
+            EngineError: the library failed.
+        """
+        environment = library_environment(library, self.environment)
+        persistence = PersistenceOptions(self.folder, snapshots_bytes=0, calibrates=True)
+        worker = await WorkerProcess.start(self.python, self.log_path, environment)
+        try:
+            load = partial(wire.Load, settings=settings, plan=plan, persistence=persistence)
+            message = await worker.request(load)
+            if not isinstance(message, wire.Loaded):
+                raise error_from_message(message)
+            message = await worker.request(partial(wire.Generate, request=_check_request()))
+            if not (isinstance(message, wire.EventEmitted) and isinstance(message.event, TurnFinished)):
+                raise error_from_message(message)
+            ids = message.event.token_ids
+            if extent is _Extent.ANSWER:
+                return ids, None
+            message = await self._calibrate(worker, extent, on_trial)
+            if not isinstance(message, wire.Idle | wire.Calibrated):
+                raise error_from_message(message)
+            return ids, message.tuning
+        except BaseException:
+            worker.kill()  # also where the caller was cancelled: the user wants the processor
+            raise
+        finally:
+            await worker.end()
+
+    async def _calibrate(
+        self, worker: WorkerProcess, extent: _Extent, on_trial: TrialSink
+    ) -> wire.AnyWorkerMessage:
+        if extent is _Extent.QUICK:
+            return await worker.request(wire.WaitIdle)
+
+        def on_message(message: wire.AnyWorkerMessage) -> None:
+            if isinstance(message, wire.TrialFinished):
+                on_trial(message)
+
+        with worker.open_request(wire.Calibrate, on_message=on_message) as request:
+            return await request.last_message()
+
+
+def plan_for(library: str, plan: LoadPlan) -> LoadPlan:
+    """Return the plan with the default attention of a library; a calibration may have found a better one."""
+    return replace(plan, flash_attention=True) if library == IK_NAME else plan
+
+
+def _check_request() -> ChatRequest:
+    states, colours = ("open", "closed", "ajar"), ("red", "green", "blue", "white", "amber")
+    text = "".join(
+        _SENTENCE.format(number=i, colour=colours[i % len(colours)], state=states[i % len(states)])
+        for i in range(4, 4 + _N_SENTENCES)
+    )
+    message = ChatMessage(Role.USER, f"{text}\n\nWhich colour is the 9th lamp?")
+    greedy = SamplingParams(temperature=0, top_p=1, top_k=0)
+    return ChatRequest(
+        (message,), ThinkingMode.NO_THINK, greedy, seed=1, max_tokens=_CHECKED_TOKENS, guesses=False
+    )

@@ -1,0 +1,113 @@
+"""The faster library itself, in processes of its own, beside llama-cpp-python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from event_stream import events_of
+from qwen3_chat.chat import StopReason
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.native_libraries import (
+    IK_NAME,
+    LIBRARY_VARIABLE,
+    has_fast_library,
+    library_environment,
+)
+from qwen3_chat.request import ChatRequest, LoadSettings
+from tests.conftest import REPOSITORY
+from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
+
+pytestmark = pytest.mark.skipif(not has_fast_library(), reason="needs ik-llama-cpp-python")
+
+QUESTIONS = (
+    "How many r's in strawberries?",
+    "Tell me a story.",
+    "What is 17 + 25?",
+    "你好，你是谁？",
+    "Write a Python function that adds two numbers.",
+)
+SUITE = (
+    "context",
+    "continuing",
+    "idle_evaluation",
+    "prompt_lookup",
+    "sampled_ids",
+    "saved_cells",
+    "snapshots",
+    "local_engine",
+    "thinking_budget",
+    "tool_call_grammar",
+    "answer_schema",
+    "broken_files",
+    "larger_context",
+)
+"""The tests of the engine that have to pass with either library."""
+
+
+@pytest.fixture
+async def engines(demo_gguf: Path, tmp_path: Path) -> AsyncIterator[tuple[LocalEngine, LocalEngine]]:
+    settings = LoadSettings(str(demo_gguf))
+    usual = LocalEngine(settings, tmp_path / "usual.log")
+    environment = library_environment(IK_NAME, None)
+    fast = LocalEngine(settings, tmp_path / "fast.log", environment=environment)
+    yield usual, fast
+    await usual.close()
+    await fast.close()
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_greedy_replies_are_the_same_with_both_libraries(
+    engines: tuple[LocalEngine, LocalEngine], question: str
+) -> None:
+    request = chat_request(user_message(question), max_tokens=150)
+    replies = [await collect_events(events_of(engine.generate, request)) for engine in engines]
+    assert engines[1].model is not None
+    assert engines[1].model.library == IK_NAME
+    assert text_of(replies[0]) == text_of(replies[1])
+    assert end_of(replies[0]).token_ids == end_of(replies[1]).token_ids
+    assert end_of(replies[0]).usage == end_of(replies[1]).usage
+
+
+async def test_an_answer_keeps_to_a_schema_with_the_faster_library(
+    engines: tuple[LocalEngine, LocalEngine],
+) -> None:
+    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    request: ChatRequest = replace(
+        chat_request(user_message("How many r's in strawberries?")), answer_schema=schema
+    )
+    events = await collect_events(events_of(engines[1].generate, request))
+    assert end_of(events).stop_reason is StopReason.END_OF_TURN
+    assert isinstance(json.loads(text_of(events))["n"], int)
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="needs /proc, which is of Linux")
+async def test_a_process_has_one_library(engines: tuple[LocalEngine, LocalEngine], tmp_path: Path) -> None:
+    for engine, library in zip(engines, ("llama_cpp", "ik_llama_cpp"), strict=True):
+        await collect_events(events_of(engine.load))
+        files = [file.path for file in psutil.Process(engine.pid).memory_maps()]
+        loaded = {
+            name for name in ("llama_cpp", "ik_llama_cpp") if any(f"/{name}/" in file for file in files)
+        }
+        assert loaded == {library}
+
+
+@pytest.mark.full
+def test_the_tests_of_the_engine_pass_with_the_faster_library() -> None:
+    files = [file for name in SUITE if (file := REPOSITORY / f"tests/engine/test_{name}.py").exists()]
+    process = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, files)],
+        cwd=REPOSITORY,
+        env={**os.environ, LIBRARY_VARIABLE: IK_NAME},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-4000:]

@@ -1,0 +1,289 @@
+"""The choice between native libraries, with stand-ins for faulty ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.random_model import Shape, write_model
+from event_stream import events_of
+from qwen3_chat.engine import library_choice, local_engine
+from qwen3_chat.engine.library_choice import (
+    LIBRARY_FILE_NAME,
+    LibraryChoices,
+    Measurement,
+    ModelKind,
+    compare_tunings,
+    is_library_failure,
+    is_possible,
+)
+from qwen3_chat.engine.library_trial import LibraryComparer
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.local_engine import LocalEngine
+from qwen3_chat.engine.native_libraries import IK_NAME
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineDied, EngineError
+from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.models.gguf import read_file
+from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
+from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
+from tests.engine.stand_in_library import Fault, use_stand_in
+
+FASTER = Measurement(1.4, 1024, (100.0, 120.0), (10.0, 14.5))
+PLAN = LoadPlan(n_layers=6, n_ctx=1024)
+
+
+@pytest.fixture
+def demo_kind(demo_gguf: Path) -> ModelKind:
+    return ModelKind.from_header(read_file(demo_gguf), demo_gguf)
+
+
+@pytest.fixture
+def choices(tmp_path: Path) -> LibraryChoices:
+    return LibraryChoices(tmp_path)
+
+
+@pytest.fixture
+async def engine(demo_gguf: Path, tmp_path: Path, log_path: Path) -> AsyncIterator[LocalEngine]:
+    persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
+    engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, persistence=persistence)
+    yield engine
+    await engine.close()
+
+
+def notices_in(events: list[EngineEvent]) -> list[str]:
+    return [event.key for event in events if isinstance(event, Notice)]
+
+
+def test_the_faster_library_is_chosen_where_it_was_measured_to_be_faster(
+    choices: LibraryChoices, demo_kind: ModelKind, tmp_path: Path
+) -> None:
+    assert choices.choose(demo_kind) == LLAMA_CPP_NAME
+    choices.record_measurement(demo_kind, msgspec.structs.replace(FASTER, turn_speedup=1.05))
+    assert choices.choose(demo_kind) == LLAMA_CPP_NAME
+    choices.record_measurement(demo_kind, FASTER)
+    assert LibraryChoices(tmp_path).choose(demo_kind) == IK_NAME
+    other = replace(demo_kind, path=tmp_path / LIBRARY_FILE_NAME)
+    assert choices.choose(other) == LLAMA_CPP_NAME
+    choices.record_failure(demo_kind, "cpu_unsupported")
+    assert LibraryChoices(tmp_path).choose(demo_kind) == LLAMA_CPP_NAME
+    assert choices.failure(demo_kind) == "cpu_unsupported"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"measured": {"a": 1}}', b"\xff{", b"[" * 60_000])
+def test_a_damaged_file_of_choices_counts_as_empty(
+    choices: LibraryChoices, demo_kind: ModelKind, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / LIBRARY_FILE_NAME).write_bytes(content)
+    assert choices.choose(demo_kind) == LLAMA_CPP_NAME
+    choices.record_measurement(demo_kind, FASTER)
+    assert choices.choose(demo_kind) == IK_NAME
+
+
+def test_only_known_kinds_of_model_on_the_processor_alone_are_routed(
+    demo_kind: ModelKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_choice, "has_fast_library", lambda: True)
+    assert is_possible(demo_kind, PLAN)
+    assert not is_possible(replace(demo_kind, architecture="qwen3next"), PLAN)
+    assert not is_possible(replace(demo_kind, quant="IQ1_S"), PLAN)
+    assert not is_possible(demo_kind, PLAN.with_placement(1, 0))
+    assert not is_possible(demo_kind, replace(PLAN, yarn_factor=4.0))
+    assert not is_possible(demo_kind, replace(PLAN, kv_type=KvType.Q8_0))
+    monkeypatch.setattr(library_choice, "has_fast_library", lambda: False)
+    assert not is_possible(demo_kind, PLAN)
+
+
+def tuning_of(*speeds: tuple[float, float], depth: int = 1024) -> Tuning:
+    trials = [
+        Trial(TuningParameter.ATTENTION, bool(i), KvType.F16, 256, 2, reply, prompt)
+        for i, (prompt, reply) in enumerate(speeds)
+    ]
+    return Tuning(False, KvType.F16, 256, 2, None, 1.0, 1.0, depth, trials)
+
+
+def test_libraries_are_compared_by_their_best_attention() -> None:
+    usual, fast = tuning_of((100.0, 10.0), (50.0, 8.0)), tuning_of((90.0, 9.0), (100.0, 20.0))
+    measurement = compare_tunings(usual, fast)
+    assert measurement is not None
+    assert measurement.prompt_tokens_per_s == (100.0, 100.0)
+    assert measurement.reply_tokens_per_s == (10.0, 20.0)
+    assert measurement.turn_speedup == pytest.approx((2.56 + 51.2) / (2.56 + 25.6))
+    assert compare_tunings(usual, tuning_of((100.0, 20.0), depth=2048)) is None
+    assert compare_tunings(usual, tuning_of((100.0, 0.0))) is None
+
+
+async def test_without_the_extra_nothing_is_chosen_whatever_was_measured(
+    engine: LocalEngine, choices: LibraryChoices, demo_kind: ModelKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen3_chat.engine.library_router.has_fast_library", lambda: False)
+    choices.record_measurement(demo_kind, FASTER)
+    assert notices_in(await collect_events(events_of(engine.load))) == []
+    assert engine.model is not None
+    assert engine.model.library == LLAMA_CPP_NAME
+
+
+async def test_a_model_that_was_measured_runs_with_the_faster_library(
+    engine: LocalEngine,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.NONE)
+    choices.record_measurement(demo_kind, FASTER)
+    events = await collect_events(events_of(engine.generate, chat_request(user_message("Hello"))))
+    assert text_of(events)
+    assert engine.model is not None
+    assert engine.model.library == IK_NAME
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Fault.ILLEGAL_INSTRUCTION, "cpu_unsupported"), (Fault.NOT_LOADABLE, "llama_cpp_broken")],
+)
+async def test_a_library_that_dies_at_the_load_is_left_with_one_sentence_and_the_reply_comes(
+    engine: LocalEngine,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    code: str,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, fault)
+    choices.record_measurement(demo_kind, FASTER)
+    request = chat_request(user_message("Hello"))
+    events = await collect_events(events_of(engine.generate, request))
+    assert notices_in(events) == ["engine.fast_cpu_left"]
+    assert text_of(events)
+    assert not [event for event in events if isinstance(event, EngineFailed)]
+    assert choices.failure(demo_kind) == code
+    assert notices_in(await collect_events(events_of(engine.generate, request))) == []
+
+
+async def test_a_library_that_dies_in_a_reply_loses_no_token_and_the_next_reply_comes_from_the_other(
+    engine: LocalEngine,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.ABORT_IN_REPLY)
+    choices.record_measurement(demo_kind, FASTER)
+    request = chat_request(user_message("Tell me a story."))
+    events = await collect_events(events_of(engine.generate, request))
+    assert notices_in(events) == ["engine.fast_cpu_left"]
+    assert isinstance(events[-1], EngineFailed)
+    begun = text_of(events)
+    assert begun
+    events = await collect_events(events_of(engine.generate, request))
+    assert notices_in(events) == []
+    assert text_of(events).startswith(begun)
+    assert end_of(events).token_ids
+    assert engine.model is not None
+    assert engine.model.library == LLAMA_CPP_NAME
+
+
+async def test_a_library_that_dies_in_idle_time_is_left_with_the_next_question(
+    engine: LocalEngine,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.ABORT_IN_IDLE_TIME)
+    choices.record_measurement(demo_kind, FASTER)
+    request = chat_request(user_message("Hello"))
+    events = await collect_events(events_of(engine.generate, request))
+    assert end_of(events).token_ids
+    with suppress(EngineError):
+        await engine.wait_idle()
+    assert engine.pid is None
+    events = await collect_events(events_of(engine.generate, request))
+    assert notices_in(events) == ["engine.fast_cpu_left"]
+    assert end_of(events).token_ids
+    assert choices.failure(demo_kind) is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "speaks_against_it"),
+    [
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, number=6, name="SIGABRT"), True),
+        (EngineDied(ErrorCode.ENGINE_ENDED_BY_SIGNAL, number=15, name="SIGTERM"), False),
+        (EngineDied(ErrorCode.ENGINE_KILLED, number=9, name="SIGKILL"), False),
+        (EngineDied(ErrorCode.ENGINE_EXITED, status=0), False),
+        (EngineDied(ErrorCode.ENGINE_EXITED, status=3221225477), True),
+        (EngineDied(ErrorCode.CPU_UNSUPPORTED, number=4, name="SIGILL"), True),
+        (EngineError(ErrorCode.CONTEXT_NOT_CREATED, n_ctx=512, reason=""), False),
+        (EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=2, n_ctx=1), False),
+        (EngineError(ErrorCode.EVALUATION_FAILED, status=-3), True),
+    ],
+)
+def test_only_what_is_the_library_s_fault_speaks_against_it(
+    error: EngineError, speaks_against_it: bool
+) -> None:
+    assert is_library_failure(error) is speaks_against_it
+
+
+@pytest.fixture
+def comparer(log_path: Path, tmp_path: Path) -> LibraryComparer:
+    return LibraryComparer(log_path, sys.executable, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault.WRONG_TOKENS, ErrorCode.FAST_CPU_ANSWERS_WRONGLY),
+        (Fault.ILLEGAL_INSTRUCTION, ErrorCode.CPU_UNSUPPORTED),
+        (Fault.NOT_LOADABLE, ErrorCode.LLAMA_CPP_BROKEN),
+    ],
+)
+async def test_a_library_that_fails_its_trial_is_not_used(
+    comparer: LibraryComparer,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    demo_gguf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    code: ErrorCode,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, fault)
+    with pytest.raises(EngineError) as failure:
+        await comparer.compare(demo_kind, LoadSettings(str(demo_gguf)), PLAN)
+    assert failure.value.code is code
+    assert choices.failure(demo_kind) == code.value
+
+
+async def test_in_idle_time_libraries_are_compared_once(
+    tmp_path: Path, log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.NONE)
+    monkeypatch.setattr(local_engine, "COMPARISON_DELAY_S", 0.0)
+    monkeypatch.setattr(library_choice, "ROUTED_QUANTS", frozenset({"", "F32", "F16", "Q8_0"}))
+    path = tmp_path / "model.gguf"
+    write_model(path, Shape(2, 64, 64, 2, 1, 32))
+    kind = ModelKind.from_header(read_file(path), path)
+    persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
+    engine = LocalEngine(LoadSettings(str(path), n_ctx=512), log_path, persistence=persistence)
+    choices = LibraryChoices(tmp_path)
+    request = chat_request(user_message("Hello"), max_tokens=3)
+    try:
+        await collect_events(events_of(engine.generate, request))
+        assert engine.comparison is not None
+        await engine.comparison
+        measured = choices.measurement(kind)
+        assert measured is not None
+        assert measured.reply_tokens_per_s[1] > 0
+        await collect_events(events_of(engine.generate, request))
+        assert engine.comparison is None
+    finally:
+        await engine.close()
