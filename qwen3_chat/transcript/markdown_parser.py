@@ -1,4 +1,4 @@
-"""The Markdown parser: CommonMark, tables, strikethrough, emphasis beside CJK text, formulas."""
+"""The Markdown parser: CommonMark, tables, fences in fences, strikethrough, CJK emphasis, formulas."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from markdown_it.rules_inline import StateInline, emphasis, image, link, striket
 from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
+from qwen3_chat.transcript.fence_rule import use_fence_rule
 from qwen3_chat.transcript.formula_rules import add_formula_rules
 from qwen3_chat.transcript.table_rule import use_table_rule
 
@@ -97,6 +98,7 @@ def _make_parser() -> MarkdownIt:
         ["strikethrough"]
     )
     use_table_rule(parser)
+    use_fence_rule(parser)
     inline = parser.inline.ruler
     inline.at("emphasis", _cjk_aware(emphasis.tokenize))
     inline.at("strikethrough", _cjk_aware(strikethrough.tokenize))

@@ -384,7 +384,7 @@ class ChatScreen(ReadingScreen):
 
     @on(ChatInput.FileChosen)
     def attach_file(self, message: ChatInput.FileChosen) -> None:
-        """Attach a file, or a resource of a server."""
+        """Attach a file, a web page, or a resource of a server."""
         self.writing.attach(message.path)
 
     @on(AttachmentLine.Removed)
