@@ -118,7 +118,7 @@ STOPS = [
     (StopReason.MAX_TOKENS, "Ended at the token limit."),
     (StopReason.CONTEXT_FULL, "Ended because the context was full."),
     (StopReason.CANCELLED, "Stopped before the end."),
-    (StopReason.ERROR, "Broken off by an error; what arrived is kept."),
+    (StopReason.ERROR, "Ended by an error; what arrived is kept."),
     (None, "Stopped before the end."),
 ]
 
