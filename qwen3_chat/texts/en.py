@@ -895,6 +895,7 @@ TEXTS = {
     "ui.tip.empty_input": "Empty the input; when it is empty, bring back what was in it",
     "ui.completion.page": "attach this page",
     "ui.notice.reading_page": "Reading {address}…",
+    "ui.notice.copy_selection": "Ctrl+C copies the selection.",
     "ui.notice.emptied": "{key_empty_input} brings it back.",
     "ui.key.select_all": "Select all",
     "ui.tip.select_all": "Select the whole text of the input",

@@ -885,6 +885,7 @@ TEXTS = {
     "ui.tip.empty_input": "清空输入框；输入框为空时，恢复刚才清空的内容",
     "ui.completion.page": "附加此网页",
     "ui.notice.reading_page": "正在读取 {address}……",
+    "ui.notice.copy_selection": "按 Ctrl+C 复制选中的内容。",
     "ui.notice.emptied": "按 {key_empty_input} 可恢复。",
     "ui.key.select_all": "全选",
     "ui.tip.select_all": "选中输入框中的全部文字",

@@ -90,9 +90,12 @@ class ChatScreen(ReadingScreen):
         layers: base above;
         &.-sidebar #sidebar { display: block; }
         &.-narrow #sidebar { layer: above; width: 90%; max-width: 44; border-right: tall $primary; }
+        &.-flat TitleBar, &.-flat KeyBar { display: none; }  /* the answer needs their rows */
+        &.-flat ChatInput, &.-flat ChatInput:focus { min-height: 1; max-height: 2; border: none; }
     }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
 
     def __init__(
         self,
