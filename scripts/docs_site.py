@@ -38,7 +38,7 @@ def copy_documents(root: Path, target: Path) -> list[Path]:
 
 def build_site(root: Path, config: Path) -> subprocess.CompletedProcess[str]:
     """Build the site that a configuration in the repository describes; a dead link is an error."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", config]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(config)]
     environ = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement of the theme
     return subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False)
 
