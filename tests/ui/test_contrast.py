@@ -179,7 +179,8 @@ async def test_every_text_of_a_dialog_has_contrast_in_every_theme(tmp_path: Path
             if faint := too_faint(app, dialog_region(app)):
                 found[theme] = faint
             while app.app.screen is not app.screen:
-                await app.pilot.press("escape")
+                app.app.screen.dismiss()
+                await app.pilot.pause()
             app.screen.transcript.marked = None
             app.screen.input.focus()
     assert found == {}
