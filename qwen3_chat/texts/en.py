@@ -1346,7 +1346,7 @@ TEXTS = {
     "ui.fixed_mode.no_think": "This model never thinks: it was trained that way and can't be switched.",
     "ui.notice.not_fetched": "{name} could not be downloaded",
     "ui.status.arrived": "New model: {key_models}",
-    "ui.notice.fetched": "{name} is downloaded: {key_models}, then Enter uses it.",
+    "ui.notice.fetched": "{name} is here: {key_models}, then Enter uses it.",
     "ui.notice.fetched_and_used": "{name} is downloaded and loaded now.",
     "setting.keys": "Keys",
     "setting.keys.about": 'Other keys for actions, such as fold = "Alt+T" or fold = ["Alt+L", "F20"]; F1 shows the keys in force, the document lists the names.',

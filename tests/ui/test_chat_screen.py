@@ -322,7 +322,7 @@ async def test_ctrl_c_says_how_to_leave(start: Start) -> None:
     async with start() as app:
         app.screen.transcript.focus()
         await app.pilot.press("ctrl+c")
-        await app.sees("Ctrl+Q leaves")
+        await app.sees("Ctrl+Q quits")
 
 
 async def test_up_inside_a_wrapped_line_stays_in_the_draft(start: Start) -> None:

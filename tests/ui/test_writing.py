@@ -315,7 +315,7 @@ async def test_a_command_that_is_unknown_or_impossible_is_reported_and_kept(star
         await app.sees("There is no command /exprot")
         assert app.screen.input.text == "/exprot"
         await app.say("/export")
-        await app.sees("/export can't be done now.")
+        await app.sees("/export is not available now.")
         assert app.session.messages == ()
 
 
