@@ -117,7 +117,7 @@ def test_piped_text_and_files_are_part_of_the_question(program: Program, tmp_pat
         (("ask", "--demo", "--file", "nowhere.txt", "Hi"), 2, "nowhere.txt can't be read"),
         (("ask", "--demo", "/no_think"), 2, "This only switches the mode"),
         (("--demo", "ask", "Hi"), 2, "Options go after the command: qwen3-chat ask"),
-        (("ask", "--demo", "--temperature", "9", "Hi"), 2, "The value of --temperature does not fit"),
+        (("ask", "--demo", "--temperature", "9", "Hi"), 2, "The value of --temperature is not valid"),
         (("frobnicate",), 2, "can't be run as written"),
         (("--lang", "xx"), 2, "There is no language"),
         (("--demo",), 2, "The chat needs a terminal"),
@@ -151,7 +151,7 @@ def test_bad_input_gets_one_sentence_and_a_status(
         (f"ask --demo --chat {'9' * 20}", "is not a chat"),
         (f"export {'9' * 5000}", "is not a chat"),
         (f"models --ram 1GiB --vram {'9' * 400}", "is not a size from 1 MiB to 1 PiB"),
-        ("models --vram 0 --ram nan", "--ram: “nan” is no size"),
+        ("models --vram 0 --ram nan", "--ram: “nan” is not a size"),
         (f"models --ram 1GiB --vram 1GiB{'+1GiB' * 99}", "is not a size"),
     ],
 )
