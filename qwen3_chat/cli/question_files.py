@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from qwen3_chat.config import find_paths, read_settings
-from qwen3_chat.documents.attachments import Attachment, join_attachments
+from qwen3_chat.documents.attachments import Attachment, is_web_address, join_attachments
 from qwen3_chat.documents.file_selection import MAX_QUESTION_FILES, read_files
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts import t
-from qwen3_chat.texts.terminal_safe import label_of_name
-
-_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
 def assemble_prompt(prompt: str, piped: str, names: Sequence[str], folder: Path = Path()) -> str:
@@ -30,7 +25,7 @@ def assemble_prompt(prompt: str, piped: str, names: Sequence[str], folder: Path 
     """
     attachments, n_left_out = list[Attachment](), 0
     for name in names:
-        if _ADDRESS.match(name):
+        if is_web_address(name):
             attachments.append(_read_page(name))
         else:
             files, count = read_files([folder / name])
@@ -47,12 +42,6 @@ def assemble_prompt(prompt: str, piped: str, names: Sequence[str], folder: Path 
 
 
 def _read_page(url: str) -> Attachment:
-    from qwen3_chat.tools.fetch_tool import fetch_text  # here: few questions name pages
-    from qwen3_chat.tools.tool import ToolError
+    from qwen3_chat.tools.fetch_tool import read_page  # here: few questions name pages
 
-    private_hosts = frozenset(read_settings(find_paths().settings_file).settings.private_hosts)
-    try:
-        text, _ = asyncio.run(fetch_text(url, private_hosts))
-    except ToolError as error:
-        raise UsageError(ErrorCode.FILE_UNREADABLE, file=url, reason=str(error).rstrip(".")) from error
-    return Attachment(label_of_name(url), text)
+    return asyncio.run(read_page(url, read_settings(find_paths().settings_file).settings.private_hosts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from qwen3_chat.plain_chat.chat_loop import PlainChat
 from qwen3_chat.plain_chat.comparison_lines import ComparisonLines
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
-from qwen3_chat.plain_chat.line_renderer import LineRenderer
+from qwen3_chat.plain_chat.line_renderer import LineRenderer, WordWrap
 from qwen3_chat.plain_chat.server_text_lines import ServerTextLines
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts.terminal_safe import terminal_safe
@@ -65,7 +66,7 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
     ):
         session = runtime.session
         shows_thinking = settings.thinking_display != "closed"
-        renderer = LineRenderer(_write, time.monotonic, shows_thinking, runtime.store)
+        renderer = LineRenderer(WordWrap(_write, _columns), time.monotonic, shows_thinking, runtime.store)
         forms = FormLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
         if is_interactive():
             consent = ConsentLines(renderer.write_line, partial(read_new_line, output=sys.stdout))
@@ -112,6 +113,11 @@ async def _store_rest(session: ChatSession) -> None:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _columns() -> int:
+    """Return the width of the terminal; 0 where the output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _read_line(prompt: str) -> str | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_ADDRESS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _FENCES = re.compile(r"^[^\S\n]*+(`{3,})", re.MULTILINE)
 
 
@@ -20,6 +21,11 @@ class Attachment:
     def line_count(self) -> int:
         """The number of lines; the last line counts even without a line end."""
         return self.text.count("\n") + (not self.text.endswith("\n"))
+
+
+def is_web_address(name: str) -> bool:
+    """Return True if what is to be attached is a page of the web instead of a file."""
+    return _ADDRESS.match(name) is not None
 
 
 def fence_attachment(attachment: Attachment) -> str:

@@ -29,7 +29,9 @@ from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import role_name, stop_note
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.transcript.fence_rule import use_fence_rule
 from qwen3_chat.transcript.formula_rules import add_formula_rules
+from qwen3_chat.transcript.markdown_parser import keep_footnotes
 from qwen3_chat.transcript.table_rule import use_table_rule
 
 # Nothing in the file may run or be fetched, whatever a model wrote.
@@ -137,6 +139,8 @@ def _markdown(markdown: str, colours: _CodeColours, *, keep_line_breaks: bool) -
         "commonmark", {"html": False, "breaks": keep_line_breaks, "highlight": colours.html}
     ).enable(["strikethrough"])
     use_table_rule(parser)
+    use_fence_rule(parser)
+    keep_footnotes(parser)
     add_formula_rules(parser)
     for name in ("formula", "open_formula", "formula_block"):
         parser.add_render_rule(name, _formula)

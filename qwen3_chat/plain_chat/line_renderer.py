@@ -33,11 +33,16 @@ from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.result_notes import ResultPaths, result_note
+from qwen3_chat.transcript.cells import cell_width, is_cjk
 
 PROGRESS_INTERVAL_S = 5.0
 MAX_SPOKEN_CHARS = 1_000
 """The most characters of a tool's result that are read out."""
 
+MIN_WRAP_COLUMNS = 20
+"""The narrowest terminal for which lines are broken between words."""
+
+_WORD = re.compile(r"\n|[^\S\n]+|\S+")
 _PHRASE_END = re.compile(r"\n|[.!?…][\"')\]”’]*\s|[。！？][”’」』）]*")
 
 
@@ -58,6 +63,37 @@ class PhraseBuffer:
         """Return the incomplete phrase."""
         phrase, self._pending = self._pending, ""
         return phrase
+
+
+class WordWrap:
+    """A writer that begins a new line before a word that the terminal would break at its edge.
+
+    `columns` tells the width of the terminal; 0 for a pipe or a file, where lines stay as they are.
+    """
+
+    def __init__(self, write: Callable[[str], None], columns: Callable[[], int]) -> None:
+        self._write, self._columns = write, columns
+        self._column = 0
+
+    def __call__(self, text: str) -> None:
+        """Write a text; words longer than a line, and text without spaces, are left to the terminal."""
+        if (columns := self._columns()) < MIN_WRAP_COLUMNS:
+            self._write(text)
+            return
+        written: list[str] = []
+        for part in _WORD.findall(text):
+            cells = cell_width(part.expandtabs())
+            if part == "\n":
+                self._column = 0
+            elif part.isspace() or self._column + cells <= columns:
+                self._column += cells
+            elif self._column and cells <= columns and not any(map(is_cjk, part)):
+                written.append("\n")
+                self._column = cells
+            else:
+                self._column = (self._column + cells) % columns
+            written.append(part)
+        self._write("".join(written))
 
 
 class LineRenderer:

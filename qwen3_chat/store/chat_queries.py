@@ -17,9 +17,21 @@ from qwen3_chat.store.search_terms import match_expression
 from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 from qwen3_chat.texts.terminal_safe import storable
 
+# Most chats have no forks, so that all of their messages are shown: only in the others the branch is walked.
 _SUMMARIES: Final = """
     SELECT id, title, updated_at, pinned,
-        (SELECT count(*) FROM messages WHERE chat_id = chats.id AND deleted_at IS NULL) AS message_count,
+        (SELECT CASE
+            WHEN count(*) = count(DISTINCT coalesce(parent_id, 0)) AND max(id) = chats.head_id THEN count(*)
+            ELSE (
+                WITH RECURSIVE branch (id) AS (
+                    SELECT chats.head_id
+                    UNION
+                    SELECT messages.parent_id FROM messages JOIN branch ON messages.id = branch.id
+                        WHERE messages.parent_id IS NOT NULL
+                )
+                SELECT count(*) FROM messages WHERE id IN branch AND deleted_at IS NULL
+            ) END
+            FROM messages WHERE chat_id = chats.id AND deleted_at IS NULL) AS message_count,
         (SELECT CASE WHEN json_valid(meta) THEN json_extract(meta, '$.model') END FROM messages
             WHERE chat_id = chats.id AND role = 'assistant' AND deleted_at IS NULL
             ORDER BY id DESC LIMIT 1) AS model

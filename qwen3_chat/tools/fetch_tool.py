@@ -12,14 +12,17 @@ import codecs
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.documents.file_text import convert_html_to_markdown, decode_text, extract_pdf_text
 from qwen3_chat.engine.remote.body_unpacking import REQUEST_ENCODING, BodyUnpacker, UnpackingError
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.proxies import ProxyAddressError, proxy_mounts
+from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permissions import host_of
 from qwen3_chat.tools.public_address import is_public
 from qwen3_chat.tools.tool import Arguments, Target, TargetKind, Tool, ToolError
@@ -104,6 +107,19 @@ async def fetch_text(
     except TimeoutError as error:
         raise ToolError(f"The page did not come within {MAX_FETCH_S:.0f} s.") from error
     return await asyncio.to_thread(page_text, page), fetcher.used_proxy
+
+
+async def read_page(url: str, private_hosts: Iterable[str]) -> Attachment:
+    """Fetch a page that the user names, as an attachment under its address.
+
+    Raises:
+        UsageError: it can't be fetched, must not be, or is no text.
+    """
+    try:
+        text, _ = await fetch_text(url, frozenset(private_hosts))
+    except ToolError as error:
+        raise UsageError(ErrorCode.FILE_UNREADABLE, file=url, reason=str(error).rstrip(".")) from error
+    return Attachment(label_of_name(url), text)
 
 
 @dataclass(frozen=True, slots=True)

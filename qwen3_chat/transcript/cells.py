@@ -79,6 +79,8 @@ def wrap(text: str, width: int) -> list[Span]:
     max_cells = len(text) if text.isascii() else 2 * len(text)
     if max_cells <= width and "\t" not in text:
         return [(0, len(text))]
+    if text.isascii() and text.isprintable():
+        return _wrap_ascii(text, width)
     rows: list[Span] = []
     start = column = 0
     for match in _WORD.finditer(text):
@@ -94,3 +96,27 @@ def wrap(text: str, width: int) -> list[Span]:
             word = text[start : match.end()]
         column = end_column(word, column)
     return [*rows, (start, len(text))]
+
+
+def _wrap_ascii(text: str, width: int) -> list[Span]:
+    """Break a text of printable ASCII into rows as `wrap` does, without a look at each of its words."""
+    rows: list[Span] = []
+    start, visible_end = 0, len(text.rstrip(" "))
+    while visible_end - start > width:
+        space = text.rfind(" ", start, start + width + 1)
+        if space >= 0:
+            end = _after_spaces(text, space)
+            rows.append((start, end))
+            start = end
+        else:
+            space = text.find(" ", start + width)
+            end = len(text) if space < 0 else _after_spaces(text, space)
+            *full_rows, (start, _) = hard_wrap(text, start, end, width)
+            rows += full_rows
+    return [*rows, (start, len(text))]
+
+
+def _after_spaces(text: str, start: int) -> int:
+    while start < len(text) and text[start] == " ":
+        start += 1
+    return start

@@ -1,4 +1,4 @@
-"""The Markdown parser: CommonMark, tables, strikethrough, emphasis beside CJK text, formulas."""
+"""The Markdown parser: CommonMark, tables, fences in fences, strikethrough, CJK emphasis, formulas."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
+from markdown_it.rules_block import StateBlock, reference
 from markdown_it.rules_inline import StateInline, emphasis, image, link, strikethrough
 from markdown_it.rules_inline.state_inline import Scanned
 
 from qwen3_chat.transcript.cells import is_cjk
+from qwen3_chat.transcript.fence_rule import use_fence_rule
 from qwen3_chat.transcript.formula_rules import add_formula_rules
 from qwen3_chat.transcript.table_rule import use_table_rule
 
@@ -92,11 +94,24 @@ def _bounded(rule: _Rule) -> _Rule:
     return tokenize
 
 
+def keep_footnotes(parser: MarkdownIt) -> None:
+    """Make a parser leave `[^1]` and `[^1]: Note.` as text; CommonMark takes one word for an address."""
+    parser.block.ruler.at("reference", _reference)
+
+
+def _reference(state: StateBlock, first: int, last: int, silent: bool) -> bool:
+    if state.src.startswith("[^", state.bMarks[first] + state.tShift[first]):
+        return False
+    return reference(state, first, last, silent)
+
+
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).enable(
         ["strikethrough"]
     )
     use_table_rule(parser)
+    use_fence_rule(parser)
+    keep_footnotes(parser)
     inline = parser.inline.ruler
     inline.at("emphasis", _cjk_aware(emphasis.tokenize))
     inline.at("strikethrough", _cjk_aware(strikethrough.tokenize))

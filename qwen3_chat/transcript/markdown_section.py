@@ -16,6 +16,7 @@ from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.maths.formula_text import display_formula
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.cells import cell_width, hard_wrap, wrap
+from qwen3_chat.transcript.fence_rule import FenceNesting
 from qwen3_chat.transcript.formula_rules import is_closed_formula
 from qwen3_chat.transcript.inline_runs import inline_runs
 from qwen3_chat.transcript.markdown_parser import PARSER
@@ -241,7 +242,8 @@ class BlockSection(Section):
             case "heading_open":
                 state.style = f"heading {token.tag}"
             case "fence" | "code_block":
-                self._add_code_block(token, open_row, goes_on=token.type == "fence")
+                goes_on = token.type == "fence"
+                self._add_code_block(token, open_row, goes_on, state.context.inner_fences)
             case "formula_block":
                 if formula := token.content.partition("\n")[2]:
                     self.add_wrapped([(terminal_safe(formula), "formula", None)])
@@ -317,13 +319,16 @@ class BlockSection(Section):
             self._container_prefixes.pop()
             self.line_end += 1
 
-    def _add_code_block(self, token: Token, open_row: str | None, goes_on: bool = False) -> None:
-        """Draw a code block; one that `goes_on` gets more rows."""
+    def _add_code_block(
+        self, token: Token, open_row: str | None, goes_on: bool = False, n_drawn: int = 0
+    ) -> None:
+        """Draw a code block; one that `goes_on` gets more rows, after those that were drawn before."""
         content = terminal_safe(token.content)
         rows = content.removesuffix("\n").split("\n") if content else []
         first_line, end_line = _source_lines(token)
         is_closed = token.type == "fence" and end_line - first_line > 1 + len(rows)
         is_open = open_row is not None and not is_closed
+        del rows[:n_drawn]
         last_row = rows.pop() if is_open and open_row and rows else None
         code = self.code_blocks[-1] if goes_on else self.add_code_head(token.info, rows)
         for row in rows:
@@ -377,7 +382,7 @@ class MarkdownSection(BlockSection):
         self._context = NO_BLOCKS
         self._stable_state = _StableState()
         self._references: dict[str, object] = {}
-        self._fence: re.Pattern[str] | None = None  # matches the end of the fence that is open at top level
+        self._fence: FenceNesting | None = None  # of the fence that is open at top level
         self._code_offset = 0  # of the row that is open in it: what comes before is stable
 
     def end(self) -> None:
@@ -476,11 +481,11 @@ class MarkdownSection(BlockSection):
             if opener.level:  # in the middle of a list: open it again
                 lists = [token for token in head if token.level == 0 and token.nesting == 1]
                 tokens = [*lists[-1:], *tokens]
-        if context is NO_BLOCKS and (closer := _open_fence(opener, self._tail)) is not None:
+        if context is NO_BLOCKS and (nesting := _open_fence(opener, self._tail)) is not None:
             self.add_gap(opener, True)
             self.add_code_head(opener.info, opener.content.split("\n")[:-1])
             self._mark_stable(self._tail.index("\n") + 1)
-            self._fence, self._code_offset = closer, 0
+            self._fence, self._code_offset = nesting, 0
             self._add_open_code()
         else:
             self.add_blocks(tokens, context, cut, self._tail.rpartition("\n")[2])
@@ -538,7 +543,10 @@ class MarkdownSection(BlockSection):
                     texts=len(self.logical_texts) - (not self._code_offset),
                 )
             return False
-        if self._fence.match(row):
+        after = self._tail[end + 1 :]
+        if self._fence.is_undecided(row) and not after.strip() and "\n" not in after:
+            return False
+        if self._fence.closes(row, after.partition("\n")[0]):
             self._fence, code.is_complete = None, True
         else:
             self.add_code_row(code, row, self._code_offset)
@@ -564,12 +572,14 @@ def _last_block(tokens: Sequence[Token], first_line: int, complete_lines: int) -
     return 0
 
 
-def _open_fence(token: Token, tail: str) -> re.Pattern[str] | None:
-    """Return the pattern of the closing line if the tail is a fence without it; None otherwise."""
+def _open_fence(token: Token, tail: str) -> FenceNesting | None:
+    """Return the fences that the tail opens and does not close, as they are before its first row."""
     if token.type != "fence" or token.level or not tail.startswith(token.markup) or "\n" not in tail:
         return None
-    closer = re.compile(rf" {{0,3}}{re.escape(token.markup[0])}{{{len(token.markup)},}}[ \t]*$")
-    return None if any(map(closer.match, tail.split("\n")[1:])) else closer
+    opening, *rows = tail.split("\n")
+    nesting = FenceNesting(opening)
+    is_closed = any(nesting.closes(row, after) for row, after in zip(rows, [*rows[1:], ""], strict=True))
+    return None if is_closed else FenceNesting(opening)
 
 
 def _open_cell(token: Token, state: _BlockState) -> None:

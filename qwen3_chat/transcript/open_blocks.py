@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markdown_it.token import Token
 
+from qwen3_chat.transcript.fence_rule import inner_fences
 from qwen3_chat.transcript.formula_rules import formula_opener, is_closed_formula
 from qwen3_chat.transcript.markdown_parser import PARSER
 
@@ -36,6 +37,8 @@ class OpenBlocks:
     leaf: str = ""
     """The type of the token of the leaf that is open; empty if none is."""
     cuts_line: bool = False
+    inner_fences: int = 0
+    """The fences that are open inside the fence that is open; each has a line of its own."""
 
     @property
     def n_lines(self) -> int:
@@ -72,6 +75,7 @@ def find_open_blocks(head: str, tokens: Sequence[Token]) -> OpenBlocks:
     text = "".join(f"{opening}# {PLACEHOLDER}\n" for opening in opened)
     inside = re.sub(r"[^\s>]", " ", opened[-1]) if opened else ""
     kind = "" if leaf is None else leaf.type
+    fences = inner_fences(leaf) if leaf is not None and leaf.type == "fence" else ()
     if kind == "table_open" and cuts_line:  # a row as long as that goes on as a paragraph
         kind = "paragraph_open"
     match kind:
@@ -87,11 +91,12 @@ def find_open_blocks(head: str, tokens: Sequence[Token]) -> OpenBlocks:
             if first in starts:
                 line = inside + line[len(opened[-1]) :]
             rest = f"{lines[first + 1]}\n" if kind == "table_open" else ""
+            rest += "".join(f"{inside}{opening}\n" for opening in fences)
             text += f"{line}\n{rest}" + inside * cuts_line
         case _:
             kind = ""
             text += inside * cuts_line
-    blocks = OpenBlocks(text, kind, cuts_line)
+    blocks = OpenBlocks(text, kind, cuts_line, len(fences))
     return blocks if _opens_the_same(blocks, containers) else OpenBlocks()
 
 

@@ -167,6 +167,11 @@ class ChatApp(ReportingApp):
                 else t("ui.copied")
             )
 
+    def on_text_selected(self) -> None:
+        """Notify of the key that copies what the mouse has selected."""
+        if self.screen.get_selected_text():
+            self.notify(t("ui.notice.copy_selection"), timeout=4)
+
     def action_help(self) -> None:
         """Open the help with every key."""
         if not isinstance(self.screen, HelpScreen):

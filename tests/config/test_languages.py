@@ -7,7 +7,7 @@ import pytest
 from qwen3_chat.cli.language import choose_language
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError, UsageError
-from qwen3_chat.texts import Language, language_from_locale, set_language, t
+from qwen3_chat.texts import Language, language_from_locale, load_catalogue, set_language, t
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,20 @@ def test_an_error_speaks_the_language_in_use() -> None:
     set_language(Language.ZH)
     assert "尚未安装" in str(error)
     assert t("wording.role.user") == "你"
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_thing_has_one_name_in_each_language(language: Language) -> None:
+    set_language(language)
+    for name in ("system", "presence_penalty", "thinking_budget"):
+        setting = {"system": "system_prompt"}.get(name, name)
+        assert t(f"ui.options.{name}") == t(f"setting.{setting}")
+
+
+@pytest.mark.parametrize("language", Language)
+def test_apostrophes_and_ellipses_are_of_one_kind(language: Language) -> None:
+    texts = load_catalogue(language).values()
+    ending = "……" if language is Language.ZH else "…"
+    assert [text for text in texts if "’" in text] == []
+    assert [text for text in texts if text.endswith((" …", "...")) and "qwen3-chat" not in text] == []
+    assert [text for text in texts if text.endswith("…") and not text.endswith((ending, "=…", " …"))] == []

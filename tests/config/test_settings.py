@@ -78,7 +78,7 @@ def test_a_file_that_is_no_toml_is_told_with_the_line_where_it_stops(
     file.write_text(text, encoding="utf-8")
     loaded = read_settings(file)
     assert loaded.settings == Settings()
-    assert f"{file}, line {line}: this is no TOML from here on" in str(loaded.problems[0])
+    assert f"{file}, line {line}: not valid TOML from here on" in str(loaded.problems[0])
 
 
 def test_the_line_of_every_key_is_known_whatever_stands_around_it() -> None:

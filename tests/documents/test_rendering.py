@@ -86,6 +86,12 @@ def test_formulas_are_mathml_in_a_page_and_source_elsewhere() -> None:
         assert message in render(chat_of(), branch(reply(message)), format, ThinkingStyle.NONE)
 
 
+def test_a_fence_in_a_fence_stays_inside_on_a_page() -> None:
+    message = "```markdown\n# T\n```sh\nls\n```\nText\n```\nend"
+    page = render(chat_of(), branch(reply(message)), ExportFormat.HTML, ThinkingStyle.NONE)
+    assert "Text\n</code></pre>\n<p>end</p>" in page
+
+
 HEADERS = [
     (0.0, 0, "Thought"),
     (0.42, 9, "Thought 0.4 s · 9 tok"),
@@ -112,7 +118,7 @@ STOPS = [
     (StopReason.MAX_TOKENS, "Ended at the token limit."),
     (StopReason.CONTEXT_FULL, "Ended because the context was full."),
     (StopReason.CANCELLED, "Stopped before the end."),
-    (StopReason.ERROR, "Broken off by an error; what arrived is kept."),
+    (StopReason.ERROR, "Ended by an error; what arrived is kept."),
     (None, "Stopped before the end."),
 ]
 

@@ -43,7 +43,7 @@ def test_the_answer_is_on_stdout_alone_with_thinking_and_the_chats_number_on_std
     assert done.returncode == 0
     assert done.stdout.strip()
     assert done.stderr.startswith("<think>\n")
-    assert "Chat 1; go on with --chat 1." in done.stderr
+    assert "Chat 1; continue it with --chat 1." in done.stderr
     hidden = program.run("ask", "--demo", "--seed", "1", "--hide-thinking", "How many r's in strawberries?")
     assert hidden.stdout == done.stdout
     assert "<think>" not in hidden.stderr
@@ -107,17 +107,17 @@ def test_piped_text_and_files_are_part_of_the_question(program: Program, tmp_pat
         (("ask",), 2, "There is nothing to ask"),
         (("ask", "--demo", "--gguf", "x", "Hi"), 2, "Name one model only"),
         (("ask", "--bogus"), 2, "There is no option --bogus"),
-        (("ask", "--demo", "--chat", "x", "Hi"), 2, "is no chat"),
+        (("ask", "--demo", "--chat", "x", "Hi"), 2, "is not a chat"),
         (("ask", "--demo", "--chat", "99", "Hi"), 1, "There is no chat 99."),
-        (("ask", "--demo", "--chat", "last", "Hi"), 2, "There is no chat to go on with yet."),
+        (("ask", "--demo", "--chat", "last", "Hi"), 2, "There is no chat to continue yet."),
         (("ask", "--model", "8B", "Hi"), 1, "8B is not installed"),
         (("ask", "--gguf", "README.md", "Hi"), 1, "README.md is not a GGUF file"),
         (("ask", "--gguf", "missing.gguf", "Hi"), 1, "There is no file"),
         (("ask", "--demo", "--json", "--jsonl", "Hi"), 2, "Choose --json or --jsonl"),
         (("ask", "--demo", "--file", "nowhere.txt", "Hi"), 2, "nowhere.txt can't be read"),
         (("ask", "--demo", "/no_think"), 2, "This only switches the mode"),
-        (("--demo", "ask", "Hi"), 2, "Options stand after the command: qwen3-chat ask"),
-        (("ask", "--demo", "--temperature", "9", "Hi"), 2, "The value of --temperature does not fit"),
+        (("--demo", "ask", "Hi"), 2, "Options go after the command: qwen3-chat ask"),
+        (("ask", "--demo", "--temperature", "9", "Hi"), 2, "The value of --temperature is not valid"),
         (("frobnicate",), 2, "can't be run as written"),
         (("--lang", "xx"), 2, "There is no language"),
         (("--demo",), 2, "The chat needs a terminal"),
@@ -148,11 +148,11 @@ def test_bad_input_gets_one_sentence_and_a_status(
         ("ask --cpu-moe 1e9", "it must be a whole number from 0 to 100,000."),
         ("ask --ctx 0", "it must be a whole number from 256 to 16,777,216."),
         ("models --ctx 99999999999", "it must be a whole number from 256 to 16,777,216."),
-        (f"ask --demo --chat {'9' * 20}", "is no chat"),
-        (f"export {'9' * 5000}", "is no chat"),
-        (f"models --ram 1GiB --vram {'9' * 400}", "is no size from 1 MiB to 1 PiB"),
-        ("models --vram 0 --ram nan", "--ram: “nan” is no size"),
-        (f"models --ram 1GiB --vram 1GiB{'+1GiB' * 99}", "is no size"),
+        (f"ask --demo --chat {'9' * 20}", "is not a chat"),
+        (f"export {'9' * 5000}", "is not a chat"),
+        (f"models --ram 1GiB --vram {'9' * 400}", "is not a size from 1 MiB to 1 PiB"),
+        ("models --vram 0 --ram nan", "--ram: “nan” is not a size"),
+        (f"models --ram 1GiB --vram 1GiB{'+1GiB' * 99}", "is not a size"),
     ],
 )
 def test_a_number_beyond_all_sense_gets_a_sentence_with_its_range(

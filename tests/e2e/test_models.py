@@ -84,7 +84,7 @@ def test_files_that_nobody_lists_are_assessed_by_what_they_say(program: Program)
 def test_a_size_that_makes_no_sense_is_wrong_usage(program: Program) -> None:
     finished = program.run("models", "--vram", "much", "--ram", "32GiB")
     assert finished.returncode == 2
-    assert "--vram: “much” is no size" in finished.stderr
+    assert "--vram: “much” is not a size" in finished.stderr
 
 
 def test_no_room_for_any_model_is_said(program: Program) -> None:

@@ -100,7 +100,7 @@ def test_a_damaged_file_of_permissions_is_one_sentence(program: Program) -> None
     assert listed.returncode == 0
     assert len(json.loads(listed.stdout)) == len(BUILT_IN_TOOLS)
     assert listed.stderr.count("\n") == 1
-    assert "none of them counts" in listed.stderr
+    assert "none of them applies" in listed.stderr
 
 
 def test_a_call_that_was_left_open_is_ended_before_the_next_question(program: Program) -> None:

@@ -139,8 +139,11 @@ def test_what_is_no_header_is_told_apart(data: bytes, code: ErrorCode) -> None:
             "model.gguf is not a GGUF file but a Git LFS pointer: the file itself is still to be downloaded.",
         ),
         (header(QWEN3_8B, [])[:200], "model.gguf is truncated: it ends within its header."),
-        (header([], [], version=99), "model.gguf is a GGUF file of version 99; versions 2 and 3 are known."),
-        (b"GGUF" + struct.pack("<I", 3) + b"\xff" * 16, "model.gguf is damaged: its header makes no sense."),
+        (
+            header([], [], version=99),
+            "model.gguf is a GGUF file of version 99; only versions 2 and 3 are supported.",
+        ),
+        (b"GGUF" + struct.pack("<I", 3) + b"\xff" * 16, "model.gguf is damaged: its header can't be read."),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:

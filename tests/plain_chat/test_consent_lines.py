@@ -69,7 +69,7 @@ async def test_a_word_gives_the_permission_that_it_names(word: str, scope: str) 
 async def test_no_other_line_consents() -> None:
     given, said = await answer("", " ", "y", "yes", "1", "once please", "folder", "Once", "deny not now")
     assert given == ConsentAnswer(is_allowed=False, reason="not now")
-    assert said.count("This is none of the words.") == 8
+    assert said.count("Please type one of the words.") == 8
 
 
 async def test_edited_arguments_are_checked_and_told_again() -> None:

@@ -29,7 +29,7 @@ async def fill(request: FormRequested, *lines: str) -> tuple[FormAnswer, str]:
 async def test_a_form_is_filled_line_by_line() -> None:
     answer, written = await fill(FORM, "", "fill", "", "Oslo", "", "", "send")
     assert answer == FormAnswer(FormAction.ACCEPT, {"city": "Oslo", "floor": 2})
-    assert "This is none of the words." in written  # an empty line chooses nothing
+    assert "Please type one of the words." in written  # an empty line chooses nothing
     assert "City: text\nNeeded here: text\nFloor: a whole number. An empty line means 2" in written
     assert "Note: text. An empty line leaves it out\nFor the post" in written
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen3_chat.plain_chat.chat_loop import SlashCommand, TypedCommand, parse_slash_command
-from qwen3_chat.plain_chat.line_renderer import PhraseBuffer
+from qwen3_chat.plain_chat.line_renderer import PhraseBuffer, WordWrap
 
 PHRASES = [
     ("There are 3. And", "There are 3. ", "And"),
@@ -46,3 +46,30 @@ COMMANDS = [
 @pytest.mark.parametrize(("line", "command"), COMMANDS)
 def test_a_command_is_a_word_after_a_slash(line: str, command: TypedCommand | None) -> None:
     assert parse_slash_command(line) == command
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        (["twelve columns and then some more words\n"], ["twelve columns and ", "then some more words", ""]),
+        (["a sentence. ", "Another one. ", "More."], ["a sentence. Another ", "one. More."]),
+        (["https://example.org/a/long/address is long"], ["https://example.org/a/long/address is ", "long"]),
+        (["没有空格的中文由终端自己换行，不在这里断开"], ["没有空格的中文由终端自己换行，不在这里断开"]),
+        (["    indented\n\n  code"], ["    indented", "", "  code"]),
+    ],
+)
+def test_no_word_is_broken_at_the_edge_of_a_terminal(pieces: list[str], lines: list[str]) -> None:
+    written: list[str] = []
+    wrap = WordWrap(written.append, lambda: 20)
+    for piece in pieces:
+        wrap(piece)
+    assert "".join(written).split("\n") == lines
+
+
+@given(st.lists(st.text("ab .\n", max_size=30)))
+def test_what_is_piped_on_stays_as_it_is(pieces: list[str]) -> None:
+    written: list[str] = []
+    wrap = WordWrap(written.append, lambda: 0)
+    for piece in pieces:
+        wrap(piece)
+    assert written == pieces

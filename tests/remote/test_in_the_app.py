@@ -59,7 +59,7 @@ async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_p
 
 
 WRONG = [
-    (("--endpoint", "http://localhost:1", "--demo"), 2, "Name a server or a model here"),
+    (("--endpoint", "http://localhost:1", "--demo"), 2, "Choose a server or a model on this machine"),
     (("--endpoint", "ftp://localhost"), 2, "not the address of a server"),
     (("--endpoint", "http://me:sk-secret@host"), 2, "Keys and passwords don't belong in the address"),
     (("--server", "vllm"), 2, "give that too"),

@@ -33,9 +33,9 @@ async def test_servers_are_listed_at_once_and_their_states_follow(tmp_path: Path
             '[servers.keyless]\nurl = "localhost:9"\nkey = "env:NONE_HERE"\n[servers.wrong]\nulr = "x"\n',
         )
     assert [(row.title, row.detail) for row in first] == [
-        ("box", "asking …"),
-        ("gone", "asking …"),
-        ("keyless", "asking …"),
+        ("box", "asking…"),
+        ("gone", "asking…"),
+        ("keyless", "asking…"),
         ("wrong", "can't be used"),
     ]
     box, down, keyless, wrong = last

@@ -66,6 +66,18 @@ async def test_a_summary_counts_messages_and_names_the_last_replys_model(store: 
     assert (summary.message_count, summary.model) == (4, "Qwen3-4B")
 
 
+async def test_a_summary_counts_the_messages_that_are_shown(store: ChatStore) -> None:
+    chat = await ask(store, "Which one?")
+    for answer in ("first", "second", "third"):  # versions of one answer
+        await store.add_message(chat.id, chat.head_id, ChatMessage(Role.ASSISTANT, answer))
+    edited = await store.add_message(chat.id, None, ChatMessage(Role.USER, "Which other one?"))
+    assert [summary.message_count for summary in await store.chats()] == [1]
+    await store.set_head(chat.id, edited.id - 1)
+    assert [summary.message_count for summary in await store.chats()] == [2]
+    await store.set_head(chat.id, None)
+    assert [summary.message_count for summary in await store.chats()] == [0]
+
+
 async def test_the_latest_chat_is_the_one_last_written_to(store: ChatStore) -> None:
     assert await store.latest_chat() is None
     first, second = await ask(store, "one"), await ask(store, "two")

@@ -74,3 +74,8 @@ def test_clusters_cover_the_text(text: str) -> None:
     if "\t" not in text:
         text = text.lstrip("\u200d")  # joins nothing there, and rich does not count what follows
         assert sum(size for _, _, size in grapheme_clusters(text, 0, len(text))) == cell_width(text)
+
+
+@given(text=st.text("ab -", max_size=60), width=st.integers(1, 25))
+def test_letters_with_and_without_accents_wrap_alike(text: str, width: int) -> None:
+    assert wrap(text, width) == wrap(text.replace("a", "ä"), width)

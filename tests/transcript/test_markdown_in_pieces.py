@@ -32,6 +32,7 @@ LINES = [
         "- [x]",
     ),
     *("```", "```python", "~~~", "````md", "   ```", "  ~~~", "def f(x):", '"""doc', "  x = 1", "\tTabbed"),
+    *("```markdown", "Example:", "- ```md", "  ```bash", "> ```md", "> ```js"),
     *("> quote", "> - q item", ">> nested", "1. > q", "- > q", "# H", "## H2 ##", "===", "---", "***", "- -"),
     *("| a | b |", "|---|:-:|", "| 1 | 2 |", "a | b", "", "", "", "  ", "-", "- ", "1.", "+ plus"),
     *("- ```js", "  let x", "  ```", "    indented", "   - three", "  1. n", "-   wide", "-\titem", "<div>"),
@@ -123,6 +124,10 @@ LONG_BLOCKS: dict[str, Callable[[list[str]], str]] = {
     "code": lambda lines: "```python\n" + "\n".join(lines),
     "row of code": lambda lines: "```python\n" + " ".join(lines),
     "code in a list": lambda lines: "- a\n  ```python\n" + "\n".join(f"  {line}" for line in lines),
+    "code in a document in a list": lambda lines: (
+        "- a\n  ```markdown\n  # T\n  ```python\n" + "\n".join(f"  {line}" for line in lines)
+    ),
+    "code in a document": lambda lines: "```markdown\n# T\n\n```python\n" + "\n".join(lines),
     "code without a fence": lambda lines: "\n".join(f"    {line}" for line in lines),
     "formula": lambda lines: "$$\n" + "\n".join(lines),
     "blank lines": lambda lines: "\n" * sum(map(len, lines)),

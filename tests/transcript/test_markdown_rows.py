@@ -44,6 +44,12 @@ def styled(source: str, name: str) -> list[str]:
         ("a  \nb\\\nc<br>d", ["a", "b", "c", "d"]),
         ("a\n\n\n\nb", ["a", "", "b"]),
         ("---", ["─" * 40]),
+        (
+            "A[^1] b[^n].\n\n[^1]: Note.\n[^n]: More of\n    it.",
+            ["A[^1] b[^n].", "", "[^1]: Note.", "[^n]: More of", "it."],
+        ),
+        ("- [ ] 写\n- [x] ✅ done", ["☐ 写", "☑ ✅ done"]),
+        ("👨‍👩‍👧 5❌ 🇩🇪🇯🇵 👍🏽 ❤️", ["👨‍👩‍👧 5❌ 🇩🇪🇯🇵 👍🏽 ❤️"]),
         ("<b>bold</b> <script>", ["<b>bold</b> <script>"]),
         ("a &lt; b &amp; c", ["a < b & c"]),
         ("![cat](cat.png)", ["[cat]"]),

@@ -202,7 +202,7 @@ async def test_the_help_names_every_key(start: Start) -> None:
     async with start(size=(100, 80)) as app:
         await app.pilot.press("f1")
         await app.until(lambda: isinstance(app.app.screen, HelpScreen))
-        texts = ("Switch thinking on or off", "Export this chat", "Leave; everything is kept")
+        texts = ("Switch thinking on or off", "Export this chat", "Quit; everything is kept")
         await app.until(lambda: all(app.shows(text) for text in texts))
         await app.pilot.press("escape")
         assert not isinstance(app.app.screen, HelpScreen)
@@ -322,7 +322,7 @@ async def test_ctrl_c_says_how_to_leave(start: Start) -> None:
     async with start() as app:
         app.screen.transcript.focus()
         await app.pilot.press("ctrl+c")
-        await app.sees("Ctrl+Q leaves")
+        await app.sees("Ctrl+Q quits")
 
 
 async def test_up_inside_a_wrapped_line_stays_in_the_draft(start: Start) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from textual.events import MouseDown, MouseMove, MouseUp
 
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.events import AnswerDelta
 from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
+from tests.fakes import FakeEngine, finished
 from tests.harness import Harness, Start
 
 
@@ -52,3 +55,20 @@ async def test_a_click_beside_what_was_typed_discards_nothing(start: Start) -> N
         await app.pilot.click(offset=(0, 0))
         await app.pilot.pause()
         assert isinstance(app.app.screen, ChatOptionsScreen)
+
+
+async def test_a_selection_by_mouse_says_which_key_copies_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    async with start(FakeEngine([AnswerDelta("Some words to select"), finished()])) as app:
+        monkeypatch.setattr(app.app, "copy_to_clipboard", copied.append)
+        await app.turn("Hello")
+        row = next(number for number, row in enumerate(app.rows()) if "Some words" in row)
+        column = app.rows()[row].index("words")
+        for kind, x in ((MouseDown, column), (MouseMove, column + 4), (MouseUp, column + 4)):
+            app.app.post_message(kind(None, x, row, 0, 0, 1, False, False, False, x, row))
+            await app.pilot.pause()
+        await app.sees("Ctrl+C copies the selection.")
+        await app.pilot.press("ctrl+c")
+        assert copied == ["words"]

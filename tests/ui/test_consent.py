@@ -303,7 +303,7 @@ async def test_the_app_ends_while_it_asks(tmp_path: Path) -> None:
 
 async def test_a_repaired_call_says_so_and_can_be_allowed_once_only(tmp_path: Path) -> None:
     async with asked(tmp_path, (replace(CALL, is_repaired=True),)) as (app, _, toolbox):
-        assert app.shows("damaged form")
+        assert app.shows("wrote this call incorrectly")
         for key in "234":
             await app.pilot.press(key)
         await is_asked(app)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from rich.segment import Segment
 from textual.color import Color
 from textual.geometry import Region
+from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
 from qwen3_chat.chat import StopReason
+from qwen3_chat.documents.attachments import Attachment
 from qwen3_chat.events import AnswerDelta, ReasoningDelta
+from qwen3_chat.ui.screens.consent_screen import ConsentScreen
 from qwen3_chat.ui.themes import load_themes
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from tests.fakes import FakeEngine, finished
@@ -37,8 +41,9 @@ Text with **bold**, *emphasis*, `code` and [a link](https://example.org).
 | 1 | $x^2$ |
 """
 CUT = StopReason.MAX_TOKENS
-FOLLOW_THE_THEME = ("settings", "chats", "chat options", "models")
-"""The dialogs that take the colours of another theme while they are open."""
+FOLLOW_THE_THEME = ("settings", "chats", "chat options", "models", "code blocks", "form", "address")
+"""The dialogs that take the colours of another theme while they are open; the others are opened anew."""
+SEVERITIES: tuple[SeverityLevel, ...] = ("information", "warning", "error")
 DRAWN = (("\u2500", "\u257f"), ("\u2580", "\u259f"), ("\u2800", "\u28ff"))
 """Lines, blocks and dots: the first and the last character of each; they are no text."""
 
@@ -97,8 +102,69 @@ async def test_every_text_of_the_chat_has_contrast_in_every_theme(tmp_path: Path
     assert found == {}
 
 
+def is_ready(app: Harness) -> bool:
+    """Return whether a dialog is open; the answers of one are grey until it may be answered."""
+    screen = app.app.screen
+    return screen is not app.screen and (not isinstance(screen, ConsentScreen) or screen.is_armed)
+
+
+async def welcome(app: Harness) -> None:
+    await app.pilot.press("ctrl+n")
+
+
+async def notices(app: Harness) -> None:
+    for severity in SEVERITIES:
+        app.app.notify("Text of a notice", title="Its title", severity=severity, timeout=600)
+    await app.sees("Text of a notice")
+
+
+async def marked(app: Harness) -> None:
+    await app.pilot.press("ctrl+up")
+
+
+async def side(app: Harness) -> None:
+    await app.pilot.press("ctrl+b")
+
+
+async def files(app: Harness) -> None:
+    app.screen.input.insert("@https://example.org")
+    await app.sees("attach this page")
+
+
+async def attachments(app: Harness) -> None:
+    app.screen.input.attach(Attachment("notes.md", "text " * 90_000))
+    await app.sees("notes.md")
+
+
+async def editing(app: Harness) -> None:
+    await app.pilot.press("ctrl+up", "ctrl+up", "e")
+
+
+PLACES = (welcome, notices, marked, side, files, attachments, editing)
+"""What the chat shows beside the messages, each with the keys that lead there."""
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("dialog", FOLLOW_THE_THEME)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+async def test_every_text_around_the_chat_has_contrast_in_every_theme(
+    tmp_path: Path, place: Callable[[Harness], Awaitable[None]]
+) -> None:
+    themes = [theme.name for theme in load_themes(tmp_path / "themes").themes if not theme.ansi]
+    engine = FakeEngine([ReasoningDelta("Thought", 3), AnswerDelta(ANSWER, 4), finished(CUT)])
+    found: dict[str, set[str]] = {}
+    async with open_app(tmp_path, engine, (110, 40)) as app:
+        await app.turn("Hello")
+        await place(app)
+        for theme in themes:
+            app.app.theme = theme
+            await app.pilot.pause()
+            if faint := too_faint(app):
+                found[theme] = faint
+    assert found == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dialog", DIALOGS)
 async def test_every_text_of_a_dialog_has_contrast_in_every_theme(tmp_path: Path, dialog: str) -> None:
     themes = [theme.name for theme in load_themes(tmp_path / "themes").themes if not theme.ansi]
     picker = PickerFixture(tmp_path)
@@ -106,11 +172,18 @@ async def test_every_text_of_a_dialog_has_contrast_in_every_theme(tmp_path: Path
     found: dict[str, set[str]] = {}
     async with open_app(tmp_path, engine, (80, 24), model_picker=picker.model_picker()) as app:
         await app.turn("Hello")
-        await DIALOGS[dialog](app)
-        await app.until(lambda: app.app.screen is not app.screen)
+        app.screen.transcript.to_end()
         for theme in themes:
             app.app.theme = theme
+            if app.app.screen is app.screen:
+                await DIALOGS[dialog](app)
+            await app.until(lambda: is_ready(app))
             await app.pilot.pause()
             if faint := too_faint(app, dialog_region(app)):
                 found[theme] = faint
+            while dialog not in FOLLOW_THE_THEME and app.app.screen is not app.screen:
+                app.app.screen.dismiss()
+                await app.pilot.pause()
+            app.screen.transcript.marked = None
+            app.screen.input.focus()
     assert found == {}

@@ -290,7 +290,7 @@ async def test_servers_are_started_before_the_first_message(tmp_path: Path) -> N
         await app.pilot.press(*"/start_servers")
         await app.sees("Start the MCP servers of this chat now")
         await app.pilot.press("enter")
-        await app.sees("/start_servers can't be done now.")
+        await app.sees("/start_servers is not available now.")
 
 
 async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -> None:

@@ -215,3 +215,30 @@ async def test_each_dialog_shows_its_key_line_and_its_end(
             app.screen.transcript.marked = None
             app.screen.input.focus()
     assert found == []
+
+
+@pytest.mark.parametrize("size", [(39, 24), (80, 11), (20, 5)])
+async def test_a_dialog_that_can_not_be_shown_says_what_it_needs(
+    tmp_path: Path, language: Language, size: tuple[int, int]
+) -> None:
+    picker = PickerFixture(tmp_path)
+    needed = {Language.EN: "The window is", Language.ZH: "窗口太小"}[language]
+    async with open_app(tmp_path, FakeEngine(), size, model_picker=picker.model_picker()) as app:
+        for name in ("help", "settings", "models", "chat options"):
+            await DIALOGS[name](app)
+            await app.until(lambda: app.app.screen is not app.screen)
+            await app.sees(needed)
+            await app.pilot.press("escape")
+            await app.until(lambda: app.app.screen is app.screen)
+
+
+@pytest.mark.parametrize("size", [(80, 8), (40, 9), (20, 5)])
+async def test_an_answer_is_seen_in_few_rows(tmp_path: Path, size: tuple[int, int]) -> None:
+    engine = FakeEngine([AnswerDelta("The answer"), finished()])
+    async with open_app(tmp_path, engine, size) as app:
+        await app.turn("Hello")
+        await app.sees("The answer")
+        await app.pilot.press(*"Next")
+        await app.sees("Next")
+        await app.pilot.resize_terminal(80, 24)
+        await app.sees("F1 Help")

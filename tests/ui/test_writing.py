@@ -21,6 +21,7 @@ from qwen3_chat.ui.input_history import InputHistory
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from tests.fakes import FakeEngine
 from tests.harness import Harness, Start
+from tests.tools.test_fetch_tool import response, serving
 
 LONG = "".join(f"line {number}\twith “quotes”, 中文 and ``` fences\n" for number in range(10_000))
 
@@ -205,6 +206,36 @@ async def test_a_file_is_found_by_a_few_letters_and_attached(
         assert len(app.screen.input.attachments) == 1
 
 
+async def test_an_address_after_an_at_attaches_its_page(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text('private_hosts = ["127.0.0.1"]\n', "utf-8")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    page = response("<h1>Berries</h1><p>Three.</p>", "text/html")
+    async with serving({"/page": page}) as site, start(FakeEngine(), (100, 30)) as app:
+        url = f"http://127.0.0.1:{site.port}/page"
+        app.screen.input.insert(f"sum up @{url}")
+        await app.sees("attach this page")
+        await app.pilot.press("enter")
+        await app.sees(f"▤ {url} · 3 lines")
+        assert app.screen.input.text == f"sum up {url} "
+        assert app.screen.input.attachments == (Attachment(url, "# Berries\n\nThree.\n"),)
+        app.screen.input.insert(f"@{url}s")
+        await app.sees("attach this page")
+        await app.pilot.press("tab")
+        await app.sees("status 404")
+        assert len(app.screen.input.attachments) == 1
+
+
+async def test_an_address_of_this_network_is_not_attached(start: Start) -> None:
+    async with start() as app:
+        app.screen.input.insert("@http://169.254.169.254/latest")
+        await app.sees("attach this page")
+        await app.pilot.press("enter")
+        await app.sees("private")
+        assert not app.screen.input.attachments
+
+
 async def test_attachments_survive_a_restart(start: Start) -> None:
     async with start() as app:
         await paste(app, LONG)
@@ -284,7 +315,7 @@ async def test_a_command_that_is_unknown_or_impossible_is_reported_and_kept(star
         await app.sees("There is no command /exprot")
         assert app.screen.input.text == "/exprot"
         await app.say("/export")
-        await app.sees("/export can't be done now.")
+        await app.sees("/export is not available now.")
         assert app.session.messages == ()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.documents.attachments import Attachment, fence_attachment
+from qwen3_chat.documents.attachments import Attachment, fence_attachment, is_web_address
 from qwen3_chat.documents.file_text import read_attachment
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.catalog import sampling_for
@@ -18,6 +18,7 @@ from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import Language, current_language, t
+from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.ui.attachable_files import list_attachable_files
 from qwen3_chat.ui.command_names import command_words
 from qwen3_chat.ui.completion import (
@@ -158,6 +159,8 @@ class WritingController(Controller):
                 self._widgets.completions.show_choices(
                     trigger, [(f"/{command.shown}", command.description) for command in matches]
                 )
+            case CompletionTrigger(kind=CompletionKind.FILE, typed=typed) as trigger if is_web_address(typed):
+                self._widgets.completions.show_choices(trigger, [(typed, t("ui.completion.page"))])
             case CompletionTrigger(kind=CompletionKind.FILE) as trigger:
                 if not trigger.typed or self._files is None:
                     self._list_files(trigger)
@@ -190,12 +193,13 @@ class WritingController(Controller):
     # attachments
 
     def attach(self, path: str) -> None:
-        """Attach what was chosen: a file, or a resource of a server."""
-        resource = self._resources().get(path)
-        if resource is None:
-            self.attach_file(Path(path))
-        else:
+        """Attach what was chosen: a file, a web page, or a resource of a server."""
+        if (resource := self._resources().get(path)) is not None:
             self._attach_resource(resource)
+        elif is_web_address(path):
+            self._attach_page(path)
+        else:
+            self.attach_file(Path(path))
 
     @in_worker("attach")
     async def _attach_resource(self, resource: ServerResource) -> None:
@@ -204,6 +208,15 @@ class WritingController(Controller):
         assert self._texts is not None
         with notify_errors(self._screen, "task.attach"):
             self._widgets.input.attach(await read_resource(self._texts, resource))
+
+    @in_worker("attach")
+    async def _attach_page(self, url: str) -> None:
+        """Fetch a page as the tool `fetch` does, and attach it, or notify why it can't be attached."""
+        from qwen3_chat.tools.fetch_tool import read_page
+
+        self._screen.notify(t("ui.notice.reading_page", address=label_of_name(url)))
+        with notify_errors(self._screen, "task.attach_page"):
+            self._widgets.input.attach(await read_page(url, self._view.settings.private_hosts))
 
     @in_worker("attach")
     async def attach_file(self, path: Path) -> None:

@@ -91,9 +91,12 @@ class ChatScreen(ReadingScreen):
         layers: base above;
         &.-sidebar #sidebar { display: block; }
         &.-narrow #sidebar { layer: above; width: 90%; max-width: 44; border-right: tall $primary; }
+        &.-flat TitleBar, &.-flat KeyBar { display: none; }  /* the answer needs their rows */
+        &.-flat ChatInput, &.-flat ChatInput:focus { min-height: 1; max-height: 2; border: none; }
     }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
 
     def __init__(
         self,
@@ -389,7 +392,7 @@ class ChatScreen(ReadingScreen):
 
     @on(ChatInput.FileChosen)
     def attach_file(self, message: ChatInput.FileChosen) -> None:
-        """Attach a file, or a resource of a server."""
+        """Attach a file, a web page, or a resource of a server."""
         self.writing.attach(message.path)
 
     @on(AttachmentLine.Removed)

@@ -88,7 +88,7 @@ class CodeBlocksScreen(ListDialog[None]):
         language = terminal_safe(block.language) or t("ui.code.plain")
         return Option(
             Content.assemble(
-                (f"{number} ", "bold $primary"),
+                (f"{number} ", "bold"),
                 t("ui.code.detail", language=language, lines=format_line_count(len(rows))),
                 "\n  ",
                 (terminal_safe(first.strip())[:FIRST_LINE_CHARS], DIM),

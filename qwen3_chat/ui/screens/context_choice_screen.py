@@ -89,4 +89,4 @@ class ContextChoiceScreen(Dialog[ContextPolicy | None]):
     def _choice_content(self, policy: ContextPolicy) -> Content:
         exceeded = self._exceeded
         about = t(f"ui.context.{policy}.about", count=exceeded.to_leave_out, n_ctx=exceeded.larger_n_ctx or 0)
-        return Content.assemble((t(f"ui.context.{policy}"), "bold $primary"), "\n", about)
+        return Content.assemble((t(f"ui.context.{policy}"), "bold"), "\n", about)

@@ -13,7 +13,12 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import TextArea
 
-from qwen3_chat.documents.attachments import Attachment, join_attachments, split_attachments
+from qwen3_chat.documents.attachments import (
+    Attachment,
+    is_web_address,
+    join_attachments,
+    split_attachments,
+)
 from qwen3_chat.documents.file_text import MAX_TEXT_BYTES
 from qwen3_chat.session.thinking_mode import is_only_mode_tag
 from qwen3_chat.texts import t
@@ -81,7 +86,7 @@ class ChatInput(TextArea):
 
     @dataclass
     class FileChosen(Message):
-        """The message that the user chose a file to attach."""
+        """The message that the user chose a file or a web page to attach."""
 
         path: str
 
@@ -313,7 +318,8 @@ class ChatInput(TextArea):
         end = self.cursor_location
         begin = (end[0], trigger.column)
         if trigger.kind is CompletionKind.FILE:
-            self.replace(f"{label_of_name(chosen.rpartition('/')[2])} ", begin, end)
+            name = chosen if is_web_address(chosen) else chosen.rpartition("/")[2]
+            self.replace(f"{label_of_name(name)} ", begin, end)
             self.post_message(self.FileChosen(chosen))
             return True
         is_typed_whole = self.text.strip() == chosen

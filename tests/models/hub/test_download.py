@@ -127,10 +127,10 @@ async def test_what_waiting_does_not_help_is_said_at_once(
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Status(500), "a problem of its own"),
-        (Cut(0), "broke the connection"),
+        (Status(500), "an error of its own"),
+        (Cut(0), "closed the connection"),
         (Stall(0), "does not answer"),
-        (WrongRange(), "another piece"),
+        (WrongRange(), "a different piece"),
         (Status(429), "too many requests"),
     ],
     ids=str,
