@@ -24,12 +24,11 @@ async def test_a_result_stands_between_the_call_and_the_answer(tmp_path: Path) -
         await app.say("How much?")
         await app.sees("It is 42.")
         rows = "\n".join(app.rows())
-        assert (
-            rows.index('calculator({"expression": "6 * 7"})')
-            < rows.index("calculator → 42")
-            < rows.index("It is 42")
-        )
+        assert rows.index("▸ calculator → 42 · done") < rows.index("It is 42")
         await app.until(lambda: not app.screen.is_answering)
+        await app.pilot.press("ctrl+o")
+        await app.sees("▾ calculator → 42 · done")
+        assert app.shows('expression: "6 * 7"')
         (chat,) = await app.store.chats()
     async with open_app(tmp_path, FakeEngine(), resume=chat.id) as app:
         await app.sees("calculator → 42")

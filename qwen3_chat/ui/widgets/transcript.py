@@ -290,7 +290,7 @@ class Transcript(TranscriptView):
             case FoldThinking():
                 self._toggle_pane(index)
             case CopyAnswer():
-                self.post_message(self.CopyRequested(view.whole_answer))
+                self.post_message(self.CopyRequested(view.whole_answer or view.reasoning))
             case CopyCode(block):
                 code = self.transcript_layout.layout(index).sections[ANSWER].code_blocks[block]
                 self.post_message(self.CopyRequested("\n".join(code.rows)))
