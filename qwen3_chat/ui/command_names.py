@@ -27,6 +27,7 @@ OTHER_CHATS_WORDS = {
     "empty_input": ("discard",),
     "palette": ("commands",),
     "compare": ("arena", "vote"),
+    "mcp": ("mcp_servers", "servers"),
 }
 """The words of ollama, llama.cpp, Claude Code, Open WebUI and others for an action, by its name here."""
 

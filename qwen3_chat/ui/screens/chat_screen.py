@@ -69,7 +69,7 @@ TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
     {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
-    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare", "mcp"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
 
@@ -141,7 +141,7 @@ class ChatScreen(ReadingScreen):
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
-        self.tools = ToolController(self, session, widgets, make_tool_catalogue)
+        self.tools = ToolController(self, session, widgets, make_tool_catalogue, self.turns)
         self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
@@ -446,7 +446,7 @@ class ChatScreen(ReadingScreen):
                 return self.session.can_continue and not self.is_answering
             case "make_call":
                 return self.session.lacks_call and not self.is_answering
-            case "tools":
+            case "tools" | "mcp":
                 return self.tools.can_choose
             case "continue_last":
                 return self.chats.can_continue_last
@@ -514,6 +514,10 @@ class ChatScreen(ReadingScreen):
     def action_tools(self) -> None:
         """Choose the tools of the chat."""
         self.tools.open_list()
+
+    def action_mcp(self) -> None:
+        """List the MCP servers."""
+        self.tools.open_servers()
 
     def action_continue_last(self) -> None:
         """Go on with the chat that was written to last."""

@@ -42,6 +42,7 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
     BINDINGS = [
         key_binding("choose_tool", "space,enter", "choose", priority=True),
         key_binding("revoke", "r", "revoke"),
+        key_binding("servers", "m", "servers"),
         key_binding("close", "escape", "close"),
     ]
     TITLE_KEY = "ui.tools.title"
@@ -56,6 +57,8 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
     ) -> None:
         self._tools, self._chosen, self._off_reason = tools, tuple(chosen), off_reason
         self._revoke, self._read = revoke, read
+        self.wants_servers = False
+        """True if the user left for the list of MCP servers."""
         super().__init__(*self._options())
 
     def on_mount(self) -> None:
@@ -103,6 +106,11 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
         self.notify(t("cli.permissions_revoked", count=count))
         self._tools = await to_thread(self._read)
         self._show()
+
+    def action_servers(self) -> None:
+        """Go on to the MCP servers with what is chosen."""
+        self.wants_servers = True
+        self.dismiss(self._chosen)
 
     def action_close(self) -> None:
         """Return to the chat with what is chosen."""
