@@ -202,7 +202,7 @@ def _print_status(server: McpServer, status: McpStatus) -> None:
         t(
             "cli.mcp.works",
             name=server.name,
-            title=status.title or "–",
+            title=status.title.strip() or "–",
             protocol=status.protocol,
             count=len(status.tools),
             tokens=tokens,

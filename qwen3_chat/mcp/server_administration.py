@@ -25,11 +25,11 @@ from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink
 
-MAX_LOG_BYTES: Final = 64 * 1024
+MAX_SHOWN_LOG_BYTES: Final = 64 * 1024
 """The part of a log that is shown: its end."""
 
 
-class ServerState(StrEnum):
+class McpServerState(StrEnum):
     """The state of a server as the user is told it."""
 
     NOT_STARTED = "not_started"
@@ -44,7 +44,7 @@ class ServerState(StrEnum):
     @property
     def can_start(self) -> bool:
         """True if it makes sense to connect to the server, maybe again."""
-        return self not in (ServerState.DISABLED, ServerState.UNUSABLE)
+        return self not in (McpServerState.DISABLED, McpServerState.UNUSABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ListedServer:
     """A server: what runs or is reached, its tools as they were last seen, what was allowed for good."""
 
     name: str
-    state: ServerState
+    state: McpServerState
     launch: str = ""
     """The command with its arguments, or the address."""
     tools: tuple[str, ...] = ()
@@ -115,21 +115,21 @@ class ServerAdministration:
             problem = str(servers.problems[name])
             return ListedServer(
                 name,
-                ServerState.UNUSABLE,
+                McpServerState.UNUSABLE,
                 error=problem,
                 permissions=given,
                 has_log=has_log,
                 is_ours=is_ours,
             )
         status = self._get_tools().status(name) if self._get_tools is not None else McpStatus()
-        state, error = ServerState(status.state.value), str(status.error or "")
+        state, error = McpServerState(status.state.value), str(status.error or "")
         if server.is_disabled:
-            state, error = ServerState.DISABLED, ""
-        elif state in (ServerState.NOT_STARTED, ServerState.FAILED):
+            state, error = McpServerState.DISABLED, ""
+        elif state in (McpServerState.NOT_STARTED, McpServerState.FAILED):
             try:
                 shown_launch(server, self._environ)
             except Qwen3ChatError as missing:
-                state, error = ServerState.UNUSABLE, str(missing)
+                state, error = McpServerState.UNUSABLE, str(missing)
         tools = tuple(definition.name for definition in status.definitions)
         raws = [definition.raw for definition in status.definitions]
         if not tools:
@@ -141,8 +141,8 @@ class ServerAdministration:
             launch_line(server, self._environ),
             tools,
             round(sum(map(len, raws)) / SCHEMA_CHARS_PER_TOKEN),
-            status.title if state is ServerState.READY else "",
-            status.protocol if state is ServerState.READY else "",
+            status.title.strip() if state is McpServerState.READY else "",
+            status.protocol if state is McpServerState.READY else "",
             error,
             given,
             has_log,
@@ -212,11 +212,11 @@ class ServerAdministration:
         try:
             with self.log_path(name).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - MAX_LOG_BYTES))
-                content = file.read(MAX_LOG_BYTES).decode("utf-8", "replace")
+                file.seek(max(0, size - MAX_SHOWN_LOG_BYTES))
+                content = file.read(MAX_SHOWN_LOG_BYTES).decode("utf-8", "replace")
         except OSError:
             return ""
-        return content if size <= MAX_LOG_BYTES else f"…{content.partition(chr(10))[2]}"
+        return content if size <= MAX_SHOWN_LOG_BYTES else f"…{content.partition(chr(10))[2]}"
 
 
 def describe_server(
@@ -246,7 +246,7 @@ def launch_line(server: McpServer, environ: Mapping[str, str]) -> str:
     try:
         facts = json.loads(shown_launch(server, environ))
     except Qwen3ChatError:
-        return label_of_name(server.command)
+        return label_of_name(shlex.join([server.command, *server.arguments]))
     if "url" in facts:
         return label_of_name(facts["url"])
     return label_of_name(shlex.join([facts["command"], *facts.get("arguments", ())]))

@@ -1118,7 +1118,7 @@ TEXTS = {
     "ui.mcp.not_ours": "from another program’s file, which is not changed here",
     "ui.mcp.remove_again": "D again removes {name}, what it was allowed, its log",
     "ui.mcp.speaks": "{title}, protocol {protocol}",
-    "ui.mcp.tools": "tools {count}, about {tokens:,} tokens of each prompt",
+    "ui.mcp.tools": "tools {count}, about {tokens:,} tokens of each prompt: {names}",
     "ui.mcp.allowed": "allowed for good: {count} · R revokes",
     "ui.mcp.state.not_started": "not running",
     "ui.mcp.state.starting": "starting",

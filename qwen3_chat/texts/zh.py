@@ -1108,7 +1108,7 @@ TEXTS = {
     "ui.mcp.not_ours": "来自其他程序的文件，这里不会改动它",
     "ui.mcp.remove_again": "再按一次 D：删除 {name}、它的许可和日志",
     "ui.mcp.speaks": "{title}，协议 {protocol}",
-    "ui.mcp.tools": "工具 {count} 个，每个提示词约 {tokens:,} 个 token",
+    "ui.mcp.tools": "工具 {count} 个，每个提示词约 {tokens:,} 个 token：{names}",
     "ui.mcp.allowed": "长期许可 {count} 项 · R 撤销",
     "ui.mcp.state.not_started": "没有运行",
     "ui.mcp.state.starting": "正在启动",

@@ -84,6 +84,7 @@ def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: 
     return MessageEntry(
         role=message.role.value,
         answer=_shown_content(message),
+        has_calls=bool(message.tool_calls),
         reasoning=message.reasoning,
         header=message_header(stored),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)

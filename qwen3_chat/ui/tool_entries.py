@@ -19,7 +19,7 @@ from qwen3_chat.tools.tool_runner import is_json_object
 from qwen3_chat.transcript.message_entry import MessageEntry
 from qwen3_chat.ui.readable_result import make_readable
 
-MAX_SHOWN_CHARS: Final = 20_000
+MAX_PANE_CHARS: Final = 20_000
 """The most characters of the arguments of a call, and of its result, that the transcript shows."""
 MAX_TITLE_RESULT_CHARS: Final = 40
 """The most characters of a result that stands in the title of its pane."""
@@ -100,7 +100,7 @@ def _shown_arguments(name: str, arguments: str) -> str:
     """Return the arguments as lines; nothing where there are none, or where the reply shows them as code."""
     if name == PYTHON and _code(arguments) is not None:
         return ""
-    if len(arguments) > MAX_SHOWN_CHARS or not is_json_object(arguments):
+    if len(arguments) > MAX_PANE_CHARS or not is_json_object(arguments):
         return _cut(arguments, len(arguments))
     return show_arguments(arguments)
 
@@ -117,10 +117,10 @@ def _code(arguments: str) -> str | None:
 
 
 def _cut(text: str, whole_length: int) -> str:
-    if len(text) <= MAX_SHOWN_CHARS:
+    if len(text) <= MAX_PANE_CHARS:
         return text
-    more = t("ui.tool.more", count=max(whole_length, len(text)) - MAX_SHOWN_CHARS)
-    return f"{text[:MAX_SHOWN_CHARS]}\n{more}"
+    more = t("ui.tool.more", count=max(whole_length, len(text)) - MAX_PANE_CHARS)
+    return f"{text[:MAX_PANE_CHARS]}\n{more}"
 
 
 def _fence(text: str) -> str:

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.mcp.forms import FieldKind, FormField
-from qwen3_chat.mcp.server_administration import ListedServer, ServerAdministration, ServerState
+from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, ServerAdministration
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
@@ -32,12 +32,12 @@ MAX_LAUNCH_CHARS = 160
 MAX_ERROR_CHARS = 400
 MAX_NAMED_TOOLS = 8
 
-SIGNS = {ServerState.READY: "●", ServerState.STARTING: "◐", ServerState.NOT_STARTED: "○"}
+SIGNS = {McpServerState.READY: "●", McpServerState.STARTING: "◐", McpServerState.NOT_STARTED: "○"}
 """The sign before a server's name by its state, which is said in words as well."""
 
 
 class ServerWish(StrEnum):
-    """What the user wants after the list is closed."""
+    """A wish of the user that needs the list closed."""
 
     CONNECT = "connect"
     ADD = "add"
@@ -77,7 +77,7 @@ class McpServersScreen(ListDialog[ServerChoice]):
         super().__init__(*self._options(), highlighted=index)
 
     def on_mount(self) -> None:
-        """Say what the highlighted server is about."""
+        """Show the hint for the highlighted server."""
         self._show_note()
 
     @property
@@ -201,7 +201,7 @@ def _row(server: ListedServer) -> Content:
         Content.assemble(
             f"{SIGNS.get(server.state, '✗')} ",
             (label_of_name(server.name), "bold"),
-            (f"{SEPARATOR}{about}", "" if server.state is ServerState.READY else DIM),
+            (f"{SEPARATOR}{about}", "" if server.state is McpServerState.READY else DIM),
         )
     ]
     texts = [_cut(server.launch, MAX_LAUNCH_CHARS)]
@@ -210,8 +210,8 @@ def _row(server: ListedServer) -> Content:
     if server.tools:
         named = ", ".join(label_of_name(tool)[:60] for tool in server.tools[:MAX_NAMED_TOOLS])
         more = len(server.tools) - MAX_NAMED_TOOLS
-        count = t("ui.mcp.tools", count=len(server.tools), tokens=server.schema_tokens)
-        texts.append(f"{count}: {named}{f', +{more}' if more > 0 else ''}")
+        names = f"{named}, +{more}" if more > 0 else named
+        texts.append(t("ui.mcp.tools", count=len(server.tools), tokens=server.schema_tokens, names=names))
     if server.permissions:
         texts.append(t("ui.mcp.allowed", count=len(server.permissions)))
     lines += [Content.styled(f"  {text}", DIM) for text in texts if text]
@@ -315,14 +315,14 @@ class ServerLogScreen(Dialog[None]):
 
     def __init__(self, name: str, path: str, text: str) -> None:
         super().__init__()
-        self._name, self._path = name, path
+        self._server, self._path = name, path
         self._text = terminal_safe(text).rstrip() or t("ui.mcp.log.empty")
         self.text_rows = TextRows()
 
     def compose(self) -> ComposeResult:
         """Lay out the path, the text and the keys."""
         with Vertical(id="log-box") as box:
-            box.border_title = Content(t("ui.mcp.log.title", name=self._name))
+            box.border_title = Content(t("ui.mcp.log.title", name=self._server))
             yield Static(terminal_safe(self._path), markup=False)
             yield self.text_rows
             yield KeyBar()
