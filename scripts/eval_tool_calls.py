@@ -2,7 +2,7 @@
 
 An answer is right if the calls are the expected ones, in order, each of them ran, and the answer holds what
 they returned. Each question is a new chat. `--llama-server PROGRAM` starts that program with the model and
-asks it instead of the engine on this machine.
+asks it instead of the engine on this machine; `--endpoint URL` asks a server that serves it already.
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, default=DEMO_FILE)
     parser.add_argument("--llama-server", type=Path, metavar="PROGRAM")
+    parser.add_argument("--endpoint", metavar="URL", help="a server that serves the model already")
     parser.add_argument("--preset", choices=("app", "demo"), default="app", help="the sampling parameters")
     parser.add_argument("--tools-in-system", action="store_true", help="for a template that knows no tools")
     parser.add_argument("--language", choices=tuple(Language), type=Language)
@@ -210,6 +211,8 @@ async def main() -> None:
             server = LlamaServer(arguments.llama_server, path, folder / "server.log", threads)
             stack.callback(server.close)
             engine = RemoteEngine(RemoteSettings(Endpoint.parse(server.url)))
+        elif arguments.endpoint:
+            engine = RemoteEngine(RemoteSettings(Endpoint.parse(arguments.endpoint)))
         else:
             engine = LocalEngine(LoadSettings(str(path), n_threads=arguments.threads), folder / "engine.log")
             decode = stack.enter_context(_detokeniser(path))
@@ -229,7 +232,7 @@ async def main() -> None:
         finally:
             await engine.close()
             await store.close()
-    side = "llama-server" if arguments.llama_server else "local engine"
+    side = "llama-server" if arguments.llama_server else arguments.endpoint or "local engine"
     print("\n".join(lines(trials, f"{path.stem}, {side}, {arguments.preset} preset, seed {arguments.seed}")))
 
 
