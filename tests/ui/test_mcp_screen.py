@@ -82,14 +82,14 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         await answer(app, "Start the MCP server good?", "3")
         await listed(app)
         await app.sees("good · running")
-        assert app.shows("allowed for good: 1")
+        assert app.shows("always started in exactly this way")
         before = app.screen.session.messages
         await app.pilot.press("enter")  # again, unasked
         await app.until(lambda: not isinstance(app.app.screen, McpServersScreen))
         await listed(app)
         await app.sees("good · running")
         await app.pilot.press("r")
-        await app.until(lambda: not app.shows("allowed for good"))
+        await app.until(lambda: not app.shows("always started"))
         await app.pilot.press("enter")
         await answer(app, "Start the MCP server good?", "0")
         await app.sees("good · not allowed by you")

@@ -20,10 +20,12 @@ from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, S
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
+from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.screens.form_screen import FormLine
 from qwen3_chat.ui.screens.list_dialog import ListDialog
+from qwen3_chat.ui.screens.tools_screen import permission_sentence
 from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.text_rows import TextRows
@@ -31,6 +33,7 @@ from qwen3_chat.ui.widgets.text_rows import TextRows
 MAX_LAUNCH_CHARS = 160
 MAX_ERROR_CHARS = 400
 MAX_NAMED_TOOLS = 8
+MAX_NAMED_PERMISSIONS = 4
 
 SIGNS = {McpServerState.READY: "●", McpServerState.STARTING: "◐", McpServerState.NOT_STARTED: "○"}
 """The sign before a server's name by its state, which is said in words as well."""
@@ -212,10 +215,17 @@ def _row(server: ListedServer) -> Content:
         more = len(server.tools) - MAX_NAMED_TOOLS
         names = f"{named}, +{more}" if more > 0 else named
         texts.append(t("ui.mcp.tools", count=len(server.tools), tokens=server.schema_tokens, names=names))
-    if server.permissions:
-        texts.append(t("ui.mcp.allowed", count=len(server.permissions)))
+    texts += [_allowed(permission) for permission in server.permissions[:MAX_NAMED_PERMISSIONS]]
+    if (more := len(server.permissions) - MAX_NAMED_PERMISSIONS) > 0:
+        texts.append(t("ui.mcp.more_allowed", count=more))
     lines += [Content.styled(f"  {text}", DIM) for text in texts if text]
     return Content("\n").join(lines)
+
+
+def _allowed(permission: Permission) -> str:
+    """Return what was allowed for good, with the tool that it is about."""
+    tool = label_of_name(permission.tool.partition(".")[2])
+    return f"{tool}: {permission_sentence(permission)}" if tool else permission_sentence(permission)
 
 
 def _cut(text: str, max_chars: int) -> str:
@@ -242,8 +252,8 @@ class AddServerScreen(Dialog[str]):
         Static { height: auto; }
         Input, Input:focus { height: 1; border: none; padding: 0 1; background: $boost; }
         Input.-wrong { background: $error 30%; }
-        .expected { color: $foreground 68%; }
-        .expected.-wrong, #add-problem { color: $text-error; }
+        .expected { display: none; }
+        #add-problem { color: $text-error; }
         KeyBar { background: $surface; dock: bottom; }
     }
     """

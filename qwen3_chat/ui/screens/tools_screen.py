@@ -25,6 +25,8 @@ from qwen3_chat.mcp.tool_list import (
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name
+from qwen3_chat.tools.permissions import Permission
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
@@ -167,9 +169,15 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
 
 
 def _sentence(entry: ListedPermission) -> str:
-    limit = _cut(label_of_name(entry.permission.value))
     note = t("cli.permission.outdated") if entry.is_outdated else ""
-    return t(f"cli.permission.{entry.permission.scope}", limit=limit) + note
+    return permission_sentence(entry.permission) + note
+
+
+def permission_sentence(permission: Permission) -> str:
+    """Return what was allowed for good; the start of a server was seen whole when it was allowed."""
+    if permission.tool.startswith(SOURCE_PREFIX) and "." not in permission.tool:
+        return t("ui.mcp.always_started")
+    return t(f"cli.permission.{permission.scope}", limit=_cut(label_of_name(permission.value)))
 
 
 def _cut(text: str) -> str:
