@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 
-from qwen3_chat.chat import ChatMessage, Role, Timings, ToolCall, Usage
+from qwen3_chat.chat import ChatMessage, Role, Timings, Usage
 from qwen3_chat.documents.attachments import split_attachments
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
 from qwen3_chat.session.message_versions import MessageVersions
@@ -134,14 +133,17 @@ def _entries(
     branch: Sequence[StoredMessage], paths: ResultPaths, unstored: Collection[int]
 ) -> Iterator[MessageEntry]:
     """Yield the entries of messages; a call without a result has a pane behind the results of its reply."""
-    without_result = list[ToolCall]()
-    for index, stored in enumerate(branch):
-        if stored.message.role is not Role.TOOL:
-            yield from (call_entry(call, CallState.UNKNOWN) for call in without_result)
-            results = takewhile(lambda later: later.message.role is Role.TOOL, branch[index + 1 :])
-            without_result = calls_without_result(stored, [*results])
-        yield entry_from_message(stored, paths, is_stored=stored.id not in unstored)
-    yield from (call_entry(call, CallState.UNKNOWN) for call in without_result)
+    reply: StoredMessage | None = None
+    results = list[StoredMessage]()
+    for stored in (*branch, None):
+        if stored is not None and stored.message.role is Role.TOOL:
+            results.append(stored)
+        else:
+            left = calls_without_result(reply, results) if reply is not None else []
+            yield from (call_entry(call, CallState.UNKNOWN) for call in left)
+            reply, results = (stored if stored is not None and stored.message.tool_calls else None), []
+        if stored is not None:
+            yield entry_from_message(stored, paths, is_stored=stored.id not in unstored)
 
 
 def _shown_content(message: ChatMessage) -> str:
