@@ -26,7 +26,7 @@ _TOOL: Final = ToolSpec(
     '"required": ["expression"]}}}'
 )
 _REFUSALS: Final = ("tool-call-parser", "auto-tool-choice", "--jinja")
-"""What stands in the words of a server that refuses tools for want of an option."""
+"""Words by which a server tells that it refuses tools for want of an option."""
 
 
 async def find_missing_parser(settings: RemoteSettings) -> str:
