@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from qwen3_chat.chat import Role, ToolCall
@@ -34,6 +34,8 @@ class CallPanes:
         self._transcript = transcript
         self._clock = clock
         self._panes: list[_Pane] = []
+        self.name_of: Callable[[str], str] = lambda name: name
+        """A function that returns the name by which the user knows a tool, by that of the model."""
 
     def begin(self, *, continues: bool) -> None:
         """Begin with a reply; one that continues asks for its calls again."""
@@ -46,7 +48,7 @@ class CallPanes:
 
     def request(self, call: ToolCall) -> None:
         """Show a call that the model asks for."""
-        pane = _Pane(call, call_entry(call, CallState.WAITING))
+        pane = _Pane(call, self._entry(call, CallState.WAITING))
         self._panes.append(pane)
         self._transcript.append(pane.entry)
 
@@ -118,7 +120,12 @@ class CallPanes:
     def _show(self, pane: _Pane, state: CallState) -> None:
         is_running = state is CallState.RUNNING
         elapsed_s = self._clock() - pane.since_s if is_running else 0.0
-        entry = call_entry(pane.call, state, elapsed_s, pane.progress if is_running else ())
+        entry = self._entry(pane.call, state, elapsed_s, pane.progress if is_running else ())
         pane.state = state
         if entry != pane.entry and self._transcript.replace_entry(pane.entry, entry):
             pane.entry = entry
+
+    def _entry(
+        self, call: ToolCall, state: CallState, elapsed_s: float = 0.0, progress: Sequence[str] = ()
+    ) -> MessageEntry:
+        return call_entry(replace(call, name=self.name_of(call.name)), state, elapsed_s, progress)

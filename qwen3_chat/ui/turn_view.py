@@ -85,7 +85,7 @@ class TurnView:
         """A function that tells whether the engine can be made to end its thinking."""
         self._running = 0
         self._transcript = transcript
-        self._calls = CallPanes(transcript, clock)
+        self.calls = CallPanes(transcript, clock)
         self._activity_line = activity_line
         self._clock = clock
         self._on_phase = on_phase
@@ -163,30 +163,30 @@ class TurnView:
                 self._finish_thinking_header()
                 if code := code_markdown(call):
                     self._transcript.write_answer(f"\n\n{code}\n")
-                self._calls.request(call)
+                self.calls.request(call)
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
             case ToolServerStarting(name=name):
                 self._show_call(t("ui.activity.server", name=name))
             case ToolCallStarted(call=call):
-                self._calls.start(call)
-                self._show_call(t("ui.activity.tool", name=call.name))
+                self.calls.start(call)
+                self._show_call(t("ui.activity.tool", name=self.calls.name_of(call.name)))
             case ToolCallProgressed():
-                self._calls.report(event)
+                self.calls.report(event)
                 self._show_progress(event)
             case ToolCallFinished(message=message):
-                self._calls.finish(message, entry_from_message(message, self._result_paths))
+                self.calls.finish(message, entry_from_message(message, self._result_paths))
             case ThinkingRepeats():
                 self._transcript.notify(t("ui.notice.repeats"), timeout=12)
             case EngineFailed():
                 self._failure = event.text
             case ReplyStored(message=message):
                 self._finish_reply(entry_from_message(message, self._result_paths))
-                self._calls.reply_ended(message.message.tool_calls)
+                self.calls.reply_ended(message.message.tool_calls)
             case ReplyNotStored(message=message):
                 self._finish_reply(entry_from_message(message, self._result_paths, is_stored=False))
-                self._calls.reply_ended(message.message.tool_calls)
+                self.calls.reply_ended(message.message.tool_calls)
                 self._transcript.notify(event.text, severity="error", timeout=20)
             case TurnFinished() | StepFinished():
                 pass
@@ -229,7 +229,7 @@ class TurnView:
 
     def _begin_reply(self, event: ReplyStarted) -> None:
         header = role_header(Role.ASSISTANT, event.message.meta)
-        self._calls.begin(continues=event.continues)
+        self.calls.begin(continues=event.continues)
         entry = MessageEntry(Role.ASSISTANT.value, header=header, key=event.message.id)
         if event.continues:
             self._transcript.begin_again(entry)
@@ -275,7 +275,7 @@ class TurnView:
             self._failure = ""
         self._running -= 1
         if not self._running:
-            self._calls.end()
+            self.calls.end()
             if self._is_live:  # the reply could not be stored: its text stays on the screen
                 self._transcript.flush(now=True)
                 self._transcript.set_note(t("wording.error"))
@@ -285,7 +285,7 @@ class TurnView:
 
     def wait_for_consent(self, name: str, call: ToolCall) -> None:
         """Show that the turn waits for the user's answer about a call of a tool."""
-        self._calls.ask(call)
+        self.calls.ask(call)
         self._show_call(t("ui.activity.consent", name=name))
 
     def wait_for_form(self, server: str) -> None:
@@ -297,10 +297,11 @@ class TurnView:
         self._activity_line.activity = Activity(text, hint=t("ui.hint.stop"))
 
     def _show_progress(self, event: ToolCallProgressed) -> None:
-        text = t("ui.activity.tool", name=event.name)
+        name = self.calls.name_of(event.name)
+        text = t("ui.activity.tool", name=name)
         if event.message or event.fraction is None:
             about = terminal_safe(event.message) or f"{event.progress:g}"
-            text = t("ui.activity.tool_progress", name=event.name, about=about)
+            text = t("ui.activity.tool_progress", name=name, about=about)
         self._set_phase(TurnPhase.CALLING)
         self._activity_line.activity = Activity(text, event.fraction, t("ui.hint.stop"))
 
@@ -312,7 +313,7 @@ class TurnView:
     def tick(self) -> None:
         """Update the elapsed time in headers and in the activity line."""
         elapsed_s = self._clock() - self._began_s
-        self._calls.tick()
+        self.calls.tick()
         match self.phase:
             case TurnPhase.THINKING:
                 header = live_header("ui.thinking", elapsed_s, self._tokens)

@@ -45,6 +45,11 @@ class ToolController(Controller):
         """The number of names that the chat's tools are given by: a server counts as one."""
         return len(self._session.tool_names)
 
+    def name_of(self, model_name: str) -> str:
+        """Return the name by which the user knows a tool; the model knows those of servers by another."""
+        tool = self._session.tools.get(model_name)
+        return model_name if tool is None else tool.name
+
     @in_worker("tools")
     async def open_list(self) -> None:
         """Choose the tools of this chat, or of the chat that the next message begins."""

@@ -142,6 +142,7 @@ class ChatScreen(ReadingScreen):
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
         self.tools = ToolController(self, session, widgets, make_tool_catalogue, self.turns)
+        self.turn.calls.name_of = self.tools.name_of
         self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
