@@ -752,6 +752,8 @@ TEXTS = {
     "ui.activity.tool": "Running {name} …",
     "ui.activity.tool_progress": "Running {name} · {about}",
     "ui.activity.server": "Starting the MCP server {name} …",
+    "ui.activity.server.consent": "May the MCP server {name} start? It waits for your answer",
+    "ui.activity.change.consent": "The tools of {name} have changed. It waits for your answer",
     "ui.activity.consent": "May {name} run? It waits for your answer",
     "ui.consent.title": "Run {name}?",
     "ui.consent.edited": "changed by you",

@@ -742,6 +742,8 @@ TEXTS = {
     "ui.activity.tool": "正在运行 {name} …",
     "ui.activity.tool_progress": "正在运行 {name} · {about}",
     "ui.activity.server": "正在启动 MCP 服务器 {name} …",
+    "ui.activity.server.consent": "是否允许启动 MCP 服务器 {name}？等待你的回答",
+    "ui.activity.change.consent": "{name} 的工具变了，等待你的回答",
     "ui.activity.consent": "是否允许运行 {name}？等待你的回答",
     "ui.consent.title": "运行 {name}？",
     "ui.consent.edited": "已由你修改",

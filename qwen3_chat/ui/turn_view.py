@@ -283,10 +283,10 @@ class TurnView:
             self.usage = None
             self._set_phase(TurnPhase.IDLE)
 
-    def wait_for_consent(self, name: str, call: ToolCall) -> None:
-        """Show that the turn waits for the user's answer about a call of a tool."""
+    def wait_for_consent(self, sentence: str, call: ToolCall) -> None:
+        """Show that the turn waits for the user's answer about a call of a tool or about a server."""
         self.calls.ask(call)
-        self._show_call(t("ui.activity.consent", name=name))
+        self._show_call(sentence)
 
     def wait_for_form(self, server: str) -> None:
         """Show that a call waits for the user's answer to the form of a server."""

@@ -79,6 +79,7 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
             "env": {"KIND": "plain"},
         }
         await app.pilot.press("enter")
+        await app.sees("May the MCP server good start? It waits for your answer")
         await answer(app, "Start the MCP server good?", "3")
         await listed(app)
         await app.sees("good · running")
