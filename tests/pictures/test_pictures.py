@@ -44,7 +44,7 @@ def write_settings(theme: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "language", "theme"),
-    PICTURES,
+    [pytest.param(*it, marks=pytest.mark.full) if it[1] == NARROW else it for it in PICTURES],
     ids=[f"{n.replace(' ', '-')}-{s[0]}x{s[1]}-{lang}-{theme}" for n, s, lang, theme in PICTURES],
 )
 async def test_it_looks_as_pictured(
