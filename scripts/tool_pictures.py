@@ -248,7 +248,7 @@ async def tools() -> str:
 async def servers() -> str:
     """Show the list of servers: one runs, one does not, one is missing."""
     async with app_with(FakeEngine(), (), ("time", "fetch", "notes")) as app:
-        app.screen.action_mcp()
+        app.screen.action_tools("servers")
         await app.sees(t("ui.mcp.title"))
         await app.pilot.press("enter")
         await answer(app, "1")

@@ -293,7 +293,9 @@ def test_a_checkout_that_may_not_be_written_gets_no_caches(
     assert checks.caches(root.parent, home) == {}
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     moved = checks.caches(root, home)
-    assert all(moved[name].startswith(str(home)) for name in ("MYPY_CACHE_DIR", "HYPOTHESIS_STORAGE_DIRECTORY"))
+    assert all(
+        moved[name].startswith(str(home)) for name in ("MYPY_CACHE_DIR", "HYPOTHESIS_STORAGE_DIRECTORY")
+    )
     assert "no:cacheprovider" in moved["PYTEST_ADDOPTS"]
 
 

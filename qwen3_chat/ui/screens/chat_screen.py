@@ -69,10 +69,9 @@ TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
 BLOCKED_WHILE_ANSWERING = frozenset(
     {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
-    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare", "mcp"}  # of `action_message`
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
-
 
 TYPED_TIMEOUT_S = 1.0
 """The time for the keys that were pressed right before the app ends; a key needs milliseconds."""
@@ -447,7 +446,7 @@ class ChatScreen(ReadingScreen):
                 return self.session.can_continue and not self.is_answering
             case "make_call":
                 return self.session.lacks_call and not self.is_answering
-            case "tools" | "mcp":
+            case "tools":
                 return self.tools.can_choose
             case "continue_last":
                 return self.chats.can_continue_last
@@ -512,13 +511,9 @@ class ChatScreen(ReadingScreen):
         """Have the latest answer call a tool."""
         self.turns.make_call()
 
-    def action_tools(self) -> None:
-        """Choose the tools of the chat."""
-        self.tools.open_list()
-
-    def action_mcp(self) -> None:
-        """List the MCP servers."""
-        self.tools.open_servers()
+    def action_tools(self, part: str = "") -> None:
+        """Choose the tools of the chat, or list the MCP servers."""
+        self.tools.open_servers() if part == "servers" else self.tools.open_list()
 
     def action_continue_last(self) -> None:
         """Go on with the chat that was written to last."""
