@@ -286,6 +286,7 @@ class ErrorCode(StrEnum):
     MCP_INPUT_UNSUPPORTED = "mcp_input_unsupported", "mcp.input_unsupported"
     MCP_SECRET_IN_COMMAND_LINE = "mcp_secret_in_command_line", "mcp.secret_given"
     MCP_PAIR_INVALID = "mcp_pair_invalid", "mcp.pair_invalid"
+    MCP_LINE_INVALID = "mcp_line_invalid", "mcp.line_invalid"
     MCP_SERVER_UNKNOWN = "mcp_server_unknown", "mcp.server_unknown"
     MCP_SERVER_EXISTS = "mcp_server_exists", "mcp.server_exists"
     MCP_SERVER_DISABLED = "mcp_server_disabled", "mcp.server_disabled"

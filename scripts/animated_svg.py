@@ -51,6 +51,7 @@ class Row:
 
 def animate(frames: Sequence[Frame], title: str) -> str:
     """Return an SVG that shows the frames in turn, again and again; the last one where nothing may move."""
+    frames = [frame for frame in frames if read_rows(frame.picture)]  # none between two screens
     screens = [read_rows(frame.picture) for frame in frames]
     n_rows = max(len(rows) for rows in screens)
     spans = [span for rows in screens for row in rows for span in (*row.backgrounds, *row.texts)]
@@ -117,7 +118,7 @@ def read_rows(picture: str) -> list[Row]:
             style = styles[text.attrib["class"].rpartition("-")[2]]
             span = Span(_cells(text.attrib["x"]), cell_len(content), style, content)  # Rich counts characters
             texts.setdefault(int(line[1]), []).append(span)
-    numbers = range(1 + max((*backgrounds, *texts)))
+    numbers = range(1 + max((*backgrounds, *texts), default=-1))
     return [Row(tuple(backgrounds.get(n, ())), tuple(texts.get(n, ()))) for n in numbers]
 
 

@@ -2,7 +2,7 @@
 
 An answer is right if the calls are the expected ones, in order, each of them ran, and the answer holds what
 they returned. Each question is a new chat. `--llama-server PROGRAM` starts that program with the model and
-asks it instead of the engine on this machine.
+asks it instead of the engine on this machine; `--endpoint URL` asks a server that serves it already.
 """
 
 from __future__ import annotations
@@ -180,7 +180,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, default=DEMO_FILE)
     parser.add_argument("--llama-server", type=Path, metavar="PROGRAM")
+    parser.add_argument("--endpoint", metavar="URL", help="a server that serves the model already")
     parser.add_argument("--preset", choices=("app", "demo"), default="app", help="the sampling parameters")
+    parser.add_argument("--tools", default=",".join(BUILT_IN_TOOLS), help="the tools on offer")
     parser.add_argument("--tools-in-system", action="store_true", help="for a template that knows no tools")
     parser.add_argument("--language", choices=tuple(Language), type=Language)
     parser.add_argument("--count", type=int, help="ask only so many, drawn by the seed")
@@ -197,7 +199,9 @@ async def main() -> None:
     questions = [it for it in tool_questions() if arguments.language in (None, it.language)]
     if arguments.count:
         questions = random.Random(arguments.seed).sample(questions, min(arguments.count, len(questions)))
-    options = TurnOptions(max_tokens=arguments.max_tokens, max_steps=MAX_STEPS, tools=tuple(BUILT_IN_TOOLS))
+    options = TurnOptions(
+        max_tokens=arguments.max_tokens, max_steps=MAX_STEPS, tools=tuple(arguments.tools.split(","))
+    )
     if arguments.preset == "demo":
         preset = DEMO_SAMPLING[ThinkingMode.THINK]
         options = replace(options, temperature=preset.temperature, top_p=preset.top_p, top_k=preset.top_k)
@@ -210,12 +214,14 @@ async def main() -> None:
             server = LlamaServer(arguments.llama_server, path, folder / "server.log", threads)
             stack.callback(server.close)
             engine = RemoteEngine(RemoteSettings(Endpoint.parse(server.url)))
+        elif arguments.endpoint:
+            engine = RemoteEngine(RemoteSettings(Endpoint.parse(arguments.endpoint)))
         else:
             engine = LocalEngine(LoadSettings(str(path), n_threads=arguments.threads), folder / "engine.log")
             decode = stack.enter_context(_detokeniser(path))
         store = await ChatStore.open(folder / "chats.db")
         toolbox, seeds = Toolbox(), random.Random(arguments.seed)
-        specs = "\n".join(spec.schema for spec in toolbox.registry(tuple(BUILT_IN_TOOLS)).specs)
+        specs = "\n".join(spec.schema for spec in toolbox.registry(options.tools or ()).specs)
         system = SYSTEM.format(specs=specs) if arguments.tools_in_system else ""
         session = ChatSession(
             engine, store, lambda: seeds.randrange(2**31), time.monotonic, system, options, toolbox
@@ -229,7 +235,7 @@ async def main() -> None:
         finally:
             await engine.close()
             await store.close()
-    side = "llama-server" if arguments.llama_server else "local engine"
+    side = "llama-server" if arguments.llama_server else arguments.endpoint or "local engine"
     print("\n".join(lines(trials, f"{path.stem}, {side}, {arguments.preset} preset, seed {arguments.seed}")))
 
 

@@ -95,7 +95,7 @@ class Recorder:
 async def play(app: Harness, recorder: Recorder) -> None:
     """Show what the picture is to show."""
     await asyncio.sleep(1.2)
-    await _type(app, say("How many r's in strawberries?", "strawberries里有几个字母r？"))
+    await type_and_send(app, say("How many r's in strawberries?", "strawberries里有几个字母r？"))
     recorder.caption("The thinking streams …", "思考过程实时显示……")
     await app.until(lambda: app.screen.is_answering)
     await app.until(lambda: app.screen.turn.phase is TurnPhase.ANSWERING)
@@ -110,14 +110,15 @@ async def play(app: Harness, recorder: Recorder) -> None:
     await app.pilot.press("ctrl+t")
     await app.until(lambda: app.session.mode is ThinkingMode.NO_THINK)
     await asyncio.sleep(1.0)
-    await _type(app, say("Show me a letter counter in Python.", "用Python写统计字母的程序。"))
+    await type_and_send(app, say("Show me a letter counter in Python.", "用Python写统计字母的程序。"))
     await app.until(lambda: app.screen.is_answering)
     await app.until(lambda: not app.screen.is_answering)
     recorder.caption("Every chat is kept, on this machine", "每个对话都保存在本机")
     await asyncio.sleep(3.5)
 
 
-async def _type(app: Harness, text: str) -> None:
+async def type_and_send(app: Harness, text: str) -> None:
+    """Type a message key by key and send it."""
     for character in text:
         app.screen.input.insert(character)
         await asyncio.sleep(KEY_S * len(character.encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -19,8 +20,11 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.highlighting.highlighter import Highlighter
 from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.mcp.config_file import load_servers
+from qwen3_chat.mcp.mcp_tools import McpTools
+from qwen3_chat.mcp.server_administration import ServerAdministration
 from qwen3_chat.mcp.server_texts import TextSource
 from qwen3_chat.mcp.tool_list import ToolCatalogue
+from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.draft_store import DraftStore
@@ -93,14 +97,18 @@ class Harness:
 Start = Callable[..., AbstractAsyncContextManager[Harness]]
 
 
-def make_catalogue(folder: Path) -> ToolCatalogue:
+def make_catalogue(folder: Path, get_mcp_tools: Callable[[], McpTools] | None = None) -> ToolCatalogue:
     """Return the list of the tools, with the MCP servers and the permissions of files in a folder."""
-    return ToolCatalogue(
-        ToolSettings(),
+    permissions, load = (
         PermissionFile(folder / "permissions.json"),
-        folder / "pins.json",
         partial(load_servers, folder / "mcp.json"),
     )
+    pins = folder / "pins.json"
+    tools = get_mcp_tools
+    administration = ServerAdministration(
+        folder / "mcp.json", folder, folder / "tokens", permissions, PinFile(pins), os.environ, load, tools
+    )
+    return ToolCatalogue(ToolSettings(), permissions, pins, load, administration)
 
 
 @asynccontextmanager
@@ -114,6 +122,7 @@ async def open_app(
     titles_chats: bool = False,
     toolbox: Toolbox | None = None,
     texts: TextSource | None = None,
+    get_mcp_tools: Callable[[], McpTools] | None = None,
 ) -> AsyncIterator[Harness]:
     """Open the application over the store in a folder."""
     store = await ChatStore.open(folder / "chats.db")
@@ -135,7 +144,7 @@ async def open_app(
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
         texts,
-        lambda: make_catalogue(folder),
+        lambda: make_catalogue(folder, get_mcp_tools),
     )
     permissions = PermissionFile(folder / "permissions.json")
     session.set_tool_runner(ToolRunner(ask=screen.consent.ask, permission_file=permissions))

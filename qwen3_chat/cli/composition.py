@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.remote import RemoteEngine
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
-    from qwen3_chat.mcp.server_config import McpServers
+    from qwen3_chat.mcp.server_administration import ServerAdministration
     from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.models.fit import Machine
     from qwen3_chat.models.hardware import Hardware
@@ -396,9 +396,9 @@ def tool_settings(
 def make_tool_catalogue(
     settings: Settings,
     paths: Paths,
-    load_servers: Callable[[], McpServers] | None = None,
+    mcp: McpSource | None = None,
 ) -> ToolCatalogue:
-    """Make the list of all tools; without `load_servers` it has the servers of our own file."""
+    """Make the list of all tools; without `mcp` it has the servers of our own file, none of which runs."""
     from qwen3_chat.mcp.config_file import load_servers as load_own
     from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.tools.permission_file import PermissionFile
@@ -407,7 +407,26 @@ def make_tool_catalogue(
         tool_settings(settings, paths),
         PermissionFile(paths.permissions_file),
         paths.mcp_pins_file,
-        load_servers or partial(load_own, paths.mcp_file),
+        mcp.servers if mcp is not None else partial(load_own, paths.mcp_file),
+        make_server_administration(paths, mcp),
+    )
+
+
+def make_server_administration(paths: Paths, mcp: McpSource | None = None) -> ServerAdministration:
+    """Make what lists and changes the MCP servers; without `mcp`, none of them runs."""
+    from qwen3_chat.mcp.server_administration import ServerAdministration
+    from qwen3_chat.mcp.tool_pins import PinFile
+    from qwen3_chat.tools.permission_file import PermissionFile
+
+    return ServerAdministration(
+        paths.mcp_file,
+        paths.logs,
+        paths.mcp_tokens,
+        PermissionFile(paths.permissions_file),
+        PinFile(paths.mcp_pins_file),
+        os.environ,
+        mcp.servers if mcp is not None else None,
+        (lambda: mcp.tools) if mcp is not None else None,
     )
 
 

@@ -24,7 +24,7 @@ from qwen3_chat.cli.composition import probe_hardware_sync
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
 from qwen3_chat.cli.doctor_fix import FIX_COMMAND, fix_build, undo_fix
 from qwen3_chat.cli.json_output import print_json
-from qwen3_chat.cli.named_servers import probe_named_servers
+from qwen3_chat.cli.named_servers import find_missing_parsers, probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.llama_build import BuildFolder
@@ -62,7 +62,12 @@ def probe_servers(settings_file: Path) -> list[ServerFacts]:
             lacks = tuple(lack.sentence for lack in state.missing_features)
             answer_ms = round(state.latency_s * 1000)
             servers.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
-    return servers
+    reachable = [server.name for server in servers if not server.failure]
+    missing = asyncio.run(find_missing_parsers(settings_file, reachable))
+    return [
+        replace(server, lacks=(*server.lacks, missing[server.name])) if server.name in missing else server
+        for server in servers
+    ]
 
 
 def _failed_server(name: str, failure: Qwen3ChatError) -> ServerFacts:

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from qwen3_chat.cli.composition import make_server_administration
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths
-from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError, UsageError
+from qwen3_chat.errors import McpError, Qwen3ChatError
 from qwen3_chat.events import Notice
-from qwen3_chat.mcp.config_file import add_server, remove_server
+from qwen3_chat.mcp.config_file import add_server
 from qwen3_chat.mcp.launch import shown_launch
-from qwen3_chat.mcp.launch_secrets import is_secret
 from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
-from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
+from qwen3_chat.mcp.server_administration import describe_server, launch_line
+from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
-from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.shown_arguments import show_arguments
-from qwen3_chat.tools.tool_source import SOURCE_PREFIX, ToolServerStarting
+from qwen3_chat.tools.tool_source import ToolServerStarting
 
 
 class McpRow(msgspec.Struct, frozen=True):
@@ -91,7 +87,7 @@ def list_servers(other_file: Path | None, *, as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         server = servers.usable.get(row.name)
-        about = _shown(server) if server else ""
+        about = launch_line(server, os.environ) if server else ""
         print(f"{row.name:{width}}  {t(f'cli.mcp.state.{row.state}')}  {about}".rstrip())
         if row.error:
             print(terminal_safe(f"{'':{width}}  {row.error}"))
@@ -113,15 +109,7 @@ def add(
         UsageError: it can't be described in this way.
         McpError: the file can't be written.
     """
-    entry: dict[str, object] = {"command": command[0], "args": list(command[1:])} if command else {}
-    if url is not None:
-        if command:
-            raise UsageError(ErrorCode.MCP_COMMAND_MISSING, name=name)
-        entry = {"url": url, "type": "http"}
-    entry |= {"cwd": str(folder.expanduser().absolute())} if folder is not None and command else {}
-    entry |= {"env": _pairs(environment)} if environment else {}
-    entry |= {"headers": _pairs(headers)} if headers else {}
-    server = parse_server(name, entry)
+    server = describe_server(name, command, url, environment, headers, folder)
     paths = find_paths()
     add_server(paths.mcp_file, server)
     print(t("cli.mcp.added", name=name, path=paths.mcp_file))
@@ -134,18 +122,7 @@ def remove(name: str) -> None:
         UsageError: there is no such server.
         Qwen3ChatError: a file can't be written.
     """
-    paths = find_paths()
-    remove_server(paths.mcp_file, name)
-    permissions = PermissionFile(paths.permissions_file)
-    group = f"{SOURCE_PREFIX}{name}"
-    with suppress(StoreError):
-        for tool in {p.tool for p in permissions.read() if p.tool == group or p.tool.startswith(f"{group}.")}:
-            permissions.revoke(tool)
-    PinFile(paths.mcp_pins_file).forget(name)
-    logs = (paths.logs / f"mcp-{name}.log", paths.logs / f"mcp-{name}.log.1")
-    for file in (*logs, paths.mcp_tokens / f"{name}.json"):
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
+    make_server_administration(find_paths()).remove(name)
     print(t("cli.mcp.removed", name=name))
 
 
@@ -226,7 +203,7 @@ def _print_status(server: McpServer, status: McpStatus) -> None:
         t(
             "cli.mcp.works",
             name=server.name,
-            title=status.title or "–",
+            title=status.title.strip() or "–",
             protocol=status.protocol,
             count=len(status.tools),
             tokens=tokens,
@@ -267,31 +244,3 @@ def _rows(servers: McpServers, pins: PinFile) -> list[McpRow]:
                 state, error = "unusable", str(missing)
         rows.append(McpRow(name, server.transport.value, state, [tool.name for tool in pinned or ()], error))
     return rows
-
-
-def _shown(server: McpServer) -> str:
-    try:
-        shown = shown_launch(server, os.environ, is_for_log=True)
-    except McpError:
-        return label_of_name(server.command)
-    facts = json.loads(shown)
-    if "url" in facts:
-        return label_of_name(facts["url"])
-    return label_of_name(shlex.join([facts["command"], *facts.get("arguments", ())]))
-
-
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    """Return the pairs of `NAME=VALUE`.
-
-    Raises:
-        UsageError: one is none, or its value is a secret that does not belong here.
-    """
-    pairs = dict[str, str]()
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not name or not value:
-            raise UsageError(ErrorCode.MCP_PAIR_INVALID, pair=name)
-        if is_secret(name, value):
-            raise UsageError(ErrorCode.MCP_SECRET_IN_COMMAND_LINE, name=name)
-        pairs[name.strip()] = value
-    return pairs

@@ -127,7 +127,7 @@ def _make_screen(
         paths.config / "prompts.toml",
         highlighter,
         runtime.mcp,
-        partial(make_tool_catalogue, settings, paths, runtime.mcp.servers),
+        partial(make_tool_catalogue, settings, paths, runtime.mcp),
     )
 
 

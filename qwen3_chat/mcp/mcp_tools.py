@@ -27,6 +27,7 @@ from qwen3_chat.mcp.server_messages import (
     CallTool,
     Connect,
     Connected,
+    Disconnect,
     FormWithdrawn,
     GetPrompt,
     News,
@@ -222,6 +223,26 @@ class McpTools:
         for notice in status.notices:
             report(notice)
         return status
+
+    async def reconnect(self, server: McpServer, report: SourceEventSink) -> None:
+        """Connect to a server anew, also to one that runs, that has failed or that the user refused.
+
+        Raises:
+            Qwen3ChatError: it can't be used, or is not allowed.
+        """
+        async with self._locks.setdefault(server.name, asyncio.Lock()):
+            status = self.status(server.name)
+            status.state, status.n_failures = McpState.NOT_STARTED, 0
+            status = await self.connect(server, report)
+            status.notices.clear()
+
+    async def forget(self, name: str) -> None:
+        """End a server, and forget what is known of it."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if self.status(name).state is McpState.READY:
+                with suppress(McpError):  # it has ended by itself
+                    await self._process.request(lambda call_id: Disconnect(call_id, name))
+            self._status.pop(name, None)
 
     def prompts(self) -> Sequence[ServerPrompt]:
         """Return the prompts of all servers that run."""

@@ -12,6 +12,7 @@ import msgspec
 
 from qwen3_chat.errors import Qwen3ChatError, StoreError
 from qwen3_chat.mcp.mcp_tools import launch_tool
+from qwen3_chat.mcp.server_administration import ServerAdministration
 from qwen3_chat.mcp.server_config import McpServer, McpServers
 from qwen3_chat.mcp.tool_findings import visible_text
 from qwen3_chat.mcp.tool_pins import PinFile, PinnedTool
@@ -103,7 +104,10 @@ class ToolCatalogue:
         permission_file: PermissionFile,
         pins_file: Path,
         load_servers: Callable[[], McpServers],
+        administration: ServerAdministration | None = None,
     ) -> None:
+        self.administration = administration
+        """What lists and changes the servers."""
         self._settings = settings
         self._permission_file = permission_file
         self._pins = PinFile(pins_file)

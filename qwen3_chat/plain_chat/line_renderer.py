@@ -29,9 +29,10 @@ from qwen3_chat.session import (
 )
 from qwen3_chat.store.records import StoredMessage
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR, format_speed, format_thinking, stop_advice
+from qwen3_chat.texts.formatting import SEPARATOR, format_duration, format_speed, format_thinking, stop_advice
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.tools.call_context import ToolCallProgressed
+from qwen3_chat.tools.call_state import call_state
 from qwen3_chat.tools.result_notes import ResultPaths, result_note
 from qwen3_chat.transcript.cells import cell_width, is_cjk
 
@@ -145,8 +146,9 @@ class LineRenderer:
                 self._write_text(self._phrases.feed(terminal_safe(text)))
             case ToolCallRequested(call=call):
                 self.write_line(_call_line(call))
-            case ToolCallStarted():
+            case ToolCallStarted(call=call):
                 self._progress_written_s = self._clock()
+                self.write_line(t("linear.tool_runs", name=terminal_safe(call.name)))
             case ToolCallProgressed():
                 self._write_progress(event)
             case ToolCallFinished(message=message):
@@ -242,9 +244,19 @@ def call_progress_line(event: ToolCallProgressed) -> str:
 
 
 def _call_line(call: ToolCall) -> str:
-    return terminal_safe(f"{call.name}({call.arguments})")
+    key = "linear.tool_call_repaired" if call.is_repaired else "linear.tool_call"
+    return terminal_safe(t(key, call=f"{call.name}({call.arguments})"))
 
 
 def _tool_line(stored: StoredMessage) -> str:
-    name = stored.meta.call.name if stored.meta.call else t("wording.role.tool")
-    return terminal_safe(t("linear.tool_result", name=name, result=stored.message.content[:MAX_SPOKEN_CHARS]))
+    record, result = stored.meta.call, stored.message.content
+    values = {
+        "name": record.name if record else t("wording.role.tool"),
+        "result": result[:MAX_SPOKEN_CHARS],
+    }
+    if record is None:
+        return terminal_safe(t("linear.tool_done", **values))
+    line = t(f"linear.tool_{call_state(result, record)}", **values)
+    if record.elapsed_s:
+        line = t("linear.tool_after", duration=format_duration(record.elapsed_s), line=line)
+    return terminal_safe(line)

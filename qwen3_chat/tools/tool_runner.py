@@ -33,6 +33,9 @@ MAX_REASON_CHARS: Final = 2_000
 ProblemSink = Callable[[StoreError], None]
 """A function that takes what is wrong with the standing permissions."""
 
+STOPPED_CALL: Final = "The call was stopped before it had a result."
+"""The result of a call that was stopped."""
+
 RIGHT_FORM: Final = '<tool_call>\n{"name": "…", "arguments": {…}}\n</tool_call>'
 RIGHT_XML_FORM: Final = "<tool_call>\n<function=…>\n<parameter=…>\n…\n</parameter>\n</function>\n</tool_call>"
 
@@ -326,7 +329,7 @@ def _denied(call: ToolCall, text: str) -> CallOutcome:
 
 def not_finished(call: ToolCall) -> CallOutcome:
     """Return the outcome of a call that was stopped, or whose app ended, before its result was there."""
-    return CallOutcome(call, Decision.DENY, "The call was stopped before it had a result.", is_error=True)
+    return CallOutcome(call, Decision.DENY, STOPPED_CALL, is_error=True)
 
 
 def out_of_steps(call: ToolCall) -> CallOutcome:

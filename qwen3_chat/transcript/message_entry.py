@@ -35,5 +35,7 @@ class MessageEntry:
     """The note below a message that the model no longer gets; such a message is drawn in grey."""
     key: int | None = None
     """The owner's key of the message."""
+    has_calls: bool = False
+    """True if the message calls tools, which ends its thinking as an answer does."""
     is_folded: bool | None = None
     """The state of the pane until the reader folds or unfolds it; None is that of all thinking."""

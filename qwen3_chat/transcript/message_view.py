@@ -78,7 +78,7 @@ class MessageView:
             return not self.entry.is_folded
         match self.thinking_display:
             case ThinkingDisplay.AUTO:
-                return not self.answer.strip()
+                return not self.answer.strip() and not self.entry.has_calls
             case ThinkingDisplay.OPEN:
                 return True
             case ThinkingDisplay.CLOSED:

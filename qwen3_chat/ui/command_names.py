@@ -27,6 +27,7 @@ OTHER_CHATS_WORDS = {
     "empty_input": ("discard",),
     "palette": ("commands",),
     "compare": ("arena", "vote"),
+    "mcp": ("mcp_servers", "servers"),
 }
 """The words of ollama, llama.cpp, Claude Code, Open WebUI and others for an action, by its name here."""
 
@@ -55,11 +56,15 @@ MAX_READINGS = 8
 
 
 def pinyin_of(label: str) -> tuple[str, ...]:
-    """Return the pinyin of a Chinese label, whole and by its initials; nothing if it has other characters."""
+    """Return the pinyin of a Chinese label, whole and by its initials; nothing if it has other characters.
+
+    Latin letters, as in `MCP`, are read as they are.
+    """
     characters = [character for character in label if character not in " /·（）"]
-    if not characters or any(character not in _PINYIN for character in characters):
+    read = [(c.lower(),) if c.isascii() and c.isalpha() else _PINYIN.get(c, ()) for c in characters]
+    if label.isascii() or not all(read):
         return ()
-    readings = list(product(*(_PINYIN[character] for character in characters)))[:MAX_READINGS]
+    readings = list(product(*read))[:MAX_READINGS]
     spelled = [form for reading in readings for form in ("".join(reading), "".join(s[0] for s in reading))]
     return tuple(dict.fromkeys(spelled))
 

@@ -79,6 +79,7 @@ CHAT_KEYS = [
     key_binding("continue_reply", "f6", "continue_reply", priority=True),
     key_binding("make_call", "alt+t", "make_call", show=False, priority=True),
     key_binding("tools", UNBOUND, "tools", show=False, priority=True),
+    key_binding("mcp", UNBOUND, "tools('servers')", show=False, priority=True),
     key_binding("continue_last", UNBOUND, "continue_last", show=False, priority=True),
     key_binding("start_servers", UNBOUND, "start_servers", show=False, priority=True),
     key_binding("fold", "ctrl+o", "fold", priority=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,16 @@ from qwen3_chat.session.message_versions import MessageVersions
 from qwen3_chat.store.records import MessageMeta, StoredMessage
 from qwen3_chat.texts import formatting, t
 from qwen3_chat.texts.formatting import format_parameter_count
+from qwen3_chat.tools.built_in_tools import FILES_WRITTEN
+from qwen3_chat.tools.call_state import CallState
 from qwen3_chat.tools.result_notes import ResultPaths, result_note
 from qwen3_chat.transcript.message_entry import MessageEntry
-from qwen3_chat.ui.tool_entries import call_markdown, show_result
+from qwen3_chat.ui.tool_entries import (
+    call_entry,
+    calls_without_result,
+    code_markdown,
+    result_entry,
+)
 
 NOTICE = "notice"
 """The role of the entries that the app itself writes."""
@@ -71,20 +78,12 @@ def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: 
     """Return the entry of a message, with a note where its end could not be stored or shown."""
     message, meta = stored.message, stored.meta
     if message.role is Role.TOOL:
-        result = show_result(message.content, meta.call)
-        return MessageEntry(
-            role=message.role.value,
-            answer=result.line,
-            reasoning=result.text,
-            reasoning_header=result.title,
-            is_folded=result.is_folded,
-            note=message_note(stored, is_stored=is_stored) or result_note(stored, paths),
-            key=stored.id or None,
-        )
+        return result_entry(stored, message_note(stored, is_stored=is_stored) or _result_note(stored, paths))
     usage, timings = meta.usage or Usage(), meta.timings or Timings()
     return MessageEntry(
         role=message.role.value,
         answer=_shown_content(message),
+        has_calls=bool(message.tool_calls),
         reasoning=message.reasoning,
         header=message_header(stored),
         reasoning_header=thinking_header(timings.reasoning_s, usage.reasoning_tokens)
@@ -93,6 +92,13 @@ def entry_from_message(stored: StoredMessage, paths: ResultPaths, *, is_stored: 
         note=message_note(stored, is_stored=is_stored),
         key=stored.id or None,
     )
+
+
+def _result_note(stored: StoredMessage, paths: ResultPaths) -> str:
+    """Return the note below a result, with the key that lists the files that it names."""
+    note = result_note(stored, paths)
+    hint = t("ui.tool.files_hint") if FILES_WRITTEN in stored.message.content else ""
+    return formatting.SEPARATOR.join(filter(None, (note, note and hint)))
 
 
 def message_note(stored: StoredMessage, *, is_stored: bool = True) -> str:
@@ -109,19 +115,39 @@ def entries_from_branch(
 
     The messages that its latest reply was generated without are greyed, with a notice of the reason below.
     """
-    entries = [entry_from_message(stored, paths, is_stored=stored.id not in unstored) for stored in branch]
     meta = next((m.meta for m in reversed(branch) if m.message.role is Role.ASSISTANT), None)
-    if meta is None or not meta.left_out:
+    count = meta.left_out if meta is not None else 0
+    entries = [*_entries(branch[count:], paths, unstored)]
+    if meta is None or not count:
         return entries
-    count = meta.left_out
-    greyed = [replace(entry, dropped_note=t("ui.note.not_sent")) for entry in entries[:count]]
+    greyed = [
+        replace(entry, dropped_note=t("ui.note.not_sent"))
+        for entry in _entries(branch[:count], paths, unstored)
+    ]
     sentence = t("ui.context.summary" if meta.summary else "ui.context.left_out", count=count)
     notice = MessageEntry(NOTICE, "\n\n".join(part for part in (sentence, meta.summary) if part))
-    return [*greyed, notice, *entries[count:]]
+    return [*greyed, notice, *entries]
+
+
+def _entries(
+    branch: Sequence[StoredMessage], paths: ResultPaths, unstored: Collection[int]
+) -> Iterator[MessageEntry]:
+    """Yield the entries of messages; a call without a result has a pane behind the results of its reply."""
+    reply: StoredMessage | None = None
+    results = list[StoredMessage]()
+    for stored in (*branch, None):
+        if stored is not None and stored.message.role is Role.TOOL:
+            results.append(stored)
+        else:
+            left = calls_without_result(reply, results) if reply is not None else []
+            yield from (call_entry(call, CallState.UNKNOWN) for call in left)
+            reply, results = (stored if stored is not None and stored.message.tool_calls else None), []
+        if stored is not None:
+            yield entry_from_message(stored, paths, is_stored=stored.id not in unstored)
 
 
 def _shown_content(message: ChatMessage) -> str:
-    parts = (_with_attachment_lines(message), *map(call_markdown, message.tool_calls))
+    parts = (_with_attachment_lines(message), *map(code_markdown, message.tool_calls))
     return "\n\n".join(filter(None, parts))
 
 

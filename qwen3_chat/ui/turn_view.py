@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 
-from qwen3_chat.chat import Role, Usage
+from qwen3_chat.chat import Role, ToolCall, Usage
 from qwen3_chat.events import (
     AnswerDelta,
     EngineFailed,
@@ -39,6 +39,7 @@ from qwen3_chat.tools.call_context import ToolCallProgressed
 from qwen3_chat.tools.result_notes import ResultPaths
 from qwen3_chat.tools.tool_source import ToolServerStarting
 from qwen3_chat.transcript.message_entry import MessageEntry
+from qwen3_chat.ui.call_panes import CallPanes
 from qwen3_chat.ui.message_entries import (
     NOTICE,
     entries_from_branch,
@@ -48,7 +49,7 @@ from qwen3_chat.ui.message_entries import (
     thinking_header,
     unstored_question,
 )
-from qwen3_chat.ui.tool_entries import call_markdown
+from qwen3_chat.ui.tool_entries import code_markdown
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
@@ -84,6 +85,7 @@ class TurnView:
         """A function that tells whether the engine can be made to end its thinking."""
         self._running = 0
         self._transcript = transcript
+        self.calls = CallPanes(transcript, clock)
         self._activity_line = activity_line
         self._clock = clock
         self._on_phase = on_phase
@@ -159,26 +161,32 @@ class TurnView:
                 self._show_answer(event)
             case ToolCallRequested(call=call):
                 self._finish_thinking_header()
-                self._transcript.write_answer(f"\n\n{call_markdown(call)}\n")
+                if code := code_markdown(call):
+                    self._transcript.write_answer(f"\n\n{code}\n")
+                self.calls.request(call)
             case Notice(key=key, values=values):
                 self.notices.append(MessageEntry(NOTICE, t(key, **values)))
                 self._transcript.append(self.notices[-1])
             case ToolServerStarting(name=name):
                 self._show_call(t("ui.activity.server", name=name))
             case ToolCallStarted(call=call):
-                self._show_call(t("ui.activity.tool", name=call.name))
+                self.calls.start(call)
+                self._show_call(t("ui.activity.tool", name=self.calls.name_of(call.name)))
             case ToolCallProgressed():
+                self.calls.report(event)
                 self._show_progress(event)
             case ToolCallFinished(message=message):
-                self._transcript.append(entry_from_message(message, self._result_paths))
+                self.calls.finish(message, entry_from_message(message, self._result_paths))
             case ThinkingRepeats():
                 self._transcript.notify(t("ui.notice.repeats"), timeout=12)
             case EngineFailed():
                 self._failure = event.text
             case ReplyStored(message=message):
                 self._finish_reply(entry_from_message(message, self._result_paths))
+                self.calls.reply_ended(message.message.tool_calls)
             case ReplyNotStored(message=message):
                 self._finish_reply(entry_from_message(message, self._result_paths, is_stored=False))
+                self.calls.reply_ended(message.message.tool_calls)
                 self._transcript.notify(event.text, severity="error", timeout=20)
             case TurnFinished() | StepFinished():
                 pass
@@ -221,6 +229,7 @@ class TurnView:
 
     def _begin_reply(self, event: ReplyStarted) -> None:
         header = role_header(Role.ASSISTANT, event.message.meta)
+        self.calls.begin(continues=event.continues)
         entry = MessageEntry(Role.ASSISTANT.value, header=header, key=event.message.id)
         if event.continues:
             self._transcript.begin_again(entry)
@@ -266,6 +275,7 @@ class TurnView:
             self._failure = ""
         self._running -= 1
         if not self._running:
+            self.calls.end()
             if self._is_live:  # the reply could not be stored: its text stays on the screen
                 self._transcript.flush(now=True)
                 self._transcript.set_note(t("wording.error"))
@@ -273,9 +283,10 @@ class TurnView:
             self.usage = None
             self._set_phase(TurnPhase.IDLE)
 
-    def wait_for_consent(self, name: str) -> None:
-        """Show that the turn waits for the user's answer about a call of a tool."""
-        self._show_call(t("ui.activity.consent", name=name))
+    def wait_for_consent(self, sentence: str, call: ToolCall) -> None:
+        """Show that the turn waits for the user's answer about a call of a tool or about a server."""
+        self.calls.ask(call)
+        self._show_call(sentence)
 
     def wait_for_form(self, server: str) -> None:
         """Show that a call waits for the user's answer to the form of a server."""
@@ -286,10 +297,11 @@ class TurnView:
         self._activity_line.activity = Activity(text, hint=t("ui.hint.stop"))
 
     def _show_progress(self, event: ToolCallProgressed) -> None:
-        text = t("ui.activity.tool", name=event.name)
+        name = self.calls.name_of(event.name)
+        text = t("ui.activity.tool", name=name)
         if event.message or event.fraction is None:
             about = terminal_safe(event.message) or f"{event.progress:g}"
-            text = t("ui.activity.tool_progress", name=event.name, about=about)
+            text = t("ui.activity.tool_progress", name=name, about=about)
         self._set_phase(TurnPhase.CALLING)
         self._activity_line.activity = Activity(text, event.fraction, t("ui.hint.stop"))
 
@@ -301,6 +313,7 @@ class TurnView:
     def tick(self) -> None:
         """Update the elapsed time in headers and in the activity line."""
         elapsed_s = self._clock() - self._began_s
+        self.calls.tick()
         match self.phase:
             case TurnPhase.THINKING:
                 header = live_header("ui.thinking", elapsed_s, self._tokens)

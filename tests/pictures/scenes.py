@@ -12,11 +12,14 @@ from textual.widgets import Input
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.comparison.votes import Tally, tally_sentence
 from qwen3_chat.events import AnswerDelta, EngineFailed, LoadProgressed, PrefillProgressed, ReasoningDelta
+from qwen3_chat.session import TurnOptions
 from qwen3_chat.store.records import ComparedAnswer, Comparison, Entrant, VoteOutcome
-from qwen3_chat.texts import Language, current_language
+from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.ui.screens.comparison_screen import ComparisonActions, ComparisonScreen
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Harness
+from tests.pictures import tool_scenes
+from tests.pictures.texts import say
 
 POLL_INTERVAL_S, STILL_POLLS, MAX_POLLS = 0.15, 3, 30
 
@@ -53,11 +56,6 @@ CHINESE = f"""**快速排序。**先选一个基准，平均复杂度是 `O(n lo
 """
 
 
-def say(english: str, chinese: str) -> str:
-    """Return the text in the current language."""
-    return chinese if current_language() is Language.ZH else english
-
-
 def question() -> str:
     """Return the question with which every chat here begins."""
     return say("Write quicksort in Python.", "用 Python 写一个快速排序。")
@@ -90,6 +88,8 @@ class Scene:
     parts: Callable[[], list[list[Step]]] = lambda: [whole()]
     loading: Callable[[], list[Step]] = list
     tokens_per_message: int = 10
+    options: TurnOptions | None = None
+    toolbox: Callable[[], Toolbox | None] = lambda: None
 
 
 async def wait_until_still(app: Harness) -> None:
@@ -318,6 +318,24 @@ SCENES: dict[str, Scene] = {
     "too full": Scene(too_full, tokens_per_message=200),
     "left out": Scene(left_out, tokens_per_message=200),
 }
+
+
+TOOL_SCENES: dict[str, Scene] = {
+    name: Scene(act, parts, options=tool_scenes.OPTIONS, toolbox=tool_scenes.toolbox)
+    for name, act, parts in (
+        ("tool picker", tool_scenes.picker, list),
+        ("consent", tool_scenes.ask, tool_scenes.calling),
+        ("call running", tool_scenes.run, lambda: tool_scenes.calling(url=f"{tool_scenes.ADDRESS}wait")),
+        ("call folded", tool_scenes.allow, tool_scenes.calling),
+        ("call unfolded", tool_scenes.unfold, tool_scenes.calling),
+        ("call failed", tool_scenes.allow, lambda: tool_scenes.calling(url=f"{tool_scenes.ADDRESS}none")),
+        ("call denied", tool_scenes.refuse, tool_scenes.calling),
+        ("call repaired", tool_scenes.ask, lambda: tool_scenes.calling(is_repaired=True)),
+        ("server down", tool_scenes.servers, list),
+        ("plot", tool_scenes.plot, lambda: tool_scenes.calling("python", code=tool_scenes.CODE)),
+    )
+}
+SCENES |= TOOL_SCENES
 
 
 def engine_for(scene: Scene) -> FakeEngine:

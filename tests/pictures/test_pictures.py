@@ -10,12 +10,13 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from qwen3_chat.texts import Language, set_language
 from tests.harness import open_app
-from tests.pictures.scenes import SCENES, engine_for, wait_until_still
+from tests.pictures.scenes import SCENES, TOOL_SCENES, engine_for, wait_until_still
 
-SMALL, WIDE, TINY = (80, 24), (200, 60), (40, 12)
+SMALL, WIDE, TINY, NARROW = (80, 24), (200, 60), (40, 12), (60, 18)
 PICTURES = [
     *((name, SMALL, "en", "qwen-dark") for name in SCENES),
-    *((name, SMALL, "zh", "qwen-light") for name in SCENES),
+    *((name, SMALL, "zh", "qwen-light") for name in SCENES if name not in TOOL_SCENES),
+    *((name, NARROW, "zh", "qwen-light") for name in TOOL_SCENES),
     *((name, WIDE, "en", "qwen-light") for name in ("conversation", "sidebar", "settings")),
     *((name, WIDE, "zh", "qwen-dark") for name in ("conversation", "help", "chats")),
     *((name, TINY, "en", "qwen-dark") for name in ("welcome", "conversation", "chats")),
@@ -43,7 +44,7 @@ def write_settings(theme: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "language", "theme"),
-    PICTURES,
+    [pytest.param(*it, marks=pytest.mark.full) if it[1] == NARROW else it for it in PICTURES],
     ids=[f"{n.replace(' ', '-')}-{s[0]}x{s[1]}-{lang}-{theme}" for n, s, lang, theme in PICTURES],
 )
 async def test_it_looks_as_pictured(
@@ -63,7 +64,8 @@ async def test_it_looks_as_pictured(
     set_language(Language(language))
     write_settings(theme)
     scene = SCENES[name]
-    async with open_app(Path(), engine_for(scene), size) as app:
+    engine, toolbox = engine_for(scene), scene.toolbox()
+    async with open_app(Path(), engine, size, options=scene.options, toolbox=toolbox) as app:
         await scene.act(app)
         await wait_until_still(app)
         picture = app.app.export_screenshot()

@@ -6,11 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from qwen3_chat.chat import ChatMessage, Role, ToolCall
 from qwen3_chat.plain_chat.line_renderer import LineRenderer
 from qwen3_chat.store import MessageMeta, StoredMessage
 from qwen3_chat.store.records import CallRecord, WholeResult
+from qwen3_chat.tools.consent import Decision
 from qwen3_chat.tools.result_notes import NoPaths
+from qwen3_chat.tools.tool_runner import STOPPED_CALL
 
 CALL = ToolCall("calculator", '{"expression": "6 * 7"}')
 RECORD = CallRecord(0, CALL.name, CALL.arguments, "allowed_by_rule")
@@ -40,8 +44,30 @@ def test_calls_and_results_are_part_of_it() -> None:
     )
     assert "".join(written).splitlines() == [
         "You: How much?",
-        'calculator({"expression": "6 * 7"})',
+        'The model calls calculator({"expression": "6 * 7"})',
         "calculator returned: 42\ufffd[2J",
         "The whole result, 9,000 characters: /results/one",
         "Model: It is 42.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("decision", "is_error", "result", "line"),
+    [
+        (Decision.ALLOW, False, "42", "After 2.0 s: calculator returned: 42"),
+        (Decision.ALLOW, True, "No.", "After 2.0 s: calculator failed: No."),
+        (Decision.DENY, True, "Not allowed.", "After 2.0 s: calculator did not run: Not allowed."),
+        (Decision.DENY, True, STOPPED_CALL, f"After 2.0 s: calculator was stopped: {STOPPED_CALL}"),
+    ],
+)
+def test_the_state_of_a_call_is_said_in_words(
+    decision: Decision, is_error: bool, result: str, line: str
+) -> None:
+    written = list[str]()
+    renderer = LineRenderer(written.append, lambda: 0.0, shows_thinking=True, paths=Paths())
+    record = replace(RECORD, decision=decision, is_error=is_error, elapsed_s=2.0)
+    message = StoredMessage(
+        1, 1, None, ChatMessage(Role.TOOL, result), MessageMeta(call=record), datetime.now(UTC)
+    )
+    renderer.write_history((message,))
+    assert written == [f"{line}\n"]

@@ -13,7 +13,8 @@ def test_a_long_call_is_read_out_now_and_then() -> None:
     renderer = LineRenderer(written.append, lambda: now_s, shows_thinking=True, paths=NoPaths())
     renderer.render(ToolCallStarted(ToolCall("web-get", "{}")))
     renderer.render(ToolCallProgressed("web-get", 1, 4))
-    assert written == []
+    assert written == ["web-get is running.\n"]
+    written.clear()
     now_s += PROGRESS_INTERVAL_S
     renderer.render(ToolCallProgressed("web-get", 2, 4, "page \x1b[31m2"))
     renderer.render(ToolCallProgressed("web-get", 3, 4))

@@ -49,7 +49,7 @@ async def test_a_note_names_the_file_of_the_whole_result(tmp_path: Path) -> None
         await ask(app)
         (file,) = (tmp_path / "results").iterdir()
         assert file.read_text("utf-8") == PAGE
-        assert app.shows("▸ fetch · 1,0")
+        assert app.shows("▸ fetch · done · 1,0")
         (result,) = (view for view in app.screen.transcript.transcript_layout.message_views if view.reasoning)
         assert result.reasoning.endswith("\n[60,000 more characters]")
         assert app.shows("The whole result, 80,000 characters:")

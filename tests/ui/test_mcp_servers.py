@@ -124,7 +124,8 @@ async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) 
         await app.say("Say hi.")
         await answer(app, "Start the MCP server web?", "1")
         await answer(app, "Run mcp:web.echo?", "1")
-        await app.sees("Running web-echo · half [b]way")
+        await app.sees("Running mcp:web.echo · half [b]way")
+        assert app.shows("mcp:web.echo · running")
         assert app.shows("50%")
         await app.pilot.press("escape")
         await app.until(lambda: not app.screen.is_answering)
@@ -352,7 +353,7 @@ async def test_time_and_fetch_of_the_usual_example_answer_in_the_chat(tmp_path: 
             await app.until(lambda: not app.screen.is_answering)
             results = [stored.message.content for stored in app.session.messages]
             assert any('"timezone": "Asia/Tokyo"' in text for text in results)
-            await app.say("Fetch the page.")
+            await app.say(f"{page} Introduce the latest developments of Qwen")
             await answer(app, "Run mcp:fetch.fetch?", "1")
             await app.until(lambda: len(engine.requests) == 4 and not app.screen.is_answering)
             assert "Qwen3 is here." in app.session.messages[-2].message.content

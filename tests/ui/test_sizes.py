@@ -17,6 +17,7 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested, sign_in_form
+from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, ServerAdministration
 from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
@@ -28,12 +29,13 @@ from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
 from qwen3_chat.ui.screens.context_choice_screen import ContextChoiceScreen
 from qwen3_chat.ui.screens.file_name_screen import FileNameScreen
 from qwen3_chat.ui.screens.form_screen import FormScreen
+from qwen3_chat.ui.screens.mcp_servers_screen import AddServerScreen, McpServersScreen, ServerLogScreen
 from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.screens.prompts_screen import PromptsScreen
 from qwen3_chat.ui.screens.tools_screen import ToolsScreen
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from tests.fakes import FakeEngine, finished
-from tests.harness import Harness, open_app
+from tests.harness import Harness, make_catalogue, open_app
 from tests.models.picker.picker_fixture import PickerFixture
 
 SIZES = ((60, 18), (80, 24), (120, 40), (200, 60))
@@ -112,6 +114,39 @@ async def tools(app: Harness) -> None:
     app.app.push_screen(ToolsScreen(listed, ("mcp:all",), lambda _: 0, lambda: listed))
 
 
+def administration() -> ServerAdministration:
+    catalogue = make_catalogue(Path())
+    assert catalogue.administration is not None
+    return catalogue.administration
+
+
+async def servers(app: Harness) -> None:
+    listed = [
+        ListedServer(
+            f"server{n}",
+            state,
+            "/a/long/path " * 40,
+            ("a_tool",) * 20,
+            3_000,
+            "A title",
+            "2026-07-28",
+            "It has failed. " * 50,
+            (Permission("", "", PermissionScope.HOST, "https://example.com"),),
+            has_log=True,
+        )
+        for n, state in enumerate(McpServerState)
+    ]
+    app.app.push_screen(McpServersScreen(listed, administration()))
+
+
+async def new_server(app: Harness) -> None:
+    app.app.push_screen(AddServerScreen(administration()))
+
+
+async def server_log(app: Harness) -> None:
+    app.app.push_screen(ServerLogScreen("web", "/a/long/folder" * 9, "A long line. " * 30 + "\n" * 90))
+
+
 async def file_name(app: Harness) -> None:
     app.app.push_screen(FileNameScreen("code.py", Path("/a/long/folder" * 9)))
 
@@ -128,6 +163,9 @@ DIALOGS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "consent": consent,
     "files": files,
     "tools": tools,
+    "servers": servers,
+    "new server": new_server,
+    "server log": server_log,
     "form": form,
     "address": address,
     "export": key("ctrl+s"),

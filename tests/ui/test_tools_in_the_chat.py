@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qwen3_chat.chat import StopReason, ToolCall
-from qwen3_chat.events import AnswerDelta, ToolCallRequested
+from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
 from qwen3_chat.session import TurnOptions
 from tests.fakes import FakeEngine, finished
 from tests.harness import open_app
@@ -24,15 +24,24 @@ async def test_a_result_stands_between_the_call_and_the_answer(tmp_path: Path) -
         await app.say("How much?")
         await app.sees("It is 42.")
         rows = "\n".join(app.rows())
-        assert (
-            rows.index('calculator({"expression": "6 * 7"})')
-            < rows.index("calculator → 42")
-            < rows.index("It is 42")
-        )
+        assert rows.index("▸ calculator → 42 · done") < rows.index("It is 42")
         await app.until(lambda: not app.screen.is_answering)
+        await app.pilot.press("ctrl+o")
+        await app.sees("▾ calculator → 42 · done")
+        assert app.shows('expression: "6 * 7"')
         (chat,) = await app.store.chats()
     async with open_app(tmp_path, FakeEngine(), resume=chat.id) as app:
         await app.sees("calculator → 42")
+
+
+async def test_thinking_folds_when_a_call_follows(tmp_path: Path) -> None:
+    engine = FakeEngine((ReasoningDelta("It is a product.", 4), *CALLS), ANSWER)
+    async with open_app(tmp_path, engine, options=TurnOptions(tools=("calculator",))) as app:
+        await app.say("How much?")
+        await app.sees("It is 42.")
+        await app.until(lambda: not app.screen.is_answering)
+        assert app.shows("▸ Thought")
+        assert not app.shows("It is a product.")
 
 
 async def test_one_key_has_an_answer_go_on_with_the_call_that_it_announced(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ class ConsentController(Controller):
     async def ask(self, request: ConsentRequest) -> ConsentAnswer:
         """Ask the user about a call; a stop of the turn closes the question."""
         name = label_of_name(request.label)
-        self._turn.wait_for_consent(name)
+        sentence = t(request.text_key("ui.activity.", "consent"), name=name)
+        self._turn.wait_for_consent(sentence, request.call)
         answer: Future[ConsentAnswer] = get_running_loop().create_future()
         await self._wait_until_uncovered(t(request.text_key("ui.consent.", "covered"), name=name))
 

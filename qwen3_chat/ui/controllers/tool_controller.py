@@ -11,6 +11,7 @@ from qwen3_chat.jail.jail_settings import jail_problem
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
+from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ToolController(Controller):
-    """The dialog with all tools; `make_catalogue` makes the list when it is first opened."""
+    """The dialogs with all tools and with the MCP servers; `make_catalogue` is called when one is opened."""
 
     def __init__(
         self,
@@ -28,8 +29,10 @@ class ToolController(Controller):
         session: ChatSession,
         widgets: ChatWidgets,
         make_catalogue: Callable[[], ToolCatalogue] | None,
+        turns: TurnController,
     ) -> None:
         super().__init__(view, session, widgets)
+        self._turns = turns
         self._make_catalogue = make_catalogue
 
     @property
@@ -42,12 +45,43 @@ class ToolController(Controller):
         """The number of names that the chat's tools are given by: a server counts as one."""
         return len(self._session.tool_names)
 
+    def name_of(self, model_name: str) -> str:
+        """Return the name by which the user knows a tool; the model knows those of servers by another."""
+        tool = self._session.tools.get(model_name)
+        return model_name if tool is None else tool.name
+
     @in_worker("tools")
     async def open_list(self) -> None:
         """Choose the tools of this chat, or of the chat that the next message begins."""
         if self._make_catalogue is None:
             return
         catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
+        if await self._choose(catalogue) and await self._show_servers(catalogue):
+            await self._choose(catalogue)
+
+    @in_worker("tools")
+    async def open_servers(self) -> None:
+        """List the MCP servers."""
+        if self._make_catalogue is None:
+            return
+        catalogue = await to_thread(self._make_catalogue)
+        if await self._show_servers(catalogue):
+            await self._choose(catalogue)
+
+    async def _show_servers(self, catalogue: ToolCatalogue) -> bool:
+        """Show the servers; return True if the tools are wanted next."""
+        if catalogue.administration is None:
+            return False
+        from qwen3_chat.ui.controllers.server_controller import ServerController  # here: few chats have any
+
+        self._screen.app.clear_notifications()
+        servers = ServerController(
+            self._view, self._session, self._widgets, self._turns, catalogue.administration
+        )
+        return await servers.show()
+
+    async def _choose(self, catalogue: ToolCatalogue) -> bool:
+        """Have the user choose; return True if the servers are wanted next."""
         tools = await to_thread(catalogue.read)
         from qwen3_chat.ui.screens.tools_screen import ToolsScreen  # here: few chats open it
 
@@ -60,10 +94,11 @@ class ToolController(Controller):
         dialog = ToolsScreen(tools, before, catalogue.revoke, catalogue.read, off_reason)
         chosen = await show_dialog(self._screen, dialog)
         if chosen is None or chosen == before:
-            return
+            return dialog.wants_servers
         session = self._session
         if session.options.tools is not None:  # `--tools`, which holds for every chat of this run
             session.set_options(replace(session.options, tools=chosen))
         with notify_errors(self._screen, "task.options"):
             await session.set_chat_options(replace(session.chat_options, tools=chosen))
         self._view.show_state()
+        return dialog.wants_servers

@@ -73,7 +73,6 @@ BLOCKED_WHILE_ANSWERING = frozenset(
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""
 
-
 TYPED_TIMEOUT_S = 1.0
 """The time for the keys that were pressed right before the app ends; a key needs milliseconds."""
 
@@ -144,7 +143,8 @@ class ChatScreen(ReadingScreen):
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
-        self.tools = ToolController(self, session, widgets, make_tool_catalogue)
+        self.tools = ToolController(self, session, widgets, make_tool_catalogue, self.turns)
+        self.turn.calls.name_of = self.tools.name_of
         self.files = FileController(self, session, widgets, store, self.writing)
 
     def compose(self) -> ComposeResult:
@@ -514,9 +514,9 @@ class ChatScreen(ReadingScreen):
         """Have the latest answer call a tool."""
         self.turns.make_call()
 
-    def action_tools(self) -> None:
-        """Choose the tools of the chat."""
-        self.tools.open_list()
+    def action_tools(self, part: str = "") -> None:
+        """Choose the tools of the chat, or list the MCP servers."""
+        self.tools.open_servers() if part == "servers" else self.tools.open_list()
 
     def action_continue_last(self) -> None:
         """Go on with the chat that was written to last."""

@@ -25,6 +25,8 @@ from qwen3_chat.mcp.tool_list import (
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name
+from qwen3_chat.tools.permissions import Permission
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
@@ -42,6 +44,7 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
     BINDINGS = [
         key_binding("choose_tool", "space,enter", "choose", priority=True),
         key_binding("revoke", "r", "revoke"),
+        key_binding("servers", "m", "servers"),
         key_binding("close", "escape", "close"),
     ]
     TITLE_KEY = "ui.tools.title"
@@ -56,6 +59,8 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
     ) -> None:
         self._tools, self._chosen, self._off_reason = tools, tuple(chosen), off_reason
         self._revoke, self._read = revoke, read
+        self.wants_servers = False
+        """True if the user left for the list of MCP servers."""
         super().__init__(*self._options())
 
     def on_mount(self) -> None:
@@ -103,6 +108,11 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
         self.notify(t("cli.permissions_revoked", count=count))
         self._tools = await to_thread(self._read)
         self._show()
+
+    def action_servers(self) -> None:
+        """Go on to the MCP servers with what is chosen."""
+        self.wants_servers = True
+        self.dismiss(self._chosen)
 
     def action_close(self) -> None:
         """Return to the chat with what is chosen."""
@@ -159,9 +169,15 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
 
 
 def _sentence(entry: ListedPermission) -> str:
-    limit = _cut(label_of_name(entry.permission.value))
     note = t("cli.permission.outdated") if entry.is_outdated else ""
-    return t(f"cli.permission.{entry.permission.scope}", limit=limit) + note
+    return permission_sentence(entry.permission) + note
+
+
+def permission_sentence(permission: Permission) -> str:
+    """Return what was allowed for good; the start of a server was seen whole when it was allowed."""
+    if permission.tool.startswith(SOURCE_PREFIX) and "." not in permission.tool:
+        return t("ui.mcp.always_started")
+    return t(f"cli.permission.{permission.scope}", limit=_cut(label_of_name(permission.value)))
 
 
 def _cut(text: str) -> str:

@@ -158,7 +158,7 @@ class Transcript(TranscriptView):
             return
         self._live = None
         if live.end(entry):
-            self._keep_thinking_open(live.view, entry.answer)
+            self._keep_thinking_open(live.view, has_more=bool(entry.answer.strip()) or entry.has_calls)
             self._forget(live)
             self._replace(live.view, entry)
 
@@ -178,7 +178,7 @@ class Transcript(TranscriptView):
         if growing.retitled:
             title_rows = view.update_titles(self.transcript_layout.width)
         reasoning, answer = growing.take()
-        self._keep_thinking_open(view, answer)
+        self._keep_thinking_open(view, has_more=bool(answer.strip()))
         changed_row = view.append(reasoning, answer)
         if changed_row is None:
             self.apply_change(lambda: (index,))
@@ -290,7 +290,7 @@ class Transcript(TranscriptView):
             case FoldThinking():
                 self._toggle_pane(index)
             case CopyAnswer():
-                self.post_message(self.CopyRequested(view.whole_answer))
+                self.post_message(self.CopyRequested(view.whole_answer or view.reasoning))
             case CopyCode(block):
                 code = self.transcript_layout.layout(index).sections[ANSWER].code_blocks[block]
                 self.post_message(self.CopyRequested("\n".join(code.rows)))
@@ -323,9 +323,9 @@ class Transcript(TranscriptView):
     def _is_thinking(self, view: MessageView) -> bool:
         return view.is_live and view.has_thinking and not view.answer.strip()
 
-    def _keep_thinking_open(self, view: MessageView, answer: str) -> None:
-        """Keep live thinking open at the start of the answer if the reader, away from the end, reads it."""
-        folds = bool(answer.strip()) and view.open_override is None and view.is_open and view.has_thinking
+    def _keep_thinking_open(self, view: MessageView, *, has_more: bool) -> None:
+        """Keep live thinking open when more follows if the reader, away from the end, reads it."""
+        folds = has_more and view.open_override is None and view.is_open and view.has_thinking
         if folds and not self.following and self._index(view) in self.visible_views:
             view.open_override = True
 
