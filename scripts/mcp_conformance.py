@@ -26,9 +26,10 @@ from urllib.request import urlopen
 from qwen3_chat.errors import Qwen3ChatError, UsageError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested, parse_values
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, OauthClient, Transport
 from qwen3_chat.mcp.server_messages import ServerResource
+from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts import t
 from qwen3_chat.tools.call_context import CallContext, current_call

@@ -32,7 +32,8 @@ from qwen3_chat.events import (
     TurnFinished,
 )
 from qwen3_chat.mcp.config_file import load_servers
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
+from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import TurnOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,10 @@ settings.load_profile("same")
 # A shell that runs the tests in the background makes them deaf to SIGINT, and what they start as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Programs that the tests start speak English wherever they run; a test of another locale sets it itself.
+os.environ["LC_ALL"] = "C.UTF-8"
+os.environ.pop("LANGUAGE", None)
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -21,9 +21,10 @@ from qwen3_chat.errors import McpError, Qwen3ChatError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.config_file import add_server
 from qwen3_chat.mcp.launch import shown_launch
-from qwen3_chat.mcp.mcp_tools import McpState, McpStatus, schema_tokens
+from qwen3_chat.mcp.mcp_tools import schema_tokens
 from qwen3_chat.mcp.server_administration import describe_server, launch_line
 from qwen3_chat.mcp.server_config import McpServer, McpServers
+from qwen3_chat.mcp.server_status import McpState, McpStatus
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines

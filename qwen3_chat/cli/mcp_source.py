@@ -83,7 +83,8 @@ class McpSource:
     def tools(self) -> McpTools:
         """The tools of the servers; made when they are first asked for."""
         if self._tools is None:
-            from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+            from qwen3_chat.mcp.mcp_tools import McpTools
+            from qwen3_chat.mcp.server_status import McpTrust
             from qwen3_chat.mcp.tool_pins import PinFile
             from qwen3_chat.tools.permission_file import PermissionFile
 

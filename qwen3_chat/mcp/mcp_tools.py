@@ -6,8 +6,6 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -18,7 +16,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, Qwen3ChatError, StoreError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.form_requests import FormRequests
-from qwen3_chat.mcp.forms import FormPrompt, FormRequested
+from qwen3_chat.mcp.forms import FormRequested
 from qwen3_chat.mcp.launch import prepare_server, shown_launch
 from qwen3_chat.mcp.mcp_process import McpProcess
 from qwen3_chat.mcp.result_images import keep_images
@@ -41,6 +39,7 @@ from qwen3_chat.mcp.server_messages import (
     ToolReturned,
     ToolsChanged,
 )
+from qwen3_chat.mcp.server_status import McpState, McpStatus, McpTrust
 from qwen3_chat.mcp.tool_findings import (
     has_hidden_text,
     mistakable_names,
@@ -48,13 +47,12 @@ from qwen3_chat.mcp.tool_findings import (
     visible_text,
     without_hidden_text,
 )
-from qwen3_chat.mcp.tool_pins import PinFile, changed_tools, describe_changes
+from qwen3_chat.mcp.tool_pins import changed_tools, describe_changes
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.arguments import SchemaError
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.call_context import CallContext, current_call
-from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
-from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
 from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Arguments, Caution, Tool, ToolError
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolServerStarting
@@ -77,53 +75,6 @@ LISTING_LIMIT_S: Final = 10.0
 _DECLINED: Final = "[The server asked the user for something, which was declined: nobody can be asked here.]"
 _MAX_MODEL_NAME_CHARS: Final = 64  # what servers of OpenAI's kind take
 _NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
-
-
-class McpState(StrEnum):
-    """The state of a server, as far as this program knows it."""
-
-    NOT_STARTED = "not_started"
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-    REFUSED = "refused"
-    DISABLED = "disabled"
-
-
-@dataclass(slots=True)
-class McpStatus:
-    """The knowledge about a server; `definitions` are all of its tools, `tools` those that are offered."""
-
-    state: McpState = McpState.NOT_STARTED
-    definitions: tuple[ServerTool, ...] = ()
-    tools: tuple[Tool, ...] = ()
-    title: str = ""
-    protocol: str = ""
-    error: Qwen3ChatError | None = None
-    has_changed: bool = False
-    n_failures: int = 0
-    failed_s: float = 0.0
-    launched: str = ""
-    """The launch that the user allowed until the app ends."""
-    texts: TextsListed | None = None
-    """The prompts and the resources, once they are listed."""
-    notices: list[Notice] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class McpTrust:
-    """The user's trust: what was allowed for good, what the command line allows, how to ask.
-
-    `allowed_names` are those of `--allow`; without `ask`, nobody can be asked. `fill` has the user fill the
-    form of a server; without it, forms are declined.
-    """
-
-    permissions: PermissionFile
-    pins: PinFile
-    ask: ConsentPrompt | None = None
-    allowed_names: frozenset[str] = frozenset()
-    allows_all: bool = False
-    fill: FormPrompt | None = None
 
 
 class McpTools:

@@ -17,8 +17,9 @@ from qwen3_chat.errors import Qwen3ChatError, StoreError, UsageError
 from qwen3_chat.mcp.config_file import add_server, load_servers, remove_server
 from qwen3_chat.mcp.launch import shown_launch
 from qwen3_chat.mcp.launch_secrets import is_secret
-from qwen3_chat.mcp.mcp_tools import McpStatus, McpTools
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
+from qwen3_chat.mcp.server_status import McpStatus
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permission_file import PermissionFile

@@ -116,3 +116,9 @@ APP_KEYS = [
     key_binding("suspend", UNBOUND, "suspend_process", show=False, priority=True),
     key_binding("quit", "ctrl+q", "quit", priority=True),
 ]
+
+BLOCKED_WHILE_ANSWERING = frozenset(
+    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
+)
+"""The actions that are disabled while an answer is written, in which case a notice says so."""

@@ -22,8 +22,9 @@ from attacks._key_times import KEY_PAUSE_S, report_keys, time_of_key, times_whil
 from attacks.report import Options, Report
 from qwen3_chat.chat import Role, StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ToolCallRequested, TurnFinished
-from qwen3_chat.mcp.mcp_tools import McpState, McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_status import McpState, McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session import TurnOptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_without_a_home_and_with_a_damaged_one_nothing_is_said(tab: Tab, home: P
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_completes(home: Path, tmp_path: Path) -> None:
     program = tmp_path / "qwen3-chat"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m qwen3_chat "$@"\n', "utf-8")
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m qwen3_chat "$@"\n', "utf-8")
     program.chmod(0o755)
     script = (
         'eval "$(./qwen3-chat --show-completion bash)"\n'

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen3_chat.mcp.mcp_tools import McpState
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport, read_servers
+from qwen3_chat.mcp.server_status import McpState
 from tests.conftest import REPOSITORY
 from tests.mcp.real_servers import running_tools
 

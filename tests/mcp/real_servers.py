@@ -16,8 +16,9 @@ import psutil
 
 import made_up_mcp_server
 from qwen3_chat.events import Notice
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts import t
 from qwen3_chat.tools.permission_file import PermissionFile

@@ -17,8 +17,9 @@ import pytest
 
 from made_up_mcp_server import ECHO
 from qwen3_chat.chat import ToolCall
-from qwen3_chat.mcp.mcp_tools import McpState, McpTools
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_status import McpState
 from qwen3_chat.tools.call_context import CallContext, ToolCallProgressed, current_call
 from qwen3_chat.tools.consent import ConsentRules
 from qwen3_chat.tools.tool import ToolError, ToolRegistry

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested
-from qwen3_chat.mcp.mcp_tools import McpState
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
+from qwen3_chat.mcp.server_status import McpState
 from qwen3_chat.tools.call_context import CallContext, current_call
 from tests.mcp import modern_server
 from tests.mcp.real_servers import running_tools

@@ -19,10 +19,11 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.forms import FormAction, FormAnswer, FormRequested
-from qwen3_chat.mcp.mcp_tools import McpState, McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_process.sign_in import parse_redirect
 from qwen3_chat.mcp.server_process.web_transport import may_connect
+from qwen3_chat.mcp.server_status import McpState, McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool_source import ToolServerStarting

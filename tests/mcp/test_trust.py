@@ -15,7 +15,7 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.mcp_process import McpProcess
-from qwen3_chat.mcp.mcp_tools import McpState, McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport
 from qwen3_chat.mcp.server_messages import (
     CallTool,
@@ -25,6 +25,7 @@ from qwen3_chat.mcp.server_messages import (
     ToolReturned,
     ToolsChanged,
 )
+from qwen3_chat.mcp.server_status import McpState, McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentRequest, ConsentRules, Verdict
 from qwen3_chat.tools.permission_file import PermissionFile

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import made_up_mcp_server
 from qwen3_chat.mcp.config_file import load_servers
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_administration import ServerAdministration
+from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.permission_file import PermissionFile

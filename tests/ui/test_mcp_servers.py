@@ -24,7 +24,7 @@ from qwen3_chat.mcp.forms import (
     FormRequested,
     FormValue,
 )
-from qwen3_chat.mcp.mcp_tools import McpTools, McpTrust
+from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, Transport, read_servers
 from qwen3_chat.mcp.server_messages import (
     CallProgressed,
@@ -33,6 +33,7 @@ from qwen3_chat.mcp.server_messages import (
     ServerPrompt,
     ServerResource,
 )
+from qwen3_chat.mcp.server_status import McpTrust
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.built_in_tools import Toolbox

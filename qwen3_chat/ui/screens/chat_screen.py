@@ -48,7 +48,7 @@ from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.controllers.writing_controller import WritingController
 from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.external_editor import edit_in_editor
-from qwen3_chat.ui.key_bindings import CHAT_KEYS, MESSAGE_KEYS
+from qwen3_chat.ui.key_bindings import BLOCKED_WHILE_ANSWERING, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.message_entries import entries_from_branch, welcome_entry
 from qwen3_chat.ui.screens.reading_screen import REDUCED_TICK_S, TICK_S, ReadingScreen
 from qwen3_chat.ui.textual_compat import SteadyApp
@@ -66,12 +66,6 @@ if TYPE_CHECKING:
     from qwen3_chat.mcp.tool_list import ToolCatalogue
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
-
-BLOCKED_WHILE_ANSWERING = frozenset(
-    {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
-    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
-)
-"""The actions that are disabled while an answer is written, in which case a notice says so."""
 
 TYPED_TIMEOUT_S = 1.0
 """The time for the keys that were pressed right before the app ends; a key needs milliseconds."""
