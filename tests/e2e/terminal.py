@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -112,7 +113,10 @@ class Terminal:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True)
+        environment = {**os.environ, "SHELL": "/bin/sh"}  # a user's own may be none, or read files of theirs
+        done = subprocess.run(
+            [*self._tmux, *arguments], check=True, capture_output=True, text=True, env=environment
+        )
         return done.stdout
 
 

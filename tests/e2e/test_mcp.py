@@ -139,7 +139,7 @@ def test_a_server_is_added_listed_tested_and_removed(commands: Commands) -> None
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("mcp", "add", "a b", "x"), "a b is no name for an MCP server"),
+        (("mcp", "add", "a b", "x"), "a b is not a valid name for an MCP server"),
         (("mcp", "add", "x"), "The MCP server x has neither a command nor a url."),
         (("mcp", "add", "x", "y", "--env", "API_KEY=abc"), "The value of API_KEY looks like a secret."),
         (("mcp", "add", "x", "y", "--env", "A"), "A is not of the form NAME=VALUE."),

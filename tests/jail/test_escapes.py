@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,17 +24,20 @@ pytestmark = pytest.mark.skipif(
     reason="needs a Linux kernel with Landlock on x86-64",
 )
 
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 NOBODY = 65534
+BECOME_NOBODY = ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
 
-def can_become_nobody() -> bool:
-    if os.geteuid() != 0 or not SYSTEM_PYTHON.exists() or not Path("/usr/bin/setpriv").exists():
-        return False
+def python_for_nobody() -> str | None:
+    """Return a Python that nobody may run: this one if possible, with the modules of the tests."""
+    if os.geteuid() != 0 or not Path(BECOME_NOBODY[0]).exists():
+        return None
     program = f"import sys; open({__main__.__file__!r}); print(sys.version_info >= (3, 11))"
-    user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    command = ["/usr/bin/setpriv", *user, str(SYSTEM_PYTHON), "-c", program]
-    return subprocess.run(command, capture_output=True).stdout.strip() == b"True"
+    for python in (sys.executable, "/usr/bin/python3"):
+        done = subprocess.run([*BECOME_NOBODY, python, "-c", program], capture_output=True)
+        if done.stdout.strip() == b"True":
+            return python
+    return None
 
 
 @contextmanager
@@ -45,14 +49,14 @@ def settings_for(user: str) -> Iterator[tuple[JailSettings, str]]:
         if user == "this user":
             yield JailSettings(str(folder)), sys.executable
             return
-        if not can_become_nobody():
+        interpreter = python_for_nobody()
+        if interpreter is None:
             pytest.skip("needs root, setpriv, a Python and a checkout for everybody")
         Path(name).chmod(0o755)
         os.chown(folder, NOBODY, NOBODY)
         (folder / ".tmp").mkdir()
         python = Path(name) / "python"
-        options = f"--reuid={NOBODY} --regid={NOBODY} --clear-groups"
-        python.write_text(f'#!/bin/sh\nexec /usr/bin/setpriv {options} {SYSTEM_PYTHON} "$@"\n')
+        python.write_text(f'#!/bin/sh\nexec {shlex.join([*BECOME_NOBODY, interpreter])} "$@"\n')
         python.chmod(0o755)
         yield JailSettings(str(folder)), str(python)
 
