@@ -169,6 +169,12 @@ class _RefusedError(ToolError):
     """An address that is not fetched."""
 
 
+def _not_public(host: str) -> _RefusedError:
+    return _RefusedError(
+        f"{host}is not on the public internet. The user can allow it by the setting private_hosts."
+    )
+
+
 class _Fetcher:
     """One fetch with its redirects."""
 
@@ -259,10 +265,7 @@ class _Fetcher:
             for address in addresses:
                 if address not in self._private_hosts and not is_public(address):
                     which = "" if address == host else f"is {address}, which "
-                    raise _RefusedError(
-                        f"{host:.100} {which}is not on the public internet. The user can allow it by the "
-                        "setting private_hosts."
-                    )
+                    raise _not_public(f"{host:.100} {which}")
         return addresses
 
     def check_literal(self, host: str) -> None:
@@ -285,7 +288,7 @@ class _Fetcher:
                 else:
                     return
         if address not in self._private_hosts and not is_public(address):
-            raise _RefusedError(f"{host:.100} is not on the public internet.")
+            raise _not_public(f"{host:.100} ")
 
 
 def _checked_url(url: str) -> str:
