@@ -199,19 +199,19 @@ class TurnPrinter:
                 if not self._holds_answer:
                     self.write_answer(text)
             case Notice(key=key, values=values):
-                self._print_error(terminal_safe(t(key, **values)))
+                self.write_line(terminal_safe(t(key, **values)))
             case MessagesDropped(ids=ids) if ids:
-                self._print_error(terminal_safe(event.text))
+                self.write_line(terminal_safe(event.text))
             case ContextExceeded(policies=policies):
                 advice = t("cli.choose_policy", policies="|".join(policies))
                 self.failure = TurnFailure(event.code, f"{event.text} {advice}")
             case EngineFailed():
                 self.failure = TurnFailure.from_error(event.to_error())
             case QuestionWaits():
-                self._print_error(terminal_safe(event.text))
+                self.write_line(terminal_safe(event.text))
             case ReplyNotStored(message=message):
                 self.replies.append(message)
-                self._print_error(terminal_safe(event.text))
+                self.write_line(terminal_safe(event.text))
             case ReplyStored(message=message):
                 self.replies.append(message)
             case ToolCallStarted(call=call) if self._output is OutputFormat.TEXT:

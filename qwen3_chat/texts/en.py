@@ -634,6 +634,7 @@ TEXTS = {
     "remote.packed": "{host} sent an answer that can't be unpacked ({reason}); is there a proxy on the way?",
     "remote.damaged": "{count} pieces of the reply arrived damaged and can't be shown.",
     "remote.filtered": "The server's content filter ended the reply.",
+    "remote.call_lost": "The model called a tool, but the server could not read the call and did not pass it on. Ask again.",
     "remote.no_budget": "{server} has no limit for the thinking; it ends when the model ends it.",
     "remote.calls_refused": "{server} refuses requests with tools; started with {option}, it takes them.",
     "remote.calls_in_text": "{server} passes calls of tools on as text; they are read here all the same. Started with {option}, it reads them itself.",

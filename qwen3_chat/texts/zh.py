@@ -624,6 +624,7 @@ TEXTS = {
     "remote.packed": "{host} 发来的数据无法解压（{reason}）；途中是否有代理服务器？",
     "remote.damaged": "回复中有 {count} 处数据损坏，无法显示。",
     "remote.filtered": "服务器的内容过滤中止了这条回复。",
+    "remote.call_lost": "模型调用了工具，但服务器无法读取这次调用，没有把它传来。请重新提问。",
     "remote.no_budget": "{server} 不能限制思考长度，思考何时结束由模型决定。",
     "remote.calls_refused": "{server} 拒绝带工具的请求；启动时加上 {option} 就会接受。",
     "remote.calls_in_text": "{server} 把工具调用作为文本传来，本程序仍能读取。启动时加上 {option}，它就会自己解析。",

@@ -9,8 +9,10 @@ import pytest
 
 from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.cli.ask_command import AskOptions, TurnPrinter
+from qwen3_chat.events import Notice, ReasoningDelta
 from qwen3_chat.session import ToolCallFinished
 from qwen3_chat.store.records import CallRecord, MessageMeta, StoredMessage, WholeResult
+from qwen3_chat.texts import t
 from qwen3_chat.tools.result_notes import NoPaths
 
 
@@ -44,3 +46,15 @@ def test_where_the_whole_of_a_cut_result_is_stands_below_it(
     )
     out, err = capsys.readouterr()
     assert (out, err.partition("\n")[2]) == ("", note)
+
+
+def test_a_notice_that_comes_while_the_model_thinks_begins_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = TurnPrinter(AskOptions())
+    printer.show(ReasoningDelta("I use calculator.", 1))
+    printer.show(Notice("remote.call_lost"))
+    printer.close()
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert lines[:3] == ["<think>", "I use calculator.", "</think>"]
+    assert [line for line in lines[3:] if line] == [t("remote.call_lost")]

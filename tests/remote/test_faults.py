@@ -269,6 +269,49 @@ async def test_a_call_whose_arguments_are_no_json_stays_readable() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ('"{\\"city\\": \\"Beijing\\"}"', '{"city": "Beijing"}'),
+        ("null", "{}"),
+    ],
+)
+async def test_arguments_that_the_model_wrote_as_text_or_not_at_all_are_read(sent: str, read: str) -> None:
+    call = {  # as mlx-lm 0.32.2 sends what Qwen3 wrote as "arguments": "{…}" or "arguments": null
+        "function": {"name": "weather", "arguments": sent},
+        "type": "function",
+        "id": "ba9411ff-cbc8-43e4-9fcc-dcd31510bfee",
+        "index": 0,
+    }
+    pieces = [event(chunk(tool_calls=[call])), event(chunk(finish="tool_calls")), DONE]
+    heard = await heard_from(Reply(pieces))
+    assert [(it.name, it.arguments, it.is_repaired) for it in heard.calls] == [("weather", read, True)]
+    assert heard.notices == []
+
+
+async def test_a_call_that_the_server_reports_and_does_not_send_is_told() -> None:
+    pieces = [  # as mlx-lm 0.32.2 sends a call whose JSON it can't read
+        event(chunk(reasoning="I use weather.\n")),
+        event(chunk(content="\n\n")),
+        event(chunk(finish="tool_calls")),
+        DONE,
+    ]
+    heard = await heard_from(Reply(pieces))
+    assert (heard.calls, heard.notices) == ([], ["remote.call_lost"])
+    assert heard.end is not None
+    assert heard.end.stop_reason is StopReason.END_OF_TURN
+
+
+async def test_a_call_that_arrived_in_any_form_is_not_told_as_lost() -> None:
+    text = '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
+    broken = {"index": 0, "function": {"name": "weather", "arguments": "{city"}}
+    for content in (chunk(content=text), chunk(tool_calls=[broken])):
+        pieces = [event(content), event(chunk(finish="tool_calls")), DONE]
+        async with server_of(Reply(pieces)) as (_, engine):
+            heard = await hear(engine, chat_request("hi", tools=(WEATHER,)))
+        assert heard.notices == []
+
+
+@pytest.mark.parametrize(
     ("kind", "option"),
     [
         (ServerKind.VLLM, "--enable-auto-tool-choice --tool-call-parser hermes"),

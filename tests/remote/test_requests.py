@@ -104,6 +104,16 @@ def test_results_go_to_the_calls_they_answer() -> None:
     assert messages[4]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "杭州"}'}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in ServerKind if kind is not ServerKind.OLLAMA])
+@pytest.mark.parametrize("written", ['<tool_call>\n{"name": "weather", ', '"Beijing"', "", "[" * 9999])
+def test_a_call_that_could_not_be_read_does_not_make_a_server_refuse_the_chat(
+    kind: ServerKind, written: str
+) -> None:
+    turns = (*TURNS[:4], ChatMessage(Role.ASSISTANT, "", tool_calls=(ToolCall("weather", written),)))
+    call = encode_messages(turns, kind)[4]["tool_calls"][0]
+    assert call["function"] == {"name": "weather", "arguments": "{}"}
+
+
 def test_ollama_reads_calls_as_objects_and_results_by_name() -> None:
     messages = encode_messages(TURNS, ServerKind.OLLAMA)
     assert messages[4]["tool_calls"][0] == {"function": {"name": "weather", "arguments": {"city": "杭州"}}}
@@ -116,6 +126,11 @@ def test_only_the_thinking_of_the_newest_turn_goes_along_and_only_where_it_is_re
             *(None, None, None, None, "new thoughts", None, None)
         ]
     assert not any("reasoning_content" in message for message in encode_messages(TURNS, ServerKind.DASHSCOPE))
+
+
+def test_vllm_gets_thinking_in_the_field_that_its_tokenizer_counts() -> None:
+    replies = encode_messages(TURNS, ServerKind.VLLM)
+    assert (replies[4]["reasoning"], replies[4]["reasoning_content"]) == ("new thoughts", "new thoughts")
 
 
 @pytest.mark.parametrize("schema", ["{", "[]", "[" * 100_000])

@@ -100,6 +100,7 @@ class ReplyReader:
         """The chunks that brought the reply further: text, a part of a call, evaluation of the prompt."""
         self._prompt_tokens_done = -1
         self._n_calls = 0
+        self._has_call_pieces = False
         self._meant_tags: set[ReplyTag] = set()
         self._finish = ""
         self._report = UsageReport()
@@ -189,6 +190,8 @@ class ReplyReader:
         for _, call in sorted(self._calls.items()):
             events += self._count_deltas([_join_tool_call(call.pieces)])
         self._calls = {}
+        if self._lost_a_call:
+            events.append(Notice("remote.call_lost"))
         if self._finish == "content_filter":
             events.append(Notice("remote.filtered"))
         return events
@@ -263,6 +266,12 @@ class ReplyReader:
     def _is_meant(self, tag: ReplyTag) -> bool:
         return not self._has_reasoning_field if tag in THINK_TAGS else self._has_tools
 
+    @property
+    def _lost_a_call(self) -> bool:
+        """True if the server reports a call that it did not send, as mlx-lm does with one it can't read."""
+        has_call = self._n_calls > 0 or self._has_call_pieces or not self._meant_tags.issubset(THINK_TAGS)
+        return self._finish == "tool_calls" and not has_call
+
     def _require_room(self, chunk: ResponseChunk) -> None:
         self.n_characters += len(chunk.reasoning) + len(chunk.content)
         self.n_characters += sum(len(piece.name) + len(piece.arguments) for piece in chunk.tool_calls)
@@ -270,6 +279,7 @@ class ReplyReader:
             raise ReplyTooLargeError(MAX_REPLY_CHARACTERS)
 
     def _take_call(self, piece: ToolCallPiece) -> None:
+        self._has_call_pieces = True
         index = piece.index
         if piece.name and index in self._calls and self._calls[index].has_name:
             index = max(self._calls) + 1  # another call with the same number
@@ -313,11 +323,16 @@ def _join_tool_call(pieces: list[ToolCallPiece]) -> ReplyPart:
     characters = SurrogateJoiner()
     try:
         arguments = json.loads(source or "{}", strict=False)
+        if is_repaired := isinstance(arguments, str):  # written as text by the model, so twice encoded
+            arguments = json.loads(arguments, strict=False)
+        elif is_repaired := arguments is None:
+            arguments = {}
         text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
-        arguments, text = None, ""
+        arguments, text, is_repaired = None, "", False
     if name and isinstance(arguments, dict):
-        return ToolCallRequested(ToolCall(characters.feed(name) + characters.flush(), _storable_json(text)))
+        whole_name = characters.feed(name) + characters.flush()
+        return ToolCallRequested(ToolCall(whole_name, _storable_json(text), is_repaired))
     text = f"<tool_call>\n{name}({source})\n</tool_call>"
     return AnswerDelta(characters.feed(text) + characters.flush())
 

@@ -68,6 +68,8 @@ def encode_messages(messages: Sequence[ChatMessage], kind: ServerKind) -> list[R
         if message.reasoning and index > newest and SERVER_FEATURES[kind].accepts_reasoning:
             field = "thinking" if kind is ServerKind.OLLAMA else "reasoning_content"
             wire[field] = message.reasoning
+            if kind is ServerKind.VLLM:  # 0.32 counts only this one, though it answers with both
+                wire["reasoning"] = message.reasoning
         encoded.append(wire)
     return encoded
 
@@ -77,7 +79,7 @@ def _encode_tool_calls(message: ChatMessage, index: int, kind: ServerKind) -> It
         if kind is ServerKind.OLLAMA:
             yield {"function": {"name": call.name, "arguments": _parse_object(call.arguments)}}
         else:
-            function = {"name": call.name, "arguments": call.arguments}
+            function = {"name": call.name, "arguments": _object_text(call.arguments)}
             yield {"id": f"call_{index}_{n}", "type": "function", "function": function}
 
 
@@ -223,6 +225,17 @@ def _parse_object(text: str) -> RequestBody:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _object_text(text: str) -> str:
+    """Return arguments as they were written; `{}` for a call that could not be read.
+
+    mlx-lm and transformers parse them and refuse the whole chat over text that is no JSON.
+    """
+    try:
+        return text if isinstance(json.loads(text), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
 
 
 def _require_unicode(body: RequestBody) -> None:
