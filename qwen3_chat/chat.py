@@ -10,6 +10,9 @@ from enum import StrEnum
 MESSAGE_START = "<|im_start|>"
 """The token with which every message begins in Qwen3's prompt."""
 
+MESSAGE_END = "<|im_end|>"
+"""The token with which every message ends."""
+
 EARLY_STOPPING_TEXT = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
     "directly now.\n"

@@ -174,6 +174,7 @@ def _tokenizer_config(facts: Mapping[str, Any], template: str) -> dict[str, Any]
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
         "chat_template": template,
+        "tool_parser_type": "json_tools",  # which mlx-lm infers from the template of Qwen3 itself
         "added_tokens_decoder": {
             str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in added
         },

@@ -301,6 +301,20 @@ async def test_a_call_that_the_server_reports_and_does_not_send_is_told() -> Non
     assert heard.end.stop_reason is StopReason.END_OF_TURN
 
 
+async def test_the_token_that_ends_a_message_is_no_part_of_open_thinking() -> None:
+    call = '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
+    pieces = [  # as transformers 5.24.0 sends a call within thinking that the model did not end
+        event(chunk(role="assistant")),
+        event(chunk(reasoning_content="I use weather.\n")),
+        event(chunk(reasoning_content=call)),
+        event(chunk(reasoning_content="<|im_end|>")),
+        event(chunk(finish="stop")),
+        DONE,
+    ]
+    heard = await heard_from(Reply(pieces))
+    assert (heard.reasoning, heard.answer) == (f"I use weather.\n{call}", "")
+
+
 async def test_a_call_that_arrived_in_any_form_is_not_told_as_lost() -> None:
     text = '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
     broken = {"index": 0, "function": {"name": "weather", "arguments": "{city"}}

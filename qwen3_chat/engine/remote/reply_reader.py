@@ -6,7 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwen3_chat.chat import ChatMessage, StopReason, ThinkingMode, Timings, ToolCall, Usage
+from qwen3_chat.chat import (
+    MESSAGE_END,
+    ChatMessage,
+    StopReason,
+    ThinkingMode,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from qwen3_chat.engine.remote.response_chunks import ResponseChunk, ToolCallPiece, UsageReport, parse_chunk
 from qwen3_chat.engine.remote.stream_decoding import DONE_MARKER, ReplyTooLargeError
 from qwen3_chat.engine.reply_splitter import ReplyPart, ReplySplitter, ReplyTag, TagScanner
@@ -172,6 +180,7 @@ class ReplyReader:
             self._first_s = self._first_s or self._clock()
         if chunk.reasoning:
             self._has_reasoning_field = True
+        if chunk.reasoning and chunk.reasoning != MESSAGE_END:  # transformers sends it after open thinking
             events += self._read_reasoning(self._reasoning_characters.feed(chunk.reasoning))
         if chunk.content:
             events += self._read_content(self._answer_characters.feed(chunk.content))
