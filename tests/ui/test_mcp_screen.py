@@ -110,7 +110,7 @@ async def test_a_server_that_cannot_be_added_stays_in_the_form(tmp_path: Path) -
         await app.say("/mcp")
         await listed(app)
         await add(app, "good", "'open")
-        await app.sees("can’t be divided into words")
+        await app.sees("can't be divided into words")
         await app.pilot.press("escape")
         await listed(app)
         await add(app, "good", "server", "API_KEY=abcdef")
@@ -128,7 +128,7 @@ async def test_a_server_that_is_down_says_why_and_shows_its_log(tmp_path: Path) 
     async with app_with_real_servers(tmp_path) as app:
         await app.say("/mcp")
         await app.sees("down · not running")
-        assert app.shows("absent · can’t be used as its file describes it")
+        assert app.shows("absent · can't be used as its file describes it")
         assert app.shows("no-such-server-program")
         await app.pilot.press("enter")
         await answer(app, "Start the MCP server down?", "1")
@@ -171,7 +171,7 @@ async def test_servers_of_another_file_are_not_removed(tmp_path: Path) -> None:
     screen = McpServersScreen((server,), administration)
     async with open_app(tmp_path, FakeEngine(), SIZE) as app:
         app.app.push_screen(screen)
-        await app.sees("from another program’s file")
+        await app.sees("from another program's file")
         await app.pilot.press("d", "d")
         assert screen.check_action("remove", ()) is False
     assert "theirs" in other.read_text("utf-8")
