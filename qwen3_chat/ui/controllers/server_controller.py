@@ -36,18 +36,31 @@ class ServerController(Controller):
         self._turns = turns
         self._administration = administration
 
-    async def show(self) -> bool:
-        """Show the servers until the user leaves them; return True if the tools are wanted next."""
+    async def show(self) -> str | None:
+        """Show the servers until the user leaves them; return the server whose tools are wanted next.
+
+        It is empty if there is no server, and None if no tools are wanted. While a server starts, the chat is
+        in sight, but its input takes no keys: they are meant for the list, which comes back.
+        """
+        box = self._widgets.input
+        box.disabled = True
+        try:
+            return await self._show()
+        finally:
+            box.disabled = False
+            box.focus()
+
+    async def _show(self) -> str | None:
         administration, highlighted = self._administration, ""
         while True:
             try:
                 servers = await to_thread(administration.read)
             except Qwen3ChatError as error:
                 self._screen.notify(str(error), severity="error")
-                return False
+                return None
             choice = await show_dialog(self._screen, McpServersScreen(servers, administration, highlighted))
             if choice is None:
-                return False
+                return None
             highlighted = choice.server
             match choice.wish:
                 case ServerWish.CONNECT:
@@ -60,7 +73,7 @@ class ServerController(Controller):
                     path = str(administration.log_path(choice.server))
                     await show_dialog(self._screen, ServerLogScreen(choice.server, path, text))
                 case ServerWish.TOOLS:
-                    return True
+                    return choice.server
 
     async def _connect(self, name: str) -> None:
         """Start a server as a turn does: it is asked about in the chat, and Esc stops it."""
