@@ -645,7 +645,7 @@ TEXTS = {
     "cli.about.revoke": "Revoke what you allowed a tool for good.",
     "tool.now.about": "the time in a place or time zone",
     "tool.calculator.about": "exact arithmetic",
-    "tool.python.about": "Python code in a jail, with files in the chat's own folder",
+    "tool.python.about": "Python code in a jail, its files in the chat's folder",
     "tool.read_file.about": "files below the folders of the setting tool_folders",
     "tool.list_files.about": "the names in these folders",
     "tool.fetch.about": "pages of the public internet, as text",
