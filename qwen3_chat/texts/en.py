@@ -1133,7 +1133,7 @@ TEXTS = {
     "ui.key.save_server": "Add",
     "ui.tip.save_server": "Write the server down; it starts only when you say so",
     "ui.mcp.title": "MCP servers",
-    "ui.mcp.none": "There is no MCP server yet. A adds one: a program or an address whose tools the model may call.",
+    "ui.mcp.none": "There is no MCP server yet. A adds one.\nIt is a program or an address whose tools the model may call.",
     "ui.mcp.not_ours": "from another program's file, which is not changed here",
     "ui.mcp.remove_again": "D again removes {name}, what it was allowed, its log",
     "ui.mcp.speaks": "{title}, protocol {protocol}",

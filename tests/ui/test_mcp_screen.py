@@ -69,7 +69,7 @@ async def add(app: Harness, name: str, command: str, variables: str = "") -> Non
 async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> None:
     async with app_with_real_servers(tmp_path) as app:
         await app.say("/mcp")
-        await app.sees("There is no MCP server yet. A adds one: a program or an address")
+        await app.sees("It is a program or an address whose tools the model may call.")
         script = made_up_mcp_server.__file__
         await add(app, "good", f"'{sys.executable}' -S '{script}' OldAndHonest", "KIND=plain")
         await app.sees("good · not running")
@@ -204,7 +204,11 @@ async def test_keys_pressed_while_a_server_starts_stay_out_of_the_input(tmp_path
         await app.sees("Start the MCP server good?")
         await app.pilot.press("t", "backspace", "x")
         await answer(app, "Start the MCP server good?", "1")
-        await app.pilot.press("t", "d")
+        await app.pilot.press("z", "x")
+        await listed(app)
+        await app.pilot.press("t")
+        await app.sees("Tools of this chat")
+        await app.pilot.press("m", "z", "z")  # between the dialogs, too
         await listed(app)
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.screen)

@@ -39,18 +39,8 @@ class ServerController(Controller):
     async def show(self) -> str | None:
         """Show the servers until the user leaves them; return the server whose tools are wanted next.
 
-        It is empty if there is no server, and None if no tools are wanted. While a server starts, the chat is
-        in sight, but its input takes no keys: they are meant for the list, which comes back.
+        It is empty if there is no server, and None if no tools are wanted.
         """
-        box = self._widgets.input
-        box.disabled = True
-        try:
-            return await self._show()
-        finally:
-            box.disabled = False
-            box.focus()
-
-    async def _show(self) -> str | None:
         administration, highlighted = self._administration, ""
         while True:
             try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,20 +57,36 @@ class ToolController(Controller):
         """Choose the tools of this chat, or of the chat that the next message begins."""
         if self._make_catalogue is None:
             return
-        catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
-        if await self._choose(catalogue):
-            await self._choose_of_servers(catalogue)
+        with self._input_off():
+            catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
+            if await self._choose(catalogue):
+                await self._choose_of_servers(catalogue)
 
     @in_worker("tools")
     async def open_servers(self) -> None:
         """List the MCP servers."""
         if self._make_catalogue is None:
             return
-        catalogue = await to_thread(self._make_catalogue)
-        await self._choose_of_servers(catalogue)
+        with self._input_off():
+            catalogue = await to_thread(self._make_catalogue)
+            await self._choose_of_servers(catalogue)
+
+    @contextmanager
+    def _input_off(self) -> Iterator[None]:
+        """Have the input take no keys while a dialog, or a server that it starts, is on its way.
+
+        The chat is in sight then, but keys are meant for the dialog.
+        """
+        box = self._widgets.input
+        box.disabled = True
+        try:
+            yield
+        finally:
+            box.disabled = False
+            box.focus()
 
     async def _choose_of_servers(self, catalogue: ToolCatalogue) -> None:
-        """Show the servers, then the tools if they are wanted next, those of the highlighted server first."""
+        """Show the servers and, from there, the tools of the highlighted one, by turns until the user leaves."""
         if catalogue.administration is None:
             return
         from qwen3_chat.ui.controllers.server_controller import ServerController  # here: few chats have any
@@ -78,9 +95,9 @@ class ToolController(Controller):
         servers = ServerController(
             self._view, self._session, self._widgets, self._turns, catalogue.administration
         )
-        server = await servers.show()
-        if server is not None:
-            await self._choose(catalogue, f"{SOURCE_PREFIX}{server}")
+        while (server := await servers.show()) is not None:
+            if not await self._choose(catalogue, f"{SOURCE_PREFIX}{server}"):
+                return
 
     async def _choose(self, catalogue: ToolCatalogue, highlighted: str = "") -> bool:
         """Have the user choose; return True if the servers are wanted next."""
