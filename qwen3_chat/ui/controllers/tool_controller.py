@@ -86,7 +86,7 @@ class ToolController(Controller):
             box.focus()
 
     async def _choose_of_servers(self, catalogue: ToolCatalogue) -> None:
-        """Show the servers and, from there, the tools of the highlighted one, by turns until the user leaves."""
+        """Show the servers, the tools of the highlighted one from there, by turns until the user leaves."""
         if catalogue.administration is None:
             return
         from qwen3_chat.ui.controllers.server_controller import ServerController  # here: few chats have any
