@@ -17,6 +17,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.permission_file import PermissionFile
+from qwen3_chat.tools.shown_arguments import show_limit
 
 ALL_TOOLS = "all"
 
@@ -59,7 +60,9 @@ def list_tools(*, as_json: bool) -> None:
         consent = set_cell_size(consents[row.consent], consent_width)
         print(f"{label_of_name(row.name):{width}}  {consent}  {about}")
         for permission in row.permissions:
-            sentence = t(f"cli.permission.{permission.scope}", limit=label_of_name(permission.value))
+            sentence = t(
+                f"cli.permission.{permission.scope}", limit=label_of_name(show_limit(permission.value))
+            )
             note = t("cli.permission.outdated") if permission.outdated else ""
             print(terminal_safe(f"{'':{width}}  {sentence}{note}"))
 
@@ -98,7 +101,11 @@ def _about(row: ToolRow) -> str:
         return t(f"tool.{row.name}.about")
     if row.source == ToolKind.UNKNOWN:
         return t("cli.tool_missing")
-    return t("cli.tool_of_server" if "." in row.name else "cli.tool_server", tokens=row.schema_tokens)
+    if "." in row.name:
+        return t("cli.tool_of_server", tokens=row.schema_tokens)
+    return (
+        t("cli.tool_server", tokens=row.schema_tokens) if row.schema_tokens else t("cli.tool_server_unknown")
+    )
 
 
 def _row(tool: ListedTool) -> ToolRow:

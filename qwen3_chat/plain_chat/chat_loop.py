@@ -80,6 +80,7 @@ class PlainChat:
         self._session = session
         self._store = store
         self._renderer = renderer
+        renderer.name_of = self._name_of
         self._read_line = read_line
         self._run_until_interrupt = run_until_interrupt
         self._export = export
@@ -220,6 +221,11 @@ class PlainChat:
 
     async def _prepare(self, on_event: SessionEventSink) -> None:
         await self._session.prepare(on_event)
+
+    def _name_of(self, model_name: str) -> str:
+        """Return the name by which the user knows a tool; the model knows those of servers by another."""
+        tool = self._session.tools.get(model_name)
+        return model_name if tool is None else tool.name
 
     async def _turn(self, turn: Turn) -> None:
         """Show a turn; where the chat no longer fits, ask for a policy and answer with it."""

@@ -39,7 +39,7 @@ class ConsentLines:
         first = request
         self._write_request(request)
         while True:
-            typed = self._read_line(t("linear.consent.prompt"))
+            typed = self._read_line(t("linear.consent.prompt", words=_words(request)))
             if typed is None:
                 raise asyncio.CancelledError
             word, _, rest = typed.strip().partition(" ")
@@ -55,7 +55,10 @@ class ConsentLines:
                     self._write_request(request)
             elif not rest and (word == ONCE or word in permissions):
                 arguments = None if request is first else request.call.arguments
-                return ConsentAnswer(is_allowed=True, arguments=arguments, permission=permissions.get(word))
+                permission = permissions.get(word)
+                if permission is not None and permission.scope is not PermissionScope.TOOL:
+                    self._write_line(t("linear.consent.kept", name=label_of_name(permission.tool)))
+                return ConsentAnswer(is_allowed=True, arguments=arguments, permission=permission)
             else:
                 self._write_line(t("linear.consent.unknown"))
 
@@ -76,3 +79,10 @@ class ConsentLines:
         write_line(f"{DENY}: {t(request.text_key('linear.consent.', 'deny'))}")
         if request.can_edit:
             write_line(f"{EDIT}: {t('linear.consent.edit')}")
+
+
+def _words(request: ConsentRequest) -> str:
+    """Return the words that answer now."""
+    given = [SCOPE_WORDS[permission.scope] for permission in request.permissions]
+    words = [ONCE, *given, DENY, *([EDIT] if request.can_edit else [])]
+    return t("linear.consent.words", words=", ".join(words[:-1]), last=words[-1])

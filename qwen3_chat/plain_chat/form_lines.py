@@ -54,7 +54,7 @@ class FormLines:
         """Return that the user has signed in, with the address at which their browser ended if need be."""
         self._write_line(t("linear.form.choose_signed_in"))
         while True:
-            typed = self._read(t("linear.consent.prompt")).strip()
+            typed = self._read(t("linear.form.prompt")).strip()
             if typed in (DONE, CANCEL):
                 return FormAnswer(FormAction.ACCEPT if typed == DONE else FormAction.CANCEL)
             if typed.startswith("http://"):
@@ -64,7 +64,7 @@ class FormLines:
     def _choose(self, words: dict[str, FormAction]) -> FormAction:
         words = {**words, "decline": FormAction.DECLINE, CANCEL: FormAction.CANCEL}
         while True:
-            word = self._read(t("linear.consent.prompt")).strip()
+            word = self._read(t("linear.form.prompt")).strip()
             if word in words:
                 return words[word]
             self._write_line(t("linear.consent.unknown"))

@@ -115,6 +115,8 @@ class LineRenderer:
         self._is_at_line_start = True
         self._section = ""
         self._progress_written_s = 0.0
+        self.name_of: Callable[[str], str] = str
+        """The name by which the user knows a tool, from that by which the model calls it."""
         self.exceeded: ContextExceeded | None = None
         """The event after which the user has to choose a policy before the turn can continue."""
 
@@ -145,10 +147,10 @@ class LineRenderer:
                 self._start_section("answer", t("linear.answer"))
                 self._write_text(self._phrases.feed(terminal_safe(text)))
             case ToolCallRequested(call=call):
-                self.write_line(_call_line(call))
+                self.write_line(_call_line(call, self.name_of(call.name)))
             case ToolCallStarted(call=call):
                 self._progress_written_s = self._clock()
-                self.write_line(t("linear.tool_runs", name=terminal_safe(call.name)))
+                self.write_line(t("linear.tool_runs", name=terminal_safe(self.name_of(call.name))))
             case ToolCallProgressed():
                 self._write_progress(event)
             case ToolCallFinished(message=message):
@@ -188,7 +190,7 @@ class LineRenderer:
             if message.sent_content or not message.tool_calls:
                 self.write_line(t(key, text=terminal_safe(message.sent_content)))
             for call in message.tool_calls:
-                self.write_line(_call_line(call))
+                self.write_line(_call_line(call, self.name_of(call.name)))
 
     def _write_result(self, stored: StoredMessage) -> None:
         self.write_line(_tool_line(stored))
@@ -227,7 +229,7 @@ class LineRenderer:
     def _write_progress(self, event: ToolCallProgressed) -> None:
         if self._clock() - self._progress_written_s >= PROGRESS_INTERVAL_S:
             self._progress_written_s = self._clock()
-            self.write_line(call_progress_line(event))
+            self.write_line(call_progress_line(event, self.name_of(event.name)))
 
     def _write_text(self, text: str) -> None:
         if text:
@@ -235,17 +237,17 @@ class LineRenderer:
             self._is_at_line_start = text.endswith("\n")
 
 
-def call_progress_line(event: ToolCallProgressed) -> str:
-    """Return how far a call has come, as a line."""
+def call_progress_line(event: ToolCallProgressed, name: str = "") -> str:
+    """Return how far a call has come, as a line; with the name that the user knows, if it is another."""
     fraction = event.fraction
     how_far = f"{event.progress:g}" if fraction is None else f"{fraction:.0%}"
     parts = filter(None, (how_far, terminal_safe(event.message)))
-    return t("linear.tool_progress", name=terminal_safe(event.name), about=SEPARATOR.join(parts))
+    return t("linear.tool_progress", name=terminal_safe(name or event.name), about=SEPARATOR.join(parts))
 
 
-def _call_line(call: ToolCall) -> str:
+def _call_line(call: ToolCall, name: str) -> str:
     key = "linear.tool_call_repaired" if call.is_repaired else "linear.tool_call"
-    return terminal_safe(t(key, call=f"{call.name}({call.arguments})"))
+    return terminal_safe(t(key, call=f"{name}({call.arguments})"))
 
 
 def _tool_line(stored: StoredMessage) -> str:

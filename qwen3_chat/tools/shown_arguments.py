@@ -30,6 +30,16 @@ def _show_argument(name: str, value: object) -> str:
     return f"{label}: " + "\n  ".join(_visible(line) for line in nested.split("\n"))
 
 
+def show_limit(limit: str) -> str:
+    """Return the limit of a permission in one line: its arguments, host or folder."""
+    if not limit.startswith("{"):
+        return limit
+    try:
+        return _visible(json.dumps(json.loads(limit), ensure_ascii=False))
+    except ValueError:
+        return limit
+
+
 def format_arguments(arguments: str) -> str:
     """Return the arguments as JSON for an editor, with the characters that can't be seen as escapes."""
     formatted = json.dumps(json.loads(arguments), ensure_ascii=False, indent=2)

@@ -27,7 +27,8 @@ OTHER_CHATS_WORDS = {
     "empty_input": ("discard",),
     "palette": ("commands",),
     "compare": ("arena", "vote"),
-    "mcp": ("mcp_servers", "servers"),
+    "mcp": ("mcp_servers", "servers", "add_server"),
+    "tools": ("tool", "functions", "permissions", "revoke", "权限", "撤销"),
 }
 """The words of ollama, llama.cpp, Claude Code, Open WebUI and others for an action, by its name here."""
 

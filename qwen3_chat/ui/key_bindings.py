@@ -47,6 +47,11 @@ def key_name(name: str) -> str:
     return "+".join(KEY_NAMES.get(part, part.capitalize()) for part in name.split("+"))
 
 
+def command_name(name: str) -> str:
+    """Return an action as it is typed into the input: `/tools`."""
+    return f"/{name}"
+
+
 def short_key_name(name: str) -> str:
     """Return a key in its shortest form: `^T`, `Esc`, `F1`."""
     return key_name(name).replace("Ctrl+", "^")

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from qwen3_chat.config import LoadedSettings
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
-from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_name
+from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, UNBOUND, command_name, key_name
 from qwen3_chat.ui.textual_compat import NAMED_KEYS, key_of_character
 
 REBINDABLE = (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS)
@@ -48,8 +48,9 @@ class Keymap:
         return [binding.with_key(self.keys.get(binding.id or "", binding.key)) for binding in bindings]
 
     def first_key(self, name: str) -> str:
-        """Return the printed name of an action's first key, for hints."""
-        return key_name(self.keys[name].partition(",")[0])
+        """Return the printed name of an action's first key, for hints; of one without a key, its command."""
+        key = self.keys[name].partition(",")[0]
+        return command_name(name) if key == UNBOUND else key_name(key)
 
 
 DEFAULT_KEYMAP = Keymap({binding.id or "": binding.key for binding in REBINDABLE})

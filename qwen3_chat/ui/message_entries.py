@@ -175,11 +175,16 @@ def welcome_entry(
     lines = [t("ui.welcome.title"), ""]
     if model is not None and model.is_demo:
         lines += [t("ui.welcome.demo", parameters=format_parameter_count(model.parameters)), ""]
-        lines += [t("ui.welcome.try"), "", advice or t("ui.welcome.real"), ""]
+        lines += [t("ui.welcome.try"), t("ui.welcome.tools"), "", advice or t("ui.welcome.real"), ""]
         lines.append(t("ui.welcome.own", folder=models_folder))
     elif model is not None:
         name = model.title
-        lines += [t("ui.welcome.model", name=name, n_ctx=model.n_ctx), "", t("ui.welcome.try")]
+        lines += [
+            t("ui.welcome.model", name=name, n_ctx=model.n_ctx),
+            "",
+            t("ui.welcome.try"),
+            t("ui.welcome.tools"),
+        ]
     else:
         lines.append(t("ui.welcome.try"))
     if last_title:

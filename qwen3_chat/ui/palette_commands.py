@@ -13,6 +13,9 @@ from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 FIRST_FUZZY_RANK = 3
 """The ranks from this one on are left to the palette's own fuzzy search."""
 
+FIRST_WORD_SCORE = 1000.0
+"""The score of a command that a text fits as a word, far above any of the fuzzy search."""
+
 
 class PaletteCommands(Provider):
     """The app's commands for the palette.
@@ -39,7 +42,7 @@ class PaletteCommands(Provider):
             score = matcher.match(name)
             rank = match_rank(typed, *words[name]) if typed and name in words else None
             if rank is not None and rank < FIRST_FUZZY_RANK:
-                score = max(score, 1.0 - rank / 10)
+                score = FIRST_WORD_SCORE - rank
             if score > 0:
                 yield Hit(score, matcher.highlight(name), partial(run), help=help_text)
 

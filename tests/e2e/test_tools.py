@@ -150,7 +150,7 @@ async def test_on_a_terminal_the_user_is_asked(
         options = ["--endpoint", server.url, "--tools", "calculator"]
         command = [sys.executable, "-m", "qwen3_chat", "ask", *options, "6*7?"]
         with pty_terminal(command, app_environment(tmp_path)) as terminal:
-            asked = b"Type one of these words: "
+            asked = b", deny or edit: "
             assert await asyncio.to_thread(terminal.until, lambda: asked in terminal.output)
             assert b"Let me see.\r\nThe model wants to run calculator" in terminal.output
             if typed is None:

@@ -66,6 +66,14 @@ async def test_a_word_gives_the_permission_that_it_names(word: str, scope: str) 
     assert (given.is_allowed, given.permission.scope) == (True, PermissionScope(scope))
 
 
+async def test_the_prompt_names_the_words_and_a_lasting_answer_how_it_is_taken_back() -> None:
+    _, said = await answer("chat")
+    assert "Type once, chat, always, deny or edit: " in said
+    assert "qwen3-chat tools revoke" not in said
+    _, said = await answer("always")
+    assert "Allowed for good; `qwen3-chat tools revoke fetch` takes that back." in said
+
+
 async def test_no_other_line_consents() -> None:
     given, said = await answer("", " ", "y", "yes", "1", "once please", "folder", "Once", "deny not now")
     assert given == ConsentAnswer(is_allowed=False, reason="not now")

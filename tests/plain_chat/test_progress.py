@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from qwen3_chat.chat import ToolCall
+from qwen3_chat.events import ToolCallRequested
 from qwen3_chat.plain_chat.line_renderer import PROGRESS_INTERVAL_S, LineRenderer
 from qwen3_chat.session import ToolCallStarted
 from qwen3_chat.tools.call_context import ToolCallProgressed
@@ -21,3 +22,13 @@ def test_a_long_call_is_read_out_now_and_then() -> None:
     now_s += PROGRESS_INTERVAL_S
     renderer.render(ToolCallProgressed("web-get", 3))
     assert written == ["web-get is at work: 50% · page \ufffd[31m2.\n", "web-get is at work: 3.\n"]
+
+
+def test_a_tool_of_a_server_has_one_name_in_all_lines() -> None:
+    written: list[str] = []
+    renderer = LineRenderer(written.append, lambda: 0.0, shows_thinking=True, paths=NoPaths())
+    renderer.name_of = {"web-get": "mcp:web.get"}.__getitem__
+    call = ToolCall("web-get", "{}")
+    renderer.render(ToolCallRequested(call))
+    renderer.render(ToolCallStarted(call))
+    assert "".join(written) == "The model calls mcp:web.get({})\nmcp:web.get is running.\n"

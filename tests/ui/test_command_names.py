@@ -6,7 +6,7 @@ import pytest
 
 from qwen3_chat.texts import Language, load_catalogue, set_language
 from qwen3_chat.ui.command_names import OTHER_CHATS_WORDS, command_words, pinyin_of
-from qwen3_chat.ui.completion import matching_commands, typed_command
+from qwen3_chat.ui.completion import command_by_name, matching_commands, typed_command
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from tests.harness import Start
@@ -88,6 +88,15 @@ async def test_in_chinese_commands_have_chinese_names(start: Start, chinese: Non
         assert app.screen.input.text == "/新对话"
         await app.pilot.press("enter")
         await app.until(lambda: app.session.chat is None)
+
+
+async def test_each_name_that_is_shown_is_understood_as_it_is_typed(start: Start, chinese: None) -> None:
+    async with start() as app:
+        commands = [command for command in app.screen.writing.commands if command.tag is None]
+        assert {"mcp", "tools"} <= {command.name for command in commands}
+        for command in commands:
+            assert typed_command(f"/{command.shown}") == command.shown
+            assert command_by_name(command.shown, commands) == command
 
 
 def test_a_chinese_text_after_a_slash_is_no_command() -> None:

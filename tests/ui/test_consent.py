@@ -240,6 +240,7 @@ async def test_what_is_typed_on_goes_to_the_message_and_answers_nothing(
         await app.until(lambda: app.screen.input.text == "I have 10234 pasted 1")
         assert not question(app).is_armed
         assert app.shows("Stop typing, then answer.")
+        await app.sees("Answer the question first, by its digit")  # said to the Enter
         assert (toolbox.runs, records(app)) == ([], [])
         monkeypatch.setattr(consent_screen, "QUIET_S", AT_ONCE_S)
         await app.pilot.press("!")

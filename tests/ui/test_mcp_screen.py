@@ -69,7 +69,7 @@ async def add(app: Harness, name: str, command: str, variables: str = "") -> Non
 async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> None:
     async with app_with_real_servers(tmp_path) as app:
         await app.say("/mcp")
-        await app.sees("There is no MCP server yet. A adds one.")
+        await app.sees("It is a program or an address whose tools the model may call.")
         script = made_up_mcp_server.__file__
         await add(app, "good", f"'{sys.executable}' -S '{script}' OldAndHonest", "KIND=plain")
         await app.sees("good · not running")
@@ -85,6 +85,9 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         await listed(app)
         await app.sees("good · running")
         assert app.shows("always started in exactly this way")
+        await app.sees("Allowed for good; /tools shows and revokes it.")
+        assert app.shows("Enter Restart")
+        assert not app.shows("Enter Start")
         before = app.screen.session.messages
         await app.pilot.press("enter")  # again, unasked
         await app.until(lambda: not isinstance(app.app.screen, McpServersScreen))
@@ -175,3 +178,52 @@ async def test_servers_of_another_file_are_not_removed(tmp_path: Path) -> None:
         await app.pilot.press("d", "d")
         assert screen.check_action("remove", ()) is False
     assert "theirs" in other.read_text("utf-8")
+
+
+async def test_enter_in_the_last_field_writes_the_server_down(tmp_path: Path) -> None:
+    async with app_with_real_servers(tmp_path) as app:
+        await app.say("/mcp")
+        await listed(app)
+        await app.pilot.press("a")
+        await app.until(lambda: isinstance(app.app.screen, AddServerScreen))
+        await app.pilot.press(*"good", "enter", *"server", "enter")
+        assert not (tmp_path / "mcp.json").exists()
+        await app.pilot.press("enter")
+        await app.sees("good · can")
+        assert "good" in json.loads((tmp_path / "mcp.json").read_text("utf-8"))["mcpServers"]
+
+
+async def test_keys_pressed_while_a_server_starts_stay_out_of_the_input(tmp_path: Path) -> None:
+    script = made_up_mcp_server.__file__
+    entry = {"command": sys.executable, "args": ["-S", script, "OldAndHonest"], "env": {"KIND": "plain"}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"good": entry}}), "utf-8")
+    async with app_with_real_servers(tmp_path) as app:
+        await app.say("/mcp")
+        await listed(app)
+        await app.pilot.press("enter")
+        await app.sees("Start the MCP server good?")
+        await app.pilot.press("t", "backspace", "x")
+        await answer(app, "Start the MCP server good?", "1")
+        await app.pilot.press("z", "x")
+        await listed(app)
+        await app.pilot.press("t")
+        await app.sees("Tools of this chat")
+        await app.pilot.press("m", "z", "z")  # between the dialogs, too
+        await listed(app)
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)
+        assert app.screen.input.text == ""
+        await app.pilot.press("o", "k")
+        await app.until(lambda: app.screen.input.text == "ok")
+
+
+async def test_the_tools_open_at_the_server_they_were_asked_for(tmp_path: Path) -> None:
+    entry = {"command": "server"}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"first": entry, "second": entry}}), "utf-8")
+    async with app_with_real_servers(tmp_path) as app:
+        await app.say("/mcp")
+        await listed(app)
+        await app.pilot.press("down", "t")
+        await app.sees("Tools of this chat")
+        await app.pilot.press("space", "escape")
+        await app.until(lambda: app.session.chat_options.tools == ("mcp:second",))

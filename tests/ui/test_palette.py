@@ -64,3 +64,19 @@ async def test_in_chinese_the_palette_keeps_its_order_and_knows_pinyin(start: St
             await app.sees("开始新对话")
     finally:
         set_language(Language.EN)
+
+
+@pytest.mark.parametrize("typed", ["tool", "revoke", "permission"])
+async def test_the_tools_are_found_first_by_what_they_are_wanted_for(start: Start, typed: str) -> None:
+    async with start(size=(100, 40)) as app:
+        await app.pilot.press("ctrl+p", *typed)
+        await app.sees("Choose the tools that this chat offers to the model · /tools")
+        await app.pilot.press("enter")
+        await app.sees("Tools of this chat")
+
+
+async def test_the_help_names_the_command_of_an_action_without_a_key(start: Start) -> None:
+    async with start(size=(100, 60)) as app:
+        await app.pilot.press("f1")
+        await app.sees("/tools              Choose the tools")
+        await app.sees("/mcp                List the MCP servers")

@@ -78,3 +78,12 @@ async def test_a_damaged_file_of_servers_is_told_and_the_rest_listed(tmp_path: P
         await open_tools(app)
         await app.sees("mcp.json")
         await app.sees("calculator")
+
+
+async def test_allowed_arguments_are_read_with_their_own_characters(tmp_path: Path) -> None:
+    file = PermissionFile(tmp_path / "permissions.json")
+    file.add(Permission("gone", "0" * 64, PermissionScope.ARGUMENTS, '{"city":"\\u5317\\u4eac\\u001b"}'))
+    async with open_app(tmp_path, FakeEngine(), size=(120, 40)) as app:
+        screen = await open_tools(app)
+        screen.options.highlighted = screen.options.option_count - 1
+        await app.sees('always allowed with {"city": "北京\\u001b"}')

@@ -9,6 +9,7 @@ from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
+from qwen3_chat.tools.permissions import PermissionScope
 from qwen3_chat.ui.controllers.controller import ChatView, Controller
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.screens.consent_screen import ConsentScreen, TypedOn
@@ -23,7 +24,10 @@ GivenT = TypeVar("GivenT")
 
 
 class ConsentController(Controller):
-    """The questions about calls and the forms of servers, each once nothing else covers the chat."""
+    """The questions about calls and the forms of servers, each once nothing else covers the chat.
+
+    What is typed while a question may not be answered yet goes to the input, unless that is switched off.
+    """
 
     def __init__(
         self,
@@ -55,10 +59,14 @@ class ConsentController(Controller):
                 answer.set_result(given)
 
         box = self._widgets.input
-        dialog = ConsentScreen(
-            request, on_answer, TypedOn(box.insert, box.paste, box.action_delete_left), self._turns.stop
-        )
-        return await self._answer_of(dialog, answer)
+        typed_on = TypedOn(box.insert, box.paste, box.action_delete_left)
+        if box.disabled:
+            typed_on = TypedOn(_drop, _drop, _drop)
+        dialog = ConsentScreen(request, on_answer, typed_on, self._turns.stop)
+        given = await self._answer_of(dialog, answer)
+        if given.permission is not None and given.permission.scope is not PermissionScope.TOOL:
+            self._screen.notify(t("ui.consent.kept"))
+        return given
 
     async def fill_form(self, request: FormRequested) -> FormAnswer:
         """Have the user fill the form of an MCP server; where the turn is stopped, it closes."""
@@ -87,3 +95,7 @@ class ConsentController(Controller):
         while app.screen_stack[-1:] != [self._screen]:
             self._uncovered.clear()
             await self._uncovered.wait()
+
+
+def _drop(_typed: str = "") -> None:
+    """Leave out what was typed."""

@@ -36,18 +36,21 @@ class ServerController(Controller):
         self._turns = turns
         self._administration = administration
 
-    async def show(self) -> bool:
-        """Show the servers until the user leaves them; return True if the tools are wanted next."""
+    async def show(self) -> str | None:
+        """Show the servers until the user leaves them; return the server whose tools are wanted next.
+
+        It is empty if there is no server, and None if no tools are wanted.
+        """
         administration, highlighted = self._administration, ""
         while True:
             try:
                 servers = await to_thread(administration.read)
             except Qwen3ChatError as error:
                 self._screen.notify(str(error), severity="error")
-                return False
+                return None
             choice = await show_dialog(self._screen, McpServersScreen(servers, administration, highlighted))
             if choice is None:
-                return False
+                return None
             highlighted = choice.server
             match choice.wish:
                 case ServerWish.CONNECT:
@@ -60,7 +63,7 @@ class ServerController(Controller):
                     path = str(administration.log_path(choice.server))
                     await show_dialog(self._screen, ServerLogScreen(choice.server, path, text))
                 case ServerWish.TOOLS:
-                    return True
+                    return choice.server
 
     async def _connect(self, name: str) -> None:
         """Start a server as a turn does: it is asked about in the chat, and Esc stops it."""

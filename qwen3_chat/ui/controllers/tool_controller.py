@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen3_chat.jail.jail_settings import jail_problem
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
+from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
@@ -55,32 +57,49 @@ class ToolController(Controller):
         """Choose the tools of this chat, or of the chat that the next message begins."""
         if self._make_catalogue is None:
             return
-        catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
-        if await self._choose(catalogue) and await self._show_servers(catalogue):
-            await self._choose(catalogue)
+        with self._input_off():
+            catalogue = await to_thread(self._make_catalogue)  # the first one loads modules
+            if await self._choose(catalogue):
+                await self._choose_of_servers(catalogue)
 
     @in_worker("tools")
     async def open_servers(self) -> None:
         """List the MCP servers."""
         if self._make_catalogue is None:
             return
-        catalogue = await to_thread(self._make_catalogue)
-        if await self._show_servers(catalogue):
-            await self._choose(catalogue)
+        with self._input_off():
+            catalogue = await to_thread(self._make_catalogue)
+            await self._choose_of_servers(catalogue)
 
-    async def _show_servers(self, catalogue: ToolCatalogue) -> bool:
-        """Show the servers; return True if the tools are wanted next."""
+    @contextmanager
+    def _input_off(self) -> Iterator[None]:
+        """Have the input take no keys while a dialog, or a server that it starts, is on its way.
+
+        The chat is in sight then, but keys are meant for the dialog.
+        """
+        box = self._widgets.input
+        box.disabled = True
+        try:
+            yield
+        finally:
+            box.disabled = False
+            box.focus()
+
+    async def _choose_of_servers(self, catalogue: ToolCatalogue) -> None:
+        """Show the servers, the tools of the highlighted one from there, by turns until the user leaves."""
         if catalogue.administration is None:
-            return False
+            return
         from qwen3_chat.ui.controllers.server_controller import ServerController  # here: few chats have any
 
         self._screen.app.clear_notifications()
         servers = ServerController(
             self._view, self._session, self._widgets, self._turns, catalogue.administration
         )
-        return await servers.show()
+        while (server := await servers.show()) is not None:
+            if not await self._choose(catalogue, f"{SOURCE_PREFIX}{server}"):
+                return
 
-    async def _choose(self, catalogue: ToolCatalogue) -> bool:
+    async def _choose(self, catalogue: ToolCatalogue, highlighted: str = "") -> bool:
         """Have the user choose; return True if the servers are wanted next."""
         tools = await to_thread(catalogue.read)
         from qwen3_chat.ui.screens.tools_screen import ToolsScreen  # here: few chats open it
@@ -91,7 +110,7 @@ class ToolController(Controller):
         problem = jail_problem()
         off_reason = t(f"jail.{problem}") if problem else ""
         before = self._session.tool_names
-        dialog = ToolsScreen(tools, before, catalogue.revoke, catalogue.read, off_reason)
+        dialog = ToolsScreen(tools, before, catalogue.revoke, catalogue.read, off_reason, highlighted)
         chosen = await show_dialog(self._screen, dialog)
         if chosen is None or chosen == before:
             return dialog.wants_servers

@@ -28,6 +28,7 @@ from qwen3_chat.ui.completion import (
     command_by_name,
     matching_commands,
     matching_files,
+    typed_command,
 )
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
@@ -265,6 +266,8 @@ def _command(binding: Binding, has_own_label: bool) -> PaletteCommand:
     name = binding.id or ""
     is_labelled = has_own_label and current_language() is Language.ZH
     label = t(binding.description) if is_labelled else ""
+    if typed_command(f"/{label}") != label:  # as it stands, it would be sent as a message
+        label = ""
     return PaletteCommand(
         name, t(binding.tooltip), words=command_words(name, binding.description), label=label
     )

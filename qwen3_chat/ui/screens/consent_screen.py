@@ -229,6 +229,8 @@ class ConsentScreen(Dialog[None]):
         """Answer by a digit; pass on what is typed to the message of the chat."""
         if self._mode is not ConsentMode.ANSWERING or self._is_over:
             return
+        if event.key == "enter":
+            self.notify(t("ui.consent.first"))
         character = event.character if event.is_printable else None
         if self._may_answer(event):
             if character is None:

@@ -13,7 +13,15 @@ from textual.content import Content
 from textual.widgets import Static
 
 from qwen3_chat.texts import t
-from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, key_binding, key_name
+from qwen3_chat.ui.key_bindings import (
+    APP_KEYS,
+    CHAT_KEYS,
+    MESSAGE_KEYS,
+    UNBOUND,
+    command_name,
+    key_binding,
+    key_name,
+)
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.widgets.key_bar import KeyBar
@@ -78,6 +86,8 @@ class HelpScreen(Dialog[None]):
         return table
 
     def _names(self, binding: Binding) -> str:
+        if binding.key == UNBOUND:
+            return command_name(binding.id or "")
         return " ".join(key_name(name) for name in binding.key.split(","))
 
     def action_close(self) -> None:

@@ -61,6 +61,7 @@ class McpServersScreen(ListDialog[ServerChoice]):
 
     BINDINGS = [
         key_binding("connect_server", "enter,c", "connect", priority=True),
+        key_binding("restart_server", "enter,c", "restart", priority=True),
         key_binding("add_server", "a", "add"),
         key_binding("server_log", "l", "read_log"),
         key_binding("revoke_server", "r", "revoke"),
@@ -93,7 +94,11 @@ class McpServersScreen(ListDialog[ServerChoice]):
         server = self._server
         match action:
             case "connect":
-                return server is not None and server.state.can_start
+                return (
+                    server is not None and server.state.can_start and server.state is not McpServerState.READY
+                )
+            case "restart":
+                return server is not None and server.state is McpServerState.READY
             case "read_log":
                 return server is not None and server.has_log
             case "revoke":
@@ -111,7 +116,11 @@ class McpServersScreen(ListDialog[ServerChoice]):
         self._show_note()
 
     def action_connect(self) -> None:
-        """Start the highlighted server, or start it again."""
+        """Start the highlighted server."""
+        self._choose(ServerWish.CONNECT)
+
+    def action_restart(self) -> None:
+        """End the highlighted server and start it again."""
         self._choose(ServerWish.CONNECT)
 
     def action_add(self) -> None:
@@ -282,9 +291,12 @@ class AddServerScreen(Dialog[str]):
         self.form_lines[0].input.focus()
 
     @on(Input.Submitted)
-    def entered(self) -> None:
-        """Go to the next field; from the last one nothing is saved."""
-        self.focus_next()
+    def entered(self, message: Input.Submitted) -> None:
+        """Go to the next field; from the last one, write the server down, which starts nothing."""
+        if message.input is self.form_lines[-1].input:
+            self.action_save()
+        else:
+            self.focus_next()
 
     @work(exclusive=True)
     async def action_save(self) -> None:

@@ -24,19 +24,20 @@ class ReadingScreen(TranscriptScreen[None]):
         self.transcript, self.input, self.sidebar = widgets.transcript, widgets.input, widgets.sidebar
 
     def on_key(self, event: Key) -> None:
-        """Notify of a disabled key; pass typed text to the input, wherever the focus is."""
+        """Notify of a disabled key; pass typed text to the input, wherever the focus is, unless it is off."""
         active = self.active_bindings.get(event.key)
         if active is not None and not active.enabled and active.binding.id:
             self.notify(t("ui.notice.busy"))
             event.stop()
         elif event.is_printable and event.character and not self.input.has_focus:
-            self.input.focus()
-            self.input.insert(event.character)
             event.stop()
+            if not self.input.disabled:
+                self.input.focus()
+                self.input.insert(event.character)
 
     def on_paste(self, event: Paste) -> None:
-        """Pass pasted text to the input, wherever the focus is."""
-        if not self.input.has_focus:
+        """Pass pasted text to the input, wherever the focus is, unless it is off."""
+        if not self.input.has_focus and not self.input.disabled:
             self.input.focus()
             self.input.paste(event.text)
             event.stop()

@@ -26,6 +26,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permissions import Permission
+from qwen3_chat.tools.shown_arguments import show_limit
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.list_dialog import ListDialog
@@ -38,7 +39,8 @@ CHOSEN, NOT_CHOSEN, IMPOSSIBLE = "✓", "·", " "
 class ToolsScreen(ListDialog[tuple[str, ...]]):
     """The list of tools; its result is the names of the chosen ones.
 
-    `read` returns the tools, again after permissions were revoked; `off_reason` is why `python` is off here.
+    `read` returns the tools, again after permissions were revoked; `off_reason` is why `python` is off here,
+    `highlighted` the name of the row to begin with.
     """
 
     BINDINGS = [
@@ -56,12 +58,14 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
         revoke: Callable[[str], int],
         read: Callable[[], ToolList],
         off_reason: str = "",
+        highlighted: str = "",
     ) -> None:
         self._tools, self._chosen, self._off_reason = tools, tuple(chosen), off_reason
         self._revoke, self._read = revoke, read
         self.wants_servers = False
         """True if the user left for the list of MCP servers."""
-        super().__init__(*self._options())
+        index = next((n for n, row in enumerate(self._rows) if row.name == highlighted), 0)
+        super().__init__(*self._options(), highlighted=index)
 
     def on_mount(self) -> None:
         """Show what is chosen."""
@@ -177,7 +181,7 @@ def permission_sentence(permission: Permission) -> str:
     """Return what was allowed for good; the start of a server was seen whole when it was allowed."""
     if permission.tool.startswith(SOURCE_PREFIX) and "." not in permission.tool:
         return t("ui.mcp.always_started")
-    return t(f"cli.permission.{permission.scope}", limit=_cut(label_of_name(permission.value)))
+    return t(f"cli.permission.{permission.scope}", limit=_cut(label_of_name(show_limit(permission.value))))
 
 
 def _cut(text: str) -> str:
