@@ -24,7 +24,7 @@ from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_P
 
 GAP_CELLS = 1
 """The gap between the text and the scrollbar."""
-LONG_CHARACTERS = 50_000
+SLOW_TO_WRAP_CHARACTERS = 50_000
 """The length from which text takes so long to wrap that it is not done for each size of a moving window."""
 REST_S = 0.15
 """The time without another size after which long text is wrapped."""
@@ -165,7 +165,7 @@ class TranscriptView(SteadyScrollView, can_focus=True):
     def _shows_long_text(self) -> bool:
         views = self.transcript_layout.message_views
         shown = [views[index] for index in self.visible_views] if views else []
-        return sum(len(view.answer) + len(view.reasoning) for view in shown) > LONG_CHARACTERS
+        return sum(len(view.answer) + len(view.reasoning) for view in shown) > SLOW_TO_WRAP_CHARACTERS
 
     def _wrap(self) -> None:
         """Wrap the text to the width of the widget."""
