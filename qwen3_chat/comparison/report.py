@@ -184,7 +184,7 @@ def _answer(one: ModelScore, row: CaseResult, *, shows_seed: bool) -> str:
     facts = SEPARATOR.join(part for part in parts if part)
     thinking = ""
     if row.reasoning.strip():
-        summary = escape(t("compare.thinking", tokens=row.reasoning_tokens))
+        summary = escape(t("compare.thinking", count=row.reasoning_tokens))
         inside = f"<summary>{summary}</summary><pre>{escape(row.reasoning.strip())}</pre>"
         thinking = f"<details class=thinking>{inside}</details>"
     return f"""<div class=answer>

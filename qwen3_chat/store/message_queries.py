@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError
 from qwen3_chat.store import chat_queries
@@ -28,6 +29,11 @@ from qwen3_chat.store.stored_row import StoredRow, is_damage, note_damage
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
 
 MAX_DEFAULT_TITLE_CELLS: Final = 100
+
+# Mode tags at the ends of a line, with the punctuation that belongs to nothing else; a part of a longer word
+# or of a path is no tag. The repetition is bounded, so that no line takes long.
+_FIRST_TAGS: Final = re.compile(r"^(?:/(?:no_)?think(?![A-Za-z0-9_/-]|\.\w)[\s,;:.，；：。]*){1,8}")
+_LAST_TAGS: Final = re.compile(r"(?:(?<![A-Za-z0-9_/-])/(?:no_)?think[.。]?\s*){1,8}$")
 
 # A message's id is higher than its parent's, so the order of ids is the order of the branch. UNION, here and
 # below, visits each message once: in a damaged file, parents may go round in a circle.
@@ -198,9 +204,7 @@ def title_from_question(text: str) -> str:
 
 
 def _without_tags(line: str) -> str:
-    for mode in ThinkingMode:
-        line = line.removeprefix(f"{mode.tag} ").removesuffix(mode.tag)
-    return line.rstrip()
+    return _LAST_TAGS.sub("", _FIRST_TAGS.sub("", line)).rstrip()
 
 
 def branch(connection: sqlite3.Connection, chat_id: int, head_id: int | None) -> tuple[StoredMessage, ...]:

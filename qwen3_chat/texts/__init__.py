@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import locale
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib import import_module
+from typing import Final
+
+_COUNTED: Final = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
 
 
 class Language(StrEnum):
@@ -65,7 +69,23 @@ def t(key: str, **values: object) -> str:
     """Return the text for a key in the language in use, with its `{placeholders}` filled."""
     if not _state.texts:
         set_language(_state.language)
-    return _state.texts[key].format_map(_Placeholders(values))
+    return fill_text(_state.texts[key], values)
+
+
+def fill_text(text: str, values: Mapping[str, object]) -> str:
+    """Fill the placeholders of a text; `{count:a file|# files}` has words for one and for other numbers.
+
+    A `#` stands for the number.
+    """
+
+    def choose_words(match: re.Match[str]) -> str:
+        value = values[match[1]]
+        number = f"{value:,}" if isinstance(value, int) else str(value)
+        return (match[2] if number == "1" else match[3]).replace("#", number)
+
+    if "|" in text:
+        text = _COUNTED.sub(choose_words, text)
+    return text.format_map(_Placeholders(values))
 
 
 def language_from_locale(environ: Mapping[str, str] = os.environ) -> Language:

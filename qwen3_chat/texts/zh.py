@@ -153,7 +153,7 @@ TEXTS = {
     "compare.cases": "题目",
     "compare.question": "问题",
     "compare.seed": "种子 {seed}",
-    "compare.thinking": "思考（{tokens} 个 token）",
+    "compare.thinking": "思考（{count} 个 token）",
     "compare.plot": "通过的比例及其 95 % 区间，横轴是回答时间的中位数（秒）",
     "compare.heading.model": "模型",
     "compare.heading.mode": "模式",

@@ -59,6 +59,10 @@ class ChatApp(ReportingApp):
     OptionList:ansi:focus > .option-list--option-highlighted {
         background: ansi_default; text-style: reverse;
     }
+    OptionList > .option-list--option-disabled { color: $foreground 68%; }
+    OptionList:ansi > .option-list--option-disabled { color: ansi_default; }
+    CommandPalette > .command-palette--help-text { color: $foreground 76%; text-style: not bold; }
+    CommandPalette:ansi > .command-palette--help-text { color: ansi_default; text-style: dim not bold; }
     TextArea > .text-area--placeholder, Input > .input--placeholder { color: $foreground 68%; }
     TextArea:ansi > .text-area--placeholder, Input:ansi > .input--placeholder { color: ansi_default; }
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
@@ -192,9 +196,9 @@ class ChatApp(ReportingApp):
 
     def use_theme(self, name: str) -> None:
         """Switch to a theme and store it as a setting."""
-        self.theme = name
         with suppress(ConfigError):  # a theme that can't be stored is no reason to interrupt
             self._settings_store.change("theme", name)
+        self.theme = name
 
     def action_settings(self) -> None:
         """Open the settings, to be changed in place."""

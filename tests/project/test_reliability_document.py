@@ -5,11 +5,12 @@ import re
 from tests.conftest import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs" / "reliability.md").read_text(encoding="utf-8")
-FAULTS = re.findall(r"^\| (C\d+) \|.*\| ([^|]*) \|$", DOCUMENT, re.MULTILINE)
+FAULTS = re.findall(r"^\| ([BC]\d+) \|.*\| ([^|]*) \|$", DOCUMENT, re.MULTILINE)
 
 
-def test_each_fault_of_models_machines_and_downloads_is_listed_once() -> None:
-    assert [number for number, _ in FAULTS] == [f"C{number}" for number in range(1, 14)]
+def test_each_fault_from_the_field_is_listed_once() -> None:
+    numbers = [f"C{number}" for number in range(1, 14)] + [f"B{number}" for number in range(1, 15)]
+    assert [number for number, _ in FAULTS] == numbers
 
 
 def test_each_fault_names_tests_that_exist() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from textual.events import MouseDown, MouseMove, MouseScrollUp, MouseUp
 from textual.geometry import Offset
@@ -17,6 +19,7 @@ from qwen3_chat.transcript.message_view import MessageView
 from qwen3_chat.transcript.styled_rows import Row
 from qwen3_chat.ui.widgets.growing_entry import PIECE_CHARACTERS
 from qwen3_chat.ui.widgets.transcript import Transcript
+from tests.conftest import WAIT_LIMIT_S
 from tests.transcript.host import Host, shown
 
 LIVE = MessageEntry("assistant", header="Qwen3", reasoning_header="Thinking…")
@@ -371,6 +374,34 @@ async def test_a_flood_is_laid_out_in_pieces_while_it_comes_and_after_its_end(
         whole = MessageView(view.entry, "copy")
         whole.layout(host.transcript.transcript_layout.width)
         assert [row_text(row) for row in view.rows or ()] == [row_text(row) for row in whole.rows or ()]
+
+
+@pytest.mark.parametrize("length", [150_000, pytest.param(1_700_000, marks=pytest.mark.full)])
+async def test_a_long_answer_stays_on_the_screen_under_many_resizes(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    code = "Row of code.\n" * (length // 13)
+    host = Host([MessageEntry("assistant", f"```\n{code}```\n\nThe end.", "", "Qwen3")])
+    async with host.run_test(size=(60, 20)) as pilot:
+        assert "  The end." in shown(host.transcript)
+        fed, feed = list[int](), MarkdownSection.feed
+
+        def measure(section: MarkdownSection, text: str) -> None:
+            fed.append(len(text))
+            feed(section, text)
+
+        monkeypatch.setattr(MarkdownSection, "feed", measure)
+        for number in range(30):
+            await pilot.resize_terminal(50 + number % 7, 15 + number % 5)
+            rows = shown(host.transcript)
+            assert "  The end." in rows
+            assert sum("Row of code." in row for row in rows) > 5
+        await pilot.resize_terminal(90, 30)
+        async with asyncio.timeout(WAIT_LIMIT_S):
+            while host.transcript.transcript_layout.width < 80:
+                await pilot.pause(0.01)
+        assert "  The end." in shown(host.transcript)
+        assert sum(fed) <= 3 * length  # a busy machine may have wrapped it in between
 
 
 async def test_a_reply_that_begins_while_the_one_before_is_still_shown_waits_for_nothing(

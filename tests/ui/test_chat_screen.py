@@ -5,6 +5,7 @@ import gc
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from textual.actions import parse
 from textual.widgets import OptionList
 
@@ -26,6 +27,7 @@ from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.turn_view import TurnPhase
+from qwen3_chat.ui.widgets.activity_line import BAR_CELLS, ActivityLine
 from tests.fakes import FakeEngine, Step, finished
 from tests.harness import Start, open_app
 
@@ -116,6 +118,32 @@ async def test_loading_reading_and_thinking_each_tell_what_goes_on(start: Start)
         await app.until(lambda: app.shows("Hm"))
         gates[2].set()
         await app.until(lambda: not app.screen.is_answering)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "reused", "share"),
+    [
+        (512, 625, 0, "82%"),
+        (512, 625, 400, "82%"),
+        (400, 625, 400, "64%"),
+        (625, 625, 624, "100%"),
+        (0, 9, 0, "0%"),
+    ],
+)
+async def test_the_bar_while_the_prompt_is_read_stands_where_the_numbers_say(
+    start: Start, done: int, total: int, reused: int, share: str
+) -> None:
+    gate = asyncio.Event()
+    async with start(FakeEngine([PrefillProgressed(done, total, reused), gate, finished()])) as app:
+        await app.say("Go")
+        await app.sees(f"Reading the prompt {done}/{total}  {'━' * BAR_CELLS} {share} ")
+        line = app.screen.query_one(ActivityLine)
+        filled = line.get_component_styles("activity-line--bar").color.rich_color
+        bar = [
+            s for s in line.render_line(0) if s.text.strip("━") == "" and s.style and s.style.color == filled
+        ]
+        assert sum(map(len, (s.text for s in bar))) == round(BAR_CELLS * done / total)
+        gate.set()
 
 
 async def test_answer_now_is_offered_only_while_it_thinks(start: Start) -> None:

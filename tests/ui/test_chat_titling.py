@@ -78,3 +78,16 @@ async def test_no_chat_is_named_where_that_is_switched_off(tmp_path: Path) -> No
         await app.turn("And now?")
         assert len(engine.requests) == 2
         assert app.screen.titles._timer is None
+
+
+async def test_a_title_of_100_cells_is_whole_on_a_wide_screen_and_in_the_list(tmp_path: Path) -> None:
+    title = (
+        "Which words of this long question would be missing from a title that was cut after forty cells there"
+    )
+    assert len(title) == 100
+    async with open_app(tmp_path, FakeEngine(), (140, 24)) as app:
+        await app.turn(f"/no_think {title}")
+        await app.until(lambda: f" {title} " in app.rows()[0])
+        assert "no_think" not in app.rows()[0]
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: app.app.screen is not app.screen and app.shows(title))

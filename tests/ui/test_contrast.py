@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.segment import Segment
 from textual.color import Color
+from textual.command import CommandPalette
 from textual.geometry import Region
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
@@ -65,7 +66,7 @@ def dialog_region(app: Harness) -> Region:
 def too_faint(app: Harness, region: Region | None = None) -> set[str]:
     """Return the texts on the screen, or in a region, with too little contrast, with their colours."""
     found = set()
-    region = region or app.app.screen.region
+    region = app.app.screen.region if region is None else region
     for strip in app.app.screen._compositor.render_strips()[region.y : region.bottom]:
         for segment in strip.crop(region.x, region.right):
             style = segment.style
@@ -160,6 +161,28 @@ async def test_every_text_around_the_chat_has_contrast_in_every_theme(
             await app.pilot.pause()
             if faint := too_faint(app):
                 found[theme] = faint
+    assert found == {}
+
+
+@pytest.mark.full
+async def test_every_text_of_the_command_palette_has_contrast_in_every_theme(tmp_path: Path) -> None:
+    themes = [theme.name for theme in load_themes(tmp_path / "themes").themes if not theme.ansi]
+    found: dict[str, set[str]] = {}
+    async with open_app(tmp_path, FakeEngine(), (100, 40)) as app:
+        for theme in themes:
+            app.app.theme = theme
+            await app.pilot.press("ctrl+p")
+            await app.until(lambda: isinstance(app.app.screen, CommandPalette) and app.app.focused)
+            for typed, seen in (("theme", "Theme: "), ("zzzz", "No such command.")):
+                await app.pilot.press(*typed)
+                await app.sees(seen)
+                for part in ("CommandInput", "CommandList"):  # around them, the chat is dimmed on purpose
+                    region = app.app.screen.query_one(part).region
+                    assert region.area > 0
+                    if faint := too_faint(app, region):
+                        found.setdefault(theme, set()).update(faint)
+            await app.pilot.press("escape")
+            await app.until(lambda: app.app.screen is app.screen)
     assert found == {}
 
 

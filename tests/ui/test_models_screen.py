@@ -299,6 +299,26 @@ async def test_a_fixed_mode_is_shown_and_explained(
         assert app.session.mode_override in (None, ThinkingMode.THINK, ThinkingMode.NO_THINK)
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "unsaid"),
+    [
+        ("4B-Thinking-2507", "thinking on", "thinking off"),
+        ("4B-Instruct-2507", "thinking off", "thinking on"),
+    ],
+)
+async def test_an_export_never_tells_a_mode_that_the_model_does_not_have(
+    tmp_path: Path, name: str, said: str, unsaid: str
+) -> None:
+    async with open_app(tmp_path, engine_of(name)) as app:
+        await app.turn({"thinking on": "Hello /no_think", "thinking off": "Hello /think"}[said])
+        await app.pilot.press("ctrl+s", "enter")
+        await app.until(lambda: list(app.exports.glob("*.md")))
+        (file,) = app.exports.glob("*.md")
+        text = file.read_text(encoding="utf-8")
+        assert said in text
+        assert unsaid not in text
+
+
 async def test_a_newcomer_learns_what_suits_the_machine_and_can_type_at_once(tmp_path: Path) -> None:
     picker = PickerFixture(tmp_path, with_gpus(32, 24))
     async with open_app(

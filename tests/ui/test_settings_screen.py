@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,47 @@ async def test_the_theme_key_says_which_theme_it_is(start: Start) -> None:
         await app.pilot.press("f9")
         await app.sees("Theme: ")
         assert app.shows(f"Theme: {app.app.theme}")
+
+
+def theme_after(app: Harness, name: str, steps: int) -> str:
+    """Return the theme so many steps after another in the list."""
+    names = list(app.app._themes)
+    return names[(names.index(name) + steps) % len(names)]
+
+
+def value_row(app: Harness, label: str) -> str:
+    """Return the value that the settings show beside a label."""
+    (row,) = (row for row in app.rows() if re.search(rf"│ *•? *{label}  ", row))
+    return row.partition(label)[2].strip(" │▁▂▃▄▅▆▇█")
+
+
+async def test_a_theme_is_seen_as_soon_as_it_is_chosen_in_the_settings(start: Start, tmp_path: Path) -> None:
+    async with start(size=(100, 40)) as app:
+        screen = await highlight(app, "theme")
+        first = chosen = app.app.theme
+        colours = set[str]()
+        for step, key in ((1, "right"), (2, "right"), (1, "left"), (2, "enter")):
+            await app.pilot.press(key)
+            chosen = theme_after(app, first, step)
+            assert app.app.theme == value_row(app, "Theme") == chosen
+            await app.until(
+                lambda: (
+                    screen.query_one("#settings-box").styles.background.hex
+                    == app.app.theme_variables["surface"]
+                )
+            )
+            colours.add(app.app.theme_variables["surface"])
+        assert len(colours) > 1
+        await app.pilot.press("escape")
+        assert f'theme = "{chosen}"' in (tmp_path / "config.toml").read_text(encoding="utf-8")
+
+
+async def test_the_theme_key_is_followed_by_the_row_of_the_settings(start: Start) -> None:
+    async with start(size=(100, 40)) as app:
+        await highlight(app, "theme")
+        first = app.app.theme
+        await app.pilot.press("f9")
+        assert app.app.theme == theme_after(app, first, 1)
+        await app.until(lambda: value_row(app, "Theme") == app.app.theme)
+        await app.pilot.press("right")
+        await app.until(lambda: value_row(app, "Theme") == theme_after(app, first, 2) == app.app.theme)

@@ -145,11 +145,17 @@ class SettingsScreen(Dialog[None]):
         self.options.add_options(self._option(setting) for setting in self._settings.values())
         self.options.focus()
         self.options.highlighted = 0
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._follow_theme())
 
     def on_resize(self) -> None:
         """Fit the values to the new width."""
         for setting in self._settings.values():
             self._show(setting)
+
+    def _follow_theme(self) -> None:
+        """Show the theme that a key has chosen meanwhile."""
+        self._show(self._settings["theme"])
+        self.refresh_bindings()
 
     # the list and the explanation
 

@@ -11,6 +11,7 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import var
 from textual.strip import Strip
+from textual.timer import Timer
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.highlighting.highlighter import Highlighter
@@ -23,6 +24,10 @@ from qwen3_chat.ui.widgets.transcript_styles import COMPONENT_NAMES, COMPONENT_P
 
 GAP_CELLS = 1
 """The gap between the text and the scrollbar."""
+SLOW_TO_WRAP_CHARACTERS = 50_000
+"""The length from which text takes so long to wrap that it is not done for each size of a moving window."""
+REST_S = 0.15
+"""The time without another size after which long text is wrapped."""
 
 
 class TranscriptView(SteadyScrollView, can_focus=True):
@@ -55,6 +60,8 @@ class TranscriptView(SteadyScrollView, can_focus=True):
         self._anchor = Anchor()
         self._top = 0
         self._layout_size = Size(0, 0)
+        self._rest: Timer | None = None
+        """The timer until long text is wrapped to the last size; None while none waits."""
 
     @property
     def screen_rows(self) -> int:
@@ -141,8 +148,28 @@ class TranscriptView(SteadyScrollView, can_focus=True):
             self.scroll_to_row(*self.transcript_layout.locate(goal))
 
     def on_resize(self, event: Resize) -> None:
-        """Wrap the text to the new width; the text on top stays there."""
+        """Wrap the text to the new width; the text on top stays there.
+
+        A long text keeps its rows until the size is the same for a moment: it takes seconds to wrap.
+        """
         self._layout_size = self.scrollable_content_region.size
+        if self._rest is not None:
+            self._rest.stop()
+        if self._shows_long_text and self.transcript_layout.width > 0:
+            self._rest = self.set_timer(REST_S, self._wrap)
+            self.scroll_to_row(*self.transcript_layout.locate_anchor(self._anchor))
+        else:
+            self._wrap()
+
+    @property
+    def _shows_long_text(self) -> bool:
+        views = self.transcript_layout.message_views
+        shown = [views[index] for index in self.visible_views] if views else []
+        return sum(len(view.answer) + len(view.reasoning) for view in shown) > SLOW_TO_WRAP_CHARACTERS
+
+    def _wrap(self) -> None:
+        """Wrap the text to the width of the widget."""
+        self._rest = None
         width = max(0, self._layout_size.width - GAP_CELLS)
         if width != self.transcript_layout.width:
             self.transcript_layout.resize(width)
