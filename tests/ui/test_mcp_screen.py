@@ -89,8 +89,9 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         assert app.shows("Enter Restart")
         assert not app.shows("Enter Start")
         before = app.screen.session.messages
+        shown = app.app.screen
         await app.pilot.press("enter")  # again, unasked
-        await app.until(lambda: not isinstance(app.app.screen, McpServersScreen))
+        await app.until(lambda: app.app.screen is not shown)
         await listed(app)
         await app.sees("good · running")
         await app.pilot.press("r")
