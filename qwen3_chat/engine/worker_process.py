@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -257,7 +257,10 @@ async def fetch_devices(worker: WorkerProcess) -> tuple[wire.Device, ...]:
     Raises:
         EngineError: the process ended or could not list them.
     """
-    message = await worker.request(wire.ListDevices)
+    return _listed_devices(await worker.request(wire.ListDevices))
+
+
+def _listed_devices(message: wire.AnyWorkerMessage) -> tuple[wire.Device, ...]:
     if not isinstance(message, wire.DevicesListed):
         raise error_from_message(message)
     return message.devices
@@ -271,8 +274,7 @@ async def measure_kernels(
     Raises:
         EngineError: the process could not be started, ended early or could not measure them.
     """
-    async with _one_off_worker(log_path, python, environment) as worker:
-        message = await worker.request(wire.MeasureKernels)
+    message = await _ask_one_off(wire.MeasureKernels, log_path, python, environment)
     if not isinstance(message, wire.KernelsMeasured):
         raise error_from_message(message)
     return message.devices
@@ -286,21 +288,26 @@ async def list_devices(
     Raises:
         EngineError: the process could not be started, ended early or could not list them.
     """
-    async with _one_off_worker(log_path, python, environment) as worker:
-        return await fetch_devices(worker)
+    return _listed_devices(await _ask_one_off(wire.ListDevices, log_path, python, environment))
 
 
-@contextlib.asynccontextmanager
-async def _one_off_worker(
-    log_path: Path, python: str, environment: Mapping[str, str] | None
-) -> AsyncGenerator[WorkerProcess, None]:
-    """Start a worker that ends with the context.
+async def _ask_one_off(
+    make_command: CommandFactory, log_path: Path, python: str, environment: Mapping[str, str] | None
+) -> wire.AnyWorkerMessage:
+    """Return the answer of a process that ends right after: at once, if the caller is cancelled.
 
     Raises:
-        EngineError: the process could not be started.
+        EngineError: the process could not be started, or ended early.
     """
     worker = await WorkerProcess.start(python, log_path, environment)
     try:
-        yield worker
+        with worker.open_request(make_command) as request:
+            outcome = await request.outcome
+    except asyncio.CancelledError:
+        worker.kill()  # nobody waits for what it does
+        raise
     finally:
         await worker.end()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,14 +15,15 @@ import pytest
 
 from event_stream import events_of
 from qwen3_chat.chat import StopReason
-from qwen3_chat.engine import wire
+from qwen3_chat.engine import wire, worker_process
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.worker import llama_bindings
+from qwen3_chat.engine.worker_process import list_devices, measure_kernels
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import AnswerDelta, EngineFailed
 from qwen3_chat.request import LoadSettings
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, WAIT_LIMIT_S
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 
 # Python runs it in every process that finds it: it prints in three ways when llama.cpp is imported.
@@ -207,3 +211,23 @@ def test_a_command_travels_as_one_line(message: wire.AnyWorkerCommand) -> None:
 def test_a_line_that_is_no_command_is_refused(line: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         wire.decode_command(line)
+
+
+@pytest.mark.parametrize("ask", [measure_kernels, list_devices])
+async def test_who_stops_asking_a_process_of_its_own_does_not_wait_for_it(
+    ask: Callable[[Path, str], Coroutine[None, None, object]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_process, "CANCEL_TIMEOUT_S", 10 * WAIT_LIMIT_S)
+    started, deaf = tmp_path / "started", tmp_path / "python"
+    deaf.write_text(f"#!/bin/sh\necho $$ > {shlex.quote(str(started))}\nexec sleep 10000\n")
+    deaf.chmod(0o755)
+    os.mkfifo(started)
+    asking = asyncio.create_task(ask(tmp_path / "engine.log", str(deaf)))
+    process_id = int(await asyncio.to_thread(started.read_text))
+    asking.cancel()
+    done, _ = await asyncio.wait({asking}, timeout=WAIT_LIMIT_S)
+    assert done
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
