@@ -25,6 +25,7 @@ from qwen3_chat.request import ChatRequest, LoadSettings
 from qwen3_chat.texts import Language, current_language, set_language
 from qwen3_chat.ui.turn_view import TurnPhase
 from tests.harness import Harness, open_app
+from tests.pictures.texts import say
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 THEMES = {"dark": "qwen-dark", "light": "qwen-light"}
@@ -39,11 +40,6 @@ def picture_file(language: Language, shade: str) -> Path:
     return PICTURES / f"chat-{language.value}-{shade}.svg"
 
 
-def say(english: str, chinese: str) -> str:
-    """Return the text in the current language."""
-    return chinese if current_language() is Language.ZH else english
-
-
 class SlowedEngine(LocalEngine):
     """The demo model at the pace of a larger one, so that the eye can follow."""
 
@@ -51,15 +47,21 @@ class SlowedEngine(LocalEngine):
         """Generate a reply, then hand it on piece by piece."""
         events: list[EngineEvent] = []
         end = await super().generate(request, events.append)
-        size = PIECE_CHARS[current_language()]
-        for event in events:
-            if not isinstance(event, ReasoningDelta | AnswerDelta):
-                on_event(event)
-                continue
-            for start in range(0, len(event.text), size):
-                on_event(type(event)(event.text[start : start + size], event.tokens))
-                await asyncio.sleep(PIECE_S)
+        await replay(events, on_event, PIECE_CHARS[current_language()], PIECE_S)
         return end
+
+
+async def replay(
+    events: Sequence[EngineEvent], on_event: EventSink, piece_chars: int, piece_s: float
+) -> None:
+    """Hand the events of a reply on, its text in pieces with a pause after each, in seconds."""
+    for event in events:
+        if not isinstance(event, ReasoningDelta | AnswerDelta):
+            on_event(event)
+            continue
+        for start in range(0, len(event.text), piece_chars):
+            on_event(type(event)(event.text[start : start + piece_chars], event.tokens))
+            await asyncio.sleep(piece_s)
 
 
 class Recorder:

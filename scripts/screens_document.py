@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from moving_pictures import SlowedEngine, say
+from moving_pictures import SlowedEngine
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -20,6 +20,7 @@ from qwen3_chat.request import LoadSettings
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.ui.turn_view import TurnPhase
 from tests.harness import Harness, open_app
+from tests.pictures.texts import say
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DOCUMENTS = {Language.EN: DOCS / "screens.md", Language.ZH: DOCS / "zh" / "screens.md"}

@@ -12,16 +12,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 from animated_svg import Frame, animate
-from moving_pictures import PICTURES, Recorder, type_and_send
+from moving_pictures import PICTURES, Recorder, replay, type_and_send
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import (
     AnswerDelta,
@@ -43,6 +41,8 @@ from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.tool_settings import ToolSettings
 from tests.fakes import MODEL, FakeEngine, Step, finished
 from tests.harness import Harness, open_app
+from tests.mcp.real_servers import served
+from tests.pictures.texts import say
 
 SIZE = (80, 24)
 PORT = 8123
@@ -68,11 +68,6 @@ x[np.argmax(np.sin(x))].round(3)"""
 SETTLE_S, KEY_PAUSE_S, PIECE_S = 0.6, 1.8, 0.06
 
 
-def say(english: str, chinese: str) -> str:
-    """Return the text in the current language."""
-    return chinese if current_language() is Language.ZH else english
-
-
 class PacedEngine(FakeEngine):
     """A scripted model whose text comes at the pace of a real one."""
 
@@ -80,42 +75,8 @@ class PacedEngine(FakeEngine):
         """Play the next script piece by piece."""
         events: list[EngineEvent] = []
         end = await super().generate(request, events.append)
-        size = 6 if current_language() is Language.EN else 3
-        for event in events:
-            if not isinstance(event, ReasoningDelta | AnswerDelta):
-                on_event(event)
-                continue
-            for start in range(0, len(event.text), size):
-                on_event(type(event)(event.text[start : start + size], event.tokens))
-                await asyncio.sleep(PIECE_S)
+        await replay(events, on_event, 6 if current_language() is Language.EN else 3, PIECE_S)
         return end
-
-
-@contextmanager
-def blog() -> Iterator[None]:
-    """Serve the page on this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = PAGE.encode() if self.path == "/blog/" else b""
-            self.send_response(200 if data else 404)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *values: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def write_uvx() -> None:
@@ -294,7 +255,7 @@ def main() -> None:
     write_uvx()
     os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
     wanted = sys.argv[1:] or list(SCENES)
-    with blog():
+    with served(PAGE, PORT):
         for language in Language:
             for name in wanted:
                 set_language(language)

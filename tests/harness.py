@@ -81,6 +81,12 @@ class Harness:
         await self.say(text)
         await self.until(lambda: len(self.session.messages) >= replies + 2 and not self.screen.is_answering)
 
+    async def answers(self, title: str, key: str) -> None:
+        """Wait for a question of consent and answer it."""
+        await self.sees(title)
+        await self.until(lambda: getattr(self.app.screen, "is_armed", False))
+        await self.pilot.press(key)
+
     async def sees(self, text: str) -> None:
         """Wait until a text is on the screen."""
         await self.until(lambda: self.shows(text))

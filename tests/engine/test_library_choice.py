@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +56,19 @@ async def engine(demo_gguf: Path, tmp_path: Path, log_path: Path) -> AsyncIterat
     engine = LocalEngine(LoadSettings(str(demo_gguf)), log_path, persistence=persistence)
     yield engine
     await engine.close()
+
+
+@pytest.fixture
+def run_faster(
+    choices: LibraryChoices, demo_kind: ModelKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Fault], None]:
+    """Return what has a library with a fault run the demo model, for which it was measured to be faster."""
+
+    def run(fault: Fault) -> None:
+        use_stand_in(monkeypatch, tmp_path, fault)
+        choices.record_measurement(demo_kind, FASTER)
+
+    return run
 
 
 def notices_in(events: list[EngineEvent]) -> list[str]:
@@ -132,13 +145,9 @@ async def test_without_the_extra_nothing_is_chosen_whatever_was_measured(
 
 async def test_a_model_that_was_measured_runs_with_the_faster_library(
     engine: LocalEngine,
-    choices: LibraryChoices,
-    demo_kind: ModelKind,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run_faster: Callable[[Fault], None],
 ) -> None:
-    use_stand_in(monkeypatch, tmp_path, Fault.NONE)
-    choices.record_measurement(demo_kind, FASTER)
+    run_faster(Fault.NONE)
     events = await collect_events(events_of(engine.generate, chat_request(user_message("Hello"))))
     assert text_of(events)
     assert engine.model is not None
@@ -151,15 +160,13 @@ async def test_a_model_that_was_measured_runs_with_the_faster_library(
 )
 async def test_a_library_that_dies_at_the_load_is_left_with_one_sentence_and_the_reply_comes(
     engine: LocalEngine,
+    run_faster: Callable[[Fault], None],
     choices: LibraryChoices,
     demo_kind: ModelKind,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
     code: str,
 ) -> None:
-    use_stand_in(monkeypatch, tmp_path, fault)
-    choices.record_measurement(demo_kind, FASTER)
+    run_faster(fault)
     request = chat_request(user_message("Hello"))
     events = await collect_events(events_of(engine.generate, request))
     assert notices_in(events) == ["engine.fast_cpu_left"]
@@ -171,13 +178,9 @@ async def test_a_library_that_dies_at_the_load_is_left_with_one_sentence_and_the
 
 async def test_a_library_that_dies_in_a_reply_loses_no_token_and_the_next_reply_comes_from_the_other(
     engine: LocalEngine,
-    choices: LibraryChoices,
-    demo_kind: ModelKind,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run_faster: Callable[[Fault], None],
 ) -> None:
-    use_stand_in(monkeypatch, tmp_path, Fault.ABORT_IN_REPLY)
-    choices.record_measurement(demo_kind, FASTER)
+    run_faster(Fault.ABORT_IN_REPLY)
     request = chat_request(user_message("Tell me a story."))
     events = await collect_events(events_of(engine.generate, request))
     assert notices_in(events) == ["engine.fast_cpu_left"]
@@ -194,13 +197,11 @@ async def test_a_library_that_dies_in_a_reply_loses_no_token_and_the_next_reply_
 
 async def test_a_library_that_dies_in_idle_time_is_left_with_the_next_question(
     engine: LocalEngine,
+    run_faster: Callable[[Fault], None],
     choices: LibraryChoices,
     demo_kind: ModelKind,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    use_stand_in(monkeypatch, tmp_path, Fault.ABORT_IN_IDLE_TIME)
-    choices.record_measurement(demo_kind, FASTER)
+    run_faster(Fault.ABORT_IN_IDLE_TIME)
     request = chat_request(user_message("Hello"))
     events = await collect_events(events_of(engine.generate, request))
     assert end_of(events).token_ids

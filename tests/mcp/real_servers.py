@@ -79,11 +79,18 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 @contextmanager
 def web_page(text: str) -> Iterator[str]:
+    """Serve a page with a text; see `served`."""
+    with served(f"<h1>News</h1><p>{text}</p>") as address:
+        yield address
+
+
+@contextmanager
+def served(html: str, port: int = 0) -> Iterator[str]:
     """Serve a page under every address, also to those who take this for their proxy; yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            data = b"" if self.path.endswith("/robots.txt") else f"<h1>News</h1><p>{text}</p>".encode()
+            data = b"" if self.path.endswith("/robots.txt") else html.encode()
             self.send_response(200 if data else 404)
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(data)))
@@ -93,13 +100,13 @@ def web_page(text: str) -> Iterator[str]:
         def log_message(self, format: str, *values: object) -> None:
             return
 
-    with _serving(Handler) as port:
-        yield f"http://127.0.0.1:{port}/"
+    with _serving(Handler, port) as used:
+        yield f"http://127.0.0.1:{used}/"
 
 
 @contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def _serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -40,13 +40,6 @@ async def app_with_real_servers(folder: Path) -> AsyncIterator[Harness]:
             await tools.close()
 
 
-async def answer(app: Harness, title: str, key: str) -> None:
-    """Wait for a question and answer it."""
-    await app.sees(title)
-    await app.until(lambda: getattr(app.app.screen, "is_armed", False))
-    await app.pilot.press(key)
-
-
 async def listed(app: Harness) -> McpServersScreen:
     """Wait until the list is on top."""
     await app.until(lambda: isinstance(app.app.screen, McpServersScreen))
@@ -81,7 +74,7 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         }
         await app.pilot.press("enter")
         await app.sees("May the MCP server good start? It waits for your answer")
-        await answer(app, "Start the MCP server good?", "3")
+        await app.answers("Start the MCP server good?", "3")
         await listed(app)
         await app.sees("good · running")
         assert app.shows("always started in exactly this way")
@@ -97,7 +90,7 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         await app.pilot.press("r")
         await app.until(lambda: not app.shows("always started"))
         await app.pilot.press("enter")
-        await answer(app, "Start the MCP server good?", "0")
+        await app.answers("Start the MCP server good?", "0")
         await app.sees("good · not allowed by you")
         await app.pilot.press("d")
         await app.sees("D again removes good")
@@ -135,7 +128,7 @@ async def test_a_server_that_is_down_says_why_and_shows_its_log(tmp_path: Path) 
         assert app.shows("absent · can't be used as its file describes it")
         assert app.shows("no-such-server-program")
         await app.pilot.press("enter")
-        await answer(app, "Start the MCP server down?", "1")
+        await app.answers("Start the MCP server down?", "1")
         await listed(app)
         await app.sees("down · failed")
         await app.sees("no [b]luck")
@@ -204,7 +197,7 @@ async def test_keys_pressed_while_a_server_starts_stay_out_of_the_input(tmp_path
         await app.pilot.press("enter")
         await app.sees("Start the MCP server good?")
         await app.pilot.press("t", "backspace", "x")
-        await answer(app, "Start the MCP server good?", "1")
+        await app.answers("Start the MCP server good?", "1")
         await app.pilot.press("z", "x")
         await listed(app)
         await app.pilot.press("t")
