@@ -52,5 +52,6 @@ def processor_name() -> str:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    pairs = (line.partition(":") for line in lines)
+    names = (value.strip() for key, _, value in pairs if key.strip() in ("model name", "Model"))
     return next(names, "") or platform.processor() or platform.machine()

@@ -14,7 +14,7 @@ from qwen3_chat.engine.library_choice import (
     is_library_failure,
     is_possible,
 )
-from qwen3_chat.engine.library_trial import LibraryComparer, TrialSink
+from qwen3_chat.engine.library_trial import FastLibraryFailedError, LibraryComparer, TrialSink
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import has_fast_library
 from qwen3_chat.engine.tuning import Tuning
@@ -38,6 +38,8 @@ class LibraryRouter:
         self._plan: LoadPlan | None = None
         self._is_left = False
         """True once the faster library has failed, whether or not that can be stored."""
+        self._has_compared = False
+        """True once a comparison has ended, whether or not it gave something to store."""
 
     async def choose(self, plan: LoadPlan) -> str:
         """Return the name of the library to load the model with."""
@@ -70,6 +72,7 @@ class LibraryRouter:
             self._calibrates
             and kind is not None
             and not self._is_left
+            and not self._has_compared
             and not model.is_demo
             and self._choices.measurement(kind) is None
             and self._choices.failure(kind) is None
@@ -91,10 +94,8 @@ class LibraryRouter:
             return None
         try:
             return await self._comparer.compare(kind, self._settings, plan, known, True, on_trial)
-        except EngineError as error:
-            if notice := self._choices.failure(kind) and self.leave(error):
-                return notice
-            raise
+        except FastLibraryFailedError as failure:
+            return self.leave(failure.error)
 
     async def compare(self) -> Notice | None:
         """Compare the libraries; return a notice of what follows from it."""
@@ -102,8 +103,11 @@ class LibraryRouter:
             return None
         try:
             measurement = await self._comparer.compare(self._kind, self._settings, self._plan)
-        except EngineError as error:
-            return self.leave(error) if self._choices.failure(self._kind) else None
+        except FastLibraryFailedError as failure:
+            return self.leave(failure.error)
+        except EngineError:
+            measurement = None
+        self._has_compared = True
         if measurement is None or not measurement.favours_fast_library:
             return None
         return Notice("engine.fast_cpu_chosen", {"saved": round(100 - 100 / measurement.turn_speedup)})

@@ -25,7 +25,7 @@ from qwen3_chat.engine.library_choice import (
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, library_environment
 from qwen3_chat.engine.tuning import Tuning
-from qwen3_chat.engine.worker_process import WorkerProcess, error_from_message
+from qwen3_chat.engine.worker_process import error_from_message, one_off_worker
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import TurnFinished
@@ -40,6 +40,14 @@ _N_SENTENCES = 24
 
 TrialSink = Callable[[wire.TrialFinished], None]
 """The function that gets each measured trial."""
+
+
+class FastLibraryFailedError(Exception):
+    """A failure that speaks against the faster library; `error` is what happened."""
+
+    def __init__(self, error: EngineError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Extent(Enum):
@@ -74,9 +82,9 @@ class LibraryComparer:
         from such a calibration; another one takes some seconds.
 
         Raises:
-            EngineError: a library failed. What speaks against the faster one is stored: it is not used again.
+            FastLibraryFailedError: the faster library failed.
+            EngineError: the usual one failed, or there was no room for the other.
         """
-        choices = LibraryChoices(self.folder)
         plan = replace(plan, n_ctx=_N_CTX)
         extent = _Extent.COMPLETE if is_complete else _Extent.QUICK
         run = partial(self._measure, settings=settings, on_trial=on_trial)
@@ -87,12 +95,12 @@ class LibraryComparer:
                 raise EngineError(ErrorCode.FAST_CPU_ANSWERS_WRONGLY)
         except EngineError as error:
             if is_library_failure(error):
-                choices.record_failure(kind, error.code.value)
+                raise FastLibraryFailedError(error) from error
             raise
         usual = known or usual
         measurement = compare_tunings(usual, fast) if usual and fast else None
         if measurement:
-            choices.record_measurement(kind, measurement)
+            LibraryChoices(self.folder).record_measurement(kind, measurement)
         return measurement
 
     async def _measure(
@@ -105,40 +113,27 @@ class LibraryComparer:
         """
         environment = library_environment(library, self.environment)
         persistence = PersistenceOptions(self.folder, snapshots_bytes=0, calibrates=True)
-        worker = await WorkerProcess.start(self.python, self.log_path, environment)
-        try:
-            load = partial(wire.Load, settings=settings, plan=plan, persistence=persistence)
-            message = await worker.request(load)
-            if not isinstance(message, wire.Loaded):
-                raise error_from_message(message)
-            message = await worker.request(partial(wire.Generate, request=_check_request()))
-            if not (isinstance(message, wire.EventEmitted) and isinstance(message.event, TurnFinished)):
-                raise error_from_message(message)
-            ids = message.event.token_ids
-            if extent is _Extent.ANSWER:
-                return ids, None
-            message = await self._calibrate(worker, extent, on_trial)
-            if not isinstance(message, wire.Idle | wire.Calibrated):
-                raise error_from_message(message)
-            return ids, message.tuning
-        except BaseException:
-            worker.kill()  # also where the caller was cancelled: the user wants the processor
-            raise
-        finally:
-            await worker.end()
-
-    async def _calibrate(
-        self, worker: WorkerProcess, extent: _Extent, on_trial: TrialSink
-    ) -> wire.AnyWorkerMessage:
-        if extent is _Extent.QUICK:
-            return await worker.request(wire.WaitIdle)
 
         def on_message(message: wire.AnyWorkerMessage) -> None:
             if isinstance(message, wire.TrialFinished):
                 on_trial(message)
 
-        with worker.open_request(wire.Calibrate, on_message=on_message) as request:
-            return await request.last_message()
+        async with one_off_worker(self.log_path, self.python, environment) as worker:
+            load = partial(wire.Load, settings=settings, plan=plan, persistence=persistence)
+            message = await worker.ask(load)
+            if not isinstance(message, wire.Loaded):
+                raise error_from_message(message)
+            message = await worker.ask(partial(wire.Generate, request=_check_request()))
+            if not (isinstance(message, wire.EventEmitted) and isinstance(message.event, TurnFinished)):
+                raise error_from_message(message)
+            ids = message.event.token_ids
+            if extent is _Extent.ANSWER:
+                return ids, None
+            measure = wire.WaitIdle if extent is _Extent.QUICK else wire.Calibrate
+            message = await worker.ask(measure, on_message)
+            if not isinstance(message, wire.Idle | wire.Calibrated):
+                raise error_from_message(message)
+            return ids, message.tuning
 
 
 def plan_for(library: str, plan: LoadPlan) -> LoadPlan:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -168,6 +168,20 @@ class WorkerProcess:
         with self.open_request(make_command, on_event) as request:
             return await request.last_message()
 
+    async def ask(
+        self, make_command: CommandFactory, on_message: MessageSink = lambda message: None
+    ) -> wire.AnyWorkerMessage:
+        """Send a command and return its last message; a caller who is cancelled does not wait for its end.
+
+        Raises:
+            EngineDied: the process ended before the command did.
+        """
+        with self.open_request(make_command, on_message=on_message) as request:
+            outcome = await request.outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     def send(self, command: wire.AnyWorkerCommand) -> None:
         """Send a command; do nothing if the process has ended: its pending requests get the error anyway.
 
@@ -294,20 +308,29 @@ async def list_devices(
 async def _ask_one_off(
     make_command: CommandFactory, log_path: Path, python: str, environment: Mapping[str, str] | None
 ) -> wire.AnyWorkerMessage:
-    """Return the answer of a process that ends right after: at once, if the caller is cancelled.
+    """Return the answer of a process that ends right after.
 
     Raises:
         EngineError: the process could not be started, or ended early.
     """
+    async with one_off_worker(log_path, python, environment) as worker:
+        return await worker.ask(make_command)
+
+
+@contextlib.asynccontextmanager
+async def one_off_worker(
+    log_path: Path, python: str, environment: Mapping[str, str] | None
+) -> AsyncGenerator[WorkerProcess, None]:
+    """Start a process that ends with the context: at once where the caller is cancelled.
+
+    Raises:
+        EngineError: the process could not be started.
+    """
     worker = await WorkerProcess.start(python, log_path, environment)
     try:
-        with worker.open_request(make_command) as request:
-            outcome = await request.outcome
+        yield worker
     except asyncio.CancelledError:
         worker.kill()  # nobody waits for what it does
         raise
     finally:
         await worker.end()
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome

@@ -67,7 +67,7 @@ RETRY_S: Final = 60.0
 """The time after which a server that failed twice is tried again, in seconds."""
 
 WARM_UP_PAUSE_S: Final = 1.0
-"""The time after which an app that opens starts the process that talks to servers, in seconds."""
+"""The time from the loaded model to the start of the process that talks to servers, in seconds."""
 
 LISTING_LIMIT_S: Final = 10.0
 """The longest wait for the prompts and resources of servers, in seconds."""

@@ -23,6 +23,7 @@ from qwen3_chat.engine.library_choice import (
     is_library_failure,
     is_possible,
 )
+from qwen3_chat.engine.library_router import LibraryRouter
 from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -35,6 +36,7 @@ from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 from tests.engine.stand_in_library import Fault, use_stand_in
+from tests.fakes import MODEL
 
 FASTER = Measurement(1.4, 1024, (100.0, 120.0), (10.0, 14.5))
 PLAN = LoadPlan(n_layers=6, n_ctx=1024)
@@ -258,10 +260,27 @@ async def test_a_library_that_fails_its_trial_is_not_used(
     code: ErrorCode,
 ) -> None:
     use_stand_in(monkeypatch, tmp_path, fault)
-    with pytest.raises(EngineError) as failure:
-        await comparer.compare(demo_kind, LoadSettings(str(demo_gguf)), PLAN)
-    assert failure.value.code is code
+    persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
+    router = LibraryRouter(LoadSettings(str(demo_gguf)), persistence, comparer)
+    assert await router.choose(PLAN) == LLAMA_CPP_NAME
+    notice = await router.compare()
+    assert notice is not None
+    assert notice.key == "engine.fast_cpu_left"
     assert choices.failure(demo_kind) == code.value
+    assert not router.may_compare(MODEL)
+
+
+async def test_a_comparison_that_gave_nothing_to_store_is_not_repeated(
+    comparer: LibraryComparer, demo_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.NONE)
+    monkeypatch.setattr("qwen3_chat.engine.library_trial.compare_tunings", lambda usual, fast: None)
+    persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
+    router = LibraryRouter(LoadSettings(str(demo_gguf)), persistence, comparer)
+    await router.choose(PLAN)
+    assert router.may_compare(MODEL)
+    assert await router.compare() is None
+    assert not router.may_compare(MODEL)
 
 
 async def test_in_idle_time_libraries_are_compared_once(

@@ -232,10 +232,7 @@ def _object_text(text: str) -> str:
 
     mlx-lm and transformers parse them and refuse the whole chat over text that is no JSON.
     """
-    try:
-        return text if isinstance(json.loads(text), dict) else "{}"
-    except (ValueError, RecursionError):
-        return "{}"
+    return text if _parse_object(text) else "{}"
 
 
 def _require_unicode(body: RequestBody) -> None:

@@ -155,7 +155,6 @@ class IkModel:
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
-        self._contexts: list[IkContext] = []
         self._grammar_context: IkContext | None = None
         self.vocab: NativeVocab = _Vocab(self, pointer)
         self.size_bytes = int(_llama_model_size(pointer))

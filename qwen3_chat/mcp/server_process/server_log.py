@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from qwen3_chat.log_file import MAX_LOG_BYTES, open_log
+from qwen3_chat.mcp.launch_secrets import MIN_SECRET_CHARS
 from qwen3_chat.servers import REDACTED
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
@@ -63,9 +64,12 @@ class ServerLog:
 
     def add_secret(self, secret: str) -> None:
         """Redact another text from now on."""
-        if len(secret) >= _MIN_SECRET_CHARS and secret not in self._secrets:
-            self._secrets.append(secret)
-            self._result_secrets.append(secret)
+        for secrets, least in (
+            (self._secrets, _MIN_SECRET_CHARS),
+            (self._result_secrets, MIN_SECRET_CHARS),
+        ):
+            if len(secret) >= least and secret not in secrets:
+                secrets.append(secret)
 
     def redact(self, text: str) -> str:
         """Return a text for an error or a log without secrets."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qwen3_chat.engine.cpu_cores import usable_cores
+from qwen3_chat.engine.cpu_cores import processor_name, usable_cores
 from qwen3_chat.engine.llama_build import LLAMA_CPP_VERSION
 from qwen3_chat.engine.observed_runs_file import ObservedRunsFile, observing_machine
 from qwen3_chat.engine.wire import Device, DeviceLister
@@ -73,7 +72,7 @@ def _machine_key(hardware: Hardware) -> str:
 
 
 def _system_hardware() -> Hardware:
-    return Hardware(_cpu_name(), usable_cores(), read_ram(), gpus=_system_gpus())
+    return Hardware(processor_name(), usable_cores(), read_ram(), gpus=_system_gpus())
 
 
 def _system_gpus() -> tuple[SystemGpu, ...]:
@@ -84,12 +83,3 @@ def _system_gpus() -> tuple[SystemGpu, ...]:
         except Exception:  # drivers fail in ways that nobody can list, and no GPU is worth a crash
             _log.warning("GPUs could not be listed", exc_info=True)
     return tuple(gpus)
-
-
-def _cpu_name() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model"):
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode, ThinkingSupport
+from qwen3_chat.demo import DEMO_MODEL_NAME
 from qwen3_chat.models.picker.model_picker import ModelPicker
 from qwen3_chat.models.picker.model_table import DiskModel, ServerRow
 from qwen3_chat.request import LOCAL_ENGINE_NAME, LoadedModel
@@ -15,8 +16,6 @@ from qwen3_chat.session.engine_choice import encode_choice
 from qwen3_chat.store.records import Entrant
 from qwen3_chat.texts.formatting import SEPARATOR
 
-DEMO_TITLE = "Qwen3-chat demo"
-"""The name of the demo model, as its file has it: votes are counted by it in every language."""
 _ONLY_MODE = {ThinkingSupport.ALWAYS: ThinkingMode.THINK, ThinkingSupport.NEVER: ThinkingMode.NO_THINK}
 
 
@@ -61,7 +60,7 @@ async def list_contenders(
     for path, title in picker.used_files.items():
         others = _in_modes(title, _local(path), mode, None)
         entrants += [entrant for entrant in others if entrant.choice not in choices]
-    entrants += _in_modes(DEMO_TITLE, _local(picker.demo.path), mode, None)
+    entrants += _in_modes(DEMO_MODEL_NAME, _local(picker.demo.path), mode, None)
     return ContenderList(loaded, tuple(dict.fromkeys(entrants)), mode)
 
 
