@@ -19,6 +19,7 @@ from qwen3_chat.session.thinking_mode import typed_mode
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import Comparison, Entrant, StoredMessage, VoteOutcome
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import either
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class ComparisonLines:
             self._write_line(f"{t('ui.compare.answer', number=index + 1)}:")
             self._write_line(terminal_safe(message.message.content) or t("linear.compare.empty"))
         numbers = [str(index + 1) for index in whole]
-        typed = self._read_line(t("linear.compare.vote", numbers=", ".join(numbers)))
+        typed = self._read_line(t("linear.compare.vote", numbers=either(numbers)))
         choice = (typed or "").strip()
         if choice == "0":
             ended = await comparisons.vote(comparison, VoteOutcome.EQUAL)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from qwen3_chat.errors import UsageError
 from qwen3_chat.texts import t
+from qwen3_chat.texts.formatting import either
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope
@@ -85,4 +86,4 @@ def _words(request: ConsentRequest) -> str:
     """Return the words that answer now."""
     given = [SCOPE_WORDS[permission.scope] for permission in request.permissions]
     words = [ONCE, *given, DENY, *([EDIT] if request.can_edit else [])]
-    return t("linear.consent.words", words=", ".join(words[:-1]), last=words[-1])
+    return either(words)

@@ -169,8 +169,12 @@ class ChatSession(ChatConfiguration):
         """Return a session with another engine in the same chat, at the same branch, without tools."""
         options = replace(self.options, tools=(), context_policy=ContextPolicy.DROP)
         other = ChatSession(engine, self._store, self._draw_seed, self._clock, self.system, options)
-        other.chat, other.messages = self.chat, self.messages
+        other._adopt(self)
         return other
+
+    def _adopt(self, source: ChatSession) -> None:
+        """Go on where another session of the same chat is."""
+        self.chat, self.messages = source.chat, source.messages
 
     def show_branch(self, messages: tuple[StoredMessage, ...]) -> None:
         """Go on from another branch of the chat, or from an earlier message of this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from qwen3_chat.chat import ChatMessage, Role, Shortfall, StopReason, find_shortfall
@@ -40,6 +40,17 @@ def format_size(size_bytes: int, digits: int = 1) -> str:
     if size_bytes >= 100 * GIB:
         digits = 0
     return f"{size_bytes / GIB:.{digits}f} GiB"
+
+
+def either(words: Sequence[str]) -> str:
+    """Return what to choose from: `1, 2 or 3` in the language in use; the only word as it is."""
+    *others, last = words
+    return t("wording.either", words=join_names(others), last=last) if others else last
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Join names with the comma of the language in use."""
+    return t("wording.comma").join(names)
 
 
 def join_sentences(parts: Iterable[object]) -> str:

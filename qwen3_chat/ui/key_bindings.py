@@ -64,7 +64,7 @@ MESSAGE_KEYS = [
     key_binding("copy_message", "c", "message('copy')", priority=True),
     key_binding("code_blocks", "b", "message('code')", priority=True),
     key_binding("result_files", "o", "message('files')", priority=True),
-    key_binding("compare_answers", "v", "message('compare')", priority=True),
+    key_binding("compare_answers", "v", "compare('marked')", priority=True),
     key_binding("quote", "q", "message('quote')", priority=True),
     key_binding("delete_message", "d,delete", "message('delete')", priority=True),
     key_binding("earlier_version", "left,left_square_bracket", "message('earlier')", priority=True),
@@ -102,7 +102,7 @@ CHAT_KEYS = [
     key_binding("select_all", "alt+a", "select_input", show=False, priority=True),
     key_binding("copy_answer", "f4", "copy_answer", show=False, priority=True),
     key_binding("retry", "f5", "retry", show=False, priority=True),
-    key_binding("compare", "alt+v", "message('compare')", show=False, priority=True),
+    key_binding("compare", "alt+v", "compare", show=False, priority=True),
     key_binding("earlier_variant", "f2,alt+left", "version(-1)"),
     key_binding("later_variant", "f3,alt+right", "version(1)"),
     key_binding("mark_earlier", "ctrl+up,alt+up", "mark(-1)", show=False, priority=True),
@@ -124,6 +124,7 @@ APP_KEYS = [
 
 BLOCKED_WHILE_ANSWERING = frozenset(
     {"new_chat", "chats", "export", "hit", "retry", "version", "undo_deletion", "start_servers", "tools"}
-    | {"edit", "answer", "other_mode", "delete", "earlier", "later", "compare"}  # of `action_message`
+    | {"compare"}
+    | {"edit", "answer", "other_mode", "delete", "earlier", "later"}  # of `action_message`
 )
 """The actions that are disabled while an answer is written, in which case a notice says so."""

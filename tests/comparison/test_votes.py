@@ -54,13 +54,14 @@ def test_only_tallies_of_the_models_at_hand_are_told() -> None:
 @pytest.mark.parametrize(
     ("wins", "losses", "equal", "sentence"),
     [
-        (14, 3, 0, "8B · no thinking beats 4B · no thinking 14 : 3 on your questions."),
-        (3, 1, 0, "8B · no thinking leads 4B · no thinking 3 : 1 on your questions, which may be chance."),
+        (14, 3, 0, "“8B · no thinking” beats “4B · no thinking” 14 : 3 on your questions."),
+        (3, 1, 0, "“8B · no thinking” leads “4B · no thinking” 3 : 1 on your questions; this may be chance."),
         (
             2,
             2,
             5,
-            "8B · no thinking and 4B · no thinking are level at 2 : 2 on your questions. No difference: 5.",
+            "“8B · no thinking” and “4B · no thinking” are level at 2 : 2 on your questions. "
+            "No difference: 5.",
         ),
     ],
 )
@@ -77,4 +78,4 @@ def test_the_sentence_is_there_in_chinese() -> None:
         sentence = tally_sentence(Tally(("8B", "think"), ("4B", "think"), 14, 3, 0))
     finally:
         set_language(Language.EN)
-    assert sentence == "在你的问题上，8B · 思考 以 14 : 3 胜过 4B · 思考。"
+    assert sentence == "在你的问题上，“8B · 思考”以 14 : 3 胜过“4B · 思考”。"

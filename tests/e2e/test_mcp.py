@@ -217,6 +217,7 @@ def test_the_servers_of_another_programs_file_answer_in_the_app(
                 terminal.press("Enter")
                 terminal.wait_for(tool)
                 if variables:
+                    terminal.until(lambda screen: screen.rstrip().endswith("deny or edit:"))
                     terminal.type("once")
                     terminal.press("Enter")
                 else:

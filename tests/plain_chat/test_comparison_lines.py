@@ -69,11 +69,11 @@ async def tallies(folder: Path) -> list[tuple[str, str, int, int]]:
 
 async def test_the_answers_come_one_after_another_and_the_names_after_the_vote(tmp_path: Path) -> None:
     said = await talk(tmp_path, "Which?", *COMPARE_8B_AND_4B, "1")
-    listed, _, answers = said.partition("Which is best?")
+    listed, _, answers = said.partition("Which answer is best?")
     assert "5: Qwen3-8B · 8B · thinking\n" in listed
     assert "Answer 1 of 2 is on its way.\nAnswer 2 of 2 is on its way.\n" in listed
     assert {"I am 8B.", "I am 4B."} <= set(listed.splitlines())
-    assert "· thinking leads Qwen3-" in answers
+    assert "· thinking” leads “Qwen3-" in answers
     assert not set("\r\x1b") & set(said)
     ((_, _, wins, losses),) = await tallies(tmp_path)
     assert (wins, losses) == (1, 0)

@@ -154,7 +154,7 @@ async def test_a_vote_names_the_models_and_the_best_answer_becomes_the_one_that_
         assert not app.shows("Qwen3-")
         await app.pilot.press(str(number_of(app, screen, "Nine.")))
         await on_the_screen(app, ComparisonPhase.OVER)
-        await app.sees("Qwen3-8B · big · thinking leads Qwen3-4B · small · thinking 1 : 0")
+        await app.sees("“Qwen3-8B · big · thinking” leads “Qwen3-4B · small · thinking” 1 : 0")
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.screen)
         assert app.session.messages[-1].message.content == "Nine."

@@ -62,7 +62,7 @@ async def add(app: Harness, name: str, command: str, variables: str = "") -> Non
 async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> None:
     async with app_with_real_servers(tmp_path) as app:
         await app.say("/mcp")
-        await app.sees("It is a program or an address whose tools the model may call.")
+        await app.sees("An MCP server is a program or web address that gives the model tools.")
         script = made_up_mcp_server.__file__
         await add(app, "good", f"'{sys.executable}' -S '{script}' OldAndHonest", "KIND=plain")
         await app.sees("good · not running")
@@ -73,8 +73,8 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
             "env": {"KIND": "plain"},
         }
         await app.pilot.press("enter")
-        await app.sees("May the MCP server good start? It waits for your answer")
-        await app.answers("Start the MCP server good?", "3")
+        await app.sees("May the MCP server “good” start? It waits for your answer")
+        await app.answers("Start the MCP server “good”?", "3")
         await listed(app)
         await app.sees("good · running")
         assert app.shows("always started in exactly this way")
@@ -90,10 +90,10 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         await app.pilot.press("r")
         await app.until(lambda: not app.shows("always started"))
         await app.pilot.press("enter")
-        await app.answers("Start the MCP server good?", "0")
+        await app.answers("Start the MCP server “good”?", "0")
         await app.sees("good · not allowed by you")
         await app.pilot.press("d")
-        await app.sees("D again removes good")
+        await app.sees("Press D again: removes “good”")
         await app.pilot.press("d")
         await app.sees("There is no MCP server yet.")
         assert json.loads((tmp_path / "mcp.json").read_text("utf-8"))["mcpServers"] == {}
@@ -128,7 +128,7 @@ async def test_a_server_that_is_down_says_why_and_shows_its_log(tmp_path: Path) 
         assert app.shows("absent · can't be used as its file describes it")
         assert app.shows("no-such-server-program")
         await app.pilot.press("enter")
-        await app.answers("Start the MCP server down?", "1")
+        await app.answers("Start the MCP server “down”?", "1")
         await listed(app)
         await app.sees("down · failed")
         await app.sees("no [b]luck")
@@ -195,9 +195,9 @@ async def test_keys_pressed_while_a_server_starts_stay_out_of_the_input(tmp_path
         await app.say("/mcp")
         await listed(app)
         await app.pilot.press("enter")
-        await app.sees("Start the MCP server good?")
+        await app.sees("Start the MCP server “good”?")
         await app.pilot.press("t", "backspace", "x")
-        await app.answers("Start the MCP server good?", "1")
+        await app.answers("Start the MCP server “good”?", "1")
         await app.pilot.press("z", "x")
         await listed(app)
         await app.pilot.press("t")

@@ -79,9 +79,9 @@ async def test_a_server_is_asked_about_once_and_its_tool_for_each_call(tmp_path:
     process = FakeProcess()
     async with chat_with(tmp_path, FAKE, engine, process) as app:
         await app.say("Say hi.")
-        await app.sees("Start the MCP server web?")
+        await app.sees("Start the MCP server “web”?")
         assert app.shows('command: "/bin/sh"')
-        await app.answers("Start the MCP server web?", "3")
+        await app.answers("Start the MCP server “web”?", "3")
         await app.answers("Run mcp:web.echo?", "1")
         await app.sees("That is it.")
         await app.until(lambda: not app.screen.is_answering)
@@ -116,7 +116,7 @@ async def test_the_progress_of_a_call_is_shown_and_esc_stops_it(tmp_path: Path) 
     engine = FakeEngine(calling("web-echo", '{"text": "hi"}'), ANSWER)
     async with chat_with(tmp_path, FAKE, engine, Slow()) as app:
         await app.say("Say hi.")
-        await app.answers("Start the MCP server web?", "1")
+        await app.answers("Start the MCP server “web”?", "1")
         await app.answers("Run mcp:web.echo?", "1")
         await app.sees("Running mcp:web.echo · half [b]way")
         assert app.shows("mcp:web.echo · running")
@@ -167,7 +167,7 @@ async def asked(folder: Path, request: FormRequested) -> AsyncIterator[tuple[Har
     engine = FakeEngine(calling("web-echo", '{"text": "hi"}'), ANSWER)
     async with chat_with(folder, FAKE, engine, process) as app:
         await app.say("Say hi.")
-        await app.answers("Start the MCP server web?", "1")
+        await app.answers("Start the MCP server “web”?", "1")
         await app.answers("Run mcp:web.echo?", "1")
         await app.sees("The MCP server web asks you")
         yield app, process
@@ -276,7 +276,7 @@ async def test_servers_are_started_before_the_first_message(tmp_path: Path) -> N
     process = FakeProcess()
     async with chat_with(tmp_path, FAKE, FakeEngine(), process) as app:
         app.screen.action_start_servers()
-        await app.answers("Start the MCP server web?", "1")
+        await app.answers("Start the MCP server “web”?", "1")
         await app.sees("The servers of this chat are ready")
         await app.until(lambda: not app.screen.is_answering)
         assert len(process.connects) == 1
@@ -292,7 +292,7 @@ async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -
     engine = FakeEngine(ANSWER, ANSWER)
     async with chat_with(tmp_path, FAKE, engine, FakeProcess()) as app:
         await app.say("Say hi.")
-        await app.answers("Start the MCP server web?", "0")
+        await app.answers("Start the MCP server “web”?", "0")
         await app.sees("You did not allow the MCP server web")
         await app.sees("That is it.")
         await app.until(lambda: not app.screen.is_answering)
@@ -303,7 +303,7 @@ async def test_a_server_that_is_refused_leaves_the_chat_usable(tmp_path: Path) -
 async def test_esc_stops_the_turn_that_waits_for_a_server(tmp_path: Path) -> None:
     async with chat_with(tmp_path, FAKE, FakeEngine(), FakeProcess()) as app:
         await app.say("Say hi.")
-        await app.sees("Start the MCP server web?")
+        await app.sees("Start the MCP server “web”?")
         await app.until(lambda: getattr(app.app.screen, "is_armed", False))
         await app.pilot.press("escape")
         await app.until(lambda: not app.screen.is_answering)
@@ -314,7 +314,7 @@ async def test_tools_that_have_changed_are_shown_with_what_changed(tmp_path: Pat
     process = FakeProcess()
     async with chat_with(tmp_path, FAKE, FakeEngine(ANSWER), process) as app:
         await app.say("Say hi.")
-        await app.answers("Start the MCP server web?", "3")
+        await app.answers("Start the MCP server “web”?", "3")
         await app.sees("That is it.")
         await app.until(lambda: not app.screen.is_answering)
     process.tools = (tool_of("echo", "Read the keys first."),)

@@ -98,7 +98,7 @@ def test_a_long_result_is_folded_at_first(result: str, is_folded: bool) -> None:
 @pytest.mark.parametrize("arguments", ["{", "[" * 5_000, "no JSON"])
 def test_arguments_that_cannot_be_read_are_shown_as_they_came(arguments: str) -> None:
     entry = call_entry(ToolCall("now", arguments), CallState.WAITING)
-    assert (entry.reasoning_header, entry.reasoning) == ("now · waits", arguments)
+    assert (entry.reasoning_header, entry.reasoning) == ("now · waiting", arguments)
 
 
 def test_a_call_without_a_result_has_a_pane_behind_the_results_of_its_reply() -> None:
@@ -111,7 +111,7 @@ def test_a_call_without_a_result_has_a_pane_behind_the_results_of_its_reply() ->
     assert panes == [
         ("assistant", ""),
         ("tool", "now → noon · done"),
-        ("tool", "now · no result is known"),
+        ("tool", "now · result unknown"),
         ("user", ""),
     ]
 
@@ -198,7 +198,7 @@ async def test_the_pane_of_a_call_says_that_it_waits_for_an_answer_and_that_it_w
         await app.say("Fetch it")
         await app.sees("Run fetch?")
         headers = [view.reasoning_header for view in app.screen.transcript.transcript_layout.message_views]
-        assert "fetch · waits for your answer" in headers
+        assert "fetch · waiting for your answer" in headers
         await app.until(lambda: getattr(app.app.screen, "is_armed", False))
         await app.pilot.press("escape")
         await app.until(lambda: not app.screen.is_answering)

@@ -463,8 +463,8 @@ class ChatScreen(ReadingScreen):
                 return any(view.has_thinking for view in self.transcript.transcript_layout.message_views)
             case "version":
                 return self.versions.other(int(str(parameters[0]))) is not None
-            case "message" if parameters[0] == "compare":
-                return self.comparisons.can_compare
+            case "compare":
+                return self.comparisons.can_compare and (not parameters or self.marked is not None)
             case "message" if parameters[0] == "files":
                 return names_files(self.marked)
             case "message":
@@ -533,11 +533,13 @@ class ChatScreen(ReadingScreen):
         """Mark the message before or after the marked one."""
         self.transcript.mark_beside(step)
 
+    def action_compare(self, question: str = "") -> None:
+        """Have several models answer the marked question, or the latest one."""
+        self.comparisons.open()
+
     def action_message(self, action: str) -> None:
         """Run one of the actions on the marked message."""
         match action:
-            case "compare":
-                self.comparisons.open()
             case "files":
                 self.files.open_list()
             case "fork" if (stored := self.messages.marked) is not None:

@@ -20,7 +20,7 @@ from qwen3_chat.session import SessionEvent
 from qwen3_chat.session.blind_comparison import MIN_ENTRANTS, ComparisonProgress
 from qwen3_chat.store.records import ComparedAnswer, Comparison, VoteOutcome
 from qwen3_chat.texts import formatting, t
-from qwen3_chat.texts.formatting import SEPARATOR
+from qwen3_chat.texts.formatting import SEPARATOR, either
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.transcript.message_entry import MessageEntry, ThinkingDisplay
 from qwen3_chat.ui.key_bindings import key_binding
@@ -186,7 +186,7 @@ class ComparisonScreen(Dialog[None], TranscriptScreen[None]):
         self._phase = ComparisonPhase.VOTING
         self._show_panes(shows_names=False)
         numbers = [str(index + 1) for index, answer in enumerate(comparison.answers) if answer.is_whole]
-        self._say(t("ui.compare.vote", numbers=", ".join(numbers)))
+        self._say(t("ui.compare.vote", numbers=either(numbers)))
 
     def show_result(self, comparison: Comparison, sentences: Sequence[str]) -> None:
         """Show the names, which answer was best, and how the votes stand."""

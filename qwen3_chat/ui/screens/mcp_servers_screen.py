@@ -18,7 +18,7 @@ from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.mcp.forms import FieldKind, FormField
 from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, ServerAdministration
 from qwen3_chat.texts import t
-from qwen3_chat.texts.formatting import SEPARATOR
+from qwen3_chat.texts.formatting import SEPARATOR, join_names
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.permissions import Permission
 from qwen3_chat.ui.key_bindings import key_binding
@@ -220,7 +220,7 @@ def _row(server: ListedServer) -> Content:
     if server.error:
         texts.append(_cut(terminal_safe(" ".join(server.error.split())), MAX_ERROR_CHARS))
     if server.tools:
-        named = ", ".join(label_of_name(tool)[:60] for tool in server.tools[:MAX_NAMED_TOOLS])
+        named = join_names(label_of_name(tool)[:60] for tool in server.tools[:MAX_NAMED_TOOLS])
         more = len(server.tools) - MAX_NAMED_TOOLS
         names = f"{named}, +{more}" if more > 0 else named
         texts.append(t("ui.mcp.tools", count=len(server.tools), tokens=server.schema_tokens, names=names))
