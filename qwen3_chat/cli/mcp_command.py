@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -17,15 +16,13 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.config import find_paths
-from qwen3_chat.errors import McpError, Qwen3ChatError
+from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.config_file import add_server
-from qwen3_chat.mcp.launch import shown_launch
 from qwen3_chat.mcp.mcp_tools import schema_tokens
-from qwen3_chat.mcp.server_administration import describe_server, launch_line
-from qwen3_chat.mcp.server_config import McpServer, McpServers
+from qwen3_chat.mcp.server_administration import describe_server
+from qwen3_chat.mcp.server_config import McpServer
 from qwen3_chat.mcp.server_status import McpState, McpStatus
-from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.plain_chat.consent_lines import ConsentLines
 from qwen3_chat.plain_chat.form_lines import FormLines
 from qwen3_chat.texts import t
@@ -77,23 +74,32 @@ def ask_on_terminal() -> ConsentPrompt | None:
 def list_servers(other_file: Path | None, *, as_json: bool) -> None:
     """Print the servers, none of which is started for it."""
     paths = find_paths()
-    servers = McpSource(paths, other_file).servers()
-    rows = _rows(servers, PinFile(paths.mcp_pins_file))
+    servers = make_server_administration(paths, McpSource(paths, other_file)).read()
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                McpRow(
+                    label_of_name(server.name),
+                    server.transport,
+                    server.state.value,
+                    list(server.tools),
+                    server.error or None,
+                )
+                for server in servers
+            ]
+        )
         return
-    if not rows:
+    if not servers:
         print(t("cli.mcp.none"))
         return
-    width = max(len(row.name) for row in rows)
-    for row in rows:
-        server = servers.usable.get(row.name)
-        about = launch_line(server, os.environ) if server else ""
-        print(f"{row.name:{width}}  {t(f'cli.mcp.state.{row.state}')}  {about}".rstrip())
-        if row.error:
-            print(terminal_safe(f"{'':{width}}  {row.error}"))
-        if row.tools:
-            print(terminal_safe(f"{'':{width}}  {label_of_name(', '.join(row.tools))}"))
+    names = [label_of_name(server.name) for server in servers]
+    width = max(map(len, names))
+    for name, server in zip(names, servers, strict=True):
+        print(f"{name:{width}}  {t(f'cli.mcp.state.{server.state}')}  {server.launch}".rstrip())
+        if server.error:
+            print(terminal_safe(f"{'':{width}}  {server.error}"))
+        if server.tools:
+            print(terminal_safe(f"{'':{width}}  {label_of_name(', '.join(server.tools))}"))
 
 
 def add(
@@ -225,23 +231,3 @@ async def _yes_to_all(request: ConsentRequest) -> ConsentAnswer:
     is_start = request.kind is ConsentKind.SERVER
     permission = request.permissions[0] if is_start and request.permissions else None
     return ConsentAnswer(is_allowed=True, permission=permission)
-
-
-def _rows(servers: McpServers, pins: PinFile) -> list[McpRow]:
-    rows = []
-    for name in servers.names:
-        server, problem = servers.usable.get(name), servers.problems.get(name)
-        if server is None:
-            rows.append(McpRow(label_of_name(name), "", "unusable", [], str(problem)))
-            continue
-        pinned = pins.get(name, server.written_hash)
-        state, error = McpState.NOT_STARTED.value, None
-        if server.is_disabled:
-            state = McpState.DISABLED.value
-        else:
-            try:
-                shown_launch(server, os.environ)
-            except McpError as missing:
-                state, error = "unusable", str(missing)
-        rows.append(McpRow(name, server.transport.value, state, [tool.name for tool in pinned or ()], error))
-    return rows

@@ -8,18 +8,17 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Qwen3ChatError, StoreError, UsageError
+from qwen3_chat.errors import McpError, StoreError, UsageError
 from qwen3_chat.mcp.config_file import add_server, load_servers, remove_server
 from qwen3_chat.mcp.launch import shown_launch
 from qwen3_chat.mcp.launch_secrets import is_secret
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
-from qwen3_chat.mcp.server_status import McpStatus
+from qwen3_chat.mcp.server_status import McpState, McpStatus
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permission_file import PermissionFile
@@ -31,30 +30,12 @@ MAX_SHOWN_LOG_BYTES: Final = 64 * 1024
 """The part of a log that is shown: its end."""
 
 
-class McpServerState(StrEnum):
-    """The state of a server as the user is told it."""
-
-    NOT_STARTED = "not_started"
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-    REFUSED = "refused"
-    DISABLED = "disabled"
-    UNUSABLE = "unusable"
-    """It can't be started as its file describes it."""
-
-    @property
-    def can_start(self) -> bool:
-        """True if it makes sense to connect to the server, maybe again."""
-        return self not in (McpServerState.DISABLED, McpServerState.UNUSABLE)
-
-
 @dataclass(frozen=True, slots=True)
 class ListedServer:
     """A server: what runs or is reached, its tools as they were last seen, what was allowed for good."""
 
     name: str
-    state: McpServerState
+    state: McpState
     launch: str = ""
     """The command with its arguments, or the address."""
     tools: tuple[str, ...] = ()
@@ -66,6 +47,8 @@ class ListedServer:
     has_log: bool = False
     is_ours: bool = True
     """True if it stands in the app's own file, from which it can be removed."""
+    transport: str = ""
+    """As `mcp list --json` calls it; empty where its file does not say it."""
 
 
 class ServerAdministration:
@@ -117,21 +100,22 @@ class ServerAdministration:
             problem = str(servers.problems[name])
             return ListedServer(
                 name,
-                McpServerState.UNUSABLE,
+                McpState.UNUSABLE,
                 error=problem,
                 permissions=given,
                 has_log=has_log,
                 is_ours=is_ours,
             )
         status = self._get_tools().status(name) if self._get_tools is not None else McpStatus()
-        state, error = McpServerState(status.state.value), str(status.error or "")
+        state, error = status.state, str(status.error or "")
+        try:
+            launch = _launch_line(server, self._environ)
+        except McpError as missing:
+            launch = label_of_name(server.command)
+            if state in (McpState.NOT_STARTED, McpState.FAILED):
+                state, error = McpState.UNUSABLE, str(missing)
         if server.is_disabled:
-            state, error = McpServerState.DISABLED, ""
-        elif state in (McpServerState.NOT_STARTED, McpServerState.FAILED):
-            try:
-                shown_launch(server, self._environ)
-            except Qwen3ChatError as missing:
-                state, error = McpServerState.UNUSABLE, str(missing)
+            state, error = McpState.DISABLED, ""
         tools = tuple(definition.name for definition in status.definitions)
         raws = [definition.raw for definition in status.definitions]
         if not tools:
@@ -140,15 +124,16 @@ class ServerAdministration:
         return ListedServer(
             name,
             state,
-            launch_line(server, self._environ),
+            launch,
             tools,
             round(sum(map(len, raws)) / SCHEMA_CHARS_PER_TOKEN),
-            status.title.strip() if state is McpServerState.READY else "",
-            status.protocol if state is McpServerState.READY else "",
+            status.title.strip() if state is McpState.READY else "",
+            status.protocol if state is McpState.READY else "",
             error,
             given,
             has_log,
             is_ours,
+            server.transport.value,
         )
 
     def add(self, name: str, command_or_url: str, variables: str = "") -> None:
@@ -247,12 +232,13 @@ def describe_server(
     return parse_server(name, entry)
 
 
-def launch_line(server: McpServer, environ: Mapping[str, str]) -> str:
-    """Return what a server is started with or reached by, without its secrets, as one line."""
-    try:
-        facts = json.loads(shown_launch(server, environ, is_for_log=True))
-    except Qwen3ChatError:
-        return label_of_name(server.command)
+def _launch_line(server: McpServer, environ: Mapping[str, str]) -> str:
+    """Return what a server is started with or reached by, without its secrets, as one line.
+
+    Raises:
+        McpError: the command is not installed.
+    """
+    facts = json.loads(shown_launch(server, environ, is_for_log=True))
     if "url" in facts:
         return label_of_name(facts["url"])
     return label_of_name(shlex.join([facts["command"], *facts.get("arguments", ())]))

@@ -24,6 +24,13 @@ class McpState(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     DISABLED = "disabled"
+    UNUSABLE = "unusable"
+    """It can't be started as its file describes it."""
+
+    @property
+    def can_start(self) -> bool:
+        """True if it makes sense to connect to the server, maybe again."""
+        return self not in (McpState.DISABLED, McpState.UNUSABLE)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from qwen3_chat.chat import StopReason, ToolCall
 from qwen3_chat.events import AnswerDelta, ReasoningDelta, ToolCallRequested
-from qwen3_chat.mcp.server_administration import ListedServer, McpServerState
+from qwen3_chat.mcp.server_administration import ListedServer
+from qwen3_chat.mcp.server_status import McpState
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.call_context import current_call
@@ -124,7 +125,7 @@ def listed() -> Sequence[ListedServer]:
     """Return a server that runs, one that failed and one that is down."""
     ready = ListedServer(
         "time",
-        McpServerState.READY,
+        McpState.READY,
         "/usr/bin/uvx mcp-server-time --local-timezone=Asia/Shanghai",
         ("get_current_time", "convert_time"),
         698,
@@ -134,7 +135,7 @@ def listed() -> Sequence[ListedServer]:
         has_log=True,
     )
     error = "The MCP server web ended by itself (status 1). Its last words: No module named 'httpx'"
-    failed = replace(ready, name="web", state=McpServerState.FAILED, error=error, tools=(), protocol="")
+    failed = replace(ready, name="web", state=McpState.FAILED, error=error, tools=(), protocol="")
     return ready, failed
 
 

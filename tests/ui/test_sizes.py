@@ -17,7 +17,8 @@ from qwen3_chat.chat import ToolCall
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.events import AnswerDelta
 from qwen3_chat.mcp.forms import FieldKind, FormField, FormRequested, sign_in_form
-from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, ServerAdministration
+from qwen3_chat.mcp.server_administration import ListedServer, ServerAdministration
+from qwen3_chat.mcp.server_status import McpState
 from qwen3_chat.mcp.tool_list import ListedPermission, ListedTool, ToolKind, ToolList, ToolState
 from qwen3_chat.session import ContextExceeded
 from qwen3_chat.texts import Language, set_language
@@ -134,7 +135,7 @@ async def servers(app: Harness) -> None:
             (Permission("", "", PermissionScope.HOST, "https://example.com"),),
             has_log=True,
         )
-        for n, state in enumerate(McpServerState)
+        for n, state in enumerate(McpState)
     ]
     app.app.push_screen(McpServersScreen(listed, administration()))
 

@@ -16,7 +16,8 @@ from textual.widgets.option_list import Option
 
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.mcp.forms import FieldKind, FormField
-from qwen3_chat.mcp.server_administration import ListedServer, McpServerState, ServerAdministration
+from qwen3_chat.mcp.server_administration import ListedServer, ServerAdministration
+from qwen3_chat.mcp.server_status import McpState
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import SEPARATOR, join_names
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
@@ -35,7 +36,7 @@ MAX_ERROR_CHARS = 400
 MAX_NAMED_TOOLS = 8
 MAX_NAMED_PERMISSIONS = 4
 
-SIGNS = {McpServerState.READY: "●", McpServerState.STARTING: "◐", McpServerState.NOT_STARTED: "○"}
+SIGNS = {McpState.READY: "●", McpState.STARTING: "◐", McpState.NOT_STARTED: "○"}
 """The sign before a server's name by its state, which is said in words as well."""
 
 
@@ -94,11 +95,9 @@ class McpServersScreen(ListDialog[ServerChoice]):
         server = self._server
         match action:
             case "connect":
-                return (
-                    server is not None and server.state.can_start and server.state is not McpServerState.READY
-                )
+                return server is not None and server.state.can_start and server.state is not McpState.READY
             case "restart":
-                return server is not None and server.state is McpServerState.READY
+                return server is not None and server.state is McpState.READY
             case "read_log":
                 return server is not None and server.has_log
             case "revoke":
@@ -213,7 +212,7 @@ def _row(server: ListedServer) -> Content:
         Content.assemble(
             f"{SIGNS.get(server.state, '✗')} ",
             (label_of_name(server.name), "bold"),
-            (f"{SEPARATOR}{about}", "" if server.state is McpServerState.READY else DIM),
+            (f"{SEPARATOR}{about}", "" if server.state is McpState.READY else DIM),
         )
     ]
     texts = [_cut(server.launch, MAX_LAUNCH_CHARS)]
