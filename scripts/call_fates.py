@@ -56,7 +56,7 @@ async def fates(reply: ChatMessage, tools: ToolRegistry) -> tuple[FatedCall, ...
     if not reply.tool_calls:
         return (FatedCall(Fate.TEXT),)
     started = list[ToolCall]()
-    outcomes = await ToolRunner().run(reply.tool_calls, tools, started.append, lambda *_: None)
+    outcomes = await ToolRunner().run(reply.tool_calls, tools, started.append)
     return tuple(
         FatedCall(_fate(outcome, is_started=outcome.call in started), outcome.call, outcome.text)
         for outcome in outcomes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError
+from asyncio import CancelledError, Lock
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -394,8 +394,23 @@ class ChatSession(ChatConfiguration):
     async def _run_calls(
         self, calls: tuple[ToolCall, ...], on_event: SessionEventSink, *, is_last: bool
     ) -> None:
-        """Run calls and store their results in order, also those of calls that were stopped."""
-        outcomes = dict[int, CallOutcome]()
+        """Run calls and store their results in order, also those of calls that were stopped.
+
+        A result is stored and shown as soon as those before it are.
+        """
+        outcomes, n_stored, storing = dict[int, CallOutcome](), 0, Lock()
+
+        async def store_ready() -> None:
+            nonlocal n_stored
+            async with storing:
+                while (outcome := outcomes.get(n_stored)) is not None:
+                    await self._store_results([outcome], on_event, n_stored)
+                    n_stored += 1
+
+        async def keep(index: int, outcome: CallOutcome) -> None:
+            outcomes[index] = outcome
+            await finish_even_if_cancelled(store_ready())
+
         try:
             if is_last:
                 outcomes |= {index: out_of_steps(call) for index, call in enumerate(calls)}
@@ -404,14 +419,15 @@ class ChatSession(ChatConfiguration):
                     calls,
                     self.tools,
                     lambda call: on_event(ToolCallStarted(call)),
-                    outcomes.__setitem__,
+                    keep,
                     self.chat_id,
                     lambda error: on_event(Notice(error.code.text_key, error.plain_values)),
                     on_event,
                 )
         finally:
-            ended = [outcomes.get(index) or not_finished(call) for index, call in enumerate(calls)]
-            await finish_even_if_cancelled(self._store_results(ended, on_event))
+            for index, call in enumerate(calls):
+                outcomes.setdefault(index, not_finished(call))
+            await finish_even_if_cancelled(store_ready())
 
     async def _store_results(
         self, outcomes: Sequence[CallOutcome], on_event: SessionEventSink, first: int = 0

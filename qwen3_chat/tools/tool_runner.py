@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -55,6 +55,10 @@ class CallOutcome:
     whole_text: str = ""
 
 
+async def ignore_outcome(index: int, outcome: CallOutcome) -> None:
+    """Do nothing with the outcome of a call, which `ToolRunner.run` returns as well."""
+
+
 class ToolRunner:
     """A runner of the calls of all chats: it checks each call, asks where the rules say so, and runs it.
 
@@ -81,15 +85,15 @@ class ToolRunner:
         calls: Sequence[ToolCall],
         tools: ToolRegistry,
         on_start: Callable[[ToolCall], None],
-        on_finish: Callable[[int, CallOutcome], None],
+        on_finish: Callable[[int, CallOutcome], Awaitable[None]] = ignore_outcome,
         chat_id: int | None = None,
         on_problem: ProblemSink = lambda error: None,
         on_progress: Callable[[ToolCallProgressed], None] = lambda progress: None,
     ) -> tuple[CallOutcome, ...]:
         """Decide about the calls in order, then run the allowed ones side by side; return all in order.
 
-        `on_finish` gets the index of each call that has its outcome, `on_problem` what is wrong with the
-        standing permissions, `on_progress` how far a call has come.
+        `on_finish` is awaited with the index of each call as soon as it has its outcome; `on_problem` gets
+        what is wrong with the standing permissions, `on_progress` how far a call has come.
         """
         checked = [await _check(call, tools) for call in calls]
         to_ask = [
@@ -109,10 +113,15 @@ class ToolRunner:
                 on_start(decision.call)
                 report = make_report(decision.call.name, on_progress)
                 outcome = await self._run(decision, CallContext(chat_id, report))
-            on_finish(index, outcome)
+            await on_finish(index, outcome)
             return outcome
 
-        return tuple(await asyncio.gather(*(finish(*numbered) for numbered in enumerate(decided))))
+        running = [asyncio.ensure_future(finish(*numbered)) for numbered in enumerate(decided)]
+        try:
+            return tuple(await asyncio.gather(*running))
+        finally:
+            for task in running:
+                task.cancel()
 
     async def _verdict(self, checked: _Checked, chat_id: int | None, on_problem: ProblemSink) -> Verdict:
         rules = self._rules

@@ -100,9 +100,7 @@ async def test_a_call_tells_its_progress_and_its_server_of_a_cancellation(tmp_pa
 
         async def run(text: str) -> str:
             call = ToolCall(tool.call_name, json.dumps({"text": text}))
-            outcomes = await runner.run(
-                [call], registry, lambda call: None, lambda *outcome: None, on_progress=on_progress
-            )
+            outcomes = await runner.run([call], registry, lambda call: None, on_progress=on_progress)
             return outcomes[0].text
 
         waiting = asyncio.create_task(run("wait"))

@@ -31,6 +31,7 @@ from qwen3_chat.tools.built_in_tools import Toolbox
 from qwen3_chat.tools.calculator import calculator_tool
 from qwen3_chat.tools.tool import Arguments, Reach, Tool, ToolRegistry
 from qwen3_chat.tools.tool_runner import ToolRunner
+from tests.conftest import WAIT_LIMIT_S
 from tests.fakes import REPLY, FakeEngine, Step, finished
 
 SUM = ToolCall("calculator", '{"expression": "40 + 2"}')
@@ -202,6 +203,24 @@ async def test_a_call_that_is_stopped_has_a_result_that_says_so(store: ChatStore
     assert await store.branch(session.chat.id) == session.messages
 
 
+async def test_a_result_is_shown_and_stored_while_a_later_call_still_runs(store: ChatStore) -> None:
+    first_is_there = asyncio.Event()
+
+    async def wait_for_the_first(arguments: Arguments) -> str:
+        await first_is_there.wait()
+        return "later"
+
+    def report(event: SessionEvent) -> None:
+        if isinstance(event, ToolCallFinished) and event.message.message.content == "42":
+            first_is_there.set()
+
+    wait = Tool("wait", "", {"type": "object"}, wait_for_the_first, Reach.NOTHING)
+    script = (calling(SUM, ToolCall("wait", "{}")), saying("Both."))
+    session = session_of(store, *script, tools=[calculator_tool(), wait])
+    await asyncio.wait_for(session.send("Both?", report), WAIT_LIMIT_S)
+    assert contents(session)[2:] == ["42", "later", "Both."]
+
+
 async def test_calls_without_results_are_completed_before_the_next_question(store: ChatStore) -> None:
     session = session_of(store, calling(SUM, PRODUCT), saying("Well."))
     session.set_options(TurnOptions())  # as if the app had been killed before the calls ran
@@ -253,7 +272,7 @@ async def test_a_call_that_can_be_meant_in_two_ways_never_becomes_its_own_argume
     ).tool_calls
     assert source in call.arguments
     accepts_anything = ToolRegistry([Tool("f", "", {"type": "object"}, fail, Reach.NOTHING)])
-    (outcome,) = await ToolRunner().run([call], accepts_anything, lambda _: None, lambda *_: None)
+    (outcome,) = await ToolRunner().run([call], accepts_anything, lambda _: None)
     assert outcome.text.startswith("The call could not be read")
 
 

@@ -26,6 +26,7 @@ from qwen3_chat.tools.tool_runner import (
     ToolRunner,
     cut_for_context,
     edit_request,
+    ignore_outcome,
 )
 
 SIX_TIMES_SEVEN = ToolCall("calculator", '{"expression": "6 * 7"}')
@@ -50,7 +51,7 @@ class Offer:
 
 
 async def outcomes(runner: Offer, *calls: ToolCall) -> tuple[CallOutcome, ...]:
-    return await runner.runner.run(calls, runner.tools, lambda call: None, lambda index, outcome: None)
+    return await runner.runner.run(calls, runner.tools, lambda call: None)
 
 
 async def test_a_harmless_tool_runs_unasked() -> None:
@@ -71,11 +72,15 @@ async def test_calls_run_side_by_side_and_their_results_come_in_order() -> None:
 
     registry = ToolRegistry([tool("a", first, Reach.NOTHING), tool("b", second, Reach.NOTHING)])
     events = list[str]()
+
+    async def end(index: int, outcome: CallOutcome) -> None:
+        events.append(f"{index} ends")
+
     found = await ToolRunner().run(
         [ToolCall("a", "{}"), ToolCall("b", "{}")],
         registry,
         lambda call: events.append(f"{call.name} starts"),
-        lambda index, outcome: events.append(f"{index} ends"),
+        end,
     )
     assert [outcome.text for outcome in found] == ["first", "second"]
     assert events == ["a starts", "b starts", "1 ends", "0 ends"]
@@ -154,7 +159,7 @@ class Person:
 async def decisions(
     runner: ToolRunner, tools: ToolRegistry, *calls: ToolCall, chat_id: int = 1
 ) -> list[Decision]:
-    found = await runner.run(calls, tools, lambda call: None, lambda index, outcome: None, chat_id)
+    found = await runner.run(calls, tools, lambda call: None, ignore_outcome, chat_id)
     return [outcome.decision for outcome in found]
 
 
@@ -207,7 +212,7 @@ async def test_a_damaged_file_allows_nothing_and_is_told_once(tmp_path: Path) ->
     runner = ToolRunner(permission_file=PermissionFile(path))
     for _ in range(2):
         (outcome,) = await runner.run(
-            [ONE], ToolRegistry([tool()]), lambda call: None, lambda *_: None, 1, problems.append
+            [ONE], ToolRegistry([tool()]), lambda call: None, ignore_outcome, 1, problems.append
         )
         assert outcome.decision is Decision.DENY
     assert [problem.code for problem in problems] == [ErrorCode.PERMISSIONS_UNREADABLE]
@@ -221,7 +226,7 @@ async def test_a_permission_that_cannot_be_stored_is_told_and_the_call_runs(tmp_
         permission_file=PermissionFile(tmp_path / "file" / "p.json"),
     )
     (outcome,) = await runner.run(
-        [ONE], ToolRegistry([tool()]), lambda call: None, lambda *_: None, 1, problems.append
+        [ONE], ToolRegistry([tool()]), lambda call: None, ignore_outcome, 1, problems.append
     )
     assert outcome.decision is YES
     assert ErrorCode.PERMISSIONS_NOT_SAVED in [problem.code for problem in problems]
