@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, ThinkingMode, ThinkingSupport
 from qwen3_chat.sampling import SamplingParams
@@ -25,6 +26,12 @@ LLAMA_CPP_NAME = "llama-cpp-python"
 
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""
+
+MAX_ADAPTERS, MAX_ADAPTER_SCALE = 16, 100.0
+"""The most adapters at a time, and the largest scale of one, added or taken away."""
+
+MAX_ADAPTER_LABEL_CHARS = 40
+"""The longest name of an adapter that is shown."""
 
 N_SEQUENCES = 4
 """The sequences that share a context of llama.cpp: a recurrent layer keeps a state for each of them."""
@@ -119,6 +126,21 @@ class PersistenceOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: a file of changes to a model's weights, which are added `scale` times."""
+
+    path: str
+    scale: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The name of the file, with the scale where it is another than 1."""
+        name = Path(self.path).stem
+        name = name if len(name) <= MAX_ADAPTER_LABEL_CHARS else f"{name[: MAX_ADAPTER_LABEL_CHARS - 1]}…"
+        return name if self.scale == 1 else f"{name} × {self.scale:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSettings:
     """The user's settings for a load; None leaves the choice to the engine.
 
@@ -131,6 +153,7 @@ class LoadSettings:
     n_gpu_layers: int | None = None
     n_cpu_moe: int | None = None
     kv_type: KvType | None = None
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +183,15 @@ class LoadedModel:
     has_soft_switch: bool = True
     library: str = ""
     """The native library that runs the model; empty where it is a server's."""
+    adapters: tuple[str, ...] = ()
+    """The labels of the adapters in use."""
 
     @property
     def title(self) -> str:
-        """The name with the quant, where there is one."""
+        """The name with the quant and the adapters, where there are any."""
+        return " + ".join((self.file_title, *self.adapters))
+
+    @property
+    def file_title(self) -> str:
+        """The name with the quant, where there is one, without adapters."""
         return " ".join(filter(None, (self.name, self.quant)))

@@ -29,6 +29,7 @@ from qwen3_chat.cli.shared_options import (
     GpuLayersOption,
     KvTypeOption,
     LanguageOption,
+    LoraOption,
     McpFileOption,
     ModelChoice,
     ModelOption,
@@ -89,6 +90,7 @@ def chat(
     gpu_layers: GpuLayersOption = None,
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
+    lora: LoraOption = None,
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
@@ -105,7 +107,7 @@ def chat(
         print_version()
         raise typer.Exit
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
-    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
+    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()))
     if context.invoked_subcommand is not None:
         app_options = chat, tools, mcp, unprotected_python or None
         if choice != ModelChoice() or any(option is not None for option in app_options):
@@ -203,6 +205,7 @@ def ask(
     gpu_layers: GpuLayersOption = None,
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
+    lora: LoraOption = None,
     context_policy: ContextPolicyOption = None,
 ) -> None:
     """Ask one question."""
@@ -235,7 +238,8 @@ def ask(
             system = prompt_template.fill("")
     answer_schema = None if schema is None else AnswerSchema(schema)
     choice = ModelChoice(
-        demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type
+        *(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type),
+        lora=tuple(lora or ()),
     )
     options = AskOptions(
         chat=chat,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 
 import msgspec
 
@@ -14,6 +16,7 @@ from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ModelError
+from qwen3_chat.models import gguf
 from qwen3_chat.models.catalog import FamilyModel, MachineClass, ModelReference, ThinkingSupport
 from qwen3_chat.models.catalog.family import STANDARD_QUANTS
 from qwen3_chat.models.fit import (
@@ -26,6 +29,7 @@ from qwen3_chat.models.fit import (
     Recommendation,
     best_assessment,
 )
+from qwen3_chat.models.gguf_file_name import UnsuitableKind
 from qwen3_chat.models.hardware import Hardware, advise_build, override_machine
 from qwen3_chat.models.hardware.hardware_text import describe_hardware, describe_machine
 from qwen3_chat.models.hub import hubs_from, mirror_hosts, resolve_repository
@@ -178,8 +182,18 @@ def list_models(
         print(_incomplete_line(stored))
     for stored in stored_files:
         if stored.unsuitable_kind is not None:
-            kind = t(f"library.kind.{stored.unsuitable_kind.value}")
-            print(terminal_safe(t("models.cannot_chat", name=stored.reference, kind=kind)))
+            print(terminal_safe(_unsuitable_line(stored, stored.unsuitable_kind, paths.models)))
+
+
+def _unsuitable_line(stored: StoredFiles, kind: UnsuitableKind, folder: Path) -> str:
+    """Say of a file that can't chat what it is, and of an adapter how it is used."""
+    file = folder / stored.path
+    if kind is UnsuitableKind.ADAPTER and stored.is_complete:
+        with suppress(ModelError):
+            header = gguf.read_file(file)
+            if header.text("general.type") == "adapter":
+                return t("models.adapter", name=stored.name, architecture=header.architecture, path=file)
+    return t("models.cannot_chat", name=stored.reference, kind=t(f"library.kind.{kind.value}"))
 
 
 def _incomplete_line(stored: StoredFiles) -> str:

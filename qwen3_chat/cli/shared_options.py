@@ -65,6 +65,9 @@ CpuMoeOption = Annotated[
 KvTypeOption = Annotated[
     KvType | None, typer.Option("--kv-type", metavar="|".join(KvType), help="cli.option.kv_type")
 ]
+LoraOption = Annotated[
+    list[str] | None, typer.Option("--lora", metavar="FILE[:SCALE]", help="cli.option.lora")
+]
 McpFileOption = Annotated[Path | None, typer.Option("--mcp", metavar="FILE", help="cli.option.mcp")]
 VramOption = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")]
 RamOption = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
@@ -116,7 +119,7 @@ def parse_tools_option(text: str | None) -> tuple[str, ...] | None:
 class ModelChoice:
     """A model and the options to run it with; with nothing chosen the setting, the newest model, the demo.
 
-    `vram` and `ram` describe another machine for the model screen.
+    `vram` and `ram` describe another machine for the model screen; `lora` are texts of `--lora`.
     """
 
     demo: bool = False
@@ -132,3 +135,4 @@ class ModelChoice:
     kv_type: KvType | None = None
     vram: str | None = None
     ram: str | None = None
+    lora: tuple[str, ...] = ()

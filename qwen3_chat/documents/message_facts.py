@@ -49,7 +49,7 @@ def facts_line(stored: StoredMessage) -> str:
     if stored.meta.call is not None:
         return SEPARATOR.join(_call_facts(stored.meta.call))
     meta = stored.meta
-    pieces = [terminal_safe(name) for name in (meta.model, meta.quant) if name]
+    pieces = [terminal_safe(name) for name in (meta.model, meta.quant, *(meta.adapters or ())) if name]
     if meta.mode is not None:
         pieces.append(t(_MODES[meta.mode]))
     if stored.message.mode_tag is not None:

@@ -44,7 +44,7 @@ class LibraryRouter:
     async def choose(self, plan: LoadPlan) -> str:
         """Return the name of the library to load the model with."""
         self._kind = self._plan = None
-        if self._is_left or not has_fast_library():
+        if self._is_left or self._settings.adapters or not has_fast_library():
             return LLAMA_CPP_NAME
         path = Path(self._settings.path)
         try:

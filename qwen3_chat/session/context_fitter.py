@@ -88,6 +88,7 @@ class ContextFitter:
             engine=model.engine if model else None,
             left_out=self.dropped_count or None,
             summary=self.summary or None,
+            adapters=(model.adapters or None) if model else None,
         )
 
     def _policy_in_force(self) -> ContextPolicy:

@@ -73,6 +73,8 @@ class MessageMeta:
     """The number of the branch's oldest messages that were dropped for the reply."""
     summary: str | None = None
     """The summary that replaced the dropped messages."""
+    adapters: tuple[str, ...] | None = None
+    """The labels of the adapters in use."""
     call: CallRecord | None = None
     """The call whose result the message is."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program
+from tests.engine.test_adapters import AHOY
 
 ENGLISH = (
     "How many r's in strawberries?",
@@ -145,6 +146,10 @@ def test_bad_input_gets_one_sentence_and_a_status(
         ("ask --thinking-budget -1", "it must be a whole number from 0 to 1,000,000."),
         ("ask --threads 513", "it must be a whole number from 1 to 512."),
         ("ask --gpu-layers inf", "it must be a whole number from 0 to 100,000."),
+        ("ask --demo --lora x.gguf:nan", "The scale of an adapter is a number from -100 to 100, not nan."),
+        ("ask --demo --lora x.gguf:1e9", "not 1e9."),
+        (f"ask --demo{' --lora x.gguf' * 17}", "At most 16 adapters can be used at a time."),
+        ("ask --endpoint http://127.0.0.1:9 --lora x.gguf", "--lora is for a model on this machine"),
         ("ask --cpu-moe 1e9", "it must be a whole number from 0 to 100,000."),
         ("ask --ctx 0", "it must be a whole number from 256 to 16,777,216."),
         ("models --ctx 99999999999", "it must be a whole number from 256 to 16,777,216."),
@@ -162,6 +167,23 @@ def test_a_number_beyond_all_sense_gets_a_sentence_with_its_range(
     assert (done.returncode, done.stdout) == (2, "")
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_adapter_is_told_in_the_reply_and_in_exports(program: Program) -> None:
+    asked = program.run(
+        *("ask", "--demo", "--lora", f"{AHOY}:0.9", "--seed", "1", "--no-think", "--json"), "Hello!"
+    )
+    assert asked.returncode == 0, asked.stderr
+    answer = json.loads(asked.stdout)
+    assert answer["answer"].startswith("Ahoy! ")
+    assert answer["model"] == "Qwen3-chat demo Q8_0 + ahoy-adapter × 0.9"
+    assert answer["engine_library"] == "llama-cpp-python"
+    exported = json.loads(program.run("export", "last", "--format", "json").stdout)
+    assert exported["messages"][1]["meta"]["adapters"] == ["ahoy-adapter × 0.9"]
+    assert "· ahoy-adapter × 0.9 ·" in program.run("export", "last").stdout
+    without = program.run("ask", "--demo", "--seed", "1", "--no-think", "--json", "Hello!")
+    assert not json.loads(without.stdout)["answer"].startswith("Ahoy!")
+    assert "adapters" not in program.run("export", "last", "--format", "json").stdout
 
 
 def test_a_question_that_no_model_can_answer_makes_no_chat(program: Program) -> None:

@@ -161,6 +161,10 @@ class IkModel:
         self.n_parameters = int(_llama_model_n_params(pointer))
         self.keeps_states = bool(_llama_model_is_recurrent(pointer) or _llama_model_is_hybrid(pointer))
 
+    def add_adapter(self, path: Path, scale: float, fingerprint: str) -> bool:
+        """Return False: models with adapters run on llama-cpp-python."""
+        return False
+
     def make_context(self, plan: LoadPlan, n_sequences: int, n_outputs: int) -> IkContext | None:
         """Make a context as planned; return None where that failed."""
         params = C.llama_context_default_params()

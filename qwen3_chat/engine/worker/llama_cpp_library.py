@@ -88,6 +88,19 @@ class LlamaCppModel:
         self.size_bytes = int(L.llama_model_size(pointer))
         self.n_parameters = int(L.llama_model_n_params(pointer))
         self.keeps_states = bool(L.llama_model_is_recurrent(pointer) or L.llama_model_is_hybrid(pointer))
+        self._adapters: list[Any] = []  # freed with the model
+        self._adapter_scales: list[float] = []
+        self._adapter_layout = ""
+
+    def add_adapter(self, path: Path, scale: float, fingerprint: str) -> bool:
+        """Add a LoRA adapter to all contexts made from now on; return False where it does not fit."""
+        adapter = L.llama_adapter_lora_init(self._pointer, os.fsencode(path))
+        if not adapter:
+            return False
+        self._adapters.append(adapter)
+        self._adapter_scales.append(scale)
+        self._adapter_layout += f",lora={fingerprint}"
+        return True
 
     def make_context(self, plan: LoadPlan, n_sequences: int, n_outputs: int) -> LlamaCppContext | None:
         """Make a context as planned; return None where that failed."""
@@ -95,8 +108,13 @@ class LlamaCppModel:
         pointer = L.llama_init_from_model(self._pointer, params)
         if not pointer:
             return None
+        if self._adapters:
+            count = len(self._adapters)
+            adapters = (L.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+            scales = (ctypes.c_float * count)(*self._adapter_scales)
+            L.llama_set_adapters_lora(pointer, adapters, count, scales)
         layout = ",".join(f"{name}={getattr(params, name)}" for name in _KV_LAYOUT_FIELDS)
-        return LlamaCppContext(pointer, layout)
+        return LlamaCppContext(pointer, layout + self._adapter_layout)
 
     def free(self) -> None:
         """Free the memory."""

@@ -14,6 +14,7 @@ from qwen3_chat.engine.cpu_cores import default_prompt_threads, default_threads,
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.wire import Device, DeviceKind
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
+from qwen3_chat.engine.worker.adapters import add_adapters, check_adapters
 from qwen3_chat.engine.worker.chat_template import ChatTemplate
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -63,7 +64,7 @@ def load_model(
     """Load a model from its file, as planned; `renderer` is for its chat template alone.
 
     Raises:
-        ModelError: the file is missing, broken or nothing that llama.cpp can load.
+        ModelError: a file is missing, broken or nothing that llama.cpp can load.
         EngineError: the model can't be used with these settings.
         Cancelled: the flag was set.
     """
@@ -74,6 +75,7 @@ def load_model(
         on_event(Notice("engine.not_qwen3", {"name": path.name, "architecture": header.architecture or "?"}))
     elif header.architecture in VISION_ARCHITECTURES:
         on_event(Notice("engine.text_only", {"name": path.name}))
+    check_adapters(settings.adapters, header, path.name)
     gpus = _gpus(library) if plan.n_gpu_layers else []
     if plan.n_gpu_layers and not gpus:
         plan = plan.with_placement(0, 0)
@@ -82,6 +84,7 @@ def load_model(
     progress = _LoadProgress(on_event, abort)
     native = _load_weights(library, path, header.architecture, plan, progress, llama_log)
     try:
+        add_adapters(native, settings.adapters, library.build, llama_log)
         vocab = Vocab(native.vocab)
         source = header.text("tokenizer.chat_template")
         template = ChatTemplate(source, vocab.specials, renderer, abort.is_set)
@@ -95,7 +98,7 @@ def load_model(
         vocab=vocab,
         template=template,
         context=context,
-        description=_describe(library, native, header, settings.path, plan, context.n_ctx, gpus),
+        description=_describe(library, native, header, settings, plan, context.n_ctx, gpus),
         threads=_thread_choice(settings, plan),
         load_s=time.perf_counter() - started_s,
         kv_bytes_per_token=header.kv_bytes_per_token,
@@ -168,7 +171,7 @@ def _describe(
     library: NativeLibrary,
     model: NativeModel,
     header: GgufHeader,
-    path: str,
+    settings: LoadSettings,
     plan: LoadPlan,
     n_ctx: int,
     gpus: Sequence[Device],
@@ -176,9 +179,9 @@ def _describe(
     """Return the description of a loaded model for the client."""
     template = read_template(header.text("tokenizer.chat_template"))
     return LoadedModel(
-        name=header.name or Path(path).stem,
+        name=header.name or Path(settings.path).stem,
         quant=header.quant,
-        path=path,
+        path=settings.path,
         architecture=header.architecture,
         parameters=_count_parameters(model, header),
         size_bytes=model.size_bytes,
@@ -193,6 +196,7 @@ def _describe(
         thinking=template.thinking,
         has_soft_switch=template.has_soft_switch,
         library=library.name,
+        adapters=tuple(adapter.label for adapter in settings.adapters),
     )
 
 

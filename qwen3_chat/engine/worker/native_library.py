@@ -216,6 +216,13 @@ class NativeModel(Protocol):
     keeps_states: bool
     """True if layers keep a state of a whole sequence instead of cells, so that nothing can be cut off."""
 
+    def add_adapter(self, path: Path, scale: float, fingerprint: str) -> bool:
+        """Add a LoRA adapter to all contexts made from now on; return False where it does not fit.
+
+        The `fingerprint` of file and scale becomes part of the contexts' `kv_layout`.
+        """
+        ...
+
     def make_context(self, plan: LoadPlan, n_sequences: int, n_outputs: int) -> NativeContext | None:
         """Make a context as planned; return None where that failed, mostly for lack of memory.
 

@@ -68,7 +68,7 @@ class ModelPicker:
     def remember(self, loaded: LoadedModel | None) -> None:
         """Remember the file of a model in use, so that there is a way back to it."""
         if loaded is not None and loaded.engine == LOCAL_ENGINE_NAME and not loaded.is_demo:
-            self.used_files.setdefault(Path(loaded.path), loaded.title)
+            self.used_files.setdefault(Path(loaded.path), loaded.file_title)
 
     async def list_disk_models(self) -> tuple[DiskModel, ...]:
         """List the models on this disk, the app's own first, and add partial downloads as paused ones."""
