@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from qwen3_chat import __version__
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.mcp_source import McpSource
-from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions
+from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions, parse_adapters
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
 from qwen3_chat.config.paths import secret_paths
 from qwen3_chat.demo import DEMO_FILE, DEMO_REFERENCE
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
-from qwen3_chat.request import MAX_ADAPTER_SCALE, MAX_ADAPTERS, Adapter, LoadSettings, PersistenceOptions
+from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SAMPLING_PARAMETERS
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
 from qwen3_chat.texts import current_language, t
@@ -104,30 +104,6 @@ def model_load_settings(choice: ModelChoice, file: Path) -> LoadSettings:
         kv_type=choice.kv_type,
         adapters=parse_adapters(choice.lora),
     )
-
-
-def parse_adapters(texts: Sequence[str]) -> tuple[Adapter, ...]:
-    """Return the adapters of `--lora FILE[:SCALE]`.
-
-    Raises:
-        UsageError: a scale is out of bounds, or there are too many.
-    """
-    if len(texts) > MAX_ADAPTERS:
-        raise UsageError(ErrorCode.TOO_MANY_ADAPTERS, limit=MAX_ADAPTERS)
-    return tuple(map(_parse_adapter, texts))
-
-
-def _parse_adapter(text: str) -> Adapter:
-    file, separator, number = text.rpartition(":")
-    try:
-        scale = float(number) if separator and file else None
-    except ValueError:  # a colon of the path
-        scale = None
-    if scale is None:
-        return Adapter(str(Path(text).expanduser().absolute()))
-    if not -MAX_ADAPTER_SCALE <= scale <= MAX_ADAPTER_SCALE:  # false for NaN as well
-        raise UsageError(ErrorCode.ADAPTER_SCALE_INVALID, scale=number, limit=MAX_ADAPTER_SCALE)
-    return Adapter(str(Path(file).expanduser().absolute()), scale)
 
 
 def persistence_options(settings: Settings, paths: Paths) -> PersistenceOptions:

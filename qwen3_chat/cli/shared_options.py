@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,18 @@ from qwen3_chat.cli.shell_completion import (
     complete_server_kind,
 )
 from qwen3_chat.context_plan import ContextPolicy
-from qwen3_chat.request import MAX_THREADS, MAX_USER_LAYERS, MAX_USER_N_CTX, MIN_USER_N_CTX, KvType
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
+from qwen3_chat.request import (
+    MAX_ADAPTER_SCALE,
+    MAX_ADAPTERS,
+    MAX_THREADS,
+    MAX_USER_LAYERS,
+    MAX_USER_N_CTX,
+    MIN_USER_N_CTX,
+    Adapter,
+    KvType,
+)
 from qwen3_chat.texts import Language
 
 DemoOption = Annotated[bool, typer.Option("--demo", help="cli.option.demo")]
@@ -113,6 +125,30 @@ def parse_tools_option(text: str | None) -> tuple[str, ...] | None:
     from qwen3_chat.tools.built_in_tools import parse_tool_names  # here: few starts name tools
 
     return parse_tool_names(text)
+
+
+def parse_adapters(texts: Sequence[str]) -> tuple[Adapter, ...]:
+    """Return the adapters of `--lora FILE[:SCALE]`.
+
+    Raises:
+        UsageError: a scale is out of bounds, or there are too many.
+    """
+    if len(texts) > MAX_ADAPTERS:
+        raise UsageError(ErrorCode.TOO_MANY_ADAPTERS, limit=MAX_ADAPTERS)
+    return tuple(map(_parse_adapter, texts))
+
+
+def _parse_adapter(text: str) -> Adapter:
+    file, separator, number = text.rpartition(":")
+    try:
+        scale = float(number) if separator and file else None
+    except ValueError:  # a colon of the path
+        scale = None
+    if scale is None:
+        return Adapter(str(Path(text).expanduser().absolute()))
+    if not -MAX_ADAPTER_SCALE <= scale <= MAX_ADAPTER_SCALE:  # false for NaN as well
+        raise UsageError(ErrorCode.ADAPTER_SCALE_INVALID, scale=number, limit=MAX_ADAPTER_SCALE)
+    return Adapter(str(Path(file).expanduser().absolute()), scale)
 
 
 @dataclass(frozen=True, slots=True)
