@@ -84,7 +84,9 @@ def load_model(
     try:
         vocab = Vocab(native.vocab)
         source = header.text("tokenizer.chat_template")
-        template = ChatTemplate(source, vocab.specials, renderer, abort.is_set)
+        template = ChatTemplate(
+            source, vocab.specials, renderer, abort.is_set, named_tokens=vocab.named_tokens
+        )
         context = _make_context(native, plan, llama_log)
     except EngineError:
         native.free()
