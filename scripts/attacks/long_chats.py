@@ -27,8 +27,8 @@ from qwen3_chat.request import LoadSettings
 from qwen3_chat.session import TurnOptions
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import StoredMessage, TitledBy
-from small_language_model import fetch_small_language_model
 from tests.harness import Harness, open_app
+from unpacked_wheels import SMALL_MODEL
 
 TURNS = 300
 TURNS_PER_CHAT = 30
@@ -63,7 +63,7 @@ QUESTIONS = (
 def attack(options: Options) -> Report:
     """Hold the turns; `count` is how many."""
     report = Report()
-    model = fetch_small_language_model()
+    model = SMALL_MODEL.fetch()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_talk(Path(folder), model, random.Random(options.seed), options.count or TURNS, report))
         with closing(sqlite3.connect(Path(folder) / "chats.db")) as database:
