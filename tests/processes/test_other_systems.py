@@ -102,7 +102,7 @@ def test_a_disk_without_links_gets_a_copy(
     def no_links(*_: object) -> None:
         raise OSError(number, "no links")  # 22 is what Python makes of Windows' ERROR_INVALID_FUNCTION
 
-    monkeypatch.setattr(new_file.os, "link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     assert new_file.write_new_file(tmp_path / "chat.md", "text", "chat.md").read_text() == "text"
 
 
