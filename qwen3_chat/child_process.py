@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -153,6 +154,21 @@ class ChildProcess:
         await asyncio.wait([reading], timeout=grace_s)
         self.kill()
         await reading
+
+
+def split_command(line: str, system: str = sys.platform) -> list[str]:
+    """Return the words of a command as the system's shell divides them, without the quotes around them.
+
+    On Windows a backslash is part of a path and only double quotes hold words together.
+
+    Raises:
+        ValueError: a quotation mark is left open.
+    """
+    if system != "win32":
+        return shlex.split(line)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.escape, lexer.quotes, lexer.commenters = True, "", '"', ""
+    return list(lexer)
 
 
 def _open_log(path: Path) -> int:

@@ -52,7 +52,7 @@ def die_with_parent() -> None:
         return
     if sys.platform == "linux":
         request_death_signal(int(parent), _kill_this_process)
-    elif sys.platform != "win32":
+    elif hasattr(select, "kqueue"):
         watch_with_kqueue(int(parent), _kill_this_process)
 
 

@@ -58,10 +58,13 @@ def list_checks(pytest_arguments: Sequence[str], *, full: bool, static: bool = F
     # an empty expression selects all, over the one in pyproject.toml
     selected = ("-m", "", "--durations=30") if full else ()
     shared = () if pytest_arguments else ("-n", str(count_processes()), "--dist=loadfile")
-    programs = [Check("llama.cpp", ("python", "scripts/build_llama_server"), downloads=True)] if full else []
+    programs = [
+        Check("llama.cpp", ("python", "scripts/build_llama_server"), downloads=True),
+        Check("llama.cpp's newest server", ("python", "scripts/unpacked_wheels.py"), downloads=True),
+    ]
     return [
         *static_checks,
-        *programs,
+        *(programs if full else ()),
         Check("Qwen3's vocabulary", ("python", "scripts/qwen3_vocabulary.py"), downloads=True),
         Check("pytest", ("pytest", *selected, *shared, *pytest_arguments)),
     ]

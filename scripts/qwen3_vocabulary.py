@@ -1,12 +1,14 @@
-"""Qwen3's vocabulary and chat template for the tests, taken once from llama.cpp's source into `build`.
+"""Qwen3's vocabulary and many chat templates for the tests, taken once from llama.cpp's source into `build`.
 
-llama-cpp-python's source package brings the vocabulary of Qwen2 and the template of Qwen3. Qwen3 has the same
+llama-cpp-python's source package brings the vocabulary of Qwen2 and the templates of Qwen3 and of some sixty
+other models, each under the licence of its model, so they are not in this repository. Qwen3 has the same
 vocabulary but for the tokens it added, whose ids are fixed (tokenizer_config.json of Qwen/Qwen3-0.6B).
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -20,6 +22,7 @@ from speech import t
 FOLDER = ROOT / "build" / "qwen3"
 VOCABULARY = FOLDER / "vocabulary.gguf"
 TEMPLATE = FOLDER / "chat_template.jinja"
+ALL_TEMPLATES = FOLDER / "templates"
 
 N_TOKENS = 151_936
 FIRST_ADDED_ID = 151_643
@@ -33,20 +36,22 @@ ADDED_TOKENS = (
 )
 _MODELS = "*/vendor/llama.cpp/models"
 _VOCABULARY_OF_QWEN2 = f"{_MODELS}/ggml-vocab-qwen2.gguf"
-_TEMPLATE_OF_QWEN3 = f"{_MODELS}/templates/Qwen-Qwen3-0.6B.jinja"
+_TEMPLATES = f"{_MODELS}/templates"
+_TEMPLATE_OF_QWEN3 = "Qwen-Qwen3-0.6B.jinja"
 
 
 def main() -> int:
-    """Make both files where they are missing; without them, the tests that need them are skipped."""
+    """Make the files where they are missing; without them, the tests that need them are skipped."""
     requirement = compiled_requirement(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
     stamp = FOLDER / "source.txt"
-    if stamp.is_file() and stamp.read_text("utf-8") == requirement:
+    if ALL_TEMPLATES.is_dir() and stamp.is_file() and stamp.read_text("utf-8") == requirement:
         return 0
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="qwen3-") as name:
-            template, vocabulary = _download(requirement, Path(name))
-            TEMPLATE.write_text(template.read_text("utf-8"), "utf-8")
+            templates, vocabulary = _download(requirement, Path(name))
+            shutil.copytree(templates, ALL_TEMPLATES, dirs_exist_ok=True)
+            TEMPLATE.write_text((templates / _TEMPLATE_OF_QWEN3).read_text("utf-8"), "utf-8")
             write_vocabulary(vocabulary, TEMPLATE.read_text("utf-8"), VOCABULARY)
         stamp.write_text(requirement, "utf-8")
     except PipFailed as failure:
@@ -104,7 +109,7 @@ def write_vocabulary(qwen2: Path, template: str, path: Path) -> None:
 
 
 def _download(requirement: str, folder: Path) -> tuple[Path, Path]:
-    """Download the source package through pip; return the paths of its template and its vocabulary.
+    """Download the source package through pip; return the paths of its templates and its vocabulary.
 
     Raises:
         PipFailed: the package could not be downloaded.
@@ -119,7 +124,7 @@ def _download(requirement: str, folder: Path) -> tuple[Path, Path]:
         )
     (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
     unpack(archive, folder)
-    return next(folder.glob(_TEMPLATE_OF_QWEN3)), next(folder.glob(_VOCABULARY_OF_QWEN2))
+    return next(folder.glob(_TEMPLATES)), next(folder.glob(_VOCABULARY_OF_QWEN2))
 
 
 if __name__ == "__main__":

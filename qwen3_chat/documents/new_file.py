@@ -26,8 +26,8 @@ _ERROR_CODES: Final = {
     errno.ENOTDIR: ErrorCode.EXPORT_FOLDER_MISSING,
 }
 _OWNER_ONLY: Final = 0o600
-_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""The errors of file systems without links, such as exFAT and some network shares."""
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""The errors of file systems without links, such as exFAT and some network shares; on Windows the last."""
 
 
 def write_new_file(target: Path, text: str, default_name: str) -> Path:

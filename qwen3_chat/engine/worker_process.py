@@ -25,6 +25,13 @@ CANCEL_TIMEOUT_S = 30.0
 IMPATIENCE_S = 1.0
 """The time after which another cancellation means that the caller does not want to wait."""
 _SIGNAL_CODES = {"SIGKILL": ErrorCode.ENGINE_KILLED, "SIGILL": ErrorCode.CPU_UNSUPPORTED}
+_WINDOWS_EXCEPTIONS = {
+    0xC0000005: "SIGSEGV",  # STATUS_ACCESS_VIOLATION
+    0xC000001D: "SIGILL",  # STATUS_ILLEGAL_INSTRUCTION
+    0xC00000FD: "SIGSEGV",  # STATUS_STACK_OVERFLOW
+    0xC0000409: "SIGABRT",  # STATUS_STACK_BUFFER_OVERRUN, which `abort` ends with
+}
+"""The statuses of processes that Windows ended, with the signals that they would have got elsewhere."""
 
 CommandFactory = Callable[[int], wire.AnyWorkerCommand]
 """A function that makes a command from the id of its call."""
@@ -247,13 +254,17 @@ def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     if abort_reason:
         code = ErrorCode.OUT_OF_MEMORY if is_out_of_memory(abort_reason) else ErrorCode.ENGINE_ABORTED
         return EngineDied(code, reason=abort_reason)
-    if status >= 0:
+    if status in _WINDOWS_EXCEPTIONS:
+        number, name = status, _WINDOWS_EXCEPTIONS[status]
+    elif status >= 0:
         return EngineDied(ErrorCode.ENGINE_EXITED, status=status)
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = str(-status)
-    return EngineDied(_SIGNAL_CODES.get(name, ErrorCode.ENGINE_ENDED_BY_SIGNAL), number=-status, name=name)
+    else:
+        number = -status
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = str(number)
+    return EngineDied(_SIGNAL_CODES.get(name, ErrorCode.ENGINE_ENDED_BY_SIGNAL), number=number, name=name)
 
 
 def error_from_message(message: wire.AnyWorkerMessage) -> EngineError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from qwen3_chat.child_process import split_command
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import McpError, StoreError, UsageError
 from qwen3_chat.mcp.config_file import add_server, load_servers, remove_server
@@ -256,7 +257,7 @@ def _words(name: str, line: str) -> list[str]:
         UsageError: a quotation mark is left open.
     """
     try:
-        return shlex.split(line, posix=os.name != "nt")
+        return split_command(line)
     except ValueError as error:
         raise UsageError(ErrorCode.MCP_LINE_INVALID, name=name, reason=error) from error
 

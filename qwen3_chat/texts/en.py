@@ -683,6 +683,7 @@ TEXTS = {
     "rm.done": "Deleted {names} ({size}).",
     "rm.stays": "It was used from {path}, which stays.",
     "scripts.no_vocabulary": "Qwen3's vocabulary could not be fetched ({reason}); the tests that need it are skipped.",
+    "scripts.no_package": "llama.cpp's newest server could not be fetched ({reason}); the tests that need it are skipped.",
     "scripts.llama_server_building": "Compiling llama-server and its companions, once: four minutes or more on two cores.",
     "scripts.llama_server_ready": "llama-server is at {path}.",
     "scripts.vulkan_llama_needs": "Vulkan's tools are missing; on Debian: apt-get install libvulkan-dev glslc spirv-headers mesa-vulkan-drivers",

@@ -673,6 +673,7 @@ TEXTS = {
     "rm.done": "已删除 {names}（{size}）。",
     "rm.stays": "它只是链接到 {path}，原文件仍然保留。",
     "scripts.no_vocabulary": "无法获取 Qwen3 的词表（{reason}），需要它的测试将跳过。",
+    "scripts.no_package": "无法获取最新的 llama.cpp 服务器（{reason}），需要它的测试将跳过。",
     "scripts.llama_server_building": "正在编译 llama-server 等程序（只需一次），双核需要四分钟以上。",
     "scripts.llama_server_ready": "llama-server 位于 {path}。",
     "scripts.vulkan_llama_needs": "缺少 Vulkan 工具；Debian 上请执行：apt-get install libvulkan-dev glslc spirv-headers mesa-vulkan-drivers",

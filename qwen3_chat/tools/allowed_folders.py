@@ -116,12 +116,19 @@ def _open_part(part: str, parent: int, private: frozenset[Identity], *, folder: 
 
 
 def _open_resolved(path: Path, private: frozenset[Identity], *, folder: bool) -> int:
-    """Open a path where parts can't be opened one by one (Windows); it must be without links."""
+    """Open a path where parts can't be opened one by one (Windows); it must be without links.
+
+    Windows opens no folder as a file: a descriptor of nothing stands for one that was checked.
+    """
     if path.resolve(strict=True) != path:
         raise OSError("it leads through a link")
     for parent in path.parents:
         _refuse_private(parent.stat(), private)
-    _refuse_kind(path.lstat(), folder=folder)
+    status = path.lstat()
+    _refuse_kind(status, folder=folder)
+    if folder:
+        _refuse_private(status, private)
+        return os.open(os.devnull, os.O_RDONLY)
     return _checked(os.open(path, _FLAGS), private, folder=folder)
 
 

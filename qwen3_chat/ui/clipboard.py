@@ -34,10 +34,12 @@ class ClipboardProgram:
     command: tuple[str, ...]
     variable: str = ""
     encoding: str = "utf-8"
+    locale: str = ""
+    """The locale that it must have to read the encoding; empty for the user's own."""
 
 
 CLIPBOARD_PROGRAMS = (
-    ClipboardProgram(("pbcopy",)),
+    ClipboardProgram(("pbcopy",), locale="en_US.UTF-8"),  # without one, it takes the text for Mac Roman
     ClipboardProgram(("wl-copy",), "WAYLAND_DISPLAY"),
     ClipboardProgram(("xclip", "-selection", "clipboard"), "DISPLAY"),
     ClipboardProgram(("xsel", "--clipboard", "--input"), "DISPLAY"),
@@ -94,7 +96,9 @@ class Clipboard:
                 input=text.encode(candidate.encoding, errors="replace"),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=dict(self._environ),
+                env={**self._environ, "LC_ALL": candidate.locale}
+                if candidate.locale
+                else dict(self._environ),
                 timeout=PROGRAM_TIMEOUT_S,
                 check=False,
             )

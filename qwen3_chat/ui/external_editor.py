@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from textual.app import SuspendNotSupported
 from textual.screen import Screen
 
+from qwen3_chat.child_process import split_command
 from qwen3_chat.config.paths import APP_NAME
 from qwen3_chat.texts import t
 from qwen3_chat.ui.widgets.chat_input import ChatInput
@@ -32,9 +32,14 @@ def editor_command(environ: Mapping[str, str]) -> list[str]:
 
 def _split(command: str) -> list[str]:
     try:
-        return shlex.split(command, posix=os.name == "posix")
+        return split_command(command)
     except ValueError:  # a quote without its end
         return command.split()
+
+
+def _program(name: str) -> str:
+    """Return the file that a name stands for: Windows starts no script such as `code.cmd` by its name."""
+    return which(name) or name
 
 
 def edit_in_editor(screen: Screen[Any], chat_input: ChatInput) -> None:
@@ -51,7 +56,9 @@ def edit_in_editor(screen: Screen[Any], chat_input: ChatInput) -> None:
             file = Path(folder) / "message.md"
             file.write_bytes(chat_input.text.encode(errors="surrogatepass"))
             with screen.app.suspend():
-                status = subprocess.run([*command, str(file)], check=False).returncode
+                status = subprocess.run(
+                    [_program(command[0]), *command[1:], str(file)], check=False
+                ).returncode
             text = file.read_bytes().decode(errors="surrogatepass").replace("\r\n", "\n")
     except (OSError, ValueError, SuspendNotSupported) as error:
         screen.notify(t("ui.editor.failed", command=command[0], reason=error), severity="error")

@@ -66,15 +66,16 @@ def _shape(data: bytes, start: int) -> bytes:
 
 
 def with_text(data: bytes, key: str, value: str) -> bytes:
-    """Replace a text of the metadata by one that is not longer, padded with a Jinja comment."""
+    """Replace a text of the metadata, padded with a Jinja comment; a longer one moves the tensors."""
     name = key.encode()
     start = data.index(struct.pack("<Q", len(name)) + name + struct.pack("<I", 8)) + 8 + len(name) + 4
     (size,) = struct.unpack_from("<Q", data, start)
     text = value.encode()
-    if len(text) < size:
-        text += b"{#" + b" " * (size - len(text) - 4) + b"#}"
-    assert len(text) == size
-    return data[: start + 8] + text + data[start + 8 + size :]
+    if len(text) != size:
+        room = max(size, len(text) + 4)
+        room += (size - room) % ALIGNMENT
+        text += b"{#" + b" " * (room - len(text) - 4) + b"#}"
+    return data[:start] + struct.pack("<Q", len(text)) + text + data[start + 8 + size :]
 
 
 def with_number(data: bytes, key: str, value: int) -> bytes:

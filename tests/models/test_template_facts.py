@@ -46,7 +46,8 @@ def test_the_form_of_calls_is_told() -> None:
     xml = "'<tool_call>\\n<function=' + name {%- for k, v in tool_call.arguments|items %}"
     assert read_template(xml).tool_form is ToolForm.XML
     assert read_template(xml).wants_argument_objects
-    assert read_template("<tool_call>").tool_form is ToolForm.HERMES
+    assert read_template('<tool_call>\\n{\\"name\\": <function-name>').tool_form is ToolForm.HERMES
+    assert read_template("'<tool_call>' + call.name + '<arg_key>'").tool_form is ToolForm.NONE
     assert read_template(_LOOP).tool_form is ToolForm.NONE
 
 

@@ -20,6 +20,7 @@ from tests.engine import model_files
 from tests.engine.conftest import demo_vocab, tireless_gguf
 from tests.engine.model_files import LONG_N_CTX
 from tests.remote.scripted_model import write_scripted_model
+from unpacked_wheels import NEWEST_LLAMA_CPP
 
 __all__ = ["demo_vocab", "program", "tireless_gguf"]
 
@@ -38,6 +39,7 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
     """Run a server and yield its address once its log contains `sign`."""
     process = subprocess.Popen(
         command,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,6 +63,8 @@ def server(command: list[str], port: int, sign: str) -> Iterator[str]:
         if drain.ident is not None:
             drain.join()
         process.stdout.close()
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 @contextmanager
@@ -108,4 +112,17 @@ def llama_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
     port = free_port()
     options = ["-m", str(model), "-c", str(n_ctx), "-t", "1", "-np", "1", "--jinja", "--slots", "--no-webui"]
     with server([str(LLAMA_SERVER), "--port", str(port), *options], port, "listening on") as url:
+        yield url
+
+
+@contextmanager
+def newest_llama_server(model: Path, n_ctx: int = N_CTX) -> Iterator[str]:
+    """Run llama.cpp's newest server, if it was fetched, and yield its address."""
+    if not NEWEST_LLAMA_CPP.path.is_dir():
+        pytest.skip("needs llama.cpp's newest server; scripts/unpacked_wheels.py fetches it")
+    port = free_port()
+    program = str(REPOSITORY / "scripts" / "unpacked_wheels.py")
+    with server(
+        [sys.executable, program, str(model), str(port), str(n_ctx)], port, "listening on http"
+    ) as url:
         yield url

@@ -488,6 +488,15 @@ def test_why_no_connection_was_made_is_told(error: Exception, code: ErrorCode) -
     assert "host" in str(found)
 
 
+async def test_the_most_tokens_of_a_prompt_that_litellm_lists_are_the_context() -> None:
+    card = {"id": "Qwen3-8B", "owned_by": "openai", "max_input_tokens": 8192}
+    listing = json_reply({"object": "list", "data": [card]})
+    async with running(lambda _: listing) as wire, remote_engine_at(wire.url) as engine:
+        assert [event async for event in events_of(engine.load)] == []
+        assert engine.model is not None
+        assert engine.model.n_ctx == 8192
+
+
 async def test_the_context_that_the_user_names_is_the_one_in_use() -> None:
     async with running(lambda _: MODELS) as wire, remote_engine_at(wire.url, n_ctx=5000) as engine:
         assert [event async for event in events_of(engine.load)] == []

@@ -239,7 +239,7 @@ async def test_signs_of_life_without_a_reply_are_not_waited_for_without_end() ->
         reply = Reply(Endless(sign), pause_s=0.001)
         assert await heard_from(reply, replace(QUICK_RETRIES, first_byte_s=0.05)) == (
             "",
-            ErrorCode.SERVER_STALLED,
+            ErrorCode.SERVER_TIMEOUT,
             None,
         )
 

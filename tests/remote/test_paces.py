@@ -11,12 +11,14 @@ import pytest
 
 from conformance.bench import Bench
 from conformance.features import Cell, Feature, read_documented_cells
+from event_stream import events_of
+from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.servers import ServerKind
 from tests.remote.imitations import Imitation
-from tests.remote.remote_engines import remote_engine_at
+from tests.remote.remote_engines import Heard, chat_request, remote_engine_at
 from tests.remote.test_conformance import README, run_conversations
-from tests.remote.wire_server import Handler, Piece, Reply, Request, running
+from tests.remote.wire_server import Handler, Piece, Reply, Request, json_reply, running
 
 TOKEN_A_SECOND_S = 1.0
 SETTLING_S = 0.002
@@ -96,3 +98,40 @@ def test_the_table_does_not_depend_on_how_fast_a_model_writes(
 ) -> None:
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
         assert runner.run(table(kind, pace)) == read_documented_cells(README)[kind]
+
+
+READING_S = 440.0
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+TEXT = (
+    b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_after_a_role_the_prompt_may_be_read_for_minutes(is_stopped: bool) -> None:
+    """Transformers serve sends the role at once and the text after the prompt."""
+
+    async def run() -> Heard:
+        def answer(request: Request) -> Reply:
+            if not request.path.endswith("/chat/completions"):
+                return json_reply({"data": [{"id": "Qwen3-0.6B", "object": "model"}]})
+            return Reply([ROLE, TEXT], pause_s=READING_S)
+
+        async with (
+            running(answer) as wire,
+            remote_engine_at(wire.url, ServerKind.OPENAI, timeouts=TimeoutPolicy()) as engine,
+        ):
+            heard = Heard()
+            events = events_of(engine.generate, chat_request("A long prompt", ThinkingMode.NO_THINK))
+            if is_stopped:
+                asyncio.get_running_loop().call_later(1.5 * READING_S, events.cancel)
+            async for event in events:
+                heard.take(event)
+            return heard
+
+    with asyncio.Runner(loop_factory=SkippingLoop) as runner:
+        heard = runner.run(run())
+    assert heard.failure is None
+    assert heard.end is not None
+    assert heard.answer == ("" if is_stopped else "Hello")
+    assert (heard.end.stop_reason is StopReason.CANCELLED) == is_stopped

@@ -16,7 +16,7 @@ from qwen3_chat.engine.remote import TimeoutPolicy
 from qwen3_chat.request import LoadSettings
 from qwen3_chat.servers import ServerKind
 from tests.engine.model_files import LONG_N_CTX
-from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server
+from tests.remote.conftest import N_CTX, llama_cpp_server, llama_server, newest_llama_server
 from tests.remote.remote_engines import remote_engine_at
 from tests.remote.test_conformance import LOCAL, README, run_conversations
 
@@ -97,14 +97,13 @@ async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("run", [llama_server, newest_llama_server])
 async def test_thirty_conversations_with_llama_server_find_its_column(
-    roles: Roles,
+    roles: Roles, run: Callable[[Path, int], AbstractContextManager[str]]
 ) -> None:
     async def stopped(url: str) -> None:
         async with httpx2.AsyncClient(trust_env=False) as client:
             while any(slot["is_processing"] for slot in (await client.get(f"{url}/slots")).json()):
                 pass
 
-    await check_column(
-        ServerKind.LLAMA_SERVER, [llama_server(model, n_ctx) for model, n_ctx in roles], stopped
-    )
+    await check_column(ServerKind.LLAMA_SERVER, [run(model, n_ctx) for model, n_ctx in roles], stopped)

@@ -56,6 +56,15 @@ def test_the_systems_own_tool_gets_the_source_byte_for_byte(
     assert output.read_bytes() == SOURCE.encode()
 
 
+def test_the_tool_of_macos_is_told_the_encoding_whatever_the_locale(programs: ClipboardFixture) -> None:
+    programs.add("pbcopy")
+    told = programs.folder / "locale"
+    script = next(programs.folder.rglob("pbcopy"))
+    script.write_text(f'#!/bin/sh\nprintf %s "$LC_ALL" > "{told}"\nexec cat > /dev/null\n')
+    assert programs.clipboard(LC_ALL="C").copy(SOURCE) is CopyRoute.PROGRAM
+    assert told.read_text() == "en_US.UTF-8"
+
+
 def test_the_windows_tool_is_given_utf_16(programs: ClipboardFixture) -> None:
     output = programs.add("clip.exe")
     assert programs.clipboard(WSL_DISTRO_NAME="Debian").copy(SOURCE) is CopyRoute.PROGRAM

@@ -94,7 +94,7 @@ class BatchedReader:
 
 @dataclass(frozen=True, slots=True)
 class TimeoutPolicy:
-    """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to its first byte.
+    """Seconds to wait in each phase; a long prompt on a slow machine takes minutes to the first text.
 
     Bytes that bring a reply no further don't extend `first_byte_s`, nor `usage_s` after its end. Once a reply
     has text, its pieces are batched for `batch_s`, as long as a screen shows one frame.
@@ -219,7 +219,8 @@ class HttpTransport:
                 throttle = CharacterThrottle()
                 n_steps, deadline_s = progress.n_steps, clock() + timeouts.first_byte_s
                 while True:
-                    wait_s = timeouts.between_pieces_s if received else timeouts.first_byte_s
+                    # a chunk without text is no beginning: some servers send one, then read the prompt
+                    wait_s = timeouts.between_pieces_s if progress.has_text else timeouts.first_byte_s
                     async with asyncio.timeout_at(min(deadline_s, clock() + wait_s)):
                         piece = await reader.next(pieces)
                     if piece is None:
@@ -239,7 +240,7 @@ class HttpTransport:
                         await reader.pause()
         except TimeoutError as error:
             if not progress.is_finished:
-                raise self._stalled_error(received) from error
+                raise self._stalled_error(progress.has_text) from error
         except UnpackingError as error:
             if not progress.is_finished:
                 raise self._unpacking_error(error) from error
@@ -305,8 +306,8 @@ class HttpTransport:
         reason = displayable_message(str(error), self.access)
         return EngineError(ErrorCode.SERVER_BODY_UNREADABLE, host=self.endpoint.host, reason=reason)
 
-    def _stalled_error(self, received: bool) -> EngineError:
-        if received:
+    def _stalled_error(self, has_begun: bool) -> EngineError:
+        if has_begun:
             return EngineError(
                 ErrorCode.SERVER_STALLED,
                 host=self.endpoint.host,

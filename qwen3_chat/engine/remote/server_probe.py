@@ -104,7 +104,7 @@ async def probe_model(
     served = RemoteModel(
         kind=kind,
         model_id=_text(card.get("id")) or model_name or "",
-        n_ctx=_n_ctx(card.get("max_model_len")),
+        n_ctx=_n_ctx(card.get("max_model_len")) or _n_ctx(card.get("max_input_tokens")),  # vLLM, LiteLLM
     )
     served = await _fetch_details(served, card, transport)
     return _with_context(served, n_ctx)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from qwen3_chat.engine.reply_splitter import ReplyTag
 from qwen3_chat.engine.worker.template_process import StopCheck, TemplateRenderer, never_stops
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
-from qwen3_chat.models.template_facts import read_template
+from qwen3_chat.models.template_facts import ToolForm, read_template
 from qwen3_chat.request import ChatRequest, ToolSpec
 
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
@@ -60,8 +61,12 @@ class ChatTemplate:
         specials: Collection[str],
         renderer: TemplateRenderer,
         is_stopped: StopCheck = never_stops,
+        *,
+        named_tokens: Mapping[str, str] | None = None,
     ) -> None:
         """Compile a template; `specials` are the spellings of all special tokens of its vocabulary.
+
+        `named_tokens` are those that templates ask for by name, `bos_token` and `eos_token`.
 
         Raises:
             EngineError: there is no template, it is not valid Jinja, or it needs too much time or memory.
@@ -69,7 +74,11 @@ class ChatTemplate:
         if not source.strip():
             raise EngineError(ErrorCode.CHAT_TEMPLATE_MISSING)
         self._source = source
-        self._wants_argument_objects = read_template(source).wants_argument_objects
+        facts = read_template(source)
+        self._wants_argument_objects = facts.wants_argument_objects
+        self.has_json_calls = facts.tool_form is ToolForm.HERMES
+        """True if the model is told to write tool calls as JSON between tags."""
+        self._named_tokens = {"bos_token": "", "eos_token": "", **(named_tokens or {})}
         # Special tokens of white space only, which other families have, mark no structure.
         markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)
         pattern = "|".join(map(re.escape, markup)) or "(?!)"
@@ -77,11 +86,6 @@ class ChatTemplate:
         self._start_of_special = re.compile(f"(?={pattern})")
         self._renderer = renderer
         renderer.compile(source, is_stopped)
-
-    @property
-    def has_json_calls(self) -> bool:
-        """True if the model is told to write tool calls as JSON, false with the XML form of Qwen3-Coder."""
-        return ReplyTag.TOOL_CALL_OPEN in self._source and "<function=" not in self._source
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """Cut a text so that no piece spells a special token: tokenised one by one, it stays text."""
@@ -112,15 +116,18 @@ class ChatTemplate:
         """
         try:
             masked, spelling_of = self._mask_special_tokens(
-                [[self._message(message) for message in messages], [_tool_schema(tool) for tool in tools]]
+                [self._messages(messages), [_tool_schema(tool) for tool in tools]]
             )
         except RecursionError as error:  # only a schema is nested
             raise EngineError(ErrorCode.TOOL_SCHEMA_INVALID, reason=str(error)) from error
         variables = {
             "messages": masked[0],
             "tools": masked[1] or None,
+            "documents": None,
             "enable_thinking": enable_thinking,
+            "thinking": enable_thinking,  # the name that Granite's and DeepSeek's templates have for it
             "add_generation_prompt": add_generation_prompt,
+            **self._named_tokens,
         }
         try:
             text = self._renderer.render(variables, is_stopped)
@@ -131,17 +138,32 @@ class ChatTemplate:
             raise EngineError(ErrorCode.CHAT_TEMPLATE_FAILED, reason=reason) from error
         return self._split_prompt(text, spelling_of)
 
-    def _message(self, message: ChatMessage) -> dict[str, Any]:
-        fields: dict[str, Any] = {"role": message.role.value, "content": message.sent_content}
-        if message.role is Role.ASSISTANT:
-            # Always a string: without it Qwen3's template cuts an answer that quotes `</think>`.
-            fields["reasoning_content"] = message.reasoning
-        if message.tool_calls:
-            fields["tool_calls"] = [
-                {"type": "function", "function": {"name": call.name, "arguments": self._arguments(call)}}
-                for call in message.tool_calls
-            ]
-        return fields
+    def _messages(self, messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+        """Return messages as templates want them; each call has an id, which its result repeats."""
+        written: list[dict[str, Any]] = []
+        waiting: deque[dict[str, Any]] = deque()
+        n_calls = 0
+        for message in messages:
+            fields: dict[str, Any] = {"role": message.role.value, "content": message.sent_content}
+            if message.role is Role.ASSISTANT:
+                # Always a string: without it Qwen3's template cuts an answer that quotes `</think>`.
+                fields["reasoning_content"] = message.reasoning
+                waiting.clear()
+            if message.role is Role.ASSISTANT and message.reasoning:
+                fields["thinking"] = message.reasoning  # gpt-oss
+            if message.tool_calls:
+                fields["tool_calls"] = []
+            for call in message.tool_calls:
+                n_calls += 1
+                function = {"name": call.name, "arguments": self._arguments(call)}
+                call_fields = {"id": f"call{n_calls:05}", "type": "function", "function": function}
+                fields["tool_calls"].append(call_fields)
+                waiting.append(call_fields)
+            if message.role is Role.TOOL and waiting:
+                answered = waiting.popleft()
+                fields |= {"name": answered["function"]["name"], "tool_call_id": answered["id"]}
+            written.append(fields)
+        return written
 
     def _arguments(self, call: ToolCall) -> Any:
         """Return a call's arguments as the template needs them: the text as it was written, or an object."""

@@ -61,6 +61,8 @@ _llama_model_is_recurrent = _function("llama_model_is_recurrent", _B, _P)
 _llama_model_is_hybrid = _function("llama_model_is_hybrid", _B, _P)
 _llama_token_get_attr = _function("llama_token_get_attr", ctypes.c_int, _P, _I)
 _llama_vocab_get_text = _function("llama_vocab_get_text", _TEXT, _P, _I)
+_llama_vocab_bos = _function("llama_vocab_bos", _I, _P)
+_llama_vocab_eos = _function("llama_vocab_eos", _I, _P)
 _llama_vocab_is_eog = _function("llama_vocab_is_eog", _B, _P, _I)
 _llama_set_n_threads = _function("llama_set_n_threads", None, _P, _U, _U)
 _llama_set_abort_callback = _function("llama_set_abort_callback", None, _P, C.ggml_abort_callback, _P)
@@ -306,6 +308,9 @@ class _Vocab:
     def spelling(self, token: int) -> str:
         text: bytes = _llama_vocab_get_text(self._pointer, token)
         return text.decode(errors="replace")
+
+    def begin_and_end(self) -> tuple[int, int]:
+        return _llama_vocab_bos(self._pointer), _llama_vocab_eos(self._pointer)
 
     def ends_reply(self, token: int) -> bool:
         return bool(_llama_vocab_is_eog(self._pointer, token))

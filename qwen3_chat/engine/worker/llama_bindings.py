@@ -112,5 +112,5 @@ def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
 
 def _base_library() -> ctypes.CDLL:
     """Open the library that ggml's depends on: on Windows a lookup does not search it."""
-    name = "ggml-base.dll" if sys.platform == "win32" else "libggml-base.so"
+    name = {"win32": "ggml-base.dll", "darwin": "libggml-base.dylib"}.get(sys.platform, "libggml-base.so")
     return ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / name))

@@ -218,6 +218,10 @@ class LlamaCppVocab:
         text: bytes = L.llama_vocab_get_text(self._pointer, token)
         return text.decode(errors="replace")
 
+    def begin_and_end(self) -> tuple[int, int]:
+        """Return the ids of the tokens that begin and end a text, negative where there is none."""
+        return int(L.llama_vocab_bos(self._pointer)), int(L.llama_vocab_eos(self._pointer))
+
     def ends_reply(self, token: int) -> bool:
         """Return whether a token ends a reply."""
         return bool(L.llama_vocab_is_eog(self._pointer, token))

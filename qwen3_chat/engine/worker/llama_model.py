@@ -87,7 +87,9 @@ def load_model(
         add_adapters(native, settings.adapters, library.build, llama_log)
         vocab = Vocab(native.vocab)
         source = header.text("tokenizer.chat_template")
-        template = ChatTemplate(source, vocab.specials, renderer, abort.is_set)
+        template = ChatTemplate(
+            source, vocab.specials, renderer, abort.is_set, named_tokens=vocab.named_tokens
+        )
         context = _make_context(native, plan, llama_log)
     except EngineError:
         native.free()

@@ -183,6 +183,10 @@ class NativeVocab(Protocol):
         """Return the text of a token as the vocabulary lists it."""
         ...
 
+    def begin_and_end(self) -> tuple[int, int]:
+        """Return the ids of the tokens that begin and end a text, negative where there is none."""
+        ...
+
     def ends_reply(self, token: int) -> bool:
         """Return whether a token ends a reply."""
         ...

@@ -33,6 +33,14 @@ class Vocab:
         """The control and user-defined tokens: spelling to id."""
         self.end_ids = frozenset(token for token in ids if native.ends_reply(token))
         """The tokens that end a reply."""
+        self.named_tokens: Mapping[str, str] = MappingProxyType(
+            {
+                name: native.spelling(token)
+                for name, token in zip(("bos_token", "eos_token"), native.begin_and_end(), strict=True)
+                if token >= 0
+            }
+        )
+        """The spellings of the tokens that chat templates ask for by name."""
         self._pieces: dict[int, bytes] = {}
         self._segments = _SegmentCache(_MAX_CACHED_TOKENS)
         self.sampled_texts = SampledTextCache(self)

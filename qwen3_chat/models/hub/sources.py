@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -338,7 +339,11 @@ def hubs_from(environ: Mapping[str, str], source: Source | None = None) -> tuple
     return tuple(hub for hub in hubs if source in (None, hub.source))
 
 
-_CHINESE_TIME_ZONES = ("Shanghai", "Chongqing", "Chungking", "Harbin", "Urumqi", "Kashgar", "PRC")
+_CHINESE_TIME_ZONES = (
+    *("Shanghai", "Chongqing", "Chungking", "Harbin", "Urumqi", "Kashgar", "PRC"),
+    "China Standard Time",  # as Windows calls it
+)
+_WINDOWS_TIME_ZONE = r"SYSTEM\CurrentControlSet\Control\TimeZoneInformation"
 _LOCAL_TIME = Path("/etc/localtime")
 
 
@@ -347,8 +352,18 @@ def _time_zone(environ: Mapping[str, str]) -> str:
     name = environ.get("TZ", "").removeprefix(":")
     if not name:
         with suppress(OSError):  # a link into the database of time zones on Linux and macOS
-            name = str(_LOCAL_TIME.readlink())
+            name = _windows_time_zone() if sys.platform == "win32" else str(_LOCAL_TIME.readlink())
     return name.rpartition("/")[2]
+
+
+def _windows_time_zone() -> str:
+    """Return the name of the time zone in Windows' registry, which is the same in every language."""
+    if sys.platform == "win32":
+        import winreg
+
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _WINDOWS_TIME_ZONE) as key:
+            return str(winreg.QueryValueEx(key, "TimeZoneKeyName")[0])
+    return ""
 
 
 def network_error(host: str, error: Exception) -> SourceFailedError:
