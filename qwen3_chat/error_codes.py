@@ -147,6 +147,7 @@ class ErrorCode(StrEnum):
 
     # Downloads
     DOWNLOAD_NAME_UNKNOWN = "download_name_unknown", "hub.unknown_model"
+    DOWNLOAD_NAMES_FILE = "download_names_file", "hub.is_file"
     REPOSITORY_NAME_INVALID = "repository_name_invalid", "hub.no_repository_name"
     REPOSITORY_FILE_AMBIGUOUS = "repository_file_ambiguous", "hub.which_file"
     QUANT_NOT_FOUND = "quant_not_found", "hub.no_such_quant"

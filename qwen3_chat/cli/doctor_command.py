@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +38,9 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import GIB, format_size
 from qwen3_chat.texts.terminal_safe import terminal_safe
 
+if TYPE_CHECKING:
+    from qwen3_chat.engine.remote.server_probe import ServerState
+
 
 class ServerFacts(msgspec.Struct, frozen=True):
     """The state of a server; `failure` is empty where it is up, `lacks` are sentences."""
@@ -53,7 +57,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
 def probe_servers(settings_file: Path) -> list[ServerFacts]:
     """Probe all servers of the settings at the same time."""
     servers = []
-    for name, state in asyncio.run(probe_named_servers(settings_file)).items():
+    states, missing = asyncio.run(_probe_and_call(settings_file))
+    for name, state in states.items():
         if isinstance(state, ConfigError):
             servers.append(_failed_server(name, state))
         elif state.failure:
@@ -62,12 +67,17 @@ def probe_servers(settings_file: Path) -> list[ServerFacts]:
             lacks = tuple(lack.sentence for lack in state.missing_features)
             answer_ms = round(state.latency_s * 1000)
             servers.append(ServerFacts(name, state.label, state.models, answer_ms, lacks=lacks))
-    reachable = [server.name for server in servers if not server.failure]
-    missing = asyncio.run(find_missing_parsers(settings_file, reachable))
     return [
         replace(server, lacks=(*server.lacks, missing[server.name])) if server.name in missing else server
         for server in servers
     ]
+
+
+async def _probe_and_call(
+    settings_file: Path,
+) -> tuple[dict[str, ServerState | ConfigError], dict[str, str]]:
+    states = await probe_named_servers(settings_file)
+    return states, await find_missing_parsers(settings_file, states)
 
 
 def _failed_server(name: str, failure: Qwen3ChatError) -> ServerFacts:

@@ -19,7 +19,6 @@ from qwen3_chat.config import find_paths
 from qwen3_chat.errors import Qwen3ChatError
 from qwen3_chat.events import Notice
 from qwen3_chat.mcp.config_file import add_server
-from qwen3_chat.mcp.mcp_tools import schema_tokens
 from qwen3_chat.mcp.server_administration import describe_server
 from qwen3_chat.mcp.server_config import McpServer
 from qwen3_chat.mcp.server_status import McpState, McpStatus
@@ -29,6 +28,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentPrompt, ConsentRequest
 from qwen3_chat.tools.shown_arguments import show_arguments
+from qwen3_chat.tools.tool import schema_tokens
 from qwen3_chat.tools.tool_source import ToolServerStarting
 
 
@@ -190,7 +190,9 @@ async def _test(source: McpSource, server: McpServer, *, as_json: bool) -> int:
 def _tested(
     name: str, state: McpState, status: McpStatus, notices: list[str], error: Qwen3ChatError | None
 ) -> TestedServer:
-    tools = [TestedTool(tool.name, tool.description, schema_tokens(tool)) for tool in status.tools]
+    tools = [
+        TestedTool(tool.name, tool.description, schema_tokens(tool.spec.schema)) for tool in status.tools
+    ]
     code = error.code.value if error else None
     return TestedServer(
         name,
@@ -205,7 +207,7 @@ def _tested(
 
 
 def _print_status(server: McpServer, status: McpStatus) -> None:
-    tokens = sum(map(schema_tokens, status.tools))
+    tokens = sum(schema_tokens(tool.spec.schema) for tool in status.tools)
     print(
         t(
             "cli.mcp.works",
@@ -218,7 +220,12 @@ def _print_status(server: McpServer, status: McpStatus) -> None:
     )
     for tool in status.tools:
         description = " ".join(tool.description.split())[:100]
-        line = t("cli.mcp.tool", name=label_of_name(tool.name), tokens=schema_tokens(tool), about=description)
+        line = t(
+            "cli.mcp.tool",
+            name=label_of_name(tool.name),
+            tokens=schema_tokens(tool.spec.schema),
+            about=description,
+        )
         print(terminal_safe(line))
 
 

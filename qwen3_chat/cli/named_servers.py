@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,20 +68,25 @@ async def probe_named_servers(settings_file: Path) -> dict[str, ServerState | Co
     return {**dict(zip(profiles.usable, states, strict=True)), **profiles.problems}
 
 
-async def find_missing_parsers(settings_file: Path, names: Collection[str]) -> dict[str, str]:
-    """Have the model of each of these servers call a tool; return what the servers lack to read calls."""
+async def find_missing_parsers(
+    settings_file: Path, states: Mapping[str, ServerState | ConfigError]
+) -> dict[str, str]:
+    """Have the model of each probed server call a tool; return what the servers lack to read calls."""
     from qwen3_chat.engine.remote import RemoteSettings, resolve_access
     from qwen3_chat.engine.remote.call_check import find_missing_parser
 
-    async def check(profile: ServerProfile) -> str:
+    async def check(profile: ServerProfile, state: ServerState) -> str:
         access = await asyncio.to_thread(resolve_access, profile, os.environ)
-        return await find_missing_parser(
-            RemoteSettings(profile.endpoint, profile.model, profile.kind, access)
-        )
+        settings = RemoteSettings(profile.endpoint, profile.model, profile.kind, access)
+        return await find_missing_parser(settings, state)
 
     usable = load_server_profiles(settings_file).usable
-    checked = {name: usable[name] for name in names if name in usable}
-    lacks = await asyncio.gather(*map(check, checked.values()))
+    checked = {
+        name: check(usable[name], state)
+        for name, state in states.items()
+        if name in usable and not isinstance(state, ConfigError) and not state.failure
+    }
+    lacks = await asyncio.gather(*checked.values())
     return {name: lack for name, lack in zip(checked, lacks, strict=True) if lack}
 
 

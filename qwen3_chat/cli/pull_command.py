@@ -69,6 +69,7 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     """
     try:
         source = _parse_source(source_name)
+        _refuse_local_file(name)
         pulled = asyncio.run(_pull(ModelReference.parse(name, mirror_hosts(os.environ)), source, as_json))
     except Qwen3ChatError as error:
         if as_json:
@@ -82,6 +83,14 @@ def pull_model(name: str, source_name: str, as_json: bool) -> int:
     if not as_json:
         _print_result(pulled)
     return 0
+
+
+def _refuse_local_file(name: str) -> None:
+    """Refuse the path of a file that is there: it needs no download."""
+    with suppress(OSError, ValueError, RuntimeError):  # what no path can be is none
+        path = Path(name.strip()).expanduser()
+        if len(path.parts) > 1 and path.suffix.lower() == ".gguf" and path.is_file():
+            raise UsageError(ErrorCode.DOWNLOAD_NAMES_FILE, path=path)
 
 
 def _parse_source(name: str) -> Source | None:

@@ -54,7 +54,7 @@ from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS
 from qwen3_chat.tools.call_context import CallContext, current_call
 from qwen3_chat.tools.consent import ConsentAnswer, ConsentKind, ConsentRequest
 from qwen3_chat.tools.permissions import PermissionScope, possible_permissions
-from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Arguments, Caution, Tool, ToolError
+from qwen3_chat.tools.tool import Arguments, Caution, Tool, ToolError, schema_tokens
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink, ToolServerStarting
 
 MAX_SENSIBLE_TOOLS: Final = 8
@@ -450,7 +450,7 @@ class McpTools:
         tools = {tool.name: tool for name in names for tool in self.tools_named(name)}
         if len(tools) > MAX_SENSIBLE_TOOLS and not self._has_warned:
             self._has_warned = True
-            tokens = sum(schema_tokens(tool) for tool in tools.values())
+            tokens = sum(schema_tokens(tool.spec.schema) for tool in tools.values())
             report(Notice("mcp.many_tools", {"count": len(tools), "tokens": tokens}))
 
     # calling
@@ -545,11 +545,6 @@ def _listed(names: Sequence[str]) -> str:
     """Return names that a server chose as a text of limited length."""
     shown = [label_of_name(name)[:60] for name in names[:MAX_LISTED]]
     return ", ".join([*shown, f"+{len(names) - MAX_LISTED}"] if len(names) > MAX_LISTED else shown)
-
-
-def schema_tokens(tool: Tool) -> int:
-    """Return the tokens that a tool costs in each prompt, roughly."""
-    return round(len(tool.spec.schema) / SCHEMA_CHARS_PER_TOKEN)
 
 
 def _notice_of(error: Qwen3ChatError) -> Notice:

@@ -24,7 +24,7 @@ from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission
-from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN
+from qwen3_chat.tools.tool import schema_tokens
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX, SourceEventSink
 
 MAX_SHOWN_LOG_BYTES: Final = 64 * 1024
@@ -127,7 +127,7 @@ class ServerAdministration:
             state,
             launch,
             tools,
-            round(sum(map(len, raws)) / SCHEMA_CHARS_PER_TOKEN),
+            sum(map(schema_tokens, raws)),
             status.title.strip() if state is McpState.READY else "",
             status.protocol if state is McpState.READY else "",
             error,

@@ -19,7 +19,7 @@ from qwen3_chat.mcp.tool_pins import PinFile, PinnedTool
 from qwen3_chat.tools.built_in_tools import BUILT_IN_TOOLS, Toolbox
 from qwen3_chat.tools.permission_file import PermissionFile
 from qwen3_chat.tools.permissions import Permission
-from qwen3_chat.tools.tool import SCHEMA_CHARS_PER_TOKEN, Reach, Tool
+from qwen3_chat.tools.tool import Reach, Tool, schema_tokens
 from qwen3_chat.tools.tool_settings import ToolSettings
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 
@@ -192,7 +192,7 @@ def _built_in(name: str, tool: Tool | None, permissions: Sequence[Permission]) -
         name,
         ToolKind.BUILT_IN,
         ToolState.READY,
-        round(len(tool.spec.schema) / SCHEMA_CHARS_PER_TOKEN),
+        schema_tokens(tool.spec.schema),
         tool.reach is not Reach.NOTHING,
         tuple(ListedPermission(p, p.definition_hash != tool.definition_hash) for p in permissions),
     )
@@ -223,7 +223,7 @@ def _part_maker(server: str) -> Callable[[PinnedTool], ListedTool]:
             f"{SOURCE_PREFIX}{server}.{pinned.name}",
             ToolKind.MCP,
             ToolState.NOT_STARTED,
-            round(len(pinned.raw) / SCHEMA_CHARS_PER_TOKEN),
+            schema_tokens(pinned.raw),
             about=_description(pinned),
         )
 

@@ -50,7 +50,7 @@ class KernelSpeeds:
         """Return the seconds of a weight of so many bits, by the mean of 1 / the width of its matrix."""
         wide_s, narrow_s = seconds_at(self.weights, bits), seconds_at(self.narrow_weights, bits)
         share = (inverse_width - 1 / WIDE) / (1 / NARROW - 1 / WIDE)
-        return max(wide_s / 2, wide_s + share * (narrow_s - wide_s))
+        return max(MIN_WIDE_SHARE * wide_s, wide_s + share * (narrow_s - wide_s))
 
     @property
     def is_plausible(self) -> bool:
@@ -71,6 +71,20 @@ class KernelSpeeds:
         )
 
     @property
+    def is_consistent(self) -> bool:
+        """True if the figures can all be right: reading takes nearly as long per byte, whatever the type is.
+
+        Computing slows some types down, and short rows, but not as far as other programs do.
+        """
+        rates = [bits / seconds for bits, seconds in self.weights]
+        ratios = [narrow_s / seconds_at(self.weights, bits) for bits, narrow_s in self.narrow_weights]
+        return (
+            max(rates) <= MAX_RATE_RATIO * min(rates)
+            and min(ratios) >= MIN_NARROW_RATIO
+            and max(ratios) <= MAX_NARROW_RATIO
+        )
+
+    @property
     def _curves(self) -> tuple[Curve, ...]:
         return self.weights, self.narrow_weights, self.prompt_weights
 
@@ -78,6 +92,10 @@ class KernelSpeeds:
 MAX_WEIGHT_BITS = 32
 MIN_S, MAX_S = 1e-16, 1e-2
 MAX_FACTOR = 50.0
+MIN_WIDE_SHARE = 0.85
+"""The least time of a weight in rows wider than `WIDE`, as a share of the one in those."""
+MAX_RATE_RATIO, MIN_NARROW_RATIO, MAX_NARROW_RATIO = 6.0, 0.4, 3.5
+"""The limits between types of numbers, and between short rows and long ones."""
 
 
 def seconds_at(curve: Curve, bits: float) -> float:

@@ -296,6 +296,7 @@ TEXTS = {
     "hub.silent": "{host} does not answer.",
     "hub.crawls": "{host} is very slow; trying the next source.",
     "hub.cut": "{host} closed the connection.",
+    "hub.is_file": "{path} is a file of this computer already. Use it with: qwen3-chat --gguf {path}",
     "hub.damaged": "{name} arrived damaged: its checksum is wrong.",
     "hub.locked": "Another qwen3-chat is fetching {name}; waiting for it.",
     "hub.disk_too_small": "The disk is too small: {need} are needed in {folder}, {free} are free.",

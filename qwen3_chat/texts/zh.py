@@ -286,6 +286,7 @@ TEXTS = {
     "hub.silent": "{host} 没有回应。",
     "hub.crawls": "{host} 速度太慢，改从下一个来源下载。",
     "hub.cut": "{host} 中断了连接。",
+    "hub.is_file": "{path} 已经是本机上的文件。使用方法：qwen3-chat --gguf {path}",
     "hub.damaged": "{name} 下载后校验和不符，内容已损坏。",
     "hub.locked": "另一个 qwen3-chat 正在下载 {name}，等它完成。",
     "hub.disk_too_small": "磁盘空间不足：{folder} 需要 {need}，只剩 {free}。",

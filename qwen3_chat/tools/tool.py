@@ -15,8 +15,13 @@ from qwen3_chat.tools.arguments import ArgumentsChecker, Schema
 
 Arguments = Mapping[str, object]
 
-SCHEMA_CHARS_PER_TOKEN: Final = 3.5
+_SCHEMA_CHARS_PER_TOKEN: Final = 3.5
 """The characters of a schema in English that make a token of Qwen3, roughly."""
+
+
+def schema_tokens(schema: str) -> int:
+    """Return the tokens that the schema of a tool costs in each prompt, roughly."""
+    return round(len(schema) / _SCHEMA_CHARS_PER_TOKEN)
 
 
 class Reach(StrEnum):

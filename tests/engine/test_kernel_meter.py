@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from tests.models.fit.machines import KERNELS
 
 
 def test_the_processor_is_measured_through_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, smaller in {"ROUNDS": 1, "_CPU_MATRIX_BYTES": 1 << 20, "_MIN_MATRIX_BYTES": 1 << 10}.items():
+    for name, smaller in {
+        "MIN_ROUNDS": 2,
+        "MAX_ROUNDS": 2,
+        "_CPU_MATRIX_BYTES": 1 << 20,
+        "_MIN_MATRIX_BYTES": 1 << 10,
+    }.items():
         monkeypatch.setattr(kernel_meter, name, smaller)
     monkeypatch.setattr(kernel_meter, "_CELLS", 64)
     monkeypatch.setattr(kernel_meter, "_EXPERTS", 16)
@@ -34,6 +40,30 @@ def test_the_work_of_other_programs_is_noted(
     monkeypatch.setattr("os.nice", lambda _: 0)
     (measured,) = kernel_meter.measure_devices()
     assert measured.is_undisturbed is is_undisturbed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_work_of_others_in_most_rounds_does_not_count(seed: int) -> None:
+    chance = random.Random(seed)
+    true_s = {f"work {number}": chance.uniform(1e-12, 1e-9) for number in range(20)}
+
+    def disturbed(name: str) -> float:
+        factor = chance.choice([1, 1.05, 1.1, chance.uniform(1, 10), chance.uniform(1, 10)])
+        return true_s[name] * factor
+
+    measured = kernel_meter.shortest_times({name: name for name in true_s}, disturbed)
+    assert {name: pytest.approx(seconds, rel=0.2) for name, seconds in true_s.items()} == measured
+
+
+def test_a_machine_at_rest_is_measured_a_few_times_only() -> None:
+    asked: list[str] = []
+
+    def steady(name: str) -> float:
+        asked.append(name)
+        return 1e-9
+
+    assert kernel_meter.shortest_times({"work": "work"}, steady) == {"work": 1e-9}
+    assert len(asked) == 1 + kernel_meter.MIN_ROUNDS
 
 
 def test_a_device_without_memory_is_not_measured() -> None:

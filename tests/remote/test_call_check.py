@@ -36,10 +36,12 @@ async def test_doctor_names_the_option_that_a_server_lacks_to_read_calls(
     owner: str, reply: Reply, option: str, tmp_path: Path
 ) -> None:
     models = json_reply({"data": [{"id": "Qwen3-8B", "owned_by": owner, "max_model_len": 4096}]})
-    asked = list[dict[str, object]]()
+    asked, listings = list[dict[str, object]](), 0
 
     def answer(request: Request) -> Reply:
+        nonlocal listings
         if request.method == "GET":
+            listings += request.path.endswith("/v1/models")
             return models
         asked.append(json.loads(request.body))
         return reply
@@ -50,5 +52,6 @@ async def test_doctor_names_the_option_that_a_server_lacks_to_read_calls(
         (server,) = await to_thread(probe_servers, settings)
     named = [lack for lack in server.lacks if "--tool-call-parser" in lack]
     assert [option in lack for lack in named] == ([True] if option else [])
+    assert listings == (2 if owner == "somebody" else 3)  # two by the probe, one by the engine that calls
     if owner != "somebody":
         assert any("tools" in body for body in asked)

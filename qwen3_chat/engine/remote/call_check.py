@@ -8,7 +8,7 @@ from typing import Final
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine.remote.remote_engine import RemoteEngine
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
-from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_server
+from qwen3_chat.engine.remote.server_probe import RemoteSettings, ServerState
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineEvent, Notice
 from qwen3_chat.request import ChatRequest, ToolSpec
@@ -29,13 +29,12 @@ _REFUSALS: Final = ("tool-call-parser", "auto-tool-choice", "--jinja")
 """Words by which a server tells that it refuses tools for want of an option."""
 
 
-async def find_missing_parser(settings: RemoteSettings) -> str:
+async def find_missing_parser(settings: RemoteSettings, state: ServerState) -> str:
     """Return a sentence that names the option with which a server would read calls; empty if it reads them.
 
     It is empty as well where no option is known for the kind of server, where its model makes no call, and
     where the answer takes too long: nothing is said that was not seen.
     """
-    state = await probe_server(settings)
     features = next((f for f in SERVER_FEATURES.values() if f.label == state.label), None)
     if state.failure or features is None or not features.call_parser:
         return ""

@@ -10,12 +10,11 @@ import ctypes
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import takewhile
-from statistics import median
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import psutil
 
@@ -24,8 +23,14 @@ from qwen3_chat.engine.wire import DeviceKind, MeasuredDevice
 from qwen3_chat.engine.worker.llama_bindings import ggml_device, ggml_function, list_ggml_devices
 from qwen3_chat.models.kernel_speeds import NARROW, WIDE, Curve, KernelSpeeds
 
-ROUNDS, BUDGET_S = 5, 0.5
-"""The number of times that everything is measured, in turns, unless they take too long; the median counts."""
+MIN_ROUNDS, MAX_ROUNDS, BUDGET_S = 4, 12, 2.0
+"""The number of times that everything is measured, in turns, and the time after which `MIN_ROUNDS` will do.
+
+The shortest time counts: what disturbs a measurement only makes it longer, by 2 to 10 times in half of the
+rounds on a machine that has other work.
+"""
+CONFIRMED: Final = 1.1
+"""The ratio of the second shortest time to the shortest, up to which one needs no further round."""
 MAX_OTHERS_SHARE: Final = 0.1
 """The share of all processors from which on other programs disturb: threads wait for each other, busily."""
 _NICE = 5
@@ -43,6 +48,8 @@ _HEAD, _KV_HEADS, _HEADS, _CELLS = 128, 8, 32, 2048
 _EXPERT_COLUMNS, _EXPERT_ROWS, _EXPERTS, _EXPERTS_USED = 2048, 768, 64, 8
 _SMALL_WIDTH, _SMALL_PAIRS = 64, 100
 _MAX_NODES, _MAX_TENSORS, _MAX_GRAPHS = 512, 2048, 32
+
+WorkT = TypeVar("WorkT")
 
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 
@@ -110,16 +117,27 @@ def measure_device(
     """
     with _Workbench(index, kind, uses_cpu_time and kind is DeviceKind.CPU) as bench:
         works = _all_works(bench, free_bytes, n_threads or usable_cores())
-        times: dict[str, list[float]] = {name: [] for name in works}
-        begin_s = time.process_time()
-        for number in range(ROUNDS + 1):
-            if number > 1 and time.process_time() - begin_s > BUDGET_S:
-                break
-            for name, work in works.items():
-                seconds = bench.time_s(work) / work.n_units
-                if number:  # the first round only warms up
-                    times[name].append(seconds)
-    return _kernel_speeds({name: median(row) for name, row in times.items()})
+        return _kernel_speeds(shortest_times(works, lambda work: bench.time_s(work) / work.n_units))
+
+
+def shortest_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float]) -> dict[str, float]:
+    """Do all works in turns, and return the shortest time of each, once a second one confirms it."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+    for number in range(MAX_ROUNDS + 1):
+        for name, work in works.items():
+            seconds = time_s(work)
+            if number:  # the first round only warms up
+                times[name].append(seconds)
+        used_s = max(time.perf_counter() - begin_s, time.process_time() - begin_cpu_s)
+        if number >= MIN_ROUNDS and (used_s > BUDGET_S or all(map(_is_confirmed, times.values()))):
+            break
+    return {name: min(row) for name, row in times.items()}
+
+
+def _is_confirmed(times: list[float]) -> bool:
+    shortest, second, *_ = sorted(times)
+    return second <= CONFIRMED * shortest
 
 
 def _kernel_speeds(seconds: dict[str, float]) -> KernelSpeeds:

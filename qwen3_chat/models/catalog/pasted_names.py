@@ -14,6 +14,8 @@ _MAX_CHARACTERS = 2000
 
 _HOSTS = ("huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai")
 _OLLAMA_HOSTS = ("ollama.com", "registry.ollama.ai")
+_OTHER_HOSTS = (*_OLLAMA_HOSTS, "lmstudio.ai", "hub.docker.com")
+"""The hosts whose pages are about models of the family, under tags of their own."""
 _FILE_VIEWS = ("tree", "blob", "resolve", "raw", "blame")
 _NEWEST_REVISIONS = ("main", "master", "HEAD")
 _NOT_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "studios")
@@ -23,6 +25,8 @@ _FILE_QUERIES = ("FilePath", "fileName", "show_file_info")
 _AROUND = " \t\r\n\u00a0\u200b\u2060\u3000\ufeff\"'`<>()[]“”‘’「」《》,;，；。"
 _PROGRAMS = (
     "curl",
+    "docker",
+    "git",
     "hf",
     "huggingface-cli",
     "llama",
@@ -32,9 +36,21 @@ _PROGRAMS = (
     "modelscope",
     "ollama",
     "qwen3-chat",
+    "sglang",
+    "vllm",
     "wget",
 )
-_VERBS = ("chat", "download", "get", "load", "pull", "rm", "run", "serve", "show")
+_STARTERS = ("doas", "sudo", "uvx", "uv", "pipx", "run")
+"""Words before a program's name that start it."""
+_VERBS = ("chat", "clone", "download", "get", "load", "model", "pull", "rm", "run", "serve", "show")
+_LINK = re.compile(r"\[[^\]]*\]\((?P<address>[^)\s]+)\)")
+"""A link of Markdown."""
+_CALL = re.compile(r"""\w\(\s*["'](?P<name>[\w.-]+/[\w.-]+)["']""", re.ASCII)
+"""A call of a program with a repository, such as `from_pretrained("Qwen/Qwen3-8B")`."""
+_GIT = re.compile(r"(?:ssh://)?git@(?P<host>[\w.-]+)[:/](?P<path>.+)", re.IGNORECASE | re.ASCII)
+_SPLIT_PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$|$)", re.IGNORECASE | re.ASCII)
+_OTHER_FILES = re.compile(r"\.(?:md|json|txt|jinja|ya?ml|gitattributes|png)$", re.IGNORECASE)
+"""The names of files beside a model, whose pages stand for the repository."""
 _SHORT_TAGS = {
     "": "8B",
     "latest": "8B",
@@ -64,7 +80,7 @@ def parse_pasted_name(text: str, mirrors: Collection[str] = ()) -> PastedName:
 
     Anything that is none of the known forms is split at its first colon.
     """
-    text = _from_command(_cleaned(text[:_MAX_CHARACTERS]))
+    text = _with_colon(_from_command(_without_prose(text[:_MAX_CHARACTERS])))
     if (address := _address(text, mirrors)) is not None:
         return _from_address(address) or PastedName(text)
     if "://" in text:
@@ -72,6 +88,8 @@ def parse_pasted_name(text: str, mirrors: Collection[str] = ()) -> PastedName:
     name, colon, selector = text.partition(":")
     if ("/" in name or find_family_model(name) is None) and (tagged := _family_name(text)):
         return tagged
+    if name[:1].isdigit() and not colon and find_family_model(name) is None:
+        return _family_name(f"qwen3:{text.replace('/', '-')}") or PastedName(text)
     if name.count("/") > 1 and name.lower().endswith(".gguf") and not colon:
         owner, repository, path = name.split("/", 2)
         return PastedName(f"{owner}/{repository}", path)
@@ -85,10 +103,33 @@ def _cleaned(text: str) -> str:
     return text.replace("\uff1a", ":").strip(_AROUND)
 
 
+def _without_prose(text: str) -> str:
+    """Return the address in a link, a call or a sentence; else the cleaned text."""
+    if match := _LINK.search(text):
+        return _cleaned(match["address"])
+    if match := _CALL.search(text):
+        return match["name"]
+    text = _cleaned(text)
+    if match := _GIT.fullmatch(text):
+        text = f"https://{match['host']}/{match['path']}"
+    addresses = [word for word in map(_cleaned, text.split()) if "://" in word]
+    text = addresses[0] if len(addresses) == 1 else text
+    return text.rstrip(f"{_AROUND}.") if "://" in text else text
+
+
+def _with_colon(text: str) -> str:
+    """Return a text in which a colon is before a quant that a space or an at sign separates."""
+    name, _, quant = text.replace("@", " ").rpartition(" ")
+    is_quant = name and not set(" :") & set(name.strip()) and _QUANT.fullmatch(quant)
+    return f"{name.strip()}:{quant}" if is_quant else text
+
+
 def _from_command(text: str) -> str:
     """Return the name in a command of another program, with its file after a colon; else the text."""
     words = text.lstrip("$%# ").split()
-    if len(words) < 2 or words[0].lower() not in _PROGRAMS:
+    while len(words) > 2 and words[0].lower() in _STARTERS:
+        del words[0]
+    if len(words) < 2 or re.split(r"[\\/]", words[0].lower())[-1].removesuffix(".exe") not in _PROGRAMS:
         return text
     rest = [_cleaned(word) for word in words[1:] if not word.startswith("-")]
     names = [word for word in rest if word and word.lower() not in _VERBS]
@@ -105,7 +146,9 @@ def _is_selector(word: str) -> bool:
 
 def _address(text: str, mirrors: Collection[str]) -> SplitResult | None:
     """Split the address of a page of a known host, with or without its scheme."""
-    match = re.fullmatch(r"(?:(?P<scheme>https?|hf|hf-mirror|modelscope)://|hf:)?(?P<rest>.+)", text, re.I)
+    match = re.fullmatch(
+        r"(?:(?P<scheme>https?|hf|hf-mirror|modelscope)://|hf:|//)?(?P<rest>.+)", text, re.IGNORECASE
+    )
     if match is None:
         return None
     scheme = (match["scheme"] or "").lower()
@@ -116,16 +159,23 @@ def _address(text: str, mirrors: Collection[str]) -> SplitResult | None:
         address = urlsplit(f"https://{match['rest']}")
     except ValueError:
         return None
-    host = address.netloc.lower()
-    known = {*_HOSTS, *_OLLAMA_HOSTS, *(mirror.lower() for mirror in mirrors)}
-    return address if "/" in match["rest"] and host.removeprefix("www.") in known | {host} & known else None
+    known = {*_HOSTS, *_OTHER_HOSTS, *(mirror.lower() for mirror in mirrors)}
+    netloc = address.netloc.lower().rpartition("@")[2]
+    is_known = not known.isdisjoint({netloc, _host_of(address)})
+    return address if "/" in match["rest"] and is_known else None
+
+
+def _host_of(address: SplitResult) -> str:
+    """Return the host without `www.`, a user's name and a usual port."""
+    host = address.netloc.lower().rpartition("@")[2].removeprefix("www.")
+    return re.sub(r":(?:80|443)$", "", host)
 
 
 def _from_address(address: SplitResult) -> PastedName | None:
     """Read the address of a repository, a folder or a file in it; None where it is that of another page."""
     parts = [unquote(part) for part in address.path.split("/") if part]
-    if address.netloc.lower().removeprefix("www.") in _OLLAMA_HOSTS:
-        return _family_name(parts[-1]) if parts[:-1] in ([], ["library"]) and parts else None
+    if _host_of(address) in _OTHER_HOSTS:
+        return _from_other_page(parts)
     for prefix in (["api", "v1", "models"], ["api", "models"], ["models"]):
         if parts[: len(prefix)] == prefix:
             del parts[: len(prefix)]
@@ -133,12 +183,14 @@ def _from_address(address: SplitResult) -> PastedName | None:
     if len(parts) < 2 or parts[0] in _NOT_MODELS:
         return None
     owner, last, *rest = parts
-    repository, colon, selector = last.partition(":")
+    repository, colon, selector = last.removesuffix(".git").partition(":")
     query = parse_qs(address.query)
     path, revision = _file_in(rest)
     for key in _FILE_QUERIES:
         path = path or query.get(key, [""])[0]
     revision = revision or query.get("Revision", [None])[0]
+    if path and _OTHER_FILES.search(path):
+        path = ""
     if not path and colon and selector.lower() != "latest":
         path = selector
     if not path and (tagged := _family_name(f"{owner}/{repository}")):
@@ -147,12 +199,20 @@ def _from_address(address: SplitResult) -> PastedName | None:
     return PastedName(f"{owner}/{repository}", path or None, None if is_newest else revision)
 
 
+def _from_other_page(parts: list[str]) -> PastedName | None:
+    """Read the address of a page of Ollama, LM Studio or Docker about a model of the family."""
+    while parts and parts[0] in ("library", "models", "r", "qwen", "ai"):
+        del parts[0]
+    is_page = len(parts) == 1 or (len(parts) > 1 and parts[1] in ("tags", "blobs"))
+    return _family_name(parts[0]) if is_page else None
+
+
 def _file_in(parts: Sequence[str]) -> tuple[str, str | None]:
     """Return the path of a file or folder, and the revision, of the rest of an address."""
     match list(parts):
         case ["file", "view", revision, *path]:
             return "/".join(path), revision
-        case [view, revision, *path] if view in _FILE_VIEWS:
+        case [view, revision, *path] if view.lower() in _FILE_VIEWS:
             return "/".join(path), revision
         case [*path, name] if name.lower().endswith(".gguf"):
             return "/".join((*path, name)), None
@@ -162,9 +222,8 @@ def _file_in(parts: Sequence[str]) -> tuple[str, str | None]:
 
 def _family_name(text: str) -> PastedName | None:
     """Read a tag such as `qwen3:8b-q4_K_M`, a file name, or the repository of the weights in 16 bits."""
-    match = re.fullmatch(
-        r"(?:library/|qwen/)?qwen3(?:[:-](?P<tag>.*))?", text.lower().removesuffix(".gguf"), re.DOTALL
-    )
+    plain = _SPLIT_PART.sub("", text.lower()).removesuffix(".gguf")
+    match = re.fullmatch(r"(?:library/|qwen/|ai/)?qwen3(?:[:-](?P<tag>.*))?", plain, re.DOTALL)
     if match is None or (text.lower().startswith("qwen/") and "gguf" in text.lower()):
         return None
     tag = match["tag"] or ""

@@ -8,7 +8,7 @@ better of both for the best and the quick offer; the balanced one has to be good
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, log2
 
@@ -58,6 +58,8 @@ class OfferRule:
     is_switchable: bool = False
 
 
+SAME_SPEED = 0.95
+"""The share of another model's speed from which on one counts as no slower."""
 FAST_TOKENS_PER_S = 15.0
 """The speed of a quick model, faster than anybody reads."""
 
@@ -174,20 +176,33 @@ def make_offers(
 ) -> tuple[Offer, ...]:
     """Choose the three offers among the usable models; none where there are none.
 
-    The quick one writes no slower than the best one: a large machine is not to wait for a larger model there.
+    Each is no larger than the one before, and writes no slower: who asks for less quality is to wait less.
 
     `now` is the machine with the memory that is free at this moment, where that differs.
     """
     offers: list[Offer] = []
     for kind, rule in RULES.items():
-        if kind is OfferKind.QUICK and offers:
-            best_tokens_per_s = offers[0].assessment.plan.tokens_per_s
-            rule = replace(rule, min_tokens_per_s=max(rule.min_tokens_per_s, best_tokens_per_s))
-        if chosen := choose(candidates, rule):
+        allowed = _quicker(candidates, offers[-1].assessment, rule) if offers else candidates
+        if chosen := choose(allowed, rule):
             assessment = chosen.assessment
             at_present = assess(assessment.model, assessment.quant, now, n_ctx) if now else assessment
             offers.append(Offer(kind, assessment, at_present))
     return tuple(offers)
+
+
+def _quicker(candidates: Sequence[Candidate], before: Assessment, rule: OfferRule) -> list[Candidate]:
+    """Return the candidates for the offer that follows another one."""
+    smaller = [
+        candidate
+        for candidate in candidates
+        if candidate.assessment.model.shape.parameters <= before.model.shape.parameters
+        and candidate.worth(rule) > -inf
+    ]
+    min_tokens_per_s = SAME_SPEED * before.plan.tokens_per_s
+    as_fast = [
+        candidate for candidate in smaller if candidate.assessment.plan.tokens_per_s >= min_tokens_per_s
+    ]
+    return as_fast or smaller
 
 
 def choose(candidates: Iterable[Candidate], rule: OfferRule) -> Candidate | None:

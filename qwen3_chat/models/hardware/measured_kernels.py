@@ -20,7 +20,7 @@ KERNELS_FILE_NAME = "kernel-speeds.json"
 TIMEOUT_S = 30
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MAX_STORE_BYTES, MAX_DEVICES = 65_536, 64
-_VERSION = 1  # of what is measured; another one is measured anew
+_VERSION = 2  # of what is measured; another one is measured anew
 
 
 class _StoredKernels(msgspec.Struct, frozen=True):
@@ -36,7 +36,8 @@ async def read_or_measure(
 ) -> tuple[MeasuredDevice, ...]:
     """Return the stored speeds of a machine, else measure and store them, if there is something to do so.
 
-    What other programs disturbed counts as not measured, and is tried again at the next start.
+    What other programs disturbed, or what contradicts itself, counts as not measured, and is tried again at
+    the next start.
     """
     if stored := await asyncio.to_thread(read_kernels, file, machine):
         return stored
@@ -67,4 +68,8 @@ def read_kernels(file: Path, machine: str) -> tuple[MeasuredDevice, ...]:
 
 
 def _plausible(devices: tuple[MeasuredDevice, ...]) -> tuple[MeasuredDevice, ...]:
-    return tuple(device for device in devices[:MAX_DEVICES] if device.kernels.is_plausible)
+    return tuple(
+        device
+        for device in devices[:MAX_DEVICES]
+        if device.kernels.is_plausible and device.kernels.is_consistent
+    )

@@ -17,6 +17,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import HubError
 from qwen3_chat.models.gguf_file_name import lock_name
 from qwen3_chat.models.hub.blocking_calls import run_to_end
+from qwen3_chat.models.hub.body_reader import stream_response
 from qwen3_chat.models.hub.download_errors import (
     DamagedError,
     SourceCrawlsError,
@@ -26,6 +27,7 @@ from qwen3_chat.models.hub.download_errors import (
 from qwen3_chat.models.hub.http_responses import RangeRequest, body_offset_bytes
 from qwen3_chat.models.hub.hub_file import HubFile
 from qwen3_chat.models.hub.parallel_ranges import ConnectionCount, RangedDownload, RangesIgnoredError
+from qwen3_chat.models.hub.part_appender import SPACE_CHECK_BYTES
 from qwen3_chat.models.hub.part_file import RESERVE_BYTES, PartFile, part_path, rename_part
 from qwen3_chat.models.hub.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 from qwen3_chat.models.hub.source_rounds import no_source_error
@@ -42,9 +44,6 @@ BATCH_BYTES = 512 << 10
 
 BATCH_S = 0.25
 """The time after which a batch is written, even if it is smaller."""
-
-SPACE_CHECK_BYTES = 32 << 20
-"""The number of bytes between two checks of the free space."""
 
 MAX_DAMAGED_DOWNLOADS = 2
 """The number of downloads with wrong bytes after which the file is given up."""
@@ -244,61 +243,68 @@ class Downloader:
         import httpx2
 
         self.observer.on_source_asked(file, hub.host)
-        writer = _BatchWriter(self, file, part, hub.host)
         pace = None if may_crawl else _Pace(self.retry_policy, self.clock())
         is_gap = part.gap_end_bytes is not None
         if connections.n > 1 and not is_gap:
-            ranged = RangedDownload(self.client, hub, file, connections.n, connections.range_bytes)
-            arriving = ranged.chunks(part.size_bytes)
+            arriving = self._many_connections(file, part, hub, connections)
         else:
             arriving = self._one_connection(file, part, hub)
-        has_changed = False
+        has_changed, before_bytes = False, part.size_bytes
         try:
-            async with aclosing(arriving) as chunks:
-                async for data in chunks:
-                    await writer.add(data)
-                    if writer.is_full:
-                        if is_gap:
-                            break
-                        continue
+            async with aclosing(arriving) as arrivals:
+                async for n_bytes in arrivals:
+                    self.observer.on_received(file, hub.host, part.size_bytes)
+                    if part.size_bytes == part.end_bytes:
+                        break
                     now_s = self.clock()
-                    if pace and pace.is_crawl(len(data), now_s):
+                    if pace and pace.is_crawl(n_bytes, now_s):
                         raise SourceCrawlsError(ErrorCode.SOURCE_CRAWLS, host=hub.host)
-                    if not is_gap and connections.feed(len(data), writer.missing_bytes, now_s):
+                    missing_bytes = part.end_bytes - part.size_bytes
+                    if not is_gap and connections.feed(n_bytes, missing_bytes, now_s):
                         has_changed = True
                         break
         except RangesIgnoredError:
             connections.settle(1)
             has_changed = True
-        except httpx2.TooManyRedirects as error:
-            raise SourceRefusedError(
-                ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx"
-            ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise network_error(hub.host, error) from error
         finally:
-            await writer.close()
+            if part.size_bytes > before_bytes:
+                self.observer.on_received(file, hub.host, part.size_bytes)
         if part.size_bytes < part.end_bytes and not has_changed:
             raise SourceFailedError(ErrorCode.SOURCE_DISCONNECTED, host=hub.host)
         return has_changed
 
-    async def _one_connection(self, file: HubFile, part: PartFile, hub: Hub) -> AsyncGenerator[bytes]:
-        """Yield the missing bytes as one response delivers them."""
+    async def _one_connection(self, file: HubFile, part: PartFile, hub: Hub) -> AsyncGenerator[int]:
+        """Append the missing bytes as one response delivers them; yield how many arrived."""
         offset = part.size_bytes
         headers = {**hub.headers(), "Accept-Encoding": "identity"}
         is_gap = part.gap_end_bytes is not None
         if offset or is_gap:
             headers["Range"] = f"bytes={offset}-{part.end_bytes - 1 if is_gap else ''}"
-        async with self.client.stream("GET", hub.file_url(file), headers=headers) as response:
-            is_redirected = bool(response.history)
+        async with stream_response(self.retry_policy, hub.file_url(file), headers) as response:
             request = RangeRequest(
-                hub.host, file.repository, file.name, offset, file.size_bytes, is_redirected
+                hub.host, file.repository, file.name, offset, file.size_bytes, response.is_redirected
             )
             # a source that ignores ranges sends the stored bytes again; they are skipped
-            n_to_skip = offset - body_offset_bytes(response.status_code, response.headers, request)
-            async for data in response.aiter_raw():
-                yield data[n_to_skip:] if n_to_skip else data
-                n_to_skip = max(0, n_to_skip - len(data))
+            n_to_skip = offset - body_offset_bytes(response.status, response.headers, request)
+            async with aclosing(response.read_into(part, n_to_skip)) as arrivals:
+                async for n_bytes in arrivals:
+                    yield n_bytes
+
+    async def _many_connections(
+        self, file: HubFile, part: PartFile, hub: Hub, connections: ConnectionCount
+    ) -> AsyncGenerator[int]:
+        """Append the missing bytes as several connections deliver them; yield how many arrived."""
+        ranged = RangedDownload(self.client, hub, file, connections.n, connections.range_bytes)
+        writer = _BatchWriter(self, part)
+        try:
+            async with aclosing(ranged.chunks(part.size_bytes)) as chunks:
+                async for data in chunks:
+                    await writer.add(data)
+                    yield len(data)
+        finally:
+            await writer.close()
 
 
 class _Pace:
@@ -321,25 +327,17 @@ class _Pace:
 
 
 class _BatchWriter:
-    """A writer of the bytes that arrive, in batches; a thread writes one batch while the next one fills."""
+    """A writer of the bytes of several connections; a thread writes one batch while the next one fills."""
 
-    def __init__(self, downloader: Downloader, file: HubFile, part: PartFile, host: str) -> None:
+    def __init__(self, downloader: Downloader, part: PartFile) -> None:
         self._downloader = downloader
-        self._file = file
         self._part = part
-        self._host = host
-        self.missing_bytes = part.end_bytes - part.size_bytes
-        """The bytes that have not been added yet."""
+        self._missing_bytes = part.end_bytes - part.size_bytes
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._batch_started_s = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._bytes_since_space_check = 0
-
-    @property
-    def is_full(self) -> bool:
-        """True if every missing byte has been added."""
-        return self.missing_bytes == 0
 
     async def add(self, data: bytes) -> None:
         """Add bytes; those beyond the end of the file are dropped.
@@ -347,10 +345,10 @@ class _BatchWriter:
         Raises:
             HubError: they can't be written to the disk.
         """
-        data = data[: self.missing_bytes]
+        data = data[: self._missing_bytes]
         if not data:
             return
-        self.missing_bytes -= len(data)
+        self._missing_bytes -= len(data)
         if not self._batch:
             self._batch_started_s = self._downloader.clock()
         self._batch.append(data)
@@ -371,7 +369,7 @@ class _BatchWriter:
         self._writing = asyncio.create_task(asyncio.to_thread(self._append, batch))
 
     def _append(self, chunks: list[bytes]) -> None:
-        batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        batch = b"".join(chunks)
         self._part.append(batch)
         self._bytes_since_space_check += len(batch)
         if self._bytes_since_space_check >= SPACE_CHECK_BYTES:
@@ -383,7 +381,6 @@ class _BatchWriter:
         if (writing := self._writing) is not None:
             await asyncio.wait({writing})
             self._writing = None
-            self._downloader.observer.on_received(self._file, self._host, self._part.size_bytes)
             writing.result()
 
 

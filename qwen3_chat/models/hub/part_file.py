@@ -169,9 +169,8 @@ class PartFile:
         self._cut(self.size_bytes)
         return False
 
-    def _count(self, data: bytes | memoryview) -> None:
+    def count(self, data: memoryview) -> None:
         """Add bytes that are on the disk to the checksum of the file and to those of its pieces."""
-        data = memoryview(data)
         while data:
             piece = data[: PIECE_BYTES - self.size_bytes % PIECE_BYTES]
             self._sum.update(piece)
@@ -186,19 +185,39 @@ class PartFile:
 
     def append(self, data: bytes) -> None:
         """Write bytes behind those that are there; those that do not fit on the disk are not counted."""
+        n_written, error = self.write(self.size_bytes, memoryview(data))
+        self.count(memoryview(data)[:n_written])
+        if error is not None:
+            raise self.cut_after(error)
+
+    def write(self, at_bytes: int, data: memoryview) -> tuple[int, OSError | None]:
+        """Write bytes that are not counted yet; return how many are there, and what kept others away.
+
+        Raises:
+            HubError: somebody deleted the part.
+        """
         if self._is_removed():
             raise HubError(ErrorCode.DOWNLOAD_REMOVED, name=self._file.name)
-        self._stream.seek(self.size_bytes)
-        remaining = memoryview(data)
-        while remaining:
-            try:
-                written = self._stream.write(remaining) or 0
-            except OSError as error:
-                if self.gap_end_bytes is None:
-                    self._cut(self.size_bytes)
-                raise self._write_error(error) from error
-            self._count(remaining[:written])
-            remaining = remaining[written:]
+        n_written = 0
+        try:
+            self._stream.seek(at_bytes)
+            while n_written < len(data):
+                n_written += self._stream.write(data[n_written:]) or 0
+        except OSError as error:
+            return n_written, error
+        return n_written, None
+
+    def cut_after(self, error: OSError) -> HubError:
+        """Cut off what is not counted, once a write failed, and return the error to raise."""
+        if self.gap_end_bytes is None:
+            with suppress(OSError):
+                self._cut(self.size_bytes)
+        return self._write_error(error)
+
+    def flush(self) -> None:
+        """Have the disk take what it was given, so that little is left to do at the end."""
+        with suppress(OSError):  # the flush at the end decides
+            os.fsync(self._stream.fileno())
 
     def discard(self) -> None:
         """Discard the bytes and the checksums."""

@@ -57,8 +57,6 @@ def _fetch_header_from(file: HubFile, hub: Hub, retry_policy: RetryPolicy) -> Gg
     try:
         with new_blocking_client(retry_policy) as client:
             return read_header(io.BufferedReader(_RemoteFile(client, file, hub), 1), file.name)
-    except httpx2.TooManyRedirects as error:
-        raise SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=hub.host, status="3xx") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise network_error(hub.host, error) from error
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class RetryPolicy:
     """The timeouts and waits; `max_attempts` counts rounds over all sources in which no byte arrived.
 
+    `report_interval_s` is the shortest time between two reports of bytes that arrived over one connection.
     A download waits `max_server_wait_s` where a source asks for it: Hugging Face counts requests in windows
     of five minutes. A listing waits `max_wait_s`. A source crawls that delivers less than `crawl_bytes_per_s`
     for `crawl_window_s`.
@@ -17,6 +18,7 @@ class RetryPolicy:
     longer, and kept where they are `min_connection_gain` times as fast.
     """
 
+    report_interval_s: float = 0.05
     connect_timeout_s: float = 10
     stall_timeout_s: float = 30
     listing_timeout_s: float = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from qwen3_chat.proxies import ProxyAddressError, TransportT, proxy_mounts
 from qwen3_chat.texts import Language, current_language
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 HUGGING_FACE_ENDPOINT = "https://huggingface.co"
@@ -131,15 +134,25 @@ def _new_listing_client(retry_policy: RetryPolicy) -> httpx2.AsyncClient:
     return client
 
 
+@cache
+def _ssl_context(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
+    """Make the context of TLS, which takes as long as a small download; once for the same certificates."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
 def http_client_options(retry_policy: RetryPolicy) -> dict[str, Any]:
     """Return the options of every HTTP client."""
     import httpx2
+
+    certificates = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
 
     return {
         "follow_redirects": True,
         "timeout": httpx2.Timeout(retry_policy.stall_timeout_s, connect=retry_policy.connect_timeout_s),
         "headers": {"User-Agent": f"qwen3-chat/{__version__}"},
-        "verify": httpx2.create_ssl_context(),
+        "verify": _ssl_context(certificates),
         "trust_env": False,  # httpx2 would read the proxies too, in fewer spellings
     }
 
@@ -366,11 +379,13 @@ def _windows_time_zone() -> str:
     return ""
 
 
-def network_error(host: str, error: Exception) -> SourceFailedError:
-    """Return the error that stands for an exception of a request: unreachable, silent or cut off."""
+def network_error(host: str, error: Exception) -> SourceFailedError | SourceRefusedError:
+    """Return the error that stands for an exception of a request: unreachable, silent, cut off, a loop."""
     import httpx2
 
     match error:
+        case httpx2.TooManyRedirects():
+            return SourceRefusedError(ErrorCode.SOURCE_STATUS_UNEXPECTED, host=host, status="3xx")
         case httpx2.ConnectTimeout() | httpx2.ConnectError() | ConnectionError():
             return SourceFailedError(ErrorCode.SOURCE_UNREACHABLE, host=host)
         case httpx2.TimeoutException():

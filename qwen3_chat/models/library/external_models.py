@@ -65,7 +65,7 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
         modelscope=tuple(
             Path(environ.get("MODELSCOPE_CACHE") or cache / "modelscope") / name for name in ("hub", "models")
         ),
-        jan=tuple(
+        jan=_distinct(
             folder / app / "data" / "llamacpp" / "models"
             for folder in _settings_dirs(environ, home)
             for app in ("Jan", "jan")
@@ -73,6 +73,19 @@ def find_model_dirs(environ: Mapping[str, str], home: Path, folders: Iterable[st
         docker=home / ".docker" / "models",
         configured=tuple(Path(folder).expanduser() for folder in folders),
     )
+
+
+def _distinct(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the folders without those that are others under a second name, as where case does not count."""
+    distinct: dict[object, Path] = {}
+    for folder in folders:
+        try:
+            status = folder.stat()
+        except OSError:
+            distinct[folder] = folder
+        else:
+            distinct.setdefault((status.st_dev, status.st_ino), folder)
+    return tuple(distinct.values())
 
 
 def _settings_dirs(environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from qwen3_chat.models.catalog import find_family_model
@@ -16,14 +20,15 @@ from qwen3_chat.models.fit import (
 )
 from qwen3_chat.models.fit.assessment import MIN_N_CTX, MIN_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.models.fit.machine import Gpu
-from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S
+from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S, SAME_SPEED
 from qwen3_chat.models.fit.placement import PLENTY_SHARE
-from qwen3_chat.models.fit.recommendation import MAX_REJECTED
+from qwen3_chat.models.fit.recommendation import MAX_REJECTED, Recommendation
+from qwen3_chat.models.kernel_speeds import Curve
 from qwen3_chat.models.picker.offer_text import describe_offers, grouped_offers
 from qwen3_chat.request import KvType
 from qwen3_chat.texts import Language, set_language
 from qwen3_chat.texts.formatting import GIB, MIB
-from tests.models.fit.machines import MACHINES, cpu, with_gpus
+from tests.models.fit.machines import KERNELS, MACHINES, cpu, with_gpus
 
 PICKS = {
     "CPU, 4 GiB": ("1.7B", "1.7B", "1.7B"),
@@ -167,6 +172,32 @@ def test_more_quality_is_never_offered_for_less_speed_to_the_quick() -> None:
 def test_the_quick_model_writes_no_slower_than_the_best_one(name: str) -> None:  # C6
     best, _, quick = (offer.assessment for offer in recommend(MACHINES[name]).offers)
     assert quick.plan.tokens_per_s >= best.plan.tokens_per_s
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_quicker_offer_is_neither_larger_nor_slower(name: str) -> None:
+    assert_ordered(recommend(MACHINES[name]))
+
+
+@pytest.mark.parametrize("ram_gib", [8, 16, 32, 64, 256])
+@pytest.mark.parametrize("seed", range(8))
+def test_offers_keep_their_order_whatever_was_measured(seed: int, ram_gib: int) -> None:
+    chance = random.Random(seed)
+
+    def disturbed(curve: Curve) -> Curve:
+        return tuple((bits, seconds * chance.choice([1, 1, 1.5, 3, 6])) for bits, seconds in curve)
+
+    kernels = replace(
+        KERNELS, weights=disturbed(KERNELS.weights), narrow_weights=disturbed(KERNELS.narrow_weights)
+    )
+    assert_ordered(recommend(replace(cpu(ram_gib), kernels=kernels)))
+
+
+def assert_ordered(found: Recommendation) -> None:
+    assessments = [offer.assessment for offer in found.offers]
+    for better, quicker in pairwise(assessments):
+        assert quicker.model.shape.parameters <= better.model.shape.parameters
+        assert quicker.plan.tokens_per_s >= SAME_SPEED * better.plan.tokens_per_s
 
 
 def test_a_large_machine_is_not_slowed_down_by_its_quick_model() -> None:  # C6

@@ -9,7 +9,7 @@ from qwen3_chat.models.fit.context_memory import ContextSpec
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import network_parts, plans
 from qwen3_chat.models.fit.speed import prompt_tokens_per_s, tokens_per_s, weight_bits
-from qwen3_chat.models.kernel_speeds import KernelSpeeds, seconds_at
+from qwen3_chat.models.kernel_speeds import Curve, KernelSpeeds, seconds_at
 from qwen3_chat.request import KvType
 from tests.models.fit.machines import KERNELS, cpu, with_gpus
 
@@ -63,6 +63,38 @@ def test_computing_counts_where_it_takes_longer_than_reading() -> None:
     fewer_bits = speed("4B", "Q4_K_M", replace(MEASURED, kernels=slow))
     assert fewer_bits < speed("4B", "Q4_K_M")
     assert fewer_bits == pytest.approx(speed("4B", "Q8_0", replace(MEASURED, kernels=slow)), rel=0.35)
+
+
+DISTURBED = replace(
+    KERNELS,
+    weights=((4.5, 0.8e-11), (6.5625, 1.9e-11), (8.5, 3.9e-11), (16.0, 3e-11)),
+    narrow_weights=((4.5, 4.7e-11), (6.5625, 6.8e-11), (8.5, 4.2e-11), (16.0, 29.1e-11)),
+)
+"""What two cores were measured to do while tests ran beside: each type by a factor of its own."""
+
+
+def test_a_disturbed_measurement_makes_no_large_model_as_fast_as_a_small_one() -> None:
+    machine = replace(MEASURED, kernels=DISTURBED)
+    assert speed("14B", "Q4_K_M", machine) < 0.55 * speed("4B", "Q4_K_M", machine)
+
+
+@pytest.mark.parametrize(
+    ("weights", "narrow_weights", "is_consistent"),
+    [
+        (KERNELS.weights, KERNELS.narrow_weights, True),
+        (KERNELS.weights, KERNELS.weights, True),
+        (DISTURBED.weights, DISTURBED.narrow_weights, False),
+        (((4.5, 0.8e-11), (16.0, 3e-11)), ((4.5, 5e-11), (16.0, 3.3e-11)), False),
+        (((4.5, 1e-11), (16.0, 25e-11)), ((4.5, 1.2e-11), (16.0, 25e-11)), False),
+        (((4.5, 0.8e-11), (16.0, 2.9e-11)), ((4.5, 1e-11), (16.0, 3.1e-11)), True),
+    ],
+)
+def test_a_measurement_that_contradicts_itself_is_found_out(
+    weights: Curve, narrow_weights: Curve, is_consistent: bool
+) -> None:
+    kernels = replace(KERNELS, weights=weights, narrow_weights=narrow_weights)
+    assert kernels.is_plausible
+    assert kernels.is_consistent is is_consistent
 
 
 def test_a_speed_falls_with_the_depth_and_more_with_a_quantised_cache() -> None:

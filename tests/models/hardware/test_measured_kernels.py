@@ -47,6 +47,17 @@ async def test_what_other_programs_disturbed_is_not_kept_for_good(tmp_path: Path
     assert await read_or_measure(file, "mine", measure) == MEASURED
 
 
+async def test_what_contradicts_itself_is_not_kept_either(tmp_path: Path) -> None:
+    spoilt = replace(KERNELS, narrow_weights=((4.5, 5e-10), *KERNELS.narrow_weights[1:]))
+
+    async def measure_disturbed() -> tuple[MeasuredDevice, ...]:
+        return (replace(MEASURED[0], kernels=spoilt),)
+
+    file = tmp_path / "kernels.json"
+    assert await read_or_measure(file, "mine", measure_disturbed) == ()
+    assert await read_or_measure(file, "mine", measure) == MEASURED
+
+
 @pytest.mark.parametrize(
     "content",
     [

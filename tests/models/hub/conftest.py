@@ -21,6 +21,7 @@ REPOSITORY = "unsloth/Qwen3-0.6B-GGUF"
 NAME = "Qwen3-0.6B-Q8_0.gguf"
 PAYLOAD = random.Random(5).randbytes((3 << 20) + 17)
 FAST_RETRIES = RetryPolicy(
+    report_interval_s=0,
     connect_timeout_s=60,
     stall_timeout_s=60,
     listing_timeout_s=60,

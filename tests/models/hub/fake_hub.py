@@ -8,6 +8,7 @@ import re
 import select
 import socket
 import threading
+import time
 import urllib.parse
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -105,6 +106,8 @@ class FakeHub:
         self.listing_status: Status | None = None
         self.listing_faults: deque[Status] = deque()
         """The responses to the next listings; after them, `listing_status` counts."""
+        self.pause_s = 0.0
+        """The pause after each 64 KiB of a response without an end: the client is to see some of it first."""
         self.link_uses = 0
         """How often a link to which the hub redirects works; 0 where the hub sends the bytes itself."""
         self.links: dict[int, int] = {}
@@ -294,10 +297,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._bytes(data, fault)
 
     def _write(self, data: bytes) -> None:
+        is_piece = re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")) is not None
         for place in range(0, len(data), 1 << 16):
             piece = data[place : place + (1 << 16)]
             self.wfile.write(piece)
             self.fake.sent_bytes += len(piece)
+            if self.fake.pause_s and not is_piece:
+                time.sleep(self.fake.pause_s)
 
     def _bytes(self, data: bytes, fault: Fault | None) -> None:
         is_piece = re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")) is not None

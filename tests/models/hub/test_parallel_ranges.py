@@ -111,6 +111,7 @@ def test_a_range_is_neither_tiny_nor_larger_than_memory_allows(bytes_per_s: int)
 @pytest.fixture
 def large(fake: FakeHub) -> HubFile:
     fake.repositories = {REPOSITORY: {NAME: LARGE}}
+    fake.pause_s = 0.002
     fake.pieces_fail = True
     return HubFile(REPOSITORY, NAME, len(LARGE), sha256(LARGE))
 

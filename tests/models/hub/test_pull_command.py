@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from qwen3_chat.cli.pull_command import ANY_SOURCE, pull_model
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import UsageError
 from qwen3_chat.models.catalog import find_family_model
 from qwen3_chat.models.fit.offers import offered_quants
 from tests.conftest import WAIT_LIMIT_S
@@ -77,6 +80,19 @@ def test_a_pull_that_cannot_be_says_so_in_one_sentence(
     assert (outcome.status, outcome.stdout) == (status, "")
     assert said in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_file_that_is_there_needs_no_download(
+    demo_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "models" / "Qwen3-8B-Q4_K_M.gguf"
+    file.parent.mkdir()
+    file.write_bytes(demo_gguf.read_bytes())
+    for name in (str(file), "~/models/Qwen3-8B-Q4_K_M.gguf"):
+        with pytest.raises(UsageError, match=r"--gguf .*Qwen3-8B-Q4_K_M\.gguf") as raised:
+            pull_model(name, ANY_SOURCE, as_json=False)
+        assert raised.value.code is ErrorCode.DOWNLOAD_NAMES_FILE
 
 
 def test_a_failure_is_the_last_json_line(command: PullProgram, fake: FakeHub) -> None:

@@ -285,6 +285,18 @@ def test_a_copy_is_known_by_its_size_with_name_or_checksum(
     assert list(find_local_copies("Qwen3-8B-Q4_K_M.gguf", len(DATA) + 1, CHECKSUM, model_dirs)) == []
 
 
+def test_a_folder_under_two_spellings_counts_once(tmp_path: Path, demo_gguf: Path) -> None:
+    settings = tmp_path / "Library" / "Application Support"
+    file = settings / "Jan" / "data" / "llamacpp" / "models" / "Qwen3-8B-Q4_K_M" / "model.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(demo_gguf.read_bytes())
+    (settings / "jan").symlink_to(settings / "Jan")  # as macOS finds it, where case does not count
+    assert [model.path for model in list_external_models(find_model_dirs({}, tmp_path))] == [file]
+    checksum, size_bytes = "0" * 64, file.stat().st_size
+    copies = find_local_copies("Qwen3-8B-Q4_K_M.gguf", size_bytes, checksum, find_model_dirs({}, tmp_path))
+    assert list(copies) == [file]
+
+
 def test_the_apps_own_models_come_before_those_elsewhere(tmp_path: Path) -> None:
     external = (InstalledModel("8B", "Q4_K_M", tmp_path / "x", 1, 0, Origin.LM_STUDIO),)
     assert find_model_file(tmp_path / "models", parse("8b"), external) == tmp_path / "x"
