@@ -19,7 +19,7 @@ from qwen3_chat.mcp.launch import shown_launch
 from qwen3_chat.mcp.launch_secrets import is_secret
 from qwen3_chat.mcp.mcp_tools import McpTools
 from qwen3_chat.mcp.server_config import McpServer, McpServers, parse_server
-from qwen3_chat.mcp.server_status import McpStatus
+from qwen3_chat.mcp.server_status import McpState, McpStatus
 from qwen3_chat.mcp.tool_pins import PinFile
 from qwen3_chat.texts.terminal_safe import label_of_name
 from qwen3_chat.tools.permission_file import PermissionFile
@@ -150,6 +150,10 @@ class ServerAdministration:
             has_log,
             is_ours,
         )
+
+    def is_running(self, name: str) -> bool:
+        """Return whether a server runs now."""
+        return self._get_tools is not None and self._get_tools().status(name).state is McpState.READY
 
     def add(self, name: str, command_or_url: str, variables: str = "") -> None:
         """Add a server to our own file as it is typed on one line each; it is not started.

@@ -81,6 +81,11 @@ async def test_a_server_is_added_started_revoked_and_removed(tmp_path: Path) -> 
         await app.sees("Allowed for good; /tools shows and revokes it.")
         assert app.shows("Enter Restart")
         assert not app.shows("Enter Start")
+        await app.pilot.press("t")
+        await app.sees("an MCP server, running")
+        await app.pilot.press("m")
+        await listed(app)
+        await app.sees("good · running")
         before = app.screen.session.messages
         shown = app.app.screen
         await app.pilot.press("enter")  # again, unasked

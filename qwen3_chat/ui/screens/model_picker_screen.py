@@ -51,6 +51,7 @@ from qwen3_chat.ui.model_list import (
 )
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
+from qwen3_chat.ui.textual_compat.list_lines import FittingLine
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -271,7 +272,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         """Return the model of a row in the quant that is chosen."""
         return row.variants[chosen_variant_index(row, self.chosen_quants)]
 
-    def line_content(self, line: Line) -> Content:
+    def line_content(self, line: Line) -> Content | FittingLine:
         """Return the text of a line of the list."""
         match line:
             case Heading(text_key=text_key):
