@@ -157,9 +157,14 @@ def _variant_text(variant: ModelVariant) -> str:
     return f"{variant.assessment.quant} {fit_label(variant.assessment)}"
 
 
-def fit_label(assessment: Assessment) -> str:
-    """Return in two or three words where a model runs on this machine, or why it does not."""
+def fit_label(assessment: Assessment, *, is_offered: bool = False) -> str:
+    """Return in two or three words where a model runs on this machine, or why it does not.
+
+    One that `is_offered` fits once other programs free the memory that they take at the moment.
+    """
     match assessment.fit:
+        case Fit.TOO_LARGE if is_offered:
+            return t("ui.models.too_large_now")
         case Fit.TOO_LARGE:
             return t("ui.models.too_large")
         case Fit.SLOW:
@@ -172,7 +177,12 @@ def fit_label(assessment: Assessment) -> str:
 
 
 def row_line(
-    name: str, variant: ModelVariant, mark: str = "", download: Download | None = None
+    name: str,
+    variant: ModelVariant,
+    mark: str = "",
+    download: Download | None = None,
+    *,
+    is_offered: bool = False,
 ) -> FittingLine:
     """Return the line of a model in one quant: its size, fit and speed, or the progress of its download."""
     assessment = variant.assessment
@@ -181,13 +191,14 @@ def row_line(
     beginning = shown_mark + _fill_cells(shown_name, NAME_CELLS) + _fill_cells(quant, QUANT_CELLS) + size
     short_name = shown_mark + _fill_cells(shown_name, SHORT_NAME_CELLS)
     if download is not None and download.phase is not DownloadPhase.DONE:
-        label = (download_label(download), "$accent")
-        return FittingLine(Content.assemble(beginning, label), Content.assemble(short_name, label))
+        progress = (download_label(download), "$accent")
+        return FittingLine(Content.assemble(beginning, progress), Content.assemble(short_name, progress))
     key = "ui.models.observed_speed" if assessment.plan.is_observed else "ui.models.speed"
     is_too_large, colour = assessment.fit is Fit.TOO_LARGE, FIT_COLOURS[assessment.fit]
     speed = "" if is_too_large else t(key, speed=_speed(assessment))
-    fit = (set_cell_size(fit_label(assessment), FIT_CELLS), colour)
-    end = (fit_label(assessment), colour) if is_too_large else (speed, DIM)
+    label = fit_label(assessment, is_offered=is_offered)
+    fit = (set_cell_size(label, FIT_CELLS), colour)
+    end = (t("ui.models.too_large"), colour) if is_too_large else (speed, DIM)
     return FittingLine(
         Content.assemble(beginning, fit, (_right(speed), DIM)),
         Content.assemble(short_name, _fill_cells(quant, QUANT_CELLS), size, (_right(end[0]), end[1])),

@@ -292,7 +292,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 if not mark and self.model_list and self.model_list.table.is_recommended(variant):
                     mark = model_list.PICK_MARK
                 download = self.model_picker.downloads.states.get(variant.key)
-                return model_list.row_line(line.model.name, variant, mark, download)
+                is_offered = bool(self.model_list and self.model_list.table.offers_of(variant))
+                return model_list.row_line(line.model.name, variant, mark, download, is_offered=is_offered)
 
     @staticmethod
     def _mark(is_in_use: bool) -> str:

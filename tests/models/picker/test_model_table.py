@@ -211,3 +211,11 @@ def test_no_row_is_wider_than_a_small_terminal(machine: Machine, language: Langu
             assert all(line.whole.cell_length <= 74 and line.short.cell_length <= 55 for line in lines)
     finally:
         set_language(Language.EN)
+
+
+def test_an_offered_model_that_other_programs_leave_no_room_for_is_not_called_too_large() -> None:
+    variant = build_model_table(cpu(8), ()).rows[-1].variants[0]
+    assert variant.assessment.fit is Fit.TOO_LARGE
+    line = row_line("235B-A22B", variant, is_offered=True)
+    assert "needs free memory" in line.whole.plain
+    assert "too large" in row_line("235B-A22B", variant).whole.plain
