@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from textual.content import Content
 from textual.css.styles import RulesMap
 from textual.strip import Strip
@@ -23,13 +22,13 @@ MIN_TEXT_CELLS = 8
 class HangingLines(Visual):
     """Texts one below the other, each after a beginning such as `✓ `, under which it never goes on."""
 
-    def __init__(self, lines: Sequence[tuple[str, Content]]) -> None:
-        self._lines = tuple(lines)
+    def __init__(self, lines: Sequence[tuple[str | Content, Content]]) -> None:
+        self._lines = [(Content(begin) if isinstance(begin, str) else begin, text) for begin, text in lines]
 
     @property
     def plain(self) -> str:
         """The lines as text."""
-        return "\n".join(beginning + text.plain for beginning, text in self._lines)
+        return "\n".join(beginning.plain + text.plain for beginning, text in self._lines)
 
     def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
         """Return the width at which nothing is wrapped."""
@@ -48,8 +47,10 @@ class HangingLines(Visual):
             rest = _rest(beginning, width)
             rows = text.render_strips(rest, None, style, options)
             for number, row in enumerate(rows):
-                shown = beginning if number == 0 else " " * cell_len(beginning)
-                indent = Strip([Segment(shown, style.rich_style)], cell_len(shown))
+                shown = beginning if number == 0 else Content("")
+                cells = beginning.cell_length
+                (indent,) = shown.render_strips(cells, 1, style, options) or [Strip([])]
+                indent = indent.adjust_cell_length(cells, style.rich_style)
                 strips.append(Strip.join([indent, row]).crop(0, width))
         return strips[:height]
 
@@ -78,5 +79,5 @@ class FittingLine(Visual):
         return self._at(width).render_strips(width, height, style, options)
 
 
-def _rest(beginning: str, width: int) -> int:
-    return max(MIN_TEXT_CELLS, width - cell_len(beginning))
+def _rest(beginning: Content, width: int) -> int:
+    return max(MIN_TEXT_CELLS, width - beginning.cell_length)

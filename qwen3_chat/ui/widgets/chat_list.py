@@ -176,13 +176,14 @@ class ChatList(Vertical):
             "ui.chats.detail", when=when, messages=format_message_count(summary.message_count), id=summary.id
         )
         pin = t("ui.chats.pinned") + SEPARATOR if summary.pinned else ""
-        mark = OPEN_MARK if summary.id == self.open_chat else " " * len(OPEN_MARK)
+        rest = " " * len(OPEN_MARK)
+        mark = Content.styled(OPEN_MARK, "$accent") if summary.id == self.open_chat else Content(rest)
         title = terminal_safe(summary.title) or t("ui.untitled")
         lines = [Content(title), Content.styled(pin + detail, DIM)]
         if hits := self._hits.get(summary.id):
             lines.append(self._excerpt(hits[0]))
-        beginnings = (mark, *[" " * len(mark)] * (len(lines) - 1))
-        return Option(HangingLines(list(zip(beginnings, lines, strict=True))), id=str(summary.id))
+        rows = [(mark, lines[0]), *((Content(rest), line) for line in lines[1:])]
+        return Option(HangingLines(rows), id=str(summary.id))
 
     def _excerpt(self, hit: SearchHit) -> Content:
         content = Content(hit.excerpt)
