@@ -83,7 +83,7 @@ async def print_exam(
                         wrong.append((question, reply))
                     wrong_mode += bool(reply.thinking) is not (mode is ThinkingMode.THINK)
                     endless += not reply.has_ended
-                cells.append(f"{100 * right / n:.0f} %")
+                cells.append(f"{100 * right / n:.0f}%")
         print(f"| {skill} | {' | '.join(cells)} | {wrong_mode} | {endless} |", flush=True)
         for question, reply in wrong[:shown]:
             print(f"  {question.messages[-1]['content']!r}\n  {question.ideal}\n  {reply}")

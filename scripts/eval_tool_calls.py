@@ -143,7 +143,7 @@ async def ask(
 def lines(trials: Sequence[Trial], title: str) -> Iterator[str]:
     """Return the figures: right answers in all and by kind of question, and the failures."""
     right = [trial for trial in trials if trial.verdict is Verdict.RIGHT]
-    yield f"{title}: {len(right)} of {len(trials)} right ({100 * len(right) / len(trials):.1f} %)"
+    yield f"{title}: {len(right)} of {len(trials)} right ({100 * len(right) / len(trials):.1f}%)"
     for kind in sorted({_kind(trial) for trial in trials}):
         asked = [trial for trial in trials if _kind(trial) == kind]
         yield f"  {kind}: {sum(trial in right for trial in asked)} of {len(asked)}"

@@ -137,6 +137,10 @@ class ServerAdministration:
             server.transport.value,
         )
 
+    def is_running(self, name: str) -> bool:
+        """Return whether a server runs now."""
+        return self._get_tools is not None and self._get_tools().status(name).state is McpState.READY
+
     def add(self, name: str, command_or_url: str, variables: str = "") -> None:
         """Add a server to our own file as it is typed on one line each; it is not started.
 

@@ -137,7 +137,8 @@ class ToolCatalogue:
                 replace(part, permissions=_listed(left.pop(part.name, ()), is_outdated=False))
                 for part in map(_part_maker(name), pinned or ())
             )
-            tools.append(_server(name, server, parts, left.pop(f"{SOURCE_PREFIX}{name}", ())))
+            runs = self.administration is not None and self.administration.is_running(name)
+            tools.append(_server(name, server, parts, left.pop(f"{SOURCE_PREFIX}{name}", ()), runs))
         tools += [
             ListedTool(
                 name, ToolKind.UNKNOWN, ToolState.MISSING, permissions=_listed(given, is_outdated=True)
@@ -199,12 +200,18 @@ def _built_in(name: str, tool: Tool | None, permissions: Sequence[Permission]) -
 
 
 def _server(
-    name: str, server: McpServer | None, parts: tuple[ListedTool, ...], permissions: Sequence[Permission]
+    name: str,
+    server: McpServer | None,
+    parts: tuple[ListedTool, ...],
+    permissions: Sequence[Permission],
+    is_running: bool,
 ) -> ListedTool:
     if server is None:
         state = ToolState.UNUSABLE
+    elif server.is_disabled:
+        state = ToolState.DISABLED
     else:
-        state = ToolState.DISABLED if server.is_disabled else ToolState.NOT_STARTED
+        state = ToolState.READY if is_running else ToolState.NOT_STARTED
     tool_name = f"{SOURCE_PREFIX}{name}"
     launch = launch_tool(tool_name, server.written_hash if server else "").definition_hash
     return ListedTool(

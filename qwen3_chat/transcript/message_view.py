@@ -50,8 +50,9 @@ class MessageView:
         """The reader's choice to show or hide the thinking; None before there is a choice."""
         self.thinking_display = ThinkingDisplay.AUTO
         self.draws_formulas = True
-        self.reading_width = 0
         """True if formulas are drawn, False if their source is shown."""
+        self.reading_width = 0
+        """The most cells of a row of prose; 0 sets no limit."""
         self.is_live = False
         """True while the reply arrives."""
         self.rows: list[Row] | None = None

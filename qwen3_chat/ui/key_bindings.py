@@ -6,6 +6,7 @@ from string import punctuation
 
 from textual.binding import Binding
 
+from qwen3_chat.texts import t
 from qwen3_chat.ui.textual_compat import key_of_character
 
 LABEL_PREFIX = "ui.key."
@@ -43,8 +44,9 @@ KEY_NAMES = {
 
 
 def key_name(name: str) -> str:
-    """Return a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`."""
-    return "+".join(KEY_NAMES.get(part, part.capitalize()) for part in name.split("+"))
+    """Return a key as it is printed on keyboards: `Ctrl+T`, `Esc`, `F1`; Space, which is not, in words."""
+    names = KEY_NAMES | {"space": t("ui.key_name.space")}
+    return "+".join(names.get(part, part.capitalize()) for part in name.split("+"))
 
 
 def command_name(name: str) -> str:

@@ -33,9 +33,12 @@ from qwen3_chat.texts.formatting import (
     speed_figure,
 )
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.textual_compat.list_lines import FittingLine
 from qwen3_chat.ui.themes import DIM
 
 MARK_CELLS, NAME_CELLS, QUANT_CELLS, SIZE_CELLS, FIT_CELLS, SPEED_CELLS = 2, 24, 11, 8, 18, 10
+SHORT_NAME_CELLS = 22
+"""The column of names in a line that has no room for the words on where a model runs; the detail has them."""
 SERVER_CELLS = 24
 MEMORY_BAR_CELLS, PROGRESS_BAR_CELLS = 24, 16
 QUANTS_CELLS = 64
@@ -154,9 +157,14 @@ def _variant_text(variant: ModelVariant) -> str:
     return f"{variant.assessment.quant} {fit_label(variant.assessment)}"
 
 
-def fit_label(assessment: Assessment) -> str:
-    """Return in two or three words where a model runs on this machine, or why it does not."""
+def fit_label(assessment: Assessment, *, is_offered: bool = False) -> str:
+    """Return in two or three words where a model runs on this machine, or why it does not.
+
+    One that `is_offered` fits once other programs free the memory that they take at the moment.
+    """
     match assessment.fit:
+        case Fit.TOO_LARGE if is_offered:
+            return t("ui.models.too_large_now")
         case Fit.TOO_LARGE:
             return t("ui.models.too_large")
         case Fit.SLOW:
@@ -168,22 +176,38 @@ def fit_label(assessment: Assessment) -> str:
             return t(f"ui.models.{assessment.plan.placement.value}")
 
 
-def row_line(name: str, variant: ModelVariant, mark: str = "", download: Download | None = None) -> Content:
+def row_line(
+    name: str,
+    variant: ModelVariant,
+    mark: str = "",
+    download: Download | None = None,
+    *,
+    is_offered: bool = False,
+) -> FittingLine:
     """Return the line of a model in one quant: its size, fit and speed, or the progress of its download."""
     assessment = variant.assessment
-    beginning = (
-        set_cell_size(mark, MARK_CELLS)
-        + _fill_cells(terminal_safe(name), NAME_CELLS)
-        + _fill_cells(terminal_safe(assessment.quant), QUANT_CELLS)
-        + f"{format_size(variant.size_bytes):>{SIZE_CELLS}} "
-    )
+    shown_mark, shown_name = set_cell_size(mark, MARK_CELLS), terminal_safe(name)
+    quant, size = terminal_safe(assessment.quant), f"{format_size(variant.size_bytes):>{SIZE_CELLS}} "
+    beginning = shown_mark + _fill_cells(shown_name, NAME_CELLS) + _fill_cells(quant, QUANT_CELLS) + size
+    short_name = shown_mark + _fill_cells(shown_name, SHORT_NAME_CELLS)
     if download is not None and download.phase is not DownloadPhase.DONE:
-        return Content.assemble(beginning, (download_label(download), "$accent"))
+        progress = (download_label(download), "$accent")
+        return FittingLine(Content.assemble(beginning, progress), Content.assemble(short_name, progress))
     key = "ui.models.observed_speed" if assessment.plan.is_observed else "ui.models.speed"
-    speed = "" if assessment.fit is Fit.TOO_LARGE else t(key, speed=_speed(assessment))
-    gap = " " * max(0, SPEED_CELLS - cell_len(speed))
-    label = set_cell_size(fit_label(assessment), FIT_CELLS)
-    return Content.assemble(beginning, (label, FIT_COLOURS[assessment.fit]), (gap + speed, DIM))
+    is_too_large, colour = assessment.fit is Fit.TOO_LARGE, FIT_COLOURS[assessment.fit]
+    speed = "" if is_too_large else t(key, speed=_speed(assessment))
+    label = fit_label(assessment, is_offered=is_offered)
+    fit = (set_cell_size(label, FIT_CELLS), colour)
+    end = (t("ui.models.too_large"), colour) if is_too_large else (speed, DIM)
+    return FittingLine(
+        Content.assemble(beginning, fit, (_right(speed), DIM)),
+        Content.assemble(short_name, _fill_cells(quant, QUANT_CELLS), size, (_right(end[0]), end[1])),
+    )
+
+
+def _right(text: str) -> str:
+    """Return a text at the end of the column of speeds."""
+    return " " * max(0, SPEED_CELLS - cell_len(text)) + text
 
 
 def _fill_cells(text: str, cells: int) -> str:

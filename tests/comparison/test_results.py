@@ -111,7 +111,7 @@ def test_the_smallest_that_is_not_clearly_worse_is_named() -> None:
     assert lines == [
         "8B · thinking and 4B · thinking: the difference may be chance.",
         "8B · thinking is better than 0.6B · thinking.",
-        "The smallest that is not clearly worse than the best: 4B · thinking.",
+        "Smallest model that is not clearly worse than the best: 4B · thinking.",
     ]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -56,6 +57,19 @@ def test_a_thing_has_one_name_in_each_language(language: Language) -> None:
     for name in ("system", "presence_penalty", "thinking_budget"):
         setting = {"system": "system_prompt"}.get(name, name)
         assert t(f"ui.options.{name}") == t(f"setting.{setting}")
+
+
+@pytest.mark.parametrize("language", Language)
+def test_no_space_stands_before_a_percent_sign(language: Language) -> None:
+    texts = load_catalogue(language)
+    assert {key: text for key, text in texts.items() if re.search(r"[\d}]\s+%", text)} == {}
+
+
+def test_a_thing_has_one_name_in_chinese() -> None:
+    others = re.compile(
+        "这个对话|该对话|标头|始终允许|回车|读屏|显卡"
+    )  # 本对话 请求头 总是允许 Enter 屏幕阅读器 GPU
+    assert {key: text for key, text in load_catalogue(Language.ZH).items() if others.search(text)} == {}
 
 
 @pytest.mark.parametrize("language", Language)

@@ -41,4 +41,4 @@ def test_an_answer_is_right_only_with_the_calls_and_what_they_returned(
     trial = Trial(QUESTION, calls, RESULTS[: len(calls)], answer, failure)
     assert trial.verdict is verdict
     n_right = int(verdict is Verdict.RIGHT)
-    assert next(lines([trial], "demo")) == f"demo: {n_right} of 1 right ({100 * n_right:.1f} %)"
+    assert next(lines([trial], "demo")) == f"demo: {n_right} of 1 right ({100 * n_right:.1f}%)"

@@ -116,7 +116,9 @@ def test_a_server_is_added_listed_tested_and_removed(commands: Commands) -> None
     assert json.loads(commands.run("mcp", "list", "--json").stdout) == [before]
     denied = commands.run("mcp", "test", "mine")
     assert denied.returncode == 1
-    assert denied.stderr.startswith("The MCP server mine was not started, because nobody has allowed it yet.")
+    assert denied.stderr.startswith(
+        "The MCP server mine was not started, because you have not allowed it yet."
+    )
     tested = commands.run("mcp", "test", "mine", "--yes", "--json")
     assert tested.returncode == 0, tested.stderr
     result = json.loads(tested.stdout)
@@ -176,7 +178,7 @@ def test_a_question_takes_a_resource_and_a_prompt_from_a_server(commands: Comman
     ask = ("ask", "--demo", "--seed", "1", "--no-think", "--max-tokens", "8")
     denied = commands.run(*ask, "--file", NOTE, "Read it.")
     assert denied.returncode == 1
-    assert "because nobody has allowed it yet" in denied.stderr
+    assert "because you have not allowed it yet" in denied.stderr
     prompt = ("--template", "mcp:mine:translate_it")
     for arguments, sentence in (
         ((*prompt,), "The prompt needs a value for language"),

@@ -59,7 +59,7 @@ def test_a_tool_that_does_not_exist_is_a_wrong_usage(program: Program) -> None:
 
 
 def test_the_tools_are_listed_for_people_and_programs(program: Program) -> None:
-    assert "runs unasked" in program.run("tools").stdout
+    assert "runs without asking" in program.run("tools").stdout
     rows = json.loads(program.run("tools", "--json").stdout)
     assert [row["name"] for row in rows] == list(BUILT_IN_TOOLS)
     assert all(row["schema_tokens"] > 0 or row["state"] == "off" for row in rows)

@@ -54,7 +54,7 @@ async def test_a_truncated_file_tells_how_much_is_there(
 ) -> None:
     path = model_files.make(tmp_path / "bad.gguf", demo_gguf, lambda data: data[:1_500_000])
     whole = f"{(read_file(demo_gguf).expected_bytes or 0) / 1e6:.1f} MB"
-    assert await failure_of(path, log_path) == f"bad.gguf is truncated: 1.5 MB of {whole} are there."
+    assert await failure_of(path, log_path) == f"bad.gguf is truncated: only 1.5 MB of {whole} are there."
 
 
 async def test_a_missing_file_is_named(log_path: Path, tmp_path: Path) -> None:

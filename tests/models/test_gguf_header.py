@@ -136,7 +136,7 @@ def test_what_is_no_header_is_told_apart(data: bytes, code: ErrorCode) -> None:
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
-            "model.gguf is not a GGUF file but a Git LFS pointer: the file itself is still to be downloaded.",
+            "model.gguf is not a GGUF file but a Git LFS pointer: download the file itself.",
         ),
         (header(QWEN3_8B, [])[:200], "model.gguf is truncated: it ends within its header."),
         (
@@ -315,7 +315,7 @@ def test_a_truncated_file_tells_what_is_missing(tmp_path: Path, size_bytes: int,
     with path.open("wb") as file:
         file.write(data)
         file.truncate(max(size_bytes, len(data)))
-    with pytest.raises(ModelError, match=f"^big.gguf is truncated: {told} are there.$"):
+    with pytest.raises(ModelError, match=f"^big.gguf is truncated: only {told} are there.$"):
         read_file(path)
 
 

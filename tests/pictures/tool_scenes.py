@@ -134,7 +134,7 @@ def listed() -> Sequence[ListedServer]:
         permissions=(Permission("mcp:time", "", PermissionScope.ARGUMENTS, "{}"),),
         has_log=True,
     )
-    error = "The MCP server web ended by itself (status 1). Its last words: No module named 'httpx'"
+    error = "The MCP server web ended by itself (status 1). Its last output: No module named 'httpx'"
     failed = replace(ready, name="web", state=McpState.FAILED, error=error, tools=(), protocol="")
     return ready, failed
 

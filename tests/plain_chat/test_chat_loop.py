@@ -143,7 +143,7 @@ async def test_a_chat_that_no_longer_fits_is_asked_about(tmp_path: Path) -> None
         ),
         (
             (AnswerDelta("It", 1), finished(StopReason.CONTEXT_FULL)),
-            "the context was full. /continue goes on",
+            "the context was full. /continue makes room",
         ),
     ],
 )

@@ -90,3 +90,19 @@ def test_the_cookbook_has_the_same_lines_in_both_languages() -> None:
         for path in (REPOSITORY / "docs" / "cookbook.md", REPOSITORY / "docs" / "zh" / "cookbook.md")
     )
     assert english == chinese
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*READMES.values(), *(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "CHANGELOG.md"],
+    ids=lambda p: p.stem,
+)
+def test_no_space_stands_before_a_percent_sign(path: Path) -> None:
+    assert re.findall(r".*\d\s%.*", path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "path", [*CHINESE_GUIDES, REPOSITORY / "README.zh-CN.md"], ids=lambda path: path.name
+)
+def test_a_chinese_document_uses_the_names_of_the_app(path: Path) -> None:
+    assert re.findall(r".*(?:标头|始终允许|回车|读屏).*", path.read_text("utf-8")) == []

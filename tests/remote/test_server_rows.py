@@ -49,7 +49,7 @@ async def test_servers_are_listed_at_once_and_their_states_follow(tmp_path: Path
     assert "It has no limit for the thinking, which ends when the model ends it." in box.about
     assert (down.is_reachable, down.detail) == (False, "down")
     assert "Nothing answers at" in down.about[0]
-    assert "The environment has no NONE_HERE" in keyless.about[0]
+    assert "The variable NONE_HERE, which should hold" in keyless.about[0]
     assert "line 9: “servers.wrong.ulr” is unknown" in wrong.about[0]
 
 

@@ -329,7 +329,7 @@ async def test_a_store_that_is_busy_is_reported_and_the_app_goes_on(start: Start
         await app.turn("Go")
         await app.store.close()
         await app.pilot.press("ctrl+t")
-        await app.sees("The chat database is closed already.")
+        await app.sees("The chat database has already been closed.")
         await app.say("Not lost")
         await app.until(lambda: app.screen.input.text == "Not lost")
 
@@ -374,7 +374,7 @@ async def test_the_context_is_counted_while_the_answer_is_written(start: Start) 
     script: list[Step] = [PrefillProgressed(100, 100, 0), AnswerDelta("Hm", 20), gate, finished()]
     async with start(FakeEngine(script)) as app:
         await app.say("Go")
-        await app.sees("context 120/1000 (12 %)")
+        await app.sees("context 120/1000 (12%)")
         gate.set()
         await app.until(lambda: not app.screen.is_answering)
 

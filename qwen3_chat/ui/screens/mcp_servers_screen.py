@@ -27,6 +27,7 @@ from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.screens.form_screen import FormLine
 from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.screens.tools_screen import permission_sentence
+from qwen3_chat.ui.textual_compat.list_lines import HangingLines
 from qwen3_chat.ui.themes import DIM
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 from qwen3_chat.ui.widgets.text_rows import TextRows
@@ -203,18 +204,15 @@ class McpServersScreen(ListDialog[ServerChoice]):
         return [Option(_row(server)) for server in self._servers]
 
 
-def _row(server: ListedServer) -> Content:
+def _row(server: ListedServer) -> HangingLines:
     """Return a server as lines: name and state, what runs, its error, its tools, what was allowed."""
     state = t(f"ui.mcp.state.{server.state}")
     speaks = t("ui.mcp.speaks", title=label_of_name(server.title) or "–", protocol=server.protocol)
     about = SEPARATOR.join([state, *([speaks] if server.protocol else [])])
-    lines = [
-        Content.assemble(
-            f"{SIGNS.get(server.state, '✗')} ",
-            (label_of_name(server.name), "bold"),
-            (f"{SEPARATOR}{about}", "" if server.state is McpState.READY else DIM),
-        )
-    ]
+    title = Content.assemble(
+        (label_of_name(server.name), "bold"),
+        (f"{SEPARATOR}{about}", "" if server.state is McpState.READY else DIM),
+    )
     texts = [_cut(server.launch, MAX_LAUNCH_CHARS)]
     if server.error:
         texts.append(_cut(terminal_safe(" ".join(server.error.split())), MAX_ERROR_CHARS))
@@ -226,8 +224,8 @@ def _row(server: ListedServer) -> Content:
     texts += [_allowed(permission) for permission in server.permissions[:MAX_NAMED_PERMISSIONS]]
     if (more := len(server.permissions) - MAX_NAMED_PERMISSIONS) > 0:
         texts.append(t("ui.mcp.more_allowed", count=more))
-    lines += [Content.styled(f"  {text}", DIM) for text in texts if text]
-    return Content("\n").join(lines)
+    sign = f"{SIGNS.get(server.state, '✗')} "
+    return HangingLines([(sign, title), *(("  ", Content.styled(text, DIM)) for text in texts if text)])
 
 
 def _allowed(permission: Permission) -> str:

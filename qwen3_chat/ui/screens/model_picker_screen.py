@@ -51,6 +51,7 @@ from qwen3_chat.ui.model_list import (
 )
 from qwen3_chat.ui.screens.dialog import Dialog
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
+from qwen3_chat.ui.textual_compat.list_lines import FittingLine
 from qwen3_chat.ui.widgets.key_bar import KeyBar
 
 
@@ -271,7 +272,7 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
         """Return the model of a row in the quant that is chosen."""
         return row.variants[chosen_variant_index(row, self.chosen_quants)]
 
-    def line_content(self, line: Line) -> Content:
+    def line_content(self, line: Line) -> Content | FittingLine:
         """Return the text of a line of the list."""
         match line:
             case Heading(text_key=text_key):
@@ -291,7 +292,8 @@ class ModelPickerScreen(Dialog[EngineChoice | None]):
                 if not mark and self.model_list and self.model_list.table.is_recommended(variant):
                     mark = model_list.PICK_MARK
                 download = self.model_picker.downloads.states.get(variant.key)
-                return model_list.row_line(line.model.name, variant, mark, download)
+                is_offered = bool(self.model_list and self.model_list.table.offers_of(variant))
+                return model_list.row_line(line.model.name, variant, mark, download, is_offered=is_offered)
 
     @staticmethod
     def _mark(is_in_use: bool) -> str:

@@ -30,6 +30,7 @@ from qwen3_chat.tools.shown_arguments import show_limit
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.list_dialog import ListDialog
+from qwen3_chat.ui.textual_compat.list_lines import HangingLines
 from qwen3_chat.ui.themes import DIM
 
 MAX_TOOL_TEXT_CHARS = 200
@@ -146,11 +147,10 @@ class ToolsScreen(ListDialog[tuple[str, ...]]):
         name = label_of_name(row.name.partition(".")[2] if row.is_part else row.name)
         cost = f"{SEPARATOR}{t('ui.tools.tokens', tokens=row.schema_tokens)}" if row.schema_tokens else ""
         about = SEPARATOR.join(part for part in (self._about(row), self._consent(row)) if part)
-        lines = [
-            Content.assemble(f"{indent}{mark} ", (name, "bold" if mark == CHOSEN else ""), (cost, DIM)),
-            *(Content.styled(f"{indent}  {text}", DIM) for text in (about, *map(_sentence, row.permissions))),
-        ]
-        return Option(Content("\n").join(lines))
+        title = Content.assemble((name, "bold" if mark == CHOSEN else ""), (cost, DIM))
+        texts = (about, *map(_sentence, row.permissions))
+        lines = [(f"{indent}{mark} ", title), *((f"{indent}  ", Content.styled(text, DIM)) for text in texts)]
+        return Option(HangingLines(lines))
 
     def _about(self, row: ListedTool) -> str:
         if row.state is ToolState.OFF:

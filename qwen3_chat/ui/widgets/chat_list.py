@@ -26,9 +26,11 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.error_notices import notify_errors, notify_worker_failure
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.textual_compat import MAX_LINE_CHARACTERS, SteadyOptionList
+from qwen3_chat.ui.textual_compat.list_lines import HangingLines
 from qwen3_chat.ui.themes import DIM
 
 MAX_HITS = 500
+OPEN_MARK = "● "
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +176,14 @@ class ChatList(Vertical):
             "ui.chats.detail", when=when, messages=format_message_count(summary.message_count), id=summary.id
         )
         pin = t("ui.chats.pinned") + SEPARATOR if summary.pinned else ""
-        is_open = ("● ", "$accent") if summary.id == self.open_chat else ""
+        rest = " " * len(OPEN_MARK)
+        mark = Content.styled(OPEN_MARK, "$accent") if summary.id == self.open_chat else Content(rest)
         title = terminal_safe(summary.title) or t("ui.untitled")
-        content = Content.assemble(is_open, title, "\n", (pin + detail, DIM))
+        lines = [Content(title), Content.styled(pin + detail, DIM)]
         if hits := self._hits.get(summary.id):
-            content = Content.assemble(content, "\n", self._excerpt(hits[0]))
-        return Option(content, id=str(summary.id))
+            lines.append(self._excerpt(hits[0]))
+        rows = [(mark, lines[0]), *((Content(rest), line) for line in lines[1:])]
+        return Option(HangingLines(rows), id=str(summary.id))
 
     def _excerpt(self, hit: SearchHit) -> Content:
         content = Content(hit.excerpt)

@@ -46,9 +46,9 @@ class Transcript(TranscriptView):
 
     thinking_display: var[ThinkingDisplay] = var(ThinkingDisplay.AUTO, init=False)
     draws_formulas: var[bool] = var(True, init=False)
+    """True if formulas are drawn, False if their source is shown."""
     reading_width: var[int] = var(0, init=False)
     """The most cells of a row of prose; 0 sets no limit."""
-    """True if formulas are drawn, False if their source is shown."""
 
     @dataclass
     class LinkClicked(Message):
@@ -81,7 +81,7 @@ class Transcript(TranscriptView):
         """The live entry, after those that have ended and are not shown whole yet."""
         self._ticker: Timer | None = None
         self._pressed_at = Offset(-1, -1)
-        self.transcript_layout.set_views(map(self._message_view, entries))
+        self.transcript_layout.set_views(self._make_views(entries))
 
     # entries
 
@@ -90,13 +90,13 @@ class Transcript(TranscriptView):
         self._live = None
         self._growing.clear()
         self._stop_ticking()
-        self.transcript_layout.set_views(map(self._message_view, entries))
+        self.transcript_layout.set_views(self._make_views(entries))
         self.screen.selections = {}
         self.to_end()
 
     def append(self, entry: MessageEntry) -> None:
         """Add a complete entry at the end."""
-        self.transcript_layout.append(self._message_view(entry))
+        self.transcript_layout.append(*self._make_views((entry,)))
         self.keep_position()
         self.unseen = not self.following
 
@@ -313,12 +313,16 @@ class Transcript(TranscriptView):
 
     # the live entry
 
-    def _message_view(self, entry: MessageEntry) -> MessageView:
-        view = MessageView(entry, self.copy_label)
-        view.thinking_display = self.thinking_display
-        view.draws_formulas = self.draws_formulas
-        view.reading_width = self.reading_width
-        return view
+    def _make_views(self, entries: Iterable[MessageEntry]) -> list[MessageView]:
+        """Return a view of each entry; what they have in common is read once, as chats may be long."""
+        label, thinking_display = self.copy_label, self.thinking_display
+        draws_formulas, reading_width = self.draws_formulas, self.reading_width
+        views = [MessageView(entry, label) for entry in entries]
+        for view in views:
+            view.thinking_display = thinking_display
+            view.draws_formulas = draws_formulas
+            view.reading_width = reading_width
+        return views
 
     def _is_thinking(self, view: MessageView) -> bool:
         return view.is_live and view.has_thinking and not view.answer.strip()

@@ -110,7 +110,7 @@ async def test_a_cut_download_goes_on_at_the_very_byte(
         (Status(418), "status 418"),
         (LoginPage(), "a web page instead"),
         (OtherVersion(), "another version"),
-        (Status(429, {"Retry-After": "3600"}), "too many requests"),
+        (Status(429, {"Retry-After": "3600"}), "limits the number of requests"),
     ],
     ids=str,
 )
@@ -127,11 +127,11 @@ async def test_what_waiting_does_not_help_is_said_at_once(
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Status(500), "an error of its own"),
+        (Status(500), "an internal error"),
         (Cut(0), "closed the connection"),
         (Stall(0), "does not answer"),
         (WrongRange(), "a different piece"),
-        (Status(429), "too many requests"),
+        (Status(429), "limits the number of requests"),
     ],
     ids=str,
 )
@@ -410,7 +410,7 @@ async def test_a_disk_that_is_too_small_is_said_before_a_byte_is_fetched(
     download: Downloader, fake: FakeHub, file: HubFile, target: Path
 ) -> None:
     greedy = replace(download, reserve_bytes=1 << 60)
-    with pytest.raises(HubError, match="The disk is too small"):
+    with pytest.raises(HubError, match="Not enough disk space"):
         await greedy.fetch(file, target)
     assert fake.requests == []
 

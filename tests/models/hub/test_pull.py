@@ -140,7 +140,7 @@ async def test_the_old_file_stays_where_the_disk_is_too_small(
     puller: Puller, fake: FakeHub, wanted: PullTarget
 ) -> None:
     path = put(puller.path(wanted.files[0]), b"old")
-    with pytest.raises(HubError, match="The disk is too small"):
+    with pytest.raises(HubError, match="Not enough disk space"):
         await pull_target(wanted, (puller.hub,), puller.folder, puller.events.append, reserve_bytes=1 << 60)
     assert (content(path), fake.downloads) == (b"old", [])
 

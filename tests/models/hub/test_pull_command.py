@@ -216,7 +216,7 @@ def test_a_small_file_system_is_said_before_a_byte_is_fetched(command: PullProgr
         check=False,
     )
     assert (outcome.returncode, fake.downloads) == (1, [])
-    assert "The disk is too small" in outcome.stderr
+    assert "Not enough disk space" in outcome.stderr
 
 
 def test_a_model_in_a_folder_that_the_user_names_is_used(command: PullProgram, demo_gguf: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_recommended_model_that_is_here_in_another_quant_is_marked_and_nothing
 
 def test_a_name_that_is_too_long_shows_that_it_is_cut() -> None:
     variant = row_of(build_model_table(cpu(16), ()), "4B").variants[0]
-    line = row_line("My-very-long-fine-tuned-model", variant).plain
+    line = row_line("My-very-long-fine-tuned-model", variant).whole.plain
     assert line.startswith("  My-very-long-fine-tune… ")
 
 
@@ -207,6 +207,15 @@ def test_no_row_is_wider_than_a_small_terminal(machine: Machine, language: Langu
     try:
         for row in build_model_table(machine, ()).rows:
             assert len(row.model.name) < NAME_CELLS
-            assert all(row_line(row.model.name, variant, "★").cell_length <= 74 for variant in row.variants)
+            lines = [row_line(row.model.name, variant, "★") for variant in row.variants]
+            assert all(line.whole.cell_length <= 74 and line.short.cell_length <= 55 for line in lines)
     finally:
         set_language(Language.EN)
+
+
+def test_an_offered_model_that_other_programs_leave_no_room_for_is_not_called_too_large() -> None:
+    variant = build_model_table(cpu(8), ()).rows[-1].variants[0]
+    assert variant.assessment.fit is Fit.TOO_LARGE
+    line = row_line("235B-A22B", variant, is_offered=True)
+    assert "needs free memory" in line.whole.plain
+    assert "too large" in row_line("235B-A22B", variant).whole.plain
