@@ -137,6 +137,10 @@ class Timings:
     reasoning_s: float = 0.0
     decode_s: float = 0.0
     tokens_per_s: float = 0.0
+    drafted_tokens: int = 0
+    """The tokens that a draft model proposed."""
+    accepted_tokens: int = 0
+    """Those of them that the reply has."""
 
 
 class Shortfall(StrEnum):

@@ -69,6 +69,7 @@ class ErrorCode(StrEnum):
     ADAPTER_SCALE_INVALID = "adapter_scale_invalid", "adapter.scale_invalid"
     TOO_MANY_ADAPTERS = "too_many_adapters", "adapter.too_many"
     ADAPTER_WITH_ENDPOINT = "adapter_with_endpoint", "adapter.with_endpoint"
+    DRAFT_WITH_ENDPOINT = "draft_with_endpoint", "adapter.draft_with_endpoint"
     MODEL_NOT_INSTALLED = "model_not_installed", "library.not_installed"
     MODEL_UNKNOWN = "model_unknown", "library.unknown"
     MODEL_CANNOT_CHAT = "model_cannot_chat", "library.cannot_chat"

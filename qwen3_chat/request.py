@@ -154,6 +154,10 @@ class LoadSettings:
     n_cpu_moe: int | None = None
     kv_type: KvType | None = None
     adapters: tuple[Adapter, ...] = ()
+    draft: str = ""
+    """The file of the model that drafts tokens for this one; empty for none."""
+    drafts_on_gpu_only: bool = False
+    """True if the draft model was not named by the user, who wants one where it helps: on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class LoadedModel:
     """The native library that runs the model; empty where it is a server's."""
     adapters: tuple[str, ...] = ()
     """The labels of the adapters in use."""
+    draft: str = ""
+    """The name of the model that drafts for this one; empty where none does."""
 
     @property
     def title(self) -> str:

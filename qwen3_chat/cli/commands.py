@@ -24,6 +24,7 @@ from qwen3_chat.cli.shared_options import (
     ContextPolicyOption,
     CpuMoeOption,
     DemoOption,
+    DraftOption,
     EndpointOption,
     GgufOption,
     GpuLayersOption,
@@ -91,6 +92,7 @@ def chat(
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
     lora: LoraOption = None,
+    draft: DraftOption = None,
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
@@ -107,7 +109,9 @@ def chat(
         print_version()
         raise typer.Exit
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
-    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()))
+    choice = ModelChoice(
+        *model_options, context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()), draft
+    )
     if context.invoked_subcommand is not None:
         app_options = chat, tools, mcp, unprotected_python or None
         if choice != ModelChoice() or any(option is not None for option in app_options):
@@ -206,6 +210,7 @@ def ask(
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
     lora: LoraOption = None,
+    draft: DraftOption = None,
     context_policy: ContextPolicyOption = None,
 ) -> None:
     """Ask one question."""
@@ -240,6 +245,7 @@ def ask(
     choice = ModelChoice(
         *(demo, model, gguf, ctx, threads, gpu_layers, endpoint, server, context_policy, cpu_moe, kv_type),
         lora=tuple(lora or ()),
+        draft=draft,
     )
     options = AskOptions(
         chat=chat,

@@ -125,11 +125,19 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
         if choice.server is not None:
             raise UsageError(ErrorCode.SERVER_WITHOUT_ENDPOINT)
         file = resolve_model_file(choice, settings, paths.models)
-        return make_local_engine(model_load_settings(choice, file), settings, paths)
+        load_settings = model_load_settings(choice, file)
+        if choice.draft is not None:
+            from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
+
+            model_dirs = configured_model_dirs(settings)
+            load_settings = with_draft_model(load_settings, choice.draft, paths.models, model_dirs)
+        return make_local_engine(load_settings, settings, paths)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     if choice.lora:
         raise UsageError(ErrorCode.ADAPTER_WITH_ENDPOINT)
+    if choice.draft not in (None, "none", "auto"):
+        raise UsageError(ErrorCode.DRAFT_WITH_ENDPOINT)
     return make_served_engine(choice, paths.settings_file)
 
 

@@ -80,6 +80,9 @@ KvTypeOption = Annotated[
 LoraOption = Annotated[
     list[str] | None, typer.Option("--lora", metavar="FILE[:SCALE]", help="cli.option.lora")
 ]
+DraftOption = Annotated[
+    str | None, typer.Option("--draft", metavar="NAME|auto|none", help="cli.option.draft")
+]
 McpFileOption = Annotated[Path | None, typer.Option("--mcp", metavar="FILE", help="cli.option.mcp")]
 VramOption = Annotated[str | None, typer.Option("--vram", metavar="SIZE", help="cli.option.vram")]
 RamOption = Annotated[str | None, typer.Option("--ram", metavar="SIZE", help="cli.option.ram")]
@@ -172,3 +175,4 @@ class ModelChoice:
     vram: str | None = None
     ram: str | None = None
     lora: tuple[str, ...] = ()
+    draft: str | None = None

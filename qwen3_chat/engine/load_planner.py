@@ -52,7 +52,7 @@ class LoadPlanner:
             raise EngineError(error.code, **error.values) from error
         if self._probe_machine:
             machine = await self._probe_machine(list_devices)
-        plan, notices = await asyncio.to_thread(make_plan, header, size_bytes, machine, self.settings)
+        plan, notices = await asyncio.to_thread(_plan_with_draft, header, size_bytes, machine, self.settings)
         self._plan = plan
         return plan, notices
 
@@ -77,6 +77,35 @@ def _read_header_and_size(path: Path) -> tuple[GgufHeader, int]:
     parts = [path, *(part for part in others if part.exists())]
     header = gguf.read_parts(parts)
     return header, sum(part.stat().st_size for part in parts)
+
+
+def _plan_with_draft(
+    header: GgufHeader, size_bytes: int, machine: Machine | None, settings: LoadSettings
+) -> tuple[LoadPlan, tuple[Notice, ...]]:
+    """Make a plan that leaves room for the draft model, where there is to be one."""
+    if machine is None or not settings.draft:
+        return make_plan(header, size_bytes, machine, settings)
+    planned = make_plan(header, size_bytes, _beside_draft(machine, settings), settings)
+    if settings.drafts_on_gpu_only and not planned[0].is_all_on_gpu:  # then there will be none
+        return make_plan(header, size_bytes, machine, settings)
+    return planned
+
+
+def _beside_draft(machine: Machine, settings: LoadSettings) -> Machine:
+    """Return the machine with the memory that is left beside the draft model: on its largest GPU, or RAM."""
+    try:
+        header, size_bytes = _read_header_and_size(Path(settings.draft))
+    except ModelError:  # the worker tells what is wrong with it
+        return machine
+    need_bytes = size_bytes + header.kv_bytes_per_token * (settings.n_ctx or TARGET_N_CTX)
+    largest = max(machine.gpus, key=lambda gpu: gpu.free_bytes, default=None)
+    gpus = tuple(
+        replace(gpu, free_bytes=max(0, gpu.free_bytes - need_bytes)) if gpu is largest else gpu
+        for gpu in machine.gpus
+    )
+    if largest is not None and not largest.shares_ram:
+        return replace(machine, gpus=gpus)
+    return replace(machine, gpus=gpus, ram_free_bytes=max(0, machine.ram_free_bytes - need_bytes))
 
 
 def make_plan(

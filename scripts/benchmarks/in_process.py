@@ -14,13 +14,13 @@ from qwen3_chat.engine.worker.__main__ import open_library
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
-from qwen3_chat.engine.worker.llama_model import LlamaModel, load_model
+from qwen3_chat.engine.worker.llama_model import LlamaModel, LoadEventSink, load_model
 from qwen3_chat.engine.worker.prefetch import prefetch_next_prompt
 from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf import read_file
-from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.request import Adapter, ChatRequest, LoadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,20 @@ class Turn:
 
 
 def open_model(
-    path: Path, log_path: Path, n_ctx: int | None = None, n_threads: int | None = None
+    path: Path,
+    log_path: Path,
+    n_ctx: int | None = None,
+    n_threads: int | None = None,
+    adapters: tuple[Adapter, ...] = (),
+    draft: str = "",
+    on_event: LoadEventSink = lambda event: None,
 ) -> Iterator[LlamaModel]:
     """Load a model and yield it; free it afterwards. `QWEN3_CHAT_LIBRARY` names another library."""
-    settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
+    settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads, adapters=adapters, draft=draft)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
     log = WorkerLog(log_path)
     llama_log = LlamaLog(log)
-    model = load_model(
-        open_library(log), settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer()
-    )
+    model = load_model(open_library(log), settings, plan, AbortFlag(), on_event, llama_log, InPlaceRenderer())
     yield model
     model.context.native.free()
     model.native.free()

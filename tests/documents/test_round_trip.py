@@ -67,12 +67,20 @@ class ChatMaker:
             seed=number(1 << 32),
             stop_reason=reason,
             usage=Usage(*(number(4000) for _ in range(4))),
-            timings=Timings(*(number(1000) / 7 for _ in range(6))),
+            timings=self._timings(),
             sampling=SamplingParams(0.6, 0.95, 20),
             engine="llama.cpp",
             left_out=number(5) or None,
             summary="草莓" if number(4) == 0 else None,
         )
+
+    def _timings(self) -> Timings:
+        number = self._random.randrange
+        load_s, prefill_s, first_token_s, reasoning_s, decode_s, tokens_per_s = (
+            number(1000) / 7 for _ in range(6)
+        )
+        seconds = load_s, prefill_s, first_token_s, reasoning_s, decode_s, tokens_per_s
+        return Timings(*seconds, number(9), number(9))
 
     async def chat(self) -> int:
         """Store a chat; return its number."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -30,6 +31,9 @@ from qwen3_chat.models.gguf_names import QWEN3_ARCHITECTURES, VISION_ARCHITECTUR
 from qwen3_chat.models.template_facts import read_template
 from qwen3_chat.request import N_SEQUENCES, LoadedModel, LoadSettings
 
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.draft_model import DraftModel
+
 LoadEventSink = Callable[[EngineEvent], None]
 """The function that gets the progress and the notices of a load."""
 
@@ -50,6 +54,7 @@ class LlamaModel:
     threads: ThreadChoice | None
     load_s: float
     kv_bytes_per_token: int
+    draft: DraftModel | None = None
 
 
 def load_model(
@@ -94,17 +99,42 @@ def load_model(
     except EngineError:
         native.free()
         raise
+    draft = _load_draft(library, settings, header, vocab, plan, on_event)
     return LlamaModel(
         native=native,
         build=library.build,
         vocab=vocab,
         template=template,
         context=context,
-        description=_describe(library, native, header, settings, plan, context.n_ctx, gpus),
+        description=replace(
+            _describe(library, native, header, settings, plan, context.n_ctx, gpus),
+            draft=draft.name if draft else "",
+        ),
         threads=_thread_choice(settings, plan),
         load_s=time.perf_counter() - started_s,
         kv_bytes_per_token=header.kv_bytes_per_token,
+        draft=draft,
     )
+
+
+def _load_draft(
+    library: NativeLibrary,
+    settings: LoadSettings,
+    header: GgufHeader,
+    vocab: Vocab,
+    plan: LoadPlan,
+    on_event: LoadEventSink,
+) -> DraftModel | None:
+    """Load the draft model where one is wanted; whatever is wrong with it is a notice."""
+    if not settings.draft or (settings.drafts_on_gpu_only and not plan.is_all_on_gpu):
+        return None
+    from qwen3_chat.engine.worker.draft_model import load_draft_model  # here: few want it, and it needs numpy
+
+    draft = load_draft_model(library, Path(settings.draft), header, vocab, plan)
+    if isinstance(draft, Notice):
+        on_event(draft)
+        return None
+    return draft
 
 
 def _gpus(library: NativeLibrary) -> list[Device]:

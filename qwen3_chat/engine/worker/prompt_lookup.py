@@ -1,19 +1,27 @@
-"""Prompt lookup: drafts of the next tokens, copied from earlier text and verified in one batch.
+"""Drafts of the next tokens, copied from earlier text or written by a small model, verified in one batch.
 
 Answers repeat their thinking, and changed code repeats most of the original. A draft is evaluated along with
 the token before it. The sampler draws from each output in turn, as it would without a draft: the drawn tokens
 are the reply, and the first drafted token that is not drawn is removed with all that follow it. So the reply
 is the same as without drafts.
+
+Earlier text costs nothing, so it comes first; the draft model is asked where it has nothing to copy.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
 
+if TYPE_CHECKING:
+    from qwen3_chat.engine.worker.draft_model import DraftModel
+
 LAST_OUTPUT = -1
+LAG_TOKENS = 16
+"""The tokens that a draft model may be behind without its catching up being timed apart."""
 _KEY_TOKENS = 3  # the latest tokens by which an earlier occurrence is found
 # With the token before them, batches of 4 and 8, for which llama.cpp has kernels.
 _SHORT_DRAFT_TOKENS, _LONG_DRAFT_TOKENS = 3, MAX_OUTPUTS - 1
@@ -51,8 +59,8 @@ class SpeedupEstimate:
     counted in tokens.
     """
 
-    def __init__(self) -> None:
-        self.draft_length = _SHORT_DRAFT_TOKENS
+    def __init__(self, draft_length: int = _SHORT_DRAFT_TOKENS) -> None:
+        self.draft_length = draft_length
         """The maximum number of tokens in the next draft."""
         self._token_s = 0.0
         self._average_speedup = 1.0
@@ -91,6 +99,7 @@ class PromptLookup:
         context: Context,
         known_ids: Sequence[int],
         is_enabled: bool = True,
+        draft_model: DraftModel | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.output_index = LAST_OUTPUT
@@ -99,7 +108,12 @@ class PromptLookup:
         self._known_ids = known_ids
         self._clock = clock
         self._ngrams = NgramIndex()
-        self._speedup = SpeedupEstimate()
+        self._draft_model = draft_model
+        self._lookup_speedup, self._model_speedup = SpeedupEstimate(), SpeedupEstimate()
+        self._speedup = self._lookup_speedup
+        """The estimate of what the draft of this step came from."""
+        self.n_drafted = self.n_accepted = 0
+        """The tokens of the draft model, and those of them that were drawn."""
         self._draft: list[int] = []
         self._n_accepted = 0
         self._started_s: float | None = None
@@ -140,21 +154,48 @@ class PromptLookup:
         """
         now_s = self._clock()
         if self._started_s is not None:
-            self._speedup.record(now_s - self._started_s, len(self._draft), self._n_accepted)
+            self._record(now_s - self._started_s)
         self._started_s = now_s
         if self._n_accepted < len(self._draft):
             self._context.drop_draft()
         self._draft, self._n_accepted, self.output_index = [], 0, LAST_OUTPUT
+
+    def _record(self, elapsed_s: float) -> None:
+        """Record the time of a step for the source of its draft; for both where there was none."""
+        if not self._draft:
+            for speedup in (self._lookup_speedup, self._model_speedup):
+                speedup.record(elapsed_s, 0, 0)
+            return
+        self._speedup.record(elapsed_s, len(self._draft), self._n_accepted)
+        if self._speedup is self._model_speedup:
+            self.n_drafted += len(self._draft)
+            self.n_accepted += self._n_accepted
 
     def _next_draft(self) -> list[int]:
         if self._known_ids:  # indexed only now, so that the first token does not wait for it
             sampled, self._ngrams = self._ngrams.tokens, NgramIndex()
             self._ngrams.add([*self._known_ids, *sampled])
             self._known_ids = ()
-        if not (self._is_enabled and self._speedup.is_worthwhile):
+        if not self._is_enabled:
             return []
-        draft = self._ngrams.continuation(self._speedup.draft_length)
-        return draft if self._context.has_room_for_draft(len(draft)) else []
+        self._speedup = self._lookup_speedup
+        draft = list[int]()
+        if self._speedup.is_worthwhile:
+            draft = self._ngrams.continuation(self._speedup.draft_length)
+        if not draft and self._draft_model is not None:
+            self._speedup = self._model_speedup
+            draft = self._model_draft(self._draft_model)
+        return draft if draft and self._context.has_room_for_draft(len(draft)) else []
+
+    def _model_draft(self, model: DraftModel) -> list[int]:
+        """Have the draft model go on; what it has to read first, after a pause, is no time of this step."""
+        length = self._speedup.draft_length
+        if not (self._speedup.is_worthwhile and self._context.has_room_for_draft(length)):
+            return []
+        if model.lag(self._ngrams.tokens) > LAG_TOKENS:
+            model.follow(self._ngrams.tokens)
+            self._started_s = self._clock()
+        return model.draft(self._ngrams.tokens, length)
 
 
 def _average(before: float, value: float) -> float:

@@ -48,6 +48,7 @@ class ReplyGenerator:
         self._load_s = load_s
         self._started_s = time.perf_counter()
         self._prefilled_s = self._first_token_s = 0.0
+        self._lookup: PromptLookup | None = None
         rendered = model.template.render_request(self.request, job.abort.is_set)
         self._prompt = tokenise(rendered, model.vocab, self.request)
         self._deltas = DeltaBuilder(model.vocab, rendered.opens_reasoning)
@@ -79,6 +80,8 @@ class ReplyGenerator:
         if n_known >= n_ctx:
             raise EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=n_known, n_ctx=n_ctx)
         self._context.set_abort_flag(self._job.abort)
+        if self._model.draft is not None:
+            self._model.draft.set_abort_flag(self._job.abort)
         n_reused = self._context.keep_prefix(known)
         yield PrefillProgressed(n_reused, n_known, n_reused)
         try:
@@ -88,7 +91,9 @@ class ReplyGenerator:
             with Sampler(self.request.sampling, self.request.seed, self._model.vocab.native) as sampler:
                 for token in self._ids:
                     sampler.accept(token)
-                with PromptLookup(self._context, known, is_enabled=self.request.guesses) as lookup:
+                guesses, draft_model = self.request.guesses, self._model.draft
+                self._lookup = PromptLookup(self._context, known, guesses, draft_model)
+                with self._lookup as lookup:
                     self.stop_reason = yield from self._decode(sampler, lookup)
         except AbortedError:
             self.stop_reason = StopReason.CANCELLED
@@ -220,6 +225,8 @@ class ReplyGenerator:
                 reasoning_s=self._deltas.reasoning_s,
                 decode_s=decode_s,
                 tokens_per_s=n_sampled / decode_s if decode_s else 0.0,
+                drafted_tokens=self._lookup.n_drafted if self._lookup else 0,
+                accepted_tokens=self._lookup.n_accepted if self._lookup else 0,
             ),
             seed=self.request.seed,
             token_ids=tuple(self._ids),

@@ -1,0 +1,130 @@
+"""A small model that drafts the next tokens of a larger one, which `prompt_lookup` then verifies.
+
+Both have to write with the same tokens. The small one goes on, always with its most probable token, as long
+as it is sure; it has a context of its own, in which it follows the text that the larger one has written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.worker.abort_flag import AbortFlag
+from qwen3_chat.engine.worker.llama_context import MAX_OUTPUTS, Context
+from qwen3_chat.engine.worker.native_library import NativeLibrary, NativeModel, NativeVocab
+from qwen3_chat.engine.worker.vocab import Vocab
+from qwen3_chat.errors import EngineError, ModelError
+from qwen3_chat.events import Notice
+from qwen3_chat.models.gguf import GgufHeader, read_file
+from qwen3_chat.request import N_SEQUENCES
+
+MIN_PROBABILITY: Final = 0.75
+"""The least probability of a drafted token: less probable ones are rejected too often."""
+
+_COMPARED_EVERY = 61
+"""Every so many tokens of two vocabularies are compared, and all special ones."""
+
+
+class DraftModel:
+    """A draft model that is loaded, in its own context."""
+
+    def __init__(self, native: NativeModel, context: Context, name: str) -> None:
+        self.name = name
+        self._native = native
+        self._context = context
+        self._n_vocab = native.vocab.n_tokens
+        self._has_failed = False
+
+    def set_abort_flag(self, abort: AbortFlag) -> None:
+        """Make this flag the one that stops its evaluations."""
+        self._context.set_abort_flag(abort)
+
+    def lag(self, tokens: Sequence[int]) -> int:
+        """Return how many tokens of a text it has yet to evaluate."""
+        return len(tokens) - self._context.common_length(tokens)
+
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Evaluate a text, as far as that is not done.
+
+        Raises:
+            AbortedError: the flag was set.
+        """
+        if self._has_failed or not tokens:
+            return
+        try:
+            n_kept = self._context.keep_prefix(tokens)
+            for _ in self._context.evaluate(tokens[n_kept:]):
+                pass
+        except EngineError:  # the reply goes on without drafts
+            self._has_failed = True
+
+    def draft(self, tokens: Sequence[int], length: int) -> list[int]:
+        """Return the tokens that follow a text, as long as they are probable, `length` at most.
+
+        Raises:
+            AbortedError: the flag was set.
+        """
+        self.follow(tokens)
+        drafted = list[int]()
+        while not self._has_failed and len(drafted) < length:
+            token, probability = self._most_probable()
+            if probability < MIN_PROBABILITY:
+                break
+            drafted.append(token)
+            if len(drafted) < length:
+                try:
+                    self._context.append(token)
+                except EngineError:
+                    self._has_failed = True
+        return drafted
+
+    def _most_probable(self) -> tuple[int, float]:
+        logits = np.ctypeslib.as_array(self._context.native.logits(-1), (self._n_vocab,))
+        token = int(logits.argmax())
+        return token, float(1 / np.exp(logits - logits[token]).sum())
+
+
+def load_draft_model(
+    library: NativeLibrary, path: Path, target: GgufHeader, vocab: Vocab, plan: LoadPlan
+) -> DraftModel | Notice:
+    """Load a draft model beside the model that it drafts for; return a notice where that makes no sense.
+
+    It is wholly where the other one is: on the GPU or on the processor.
+    """
+    name = path.name
+    if target.number(f"{target.architecture}.expert_count"):
+        return Notice("engine.draft_for_experts", {"name": name})
+    try:
+        header = read_file(path)
+    except ModelError as error:
+        return Notice(error.code.text_key, error.plain_values)
+    draft_plan = replace(
+        plan.with_placement(header.n_layers if plan.is_all_on_gpu else 0, 0),
+        n_layers=header.n_layers,
+        yarn_factor=1.0,
+        yarn_base_n_ctx=0,
+    )
+    native = library.load_model(path, draft_plan, header.architecture, lambda fraction: True)
+    if native is None:
+        return Notice("engine.draft_not_loaded", {"name": name})
+    context = None
+    if _have_same_tokens(native.vocab, vocab.native) and not native.keeps_states:
+        context = native.make_context(draft_plan, N_SEQUENCES, MAX_OUTPUTS)
+        if context is not None:
+            return DraftModel(native, Context(context, draft_plan.n_ubatch), header.name or path.stem)
+        native.free()
+        return Notice("engine.draft_not_loaded", {"name": name})
+    native.free()
+    return Notice("engine.draft_other_tokens", {"name": name})
+
+
+def _have_same_tokens(first: NativeVocab, second: NativeVocab) -> bool:
+    if first.n_tokens != second.n_tokens or first.special_ids() != second.special_ids():
+        return False
+    compared = {*range(0, first.n_tokens, _COMPARED_EVERY), *first.special_ids()}
+    return all(first.spelling(token) == second.spelling(token) for token in compared)
