@@ -1626,6 +1626,8 @@ TEXTS = {
     "web.page.again": "Try again",
     "web.page.lost": "There is no connection to the app. Trying again …",
     "web.page.crowded": "Too many tabs and windows are waiting for the chat. Close some of them.",
+    "web.page.too_large": "That is too much to paste at once.",
+    "web.page.close": "Close",
     "web.page.refused": "This page has no access any more. Start qwen3-chat web again, and open its new link.",
     "web.page.unable": "The app can't be drawn here: it needs JavaScript and WebGL 2, which this browser lacks or has turned off.",
     "web.refused.host": "This address is not the app's. Open the link as qwen3-chat web printed it.",

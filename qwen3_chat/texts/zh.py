@@ -1616,6 +1616,8 @@ TEXTS = {
     "web.page.again": "重试",
     "web.page.lost": "与应用的连接已断开，正在重试……",
     "web.page.crowded": "等待这个对话的标签页和窗口太多，请关闭几个。",
+    "web.page.too_large": "一次粘贴的内容太多。",
+    "web.page.close": "关闭",
     "web.page.refused": "这个页面已无法访问应用。请重新运行 qwen3-chat web，并打开新的链接。",
     "web.page.unable": "这里无法显示应用：需要 JavaScript 和 WebGL 2，而此浏览器没有或已关闭。",
     "web.refused.host": "这不是应用的地址。请按 qwen3-chat web 打印的链接原样打开。",

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from msgspec import DecodeError, Meta, Struct
 from msgspec import json as msgspec_json
 
-MAX_MESSAGE_BYTES: Final = 4 * 1024**2
+MAX_MESSAGE_BYTES: Final = 16 * 1024**2
 """The most that a page sends at once, which is a paste; a page that sends more is closed."""
 MAX_COLUMNS, MAX_ROWS = 1000, 500
 DEFAULT_SIZE: Final = (80, 24)

@@ -17,7 +17,19 @@ from qwen3_chat.web.access import HOST_NAMES, Refusal
 
 FONT_SIZE_PX: Final = 16
 _LANGUAGE_TAGS: Final = {Language.EN: "en", Language.ZH: "zh-CN"}
-_PAGE_TEXTS: Final = ("starting", "waiting", "take", "moved", "again", "lost", "crowded", "refused", "unable")
+_PAGE_TEXTS: Final = (
+    "starting",
+    "waiting",
+    "take",
+    "moved",
+    "again",
+    "lost",
+    "crowded",
+    "refused",
+    "unable",
+    "too_large",
+    "close",
+)
 
 _OWN_FILES: Final = {"page.js": "text/javascript", "page.css": "text/css"}
 _TERMINAL_FILES: Final = {

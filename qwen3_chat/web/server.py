@@ -124,6 +124,11 @@ class WebServer:
         self._server = await loop.create_server(self._accept, sock=listener)
         return access.link
 
+    @property
+    def is_over(self) -> bool:
+        """True once the server is to end."""
+        return self._is_over.is_set()
+
     async def wait(self) -> None:
         """Wait until the server is to end."""
         await self._is_over.wait()

@@ -218,7 +218,7 @@ async def run_chromium(folder: Path) -> AsyncGenerator[Chromium, None]:
 async def wait_for_text(path: Path, is_complete: Callable[[str], bool] = bool) -> str:
     """Wait for a file with a text; return that."""
     async with asyncio.timeout(WAIT_LIMIT_S):
-        while not is_complete(text := await asyncio.to_thread(_read, path)):
+        while not is_complete(text := await asyncio.to_thread(_read, path)):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
     return text
 

@@ -10,6 +10,7 @@
   const END = { ended: 4000, moved: 4001, crowded: 4002, badMessage: 4003 };
   const RETRY_MS = 1000;
   const MAX_RETRY_MS = 10000;
+  const MAX_SENT_CHARACTERS = 4 * 1024 ** 2; // a quarter of what the server takes, in bytes
   // Reload and full screen stay the browser's, and so does pasting: the app can't read the clipboard.
   const BROWSER_KEYS = new Set(["F5", "F11"]);
   let isOver = false;
@@ -21,6 +22,10 @@
     choice.onclick = act;
     cover.hidden = false;
     if (act !== null) choice.focus();
+  }
+
+  function focusTerminal() {
+    document.querySelector(".xterm-helper-textarea")?.focus();
   }
 
   function reload() {
@@ -77,7 +82,9 @@
       });
     }
     send(data) {
-      if (this.readyState === WebSocket.OPEN) super.send(data); // it throws while it connects
+      if (this.readyState !== WebSocket.OPEN) return; // it would throw while it connects
+      if (data.length <= MAX_SENT_CHARACTERS) return super.send(data);
+      say(texts.too_large, texts.close, () => { cover.hidden = true; focusTerminal(); });
     }
   };
 
@@ -94,7 +101,7 @@
     script.src = "files/textual.js";
     script.onload = () => {
       window.onload();
-      document.querySelector(".xterm-helper-textarea")?.focus();
+      focusTerminal();
     };
     script.onerror = () => say(texts.lost, texts.again, reload);
     document.head.append(script);
