@@ -1610,7 +1610,7 @@ TEXTS = {
     "cli.about.web": "Open the app in a browser of this machine.",
     "cli.option.web_port": "The port to listen on; without it, any that is free.",
     "cli.option.no_open": "Print the link only, and serve until Ctrl+C.",
-    "web.not_installed": "The app in a browser needs two more packages, which the extra `web` has: pip install 'qwen3-chat[web]'.",
+    "web.not_installed": "The app in a browser needs the extra `web`: pip install 'qwen3-chat[web]', or '.[web]' in a clone.",
     "web.port_not_free": "Port {port} is not free; without --port, one that is free is taken.",
     "web.link": "Open the app in a browser of this machine. The link works once:\n{link}",
     "web.until_closed": "It ends when you quit the app or close its tab. Ctrl+C ends it from here.",

@@ -1600,7 +1600,7 @@ TEXTS = {
     "cli.about.web": "在本机的浏览器里打开应用。",
     "cli.option.web_port": "监听的端口；不指定则任选一个空闲的。",
     "cli.option.no_open": "只打印链接，一直服务到按 Ctrl+C 为止。",
-    "web.not_installed": "在浏览器里使用需要另外两个包，由附加依赖 `web` 安装：pip install 'qwen3-chat[web]'。",
+    "web.not_installed": "在浏览器里使用需要附加依赖 `web`：pip install 'qwen3-chat[web]'，在克隆的仓库里是 '.[web]'。",
     "web.port_not_free": "端口 {port} 已被占用；不加 --port 会自动选用空闲端口。",
     "web.link": "请在本机的浏览器里打开应用。链接只能使用一次：\n{link}",
     "web.until_closed": "退出应用或关闭标签页即结束；在这里按 Ctrl+C 也可结束。",

@@ -33,6 +33,7 @@ from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+from qwen3_chat.ui.terminal_signals import background_sequence
 from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
 
@@ -122,10 +123,17 @@ class ChatApp(ReportingApp):
         if not gc.isenabled():  # turned off to start faster
             gc.freeze()  # exempts the objects that live as long as the app from every later collection
             gc.enable()
+        if self.is_web:
+            self.theme_changed_signal.subscribe(self, lambda _: self._tell_background())
+            self._tell_background()
         if (theme_name := self._settings_store.settings.theme) not in self._themes:
             self.notify(t("config.no_theme", name=theme_name), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
+
+    def _tell_background(self) -> None:
+        """Have the page around the screen take the colour of the theme."""
+        self.write_sequence(background_sequence(self.theme_variables["background"]))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield every action that has a key, each theme, and the actions on the marked message."""

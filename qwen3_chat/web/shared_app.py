@@ -127,7 +127,8 @@ class SharedApp:
         self._watching: asyncio.Task[None] | None = None
         self._shown: Page | None = None
         self._waiting: list[Page] = []
-        self._title = ""
+        self._page_state: dict[str, str] = {}
+        """What a page shows around the screen, by the kind of message: title and background."""
         self.downloads: dict[str, Download] = {}
         self.on_pages_changed: Callable[[], None] = lambda: None
         """Called whenever a page came or left."""
@@ -219,8 +220,8 @@ class SharedApp:
                 self._running = asyncio.create_task(process.run())
                 self._watching = asyncio.create_task(self._watch(self._running))
             else:
-                if self._title:
-                    page.tell("title", self._title)
+                for kind, value in self._page_state.items():
+                    page.tell(kind, value)
                 await self._resize(self._process, page)
                 await self._process.send_meta(type="redraw")
 
@@ -236,9 +237,9 @@ class SharedApp:
 
     def _receive_meta(self, meta: dict[str, Any]) -> None:
         match meta:
-            case {"type": "title", "title": str(title)}:
-                self._title = title
-                self._tell("title", title)
+            case {"type": "title" | "background" as kind, "value": str(value)}:
+                self._page_state[kind] = value
+                self._tell(kind, value)
             case {"type": "open_url", "url": str(url)}:
                 self._tell("link", url)
             case {"type": "download", "key": str(key), "path": str(path), "name": str(name), **others}:
@@ -262,7 +263,7 @@ class SharedApp:
     async def _watch(self, running: asyncio.Task[AppEnd]) -> None:
         """Tell all pages when the app has ended; the next one that comes starts another."""
         end = await running
-        self._process, self._running, self._title = None, None, ""
+        self._process, self._running, self._page_state = None, None, {}
         pages = [*([self._shown] if self._shown else []), *self._waiting]
         self._shown, self._waiting = None, []
         for page in pages:

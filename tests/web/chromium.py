@@ -10,7 +10,7 @@ import base64
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from shutil import which
@@ -129,17 +129,18 @@ class Tab:
         """Insert a text as an input method does."""
         await self.call("Input.insertText", text=text)
 
-    async def press(self, key: str, code: int, *, modifiers: int = 0, text: str = "") -> None:
-        """Press a key: 1 is Alt, 2 is Ctrl."""
+    async def press(
+        self, key: str, code: int, *, modifiers: int = 0, text: str = "", commands: Sequence[str] = ()
+    ) -> None:
+        """Press a key with modifiers, 1 is Alt, 2 is Ctrl; `commands` are what the browser does by itself."""
         options: dict[str, Any] = {
             "key": key,
             "code": f"Key{key.upper()}" if len(key) == 1 and key.isalpha() else key,
             "windowsVirtualKeyCode": code,
             "modifiers": modifiers,
         }
-        await self.call(
-            "Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **options
-        )
+        down = {"type": "keyDown" if text else "rawKeyDown", "text": text, "commands": list(commands)}
+        await self.call("Input.dispatchKeyEvent", **down, **options)
         await self.call("Input.dispatchKeyEvent", type="keyUp", **options)
 
     async def press_enter(self) -> None:

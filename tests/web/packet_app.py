@@ -21,7 +21,7 @@ def tell(**values: object) -> None:
 def obey(command: str) -> None:
     match command.partition(" "):
         case ("title", _, title):
-            tell(type="title", title=title)
+            tell(type="title", value=title)
         case ("link", _, url):
             tell(type="open_url", url=url, new_tab=True)
         case ("file", _, text):

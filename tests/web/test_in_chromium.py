@@ -33,6 +33,7 @@ window.sockets = [];
 window.WebSocket = class extends Socket { constructor(url) { super(url); window.sockets.push(this); } };
 """
 """A script that lets the test close the connections of a page."""
+LIGHT_PAGE = "rgb(247, 246, 251)"
 NETWORK = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 
 PICTURES = os.environ.get("QWEN3_CHAT_PICTURES")
@@ -128,6 +129,10 @@ async def test_a_chat_with_thinking_keys_clicks_chinese_a_download_and_a_reload(
         answers = stored(tmp_path, "SELECT content FROM messages WHERE role = 'assistant' ORDER BY id")
         assert copied.strip() == str(answers[-1][0]).strip()
 
+        since = len(tab.output)
+        await tab.press("v", 86, modifiers=CTRL, commands=["paste"])
+        await tab.wait_until_shown("qwen3-chat pull", since)  # the system's clipboard is in the input
+        await tab.press("x", 88, modifiers=ALT)
         await tab.press("s", 83, modifiers=CTRL)
         await tab.wait_until_shown("Export as")
         await tab.press_enter()
@@ -172,6 +177,9 @@ async def test_in_chinese_and_light_with_a_call_that_is_asked_about_and_a_lost_c
     tmp_path: Path,
 ) -> None:
     texts = load_catalogue(Language.ZH)
+    settings = tmp_path / "home" / "config" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('theme = "qwen-light"\n')
     async with running_chromium(tmp_path) as chromium, wire_server.running(damaged_call) as model_server:
         options = ("--endpoint", model_server.url, "--tools", "calculator", "--lang", "zh")
         async with serving(tmp_path, options) as (process, link):
@@ -183,6 +191,7 @@ async def test_in_chinese_and_light_with_a_call_that_is_asked_about_and_a_lost_c
             await tab.wait_until_shown("等于多少")
             await tab.press_enter()
             await tab.wait_until_shown('"6 * 7"')
+            assert await tab.run("getComputedStyle(document.body).backgroundColor") == LIGHT_PAGE
             await take_picture(tab, "consent")
             await asyncio.sleep(1.5)  # the question takes no key that was meant for something else
             await tab.press("1", 49, text="1")

@@ -23,7 +23,9 @@ from textual.drivers.web_driver import WebDriver
 from qwen3_chat.ui.textual_compat.steady_input import SteadyInput
 from qwen3_chat.ui.textual_compat.terminal_parser import TerminalParser
 
-TITLE_START, TITLE_END = "\x1b]2;", "\x07"
+PAGE_SEQUENCES = {"\x1b]2;": "title", "\x1b]11;": "background"}
+"""The beginnings of the sequences that concern the page: its tab's title, its background."""
+SEQUENCE_END = "\x07"
 SCREEN_MODES = "\x1b[?1049h\x1b[?1000h\x1b[?1003h\x1b[?1015h\x1b[?1006h\x1b[?25l\x1b[?2004h"
 """The modes of the app's screen, for a page that was loaded after the app had set them."""
 OPENED_SCHEMES = ("http", "https", "mailto")
@@ -37,8 +39,8 @@ class BrowserDriver(SteadyInput, WebDriver):
 
     **Writing.** A signal can interrupt a write to a pipe after a part; the rest is written as well.
 
-    **Pages.** A page that is loaded later is given the modes and the whole screen. The title goes as JSON,
-    because textual-serve's page does not show it. A file is handed over on the disk, not in pieces.
+    **Pages.** A page that is loaded later is given the modes and the whole screen. Title and background go
+    as JSON, because textual-serve's page does not show them. Files are handed over on the disk, in one piece.
 
     We know of no upstream issue about any of this.
     """
@@ -51,9 +53,11 @@ class BrowserDriver(SteadyInput, WebDriver):
     # writing
 
     def write(self, data: str) -> None:
-        """Write what a terminal gets; a title goes to the page's tab."""
-        if data.startswith(TITLE_START) and data.endswith(TITLE_END):
-            self.write_meta({"type": "title", "title": data[len(TITLE_START) : -len(TITLE_END)]})
+        """Write what a terminal gets; what concerns the page goes there as JSON."""
+        start, separator, rest = data.partition(";")
+        kind = PAGE_SEQUENCES.get(start + separator)
+        if kind is not None and rest.endswith(SEQUENCE_END):
+            self.write_meta({"type": kind, "value": rest.removesuffix(SEQUENCE_END)})
         else:
             super().write(data)
 

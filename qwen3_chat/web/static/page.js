@@ -44,6 +44,7 @@
     moved() { isOver = true; say(texts.moved, texts.take, reload); },
     ended(text) { isOver = true; say(text, texts.again, reload); },
     title(text) { document.title = text; },
+    background(colour) { document.body.style.background = colour; },
     link(url) { openPage(url, "_blank", "noopener,noreferrer"); },
     file(key) {
       const link = document.createElement("a");
