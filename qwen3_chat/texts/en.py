@@ -1624,6 +1624,7 @@ TEXTS = {
     "web.page.take": "Use it here",
     "web.page.moved": "The chat has moved to another tab or window.",
     "web.page.again": "Try again",
+    "web.page.restart": "Start it again",
     "web.page.lost": "There is no connection to the app. Trying again …",
     "web.page.crowded": "Too many tabs and windows are waiting for the chat. Close some of them.",
     "web.page.too_large": "That is too much to paste at once.",

@@ -1614,6 +1614,7 @@ TEXTS = {
     "web.page.take": "在这里使用",
     "web.page.moved": "对话已转到另一个标签页或窗口。",
     "web.page.again": "重试",
+    "web.page.restart": "重新启动",
     "web.page.lost": "与应用的连接已断开，正在重试……",
     "web.page.crowded": "等待这个对话的标签页和窗口太多，请关闭几个。",
     "web.page.too_large": "一次粘贴的内容太多。",

@@ -29,6 +29,7 @@ _PAGE_TEXTS: Final = (
     "unable",
     "too_large",
     "close",
+    "restart",
 )
 
 _OWN_FILES: Final = {"page.js": "text/javascript", "page.css": "text/css"}

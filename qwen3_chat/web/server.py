@@ -75,6 +75,7 @@ class WebServer:
         self.on_app_ended: Callable[[AppEnd], None] = lambda end: None
         app.on_pages_changed = self._pages_changed
         app.on_end = self._app_ended
+        app.can_start_again = not ends_with_page
 
     async def open(self, port: int) -> str:
         """Listen on this machine only; 0 is any free port. Return the link.
@@ -142,6 +143,7 @@ class WebServer:
         self.stop()
         if self._end_timer is not None:
             self._end_timer.cancel()
+        self._app.can_start_again = False
         await self._app.shutdown()
         if self._server is not None:
             self._server.close()

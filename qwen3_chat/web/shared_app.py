@@ -130,6 +130,8 @@ class SharedApp:
         self._page_state: dict[str, str] = {}
         """What a page shows around the screen, by the kind of message: title and background."""
         self.downloads: dict[str, Download] = {}
+        self.can_start_again = True
+        """False if the server ends with the app, so that no page can start another."""
         self.on_pages_changed: Callable[[], None] = lambda: None
         """Called whenever a page came or left."""
         self.on_end: Callable[[AppEnd], None] = lambda end: None
@@ -267,7 +269,7 @@ class SharedApp:
         pages = [*([self._shown] if self._shown else []), *self._waiting]
         self._shown, self._waiting = None, []
         for page in pages:
-            page.tell("ended", describe_end(end))
+            page.tell("ended", [describe_end(end), self.can_start_again])
             page.close(CloseCode.APP_ENDED)
         self.on_end(end)
 

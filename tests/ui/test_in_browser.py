@@ -80,7 +80,7 @@ async def test_what_needs_a_terminal_is_neither_possible_nor_offered(
     async with start() as app:
         assert app.screen.check_action("editor", ()) is False
         assert app.app.check_action("suspend_process", ()) is False
-        titles = [command.title for command in app.app.get_system_commands(app.screen)]
+        titles = [command.title for command in app.app.get_system_commands(app.app.screen)]
         assert "Editor" not in titles
         await app.pilot.press("f1")
         await app.until(lambda: isinstance(app.app.screen, HelpScreen))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen3_chat.web.page_messages import (
@@ -77,10 +79,9 @@ def test_an_address_without_a_size_means_the_usual_one(text: str) -> None:
     assert read_size(text, "24") == DEFAULT_SIZE
 
 
+@settings(max_examples=50)
 @given(JSON)
 def test_no_json_is_more_than_a_message_or_nothing(value: object) -> None:
-    import json
-
     decode_page_message(json.dumps(value))
 
 

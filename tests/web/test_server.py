@@ -112,6 +112,13 @@ class Page:
             pass
         return self.socket.close_code
 
+    def lose(self) -> None:
+        """Lose the connection, without a word."""
+        connection = self.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.abort()
+
     async def type(self, text: str) -> None:
         """Type a text."""
         await self.socket.send_str(json.dumps(["stdin", text]))
@@ -270,7 +277,10 @@ async def test_a_message_that_no_page_sends_closes_its_connection_alone(
         await browser.enter()
         page = await browser.page()
         await page.until_shown(b"size:")
-        await (page.socket.send_bytes if isinstance(frame, bytes) else page.socket.send_str)(frame)  # type: ignore[operator]
+        if isinstance(frame, bytes):
+            await page.socket.send_bytes(frame)
+        else:
+            await page.socket.send_str(frame)
         assert await page.until_closed() == CloseCode.BAD_MESSAGE
         running_id = app.process_id
         assert running_id is not None
@@ -304,8 +314,7 @@ async def test_a_page_that_comes_back_finds_the_same_app_with_its_title(tmp_path
             assert await page.until_told("title") == "Thinking"
             await page.until_shown(b"meta:resize:" + shown + b";meta:redraw:")
             assert app.process_id == running_id
-            assert page.socket._response.connection is not None
-            page.socket._response.connection.transport.abort()  # lost, without a word
+            page.lose()
 
 
 async def test_the_next_page_waits_until_the_first_is_closed(tmp_path: Path) -> None:
@@ -422,7 +431,7 @@ async def test_the_end_of_the_app_is_told_and_the_next_page_starts_another(tmp_p
         await page.type("fail The disk is full.")
         sentence = t("web.app_failed", status=1, reason="The disk is full.")
         for told in (page, waiting):
-            assert await told.until_told("ended") == sentence
+            assert await told.until_told("ended") == [sentence, True]
             assert await told.until_closed() == CloseCode.APP_ENDED
         assert server.last_end is not None
         assert server.last_end.status == 1
@@ -445,8 +454,7 @@ async def test_a_lost_connection_does_not_end_the_server_soon(tmp_path: Path) ->
         await browser.enter()
         page = await browser.page()
         await page.until_shown(b"size:")
-        assert page.socket._response.connection is not None
-        page.socket._response.connection.transport.abort()
+        page.lose()
         async with asyncio.timeout(WAIT_LIMIT_S):
             while app.has_pages:  # noqa: ASYNC110 - until the server has noticed
                 await asyncio.sleep(0)
@@ -460,7 +468,7 @@ async def test_closing_the_server_ends_the_app_and_tells_the_page(tmp_path: Path
         page = await browser.page()
         await page.until_shown(b"size:")
         closing = asyncio.create_task(server.close())
-        assert await page.until_told("ended") == t("web.ended")
+        assert await page.until_told("ended") == [t("web.ended"), False]
         await closing
         assert app.process_id is None
 

@@ -42,7 +42,11 @@
       say(texts.waiting, texts.take, () => socket.send(JSON.stringify(["take"])));
     },
     moved() { isOver = true; say(texts.moved, texts.take, reload); },
-    ended(text) { isOver = true; say(text, texts.again, reload); },
+    ended([text, canStartAgain]) {
+      isOver = true;
+      if (canStartAgain) say(text, texts.restart, reload);
+      else say(text);
+    },
     title(text) { document.title = text; },
     background(colour) { document.body.style.background = colour; },
     link(url) { openPage(url, "_blank", "noopener,noreferrer"); },
