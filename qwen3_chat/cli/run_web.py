@@ -88,14 +88,18 @@ async def _opened_in_browser(server: WebServer, link: str, folder: Path | None) 
         yield
         return
     file = folder / LINK_FILE_NAME
-    server.on_entered = partial(file.unlink, missing_ok=True)
+    server.on_entered = partial(_remove, file)
     opening = asyncio.create_task(asyncio.to_thread(_open_in_browser, file, link))
     try:
         yield
     finally:
         await opening
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def _open_in_browser(file: Path, link: str) -> None:
