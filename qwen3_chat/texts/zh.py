@@ -1622,7 +1622,7 @@ TEXTS = {
     "web.page.refused": "这个页面已无法访问应用。请重新运行 qwen3-chat web，并打开新的链接。",
     "web.page.unable": "这里无法显示应用：需要 JavaScript 和 WebGL 2，而此浏览器没有或已关闭。",
     "web.refused.host": "这不是应用的地址。请按 qwen3-chat web 打印的链接原样打开。",
-    "web.refused.origin": "只有应用自己的页面才能请求这个地址。",
+    "web.refused.source": "只有应用自己的页面才能请求这个地址。",
     "web.refused.link": "链接无效或已经用过；每个链接只能使用一次。请重新运行 qwen3-chat web 获取新链接。",
     "web.refused.no_cookie": "这个浏览器没有访问权限。请打开 qwen3-chat web 打印的链接，它只能使用一次。",
     "web.refused.unknown": "这里什么也没有。",

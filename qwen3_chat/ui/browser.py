@@ -1,4 +1,4 @@
-"""What differs where the app is shown in a browser: keys that belong to it, files that it gets."""
+"""The app in a browser: other keys, since some are the browser's, and files that it is given."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ PATH_BYTES = 8
 HOST_NAMES = ("127.0.0.1", "localhost")
 COOKIE = "qwen3-chat"
 OWN_FETCH_SITES = ("same-origin", "none")
-"""What `Sec-Fetch-Site` says of a page of ours, and of an address that the user typed or opened."""
+"""The values of `Sec-Fetch-Site` for a page of ours, and for an address that the user typed or opened."""
 
 
 class Refusal(StrEnum):
     """The reason for which a request gets nothing but a sentence; `web.refused.*` has the sentences."""
 
     HOST = "host"
-    ORIGIN = "origin"
+    SOURCE = "source"
     LINK = "link"
     NO_COOKIE = "no_cookie"
     UNKNOWN = "unknown"
@@ -42,10 +42,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What a request's headers say of where it comes from; None where a header is missing."""
+    """The headers of a request that tell where it comes from; None where one is missing.
+
+    `source` is the header `Origin`.
+    """
 
     host: str | None
-    origin: str | None
+    source: str | None
     fetch_site: str | None
     cookie: str | None
 
@@ -67,23 +70,23 @@ class Access:
             Refused: the key is not that of the link, or the link was used.
         """
         self._check_host(sender)
-        self._check_origin(sender)  # a link in a file or a mail is followed from elsewhere: it has the key
+        self._check_source(sender)  # a link in a file or a mail is followed from elsewhere: it has the key
         if self._key is None or not _are_equal(key, self._key):
             raise Refused(Refusal.LINK)
         self._key = None
         return self._cookie
 
-    def check(self, sender: Sender, *, needs_origin: bool = False) -> None:
+    def check(self, sender: Sender, *, needs_source: bool = False) -> None:
         """Make sure that a request comes from the page; that of a websocket always tells its origin.
 
         Raises:
             Refused: it does not, or it does not say so.
         """
         self._check_host(sender)
-        self._check_origin(sender)
+        self._check_source(sender)
         is_foreign = sender.fetch_site is not None and sender.fetch_site not in OWN_FETCH_SITES
-        if is_foreign or (needs_origin and sender.origin is None):
-            raise Refused(Refusal.ORIGIN)
+        if is_foreign or (needs_source and sender.source is None):
+            raise Refused(Refusal.SOURCE)
         if sender.cookie is None or not _are_equal(sender.cookie, self._cookie):
             raise Refused(Refusal.NO_COOKIE)
 
@@ -91,9 +94,9 @@ class Access:
         if sender.host not in self._hosts:
             raise Refused(Refusal.HOST)
 
-    def _check_origin(self, sender: Sender) -> None:
-        if sender.origin is not None and sender.origin != f"http://{sender.host}":
-            raise Refused(Refusal.ORIGIN)
+    def _check_source(self, sender: Sender) -> None:
+        if sender.source is not None and sender.source != f"http://{sender.host}":
+            raise Refused(Refusal.SOURCE)
 
 
 def _are_equal(given: str, secret: str) -> bool:

@@ -22,7 +22,7 @@ MAX_PACKET_BYTES: Final = 64 * 1024**2
 MAX_ERROR_BYTES: Final = 4096
 """The most that is kept of the process's stderr, its end: the last line says why it ended."""
 START_LINE: Final = b"__GANGLION__\n"
-"""What Textual's driver writes before the first packet."""
+"""The line that Textual's driver writes before the first packet."""
 LEAVE_TIMEOUT_S: Final = 20.0
 KILL_TIMEOUT_S: Final = 5.0
 

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 from msgspec import DecodeError, Meta, Struct
 from msgspec import json as msgspec_json
 
-MAX_MESSAGE_BYTES: Final = 16 * 1024**2
+MAX_PAGE_MESSAGE_BYTES: Final = 16 * 1024**2
 """The most that a page sends at once, which is a paste; a page that sends more is closed."""
-MAX_COLUMNS, MAX_ROWS = 1000, 500
+MAX_PAGE_COLUMNS, MAX_PAGE_ROWS = 1000, 500
 DEFAULT_SIZE: Final = (80, 24)
 
 
@@ -86,7 +86,7 @@ def encode_page_message(kind: str, value: object) -> str:
 
 def clamp_size(width: int, height: int) -> tuple[int, int]:
     """Return columns and rows within the limits."""
-    return min(max(width, 1), MAX_COLUMNS), min(max(height, 1), MAX_ROWS)
+    return min(max(width, 1), MAX_PAGE_COLUMNS), min(max(height, 1), MAX_PAGE_ROWS)
 
 
 def read_size(width: str, height: str) -> tuple[int, int]:

@@ -20,14 +20,14 @@ from qwen3_chat.errors import UsageError
 from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.web.access import COOKIE, HOST_NAMES, Access, Refusal, Refused, Sender
 from qwen3_chat.web.app_process import AppEnd
-from qwen3_chat.web.page_messages import MAX_MESSAGE_BYTES, CloseCode, decode_page_message, read_size
+from qwen3_chat.web.page_messages import MAX_PAGE_MESSAGE_BYTES, CloseCode, decode_page_message, read_size
 from qwen3_chat.web.pages import app_page, entered_page, read_page_file, refused_text, security_headers
-from qwen3_chat.web.shared_app import Page, SharedApp
+from qwen3_chat.web.shared_app import BrowserPage, SharedApp
 
 MAX_STRANGERS: Final = 32
 """The most connections that have not shown the cookie; the oldest is closed for one more."""
-MAX_LINE_BYTES: Final = 4096
-MAX_HEADER_BYTES: Final = 8192
+MAX_REQUEST_LINE_BYTES: Final = 4096
+MAX_HEADER_FIELD_BYTES: Final = 8192
 MAX_HEADERS: Final = 64
 HEARTBEAT_S: Final = 15.0
 KEEP_ALIVE_S: Final = 30.0
@@ -40,7 +40,7 @@ CLOSED_GRACE_S: Final = 20.0
 LOST_GRACE_S: Final = 600.0
 """The time for which the app is kept after the connection to its page was lost."""
 CLOSE_CODES_OF_PAGES: Final = (1000, 1001)
-"""What a page says that is closed, or left for another; a lost connection says nothing."""
+"""The codes of a page that is closed, or left for another; a lost connection has none of them."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -115,8 +115,8 @@ class WebServer:
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=LINGER_S,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
+            max_line_size=MAX_REQUEST_LINE_BYTES,
+            max_field_size=MAX_HEADER_FIELD_BYTES,
             max_headers=MAX_HEADERS,
             shutdown_timeout=LINGER_S,
         )
@@ -173,7 +173,7 @@ class WebServer:
         try:
             if not self._is_link(request):
                 is_socket = request.path == f"{self._access.path}/socket"
-                self._access.check(_sender(request), needs_origin=is_socket)
+                self._access.check(_sender(request), needs_source=is_socket)
                 with suppress(ValueError):  # it is a stranger no more
                     self._strangers.remove(request.protocol)
             return await handler(request)
@@ -237,14 +237,14 @@ class WebServer:
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         """Connect a page with the app."""
         connection = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+            heartbeat=HEARTBEAT_S, max_msg_size=MAX_PAGE_MESSAGE_BYTES, compress=False
         )
         if not connection.can_prepare(request).ok:
             raise web.HTTPBadRequest
         await connection.prepare(request)
         self._sockets.add(connection)
         query = request.query
-        page = Page(connection, read_size(query.get("width", ""), query.get("height", "")))
+        page = BrowserPage(connection, read_size(query.get("width", ""), query.get("height", "")))
         sending = asyncio.create_task(page.send(lambda: self._app.redraw(page)))
         try:
             await self._app.join(page)
@@ -255,7 +255,7 @@ class WebServer:
             await self._app.leave(page)
         return connection
 
-    async def _receive(self, connection: web.WebSocketResponse, page: Page) -> None:
+    async def _receive(self, connection: web.WebSocketResponse, page: BrowserPage) -> None:
         async for frame in connection:
             message = decode_page_message(frame.data) if frame.type is WSMsgType.TEXT else None
             if message is None:
@@ -284,7 +284,7 @@ def _sender(request: web.Request) -> Sender:
     headers = request.headers
     return Sender(
         host=headers.get("Host") if len(headers.getall("Host", ())) == 1 else None,
-        origin=headers.get("Origin"),
+        source=headers.get("Origin"),
         fetch_site=headers.get("Sec-Fetch-Site"),
         cookie=request.cookies.get(COOKIE),
     )

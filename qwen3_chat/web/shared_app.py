@@ -45,7 +45,7 @@ class PageSocket(Protocol):
         """Close, with the reason."""
 
 
-class Page:
+class BrowserPage:
     """A page, with what is still to be sent to it; sending never waits for the page."""
 
     def __init__(self, socket: PageSocket, size: tuple[int, int]) -> None:
@@ -99,12 +99,11 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DeliveredFile:
     """A file that the app hands over: a private copy, deleted once it was fetched or the server ends."""
 
     path: Path
     name: str
-    mime_type: str
 
 
 Starter = Callable[
@@ -125,11 +124,11 @@ class SharedApp:
         self._process: AppProcess | None = None
         self._running: asyncio.Task[AppEnd] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._shown: Page | None = None
-        self._waiting: list[Page] = []
+        self._shown: BrowserPage | None = None
+        self._waiting: list[BrowserPage] = []
         self._page_state: dict[str, str] = {}
-        """What a page shows around the screen, by the kind of message: title and background."""
-        self.downloads: dict[str, Download] = {}
+        """The title and the background that a page shows around the screen, by the kind of message."""
+        self.downloads: dict[str, DeliveredFile] = {}
         self.can_start_again = True
         """False if the server ends with the app, so that no page can start another."""
         self.on_pages_changed: Callable[[], None] = lambda: None
@@ -149,7 +148,7 @@ class SharedApp:
 
     # pages
 
-    async def join(self, page: Page) -> None:
+    async def join(self, page: BrowserPage) -> None:
         """Show the app in a page, or let it wait."""
         if self._shown is None:
             self._shown = page
@@ -161,7 +160,7 @@ class SharedApp:
             page.tell("waiting")
         self.on_pages_changed()
 
-    async def leave(self, page: Page) -> None:
+    async def leave(self, page: BrowserPage) -> None:
         """Take the app from a page whose connection ended; the next one that waits gets it."""
         if page in self._waiting:
             self._waiting.remove(page)
@@ -171,7 +170,7 @@ class SharedApp:
                 await self._show()
         self.on_pages_changed()
 
-    async def receive(self, page: Page, message: PageMessage) -> None:
+    async def receive(self, page: BrowserPage, message: PageMessage) -> None:
         """Do what a page says; one that waits can only ask for the app."""
         match message:
             case Pinged(sent=sent):
@@ -197,12 +196,12 @@ class SharedApp:
             case _:
                 pass
 
-    async def redraw(self, page: Page) -> None:
+    async def redraw(self, page: BrowserPage) -> None:
         """Have the app draw its whole screen for a page."""
         if page is self._shown and self._process is not None:
             await self._process.send_meta(type="redraw")
 
-    async def _move_to(self, page: Page) -> None:
+    async def _move_to(self, page: BrowserPage) -> None:
         previous, self._shown = self._shown, page
         self._waiting.remove(page)
         if previous is not None:
@@ -227,7 +226,7 @@ class SharedApp:
                 await self._resize(self._process, page)
                 await self._process.send_meta(type="redraw")
 
-    async def _resize(self, process: AppProcess, page: Page) -> None:
+    async def _resize(self, process: AppProcess, page: BrowserPage) -> None:
         columns, rows = page.size
         await process.send_meta(type="resize", width=columns, height=rows)
 
@@ -244,8 +243,8 @@ class SharedApp:
                 self._tell(kind, value)
             case {"type": "open_url", "url": str(url)}:
                 self._tell("link", url)
-            case {"type": "download", "key": str(key), "path": str(path), "name": str(name), **others}:
-                self.downloads[key] = Download(Path(path), name, str(others.get("mime") or ""))
+            case {"type": "download", "key": str(key), "path": str(path), "name": str(name)}:
+                self.downloads[key] = DeliveredFile(Path(path), name)
                 while len(self.downloads) > MAX_DOWNLOADS:
                     self.drop_download(next(iter(self.downloads)))
                 self._tell("file", key)

@@ -28,7 +28,7 @@ def obey(command: str) -> None:
             number, path = tempfile.mkstemp()
             with open(number, "wb") as file:
                 file.write(text.encode())
-            tell(type="download", key=f"key-{Path(path).name}", path=path, name="对话 1.md", mime="text/html")
+            tell(type="download", key=f"key-{Path(path).name}", path=path, name="对话 1.md")
         case ("fail", _, sentence):
             sys.exit(sentence)
         case _:

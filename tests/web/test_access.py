@@ -6,17 +6,17 @@ import pytest
 
 from qwen3_chat.web.access import Access, Refusal, Refused, Sender
 
-PAGE = Sender(host="127.0.0.1:4000", origin="http://127.0.0.1:4000", fetch_site="same-origin", cookie=None)
-TYPED_ADDRESS = Sender(host="127.0.0.1:4000", origin=None, fetch_site="none", cookie=None)
+PAGE = Sender(host="127.0.0.1:4000", source="http://127.0.0.1:4000", fetch_site="same-origin", cookie=None)
+TYPED_ADDRESS = Sender(host="127.0.0.1:4000", source=None, fetch_site="none", cookie=None)
 
 
 def key_of(access: Access) -> str:
     return access.link.partition("?key=")[2]
 
 
-def refusal(access: Access, sender: Sender, *, needs_origin: bool = False) -> Refusal | None:
+def refusal(access: Access, sender: Sender, *, needs_source: bool = False) -> Refusal | None:
     try:
-        access.check(sender, needs_origin=needs_origin)
+        access.check(sender, needs_source=needs_source)
     except Refused as refused:
         return refused.refusal
     return None
@@ -47,7 +47,7 @@ def test_a_name_that_leads_here_gets_no_cookie_even_with_the_key() -> None:
     access = Access(4000)
     for sender in (
         replace(TYPED_ADDRESS, host="evil.example:4000"),
-        replace(TYPED_ADDRESS, origin="http://evil.example"),
+        replace(TYPED_ADDRESS, source="http://evil.example"),
     ):
         with pytest.raises(Refused):
             access.enter(key_of(access), sender)
@@ -65,13 +65,13 @@ def test_a_name_that_leads_here_gets_no_cookie_even_with_the_key() -> None:
         ({"host": "127.0.0.1"}, Refusal.HOST),
         ({"host": "127.0.0.1:4001"}, Refusal.HOST),
         ({"host": "[::1]:4000"}, Refusal.HOST),
-        ({"origin": "http://evil.example"}, Refusal.ORIGIN),
-        ({"origin": "null"}, Refusal.ORIGIN),
-        ({"origin": "https://127.0.0.1:4000"}, Refusal.ORIGIN),
-        ({"origin": "http://127.0.0.1:4001"}, Refusal.ORIGIN),
-        ({"origin": "http://localhost:4000"}, Refusal.ORIGIN),
-        ({"fetch_site": "cross-site"}, Refusal.ORIGIN),
-        ({"fetch_site": "same-site"}, Refusal.ORIGIN),
+        ({"source": "http://evil.example"}, Refusal.SOURCE),
+        ({"source": "null"}, Refusal.SOURCE),
+        ({"source": "https://127.0.0.1:4000"}, Refusal.SOURCE),
+        ({"source": "http://127.0.0.1:4001"}, Refusal.SOURCE),
+        ({"source": "http://localhost:4000"}, Refusal.SOURCE),
+        ({"fetch_site": "cross-site"}, Refusal.SOURCE),
+        ({"fetch_site": "same-site"}, Refusal.SOURCE),
     ],
 )
 def test_each_header_alone_refuses(change: dict[str, str | None], expected: Refusal) -> None:
@@ -81,15 +81,15 @@ def test_each_header_alone_refuses(change: dict[str, str | None], expected: Refu
 
 def test_a_socket_tells_its_origin() -> None:
     access, page = entered()
-    without = replace(page, origin=None)
+    without = replace(page, source=None)
     assert refusal(access, without) is None
-    assert refusal(access, without, needs_origin=True) is Refusal.ORIGIN
-    assert refusal(access, page, needs_origin=True) is None
+    assert refusal(access, without, needs_source=True) is Refusal.SOURCE
+    assert refusal(access, page, needs_source=True) is None
 
 
 def test_localhost_is_the_same_server_under_its_own_origin() -> None:
     access, page = entered()
-    assert refusal(access, replace(page, host="localhost:4000", origin="http://localhost:4000")) is None
+    assert refusal(access, replace(page, host="localhost:4000", source="http://localhost:4000")) is None
 
 
 def test_nothing_of_one_server_fits_another() -> None:

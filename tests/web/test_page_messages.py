@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from qwen3_chat.web.page_messages import (
     DEFAULT_SIZE,
-    MAX_COLUMNS,
-    MAX_ROWS,
+    MAX_PAGE_COLUMNS,
+    MAX_PAGE_ROWS,
     Pinged,
     Resized,
     Taken,
@@ -68,8 +68,8 @@ def test_a_size_is_within_the_limits(width: int, height: int) -> None:
     message = decode_page_message(f'["resize",{{"width":{width},"height":{height}}}]')
     if isinstance(message, Resized):
         columns, rows = message.size.cells
-        assert 1 <= columns <= MAX_COLUMNS
-        assert 1 <= rows <= MAX_ROWS
+        assert 1 <= columns <= MAX_PAGE_COLUMNS
+        assert 1 <= rows <= MAX_PAGE_ROWS
     else:
         assert max(width, height) >= 2**63
 
@@ -88,5 +88,5 @@ def test_no_json_is_more_than_a_message_or_nothing(value: object) -> None:
 @given(st.text(), st.text())
 def test_any_address_has_a_size(width: str, height: str) -> None:
     columns, rows = read_size(width, height)
-    assert 1 <= columns <= MAX_COLUMNS
-    assert 1 <= rows <= MAX_ROWS
+    assert 1 <= columns <= MAX_PAGE_COLUMNS
+    assert 1 <= rows <= MAX_PAGE_ROWS

@@ -22,7 +22,7 @@ from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.texts import t
 from qwen3_chat.web import shared_app
 from qwen3_chat.web.app_process import AppProcess
-from qwen3_chat.web.page_messages import MAX_MESSAGE_BYTES, CloseCode
+from qwen3_chat.web.page_messages import MAX_PAGE_MESSAGE_BYTES, CloseCode
 from qwen3_chat.web.server import MAX_STRANGERS, WebServer
 from qwen3_chat.web.shared_app import MAX_UNSENT_BYTES, MAX_WAITING_PAGES, SharedApp
 from tests.conftest import REPOSITORY, WAIT_LIMIT_S
@@ -185,7 +185,7 @@ async def test_whoever_is_foreign_gets_a_sentence_and_nothing_else(
 ) -> None:
     async with running(tmp_path) as (_, app, browser):
         await browser.enter()
-        sentences = {f"{t(f'web.refused.{kind}')}\n".encode() for kind in ("host", "origin", "no_cookie")}
+        sentences = {f"{t(f'web.refused.{kind}')}\n".encode() for kind in ("host", "source", "no_cookie")}
         for name in ("", "alive", "files/page.js", "files/textual.js", "download/x", "socket", "nothing"):
             status, body = await browser.get(name, **headers)
             assert (status, body in sentences) == (403, True), (name, body)
@@ -295,7 +295,7 @@ async def test_a_message_over_the_limit_is_not_read(tmp_path: Path) -> None:
         page = await browser.page()
         await page.until_shown(b"size:")
         with suppress(ConnectionError):  # it is closed while the rest is sent
-            await page.type("x" * MAX_MESSAGE_BYTES)
+            await page.type("x" * MAX_PAGE_MESSAGE_BYTES)
         await page.until_closed()
         assert b"typed" not in page.output
         await (await browser.page()).until_shown(b"meta:redraw:")
@@ -399,7 +399,7 @@ class SlowSocket:
 
 async def test_a_page_that_takes_nothing_is_sent_no_more_than_the_limit_and_then_the_screen_once() -> None:
     socket, drawn_again = SlowSocket(), asyncio.Event()
-    page = shared_app.Page(socket, (80, 24))
+    page = shared_app.BrowserPage(socket, (80, 24))
 
     async def redraw() -> None:
         assert not drawn_again.is_set()

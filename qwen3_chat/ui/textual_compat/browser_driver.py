@@ -156,9 +156,7 @@ class BrowserDriver(SteadyInput, WebDriver):
             with suppress(OSError):
                 Path(path).unlink()
             raise
-        self.write_meta(
-            {"type": "download", "key": delivery_key, "path": path, "name": save_path.name, "mime": mime_type}
-        )
+        self.write_meta({"type": "download", "key": delivery_key, "path": path, "name": save_path.name})
 
 
 __all__ = ["BrowserDriver"]

@@ -1,4 +1,4 @@
-"""What the drivers have in common: events reach the app no faster than it handles them."""
+"""The part that the drivers have in common: events reach the app no faster than it handles them."""
 
 from __future__ import annotations
 
