@@ -1,4 +1,4 @@
-"""Who may see the app: the one who came by the link, from a page of ours; everybody else gets nothing. Pure.
+"""Access to the app: for the one who came by the link, from a page of ours, and for nobody else. Pure.
 
 - The link works once. Its key becomes a cookie that scripts can't read and other sites can't send.
 - A name that leads to this machine (DNS rebinding) is no name of ours, so the host is checked each time.

@@ -215,29 +215,6 @@ async def test_in_chinese_and_light_with_a_call_that_is_asked_about_and_a_lost_c
             await take_picture(tab, "ended")
 
 
-N_VISITS = 50
-
-
-async def test_50_visits_take_no_more_memory_than_the_first_ones(tmp_path: Path) -> None:
-    async with running_chromium(tmp_path) as chromium, serving(tmp_path) as (process, link):
-        tab = await chromium.new_tab(width=800, height=480)
-        await tab.open(link)
-        await tab.wait_until_shown(READY)
-        await ask(tab, "What is 12 + 30?", "42")
-        server = psutil.Process(process.pid)
-        (app,) = server.children()
-        sizes: list[tuple[int, int]] = []
-        for _ in range(N_VISITS):
-            since = len(tab.output)
-            await tab.call("Page.reload")
-            await tab.wait_until_shown("42", since)
-            sizes.append((server.memory_info().rss, app.memory_info().rss))
-        tenth, last = sizes[9], sizes[-1]
-        print([[round(size / 1024**2, 1) for size in pair] for pair in (sizes[0], tenth, last)])
-        for before, after in zip(tenth, last, strict=True):
-            assert after < before + 8 * 1024**2
-
-
 async def test_the_app_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
     async with running_chromium(tmp_path) as chromium, serving(tmp_path) as (process, link):
         tab = await chromium.new_tab()
