@@ -20,6 +20,7 @@ from qwen3_chat.cli.shared_options import (
     GpuLayersOption,
     KvTypeOption,
     LanguageOption,
+    LoraOption,
     McpFileOption,
     ModelChoice,
     ModelOption,
@@ -35,6 +36,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 
 MAX_PORT = 65_535
+OptionValue = str | int | Path | bool | tuple[str, ...] | None
 
 
 def web(
@@ -57,6 +59,7 @@ def web(
     context_policy: ContextPolicyOption = None,
     vram: VramOption = None,
     ram: RamOption = None,
+    lora: LoraOption = None,
     tools: Annotated[
         str | None,
         typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools", autocompletion=complete_tool),
@@ -71,7 +74,7 @@ def web(
         raise UsageError(ErrorCode.WEB_NOT_INSTALLED)
     parse_tools_option(tools)  # a mistake is told here, not in the browser
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
-    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram)
+    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()))
     others = {"chat": chat, "lang": lang, "tools": tools, "mcp": mcp}
     arguments = [*model_arguments(choice), *option_arguments(others)]
     if unprotected_python:
@@ -87,11 +90,16 @@ def model_arguments(choice: ModelChoice) -> Iterator[str]:
     yield from option_arguments(values)
 
 
-def option_arguments(values: Mapping[str, str | int | Path | bool | None]) -> Iterator[str]:
+def option_arguments(values: Mapping[str, OptionValue]) -> Iterator[str]:
     """Yield options by the names of their parameters, without those that were not given."""
     for name, value in values.items():
         option = f"--{name.replace('_', '-')}"
-        if value is True:
-            yield option
-        elif value is not None and value is not False:
-            yield f"{option}={value}"
+        match value:
+            case None | False:
+                pass
+            case True:
+                yield option
+            case tuple():
+                yield from (f"{option}={part}" for part in value)
+            case _:
+                yield f"{option}={value}"

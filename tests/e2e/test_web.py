@@ -11,6 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.web_command import model_arguments
 from qwen3_chat.texts import t
 from tests.conftest import WAIT_LIMIT_S
 from tests.e2e.conftest import Program
@@ -86,3 +88,16 @@ def test_without_the_extra_it_says_what_to_install(program: Program, tmp_path: P
         [sys.executable, "-c", code], env=program.environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, "pip install" in done.stderr) == (2, True)
+
+
+def test_the_app_gets_every_option_of_its_model() -> None:
+    choice = ModelChoice(gguf=Path("a b.gguf"), ctx=4096, threads=2, lora=("one.gguf:0.5", "two.gguf"))
+    assert list(model_arguments(choice)) == [
+        "--gguf=a b.gguf",
+        "--ctx=4096",
+        "--threads=2",
+        "--lora=one.gguf:0.5",
+        "--lora=two.gguf",
+    ]
+    assert list(model_arguments(ModelChoice())) == []
+    assert list(model_arguments(ModelChoice(demo=True))) == ["--demo"]
