@@ -70,8 +70,8 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_fd,
-                env=_environment(os.environ if environment is None else environment),
-                **_own_process_group(),
+                env=child_environment(os.environ if environment is None else environment),
+                **own_process_group(),
             )
         finally:
             if log_fd >= 0:
@@ -182,13 +182,14 @@ def _open_log(path: Path) -> int:
         return subprocess.DEVNULL
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with this process's import path, which never contains the current folder."""
     python_path = os.pathsep.join(map(os.path.abspath, sys.path))
     return {**environment, "PYTHONPATH": python_path, **parent_variables()}
 
 
-def _own_process_group() -> dict[str, Any]:
+def own_process_group() -> dict[str, Any]:
+    """Return the options that keep the signals of the terminal from a process, Ctrl+C among them."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}

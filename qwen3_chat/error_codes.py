@@ -275,6 +275,7 @@ class ErrorCode(StrEnum):
     FILE_TOO_MUCH_WORK = "file_too_much_work", "attach.too_much_work"
     FILE_WITHOUT_TEXT = "file_without_text", "attach.no_text_inside"
     FILES_TOO_MANY = "files_too_many", "attach.too_many"
+    FILE_NOT_ALLOWED = "file_not_allowed", "attach.not_allowed"
     FILES_NOT_FOUND = "files_not_found", "attach.none_found"
 
     # Tools
@@ -356,6 +357,8 @@ class ErrorCode(StrEnum):
     BATCH_UNREADABLE = "batch_unreadable", "batch.unreadable"
     BATCH_LINE_INVALID = "batch_line_invalid", "batch.bad_line"
     BATCH_ID_TWICE = "batch_id_twice", "batch.id_twice"
+    WEB_NOT_INSTALLED = "web_not_installed", "web.not_installed"
+    WEB_PORT_NOT_FREE = "web_port_not_free", "web.port_not_free"
 
     @classmethod
     def from_text_key(cls, text_key: str) -> ErrorCode:

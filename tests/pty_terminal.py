@@ -37,6 +37,11 @@ _OF_OTHERS = re.compile(rb"(?<=\x1b\[\?1049l).*?(?=\x1b\[\?1049h)", re.DOTALL)
 _RAW = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
+def drawn_text(output: bytes) -> str:
+    """Return what the app wrote without what steers the terminal."""
+    return _OWN_OUTPUT.sub(b"", output).decode(errors="replace")
+
+
 class PtyTerminal:
     """A program in a pseudo-terminal, which it controls."""
 
@@ -89,7 +94,7 @@ class PtyTerminal:
 
     def shows(self, text: str, since: int = 0) -> bool:
         """Return True if a text was drawn, after so many bytes of output."""
-        return text in _OWN_OUTPUT.sub(b"", bytes(self.output[since:])).decode(errors="replace")
+        return text in drawn_text(bytes(self.output[since:]))
 
     def shows_since_taken(self, text: str, since: int) -> bool:
         """Return True if a text was drawn after the program last took the screen, if it did so since then.

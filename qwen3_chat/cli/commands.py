@@ -54,8 +54,9 @@ from qwen3_chat.cli.shell_completion import (
     complete_tool,
     use_bash_words,
 )
-from qwen3_chat.cli.standard_streams import is_interactive
+from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser
 from qwen3_chat.cli.tool_groups import mcp_group, tools_group
+from qwen3_chat.cli.web_command import web
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
@@ -121,12 +122,13 @@ def chat(
     from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
 
     tool_options = ToolOptions(parse_tools_option(tools), mcp, unprotected_python)
-    if wants_plain_chat(os.environ, is_interactive=is_interactive()):
+    in_browser = lead_to_browser()
+    if not in_browser and wants_plain_chat(os.environ, is_interactive=is_interactive()):
         gc.enable()
         raise typer.Exit(run_plain_chat(choice, chat, tool_options))
     from qwen3_chat.cli.run_tui import run_app
 
-    raise typer.Exit(run_app(choice, chat, tool_options))
+    raise typer.Exit(run_app(choice, chat, tool_options, in_browser=in_browser))
 
 
 def ask(
@@ -517,7 +519,7 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, doctor):
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, web, doctor):
         name = command.__name__.rstrip("_")
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)

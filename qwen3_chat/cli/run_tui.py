@@ -19,6 +19,7 @@ from qwen3_chat.cli.composition import (
     make_tool_runner,
     open_chat_runtime,
     open_interface_log,
+    tool_settings,
 )
 from qwen3_chat.cli.named_servers import load_server_profiles
 from qwen3_chat.cli.shared_options import NO_TOOL_OPTIONS, ModelChoice, ToolOptions
@@ -35,7 +36,9 @@ from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import EngineFactory
 from qwen3_chat.session.draft_store import DraftStore
 from qwen3_chat.texts import t
+from qwen3_chat.tools.allowed_folders import AllowedFolders
 from qwen3_chat.ui.app import ChatApp
+from qwen3_chat.ui.browser import browser_keymap
 from qwen3_chat.ui.keymap import keymap_from_settings
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.themes import load_themes
@@ -59,23 +62,27 @@ class EngineNotices:
         self.show(t(notice.key, **notice.values))
 
 
-def run_app(choice: ModelChoice, chat: str | None, tools: ToolOptions = NO_TOOL_OPTIONS) -> int:
+def run_app(
+    choice: ModelChoice, chat: str | None, tools: ToolOptions = NO_TOOL_OPTIONS, *, in_browser: bool = False
+) -> int:
     """Run the application until the user leaves; return its exit status.
 
     Raises:
         Qwen3ChatError: it could not be opened.
     """
-    if not is_interactive():
+    if not in_browser and not is_interactive():
         raise UsageError(ErrorCode.TERMINAL_MISSING)
-    return asyncio.run(_run(choice, chat, tools))
+    return asyncio.run(_run(choice, chat, tools, in_browser=in_browser))
 
 
-async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int:
+async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions, *, in_browser: bool) -> int:
     paths = find_paths()
     loaded = read_settings(paths.settings_file)
     settings = loaded.settings
     themes = load_themes(paths.themes)
     keymap = keymap_from_settings(loaded)
+    if in_browser:
+        keymap = browser_keymap(keymap, loaded.settings.keys)
     server_problems = load_server_profiles(paths.settings_file).problems.values()
     async with (
         open_interface_log(paths, f"textual {textual.__version__}") as interface_log,
@@ -87,6 +94,9 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
         picker = make_model_picker(runtime.session, choice, settings, paths)
         picker = replace(picker, make_engine=_with_notices(picker.make_engine, notices))
         screen = _make_screen(runtime, picker, settings, paths, highlighter)
+        if in_browser:
+            readable = tool_settings(settings, paths)
+            screen.writing.allowed_folders = AllowedFolders(readable.folders, readable.private_paths)
         runtime.session.set_tool_runner(make_tool_runner(paths, ask=screen.consent.ask))
         runtime.mcp.set_trust(screen.consent.ask, fill=screen.consent.fill_form)
         app = ChatApp(
@@ -100,6 +110,7 @@ async def _run(choice: ModelChoice, chat: str | None, tools: ToolOptions) -> int
                 for problem in (*loaded.problems, *keymap.problems, *themes.problems, *server_problems)
             ],
             interface_log,
+            in_browser=in_browser,
         )
         notices.show = lambda text: app.call_later(partial(app.notify, text, timeout=NOTICE_DURATION_S))
         _quit_on_signals(app)

@@ -24,6 +24,15 @@ def repair_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+BROWSER_VARIABLE = "QWEN3_CHAT_IN_BROWSER"
+"""The environment variable by which `qwen3-chat web` tells the app that its streams lead to a browser."""
+
+
+def lead_to_browser() -> bool:
+    """Return True if the streams lead to a browser; programs that are started from here are not told."""
+    return os.environ.pop(BROWSER_VARIABLE, "") == "1"
+
+
 def is_interactive() -> bool:
     """Return True if stdin and stdout are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()

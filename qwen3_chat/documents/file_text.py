@@ -40,8 +40,20 @@ def read_attachment(file: Path) -> Attachment:
         if stat.S_ISDIR(status.st_mode):
             raise UsageError(ErrorCode.FILE_IS_FOLDER, file=file)
         with file.open("rb") as stream:
-            text = read_document(stream, file, is_page=file.suffix.lower() in HTML_SUFFIXES)
+            return read_open_file(stream, file)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=_reason(error)) from error
+
+
+def read_open_file(stream: BinaryIO, file: Path) -> Attachment:
+    """Read a file that is open already, as `read_attachment` reads it.
+
+    Raises:
+        UsageError: it can't be read, is too large, or contains no text.
+    """
+    try:
+        text = read_document(stream, file, is_page=file.suffix.lower() in HTML_SUFFIXES)
+    except (OSError, ValueError) as error:
         raise UsageError(ErrorCode.FILE_UNREADABLE, file=file, reason=_reason(error)) from error
     if not text.strip():
         raise UsageError(ErrorCode.FILE_EMPTY, file=file)

@@ -24,6 +24,7 @@ from qwen3_chat.interface_log import InterfaceLog
 from qwen3_chat.texts import set_key_names, t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.texts.terminal_safe import label_of_name, terminal_safe
+from qwen3_chat.ui.browser import NOT_IN_BROWSER
 from qwen3_chat.ui.clipboard import Clipboard, CopyRoute
 from qwen3_chat.ui.error_notices import ReportingApp
 from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
@@ -32,6 +33,7 @@ from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
 from qwen3_chat.ui.screens.help_screen import HelpScreen
 from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+from qwen3_chat.ui.terminal_signals import background_sequence
 from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
 
@@ -80,8 +82,10 @@ class ChatApp(ReportingApp):
         clipboard_file: Path,
         notices: Sequence[str] = (),
         interface_log: InterfaceLog | None = None,
+        *,
+        in_browser: bool = False,
     ) -> None:
-        super().__init__(interface_log, driver_class())
+        super().__init__(interface_log, driver_class(in_browser=in_browser))
         self._chat_screen = chat_screen
         self._themes = {theme.name: theme for theme in themes}
         self._settings_store = settings_store
@@ -94,7 +98,7 @@ class ChatApp(ReportingApp):
         self._clipboard_text = ""
         self.farewell = ""
         """What the user is told after the app has ended: where the rest went that could not be stored."""
-        self._system_clipboard = Clipboard(super().copy_to_clipboard, clipboard_file)
+        self._system_clipboard = Clipboard(super().copy_to_clipboard, clipboard_file, in_browser=in_browser)
         for theme in themes:
             self.register_theme(theme)
         if settings_store.settings.theme in self._themes:
@@ -119,16 +123,24 @@ class ChatApp(ReportingApp):
         if not gc.isenabled():  # turned off to start faster
             gc.freeze()  # exempts the objects that live as long as the app from every later collection
             gc.enable()
+        if self.is_web:
+            self.theme_changed_signal.subscribe(self, lambda _: self._tell_background())
+            self._tell_background()
         if (theme_name := self._settings_store.settings.theme) not in self._themes:
             self.notify(t("config.no_theme", name=theme_name), severity="warning", timeout=12)
         for notice in self._notices:
             self.notify(notice, severity="warning", timeout=12)
+
+    def _tell_background(self) -> None:
+        """Have the page around the screen take the colour of the theme."""
+        self.write_sequence(background_sequence(self.theme_variables["background"]))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield every action that has a key, each theme, and the actions on the marked message."""
         for binding in (*CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS):
             _, action, parameters = parse_action(binding.action)
             is_hidden = binding in MESSAGE_KEYS and not screen.check_action(action, parameters)
+            is_hidden = is_hidden or (self.is_web and binding.id in NOT_IN_BROWSER)
             if action != "command_palette" and not is_hidden:
                 namespace = "app" if binding in APP_KEYS else "screen"
                 run = partial(self.run_action, f"{namespace}.{binding.action}", screen)
@@ -215,6 +227,10 @@ class ChatApp(ReportingApp):
 
     def _apply_setting(self, name: str) -> bool:
         return self._chat_screen.apply_setting(self._settings_store.settings, name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action of the app is possible: a browser has no shell to return to."""
+        return not (self.is_web and action == "suspend_process")
 
     def action_suspend_process(self) -> None:
         """Stop the app and return to the shell, or notify that there is none."""

@@ -17,6 +17,9 @@ PROGRAM_TIMEOUT_S = 5
 MAX_TERMINAL_BYTES = 74_994
 """The most that terminals take in one OSC 52 sequence: 100,000 characters of base64, less the frame."""
 
+MAX_BROWSER_BYTES = 4 * 1024**2
+"""The most that is copied at once in a browser, whose terminal takes 10 million characters of base64."""
+
 
 class CopyRoute(StrEnum):
     """The way by which a text was copied."""
@@ -57,11 +60,17 @@ class Clipboard:
     """
 
     def __init__(
-        self, write_terminal: Callable[[str], None], file: Path, environ: Mapping[str, str] = os.environ
+        self,
+        write_terminal: Callable[[str], None],
+        file: Path,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        in_browser: bool = False,
     ) -> None:
         self._write_terminal = write_terminal
         self._file = file
         self._environ = environ
+        self._in_browser = in_browser
 
     def copy(self, text: str) -> CopyRoute:
         """Copy a text and return the way it was copied; too slow for the event loop, it may take seconds.
@@ -70,6 +79,9 @@ class Clipboard:
             OSError: every way failed, the last of them a file.
         """
         text = storable(text)
+        if self._in_browser and len(text.encode()) <= MAX_BROWSER_BYTES:
+            self._write_terminal(text)
+            return CopyRoute.TERMINAL
         is_remote = "SSH_CONNECTION" in self._environ or "SSH_TTY" in self._environ
         # Over SSH the programs reach the clipboard of the remote machine, where nobody pastes.
         if not is_remote and any(self._copy_with(program, text) for program in CLIPBOARD_PROGRAMS):

@@ -49,6 +49,11 @@ def title_sequence(title: str) -> str:
     return f"\x1b]2;{_one_line(title)}\x07"
 
 
+def background_sequence(colour: str) -> str:
+    """Return the sequence that gives the window a background."""
+    return f"\x1b]11;{_one_line(colour)}\x07"
+
+
 def notification_sequence(kind: Notification, app_name: str, text: str) -> str:
     """Return the bell, with the sequence of a notification where the terminal has one."""
     match kind:

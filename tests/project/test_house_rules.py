@@ -87,6 +87,7 @@ def test_every_library_that_the_package_imports_is_declared() -> None:
         for text in (
             *pyproject["project"]["dependencies"],
             *pyproject["project"]["optional-dependencies"]["fast-cpu"],
+            *pyproject["project"]["optional-dependencies"]["web"],
         )
     }
     imported = {name for path in PACKAGE for name in imported_names(tree_of(path))}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from qwen3_chat.documents.export import ExportFormat, export_to_folder
+from qwen3_chat.documents.export import ExportFormat, default_file_name, export_to_folder, render
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import Chat, StoredMessage
 from qwen3_chat.texts import t
+from qwen3_chat.ui.browser import download_text
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
@@ -128,6 +129,10 @@ class ChatController(Controller):
             if chat is not None and choice is not None:
                 if choice is ExportFormat.JSON:
                     messages = (await self._store.whole_chat(chat.id)).messages
+                if self._screen.app.is_web:
+                    text = await asyncio.to_thread(render, chat, messages, choice, settings.export_thinking)
+                    download_text(self._screen.app, text, default_file_name(chat, choice))
+                    return
                 choices = settings.export_thinking, choice
                 path = await asyncio.to_thread(export_to_folder, chat, messages, folder, *choices)
                 self._screen.notify(str(path), title=t("ui.notice.exported"), timeout=10)

@@ -19,7 +19,9 @@ from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore
 from qwen3_chat.texts import Language, current_language, t
 from qwen3_chat.texts.terminal_safe import label_of_name
+from qwen3_chat.tools.allowed_folders import AllowedFolders
 from qwen3_chat.ui.attachable_files import list_attachable_files
+from qwen3_chat.ui.browser import list_allowed_files, read_allowed_attachment
 from qwen3_chat.ui.command_names import command_words
 from qwen3_chat.ui.completion import (
     CompletionKind,
@@ -59,6 +61,8 @@ class WritingController(Controller):
         """Make the controller; `texts` has the prompts and resources of servers."""
         super().__init__(view, session, widgets)
         self._texts = texts
+        self.allowed_folders: AllowedFolders | None = None
+        """The only folders of which files can be attached by name; None for every one, as in a terminal."""
         self._store = store
         self._files: list[str] | None = None
         """The files that can be attached, listed again with each `@`."""
@@ -172,7 +176,10 @@ class WritingController(Controller):
 
     @in_worker("files", exclusive=True)
     async def _list_files(self, trigger: CompletionTrigger) -> None:
-        self._files = await to_thread(list_attachable_files, Path.cwd())
+        if self.allowed_folders is None:
+            self._files = await to_thread(list_attachable_files, Path.cwd())
+        else:
+            self._files = await to_thread(list_allowed_files, self.allowed_folders)
         current = self._widgets.input.completion_trigger
         if current is not None and current.kind is trigger.kind:
             self._offer_files(current)
@@ -199,6 +206,8 @@ class WritingController(Controller):
             self._attach_resource(resource)
         elif is_web_address(path):
             self._attach_page(path)
+        elif self.allowed_folders is not None:
+            self._attach_allowed(Path(path), self.allowed_folders)
         else:
             self.attach_file(Path(path))
 
@@ -224,6 +233,11 @@ class WritingController(Controller):
         """Read a file and attach it, or notify why it can't be attached."""
         with notify_errors(self._screen, "task.attach"):
             self._widgets.input.attach(await to_thread(read_attachment, path))
+
+    @in_worker("attach")
+    async def _attach_allowed(self, path: Path, folders: AllowedFolders) -> None:
+        with notify_errors(self._screen, "task.attach"):
+            self._widgets.input.attach(await to_thread(read_allowed_attachment, path, folders))
 
     def detach(self, attachment: Attachment) -> None:
         """Remove an attachment."""

@@ -13,6 +13,8 @@ from textual.widgets.option_list import Option
 from qwen3_chat.documents.chat_files import ChatFile
 from qwen3_chat.texts.formatting import SEPARATOR, format_size
 from qwen3_chat.texts.terminal_safe import terminal_safe
+from qwen3_chat.ui.browser import download_file
+from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
 from qwen3_chat.ui.screens.list_dialog import ListDialog
 from qwen3_chat.ui.themes import DIM
@@ -41,7 +43,7 @@ class ChatFilesScreen(ListDialog[Path]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether an action is possible now."""
-        return self._file.can_open if action == "open" else True
+        return self._file.can_open or self.app.is_web if action == "open" else True
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
@@ -54,7 +56,11 @@ class ChatFilesScreen(ListDialog[Path]):
             self.dismiss(self._file.path)
 
     def action_open(self) -> None:
-        """Open the highlighted picture or PDF in the program that the system has for it."""
+        """Open the highlighted picture or PDF in the system's program for it; in a browser, save the file."""
+        if self.app.is_web:
+            with notify_errors(self, "task.save_file"):
+                download_file(self.app, self._file.path, self._file.path.name)
+            return
         self.app.open_url(self._file.path.absolute().as_uri())
 
     def action_copy(self) -> None:

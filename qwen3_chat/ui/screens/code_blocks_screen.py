@@ -16,6 +16,7 @@ from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_line_count
 from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.transcript.code_extraction import CodeBlock
+from qwen3_chat.ui.browser import download_text
 from qwen3_chat.ui.code_files import code_file_name, opens_in_browser, save_code
 from qwen3_chat.ui.error_notices import notify_errors
 from qwen3_chat.ui.key_bindings import key_binding
@@ -48,8 +49,8 @@ class CodeBlocksScreen(ListDialog[None]):
         return self._blocks[self.options.highlighted or 0]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether an action is possible now."""
-        return opens_in_browser(self._block) if action == "open" else True
+        """Return whether an action is possible now; in a browser, saving is the way to open a block."""
+        return opens_in_browser(self._block) and not self.app.is_web if action == "open" else True
 
     @on(OptionList.OptionSelected)
     def clicked(self, message: OptionList.OptionSelected) -> None:
@@ -67,6 +68,9 @@ class CodeBlocksScreen(ListDialog[None]):
     async def action_save(self) -> None:
         """Save the highlighted block to a new file; its name is asked for, the current folder comes first."""
         block = self._block
+        if self.app.is_web:
+            self._download(block)
+            return
         screen = FileNameScreen(code_file_name(block), await to_thread(Path.cwd))
         if (target := await self.app.push_screen_wait(screen)) is None:
             return
@@ -81,6 +85,10 @@ class CodeBlocksScreen(ListDialog[None]):
             path = save_code(self._block, self._folder)
             self.app.open_url(path.absolute().as_uri())
             self.notify(str(path), title=t("ui.notice.saved"), timeout=10)
+
+    def _download(self, block: CodeBlock) -> None:
+        with notify_errors(self, "task.save_code"):
+            download_text(self.app, block.text + "\n", code_file_name(block))
 
     def _option(self, number: int, block: CodeBlock) -> Option:
         rows = block.text.split("\n")

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from qwen3_chat.texts import t
+from qwen3_chat.ui.browser import NOT_IN_BROWSER
 from qwen3_chat.ui.key_bindings import (
     APP_KEYS,
     CHAT_KEYS,
@@ -74,7 +75,9 @@ class HelpScreen(Dialog[None]):
         return [(send, t("ui.tip.send")), (line, t("ui.tip.line"))]
 
     def _rows(self, bindings: Sequence[Binding]) -> list[tuple[str, str]]:
-        return [(self._names(binding), t(binding.tooltip)) for binding in self._keymap.apply_to(bindings)]
+        hidden = NOT_IN_BROWSER if self.app.is_web else frozenset()
+        shown = [binding for binding in self._keymap.apply_to(bindings) if binding.id not in hidden]
+        return [(self._names(binding), t(binding.tooltip)) for binding in shown]
 
     def _table(self, rows: Sequence[tuple[str, str]]) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)

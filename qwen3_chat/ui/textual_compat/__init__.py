@@ -100,8 +100,12 @@ _know_alt_enter()
 # the terminal
 
 
-def driver_class() -> type[Driver] | None:
-    """Return the driver for this system; None for Textual's own choice."""
+def driver_class(*, in_browser: bool = False) -> type[Driver] | None:
+    """Return the driver for this system, or for a browser; None for Textual's own choice."""
+    if in_browser:
+        from qwen3_chat.ui.textual_compat.browser_driver import BrowserDriver
+
+        return BrowserDriver
     if sys.platform == "win32":
         return None
     from qwen3_chat.ui.textual_compat.terminal_driver import TerminalDriver

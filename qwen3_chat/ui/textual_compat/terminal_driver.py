@@ -11,31 +11,28 @@ import signal
 import sys
 import termios
 import webbrowser
-from asyncio import run_coroutine_threadsafe
-from concurrent.futures import Future
 from contextlib import nullcontext
 from queue import Full
 from types import FrameType
 from typing import Any, TextIO
 
-from textual.app import App, ScreenStackError
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.messages import InBandWindowResize
 
+from qwen3_chat.ui.textual_compat.steady_input import SteadyInput
 from qwen3_chat.ui.textual_compat.terminal_parser import TerminalParser
 
 WRITE_TIMEOUT_S = 0.5
 READ_TIMEOUT_S = 0.1
 BACKGROUND_POLL_S = 0.25
 READ_BYTES = 64 * 1024
-MAX_WAITING_EVENTS = 64
-BUSY_POLL_S = 0.01
 KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 """Save the title of the window, and bring it back."""
 
 
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(SteadyInput, LinuxDriver):
     """A driver that survives what a terminal sends, a terminal that is gone, and each way to be stopped.
 
     **Writing.** A closed window must leave no process behind. Textual's writing thread ends with its first
@@ -59,7 +56,6 @@ class TerminalDriver(LinuxDriver):
         self._has_been_taken = False
         self._must_come_back = False
         self._reports_size = False
-        self._sent: list[Future[bool]] = []
 
     # writing
 
@@ -107,35 +103,8 @@ class TerminalDriver(LinuxDriver):
                     self._report(error)
                     parser = self._new_parser()
 
-    def _pass_on(self, event: Message) -> None:
-        """Pass an event on once the app has handled the most of those before.
-
-        What nobody handles yet stays with the system, which makes the terminal wait. Otherwise megabytes of
-        keys would stand before the next event, each of them hundreds of bytes in size.
-        """
-        while self._count_waiting_events() > MAX_WAITING_EVENTS and not self.exit_event.wait(BUSY_POLL_S):
-            pass
-        self.process_message(event)
-
-    def _count_waiting_events(self) -> int:
-        """Count the events that the event loop, the app, its screen and the focused widget have to handle."""
-        self._sent = [future for future in self._sent if not future.done()]
-        try:
-            nodes = [self._app, self._app.screen, self._app.focused]
-        except ScreenStackError:
-            return len(self._sent)
-        return len(self._sent) + sum(node._message_queue.qsize() for node in nodes if node is not None)
-
-    def send_message(self, message: Message) -> None:
-        """Send a message to the app, from the reading thread."""
-        self._sent.append(run_coroutine_threadsafe(self._app._post_message(message), self._loop))
-
     def _new_parser(self) -> TerminalParser:
         return TerminalParser(self._get_terminal_size)
-
-    def _report(self, error: Exception) -> None:
-        """Write an error to the app's log, if it has one."""
-        self._app.call_later(getattr(self._app, "log_failure", lambda _: None), error)
 
     def process_message(self, message: Message) -> None:
         """Pass a message on; a terminal that can report its size in pixels is asked to.
