@@ -14,7 +14,13 @@ from qwen3_chat.engine.library_choice import (
     is_library_failure,
     is_possible,
 )
-from qwen3_chat.engine.library_trial import FastLibraryFailedError, LibraryComparer, TrialSink
+from qwen3_chat.engine.library_trial import (
+    FastLibraryFailedError,
+    LibraryComparer,
+    TrialSink,
+    has_room_to_repack,
+    plan_for,
+)
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import has_fast_library
 from qwen3_chat.engine.tuning import Tuning
@@ -28,12 +34,17 @@ class LibraryRouter:
     """The router of one model file; without the faster library, it never does anything."""
 
     def __init__(
-        self, settings: LoadSettings, persistence: PersistenceOptions, comparer: LibraryComparer
+        self,
+        settings: LoadSettings,
+        persistence: PersistenceOptions,
+        comparer: LibraryComparer,
+        is_one_shot: bool = False,
     ) -> None:
         self._settings = settings
         self._calibrates = persistence.calibrates
         self._choices = LibraryChoices(persistence.folder)
         self._comparer = comparer
+        self._is_one_shot = is_one_shot
         self._kind: ModelKind | None = None
         self._plan: LoadPlan | None = None
         self._is_left = False
@@ -41,14 +52,27 @@ class LibraryRouter:
         self._has_compared = False
         """True once a comparison has ended, whether or not it gave something to store."""
 
-    async def choose(self, plan: LoadPlan) -> str:
-        """Return the name of the library to load the model with."""
+    async def choose(self, plan: LoadPlan) -> tuple[str, LoadPlan]:
+        """Return the name of the library to load the model with, and the plan to load it by."""
+        library = await self._choose(plan)
+        return library, plan_for(library, plan, library != LLAMA_CPP_NAME and self._repacks())
+
+    def _repacks(self) -> bool:
+        """Return whether to repack weights: what a single answer would gain, the load would take."""
+        measured = self._choices.measurement(self._kind) if self._kind else None
+        path = Path(self._settings.path)
+        return (
+            measured is not None and measured.repacks and not self._is_one_shot and has_room_to_repack(path)
+        )
+
+    async def _choose(self, plan: LoadPlan) -> str:
         self._kind = self._plan = None
         if self._is_left or not has_fast_library():
             return LLAMA_CPP_NAME
         path = Path(self._settings.path)
         try:
-            kind = ModelKind.from_header(await asyncio.to_thread(gguf.read_file, path), path)
+            header = await asyncio.to_thread(gguf.read_file, path)
+            kind = ModelKind.from_header(header, path, plan.kv_type)
         except ModelError:
             return LLAMA_CPP_NAME  # which tells what is wrong with the file
         if not is_possible(kind, plan):

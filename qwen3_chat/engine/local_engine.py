@@ -16,7 +16,7 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.library_choice import Measurement
 from qwen3_chat.engine.library_router import LibraryRouter
-from qwen3_chat.engine.library_trial import LibraryComparer, plan_for
+from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
@@ -87,7 +87,8 @@ class LocalEngine:
     """The engine of one model; its process starts with the first load, and again whenever it has died.
 
     `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
-    `environment` are the variables of the process where they are not those of this one.
+    `environment` are the variables of the process where they are not those of this one. An engine for
+    `is_one_shot`, a single answer, loads quickly rather than answers quickly.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class LocalEngine:
         persistence: PersistenceOptions | None = None,
         probe_machine: MachineProbe | None = None,
         environment: Mapping[str, str] | None = None,
+        is_one_shot: bool = False,
     ) -> None:
         self._environment = environment
         self._settings = settings
@@ -120,7 +122,10 @@ class LocalEngine:
         """The native library of the running process."""
         self._router = (
             LibraryRouter(
-                settings, persistence, LibraryComparer(log_path, python, persistence.folder, environment)
+                settings,
+                persistence,
+                LibraryComparer(log_path, python, persistence.folder, environment),
+                is_one_shot,
             )
             if persistence
             else None
@@ -179,11 +184,13 @@ class LocalEngine:
                 for notice in notices:
                     on_event(notice)
                 self._has_generated = False
-                library = await self._router.choose(plan) if self._router else LLAMA_CPP_NAME
+                library = LLAMA_CPP_NAME
+                if self._router:
+                    library, plan = await self._router.choose(plan)
                 command = partial(
                     wire.Load,
                     settings=self._settings,
-                    plan=plan_for(library, plan),
+                    plan=plan,
                     persistence=self._snapshots.options,
                 )
                 try:

@@ -146,6 +146,7 @@ class IkLibrary:
         callback = C.llama_progress_callback(lambda fraction, _: progress(fraction))
         params.progress_callback = callback
         params.n_gpu_layers = 0
+        params.repack_tensors, params.use_mmap = plan.repacks_weights, not plan.repacks_weights
         pointer = C.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params)
         return IkModel(pointer) if pointer else None
 
