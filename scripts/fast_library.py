@@ -31,10 +31,36 @@ OPTIONS = (
     "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
     "-DCMAKE_INSTALL_RPATH=$ORIGIN",
     "-DGGML_NATIVE=ON",
+    "-DGGML_IQK_FA_ALL_QUANTS=OFF",  # a context in 16 or 8 bits is all that is used
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
     "-DLLAMA_BUILD_SERVER=OFF",
 )
+REPAIRS = (
+    ("ggml/src/iqk/fa/iqk_fa_templates.h", "#pragma once", "#pragma once\n#include <algorithm>", 1),
+    (
+        "ggml/src/iqk/fa/iqk_fa_templates.h",
+        "for (; ik >=0 && Mc[ik] != 0; ik -= k_step);",
+        "for (; ik >=0 && std::all_of(Mc + ik, Mc + ik + k_step, [](uint16_t m) { return m != 0; });"
+        " ik -= k_step);",
+        4,
+    ),
+    ("src/llama.cpp", "llama_kv_cache_cell_max(kv_self, pad);", "llama_kv_cache_cell_max(kv_self);", 1),
+    (
+        "src/llama.cpp",
+        "void llama_synchronize(struct llama_context * ctx) {",
+        'extern "C" LLAMA_API int qwen3_chat_scattered_cells(void) { return 1; }\n\n'
+        "void llama_synchronize(struct llama_context * ctx) {",
+        1,
+    ),
+)
+"""Repairs of the source: file, text, what takes its place, how often it stands there.
+
+Flash attention left out a block of cells whose first one is masked, even where others are not, and blocks
+that lie after an empty one were not seen at all. So tokens were not attended to where the cells of a
+sequence do not lie in a row. The function that is added tells the worker that they need not.
+"""
+
 _NICENESS = 19
 _TRY_S = 300
 _TRY = """
@@ -148,6 +174,7 @@ def compile_for_processor(environment: Environment, log: TextIO) -> None:
         (archive,) = folder.glob("*.tar.gz")
         unpack(archive, folder)
         (source,) = folder.glob("*/vendor/ik_llama.cpp")
+        repair(source)
         build, draft = folder / "build", target.with_suffix(".new")
         cmake = _cmake(python, folder / "cmake", log)
         generator = ("-G", "Ninja") if shutil.which("ninja") else ()
@@ -162,6 +189,21 @@ def compile_for_processor(environment: Environment, log: TextIO) -> None:
             shutil.copy(file, draft / file.name)
         try_library(python, draft / "libllama.so", log)
         draft.replace(target)
+
+
+def repair(source: Path) -> None:
+    """Repair the source.
+
+    Raises:
+        PipFailed: it is not the source that the repairs are for.
+    """
+    from pip_run import PipFailed
+
+    for name, text, repaired, count in REPAIRS:
+        content = (source / name).read_text("utf-8")
+        if content.count(text) != count:
+            raise PipFailed([f"error: {name} is not as expected"])
+        (source / name).write_text(content.replace(text, repaired), "utf-8")
 
 
 def try_library(python: Path, file: Path, log: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.load_planner import make_plan
-from qwen3_chat.engine.worker.__main__ import open_library
+from qwen3_chat.engine.worker.__main__ import ENVIRONMENT, open_library
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -41,6 +42,7 @@ def open_model(
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
     log = WorkerLog(log_path)
     llama_log = LlamaLog(log)
+    os.environ.update(ENVIRONMENT)  # OpenMP reads it when the library is loaded
     model = load_model(
         open_library(log), settings, plan, AbortFlag(), lambda event: None, llama_log, InPlaceRenderer()
     )

@@ -196,7 +196,13 @@ class IkModel:
 
 
 class IkContext:
-    """A context of ik_llama.cpp; `pointer` is its own."""
+    """A context of ik_llama.cpp; `pointer` is its own.
+
+    Flash attention of the ready-made library leaves out the tokens behind a gap of some cells; what
+    scripts/fast_library.py compiles is repaired, and has a function that tells so.
+    """
+
+    needs_cells_in_a_row = not hasattr(C._lib, "qwen3_chat_scattered_cells")
 
     def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer

@@ -39,6 +39,9 @@ class Context:
     Qwen3.5): nothing can be cut off a sequence, nor can a part of it be copied. Then a sequence is used only
     as a whole, drafts are never evaluated, and the previous sequence holds the beginning that the live one
     was continued from.
+
+    Where the library needs the cells of a sequence in a row, there is only the live sequence: idle time cuts
+    it back and continues it, and another chat takes its place.
     """
 
     def __init__(self, native: NativeContext, chunk_tokens: int, *, keeps_states: bool = False) -> None:
@@ -90,6 +93,8 @@ class Context:
         """
         if self.keeps_states:
             return self._keep_whole_sequence(prompt)
+        if self.native.needs_cells_in_a_row:
+            return self._keep_prefix_in_a_row(prompt)
         common = [common_length(sequence, prompt) for sequence in self._sequences]
         best = max((_LIVE, _PREFETCHED, _PREVIOUS), key=common.__getitem__)
         current = _PREFETCHED if self.prefetched else _LIVE
@@ -122,7 +127,7 @@ class Context:
             return
         n_common = common_length(self.tokens, prefix)
         remaining = prefix[n_common:]
-        if len(remaining) <= self.free_tokens:
+        if len(remaining) <= self.free_tokens and not self.native.needs_cells_in_a_row:
             self._copy(_LIVE, _PREFETCHED, n_common)
             yield from self._evaluate(remaining, _PREFETCHED)
         elif may_cut_back and len(prefix) < self.n_ctx:
@@ -134,6 +139,14 @@ class Context:
         evaluated = self._sequences[sequence]
         is_prefix = len(evaluated) < len(prompt) and common_length(evaluated, prompt) == len(evaluated)
         return len(evaluated) if is_prefix else 0
+
+    def _keep_prefix_in_a_row(self, prompt: Sequence[int]) -> int:
+        """Keep a prefix of the live sequence, or of one from a file, which was loaded into empty cells."""
+        if common_length(self.previous_chat, prompt) > common_length(self.tokens, prompt):
+            self._copy(_PREVIOUS, _LIVE)
+        self._truncate(_PREVIOUS, 0)
+        self.may_discard_chat = False
+        return self._truncate(_LIVE, min(common_length(self.tokens, prompt), len(prompt) - 1))
 
     def _keep_whole_sequence(self, prompt: Sequence[int]) -> int:
         lengths = {
@@ -236,7 +249,7 @@ class Context:
         `keep_prefix` makes it the live sequence if it has more of the prompt than the others.
         """
         self._truncate(_PREVIOUS, 0)
-        if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
+        if self.native.needs_cells_in_a_row or sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
             self.clear()
         tokens = self.native.load_sequence(path, _PREVIOUS, n_tokens)
         if tokens is None:

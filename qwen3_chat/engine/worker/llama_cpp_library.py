@@ -106,6 +106,8 @@ class LlamaCppModel:
 class LlamaCppContext:
     """A context of llama.cpp; `pointer` is its own."""
 
+    needs_cells_in_a_row = False
+
     def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer
         self.kv_layout = kv_layout

@@ -65,6 +65,8 @@ class NativeContext(Protocol):
 
     n_ctx: int
     """The number of cells."""
+    needs_cells_in_a_row: bool
+    """True if replies are wrong where the cells of a sequence have gaps between them."""
     kv_layout: str
     """The parameters, as text, that a cell's content depends on besides the tokens."""
 
