@@ -27,6 +27,8 @@ from qwen3_chat.engine.worker.native_library import (
     NativeVocab,
     TokenBatch,
     TokenDataArray,
+    call_token_to_piece,
+    call_tokenize,
 )
 from qwen3_chat.engine.worker.numpy_sampler import NumpySampler
 from qwen3_chat.error_codes import ErrorCode
@@ -42,7 +44,6 @@ _MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES, _BATCH_BYTES = 168, 216, 72
 _DEFAULT_N_CTX, _DEFAULT_N_BATCH = 512, 2048
 _CONTROL, _USER_DEFINED = 1 << 3, 1 << 4  # llama_token_attr
 _Q8_0 = 8  # ggml_type
-_PIECE_BYTES = 32
 _GRAMMAR_N_CTX = 32
 _LAYOUT_FIELDS = ("type_k", "type_v", "flash_attn", "k_cache_hadamard", "v_cache_hadamard", "rope_freq_base")
 
@@ -213,7 +214,7 @@ class IkContext:
 
     def new_batch(self, max_tokens: int) -> TokenBatch:
         """Return a batch for that many tokens at most."""
-        return TokenBatch(C.llama_batch_init(max_tokens, 0, 1))
+        return TokenBatch(C.llama_batch_init(max_tokens, 0, 1), C.llama_batch_free)
 
     def decode(self, batch: TokenBatch) -> int:
         """Evaluate a batch; the library itself would report success for one that the flag has stopped."""
@@ -314,22 +315,10 @@ class _Vocab:
         return bool(_llama_vocab_is_eog(self._pointer, token))
 
     def tokenise(self, data: bytes) -> tuple[int, ...]:
-        max_ids = len(data) + 1  # a token stands for a byte at least
-        ids = (C.llama_token * max_ids)()
-        count: int = C.llama_tokenize(self._model_pointer, data, len(data), ids, max_ids, False, False)
-        if count < 0:
-            max_ids = -count
-            ids = (C.llama_token * max_ids)()
-            count = C.llama_tokenize(self._model_pointer, data, len(data), ids, max_ids, False, False)
-        return tuple(ids[:count])
+        return call_tokenize(C.llama_tokenize, self._model_pointer, data)
 
     def piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        count: int = C.llama_token_to_piece(self._model_pointer, token, buffer, len(buffer), 0, True)
-        if count < 0:
-            buffer = ctypes.create_string_buffer(-count)
-            count = C.llama_token_to_piece(self._model_pointer, token, buffer, len(buffer), 0, True)
-        return buffer.raw[:count]
+        return call_token_to_piece(C.llama_token_to_piece, self._model_pointer, token)
 
     def new_grammar(self, source: str, root: str) -> _Grammar | None:
         pointer = _llama_sampler_init_grammar(self._pointer, source.encode(), root.encode())
