@@ -10,7 +10,9 @@ from pathlib import Path
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.library_trial import plan_for
 from qwen3_chat.engine.load_planner import make_plan
+from qwen3_chat.engine.native_libraries import LIBRARY_VARIABLE
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT, open_library
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
@@ -21,7 +23,7 @@ from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf import read_file
-from qwen3_chat.request import ChatRequest, LoadSettings
+from qwen3_chat.request import LLAMA_CPP_NAME, ChatRequest, LoadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def open_model(
     """Load a model and yield it; free it afterwards. `QWEN3_CHAT_LIBRARY` names another library."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
+    plan = plan_for(os.environ.get(LIBRARY_VARIABLE, LLAMA_CPP_NAME), plan)
     log = WorkerLog(log_path)
     llama_log = LlamaLog(log)
     os.environ.update(ENVIRONMENT)  # OpenMP reads it when the library is loaded
