@@ -7,6 +7,7 @@ processor, in a process apart, and was measured to be faster with this very mode
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from qwen3_chat.engine.cpu_cores import processor_name
+from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, IK_VERSION, fast_library_build, has_fast_library
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
@@ -24,7 +26,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.private_file import write_private_file
-from qwen3_chat.request import LLAMA_CPP_NAME, KvType
+from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings
 
 LIBRARY_FILE_NAME = "libraries.json"
 MIN_SPEEDUP = 1.1
@@ -54,7 +56,8 @@ class Measurement(msgspec.Struct, frozen=True):
     """The comparison of the libraries with one model: how many times as fast the faster library was.
 
     The speeds are those after `depth` tokens, of llama-cpp-python first. With `repacks`, the faster library
-    was fastest with its weights repacked.
+    was fastest with its weights repacked. `placement` tells what had led to no GPU being used: the user's
+    layers on it, and the build of llama-cpp-python.
     """
 
     turn_speedup: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -62,6 +65,7 @@ class Measurement(msgspec.Struct, frozen=True):
     prompt_tokens_per_s: tuple[float, float]
     reply_tokens_per_s: tuple[float, float]
     repacks: bool = False
+    placement: str = ""
 
     @property
     def favours_fast_library(self) -> bool:
@@ -115,6 +119,12 @@ class ModelKind:
         except OSError:
             return ""
         return _digest(self.kind_key, str(self.path), status.st_size, status.st_mtime_ns, self.kv_type.value)
+
+
+def placement_text(settings: LoadSettings, environment: Mapping[str, str] | None) -> str:
+    """Return what decides, besides the machine, whether a GPU is used, as `Measurement.placement`."""
+    variables = os.environ if environment is None else environment
+    return f"{settings.n_gpu_layers},{settings.n_cpu_moe},{variables.get(CHOSEN_BUILD_VARIABLE, '')}"
 
 
 class LibraryChoices:

@@ -13,6 +13,7 @@ from qwen3_chat.engine.library_choice import (
     ModelKind,
     is_library_failure,
     is_possible,
+    placement_text,
 )
 from qwen3_chat.engine.library_trial import (
     FastLibraryFailedError,
@@ -27,7 +28,7 @@ from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
-from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel, LoadSettings, PersistenceOptions
+from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadedModel, LoadSettings, PersistenceOptions
 
 
 class LibraryRouter:
@@ -52,6 +53,18 @@ class LibraryRouter:
         self._has_compared = False
         """True once a comparison has ended, whether or not it gave something to store."""
 
+    async def expect(self) -> str:
+        """Return the library that `choose` will probably name, so that the process of no other is started.
+
+        It is the faster one only where nothing has changed by which a GPU would now be used.
+        """
+        kind = await self._read_kind(self._settings.kv_type or KvType.F16)
+        measured = self._choices.measurement(kind) if kind else None
+        placement = placement_text(self._settings, self._comparer.environment)
+        if kind is None or measured is None or measured.placement != placement:
+            return LLAMA_CPP_NAME
+        return self._choices.choose(kind)
+
     async def choose(self, plan: LoadPlan) -> tuple[str, LoadPlan]:
         """Return the name of the library to load the model with, and the plan to load it by."""
         library = await self._choose(plan)
@@ -67,18 +80,22 @@ class LibraryRouter:
 
     async def _choose(self, plan: LoadPlan) -> str:
         self._kind = self._plan = None
-        if self._is_left or not has_fast_library():
-            return LLAMA_CPP_NAME
-        path = Path(self._settings.path)
-        try:
-            header = await asyncio.to_thread(gguf.read_file, path)
-            kind = ModelKind.from_header(header, path, plan.kv_type)
-        except ModelError:
-            return LLAMA_CPP_NAME  # which tells what is wrong with the file
-        if not is_possible(kind, plan):
+        kind = await self._read_kind(plan.kv_type)
+        if kind is None or not is_possible(kind, plan):
             return LLAMA_CPP_NAME
         self._kind, self._plan = kind, plan
         return self._choices.choose(kind)
+
+    async def _read_kind(self, kv_type: KvType) -> ModelKind | None:
+        """Return the kind of the file; None where the faster library is not there, or the file is broken."""
+        if self._is_left or not has_fast_library():
+            return None
+        path = Path(self._settings.path)
+        try:
+            header = await asyncio.to_thread(gguf.read_file, path)
+        except ModelError:
+            return None  # llama-cpp-python tells what is wrong with the file
+        return ModelKind.from_header(header, path, kv_type)
 
     def leave(self, error: EngineError) -> Notice | None:
         """Give up the faster library if this error is its failure; return a notice then."""

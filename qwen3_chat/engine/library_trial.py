@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
@@ -23,6 +24,7 @@ from qwen3_chat.engine.library_choice import (
     ModelKind,
     compare_tunings,
     is_library_failure,
+    placement_text,
 )
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, library_environment
@@ -108,7 +110,10 @@ class LibraryComparer:
             measurements += [compared] if compared else []
         if not measurements:
             return None
-        measurement = max(measurements, key=lambda one: one.turn_speedup)
+        measurement = msgspec.structs.replace(
+            max(measurements, key=lambda one: one.turn_speedup),
+            placement=placement_text(settings, self.environment),
+        )
         LibraryChoices(self.folder).record_measurement(kind, measurement)
         return measurement
 

@@ -180,24 +180,31 @@ class LocalEngine:
                 if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
                     on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
-                plan, notices = await self._planner.plan(self.devices)
-                for notice in notices:
-                    on_event(notice)
-                self._has_generated = False
-                library = LLAMA_CPP_NAME
-                if self._router:
-                    library, plan = await self._router.choose(plan)
-                command = partial(
-                    wire.Load,
-                    settings=self._settings,
-                    plan=plan,
-                    persistence=self._snapshots.options,
-                )
                 try:
+                    plan, notices = await self._planner.plan(await self._device_lister())
+                    for notice in notices:
+                        on_event(notice)
+                    self._has_generated = False
+                    library = LLAMA_CPP_NAME
+                    if self._router:
+                        library, plan = await self._router.choose(plan)
+                    command = partial(
+                        wire.Load,
+                        settings=self._settings,
+                        plan=plan,
+                        persistence=self._snapshots.options,
+                    )
                     await self.ensure_worker(library)
                     await self._load(command, on_event)
                 except EngineError as error:
                     on_event(await self._fall_back(error))
+
+    async def _device_lister(self) -> wire.DeviceLister:
+        """Return what lists the devices: the process that will have the model, where that is foreseen."""
+        expected = await self._router.expect() if self._router else LLAMA_CPP_NAME
+        if expected == LLAMA_CPP_NAME:
+            return self.devices
+        return partial(fetch_devices, await self.ensure_worker(expected))
 
     async def _load(self, command: CommandFactory, on_event: EventSink) -> None:
         worker = await self.ensure_worker()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,22 +23,28 @@ from qwen3_chat.engine.library_choice import (
     compare_tunings,
     is_library_failure,
     is_possible,
+    placement_text,
 )
 from qwen3_chat.engine.library_router import LibraryRouter
 from qwen3_chat.engine.library_trial import LibraryComparer
+from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.native_libraries import (
     IK_FILE_NAME,
     IK_FILE_VARIABLE,
     IK_NAME,
+    LIBRARY_VARIABLE,
     compiled_folder,
     library_environment,
 )
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
+from qwen3_chat.engine.wire import DeviceKind, DeviceLister
+from qwen3_chat.engine.worker_process import WorkerProcess
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
@@ -231,6 +237,52 @@ async def test_a_model_that_was_measured_runs_with_the_faster_library(
     assert text_of(events)
     assert engine.model is not None
     assert engine.model.library == IK_NAME
+
+
+@pytest.mark.parametrize(
+    ("build", "libraries"), [("", [IK_NAME]), ("another build of llama-cpp-python", [None, IK_NAME])]
+)
+async def test_no_process_of_the_other_library_is_started_unless_a_gpu_may_be_used_now(
+    run_faster: Callable[[Fault], None],
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    demo_gguf: Path,
+    tmp_path: Path,
+    log_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    build: str,
+    libraries: list[str | None],
+) -> None:
+    run_faster(Fault.NONE)
+    placement = placement_text(LoadSettings(str(demo_gguf)), {CHOSEN_BUILD_VARIABLE: build})
+    choices.record_measurement(demo_kind, msgspec.structs.replace(FASTER, placement=placement))
+    engine = LocalEngine(
+        LoadSettings(str(demo_gguf)),
+        log_path,
+        persistence=PersistenceOptions(str(tmp_path), 0, calibrates=True),
+        probe_machine=listing,
+    )
+    started: list[str | None] = []
+    start = WorkerProcess.start
+
+    async def count(
+        python: str, log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
+        started.append((environment or {}).get(LIBRARY_VARIABLE))
+        return await start(python, log_path, environment)
+
+    monkeypatch.setattr(WorkerProcess, "start", count)
+    await collect_events(events_of(engine.load))
+    assert engine.model is not None
+    assert engine.model.library == IK_NAME
+    assert started == libraries
+    await engine.close()
+
+
+async def listing(list_devices: DeviceLister) -> Machine:
+    devices = await list_devices()
+    assert [device.kind for device in devices] == [DeviceKind.CPU]
+    return Machine(8 << 30, 50e9)
 
 
 @pytest.mark.parametrize(
