@@ -139,7 +139,13 @@ def test_where_cells_have_to_lie_in_a_row_there_is_one_sequence(
     for prompt in (first, second, first):
         list(context.evaluate(prompt[context.keep_prefix(prompt) :]))
         assert context.tokens == prompt
-        assert context.previous_chat == []
+        assert context.prefetched == []
+    assert context.previous_chat == second
+    assert context.keep_prefix([*second, first[0]]) == len(second)
+    assert context.tokens == second
+    context.may_discard_chat = True
+    list(context.evaluate(first[context.keep_prefix(first) :]))
+    assert context.tokens == first
     following = [*first[:3], *second]
     list(context.prefetch(following, may_cut_back=False))
     assert context.tokens == first  # the reply may be gone on with
