@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks import library_equality
 from event_stream import events_of
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.engine.local_engine import LocalEngine
@@ -24,6 +25,7 @@ from qwen3_chat.engine.native_libraries import (
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
 from qwen3_chat.request import ChatRequest, LoadSettings
 from tests.conftest import REPOSITORY
+from tests.engine.agreement import NOISE_LOGITS
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
 
 pytestmark = pytest.mark.skipif(not has_fast_library(), reason="needs ik-llama-cpp-python")
@@ -124,6 +126,14 @@ async def test_a_process_has_one_library(engines: tuple[LocalEngine, LocalEngine
             name for name in ("llama_cpp", "ik_llama_cpp") if any(f"/{name}/" in file for file in files)
         }
         assert loaded == {library}
+
+
+@pytest.mark.full
+def test_a_sample_of_chats_is_answered_alike_by_both_libraries_and_as_afresh(demo_gguf: Path) -> None:
+    outcome = library_equality.compare(demo_gguf, count=6, seed=3)
+    assert outcome.replies == 12
+    assert all(judged.tokens > 100 for judged in outcome.judged.values())
+    assert outcome.largest_gap < NOISE_LOGITS
 
 
 @pytest.mark.full
