@@ -62,7 +62,7 @@ WITH_SEVERAL_SEQUENCES = (
     "test_a_chat_that_was_left_makes_room_for_the_one_that_is_on",
     "test_tokens_that_no_text_gives_are_in_the_cache_as_they_were_sampled",
 )
-"""Tests of idle evaluation that look for cells beside those of one sequence: the ready-made library has none."""
+"""Tests that look for cells beside those of one sequence, as the ready-made library never has them."""
 
 
 @pytest.fixture
