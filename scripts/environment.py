@@ -93,16 +93,22 @@ class Environment:
             "package": fingerprint(pyproject, _PACKAGE_TABLES),
             # a build with options of the user's (CUDA, Vulkan) stays until there are other options
             "cmake_args": os.environ.get("CMAKE_ARGS", stamp.get("cmake_args", "")),
+            "fast_cpu": fingerprint_file(self.root / "scripts" / "fast-cpu.txt"),
         }
         return stamp_of_package | ({"dev": fingerprint(pyproject, _DEV_TABLES)} if dev else {})
+
+    @property
+    def cmake_args(self) -> str:
+        """The user's own options for the compiler of llama.cpp."""
+        return str(self._stamp().get("cmake_args", ""))
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Let one process at a time install; the others wait."""
         with open(self.folder / "install.lock", "a") as file:
-            if not _try_lock(file.fileno(), wait=False):
+            if not try_lock(file.fileno(), wait=False):
                 _print_text("scripts.waiting")
-                _try_lock(file.fileno(), wait=True)
+                try_lock(file.fileno(), wait=True)
             yield
 
     def _create(self) -> Stamp:
@@ -151,6 +157,7 @@ class Environment:
         """Run pip for the package and, for tests, the dev group; write the stamp at the end."""
         import time
 
+        import fast_library
         from pip_progress import format_clock_time
         from pip_run import PipFailed, error_lines, run_pip
 
@@ -176,6 +183,8 @@ class Environment:
                     run_pip(self.python, ["install", *options, compiled_requirement(pyproject)], log, environ)
                 tools = pyproject["dependency-groups"]["dev"] if dev else []
                 run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
+                if fast_library.is_wanted():
+                    fast_library.install_ready_made(self.python, log, environ)  # not there for every machine
         except PipFailed as failure:
             # the installation before still works: pip changes nothing when it cannot get or build something
             self._write_stamp({name: value for name, value in before.items() if name != "unfinished"})
@@ -251,12 +260,18 @@ def fingerprint(pyproject: dict[str, Any], tables: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def fingerprint_file(path: Path) -> str:
+    """Return a hash of a file, "" where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
 def compiled_requirement(pyproject: dict[str, Any]) -> str:
     """Return the requirement of the dependency that is compiled."""
     return next(str(item) for item in pyproject["project"]["dependencies"] if str(item).startswith(COMPILED))
 
 
-def _try_lock(descriptor: int, *, wait: bool) -> bool:
+def try_lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock a file for this process alone; return False if another one has it and there is no waiting."""
     if sys.platform == "win32":
         import msvcrt
         import time

@@ -360,6 +360,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         options.turn,
         unprotected_python=unprotected,
         mcp_file=options.mcp_file,
+        is_one_shot=True,
     ) as runtime:
         session, printer.paths = runtime.session, runtime.store
         consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))

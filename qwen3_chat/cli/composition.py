@@ -113,8 +113,12 @@ def persistence_options(settings: Settings, paths: Paths) -> PersistenceOptions:
     )
 
 
-def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine:
+def make_engine(
+    choice: ModelChoice, settings: Settings, paths: Paths, *, is_one_shot: bool = False
+) -> Engine:
     """Make the engine of the choice: the server that was named, else llama.cpp on this machine.
+
+    One for `is_one_shot`, a single answer, is to load quickly.
 
     Raises:
         UsageError: the choice makes no sense.
@@ -131,7 +135,7 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
 
             model_dirs = configured_model_dirs(settings)
             load_settings = with_draft_model(load_settings, choice.draft, paths.models, model_dirs)
-        return make_local_engine(load_settings, settings, paths)
+        return make_local_engine(load_settings, settings, paths, is_one_shot=is_one_shot)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     if choice.lora:
@@ -161,7 +165,9 @@ def make_chosen_engine(
             return make_engine(served, settings, paths)
 
 
-def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
+def make_local_engine(
+    model_settings: LoadSettings, settings: Settings, paths: Paths, *, is_one_shot: bool = False
+) -> LocalEngine:
     """Make an engine that suits this machine and stores evaluated chats beside their texts."""
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.local_engine import LocalEngine
@@ -172,6 +178,7 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         persistence=persistence_options(settings, paths),
         probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
+        is_one_shot=is_one_shot,
     )
 
 
@@ -262,17 +269,18 @@ async def open_runtime(
     even_without_file: bool = False,
     unprotected_python: bool = False,
     mcp_file: Path | None = None,
+    is_one_shot: bool = False,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
     `even_without_file` opens an empty store where the database can't be created; `unprotected_python` runs
     the code of models without the jail; `mcp_file` describes MCP servers that are known beside those of our
-    own file.
+    own file. For `is_one_shot`, the model is asked once.
     """
     from qwen3_chat.store import ChatStore
     from qwen3_chat.tools.built_in_tools import Toolbox
 
-    engine = make_engine(choice, settings, paths)
+    engine = make_engine(choice, settings, paths, is_one_shot=is_one_shot)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
     mcp = McpSource(paths, mcp_file, store.chat_folder)
     toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)

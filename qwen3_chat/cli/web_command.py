@@ -15,6 +15,7 @@ from qwen3_chat.cli.shared_options import (
     ContextPolicyOption,
     CpuMoeOption,
     DemoOption,
+    DraftOption,
     EndpointOption,
     GgufOption,
     GpuLayersOption,
@@ -60,6 +61,7 @@ def web(
     vram: VramOption = None,
     ram: RamOption = None,
     lora: LoraOption = None,
+    draft: DraftOption = None,
     tools: Annotated[
         str | None,
         typer.Option("--tools", metavar="NAME,…", help="cli.option.app_tools", autocompletion=complete_tool),
@@ -74,7 +76,8 @@ def web(
         raise UsageError(ErrorCode.WEB_NOT_INSTALLED)
     parse_tools_option(tools)  # a mistake is told here, not in the browser
     model_options = demo, model, gguf, ctx, threads, gpu_layers, endpoint, server
-    choice = ModelChoice(*model_options, context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()))
+    more_options = context_policy, cpu_moe, kv_type, vram, ram, tuple(lora or ()), draft
+    choice = ModelChoice(*model_options, *more_options)
     others = {"chat": chat, "lang": lang, "tools": tools, "mcp": mcp}
     arguments = [*model_arguments(choice), *option_arguments(others)]
     if unprotected_python:

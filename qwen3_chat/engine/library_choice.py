@@ -7,6 +7,7 @@ processor, in a process apart, and was measured to be faster with this very mode
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,16 +15,18 @@ from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from qwen3_chat.engine.cpu_cores import processor_name
+from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.native_libraries import IK_NAME, IK_VERSION, has_fast_library
+from qwen3_chat.engine.native_libraries import IK_NAME, IK_VERSION, fast_library_build, has_fast_library
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.private_file import write_private_file
-from qwen3_chat.request import LLAMA_CPP_NAME, KvType
+from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings
 
 LIBRARY_FILE_NAME = "libraries.json"
 MIN_SPEEDUP = 1.1
@@ -52,13 +55,17 @@ _T = TypeVar("_T")
 class Measurement(msgspec.Struct, frozen=True):
     """The comparison of the libraries with one model: how many times as fast the faster library was.
 
-    The speeds are those after `depth` tokens, of llama-cpp-python first.
+    The speeds are those after `depth` tokens, of llama-cpp-python first. With `repacks`, the faster library
+    was fastest with its weights repacked. `placement` tells what had led to no GPU being used: the user's
+    layers on it, and the build of llama-cpp-python.
     """
 
     turn_speedup: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
     depth: int
     prompt_tokens_per_s: tuple[float, float]
     reply_tokens_per_s: tuple[float, float]
+    repacks: bool = False
+    placement: str = ""
 
     @property
     def favours_fast_library(self) -> bool:
@@ -79,16 +86,20 @@ class _Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ModelKind:
-    """A model as far as a library may fail with it: its architecture and its quant; and the file itself."""
+    """A model as far as a library may fail with it: its architecture and its quant; and the file itself.
+
+    Speeds depend on the type of its KV cache, too.
+    """
 
     architecture: str
     quant: str
     path: Path
+    kv_type: KvType = KvType.F16
 
     @classmethod
-    def from_header(cls, header: GgufHeader, path: Path) -> ModelKind:
+    def from_header(cls, header: GgufHeader, path: Path, kv_type: KvType = KvType.F16) -> ModelKind:
         """Return the kind of a model file."""
-        return cls(header.architecture, header.quant, path)
+        return cls(header.architecture, header.quant, path, kv_type)
 
     @property
     def is_routed(self) -> bool:
@@ -97,17 +108,23 @@ class ModelKind:
 
     @property
     def kind_key(self) -> str:
-        """The key of the kind with this processor and this version of the library."""
-        return _digest(processor_name(), IK_VERSION, self.architecture, self.quant)
+        """The key of the kind with this processor and this build of the library."""
+        return _digest(processor_name(), IK_VERSION, fast_library_build(), self.architecture, self.quant)
 
     @property
     def model_key(self) -> str:
-        """The key of the file with this processor and this version of the library."""
+        """The key of the file, and its KV cache, with this processor and this build of the library."""
         try:
             status = self.path.stat()
         except OSError:
             return ""
-        return _digest(self.kind_key, str(self.path), status.st_size, status.st_mtime_ns)
+        return _digest(self.kind_key, str(self.path), status.st_size, status.st_mtime_ns, self.kv_type.value)
+
+
+def placement_text(settings: LoadSettings, environment: Mapping[str, str] | None) -> str:
+    """Return what decides, besides the machine, whether a GPU is used, as `Measurement.placement`."""
+    variables = os.environ if environment is None else environment
+    return f"{settings.n_gpu_layers},{settings.n_cpu_moe},{variables.get(CHOSEN_BUILD_VARIABLE, '')}"
 
 
 class LibraryChoices:
@@ -155,13 +172,7 @@ class LibraryChoices:
 
 def is_possible(kind: ModelKind, plan: LoadPlan) -> bool:
     """Return whether the faster library may run a model as planned: on the processor alone, as it is."""
-    return (
-        has_fast_library()
-        and kind.is_routed
-        and not plan.n_gpu_layers
-        and plan.yarn_factor == 1
-        and plan.kv_type is KvType.F16
-    )
+    return has_fast_library() and kind.is_routed and not plan.n_gpu_layers and plan.yarn_factor == 1
 
 
 def is_library_failure(error: EngineError) -> bool:
@@ -173,9 +184,11 @@ def is_library_failure(error: EngineError) -> bool:
     return error.code in _LIBRARY_FAILURES
 
 
-def compare_tunings(usual: Tuning, fast: Tuning) -> Measurement | None:
-    """Compare the libraries by their fastest attention; None where something was not measured."""
-    first, second = _best_attention_trial(usual), _best_attention_trial(fast)
+def compare_tunings(
+    usual: Tuning, fast: Tuning, kv_type: KvType = KvType.F16, *, repacks: bool = False
+) -> Measurement | None:
+    """Compare the libraries by their fastest settings; None where something was not measured."""
+    first, second = _best_speeds(usual, kv_type), _best_speeds(fast, kv_type)
     if first is None or second is None or usual.depth != fast.depth:
         return None
     return Measurement(
@@ -183,20 +196,33 @@ def compare_tunings(usual: Tuning, fast: Tuning) -> Measurement | None:
         usual.depth,
         (first.prompt_tokens_per_s, second.prompt_tokens_per_s),
         (first.reply_tokens_per_s, second.reply_tokens_per_s),
+        repacks,
     )
 
 
-def _best_attention_trial(tuning: Tuning) -> Trial | None:
-    """Return the fastest of the trials that other programs can't disturb, timed by the processor's clock."""
-    trials = (
+def _best_speeds(tuning: Tuning, kv_type: KvType) -> Trial | None:
+    """Return the fastest kind of attention, with the speed of its best chunk of a prompt.
+
+    These are the trials that other programs can't disturb: they are timed by the processor's clock.
+    """
+    trials = [
         trial
         for trial in tuning.trials
         if trial.aim is TuningParameter.ATTENTION
-        and trial.kv_type is KvType.F16
+        and trial.kv_type is kv_type
         and trial.prompt_tokens_per_s
         and trial.reply_tokens_per_s
+    ]
+    best = min(trials, key=lambda trial: trial.turn_s, default=None)
+    if best is None:
+        return None
+    chunks = (
+        trial.prompt_tokens_per_s
+        for trial in tuning.trials
+        if trial.aim is TuningParameter.UBATCH
+        and (trial.flash_attention, trial.kv_type) == (best.flash_attention, kv_type)
     )
-    return min(trials, key=lambda trial: trial.turn_s, default=None)
+    return replace(best, prompt_tokens_per_s=max(chunks, default=best.prompt_tokens_per_s))
 
 
 def _digest(*facts: object) -> str:

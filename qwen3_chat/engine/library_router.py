@@ -13,27 +13,39 @@ from qwen3_chat.engine.library_choice import (
     ModelKind,
     is_library_failure,
     is_possible,
+    placement_text,
 )
-from qwen3_chat.engine.library_trial import FastLibraryFailedError, LibraryComparer, TrialSink
+from qwen3_chat.engine.library_trial import (
+    FastLibraryFailedError,
+    LibraryComparer,
+    TrialSink,
+    has_room_to_repack,
+    plan_for,
+)
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import has_fast_library
 from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
-from qwen3_chat.request import LLAMA_CPP_NAME, LoadedModel, LoadSettings, PersistenceOptions
+from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadedModel, LoadSettings, PersistenceOptions
 
 
 class LibraryRouter:
     """The router of one model file; without the faster library, it never does anything."""
 
     def __init__(
-        self, settings: LoadSettings, persistence: PersistenceOptions, comparer: LibraryComparer
+        self,
+        settings: LoadSettings,
+        persistence: PersistenceOptions,
+        comparer: LibraryComparer,
+        is_one_shot: bool = False,
     ) -> None:
         self._settings = settings
         self._calibrates = persistence.calibrates
         self._choices = LibraryChoices(persistence.folder)
         self._comparer = comparer
+        self._is_one_shot = is_one_shot
         self._kind: ModelKind | None = None
         self._plan: LoadPlan | None = None
         self._is_left = False
@@ -41,20 +53,50 @@ class LibraryRouter:
         self._has_compared = False
         """True once a comparison has ended, whether or not it gave something to store."""
 
-    async def choose(self, plan: LoadPlan) -> str:
-        """Return the name of the library to load the model with."""
-        self._kind = self._plan = None
-        if self._is_left or self._settings.adapters or not has_fast_library():
+    async def expect(self) -> str:
+        """Return the library that `choose` will probably name, so that the process of no other is started.
+
+        It is the faster one only where nothing has changed by which a GPU would now be used.
+        """
+        kind = await self._read_kind(self._settings.kv_type or KvType.F16)
+        measured = self._choices.measurement(kind) if kind else None
+        placement = placement_text(self._settings, self._comparer.environment)
+        if kind is None or measured is None or measured.placement != placement:
             return LLAMA_CPP_NAME
+        return self._choices.choose(kind)
+
+    async def choose(self, plan: LoadPlan) -> tuple[str, LoadPlan]:
+        """Return the name of the library to load the model with, and the plan to load it by."""
+        library = await self._choose(plan)
+        return library, plan_for(library, plan, library != LLAMA_CPP_NAME and self._repacks())
+
+    def _repacks(self) -> bool:
+        """Return whether to repack weights: what a single answer would gain, the load would take."""
+        measured = self._choices.measurement(self._kind) if self._kind else None
         path = Path(self._settings.path)
-        try:
-            kind = ModelKind.from_header(await asyncio.to_thread(gguf.read_file, path), path)
-        except ModelError:
-            return LLAMA_CPP_NAME  # which tells what is wrong with the file
-        if not is_possible(kind, plan):
+        return (
+            measured is not None and measured.repacks and not self._is_one_shot and has_room_to_repack(path)
+        )
+
+    async def _choose(self, plan: LoadPlan) -> str:
+        self._kind = self._plan = None
+        kind = await self._read_kind(plan.kv_type)
+        if kind is None or not is_possible(kind, plan):
             return LLAMA_CPP_NAME
         self._kind, self._plan = kind, plan
         return self._choices.choose(kind)
+
+    async def _read_kind(self, kv_type: KvType) -> ModelKind | None:
+        """Return the kind of the file; None where the faster library is not there, or the file is broken."""
+        has_extras = self._settings.adapters or self._settings.draft  # tried with the usual library alone
+        if self._is_left or has_extras or not has_fast_library():
+            return None
+        path = Path(self._settings.path)
+        try:
+            header = await asyncio.to_thread(gguf.read_file, path)
+        except ModelError:
+            return None  # llama-cpp-python tells what is wrong with the file
+        return ModelKind.from_header(header, path, kv_type)
 
     def leave(self, error: EngineError) -> Notice | None:
         """Give up the faster library if this error is its failure; return a notice then."""

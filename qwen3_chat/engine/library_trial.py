@@ -13,6 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+import psutil
+
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.library_choice import (
@@ -21,14 +24,16 @@ from qwen3_chat.engine.library_choice import (
     ModelKind,
     compare_tunings,
     is_library_failure,
+    placement_text,
 )
-from qwen3_chat.engine.load_plan import LoadPlan
+from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, library_environment
 from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.engine.worker_process import error_from_message, one_off_worker
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.events import TurnFinished
+from qwen3_chat.models.gguf_file_name import split_part_names
 from qwen3_chat.request import LLAMA_CPP_NAME, ChatRequest, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 
@@ -78,6 +83,7 @@ class LibraryComparer:
     ) -> Measurement | None:
         """Compare the libraries and store the result; return None where one could not be measured now.
 
+        The faster one is measured with its weights as they are in the file, and repacked if there is room.
         A complete comparison takes minutes, less where the fastest settings of the usual library are known
         from such a calibration; another one takes some seconds.
 
@@ -89,18 +95,26 @@ class LibraryComparer:
         extent = _Extent.COMPLETE if is_complete else _Extent.QUICK
         run = partial(self._measure, settings=settings, on_trial=on_trial)
         usual_ids, usual = await run(LLAMA_CPP_NAME, plan=plan, extent=_Extent.ANSWER if known else extent)
-        try:
-            fast_ids, fast = await run(IK_NAME, plan=plan_for(IK_NAME, plan), extent=extent)
-            if fast_ids != usual_ids:
-                raise EngineError(ErrorCode.FAST_CPU_ANSWERS_WRONGLY)
-        except EngineError as error:
-            if is_library_failure(error):
-                raise FastLibraryFailedError(error) from error
-            raise
         usual = known or usual
-        measurement = compare_tunings(usual, fast) if usual and fast else None
-        if measurement:
-            LibraryChoices(self.folder).record_measurement(kind, measurement)
+        measurements: list[Measurement] = []
+        for repacks in (False, True) if has_room_to_repack(kind.path) else (False,):
+            try:
+                fast_ids, fast = await run(IK_NAME, plan=plan_for(IK_NAME, plan, repacks), extent=extent)
+                if fast_ids != usual_ids:
+                    raise EngineError(ErrorCode.FAST_CPU_ANSWERS_WRONGLY)
+            except EngineError as error:
+                if is_library_failure(error):
+                    raise FastLibraryFailedError(error) from error
+                raise
+            compared = usual and fast and compare_tunings(usual, fast, kind.kv_type, repacks=repacks)
+            measurements += [compared] if compared else []
+        if not measurements:
+            return None
+        measurement = msgspec.structs.replace(
+            max(measurements, key=lambda one: one.turn_speedup),
+            placement=placement_text(settings, self.environment),
+        )
+        LibraryChoices(self.folder).record_measurement(kind, measurement)
         return measurement
 
     async def _measure(
@@ -136,9 +150,19 @@ class LibraryComparer:
             return ids, message.tuning
 
 
-def plan_for(library: str, plan: LoadPlan) -> LoadPlan:
+def plan_for(library: str, plan: LoadPlan, repacks: bool = False) -> LoadPlan:
     """Return the plan with the default attention of a library; a calibration may have found a better one."""
-    return replace(plan, flash_attention=True) if library == IK_NAME else plan
+    return replace(plan, flash_attention=True, repacks_weights=repacks) if library == IK_NAME else plan
+
+
+def has_room_to_repack(path: Path) -> bool:
+    """Return whether the weights of a file fit into free memory as this program's own, beside a context."""
+    names = split_part_names(path.name) or (path.name,)
+    try:
+        size_bytes = sum(path.with_name(name).stat().st_size for name in names)
+    except OSError:
+        return False
+    return psutil.virtual_memory().available > size_bytes + 2 * SPARE_MEMORY_BYTES
 
 
 def _check_request() -> ChatRequest:

@@ -20,7 +20,8 @@ class LoadPlan:
 
     With `flash_attention` None, llama.cpp uses it if the GPU supports it. YaRN stretches `yarn_base_n_ctx`
     tokens by its factor; a factor of 1 means no YaRN. Without a number of threads, it follows from the number
-    of cores.
+    of cores. Weights that are repacked for the processor are no longer mapped from the file: the load takes
+    longer, and their memory is this process's own.
     """
 
     n_layers: int
@@ -34,6 +35,7 @@ class LoadPlan:
     yarn_base_n_ctx: int = 0
     n_threads: int | None = None
     n_prompt_threads: int | None = None
+    repacks_weights: bool = False
 
     @property
     def is_all_on_gpu(self) -> bool:

@@ -16,7 +16,7 @@ from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
 from qwen3_chat.engine.library_choice import Measurement
 from qwen3_chat.engine.library_router import LibraryRouter
-from qwen3_chat.engine.library_trial import LibraryComparer, plan_for
+from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
@@ -87,7 +87,8 @@ class LocalEngine:
     """The engine of one model; its process starts with the first load, and again whenever it has died.
 
     `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
-    `environment` are the variables of the process where they are not those of this one.
+    `environment` are the variables of the process where they are not those of this one. An engine for
+    `is_one_shot`, a single answer, loads quickly rather than answers quickly.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class LocalEngine:
         persistence: PersistenceOptions | None = None,
         probe_machine: MachineProbe | None = None,
         environment: Mapping[str, str] | None = None,
+        is_one_shot: bool = False,
     ) -> None:
         self._environment = environment
         self._settings = settings
@@ -120,7 +122,10 @@ class LocalEngine:
         """The native library of the running process."""
         self._router = (
             LibraryRouter(
-                settings, persistence, LibraryComparer(log_path, python, persistence.folder, environment)
+                settings,
+                persistence,
+                LibraryComparer(log_path, python, persistence.folder, environment),
+                is_one_shot,
             )
             if persistence
             else None
@@ -175,22 +180,31 @@ class LocalEngine:
                 if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
                     on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
-                plan, notices = await self._planner.plan(self.devices)
-                for notice in notices:
-                    on_event(notice)
-                self._has_generated = False
-                library = await self._router.choose(plan) if self._router else LLAMA_CPP_NAME
-                command = partial(
-                    wire.Load,
-                    settings=self._settings,
-                    plan=plan_for(library, plan),
-                    persistence=self._snapshots.options,
-                )
                 try:
+                    plan, notices = await self._planner.plan(await self._device_lister())
+                    for notice in notices:
+                        on_event(notice)
+                    self._has_generated = False
+                    library = LLAMA_CPP_NAME
+                    if self._router:
+                        library, plan = await self._router.choose(plan)
+                    command = partial(
+                        wire.Load,
+                        settings=self._settings,
+                        plan=plan,
+                        persistence=self._snapshots.options,
+                    )
                     await self.ensure_worker(library)
                     await self._load(command, on_event)
                 except EngineError as error:
                     on_event(await self._fall_back(error))
+
+    async def _device_lister(self) -> wire.DeviceLister:
+        """Return what lists the devices: the process that will have the model, where that is foreseen."""
+        expected = await self._router.expect() if self._router else LLAMA_CPP_NAME
+        if expected == LLAMA_CPP_NAME:
+            return self.devices
+        return partial(fetch_devices, await self.ensure_worker(expected))
 
     async def _load(self, command: CommandFactory, on_event: EventSink) -> None:
         worker = await self.ensure_worker()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 LIBRARY_VARIABLE: Final = "QWEN3_CHAT_LIBRARY"
@@ -13,6 +15,11 @@ IK_NAME: Final = "ik_llama.cpp"
 IK_DISTRIBUTION: Final = "ik-llama-cpp-python"
 IK_VERSION: Final = "0.1.5"
 """The version of ik-llama-cpp-python, of the extra `fast-cpu`, that the worker's structs fit."""
+
+IK_FILE_VARIABLE: Final = "IK_LLAMA_CPP_LIB_PATH"
+"""The environment variable by which ik-llama-cpp-python takes another library than its own."""
+
+IK_FILE_NAME: Final = {"win32": "llama.dll", "darwin": "libllama.dylib"}.get(sys.platform, "libllama.so")
 
 
 def has_fast_library() -> bool:
@@ -25,6 +32,35 @@ def has_fast_library() -> bool:
         return False
 
 
+def compiled_folder(prefix: str | Path = sys.prefix) -> Path:
+    """Return the folder for ik_llama.cpp compiled for this processor, in the environment of that prefix."""
+    return Path(prefix) / "fast-cpu" / IK_VERSION
+
+
+def fast_library_file(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the library that ik-llama-cpp-python takes in place of its own; None where it takes its own.
+
+    It is the one that the user's variable names, else the one compiled for this processor.
+    """
+    named = (os.environ if environ is None else environ).get(IK_FILE_VARIABLE)
+    if named:
+        return Path(named)
+    file = compiled_folder() / IK_FILE_NAME
+    return file if file.is_file() else None
+
+
+def fast_library_build() -> str:
+    """Return the build of the faster library, as text: what was measured with one says nothing of others."""
+    file = fast_library_file()
+    try:
+        return f"{file.stat().st_size} {file.stat().st_mtime_ns}" if file else ""
+    except OSError:
+        return ""
+
+
 def library_environment(name: str, environ: Mapping[str, str] | None) -> dict[str, str]:
     """Return the variables of a worker that runs this library, from those that it would have otherwise."""
-    return {**(os.environ if environ is None else environ), LIBRARY_VARIABLE: name}
+    variables = {**(os.environ if environ is None else environ), LIBRARY_VARIABLE: name}
+    if name == IK_NAME and (file := fast_library_file(variables)):
+        variables[IK_FILE_VARIABLE] = str(file)
+    return variables

@@ -242,6 +242,7 @@ TEXTS = {
     "scripts.remaking.interrupted": "The last installation was cut off; starting it afresh.",
     "scripts.remaking.moved": "This folder has moved since its .venv was made; making it anew.",
     "scripts.remaking.broken": "The .venv here no longer works with this machine's Python; making it anew.",
+    "scripts.fast_library_compiling": "Behind the chat, a faster llama.cpp is compiled for this processor, once. Details: {log}",
     "scripts.interrupted": "Stopped. Run the same command again to continue.",
     "scripts.no_compiler": "llama.cpp must be compiled here and no {language} compiler was found; install one with: "
     "{command}",

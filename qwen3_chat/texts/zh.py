@@ -236,6 +236,7 @@ TEXTS = {
     "scripts.remaking.interrupted": "上次安装中途中断，现在重新安装。",
     "scripts.remaking.moved": "项目文件夹换了位置，原来的 .venv 不能再用，现在重建。",
     "scripts.remaking.broken": "现有的 .venv 与本机的 Python 已不匹配，现在重建。",
+    "scripts.fast_library_compiling": "正在后台为本机处理器编译更快的 llama.cpp，只需一次，不影响使用。详情：{log}",
     "scripts.interrupted": "已停止。再次运行同一条命令即可继续。",
     "scripts.no_compiler": "需要在本机编译 llama.cpp，但没有找到 {language} 编译器；请先运行：{command}",
     "scripts.no_compiler_no_command": "需要在本机编译 llama.cpp，但没有找到 {language} 编译器；"

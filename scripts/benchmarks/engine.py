@@ -29,6 +29,7 @@ WHOLE = Scale(
     long_reply=(500, 8000),
     depths={0: 0.75, 1024: 1.3, 3072: 1.5},
     prompts=(1024, 3072),
+    library_depths=(0, 1024, 3072, 8192),
 )
 QUICK = Scale(
     alternations=3,
@@ -40,6 +41,7 @@ QUICK = Scale(
     long_reply=(500, 2000),
     depths={0: 0.75, 512: 1.0},
     prompts=(512,),
+    library_depths=(0, 512),
 )
 
 

@@ -10,10 +10,11 @@ from statistics import quantiles
 
 from benchmarks.client_cost import block_costs_s
 from benchmarks.engine_sides import AppEngine, BareLlama, Heard, Job, LlamaClass
+from benchmarks.library_rows import LibraryRows, Sizes
 from benchmarks.llama_cpp_sides import LlamaBench, LlamaServer
 from benchmarks.ratios import Row
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
-from qwen3_chat.request import ChatRequest
+from qwen3_chat.request import ChatRequest, KvType
 from qwen3_chat.sampling import SamplingParams
 
 WORD = "a "  # one token
@@ -41,6 +42,7 @@ class Scale:
     long_reply: tuple[int, int]
     depths: dict[int, float]
     prompts: tuple[int, ...]
+    library_depths: tuple[int, ...]
 
     def with_alternations(self, alternations: int) -> Scale:
         """Return the scale with another number of rounds."""
@@ -48,7 +50,12 @@ class Scale:
 
     def at(self, sizes: Sequence[int]) -> Scale:
         """Return the scale with these prompts and depths only; new depths have no least ratio."""
-        return replace(self, prompts=tuple(sizes), depths={size: self.depths.get(size, 0) for size in sizes})
+        return replace(
+            self,
+            prompts=tuple(size for size in sizes if size),
+            depths={size: self.depths.get(size, 0) for size in sizes},
+            library_depths=tuple(sizes),
+        )
 
 
 class Bench:
@@ -258,36 +265,15 @@ class Bench:
         return rows
 
     async def libraries(self) -> list[Row]:
-        """Evaluate prompts and decode after them with both native libraries, each at its best attention."""
-        sides = [
-            AppEngine.with_library(self._path, self._folder / name, is_fast=name == "fast")
-            for name in ("fast", "usual")
+        """Compare what the app chooses by itself with llama-cpp-python, llama-bench and llama-server."""
+        sizes = Sizes(self._scale.prompts, self._scale.library_depths, self._scale.alternations)
+        return [
+            row
+            for kv_type in KvType
+            async for row in LibraryRows(
+                self._path, kv_type, sizes, self._folder, self._programs, self.n_threads
+            ).rows()
         ]
-        rows = []
-        try:
-            for side in sides:
-                await side.settle_in(self._asked(WORD * self._scale.prompt, max_tokens=8))
-            for length in sorted({*self._scale.prompts, *(max(32, depth) for depth in self._scale.depths)}):
-                prompts: tuple[list[float], list[float]] = ([], [])
-                decoding: tuple[list[float], list[float]] = ([], [])
-                for number in range(-1, self._scale.alternations):
-                    for index in (0, 1) if number % 2 else (1, 0):
-                        request = self._asked(
-                            f"{number + 1} {WORD * (length - 20)}", max_tokens=32, guesses=False, chat_id=1
-                        )
-                        heard = await sides[index].hear(request)
-                        await sides[index].engine.wait_idle()  # it times threads
-                        sides[index].engine.remove_snapshot(1)
-                        if number >= 0:
-                            prompts[index].append(heard.prompt_tokens_per_s)
-                            decoding[index].append(heard.worker_tokens_per_s)
-                name = "ik_llama.cpp : llama-cpp-python, f16"
-                rows.append(Row(f"evaluate {length} tokens, {name}", "tok/s", *prompts))
-                rows.append(Row(f"decode at depth {length}, {name}", "tok/s", *decoding))
-        finally:
-            for side in sides:
-                await side.engine.close()
-        return rows
 
     async def _settled(self) -> AppEngine:
         """Return the engine as users have it, after its calibration."""

@@ -21,7 +21,7 @@ from qwen3_chat.events import AnswerDelta, EngineFailed, PrefillProgressed, Reas
 from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.models.hardware import probe_hardware
-from qwen3_chat.request import ChatRequest, LoadSettings, PersistenceOptions
+from qwen3_chat.request import ChatRequest, KvType, LoadSettings, PersistenceOptions
 from qwen3_chat.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -186,20 +186,29 @@ class AppEngine:
     Without `n_threads` it is as users have it: it calibrates itself and stores the result in `folder`.
     """
 
-    def __init__(self, path: Path, folder: Path, n_threads: int | None) -> None:
-        settings = LoadSettings(str(path), n_ctx=N_CTX, n_threads=n_threads, n_gpu_layers=0)
+    def __init__(
+        self,
+        path: Path,
+        folder: Path,
+        n_threads: int | None,
+        n_ctx: int = N_CTX,
+        kv_type: KvType | None = None,
+    ) -> None:
+        settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads, n_gpu_layers=0, kv_type=kv_type)
         options = None if n_threads else PersistenceOptions(str(folder), snapshots_bytes=0, calibrates=True)
         probe = None if n_threads else _probe_machine
         self.engine = LocalEngine(settings, folder / "engine.log", persistence=options, probe_machine=probe)
 
     @classmethod
-    def with_library(cls, path: Path, folder: Path, is_fast: bool) -> AppEngine:
+    def with_library(
+        cls, path: Path, folder: Path, is_fast: bool, n_ctx: int = N_CTX, kv_type: KvType = KvType.F16
+    ) -> AppEngine:
         """Return the engine as users have it, with one of the native libraries, whatever was measured."""
-        kind = ModelKind.from_header(read_file(path), path)
+        kind = ModelKind.from_header(read_file(path), path, kv_type)
         speedup = 2.0 if is_fast else 1.0
         folder.mkdir()
         LibraryChoices(folder).record_measurement(kind, Measurement(speedup, 0, (0.0, 0.0), (0.0, 0.0)))
-        return cls(path, folder, None)
+        return cls(path, folder, None, n_ctx, kv_type)
 
     async def settle_in(self, request: ChatRequest) -> None:
         """Let the engine calibrate, and unload the model, so that the next load uses the result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from in_place_renderer import InPlaceRenderer
 from qwen3_chat.chat import ChatMessage, StopReason, Usage
 from qwen3_chat.engine import wire
+from qwen3_chat.engine.library_trial import plan_for
 from qwen3_chat.engine.load_planner import make_plan
-from qwen3_chat.engine.worker.__main__ import open_library
+from qwen3_chat.engine.native_libraries import LIBRARY_VARIABLE
+from qwen3_chat.engine.worker.__main__ import ENVIRONMENT, open_library
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.engine.worker.client_channel import Job
 from qwen3_chat.engine.worker.llama_log import LlamaLog
@@ -20,7 +23,7 @@ from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf import read_file
-from qwen3_chat.request import Adapter, ChatRequest, LoadSettings
+from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, ChatRequest, LoadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,10 @@ def open_model(
     """Load a model and yield it; free it afterwards. `QWEN3_CHAT_LIBRARY` names another library."""
     settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads, adapters=adapters, draft=draft)
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
+    plan = plan_for(os.environ.get(LIBRARY_VARIABLE, LLAMA_CPP_NAME), plan)
     log = WorkerLog(log_path)
     llama_log = LlamaLog(log)
+    os.environ.update(ENVIRONMENT)  # OpenMP reads it when the library is loaded
     model = load_model(open_library(log), settings, plan, AbortFlag(), on_event, llama_log, InPlaceRenderer())
     yield model
     model.context.native.free()

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from benchmarks.engine_sides import N_CTX
 
-_START_S = 120.0
+_START_S = 240.0
 _HOST = "127.0.0.1"
 
 
 class LlamaBench:
     """The program llama-bench: speeds of evaluating a prompt and of decoding, in tokens per second."""
 
-    def __init__(self, program: Path, model: Path) -> None:
-        self._command = [str(program), "-m", str(model), "-ngl", "0", "-o", "json"]
+    def __init__(self, program: Path, model: Path, options: Sequence[str] = ()) -> None:
+        self.command = [str(program), "-m", str(model), "-ngl", "0", "-o", "json", *options]
 
     def prompt_tokens_per_s(self, n_tokens: int) -> float:
         """Return the speed of evaluating a prompt of so many tokens."""
@@ -32,7 +32,7 @@ class LlamaBench:
 
     def _run(self, n_prompt: int, n_decoded: int, depth: int) -> float:
         sizes = ("-p", str(n_prompt), "-n", str(n_decoded), "-d", str(depth), "-r", "1")
-        done = subprocess.run([*self._command, *sizes], capture_output=True, check=True)
+        done = subprocess.run([*self.command, *sizes], capture_output=True, check=True)
         (result,) = json.loads(done.stdout)
         return float(result["avg_ts"])
 
@@ -45,8 +45,9 @@ class LlamaServer:
             probe.bind((_HOST, 0))
             self._port = probe.getsockname()[1]
         self._log = log_path.open("wb")
-        command = [str(program), "-m", str(model), "-c", str(N_CTX), "-ngl", "0", "--port", str(self._port)]
-        command += options
+        sizes = () if "-c" in options else ("-c", str(N_CTX))
+        self.command = [str(program), "-m", str(model), "-ngl", "0", *sizes, *options]
+        command = [*self.command, "--port", str(self._port)]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         self._wait()
 
@@ -67,6 +68,21 @@ class LlamaServer:
         connection = self._post("/completion", body)
         connection.getresponse().read()
         connection.close()
+
+    def speeds(self, n_prompt: int, n_decoded: int, number: int) -> tuple[float, float]:
+        """Evaluate a prompt of its own, then decode; return the server's figures of tokens per second."""
+        body = {
+            "prompt": [300 + number, *([320] * (n_prompt - 1))],
+            "n_predict": n_decoded,
+            "cache_prompt": False,
+            "ignore_eos": True,
+        }
+        connection = self._post("/completion", body)
+        try:
+            timings = json.loads(connection.getresponse().read())["timings"]
+        finally:
+            connection.close()
+        return float(timings["prompt_per_second"]), float(timings["predicted_per_second"])
 
     def first_delta_s(self, messages: Sequence[dict[str, str]]) -> float:
         """Request a reply; return the time to its first text."""

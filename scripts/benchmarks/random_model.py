@@ -74,6 +74,8 @@ SHAPES = {
     "0.6B": Shape(28, 1024, 3072, 16, 8, 128),
     "1.7B": Shape(28, 2048, 6144, 16, 8, 128),
     "4B": Shape(36, 2560, 9728, 32, 8, 128),
+    "4B, 12 layers": Shape(12, 2560, 9728, 32, 8, 128),
+    "30B-A3B, 6 layers": Shape(6, 2048, 768, 32, 4, 128, experts=128, experts_used=8),
     "30B-A3B, 12 layers": Shape(12, 2048, 768, 32, 4, 128, experts=128, experts_used=8),
 }
 

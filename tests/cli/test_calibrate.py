@@ -79,6 +79,7 @@ def test_a_model_is_measured_with_progress_and_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    monkeypatch.setattr("qwen3_chat.engine.library_router.has_fast_library", lambda: False)
     write_model(tmp_path / "model.gguf", Shape(1, 64, 64, 2, 1, 32))
     facts = run_calibration(ModelChoice(gguf=tmp_path / "model.gguf"))
     progress = capsys.readouterr().err.splitlines()

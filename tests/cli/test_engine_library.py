@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from qwen3_chat.chat import ThinkingMode
+from qwen3_chat.cli.composition import make_engine
+from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.config import Settings, find_paths
 from qwen3_chat.request import LLAMA_CPP_NAME
 from qwen3_chat.ui.widgets.status_bar import Status, status_parts
 from tests.conftest import WAIT_LIMIT_S
@@ -37,3 +41,20 @@ def test_ask_tells_which_library_ran(program: Program) -> None:
 def test_the_status_line_tells_of_a_library_that_is_not_the_usual_one(library: str, is_shown: bool) -> None:
     parts = status_parts(Status(ThinkingMode.THINK, replace(MODEL, library=library)))
     assert ("ik_llama.cpp" in parts) is is_shown
+
+
+def test_one_question_loads_its_model_quickly_and_a_chat_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+
+    class Engine:
+        def __init__(self, *_: object, is_one_shot: bool = False, **__: object) -> None:
+            made.append(is_one_shot)
+
+    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    settings, paths = Settings(), find_paths()
+    for is_one_shot in (True, False):
+        make_engine(ModelChoice(demo=True), settings, paths, is_one_shot=is_one_shot)
+    assert made == [True, False]

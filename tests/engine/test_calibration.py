@@ -21,6 +21,7 @@ from qwen3_chat.engine.tuning import Trial, Tuning, TuningFile, TuningParameter,
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.calibration import Calibration, CalibrationProfile, CalibrationTarget
 from qwen3_chat.engine.worker.llama_model import LlamaModel
+from qwen3_chat.engine.worker.native_library import TokenBatch
 from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
 from qwen3_chat.engine.worker.tuner import CPU_UBATCHES, GPU_UBATCHES
 from qwen3_chat.events import Notice
@@ -248,6 +249,13 @@ def test_a_trial_is_as_deep_as_it_says(made_up: LlamaModel, flash_attention: boo
     assert context.time_prompt_token_s(1, 32, uses_cpu_time=True) > 0
     assert context.n_tokens == 256
     context.close()
+
+
+def test_a_trial_leaves_no_memory(made_up: LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[TokenBatch] = []
+    monkeypatch.setattr(TokenBatch, "free", lambda batch: freed.append(batch))
+    TrialContext(made_up.native, TrialPlan(False, KvType.F16, 32, 64), 1, AbortFlag()).close()
+    assert len(freed) == 1
 
 
 def test_a_trial_that_is_given_up_while_it_is_made_leaves_nothing(made_up: LlamaModel) -> None:

@@ -129,3 +129,43 @@ def test_a_penalty_against_repetition_draws_other_tokens(model: LlamaModel, cont
     penalised = SamplingParams(temperature=0, top_p=1, top_k=0, presence_penalty=50)
     tokens = drawn(model, context, penalised, 1)
     assert len(set(tokens)) == len(tokens)
+
+
+def test_where_cells_have_to_lie_in_a_row_there_is_one_sequence(
+    context: Context, model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context.native, "needs_cells_in_a_row", True, raising=False)
+    first, second = model.vocab.encode("Hello, who are you?"), model.vocab.encode("Something else. " * 8)
+    for prompt in (first, second, first):
+        list(context.evaluate(prompt[context.keep_prefix(prompt) :]))
+        assert context.tokens == prompt
+        assert context.prefetched == []
+    assert context.previous_chat == second
+    assert context.keep_prefix([*second, first[0]]) == len(second)
+    assert context.tokens == second
+    context.may_discard_chat = True
+    list(context.evaluate(first[context.keep_prefix(first) :]))
+    assert context.tokens == first
+    following = [*first[:3], *second]
+    list(context.prefetch(following, may_cut_back=False))
+    assert context.tokens == first  # the reply may be gone on with
+    list(context.prefetch(following, may_cut_back=True))
+    assert context.tokens == following
+    assert context.prefetched == []
+    assert cells_of(context) == len(following)
+
+
+def test_where_cells_have_to_lie_in_a_row_a_file_is_read_into_empty_cells(
+    context: Context, model: LlamaModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context.native, "needs_cells_in_a_row", True, raising=False)
+    saved, other = model.vocab.encode("Hello, who are you?"), model.vocab.encode("Something else. " * 8)
+    list(context.evaluate(saved))
+    assert context.save(tmp_path / "saved", saved)
+    context.clear()
+    list(context.evaluate(other))
+    assert context.load(tmp_path / "saved", len(saved))
+    assert context.tokens == []
+    assert context.keep_prefix([*saved, other[0]]) == len(saved)
+    assert context.tokens == saved
+    assert context.previous_chat == []

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from benchmarks.random_model import Shape, write_model
 from event_stream import events_of
-from qwen3_chat.engine import library_choice, local_engine
+from qwen3_chat.engine import library_choice, local_engine, native_libraries
 from qwen3_chat.engine.library_choice import (
     LIBRARY_FILE_NAME,
     LibraryChoices,
@@ -22,16 +23,28 @@ from qwen3_chat.engine.library_choice import (
     compare_tunings,
     is_library_failure,
     is_possible,
+    placement_text,
 )
 from qwen3_chat.engine.library_router import LibraryRouter
 from qwen3_chat.engine.library_trial import LibraryComparer
+from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.engine.native_libraries import IK_NAME
+from qwen3_chat.engine.native_libraries import (
+    IK_FILE_NAME,
+    IK_FILE_VARIABLE,
+    IK_NAME,
+    LIBRARY_VARIABLE,
+    compiled_folder,
+    library_environment,
+)
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
+from qwen3_chat.engine.wire import DeviceKind, DeviceLister
+from qwen3_chat.engine.worker_process import WorkerProcess
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice
+from qwen3_chat.models.fit import Machine
 from qwen3_chat.models.gguf import read_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings, PersistenceOptions
 from tests.engine.requests import chat_request, collect_events, end_of, text_of, user_message
@@ -111,7 +124,7 @@ def test_only_known_kinds_of_model_on_the_processor_alone_are_routed(
     assert not is_possible(replace(demo_kind, quant="IQ1_S"), PLAN)
     assert not is_possible(demo_kind, PLAN.with_placement(1, 0))
     assert not is_possible(demo_kind, replace(PLAN, yarn_factor=4.0))
-    assert not is_possible(demo_kind, replace(PLAN, kv_type=KvType.Q8_0))
+    assert is_possible(demo_kind, replace(PLAN, kv_type=KvType.Q8_0))
     monkeypatch.setattr(library_choice, "has_fast_library", lambda: False)
     assert not is_possible(demo_kind, PLAN)
 
@@ -135,6 +148,76 @@ def test_libraries_are_compared_by_their_best_attention() -> None:
     assert compare_tunings(usual, tuning_of((100.0, 0.0))) is None
 
 
+def test_a_prompt_is_compared_by_its_fastest_chunks() -> None:
+    usual, fast = tuning_of((100.0, 10.0)), tuning_of((90.0, 9.0))
+    chunks = [
+        Trial(TuningParameter.UBATCH, attention, KvType.F16, 512, 2, 0.0, speed)
+        for attention, speed in ((False, 180.0), (True, 900.0))
+    ]
+    fast = msgspec.structs.replace(fast, trials=[*fast.trials, *chunks])
+    measurement = compare_tunings(usual, fast)
+    assert measurement is not None
+    assert measurement.prompt_tokens_per_s == (100.0, 180.0)
+
+
+def test_speeds_with_one_type_of_cache_say_nothing_of_another(
+    choices: LibraryChoices, demo_kind: ModelKind
+) -> None:
+    choices.record_measurement(demo_kind, FASTER)
+    assert choices.measurement(replace(demo_kind, kv_type=KvType.Q8_0)) is None
+    assert compare_tunings(tuning_of((1.0, 1.0)), tuning_of((1.0, 1.0)), KvType.Q8_0) is None
+
+
+def test_what_was_measured_with_one_build_of_the_library_says_nothing_of_another(
+    choices: LibraryChoices, demo_kind: ModelKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices.record_measurement(demo_kind, FASTER)
+    choices.record_failure(demo_kind, "engine_aborted")
+    compiled = tmp_path / "libllama.so"
+    compiled.write_bytes(b"compiled")
+    monkeypatch.setenv(IK_FILE_VARIABLE, str(compiled))
+    assert choices.measurement(demo_kind) is None
+    assert choices.failure(demo_kind) is None
+    assert library_environment(IK_NAME, None)[IK_FILE_VARIABLE] == str(compiled)
+
+
+def test_a_library_compiled_for_this_processor_takes_the_place_of_the_ready_made_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(IK_FILE_VARIABLE, raising=False)
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    assert IK_FILE_VARIABLE not in library_environment(IK_NAME, {})
+    file = compiled_folder(tmp_path) / IK_FILE_NAME
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setattr(native_libraries, "compiled_folder", lambda: file.parent)
+    assert library_environment(IK_NAME, {})[IK_FILE_VARIABLE] == str(file)
+    assert IK_FILE_VARIABLE not in library_environment(LLAMA_CPP_NAME, {})
+    assert library_environment(IK_NAME, {IK_FILE_VARIABLE: "mine"})[IK_FILE_VARIABLE] == "mine"
+
+
+@pytest.mark.parametrize(("repacks", "is_one_shot"), [(False, False), (True, False), (True, True)])
+async def test_weights_are_repacked_where_that_was_measured_to_be_faster_but_not_for_one_answer(
+    comparer: LibraryComparer,
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    demo_gguf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    repacks: bool,
+    is_one_shot: bool,
+) -> None:
+    use_stand_in(monkeypatch, tmp_path, Fault.NONE)
+    choices.record_measurement(demo_kind, msgspec.structs.replace(FASTER, repacks=repacks))
+    persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
+    router = LibraryRouter(LoadSettings(str(demo_gguf)), persistence, comparer, is_one_shot)
+    library, plan = await router.choose(PLAN)
+    assert library == IK_NAME
+    assert plan.repacks_weights is (repacks and not is_one_shot)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1 << 30))
+    assert not (await router.choose(PLAN))[1].repacks_weights
+
+
 async def test_without_the_extra_nothing_is_chosen_whatever_was_measured(
     engine: LocalEngine, choices: LibraryChoices, demo_kind: ModelKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +237,52 @@ async def test_a_model_that_was_measured_runs_with_the_faster_library(
     assert text_of(events)
     assert engine.model is not None
     assert engine.model.library == IK_NAME
+
+
+@pytest.mark.parametrize(
+    ("build", "libraries"), [("", [IK_NAME]), ("another build of llama-cpp-python", [None, IK_NAME])]
+)
+async def test_no_process_of_the_other_library_is_started_unless_a_gpu_may_be_used_now(
+    run_faster: Callable[[Fault], None],
+    choices: LibraryChoices,
+    demo_kind: ModelKind,
+    demo_gguf: Path,
+    tmp_path: Path,
+    log_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    build: str,
+    libraries: list[str | None],
+) -> None:
+    run_faster(Fault.NONE)
+    placement = placement_text(LoadSettings(str(demo_gguf)), {CHOSEN_BUILD_VARIABLE: build})
+    choices.record_measurement(demo_kind, msgspec.structs.replace(FASTER, placement=placement))
+    engine = LocalEngine(
+        LoadSettings(str(demo_gguf)),
+        log_path,
+        persistence=PersistenceOptions(str(tmp_path), 0, calibrates=True),
+        probe_machine=listing,
+    )
+    started: list[str | None] = []
+    start = WorkerProcess.start
+
+    async def count(
+        python: str, log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
+        started.append((environment or {}).get(LIBRARY_VARIABLE))
+        return await start(python, log_path, environment)
+
+    monkeypatch.setattr(WorkerProcess, "start", count)
+    await collect_events(events_of(engine.load))
+    assert engine.model is not None
+    assert engine.model.library == IK_NAME
+    assert started == libraries
+    await engine.close()
+
+
+async def listing(list_devices: DeviceLister) -> Machine:
+    devices = await list_devices()
+    assert [device.kind for device in devices] == [DeviceKind.CPU]
+    return Machine(8 << 30, 50e9)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +391,7 @@ async def test_a_library_that_fails_its_trial_is_not_used(
     use_stand_in(monkeypatch, tmp_path, fault)
     persistence = PersistenceOptions(str(tmp_path), 0, calibrates=True)
     router = LibraryRouter(LoadSettings(str(demo_gguf)), persistence, comparer)
-    assert await router.choose(PLAN) == LLAMA_CPP_NAME
+    assert await router.choose(PLAN) == (LLAMA_CPP_NAME, PLAN)
     notice = await router.compare()
     assert notice is not None
     assert notice.key == "engine.fast_cpu_left"

@@ -13,12 +13,14 @@ import pytest
 
 import checks
 import environment
+import fast_library
 import llama_programs
 import old_python
 import pip_progress
 import pip_run
 import toolchain
 from pip_progress import ProgressLine, Step, parse_step
+from qwen3_chat.engine.native_libraries import IK_VERSION, compiled_folder
 from tests.conftest import REPOSITORY
 
 SCRIPTS = REPOSITORY / "scripts"
@@ -334,3 +336,86 @@ def test_an_unknown_benchmark_is_a_wrong_usage() -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("Usage: python3 scripts/bench engine|")
     assert line.endswith("|fit [options]")
+
+
+@pytest.fixture
+def with_wheel(checkout: environment.Environment) -> environment.Environment:
+    """A checkout whose environment has the wheel of the faster library."""
+    info = (
+        checkout.folder
+        / f"lib/python3.11/site-packages/ik_llama_cpp_python-{fast_library.version()}.dist-info"
+    )
+    info.mkdir(parents=True)
+    (info / "RECORD").touch()
+    return checkout
+
+
+def test_the_faster_library_is_pinned_everywhere_in_the_version_that_the_worker_needs(
+    checkout: environment.Environment,
+) -> None:
+    pyproject = (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    assert f"{fast_library.DISTRIBUTION}=={IK_VERSION}" in pyproject
+    assert fast_library.version() == IK_VERSION
+    for file in (fast_library.READY_MADE, fast_library.SOURCE):
+        assert f"{fast_library.DISTRIBUTION}=={IK_VERSION} " in file.read_text("utf-8")
+        assert "--hash=sha256:" in file.read_text("utf-8")
+    assert fast_library.target_folder(checkout) == compiled_folder(checkout.folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux compiles it")
+def test_the_faster_library_is_compiled_once_behind_the_chat_and_only_where_it_is_of_use(
+    with_wheel: environment.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(toolchain, "missing_compiler", lambda: None)
+    assert fast_library.start_compiling(with_wheel)
+    assert started == [[str(with_wheel.python), fast_library.__file__]]
+    fast_library.failure_file(with_wheel).touch()
+    assert not fast_library.start_compiling(with_wheel)
+    fast_library.failure_file(with_wheel).unlink()
+    monkeypatch.setattr(toolchain, "missing_compiler", lambda: "C++")
+    assert not fast_library.start_compiling(with_wheel)
+    monkeypatch.setattr(toolchain, "missing_compiler", lambda: None)
+    fast_library.target_folder(with_wheel).mkdir()
+    assert not fast_library.start_compiling(with_wheel)
+    fast_library.target_folder(with_wheel).rmdir()
+    monkeypatch.setattr(environment.Environment, "cmake_args", "-DGGML_CUDA=on")
+    assert not fast_library.start_compiling(with_wheel)
+
+
+def test_without_its_wheel_the_faster_library_is_not_compiled(checkout: environment.Environment) -> None:
+    assert not fast_library.start_compiling(checkout)
+
+
+def test_another_file_of_the_faster_library_asks_for_an_installation(
+    checkout: environment.Environment,
+) -> None:
+    file = checkout.root / "scripts" / "fast-cpu.txt"
+    file.parent.mkdir()
+    file.write_text("ik-llama-cpp-python==0.1.6")
+    assert not checkout.is_ready()
+
+
+@pytest.mark.parametrize(("reason", "is_tried_again"), [("NewConnectionError", True), ("error: no", False)])
+def test_a_failed_compilation_leaves_everything_as_it_was(
+    with_wheel: environment.Environment, monkeypatch: pytest.MonkeyPatch, reason: str, is_tried_again: bool
+) -> None:
+    def fail(here: environment.Environment, log: object) -> None:
+        fast_library.target_folder(here).with_suffix(".new").mkdir()
+        raise pip_run.PipFailed([reason])
+
+    monkeypatch.setattr(environment, "Environment", lambda: with_wheel)
+    monkeypatch.setattr(fast_library, "compile_for_processor", fail)
+    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    assert fast_library.main() == 1
+    assert not fast_library.target_folder(with_wheel).exists()
+    assert not fast_library.target_folder(with_wheel).with_suffix(".new").exists()
+    assert fast_library.failure_file(with_wheel).exists() is not is_tried_again
+
+
+def test_a_library_that_does_not_run_the_demo_model_is_not_taken(tmp_path: Path) -> None:
+    broken = tmp_path / "libllama.so"
+    broken.write_bytes(b"nothing")
+    with open(tmp_path / "log", "w") as log, pytest.raises(pip_run.PipFailed):
+        fast_library.try_library(Path(sys.executable), broken, log)

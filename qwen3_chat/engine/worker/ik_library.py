@@ -27,6 +27,8 @@ from qwen3_chat.engine.worker.native_library import (
     NativeVocab,
     TokenBatch,
     TokenDataArray,
+    call_token_to_piece,
+    call_tokenize,
 )
 from qwen3_chat.engine.worker.numpy_sampler import NumpySampler
 from qwen3_chat.error_codes import ErrorCode
@@ -42,7 +44,6 @@ _MODEL_PARAMS_BYTES, _CONTEXT_PARAMS_BYTES, _BATCH_BYTES = 168, 216, 72
 _DEFAULT_N_CTX, _DEFAULT_N_BATCH = 512, 2048
 _CONTROL, _USER_DEFINED = 1 << 3, 1 << 4  # llama_token_attr
 _Q8_0 = 8  # ggml_type
-_PIECE_BYTES = 32
 _GRAMMAR_N_CTX = 32
 _LAYOUT_FIELDS = ("type_k", "type_v", "flash_attn", "k_cache_hadamard", "v_cache_hadamard", "rope_freq_base")
 
@@ -148,6 +149,7 @@ class IkLibrary:
         callback = C.llama_progress_callback(lambda fraction, _: progress(fraction))
         params.progress_callback = callback
         params.n_gpu_layers = 0
+        params.repack_tensors, params.use_mmap = plan.repacks_weights, not plan.repacks_weights
         pointer = C.llama_model_load_from_file(str(path).encode(errors="surrogateescape"), params)
         return IkModel(pointer) if pointer else None
 
@@ -201,7 +203,13 @@ class IkModel:
 
 
 class IkContext:
-    """A context of ik_llama.cpp; `pointer` is its own."""
+    """A context of ik_llama.cpp; `pointer` is its own.
+
+    Flash attention of the ready-made library leaves out the tokens behind a gap of some cells; what
+    scripts/fast_library.py compiles is repaired, and has a function that tells so.
+    """
+
+    needs_cells_in_a_row = not hasattr(C._lib, "qwen3_chat_scattered_cells")
 
     def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer
@@ -212,7 +220,7 @@ class IkContext:
 
     def new_batch(self, max_tokens: int) -> TokenBatch:
         """Return a batch for that many tokens at most."""
-        return TokenBatch(C.llama_batch_init(max_tokens, 0, 1))
+        return TokenBatch(C.llama_batch_init(max_tokens, 0, 1), C.llama_batch_free)
 
     def decode(self, batch: TokenBatch) -> int:
         """Evaluate a batch; the library itself would report success for one that the flag has stopped."""
@@ -316,22 +324,10 @@ class _Vocab:
         return bool(_llama_vocab_is_eog(self._pointer, token))
 
     def tokenise(self, data: bytes) -> tuple[int, ...]:
-        max_ids = len(data) + 1  # a token stands for a byte at least
-        ids = (C.llama_token * max_ids)()
-        count: int = C.llama_tokenize(self._model_pointer, data, len(data), ids, max_ids, False, False)
-        if count < 0:
-            max_ids = -count
-            ids = (C.llama_token * max_ids)()
-            count = C.llama_tokenize(self._model_pointer, data, len(data), ids, max_ids, False, False)
-        return tuple(ids[:count])
+        return call_tokenize(C.llama_tokenize, self._model_pointer, data)
 
     def piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        count: int = C.llama_token_to_piece(self._model_pointer, token, buffer, len(buffer), 0, True)
-        if count < 0:
-            buffer = ctypes.create_string_buffer(-count)
-            count = C.llama_token_to_piece(self._model_pointer, token, buffer, len(buffer), 0, True)
-        return buffer.raw[:count]
+        return call_token_to_piece(C.llama_token_to_piece, self._model_pointer, token)
 
     def new_grammar(self, source: str, root: str) -> _Grammar | None:
         pointer = _llama_sampler_init_grammar(self._pointer, source.encode(), root.encode())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+import psutil
+
+from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.worker.abort_flag import AbortedError, AbortFlag
 from qwen3_chat.engine.worker.native_library import (
     STATUS_ABORTED,
@@ -27,6 +32,14 @@ _LIVE, _PREFETCHED, _PREVIOUS, _SPARE = range(N_SEQUENCES)
 _TIMED_TOKENS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class _ChatAside:
+    """A chat whose cells another one has taken: its tokens, and its state."""
+
+    tokens: list[int]
+    state: ctypes.Array[ctypes.c_uint8]
+
+
 class Context:
     """The context of a model: the tokens of the live sequence in its KV cache, and those of two others.
 
@@ -39,6 +52,9 @@ class Context:
     Qwen3.5): nothing can be cut off a sequence, nor can a part of it be copied. Then a sequence is used only
     as a whole, drafts are never evaluated, and the previous sequence holds the beginning that the live one
     was continued from.
+
+    Where the library needs the cells of a sequence in a row, only the live sequence has cells: idle time cuts
+    it back and continues it. The state of the previous chat is set aside in memory, if there is room.
     """
 
     def __init__(self, native: NativeContext, chunk_tokens: int, *, keeps_states: bool = False) -> None:
@@ -56,6 +72,7 @@ class Context:
         self._abort = AbortFlag()
         self._single_token_batch = native.new_batch(1)
         self._batch = native.new_batch(chunk_tokens)
+        self._aside: _ChatAside | None = None
 
     @property
     def tokens(self) -> list[int]:
@@ -70,7 +87,7 @@ class Context:
     @property
     def previous_chat(self) -> list[int]:
         """The evaluated tokens of the previous chat."""
-        return self._sequences[_PREVIOUS]
+        return self._aside.tokens if self._aside else self._sequences[_PREVIOUS]
 
     @property
     def free_tokens(self) -> int:
@@ -90,6 +107,8 @@ class Context:
         """
         if self.keeps_states:
             return self._keep_whole_sequence(prompt)
+        if self.native.needs_cells_in_a_row:
+            return self._keep_prefix_in_a_row(prompt)
         common = [common_length(sequence, prompt) for sequence in self._sequences]
         best = max((_LIVE, _PREFETCHED, _PREVIOUS), key=common.__getitem__)
         current = _PREFETCHED if self.prefetched else _LIVE
@@ -109,6 +128,7 @@ class Context:
         """Empty the KV cache."""
         for sequence in range(len(self._sequences)):
             self._truncate(sequence, 0)
+        self._aside = None
 
     def prefetch(self, prefix: Sequence[int], may_cut_back: bool) -> Iterator[int]:
         """Evaluate the beginning of the next prompt; yield and raise as `evaluate` does.
@@ -122,7 +142,7 @@ class Context:
             return
         n_common = common_length(self.tokens, prefix)
         remaining = prefix[n_common:]
-        if len(remaining) <= self.free_tokens:
+        if len(remaining) <= self.free_tokens and not self.native.needs_cells_in_a_row:
             self._copy(_LIVE, _PREFETCHED, n_common)
             yield from self._evaluate(remaining, _PREFETCHED)
         elif may_cut_back and len(prefix) < self.n_ctx:
@@ -134,6 +154,29 @@ class Context:
         evaluated = self._sequences[sequence]
         is_prefix = len(evaluated) < len(prompt) and common_length(evaluated, prompt) == len(evaluated)
         return len(evaluated) if is_prefix else 0
+
+    def _keep_prefix_in_a_row(self, prompt: Sequence[int]) -> int:
+        """Keep a prefix of the live sequence, of the chat aside, or of one that was read into empty cells."""
+        if self._sequences[_PREVIOUS]:
+            self._copy(_PREVIOUS, _LIVE)
+            self._truncate(_PREVIOUS, 0)
+        aside, n_common = self._aside, common_length(self.tokens, prompt)
+        if n_common < len(self.tokens) // 2 and not self.may_discard_chat:
+            self._aside = self._set_aside()
+        if aside and common_length(aside.tokens, prompt) > n_common:
+            self._truncate(_LIVE, 0)
+            if self.native.write_state(aside.state, _LIVE):
+                self._sequences[_LIVE] = list(aside.tokens)
+            self._aside = None if self._aside is aside else self._aside
+        self.may_discard_chat = False
+        return self._truncate(_LIVE, min(common_length(self.tokens, prompt), len(prompt) - 1))
+
+    def _set_aside(self) -> _ChatAside | None:
+        """Return the live chat with its state; None if too little memory is free."""
+        n_bytes = self.native.state_bytes(_LIVE)
+        if not self.tokens or n_bytes + SPARE_MEMORY_BYTES > psutil.virtual_memory().available:
+            return None
+        return _ChatAside(list(self.tokens), self.native.read_state(_LIVE))
 
     def _keep_whole_sequence(self, prompt: Sequence[int]) -> int:
         lengths = {
@@ -179,7 +222,7 @@ class Context:
 
     def common_length(self, prompt: Sequence[int]) -> int:
         """Return the length of the longest prefix of a prompt that any sequence has."""
-        return max(common_length(sequence, prompt) for sequence in self._sequences)
+        return max(common_length(sequence, prompt) for sequence in (*self._sequences, self.previous_chat))
 
     def set_threads(self, n_threads: int, n_prompt_threads: int) -> None:
         """Set the numbers of threads for decoding and for evaluating prompts."""
@@ -215,6 +258,8 @@ class Context:
 
     def save(self, path: Path, tokens: Sequence[int]) -> bool:
         """Save the cells of `tokens`, the beginning of some sequence, to a file; return True on success."""
+        if self._aside and common_length(self._aside.tokens, tokens) == len(tokens):
+            self._keep_prefix_in_a_row([*tokens, -1])
         sources = (
             sequence
             for sequence, evaluated in enumerate(self._sequences)
@@ -236,7 +281,7 @@ class Context:
         `keep_prefix` makes it the live sequence if it has more of the prompt than the others.
         """
         self._truncate(_PREVIOUS, 0)
-        if sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
+        if self.native.needs_cells_in_a_row or sum(map(len, self._sequences)) + n_tokens > self.n_ctx:
             self.clear()
         tokens = self.native.load_sequence(path, _PREVIOUS, n_tokens)
         if tokens is None:

@@ -20,11 +20,17 @@ from qwen3_chat.engine.worker.llama_bindings import (
     set_abort_listener,
 )
 from qwen3_chat.engine.worker.llama_params import ModelParams, context_params
-from qwen3_chat.engine.worker.native_library import NativeContext, NativeVocab, TokenBatch, TokenDataArray
+from qwen3_chat.engine.worker.native_library import (
+    NativeContext,
+    NativeVocab,
+    TokenBatch,
+    TokenDataArray,
+    call_token_to_piece,
+    call_tokenize,
+)
 from qwen3_chat.request import LLAMA_CPP_NAME
 from qwen3_chat.sampling import SamplingParams
 
-_PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 _PENALISED_TOKENS = 4096
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp draws a seed of its own
 _KV_LAYOUT_FIELDS = (
@@ -124,6 +130,8 @@ class LlamaCppModel:
 class LlamaCppContext:
     """A context of llama.cpp; `pointer` is its own."""
 
+    needs_cells_in_a_row = False
+
     def __init__(self, pointer: Any, kv_layout: str) -> None:
         self.pointer = pointer
         self.kv_layout = kv_layout
@@ -133,7 +141,7 @@ class LlamaCppContext:
 
     def new_batch(self, max_tokens: int) -> TokenBatch:
         """Return a batch for that many tokens at most."""
-        return TokenBatch(L.llama_batch_init(max_tokens, 0, 1))
+        return TokenBatch(L.llama_batch_init(max_tokens, 0, 1), L.llama_batch_free)
 
     def decode(self, batch: TokenBatch) -> int:
         """Evaluate a batch; return the status of `llama_decode`."""
@@ -228,23 +236,11 @@ class LlamaCppVocab:
 
     def tokenise(self, data: bytes) -> tuple[int, ...]:
         """Tokenise UTF-8; no token is added, and control tokens are not read from it."""
-        max_ids = len(data) + 1  # a token stands for a byte at least
-        ids = (L.llama_token * max_ids)()
-        count: int = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
-        if count < 0:
-            max_ids = -count
-            ids = (L.llama_token * max_ids)()
-            count = L.llama_tokenize(self._pointer, data, len(data), ids, max_ids, False, False)
-        return tuple(ids[:count])
+        return call_tokenize(L.llama_tokenize, self._pointer, data)
 
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; special ones are spelled out."""
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        count: int = L.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, True)
-        if count < 0:
-            buffer = ctypes.create_string_buffer(-count)
-            count = L.llama_token_to_piece(self._pointer, token, buffer, len(buffer), 0, True)
-        return buffer.raw[:count]
+        return call_token_to_piece(L.llama_token_to_piece, self._pointer, token)
 
     def new_grammar(self, source: str, root: str) -> _Grammar | None:
         """Parse a grammar in GBNF; return None where llama.cpp can't read it."""

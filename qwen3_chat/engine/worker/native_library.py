@@ -16,6 +16,7 @@ from qwen3_chat.engine.wire import Device, MeasuredDevice
 from qwen3_chat.engine.worker.abort_flag import AbortFlag
 from qwen3_chat.sampling import SamplingParams
 
+_PIECE_BYTES = 32  # enough for most tokens; a longer one gets a buffer of its own
 STATUS_NO_ROOM, STATUS_ABORTED = 1, 2
 """The results of `NativeContext.decode` besides 0 for success; any other number is a failure."""
 
@@ -40,12 +41,17 @@ class TokenDataArray(ctypes.Structure):
 class TokenBatch:
     """A chunk of tokens of one sequence, of which some at the end have an output.
 
-    `struct` is a `llama_batch` of the library, whose first fields are the same everywhere. It lives as
-    long as the process.
+    `struct` is a `llama_batch` of the library, whose first fields are the same everywhere, and `release`
+    the function that frees it.
     """
 
-    def __init__(self, struct: Any) -> None:
+    def __init__(self, struct: Any, release: Callable[[Any], object]) -> None:
         self.struct = struct
+        self._release = release
+
+    def free(self) -> None:
+        """Free the memory; without that, it stays as long as the process."""
+        self._release(self.struct)
 
     def fill(self, tokens: Sequence[int], start: int, sequence: int, n_outputs: int) -> None:
         """Fill the batch with tokens from position `start` on; the last `n_outputs` get an output."""
@@ -60,11 +66,38 @@ class TokenBatch:
             struct.logits[index] = index >= first_output
 
 
+def call_tokenize(function: Any, source: Any, data: bytes) -> tuple[int, ...]:
+    """Call `llama_tokenize` of a library for UTF-8; no token is added, and control tokens are not read.
+
+    `source` is what the library tokenises with: a vocabulary, or a model.
+    """
+    max_ids = len(data) + 1  # a token stands for a byte at least
+    ids = (ctypes.c_int32 * max_ids)()
+    count: int = function(source, data, len(data), ids, max_ids, False, False)
+    if count < 0:
+        max_ids = -count
+        ids = (ctypes.c_int32 * max_ids)()
+        count = function(source, data, len(data), ids, max_ids, False, False)
+    return tuple(ids[:count])
+
+
+def call_token_to_piece(function: Any, source: Any, token: int) -> bytes:
+    """Call `llama_token_to_piece` of a library; special tokens are spelled out."""
+    buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+    count: int = function(source, token, buffer, len(buffer), 0, True)
+    if count < 0:
+        buffer = ctypes.create_string_buffer(-count)
+        count = function(source, token, buffer, len(buffer), 0, True)
+    return buffer.raw[:count]
+
+
 class NativeContext(Protocol):
     """A context: cells with the tokens of numbered sequences, which share those that they begin with."""
 
     n_ctx: int
     """The number of cells."""
+    needs_cells_in_a_row: bool
+    """True if replies are wrong where the cells of a sequence have gaps between them."""
     kv_layout: str
     """The parameters, as text, that a cell's content depends on besides the tokens."""
 

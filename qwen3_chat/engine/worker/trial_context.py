@@ -86,6 +86,7 @@ class TrialContext:
 
     def close(self) -> None:
         """Free the memory of the context."""
+        self._batch.free()
         self._native.free()
 
     def fill(self) -> None:

@@ -158,5 +158,6 @@ def _tuning_key(library: NativeLibrary, settings: LoadSettings, plan: LoadPlan) 
     """Return a hash of the machine, the model with its placement on it, and the build of the library."""
     machine = [(d.backend, d.description, d.total_bytes) for d in library.list_devices()]
     placement = (plan.n_gpu_layers, plan.n_cpu_moe, plan.kv_type)
-    layout = f"{machine},{threads_to_try()},{placement}"
+    repacked = ",repacked" if plan.repacks_weights else ""
+    layout = f"{machine},{threads_to_try()},{placement}{repacked}"
     return model_fingerprint(Path(settings.path), library.build, layout)[:32]
