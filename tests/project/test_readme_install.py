@@ -9,7 +9,7 @@ from settings_document import replace_part
 from tests.conftest import REPOSITORY
 
 FROM_INDEX = re.compile(
-    r"(?:pip|pipx|uv|uvx)\b[^\n`]*\b(?:install|run|add)\b[^\n`]*[\s'\"]qwen3-chat\b|uvx qwen3-chat"
+    r"(?:pip|pipx|uv|uvx)\b[^\n`]*\b(?:install|run|add)\b[^\n`]*[ '\"]qwen3-chat\b|uvx qwen3-chat"
 )
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
