@@ -57,7 +57,7 @@ from qwen3_chat.cli.tool_groups import mcp_group, tools_group
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Qwen3ChatError, UsageError
-from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
+from qwen3_chat.request import MAX_USER_N_CTX, MAX_WARM_MINUTES, MIN_USER_N_CTX
 from qwen3_chat.sampling import MAX_SEED, MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import t
 
@@ -204,6 +204,15 @@ def ask(
     cpu_moe: CpuMoeOption = None,
     kv_type: KvTypeOption = None,
     context_policy: ContextPolicyOption = None,
+    warm: Annotated[
+        float | None,
+        typer.Option(
+            "--warm",
+            metavar="MINUTES",
+            click_type=FiniteRange(0, MAX_WARM_MINUTES),
+            help="cli.option.warm",
+        ),
+    ] = None,
 ) -> None:
     """Ask one question."""
     from qwen3_chat.cli.answer_schema import AnswerSchema
@@ -221,6 +230,8 @@ def ask(
         raise UsageError(ErrorCode.SCHEMA_WITH_TOOLS)
     if extract is not None and (json or jsonl):
         raise UsageError(ErrorCode.EXTRACT_WITH_JSON)
+    if warm is not None and endpoint is not None:
+        raise UsageError(ErrorCode.WARM_WITH_ENDPOINT)
     if var and template is None:
         raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
     resources = tuple(storable(name) for name in file or () if is_server_text(name))
@@ -251,6 +262,7 @@ def ask(
         extract=extract,
         template=prompt_template,
         server_texts=server_texts,
+        warm_minutes=warm,
         turn=TurnOptions(
             temperature=temperature,
             seed=seed,
@@ -261,7 +273,8 @@ def ask(
             answer_schema="" if answer_schema is None else answer_schema.text,
         ),
     )
-    is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
+    is_single = bool(prompt or file or json or jsonl or chat or template)
+    is_single |= extract is not None or warm is not None
     if batch is None and output is None:
         files = tuple(name for name in file or () if not is_server_text(name))
         status = run_ask(storable(" ".join(prompt or ())), files, choice, options)
@@ -484,12 +497,18 @@ def doctor(
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="cli.option.undo")] = False,
+    stop_warm: Annotated[bool, typer.Option("--stop-warm", help="cli.option.stop_warm")] = False,
     demo: DemoOption = False,
     model: ModelOption = None,
     gguf: GgufOption = None,
     lang: LanguageOption = None,
 ) -> None:
     """Check everything that a model needs."""
+    if stop_warm:
+        from qwen3_chat.cli.warm_option import stop_warm_engine
+
+        stop_warm_engine()
+        return
     from qwen3_chat.cli.doctor_command import run_doctor
 
     choice = ModelChoice(demo, model, gguf) if calibrate else None

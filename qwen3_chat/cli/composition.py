@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from qwen3_chat.engine import Engine
     from qwen3_chat.engine.local_engine import LocalEngine
     from qwen3_chat.engine.remote import RemoteEngine
+    from qwen3_chat.engine.warm_client import WarmEngine
+    from qwen3_chat.engine.warm_socket import WarmSocket
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
     from qwen3_chat.mcp.server_administration import ServerAdministration
@@ -112,8 +114,12 @@ def persistence_options(settings: Settings, paths: Paths) -> PersistenceOptions:
     )
 
 
-def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine:
+def make_engine(
+    choice: ModelChoice, settings: Settings, paths: Paths, warm: WarmEngine | None = None
+) -> Engine:
     """Make the engine of the choice: the server that was named, else llama.cpp on this machine.
+
+    For `warm`, see `make_local_engine`.
 
     Raises:
         UsageError: the choice makes no sense.
@@ -124,7 +130,7 @@ def make_engine(choice: ModelChoice, settings: Settings, paths: Paths) -> Engine
         if choice.server is not None:
             raise UsageError(ErrorCode.SERVER_WITHOUT_ENDPOINT)
         file = resolve_model_file(choice, settings, paths.models)
-        return make_local_engine(model_load_settings(choice, file), settings, paths)
+        return make_local_engine(model_load_settings(choice, file), settings, paths, warm)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     return make_served_engine(choice, paths.settings_file)
@@ -150,10 +156,17 @@ def make_chosen_engine(
             return make_engine(served, settings, paths)
 
 
-def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: Paths) -> LocalEngine:
-    """Make an engine that suits this machine and stores evaluated chats beside their texts."""
+def make_local_engine(
+    model_settings: LoadSettings, settings: Settings, paths: Paths, warm: WarmEngine | None = None
+) -> LocalEngine:
+    """Make an engine that suits this machine and stores evaluated chats beside their texts.
+
+    Without `warm`, the warm engine of this home ends before a model is loaded, so that none is in memory
+    twice.
+    """
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.local_engine import LocalEngine
+    from qwen3_chat.engine.warm_client import WarmEngine, WarmUse
 
     return LocalEngine(
         model_settings,
@@ -161,7 +174,15 @@ def make_local_engine(model_settings: LoadSettings, settings: Settings, paths: P
         persistence=persistence_options(settings, paths),
         probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
+        warm=warm or WarmEngine(find_warm_socket(paths), WarmUse.END),
     )
+
+
+def find_warm_socket(paths: Paths) -> WarmSocket:
+    """Return where the warm engine of this home is talked to."""
+    from qwen3_chat.engine.warm_socket import WarmSocket
+
+    return WarmSocket.find(paths.config, __version__)
 
 
 async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
@@ -251,17 +272,18 @@ async def open_runtime(
     even_without_file: bool = False,
     unprotected_python: bool = False,
     mcp_file: Path | None = None,
+    warm: WarmEngine | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
     `even_without_file` opens an empty store where the database can't be created; `unprotected_python` runs
     the code of models without the jail; `mcp_file` describes MCP servers that are known beside those of our
-    own file.
+    own file; for `warm`, see `make_local_engine`.
     """
     from qwen3_chat.store import ChatStore
     from qwen3_chat.tools.built_in_tools import Toolbox
 
-    engine = make_engine(choice, settings, paths)
+    engine = make_engine(choice, settings, paths, warm)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
     mcp = McpSource(paths, mcp_file, store.chat_folder)
     toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)

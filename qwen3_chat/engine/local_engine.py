@@ -21,6 +21,7 @@ from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
 from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
 from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.engine.warm_client import WarmEngine, load_key
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
     PendingRequest,
@@ -30,7 +31,7 @@ from qwen3_chat.engine.worker_process import (
     list_devices,
 )
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Cancelled, EngineError
+from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
 from qwen3_chat.models import gguf
 from qwen3_chat.request import (
@@ -87,7 +88,8 @@ class LocalEngine:
     """The engine of one model; its process starts with the first load, and again whenever it has died.
 
     `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
-    `environment` are the variables of the process where they are not those of this one.
+    `environment` are the variables of the process where they are not those of this one. With `warm`, the
+    process may be one that outlives this engine, and that has the model already.
     """
 
     def __init__(
@@ -98,8 +100,12 @@ class LocalEngine:
         persistence: PersistenceOptions | None = None,
         probe_machine: MachineProbe | None = None,
         environment: Mapping[str, str] | None = None,
+        warm: WarmEngine | None = None,
     ) -> None:
         self._environment = environment
+        self._warm = warm
+        self._was_warm = False
+        """True if the running process had the model before this engine asked for it."""
         self._settings = settings
         self._probe_machine = probe_machine
         self._planner = LoadPlanner(settings, probe_machine)
@@ -175,6 +181,10 @@ class LocalEngine:
                 if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
                     on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
+                if self._warm:
+                    await self.ensure_worker(report=on_event)
+                    if self._model is not None:
+                        break  # it was warm
                 plan, notices = await self._planner.plan(self.devices)
                 for notice in notices:
                     on_event(notice)
@@ -359,7 +369,9 @@ class LocalEngine:
         if self._reply:
             self._reply.end_thinking()
 
-    async def ensure_worker(self, library: str | None = None) -> WorkerProcess:
+    async def ensure_worker(
+        self, library: str | None = None, report: EventSink = lambda event: None
+    ) -> WorkerProcess:
         """Return the process, after starting it if none is running, or one of another library than this.
 
         Raises:
@@ -377,9 +389,24 @@ class LocalEngine:
                 environment = self._environment
                 if self._library != LLAMA_CPP_NAME:
                     environment = library_environment(self._library, environment)
-                worker = self._worker = await WorkerProcess.start(self._python, self._log_path, environment)
+                worker = self._worker = await self._start_worker(environment, report)
                 worker.on_notice = lambda notice: self.on_notice(notice)
             return worker
+
+    async def _start_worker(self, environment: Mapping[str, str] | None, report: EventSink) -> WorkerProcess:
+        """Return a new process, or a warm one, with its model if that is the right one."""
+        self._was_warm = False
+        if self._warm:
+            key = await asyncio.to_thread(
+                load_key, self._settings, self._snapshots.options, self._environment
+            )
+            opened = await self._warm.open(key, self._log_path, self._python, environment, report)
+            if opened:
+                self._model = opened.model
+                if opened.model:
+                    self._was_warm, self._library = True, opened.model.library or self._library
+                return opened.worker
+        return await WorkerProcess.start(self._python, self._log_path, environment)
 
     def leave_chat(self) -> None:
         """Request a snapshot of the evaluated chat, if evaluating it took long."""
@@ -400,7 +427,7 @@ class LocalEngine:
         if worker := await self._detach_worker():
             worker.cancel_requests()
             await self._snapshots.save_and_wait(worker)
-            await worker.end()
+            await worker.release()
 
     def _running_worker(self) -> WorkerProcess | None:
         return self._worker if self._worker and not self._worker.exit_error else None
@@ -417,7 +444,10 @@ class LocalEngine:
         Raises:
             EngineError: the given error, if no smaller plan is left.
         """
-        notice = self._leave_library(error) or self._planner.fall_back(error)
+        if self._was_warm and isinstance(error, EngineDied):
+            notice: Notice | None = Notice("engine.warm_lost")
+        else:
+            notice = self._leave_library(error) or self._planner.fall_back(error)
         if notice is None:
             raise error
         if worker := await self._detach_worker():
