@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
@@ -515,8 +515,26 @@ def doctor(
     run_doctor(as_json=json, fix=fix, undo=undo, calibrated_model=choice)
 
 
-def build_command_tree() -> Any:
-    """Return the command tree with its help in the language in use."""
+_COMMANDS = {
+    command.__name__.rstrip("_"): command
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, doctor)
+}
+_GROUPS = {"tools": tools_group, "mcp": mcp_group}
+
+
+def named_commands(arguments: Sequence[str]) -> set[str]:
+    """Return the commands that arguments may mean; all of them where a help or a completion lists them.
+
+    To build every command takes as long as to start Python.
+    """
+    known = _COMMANDS.keys() | _GROUPS.keys()
+    if COMPLETION_VARIABLE in os.environ or any(argument.startswith(("-h", "--h")) for argument in arguments):
+        return known
+    return known.intersection(arguments)
+
+
+def build_command_tree(names: Collection[str] = (*_COMMANDS, *_GROUPS)) -> Any:
+    """Return the tree of these commands with its help in the language in use."""
     app = typer.Typer(
         name="qwen3-chat",
         help=t("cli.about"),
@@ -526,12 +544,14 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, doctor):
-        name = command.__name__.rstrip("_")
+    for name, command in _COMMANDS.items():
+        if name not in names:
+            continue
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
-    app.add_typer(tools_group(), name="tools")
-    app.add_typer(mcp_group(), name="mcp")
+    for name, make_group in _GROUPS.items():
+        if name in names:
+            app.add_typer(make_group(), name=name)
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
@@ -554,7 +574,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     if any(argument in EXTRACT_OPTIONS for argument in arguments) and arguments[0] == "ask":
         arguments = with_extract_value(arguments)
-    tree = build_command_tree()
+    tree = build_command_tree(named_commands(arguments))
     if COMPLETION_VARIABLE in os.environ:
         use_bash_words()
     try:

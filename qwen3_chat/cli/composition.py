@@ -186,9 +186,17 @@ def find_warm_socket(paths: Paths) -> WarmSocket:
 
 
 async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
-    from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
+    import asyncio  # here: `rm` needs no event loop
 
-    hardware = await probe_hardware(list_devices, data_folder=data_folder)
+    listing = asyncio.ensure_future(list_devices())
+    try:
+        await asyncio.wait({listing})  # while a process starts for it, the screen is drawn and keys are taken
+    except asyncio.CancelledError:
+        listing.cancel()
+        raise
+    from qwen3_chat.models.hardware import probe_hardware
+
+    hardware = await probe_hardware(lambda: listing, data_folder=data_folder)
     return hardware.machine
 
 

@@ -9,18 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
-from qwen3_chat.engine.library_choice import Measurement
-from qwen3_chat.engine.library_router import LibraryRouter
-from qwen3_chat.engine.library_trial import LibraryComparer, plan_for
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
-from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
-from qwen3_chat.engine.tuning import Tuning
 from qwen3_chat.engine.warm_client import WarmEngine, load_key
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
@@ -33,7 +27,6 @@ from qwen3_chat.engine.worker_process import (
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
-from qwen3_chat.models import gguf
 from qwen3_chat.request import (
     LLAMA_CPP_NAME,
     Capabilities,
@@ -43,6 +36,12 @@ from qwen3_chat.request import (
     PersistenceOptions,
     TokenCounts,
 )
+
+if TYPE_CHECKING:
+    from qwen3_chat.engine.library_choice import Measurement
+    from qwen3_chat.engine.library_router import LibraryRouter
+    from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe
+    from qwen3_chat.engine.tuning import Tuning
 
 _SAVE_START_S, _SAVE_S = 2.0, 60.0
 """The longest waits for a snapshot: until its writing begins, until it is saved."""
@@ -108,7 +107,8 @@ class LocalEngine:
         """True if the running process had the model before this engine asked for it."""
         self._settings = settings
         self._probe_machine = probe_machine
-        self._planner = LoadPlanner(settings, probe_machine)
+        self._planner: LoadPlanner | None = None
+        """The planner of the loads; a model that was warm has none."""
         self._has_generated = False
         """True once the running process has generated a token."""
         self._log_path = log_path
@@ -124,13 +124,8 @@ class LocalEngine:
         """The request of the reply that the process generates."""
         self._library = LLAMA_CPP_NAME
         """The native library of the running process."""
-        self._router = (
-            LibraryRouter(
-                settings, persistence, LibraryComparer(log_path, python, persistence.folder, environment)
-            )
-            if persistence
-            else None
-        )
+        self._router: LibraryRouter | None = None
+        """The router to a native library, made with the planner."""
         self.comparison: asyncio.Task[None] | None = None
         """The comparison of the native libraries that waits for idle time, or is under way."""
         self._n_closes = 0
@@ -172,8 +167,6 @@ class LocalEngine:
         """
         n_closes = self._n_closes
         async with self._load_lock:
-            if self._planner.settings is not self._settings:
-                self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
                 if self._n_closes != n_closes:
                     raise Cancelled(ErrorCode.LOAD_CANCELLED)
@@ -185,11 +178,14 @@ class LocalEngine:
                     await self.ensure_worker(report=on_event)
                     if self._model is not None:
                         break  # it was warm
-                plan, notices = await self._planner.plan(self.devices)
+                planner = await asyncio.to_thread(self._prepare_planner)
+                plan, notices = await planner.plan(self.devices)
                 for notice in notices:
                     on_event(notice)
                 self._has_generated = False
                 library = await self._router.choose(plan) if self._router else LLAMA_CPP_NAME
+                from qwen3_chat.engine.library_trial import plan_for
+
                 command = partial(
                     wire.Load,
                     settings=self._settings,
@@ -201,6 +197,20 @@ class LocalEngine:
                     await self._load(command, on_event)
                 except EngineError as error:
                     on_event(await self._fall_back(error))
+
+    def _prepare_planner(self) -> LoadPlanner:
+        """Return the planner, which is imported now, while the process starts; so is the router."""
+        from qwen3_chat.engine.library_router import LibraryRouter
+        from qwen3_chat.engine.library_trial import LibraryComparer
+        from qwen3_chat.engine.load_planner import LoadPlanner
+
+        persistence = self._snapshots.options
+        if self._router is None and persistence:
+            comparer = LibraryComparer(self._log_path, self._python, persistence.folder, self._environment)
+            self._router = LibraryRouter(self._settings, persistence, comparer)
+        if self._planner is None or self._planner.settings is not self._settings:
+            self._planner = LoadPlanner(self._settings, self._probe_machine)
+        return self._planner
 
     async def _load(self, command: CommandFactory, on_event: EventSink) -> None:
         worker = await self.ensure_worker()
@@ -234,6 +244,11 @@ class LocalEngine:
         model = self.model
         if model is None or tokens <= model.n_ctx:
             return None
+        import psutil  # here: few chats outgrow their context
+
+        from qwen3_chat.engine.load_planner import larger_n_ctx, max_n_ctx_from_header
+        from qwen3_chat.models import gguf
+
         header = await asyncio.to_thread(gguf.read_file, Path(model.path))
         free_bytes = psutil.virtual_memory().available
         if model.n_gpu_layers:
@@ -447,7 +462,9 @@ class LocalEngine:
         if self._was_warm and isinstance(error, EngineDied):
             notice: Notice | None = Notice("engine.warm_lost")
         else:
-            notice = self._leave_library(error) or self._planner.fall_back(error)
+            notice = self._leave_library(error)
+            if notice is None and self._planner is not None:
+                notice = self._planner.fall_back(error)
         if notice is None:
             raise error
         if worker := await self._detach_worker():

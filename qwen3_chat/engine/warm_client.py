@@ -18,8 +18,8 @@ import msgspec
 
 from qwen3_chat.child_process import GRACE_S, MAX_LINE_BYTES, LineBuffer, LineTooLong, start_outliving
 from qwen3_chat.engine import warm_messages
-from qwen3_chat.engine.library_choice import LIBRARY_FILE_NAME
 from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
+from qwen3_chat.engine.native_libraries import LIBRARY_FILE_NAME
 from qwen3_chat.engine.warm_messages import (
     Attach,
     Attached,

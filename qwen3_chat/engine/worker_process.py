@@ -15,7 +15,6 @@ import msgspec
 
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.load_fallback import is_out_of_memory
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, TurnFinished
@@ -300,6 +299,8 @@ class WorkerProcess:
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     """Return the error for the end of a process: aborted by llama.cpp, ended by a signal or by itself."""
     if abort_reason:
+        from qwen3_chat.engine.load_fallback import is_out_of_memory  # here: few processes end like this
+
         code = ErrorCode.OUT_OF_MEMORY if is_out_of_memory(abort_reason) else ErrorCode.ENGINE_ABORTED
         return EngineDied(code, reason=abort_reason)
     if status >= 0:

@@ -15,7 +15,6 @@ from benchmarks.random_model import Shape, write_model
 from event_stream import events_of
 from qwen3_chat.engine import library_choice, local_engine
 from qwen3_chat.engine.library_choice import (
-    LIBRARY_FILE_NAME,
     LibraryChoices,
     Measurement,
     ModelKind,
@@ -27,7 +26,7 @@ from qwen3_chat.engine.library_router import LibraryRouter
 from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.engine.native_libraries import IK_NAME
+from qwen3_chat.engine.native_libraries import IK_NAME, LIBRARY_FILE_NAME
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
