@@ -20,7 +20,6 @@ from qwen3_chat.cli.composition import (
     Runtime,
     make_tool_runner,
     open_runtime,
-    parse_think_option,
     require_confinement,
 )
 from qwen3_chat.cli.interrupts import run_until_interrupt
@@ -29,7 +28,7 @@ from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.prompt_templates import PromptTemplate
 from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.server_text_options import ServerTextChoice
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import ModelChoice, parse_think_option
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
 from qwen3_chat.cli.warm_option import choose_warm_engine
 from qwen3_chat.config import find_paths, read_settings

@@ -5,14 +5,11 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Collection, Iterator, Sequence
-from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer._click.core import Parameter
-from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
-from typer._click.types import FloatRange, IntRange
+from typer._click.exceptions import ClickException
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
@@ -54,25 +51,15 @@ from qwen3_chat.cli.shell_completion import (
 )
 from qwen3_chat.cli.standard_streams import is_interactive
 from qwen3_chat.cli.tool_groups import mcp_group, tools_group
+from qwen3_chat.cli.usage_errors import FiniteRange, usage_error_from
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Qwen3ChatError, UsageError
+from qwen3_chat.errors import UsageError
 from qwen3_chat.request import MAX_USER_N_CTX, MAX_WARM_MINUTES, MIN_USER_N_CTX
 from qwen3_chat.sampling import MAX_SEED, MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import t
 
 _TEMPERATURE = sampling_parameter("temperature")
-
-
-class FiniteRange(FloatRange):
-    """A range of numbers without NaN, which no comparison finds out of range."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the number of a typed text."""
-        number = super().convert(value, param, ctx)
-        if isnan(number):
-            self.fail("not a number", param, ctx)
-        return number
 
 
 def chat(
@@ -580,37 +567,9 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         status = tree.main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:
-        raise _usage_error(error) from error
+        raise usage_error_from(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     if status == CANCELLED_STATUS:  # Typer's own status for a KeyboardInterrupt
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
-
-
-def _bad_value_error(error: BadParameter) -> UsageError:
-    """Return the error for a value that does not fit; of a number it tells the range."""
-    name = "/".join(error.param.opts) if error.param else ""
-    match error.param:
-        case Parameter(type=IntRange(min=low, max=high)):
-            code = ErrorCode.WHOLE_NUMBER_ARGUMENT_INVALID
-        case Parameter(type=FloatRange(min=low, max=high)):
-            code = ErrorCode.NUMBER_ARGUMENT_INVALID
-        case _:
-            return UsageError(ErrorCode.ARGUMENT_INVALID, name=name)
-    return UsageError(code, name=name, low=f"{low:,}", high=f"{high:,}")
-
-
-def _usage_error(error: ClickException) -> Qwen3ChatError:
-    match error:
-        case NoSuchOption():
-            return UsageError(ErrorCode.OPTION_UNKNOWN, option=error.option_name)
-        case MissingParameter():
-            return UsageError(
-                ErrorCode.ARGUMENT_MISSING,
-                name=str(error.param.metavar or error.param.name) if error.param else "",
-            )
-        case BadParameter():
-            return _bad_value_error(error)
-        case _:
-            return UsageError(ErrorCode.USAGE_WRONG)

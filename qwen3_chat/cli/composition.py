@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3_chat import __version__
-from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from qwen3_chat.engine.local_engine import LocalEngine
     from qwen3_chat.engine.remote import RemoteEngine
     from qwen3_chat.engine.warm_client import WarmEngine
-    from qwen3_chat.engine.warm_socket import WarmSocket
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
     from qwen3_chat.mcp.server_administration import ServerAdministration
@@ -164,9 +162,9 @@ def make_local_engine(
     Without `warm`, the warm engine of this home ends before a model is loaded, so that none is in memory
     twice.
     """
+    from qwen3_chat.cli.warm_option import choose_warm_engine
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.local_engine import LocalEngine
-    from qwen3_chat.engine.warm_client import WarmEngine, WarmUse
 
     return LocalEngine(
         model_settings,
@@ -174,15 +172,8 @@ def make_local_engine(
         persistence=persistence_options(settings, paths),
         probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
-        warm=warm or WarmEngine(find_warm_socket(paths), WarmUse.END),
+        warm=warm or choose_warm_engine(0, 0, paths),
     )
-
-
-def find_warm_socket(paths: Paths) -> WarmSocket:
-    """Return where the warm engine of this home is talked to."""
-    from qwen3_chat.engine.warm_socket import WarmSocket
-
-    return WarmSocket.find(paths.config, __version__)
 
 
 async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
@@ -530,13 +521,6 @@ async def resolve_chat_id(store: ChatStore, reference: str) -> int:
     if not reference.isdecimal() or len(reference) > MAX_ID_DIGITS:
         raise UsageError(ErrorCode.CHAT_REFERENCE_INVALID, wanted=reference)
     return int(reference)
-
-
-def parse_think_option(think: bool | None) -> ThinkingMode | None:
-    """Return the mode of `--think` or `--no-think`; None where neither was given."""
-    if think is None:
-        return None
-    return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
 def probe_hardware_sync(paths: Paths) -> Hardware:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.shell_completion import (
     complete_chat,
     complete_choices,
@@ -110,6 +111,13 @@ def parse_tools_option(text: str | None) -> tuple[str, ...] | None:
     from qwen3_chat.tools.built_in_tools import parse_tool_names  # here: few starts name tools
 
     return parse_tool_names(text)
+
+
+def parse_think_option(think: bool | None) -> ThinkingMode | None:
+    """Return the mode of `--think` or `--no-think`; None where neither was given."""
+    if think is None:
+        return None
+    return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
 @dataclass(frozen=True, slots=True)

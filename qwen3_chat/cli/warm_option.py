@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from qwen3_chat.cli.composition import find_warm_socket
+from qwen3_chat import __version__
 from qwen3_chat.config import Paths, find_paths
 from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import format_size
@@ -14,12 +14,20 @@ from qwen3_chat.texts.formatting import format_size
 if TYPE_CHECKING:
     from qwen3_chat.engine.warm_client import WarmEngine
     from qwen3_chat.engine.warm_messages import WarmStatus
+    from qwen3_chat.engine.warm_socket import WarmSocket
 
 
-def choose_warm_engine(minutes: float | None, setting: float, paths: Paths) -> WarmEngine | None:
+def find_warm_socket(paths: Paths) -> WarmSocket:
+    """Return where the warm engine of this home is talked to."""
+    from qwen3_chat.engine.warm_socket import WarmSocket
+
+    return WarmSocket.find(paths.config, __version__)
+
+
+def choose_warm_engine(minutes: float | None, setting: float, paths: Paths) -> WarmEngine:
     """Return the use that a question makes of a warm engine, by `--warm` and the setting.
 
-    Without either, it joins one that runs; `--warm 0` has the model loaded anew and nothing stay.
+    Without either, it joins one that runs; with `--warm 0` it ends it, as everything but `ask` does.
     """
     from qwen3_chat.engine.warm_client import WarmEngine, WarmUse
 

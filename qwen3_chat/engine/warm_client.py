@@ -42,10 +42,10 @@ _READ_BYTES = 1 << 18
 _KILLED_STATUS = -9
 _MAX_CHOICES_BYTES = 1 << 20
 END_TIMEOUT_S: Final = 10.0
-"""How long the end of a warm engine is waited for; another caller may still have its turn."""
+"""The time limit for the end of a warm engine; another caller may still have its turn."""
 STATUS_TIMEOUT_S: Final = 2.0
 _MAX_ATTEMPTS = 3
-"""How often an engine is looked for that ends just when its turn would have come."""
+"""The number of engines that are tried, if each ends before the turn with it has come."""
 
 NoticeSink = Callable[[Notice], None]
 
@@ -135,7 +135,7 @@ class WarmConnection:
 
     async def end(self, reading: asyncio.Task[Any]) -> None:
         """End the warm engine."""
-        self.write(warm_messages.encode(Stop()))
+        self.write(warm_messages.encode_greeting(Stop()))
         await asyncio.wait([reading], timeout=END_TIMEOUT_S)
         self.kill()
         await reading
@@ -256,7 +256,7 @@ class WarmEngine:
     async def _attach(self, connection: WarmConnection, key: str, report: NoticeSink) -> Attached | None:
         """Wait for the turn; None if the engine ends before."""
         takes_any = self._use is WarmUse.START
-        connection.write(warm_messages.encode(Attach(key, self._minutes, takes_any)))
+        connection.write(warm_messages.encode_greeting(Attach(key, self._minutes, takes_any)))
         try:
             while answer := await connection.next_answer():
                 match answer:
@@ -299,7 +299,7 @@ async def list_warm_engines(place: WarmSocket) -> list[WarmStatus]:
     for path in place.paths():
         with suppress(OSError, TimeoutError):
             connection = await WarmConnection.open(path)
-            connection.write(warm_messages.encode(QueryStatus()))
+            connection.write(warm_messages.encode_greeting(QueryStatus()))
             try:
                 async with asyncio.timeout(STATUS_TIMEOUT_S):
                     if isinstance(answer := await connection.next_answer(), WarmStatus):
@@ -318,7 +318,7 @@ async def stop_warm_engines(place: WarmSocket) -> int:
         except OSError:
             continue
         n_stopped += 1
-        connection.write(warm_messages.encode(Stop()))
+        connection.write(warm_messages.encode_greeting(Stop()))
         with suppress(TimeoutError):
             async with asyncio.timeout(END_TIMEOUT_S):
                 await connection.wait()

@@ -30,7 +30,7 @@ from qwen3_chat.request import LoadedModel
 
 MAX_CALLERS: Final = 32
 """The most callers at once, those that wait included; others are sent away."""
-MAX_REQUESTS: Final = 64
+MAX_OPEN_COMMANDS: Final = 64
 """The most commands of a caller that are carried out at the same time."""
 MAX_UNREAD_BYTES: Final = 16 << 20
 """The most that a caller may leave unread before it loses its turn."""
@@ -38,7 +38,7 @@ GREETING_TIMEOUT_S: Final = 5.0
 CHECK_INTERVAL_S: Final = 5.0
 """The time between two looks at memory and socket while nobody asks."""
 LOAD_GRACE_S: Final = 5.0
-"""How long the process waits for a caller while it has no model."""
+"""The time that the process waits for a caller while it has no model."""
 MEMORY_SHARE: Final = 20
 """A twentieth of the memory, or 1 GiB if that is less, has to stay available."""
 
@@ -194,7 +194,7 @@ class WarmHolder:
                 return
             match warm_messages.decode_greeting(lines[0]):
                 case QueryStatus():
-                    caller.write(warm_messages.encode(self._status()))
+                    caller.write(warm_messages.encode_greeting(self._status()))
                 case Stop():
                     self.stop()
                     await caller.read_lines()  # its end tells the caller when it is done
@@ -210,10 +210,10 @@ class WarmHolder:
     async def _queue(self, caller: Caller, attach: Attach) -> None:
         """Wait for the caller's turn, and serve it."""
         if self._is_stopping or (not attach.takes_any and self._has_other_model(attach)):
-            caller.write(warm_messages.encode(Attached(0, has_other_model=True)))
+            caller.write(warm_messages.encode_greeting(Attached(0, has_other_model=True)))
             return
         if self._turn.locked():
-            caller.write(warm_messages.encode(Queued(len(self._callers) - 1)))
+            caller.write(warm_messages.encode_greeting(Queued(len(self._callers) - 1)))
         turn = asyncio.ensure_future(self._turn.acquire())
         first = asyncio.ensure_future(caller.read_lines())
         await asyncio.wait({turn, first}, return_when=asyncio.FIRST_COMPLETED)
@@ -229,7 +229,7 @@ class WarmHolder:
                 self._minutes = attach.minutes
             is_loaded = self._model is not None and self._key == attach.key
             caller.write(
-                warm_messages.encode(
+                warm_messages.encode_greeting(
                     Attached(
                         self._worker.pid, self._model if is_loaded else None, self._has_other_model(attach)
                     )
@@ -264,7 +264,9 @@ class WarmHolder:
                         case wire.EndThinking(call_id):
                             if request := caller.requests.get(call_id):
                                 request.end_thinking()
-                        case command if len(tasks) < MAX_REQUESTS and command.call_id not in caller.requests:
+                        case command if (
+                            len(tasks) < MAX_OPEN_COMMANDS and command.call_id not in caller.requests
+                        ):
                             task = asyncio.create_task(self._carry_out(caller, key, command))
                             tasks.add(task)
                             task.add_done_callback(tasks.discard)

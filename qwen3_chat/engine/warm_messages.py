@@ -83,7 +83,7 @@ _command_decoder = msgspec.json.Decoder(wire.AnyWorkerCommand | Stop)
 _answer_decoder = msgspec.json.Decoder(HolderAnswer)
 
 
-def encode(message: Greeting | HolderAnswer) -> bytes:
+def encode_greeting(message: Greeting | HolderAnswer) -> bytes:
     """Encode a message as one line."""
     return _encoder.encode(message) + b"\n"
 

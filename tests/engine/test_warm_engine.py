@@ -158,7 +158,7 @@ async def test_hostile_bytes_harm_nothing(
 ) -> None:
     held = await start_holder()
     expected = await answer_of(warm_engine(place, demo_gguf, log_path, WarmUse.START))
-    attach = warm_messages.encode(Attach("k", takes_any=True))
+    attach = warm_messages.encode_greeting(Attach("k", takes_any=True))
     noise = random.Random(1)
     for reads in (True, False):
         for line in HOSTILE_LINES:
@@ -209,7 +209,7 @@ async def test_another_user_is_refused(place: WarmSocket, start_holder: StartHol
     )
     async with asyncio.timeout(WAIT_LIMIT_S):
         reader, writer = await asyncio.open_unix_connection(place.path)
-        writer.write(warm_messages.encode(QueryStatus()))
+        writer.write(warm_messages.encode_greeting(QueryStatus()))
         assert await reader.readline()
         writer.close()
 
@@ -233,7 +233,7 @@ async def test_it_ends_when_memory_gets_short(
     available = [psutil.virtual_memory().total]
     held = await start_holder(available_bytes=lambda: available[0])
     reader, writer = await asyncio.open_unix_connection(place.path)
-    writer.write(warm_messages.encode(Attach("k", takes_any=True)))
+    writer.write(warm_messages.encode_greeting(Attach("k", takes_any=True)))
     assert await reader.readline()
     available[0] = 1 << 20
     await asyncio.sleep(0.2)
@@ -260,7 +260,7 @@ async def test_one_that_is_busy_ends_after_the_caller_that_has_its_turn(
 ) -> None:
     held = await start_holder()
     reader, writer = await asyncio.open_unix_connection(place.path)
-    writer.write(warm_messages.encode(Attach("k", takes_any=True)))
+    writer.write(warm_messages.encode_greeting(Attach("k", takes_any=True)))
     assert await reader.readline()
     stopping = asyncio.create_task(stop_warm_engines(place))
     async with asyncio.timeout(WAIT_LIMIT_S):
