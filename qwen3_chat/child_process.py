@@ -29,6 +29,30 @@ class LineTooLong(ValueError):
     """A child wrote a line without an end."""
 
 
+class LineBuffer:
+    """Bytes as they arrive, cut into lines of limited length."""
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self.max_line_bytes = max_line_bytes
+        self._incomplete = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add bytes; return the lines that are complete now, without their ends.
+
+        Raises:
+            LineTooLong: there are too many bytes without the end of a line.
+        """
+        first, *others = data.split(b"\n")
+        self._incomplete += first
+        if max(len(self._incomplete), *map(len, others), 0) > self.max_line_bytes:
+            raise LineTooLong(f"more than {self.max_line_bytes} bytes without the end of a line")
+        if not others:
+            return []
+        lines = [bytes(self._incomplete), *others[:-1]]
+        self._incomplete[:] = others[-1]
+        return lines
+
+
 class ChildProcess:
     """A child process, from its start to its end, which comes with that of this process at the latest.
 
@@ -42,8 +66,7 @@ class ChildProcess:
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
-        self._max_line_bytes = max_line_bytes
-        self._incomplete = bytearray()
+        self._lines = LineBuffer(max_line_bytes)
         self._has_ended = False
 
     @classmethod
@@ -70,7 +93,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_fd,
-                env=child_environment(os.environ if environment is None else environment),
+                env={**child_environment(environment), **parent_variables()},
                 **own_process_group(),
             )
         finally:
@@ -98,16 +121,8 @@ class ChildProcess:
             LineTooLong: there are too many bytes without the end of a line.
         """
         while data := await self._stdout.read(_READ_BYTES):
-            lines = data.split(b"\n")
-            if len(lines) > 1:
-                if self._incomplete:
-                    lines[0] = bytes(self._incomplete) + lines[0]
-                    self._incomplete.clear()
-                self._incomplete += lines.pop()
+            if lines := self._lines.feed(data):
                 return lines
-            self._incomplete += data
-            if len(self._incomplete) > self._max_line_bytes:
-                raise LineTooLong(f"more than {self._max_line_bytes} bytes without the end of a line")
         return []
 
     async def wait(self) -> int:
@@ -155,6 +170,39 @@ class ChildProcess:
         self.kill()
         await reading
 
+    async def release(self, reading: asyncio.Task[Any]) -> None:
+        """End the process: a child has nobody but its parent."""
+        await self.end(reading)
+
+
+async def start_outliving(
+    module: str,
+    *arguments: str,
+    log_path: Path,
+    python: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    descriptors: tuple[int, ...] = (),
+) -> asyncio.subprocess.Process:
+    """Start a module that may outlive this process, and inherits the descriptors; see `ChildProcess.start`.
+
+    Raises:
+        OSError: the system could not start the process.
+    """
+    log_fd = _open_log(log_path)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(python, "-P", "-m", module, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log_fd,
+            env=child_environment(environment),
+            pass_fds=descriptors,
+            **own_process_group(),
+        )
+    finally:
+        if log_fd >= 0:
+            os.close(log_fd)
+
 
 def split_command(line: str, system: str = sys.platform) -> list[str]:
     """Return the words of a command as the system's shell divides them, without the quotes around them.
@@ -182,10 +230,10 @@ def _open_log(path: Path) -> int:
         return subprocess.DEVNULL
 
 
-def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(environment: Mapping[str, str] | None) -> dict[str, str]:
     """Return the variables with this process's import path, which never contains the current folder."""
     python_path = os.pathsep.join(map(os.path.abspath, sys.path))
-    return {**environment, "PYTHONPATH": python_path, **parent_variables()}
+    return {**(os.environ if environment is None else environment), "PYTHONPATH": python_path}
 
 
 def own_process_group() -> dict[str, Any]:

@@ -347,6 +347,7 @@ class ErrorCode(StrEnum):
     CODE_BLOCK_MISSING = "code_block_missing", "extract.none"
     CODE_BLOCK_OF_LANGUAGE_MISSING = "code_block_of_language_missing", "extract.none_of_language"
     EXTRACT_WITH_JSON = "extract_with_json", "extract.with_json"
+    WARM_WITH_ENDPOINT = "warm_with_endpoint", "warm.with_endpoint"
     TEMPLATE_UNKNOWN = "template_unknown", "template.unknown"
     TEMPLATE_WITH_SYSTEM = "template_with_system", "template.with_system"
     VARIABLE_INVALID = "variable_invalid", "template.bad_variable"

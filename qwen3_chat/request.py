@@ -18,6 +18,9 @@ MAX_THREADS = 512
 MAX_USER_LAYERS = 100_000
 """The largest number of layers that a user may ask for, more than any model has: it stands for all."""
 
+MAX_WARM_MINUTES = 1440
+"""The longest time that an engine may wait for the next question: a day."""
+
 LOCAL_ENGINE_NAME = "llama.cpp"
 """The engine of this machine, as replies and loaded models name it."""
 

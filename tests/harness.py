@@ -147,7 +147,7 @@ async def open_app(
         folder / "models",
         folder / "exports",
         replace(loaded.settings, chat_titles=titles_chats),
-        model_picker,
+        None if model_picker is None else lambda: model_picker,
         folder / "prompts.toml",
         highlighter := Highlighter(folder / "logs" / "interface.log"),
         texts,

@@ -20,7 +20,6 @@ from qwen3_chat.cli.composition import (
     Runtime,
     make_tool_runner,
     open_runtime,
-    parse_think_option,
     require_confinement,
 )
 from qwen3_chat.cli.interrupts import run_until_interrupt
@@ -29,8 +28,9 @@ from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.prompt_templates import PromptTemplate
 from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.server_text_options import ServerTextChoice
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import ModelChoice, parse_think_option
 from qwen3_chat.cli.standard_streams import can_ask, read_new_line
+from qwen3_chat.cli.warm_option import choose_warm_engine
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.documents.file_text import read_piped_text
 from qwen3_chat.error_codes import CANCELLATION_CODES, ErrorCode
@@ -97,6 +97,8 @@ class AskOptions:
     """The prompt that the question is put into."""
     server_texts: ServerTextChoice = field(default_factory=ServerTextChoice)
     """The resources and the prompt of MCP servers that belong to the question."""
+    warm_minutes: float | None = None
+    """How long the engine stays for the next question, where the command line tells."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 
@@ -360,7 +362,7 @@ async def _ask(text: str, choice: ModelChoice, options: AskOptions, printer: Tur
         options.turn,
         unprotected_python=unprotected,
         mcp_file=options.mcp_file,
-        is_one_shot=True,
+        warm=choose_warm_engine(options.warm_minutes, settings.warm_minutes, paths),
     ) as runtime:
         session, printer.paths = runtime.session, runtime.store
         consent = ConsentLines(printer.write_line, partial(read_new_line, output=sys.stderr))

@@ -18,12 +18,11 @@ import msgspec
 
 from qwen3_chat.chat import StopReason
 from qwen3_chat.cli.ask_command import AskOptions
-from qwen3_chat.cli.composition import parse_think_option
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import json_line
 from qwen3_chat.cli.question_files import assemble_prompt
 from qwen3_chat.cli.question_worker import QuestionWorker, open_workers
-from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.shared_options import ModelChoice, parse_think_option
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, ExportError, Qwen3ChatError, UsageError
 from qwen3_chat.texts import t

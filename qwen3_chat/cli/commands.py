@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
-from math import isnan
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer._click.core import Parameter
-from typer._click.exceptions import BadParameter, ClickException, MissingParameter, NoSuchOption
-from typer._click.types import FloatRange, IntRange
+from typer._click.exceptions import ClickException
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli import CANCELLED_STATUS, print_version
@@ -56,26 +53,16 @@ from qwen3_chat.cli.shell_completion import (
 )
 from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser
 from qwen3_chat.cli.tool_groups import mcp_group, tools_group
+from qwen3_chat.cli.usage_errors import FiniteRange, usage_error_from
 from qwen3_chat.cli.web_command import web
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Qwen3ChatError, UsageError
-from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
+from qwen3_chat.errors import UsageError
+from qwen3_chat.request import MAX_USER_N_CTX, MAX_WARM_MINUTES, MIN_USER_N_CTX
 from qwen3_chat.sampling import MAX_SEED, MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import t
 
 _TEMPERATURE = sampling_parameter("temperature")
-
-
-class FiniteRange(FloatRange):
-    """A range of numbers without NaN, which no comparison finds out of range."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the number of a typed text."""
-        number = super().convert(value, param, ctx)
-        if isnan(number):
-            self.fail("not a number", param, ctx)
-        return number
 
 
 def chat(
@@ -214,6 +201,15 @@ def ask(
     lora: LoraOption = None,
     draft: DraftOption = None,
     context_policy: ContextPolicyOption = None,
+    warm: Annotated[
+        float | None,
+        typer.Option(
+            "--warm",
+            metavar="MINUTES",
+            click_type=FiniteRange(0, MAX_WARM_MINUTES),
+            help="cli.option.warm",
+        ),
+    ] = None,
 ) -> None:
     """Ask one question."""
     from qwen3_chat.cli.answer_schema import AnswerSchema
@@ -231,6 +227,8 @@ def ask(
         raise UsageError(ErrorCode.SCHEMA_WITH_TOOLS)
     if extract is not None and (json or jsonl):
         raise UsageError(ErrorCode.EXTRACT_WITH_JSON)
+    if warm is not None and endpoint is not None:
+        raise UsageError(ErrorCode.WARM_WITH_ENDPOINT)
     if var and template is None:
         raise UsageError(ErrorCode.VARIABLE_WITHOUT_TEMPLATE)
     resources = tuple(storable(name) for name in file or () if is_server_text(name))
@@ -263,6 +261,7 @@ def ask(
         extract=extract,
         template=prompt_template,
         server_texts=server_texts,
+        warm_minutes=warm,
         turn=TurnOptions(
             temperature=temperature,
             seed=seed,
@@ -273,7 +272,8 @@ def ask(
             answer_schema="" if answer_schema is None else answer_schema.text,
         ),
     )
-    is_single = bool(prompt or file or json or jsonl or chat or template) or extract is not None
+    is_single = bool(prompt or file or json or jsonl or chat or template)
+    is_single |= extract is not None or warm is not None
     if batch is None and output is None:
         files = tuple(name for name in file or () if not is_server_text(name))
         status = run_ask(storable(" ".join(prompt or ())), files, choice, options)
@@ -496,20 +496,44 @@ def doctor(
     calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.option.calibrate")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="cli.option.fix")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="cli.option.undo")] = False,
+    stop_warm: Annotated[bool, typer.Option("--stop-warm", help="cli.option.stop_warm")] = False,
     demo: DemoOption = False,
     model: ModelOption = None,
     gguf: GgufOption = None,
     lang: LanguageOption = None,
 ) -> None:
     """Check everything that a model needs."""
+    if stop_warm:
+        from qwen3_chat.cli.warm_option import stop_warm_engine
+
+        stop_warm_engine()
+        return
     from qwen3_chat.cli.doctor_command import run_doctor
 
     choice = ModelChoice(demo, model, gguf) if calibrate else None
     run_doctor(as_json=json, fix=fix, undo=undo, calibrated_model=choice)
 
 
-def build_command_tree() -> Any:
-    """Return the command tree with its help in the language in use."""
+_COMMANDS = {
+    command.__name__.rstrip("_"): command
+    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, web, doctor)
+}
+_GROUPS = {"tools": tools_group, "mcp": mcp_group}
+
+
+def named_commands(arguments: Sequence[str]) -> set[str]:
+    """Return the commands that arguments may mean; all of them where a help or a completion lists them.
+
+    To build every command takes as long as to start Python.
+    """
+    known = _COMMANDS.keys() | _GROUPS.keys()
+    if COMPLETION_VARIABLE in os.environ or any(argument.startswith(("-h", "--h")) for argument in arguments):
+        return known
+    return known.intersection(arguments)
+
+
+def build_command_tree(names: Collection[str] = (*_COMMANDS, *_GROUPS)) -> Any:
+    """Return the tree of these commands with its help in the language in use."""
     app = typer.Typer(
         name="qwen3-chat",
         help=t("cli.about"),
@@ -519,12 +543,14 @@ def build_command_tree() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(chat)
-    for command in (ask, models, pull, rm, chats, export, import_, backup, restore, compare, web, doctor):
-        name = command.__name__.rstrip("_")
+    for name, command in _COMMANDS.items():
+        if name not in names:
+            continue
         about = t(f"cli.about.{name}")
         app.command(name, cls=TranslatedCommand, help=about, short_help=about)(command)
-    app.add_typer(tools_group(), name="tools")
-    app.add_typer(mcp_group(), name="mcp")
+    for name, make_group in _GROUPS.items():
+        if name in names:
+            app.add_typer(make_group(), name=name)
     root = typer.main.get_command(app)
     root.help = t("cli.about")
     for node in _tree(root):
@@ -547,43 +573,15 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     if any(argument in EXTRACT_OPTIONS for argument in arguments) and arguments[0] == "ask":
         arguments = with_extract_value(arguments)
-    tree = build_command_tree()
+    tree = build_command_tree(named_commands(arguments))
     if COMPLETION_VARIABLE in os.environ:
         use_bash_words()
     try:
         status = tree.main(list(arguments), prog_name="qwen3-chat", standalone_mode=False)
     except ClickException as error:
-        raise _usage_error(error) from error
+        raise usage_error_from(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     if status == CANCELLED_STATUS:  # Typer's own status for a KeyboardInterrupt
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
-
-
-def _bad_value_error(error: BadParameter) -> UsageError:
-    """Return the error for a value that does not fit; of a number it tells the range."""
-    name = "/".join(error.param.opts) if error.param else ""
-    match error.param:
-        case Parameter(type=IntRange(min=low, max=high)):
-            code = ErrorCode.WHOLE_NUMBER_ARGUMENT_INVALID
-        case Parameter(type=FloatRange(min=low, max=high)):
-            code = ErrorCode.NUMBER_ARGUMENT_INVALID
-        case _:
-            return UsageError(ErrorCode.ARGUMENT_INVALID, name=name)
-    return UsageError(code, name=name, low=f"{low:,}", high=f"{high:,}")
-
-
-def _usage_error(error: ClickException) -> Qwen3ChatError:
-    match error:
-        case NoSuchOption():
-            return UsageError(ErrorCode.OPTION_UNKNOWN, option=error.option_name)
-        case MissingParameter():
-            return UsageError(
-                ErrorCode.ARGUMENT_MISSING,
-                name=str(error.param.metavar or error.param.name) if error.param else "",
-            )
-        case BadParameter():
-            return _bad_value_error(error)
-        case _:
-            return UsageError(ErrorCode.USAGE_WRONG)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3_chat import __version__
-from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.mcp_source import McpSource
 from qwen3_chat.cli.shared_options import ModelChoice, ToolOptions, parse_adapters
 from qwen3_chat.config import Paths, Settings, find_paths, read_settings
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from qwen3_chat.engine import Engine
     from qwen3_chat.engine.local_engine import LocalEngine
     from qwen3_chat.engine.remote import RemoteEngine
+    from qwen3_chat.engine.warm_client import WarmEngine
     from qwen3_chat.engine.wire import DeviceLister
     from qwen3_chat.interface_log import InterfaceLog
     from qwen3_chat.mcp.server_administration import ServerAdministration
@@ -114,11 +114,11 @@ def persistence_options(settings: Settings, paths: Paths) -> PersistenceOptions:
 
 
 def make_engine(
-    choice: ModelChoice, settings: Settings, paths: Paths, *, is_one_shot: bool = False
+    choice: ModelChoice, settings: Settings, paths: Paths, warm: WarmEngine | None = None
 ) -> Engine:
     """Make the engine of the choice: the server that was named, else llama.cpp on this machine.
 
-    One for `is_one_shot`, a single answer, is to load quickly.
+    For `warm`, see `make_local_engine`.
 
     Raises:
         UsageError: the choice makes no sense.
@@ -135,7 +135,7 @@ def make_engine(
 
             model_dirs = configured_model_dirs(settings)
             load_settings = with_draft_model(load_settings, choice.draft, paths.models, model_dirs)
-        return make_local_engine(load_settings, settings, paths, is_one_shot=is_one_shot)
+        return make_local_engine(load_settings, settings, paths, warm)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     if choice.lora:
@@ -166,9 +166,14 @@ def make_chosen_engine(
 
 
 def make_local_engine(
-    model_settings: LoadSettings, settings: Settings, paths: Paths, *, is_one_shot: bool = False
+    model_settings: LoadSettings, settings: Settings, paths: Paths, warm: WarmEngine | None = None
 ) -> LocalEngine:
-    """Make an engine that suits this machine and stores evaluated chats beside their texts."""
+    """Make an engine that suits this machine and stores evaluated chats beside their texts.
+
+    Without `warm`, the warm engine of this home ends before a model is loaded, so that none is in memory
+    twice.
+    """
+    from qwen3_chat.cli.warm_option import choose_warm_engine
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.local_engine import LocalEngine
 
@@ -178,14 +183,23 @@ def make_local_engine(
         persistence=persistence_options(settings, paths),
         probe_machine=partial(_probe_machine, paths.data),
         environment=BuildFolder(paths.builds).environment(),
-        is_one_shot=is_one_shot,
+        warm=warm or choose_warm_engine(0, 0, paths),
+        is_one_shot=warm is not None and not warm.keeps_model,
     )
 
 
 async def _probe_machine(data_folder: Path, list_devices: DeviceLister) -> Machine:
-    from qwen3_chat.models.hardware import probe_hardware  # here: the screen is drawn before the probe
+    import asyncio  # here: `rm` needs no event loop
 
-    hardware = await probe_hardware(list_devices, data_folder=data_folder)
+    listing = asyncio.ensure_future(list_devices())
+    try:
+        await asyncio.wait({listing})  # while a process starts for it, the screen is drawn and keys are taken
+    except asyncio.CancelledError:
+        listing.cancel()
+        raise
+    from qwen3_chat.models.hardware import probe_hardware
+
+    hardware = await probe_hardware(lambda: listing, data_folder=data_folder)
     return hardware.machine
 
 
@@ -269,18 +283,18 @@ async def open_runtime(
     even_without_file: bool = False,
     unprotected_python: bool = False,
     mcp_file: Path | None = None,
-    is_one_shot: bool = False,
+    warm: WarmEngine | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the store, then the chat if one is named, with an engine that loads when first needed.
 
     `even_without_file` opens an empty store where the database can't be created; `unprotected_python` runs
     the code of models without the jail; `mcp_file` describes MCP servers that are known beside those of our
-    own file. For `is_one_shot`, the model is asked once.
+    own file; for `warm`, see `make_local_engine`.
     """
     from qwen3_chat.store import ChatStore
     from qwen3_chat.tools.built_in_tools import Toolbox
 
-    engine = make_engine(choice, settings, paths, is_one_shot=is_one_shot)
+    engine = make_engine(choice, settings, paths, warm)
     store = await ChatStore.open(paths.chats_file, even_without_file=even_without_file)
     mcp = McpSource(paths, mcp_file, store.chat_folder)
     toolbox = Toolbox(tool_settings(settings, paths, store, unprotected_python=unprotected_python), mcp)
@@ -519,13 +533,6 @@ async def resolve_chat_id(store: ChatStore, reference: str) -> int:
     if not reference.isdecimal() or len(reference) > MAX_ID_DIGITS:
         raise UsageError(ErrorCode.CHAT_REFERENCE_INVALID, wanted=reference)
     return int(reference)
-
-
-def parse_think_option(think: bool | None) -> ThinkingMode | None:
-    """Return the mode of `--think` or `--no-think`; None where neither was given."""
-    if think is None:
-        return None
-    return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
 def probe_hardware_sync(paths: Paths) -> Hardware:

@@ -27,8 +27,10 @@ from qwen3_chat.cli.doctor_fix import FIX_COMMAND, fix_build, undo_fix
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.named_servers import find_missing_parsers, probe_named_servers
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.warm_option import find_warm_engines, format_warm_engine
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.llama_build import BuildFolder
+from qwen3_chat.engine.warm_messages import WarmStatus
 from qwen3_chat.engine.wire import Device
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, Qwen3ChatError
@@ -148,6 +150,7 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     interface_log: str = ""
     engine_log: str = ""
     build: str = ""
+    warm_engines: list[WarmStatus] = []
 
 
 def run_doctor(
@@ -174,6 +177,7 @@ def run_doctor(
         interface_log=str(paths.interface_log_file),
         engine_log=str(paths.engine_log_file),
         build=str(BuildFolder(paths.builds).chosen() or ""),
+        warm_engines=find_warm_engines(paths),
     )
     if as_json:
         if calibrated_model:
@@ -310,6 +314,8 @@ def _print(facts: DoctorFacts) -> None:
     _row("doctor.network", [_source_line(source) for source in facts.sources])
     if facts.servers:
         _row("doctor.servers", format_servers(facts.servers))
+    if facts.warm_engines:
+        _row("doctor.warm", [format_warm_engine(engine) for engine in facts.warm_engines])
     _row("doctor.logs", [facts.interface_log, facts.engine_log])
     print()
     if not facts.problems:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.shell_completion import (
     complete_chat,
     complete_choices,
@@ -152,6 +153,13 @@ def _parse_adapter(text: str) -> Adapter:
     if not -MAX_ADAPTER_SCALE <= scale <= MAX_ADAPTER_SCALE:  # false for NaN as well
         raise UsageError(ErrorCode.ADAPTER_SCALE_INVALID, scale=number, limit=MAX_ADAPTER_SCALE)
     return Adapter(str(Path(file).expanduser().absolute()), scale)
+
+
+def parse_think_option(think: bool | None) -> ThinkingMode | None:
+    """Return the mode of `--think` or `--no-think`; None where neither was given."""
+    if think is None:
+        return None
+    return ThinkingMode.THINK if think else ThinkingMode.NO_THINK
 
 
 @dataclass(frozen=True, slots=True)

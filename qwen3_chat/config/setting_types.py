@@ -15,7 +15,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError
 from qwen3_chat.texts import t
 
-_WITH_UNITS = ("thinking_budget", "snapshots_gib")
+_WITH_UNITS = ("thinking_budget", "snapshots_gib", "warm_minutes")
 
 
 class SettingType(StrEnum):

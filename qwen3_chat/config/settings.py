@@ -11,6 +11,7 @@ from msgspec import Meta
 from qwen3_chat.config.paths import expand_home
 from qwen3_chat.context_plan import ContextPolicy
 from qwen3_chat.documents.export_options import ExportFormat, ThinkingStyle
+from qwen3_chat.request import MAX_WARM_MINUTES
 from qwen3_chat.sampling import MAX_TOKEN_LIMIT, sampling_parameter
 from qwen3_chat.texts import Language
 
@@ -40,6 +41,7 @@ class Settings:
     context_policy: ContextPolicy = ContextPolicy.ASK
     calibrate: bool = True
     snapshots_gib: Annotated[float, Meta(ge=0, le=1024)] = 2.0
+    warm_minutes: Annotated[float, Meta(ge=0, le=MAX_WARM_MINUTES)] = 0.0
     chat_titles: bool = True
     tools: tuple[str, ...] = ()
     tool_folders: tuple[str, ...] = ()

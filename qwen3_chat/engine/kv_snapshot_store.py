@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-import psutil
 
 from qwen3_chat.request import PersistenceOptions
 from qwen3_chat.texts.formatting import GIB
@@ -210,4 +209,6 @@ _PID_DIGITS = 10  # a number of 32 bits, as the system's functions take
 
 
 def _is_running(pid: str) -> bool:
+    import psutil  # here: few starts find an unfinished snapshot
+
     return pid.isdecimal() and len(pid) < _PID_DIGITS and psutil.pid_exists(int(pid))

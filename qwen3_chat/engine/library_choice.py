@@ -20,7 +20,13 @@ from msgspec.structs import replace
 from qwen3_chat.engine.cpu_cores import processor_name
 from qwen3_chat.engine.llama_build import CHOSEN_BUILD_VARIABLE
 from qwen3_chat.engine.load_plan import LoadPlan
-from qwen3_chat.engine.native_libraries import IK_NAME, IK_VERSION, fast_library_build, has_fast_library
+from qwen3_chat.engine.native_libraries import (
+    IK_NAME,
+    IK_VERSION,
+    LIBRARY_FILE_NAME,
+    fast_library_build,
+    has_fast_library,
+)
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
@@ -28,7 +34,6 @@ from qwen3_chat.models.gguf import GgufHeader
 from qwen3_chat.private_file import write_private_file
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadSettings
 
-LIBRARY_FILE_NAME = "libraries.json"
 MIN_SPEEDUP = 1.1
 """The times that a usual turn has to be faster for the library to be changed."""
 ROUTED_ARCHITECTURES: Final = frozenset({"qwen2", "qwen3", "qwen3moe", "llama"})

@@ -9,18 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
-from qwen3_chat.engine.library_choice import Measurement
-from qwen3_chat.engine.library_router import LibraryRouter
-from qwen3_chat.engine.library_trial import LibraryComparer
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
-from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe, larger_n_ctx, max_n_ctx_from_header
 from qwen3_chat.engine.native_libraries import library_environment
-from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.engine.warm_client import WarmEngine, load_key
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
     PendingRequest,
@@ -30,9 +25,8 @@ from qwen3_chat.engine.worker_process import (
     list_devices,
 )
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import Cancelled, EngineError
+from qwen3_chat.errors import Cancelled, EngineDied, EngineError
 from qwen3_chat.events import EventSink, LoadProgressed, Notice, TurnFinished
-from qwen3_chat.models import gguf
 from qwen3_chat.request import (
     LLAMA_CPP_NAME,
     Capabilities,
@@ -42,6 +36,12 @@ from qwen3_chat.request import (
     PersistenceOptions,
     TokenCounts,
 )
+
+if TYPE_CHECKING:
+    from qwen3_chat.engine.library_choice import Measurement
+    from qwen3_chat.engine.library_router import LibraryRouter
+    from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe
+    from qwen3_chat.engine.tuning import Tuning
 
 _SAVE_START_S, _SAVE_S = 2.0, 60.0
 """The longest waits for a snapshot: until its writing begins, until it is saved."""
@@ -87,8 +87,9 @@ class LocalEngine:
     """The engine of one model; its process starts with the first load, and again whenever it has died.
 
     `probe_machine` describes the machine when the model is loaded; without it, the model runs on the CPU.
-    `environment` are the variables of the process where they are not those of this one. An engine for
-    `is_one_shot`, a single answer, loads quickly rather than answers quickly.
+    `environment` are the variables of the process where they are not those of this one. With `warm`, the
+    process may be one that outlives this engine, and that has the model already. An engine for `is_one_shot`,
+    a single answer, loads quickly rather than answers quickly.
     """
 
     def __init__(
@@ -99,12 +100,17 @@ class LocalEngine:
         persistence: PersistenceOptions | None = None,
         probe_machine: MachineProbe | None = None,
         environment: Mapping[str, str] | None = None,
+        warm: WarmEngine | None = None,
         is_one_shot: bool = False,
     ) -> None:
         self._environment = environment
+        self._warm = warm
+        self._was_warm = False
+        """True if the running process had the model before this engine asked for it."""
         self._settings = settings
         self._probe_machine = probe_machine
-        self._planner = LoadPlanner(settings, probe_machine)
+        self._planner: LoadPlanner | None = None
+        """The planner of the loads; a model that was warm has none."""
         self._has_generated = False
         """True once the running process has generated a token."""
         self._log_path = log_path
@@ -120,16 +126,9 @@ class LocalEngine:
         """The request of the reply that the process generates."""
         self._library = LLAMA_CPP_NAME
         """The native library of the running process."""
-        self._router = (
-            LibraryRouter(
-                settings,
-                persistence,
-                LibraryComparer(log_path, python, persistence.folder, environment),
-                is_one_shot,
-            )
-            if persistence
-            else None
-        )
+        self._is_one_shot = is_one_shot
+        self._router: LibraryRouter | None = None
+        """The router to a native library, made with the planner."""
         self.comparison: asyncio.Task[None] | None = None
         """The comparison of the native libraries that waits for idle time, or is under way."""
         self._n_closes = 0
@@ -171,8 +170,6 @@ class LocalEngine:
         """
         n_closes = self._n_closes
         async with self._load_lock:
-            if self._planner.settings is not self._settings:
-                self._planner = LoadPlanner(self._settings, self._probe_machine)
             while self.model is None:
                 if self._n_closes != n_closes:
                     raise Cancelled(ErrorCode.LOAD_CANCELLED)
@@ -180,8 +177,13 @@ class LocalEngine:
                 if worker and worker.exit_error and (notice := self._leave_library(worker.exit_error)):
                     on_event(notice)  # it died in idle time
                 on_event(LoadProgressed(0))  # there is something to show while the process starts
+                if self._warm:
+                    await self.ensure_worker(report=on_event)
+                    if self._model is not None:
+                        break  # it was warm
+                planner = await asyncio.to_thread(self._prepare_planner)
                 try:
-                    plan, notices = await self._planner.plan(await self._device_lister())
+                    plan, notices = await planner.plan(await self._device_lister())
                     for notice in notices:
                         on_event(notice)
                     self._has_generated = False
@@ -205,6 +207,20 @@ class LocalEngine:
         if expected == LLAMA_CPP_NAME:
             return self.devices
         return partial(fetch_devices, await self.ensure_worker(expected))
+
+    def _prepare_planner(self) -> LoadPlanner:
+        """Return the planner, which is imported now, while the process starts; so is the router."""
+        from qwen3_chat.engine.library_router import LibraryRouter
+        from qwen3_chat.engine.library_trial import LibraryComparer
+        from qwen3_chat.engine.load_planner import LoadPlanner
+
+        persistence = self._snapshots.options
+        if self._router is None and persistence:
+            comparer = LibraryComparer(self._log_path, self._python, persistence.folder, self._environment)
+            self._router = LibraryRouter(self._settings, persistence, comparer, self._is_one_shot)
+        if self._planner is None or self._planner.settings is not self._settings:
+            self._planner = LoadPlanner(self._settings, self._probe_machine)
+        return self._planner
 
     async def _load(self, command: CommandFactory, on_event: EventSink) -> None:
         worker = await self.ensure_worker()
@@ -238,6 +254,11 @@ class LocalEngine:
         model = self.model
         if model is None or tokens <= model.n_ctx:
             return None
+        import psutil  # here: few chats outgrow their context
+
+        from qwen3_chat.engine.load_planner import larger_n_ctx, max_n_ctx_from_header
+        from qwen3_chat.models import gguf
+
         header = await asyncio.to_thread(gguf.read_file, Path(model.path))
         free_bytes = psutil.virtual_memory().available
         if model.n_gpu_layers:
@@ -373,7 +394,9 @@ class LocalEngine:
         if self._reply:
             self._reply.end_thinking()
 
-    async def ensure_worker(self, library: str | None = None) -> WorkerProcess:
+    async def ensure_worker(
+        self, library: str | None = None, report: EventSink = lambda event: None
+    ) -> WorkerProcess:
         """Return the process, after starting it if none is running, or one of another library than this.
 
         Raises:
@@ -391,9 +414,24 @@ class LocalEngine:
                 environment = self._environment
                 if self._library != LLAMA_CPP_NAME:
                     environment = library_environment(self._library, environment)
-                worker = self._worker = await WorkerProcess.start(self._python, self._log_path, environment)
+                worker = self._worker = await self._start_worker(environment, report)
                 worker.on_notice = lambda notice: self.on_notice(notice)
             return worker
+
+    async def _start_worker(self, environment: Mapping[str, str] | None, report: EventSink) -> WorkerProcess:
+        """Return a new process, or a warm one, with its model if that is the right one."""
+        self._was_warm = False
+        if self._warm:
+            key = await asyncio.to_thread(
+                load_key, self._settings, self._snapshots.options, self._environment
+            )
+            opened = await self._warm.open(key, self._log_path, self._python, environment, report)
+            if opened:
+                self._model = opened.model
+                if opened.model:
+                    self._was_warm, self._library = True, opened.model.library or self._library
+                return opened.worker
+        return await WorkerProcess.start(self._python, self._log_path, environment)
 
     def leave_chat(self) -> None:
         """Request a snapshot of the evaluated chat, if evaluating it took long."""
@@ -414,7 +452,7 @@ class LocalEngine:
         if worker := await self._detach_worker():
             worker.cancel_requests()
             await self._snapshots.save_and_wait(worker)
-            await worker.end()
+            await worker.release()
 
     def _running_worker(self) -> WorkerProcess | None:
         return self._worker if self._worker and not self._worker.exit_error else None
@@ -431,7 +469,12 @@ class LocalEngine:
         Raises:
             EngineError: the given error, if no smaller plan is left.
         """
-        notice = self._leave_library(error) or self._planner.fall_back(error)
+        if self._was_warm and isinstance(error, EngineDied):
+            notice: Notice | None = Notice("engine.warm_lost")
+        else:
+            notice = self._leave_library(error)
+            if notice is None and self._planner is not None:
+                notice = self._planner.fall_back(error)
         if notice is None:
             raise error
         if worker := await self._detach_worker():

@@ -11,6 +11,9 @@ from typing import Final
 LIBRARY_VARIABLE: Final = "QWEN3_CHAT_LIBRARY"
 """The environment variable with the name of a worker's library; without it, llama-cpp-python."""
 
+LIBRARY_FILE_NAME: Final = "libraries.json"
+"""The file of the choices between the libraries, beside the chats."""
+
 IK_NAME: Final = "ik_llama.cpp"
 IK_DISTRIBUTION: Final = "ik-llama-cpp-python"
 IK_VERSION: Final = "0.1.5"

@@ -12,7 +12,7 @@ import msgspec
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning
 from qwen3_chat.error_codes import ErrorCode
-from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.errors import EngineDied, EngineError, Qwen3ChatError
 from qwen3_chat.events import EngineEvent, Notice, error_from_text_key
 from qwen3_chat.models.kernel_speeds import KernelSpeeds
 from qwen3_chat.request import ChatRequest, LoadedModel, LoadSettings, PersistenceOptions, TokenCounts
@@ -238,6 +238,18 @@ class Aborting(WorkerMessage, frozen=True):
     reason: str
 
 
+class Ended(WorkerMessage, frozen=True):
+    """Report of a warm engine's holder that the worker has ended: the key of the sentence with the values."""
+
+    key: str
+    values: dict[str, str | int | float] = {}
+
+    def to_error(self) -> EngineDied:
+        """Return the error for the end of the worker."""
+        error = error_from_text_key(self.key, self.values)
+        return EngineDied(error.code, **error.values)
+
+
 AnyWorkerMessage = (
     Ready
     | EventEmitted
@@ -253,6 +265,7 @@ AnyWorkerMessage = (
     | NoticeEmitted
     | CommandFailed
     | Aborting
+    | Ended
 )
 
 _encoder = msgspec.json.Encoder()
@@ -278,7 +291,7 @@ def decode_command(line: bytes) -> AnyWorkerCommand:
     Raises:
         msgspec.MsgspecError: it is no command.
     """
-    command: AnyWorkerCommand = _decode(_command_decoder, line)
+    command: AnyWorkerCommand = decode_line(_command_decoder, line)
     return command
 
 
@@ -288,11 +301,16 @@ def decode_message(line: bytes) -> AnyWorkerMessage:
     Raises:
         msgspec.MsgspecError: it is no message.
     """
-    message: AnyWorkerMessage = _decode(_message_decoder, line)
+    message: AnyWorkerMessage = decode_line(_message_decoder, line)
     return message
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
+def decode_line(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
+    """Decode a line, whatever is in it.
+
+    Raises:
+        msgspec.MsgspecError: the decoder can't make anything of it.
+    """
     try:
         return decoder.decode(line)
     except (UnicodeDecodeError, RecursionError, OverflowError) as error:  # msgspec lets them through

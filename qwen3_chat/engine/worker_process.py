@@ -9,12 +9,12 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from qwen3_chat.child_process import ChildProcess, LineTooLong
 from qwen3_chat.engine import wire
-from qwen3_chat.engine.load_fallback import is_out_of_memory
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineDied, EngineError
 from qwen3_chat.events import AnswerDelta, EventSink, Notice, ReasoningDelta, TurnFinished
@@ -107,14 +107,56 @@ class PendingRequest:
         self._worker.send(wire.EndThinking(self.call_id))
 
 
+class WorkerConnection(Protocol):
+    """The way to a worker: a child process of ours, or the holder of a warm one."""
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        ...
+
+    def write(self, line: bytes) -> None:
+        """Write a line without waiting until it is read."""
+        ...
+
+    async def read_lines(self) -> list[bytes]:
+        """Wait for output and return the lines that are complete by then; none at the end.
+
+        Raises:
+            LineTooLong: there are too many bytes without the end of a line.
+        """
+        ...
+
+    async def wait(self) -> int:
+        """Wait for the end and return the exit status, or the negative number of the signal."""
+        ...
+
+    async def close_input(self) -> None:
+        """Close the way to the process."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the process, or have its holder do so."""
+        ...
+
+    async def end(self, reading: asyncio.Task[Any]) -> None:
+        """End the process; `reading` is the task that reads its lines."""
+        ...
+
+    async def release(self, reading: asyncio.Task[Any]) -> None:
+        """Leave the process to its holder; end it where it has none."""
+        ...
+
+
 class WorkerProcess:
     """A worker process, from its start to its end."""
 
-    def __init__(self, process: ChildProcess) -> None:
+    def __init__(self, process: WorkerConnection) -> None:
         self._process = process
         self._ids = count(1)
         self._pending: dict[int, PendingRequest] = {}
         self._abort_reason = ""
+        self._reported_end: EngineDied | None = None  # as the holder of a warm engine tells it
         self.exit_error: EngineDied | None = None
         """The reason why the process ended; None while it runs."""
         self.on_notice: Callable[[Notice], None] = lambda notice: None
@@ -206,6 +248,16 @@ class WorkerProcess:
         """End the process: close its input first, kill it after 2 s."""
         await self._process.end(self._reading)
 
+    async def release(self) -> None:
+        """Leave the process to those who ask next where it is a warm one, else end it."""
+        await self._process.release(self._reading)
+
+    async def wait(self) -> EngineDied:
+        """Wait until the process has ended, and return why."""
+        await asyncio.shield(self._reading)
+        assert self.exit_error is not None
+        return self.exit_error
+
     def kill(self) -> None:
         """Kill the process, which may hang."""
         self._process.kill()
@@ -219,7 +271,7 @@ class WorkerProcess:
             self._abort_reason = str(error)
             self._process.kill()
         status = await self._process.wait()
-        self.exit_error = _error_from_exit(status, self._abort_reason)
+        self.exit_error = self._reported_end or _error_from_exit(status, self._abort_reason)
         for request in self._pending.values():
             request.end_with(self.exit_error)
         await self._process.close_input()
@@ -232,6 +284,8 @@ class WorkerProcess:
                 self.on_notice(notice)
             case wire.Aborting(reason):
                 self._abort_reason = reason
+            case wire.Ended():
+                self._reported_end = message.to_error()
             case _ if (request := self._pending.get(message.call_id)) and not request.outcome.done():
                 try:
                     match message:
@@ -252,6 +306,8 @@ class WorkerProcess:
 def _error_from_exit(status: int, abort_reason: str) -> EngineDied:
     """Return the error for the end of a process: aborted by llama.cpp, ended by a signal or by itself."""
     if abort_reason:
+        from qwen3_chat.engine.load_fallback import is_out_of_memory  # here: few processes end like this
+
         code = ErrorCode.OUT_OF_MEMORY if is_out_of_memory(abort_reason) else ErrorCode.ENGINE_ABORTED
         return EngineDied(code, reason=abort_reason)
     if status in _WINDOWS_EXCEPTIONS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
 from qwen3_chat.models.catalog import thinking_support
@@ -18,15 +19,20 @@ DEFAULT_MODE = ThinkingMode.THINK
 
 # East Asian scripts are written without spaces, so a tag may touch their characters and punctuation.
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff" + "·—‘’“”…"
-_TAG = re.compile(
-    rf"""
-    [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is skipped, with any tag in it
-    | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
-      /(?P<mode>no_think|think)
-      (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of a word or path
-    """,
-    re.VERBOSE,
-)
+
+
+@cache
+def _tag_pattern() -> re.Pattern[str]:
+    """Return the pattern of a tag; compiling it takes milliseconds, and most texts need none."""
+    return re.compile(
+        rf"""
+        [A-Za-z][A-Za-z0-9+.-]{{0,15}}://[^\s{_EAST_ASIAN}]+       # a URL is skipped, with any tag in it
+        | (?: (?<![^\s(\[,;!?){_EAST_ASIAN}]) | (?<=[^\W\d_]\.) )  # not within a word or a path
+          /(?P<mode>no_think|think)
+          (?! [/\\-] | \.\w | (?=\w)[^{_EAST_ASIAN}] )           # and not the beginning of a word or path
+        """,
+        re.VERBOSE,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,9 @@ class ModeDecision:
 
 def typed_mode(text: str) -> ThinkingMode | None:
     """Return the mode that the last tag in a text asks for; None without a tag."""
-    modes = [match["mode"] for match in _TAG.finditer(text) if match["mode"]]
+    if "/" not in text:
+        return None
+    modes = [match["mode"] for match in _tag_pattern().finditer(text) if match["mode"]]
     return ThinkingMode(modes[-1]) if modes else None
 
 

@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Final
 
@@ -33,7 +34,6 @@ _UNSPACED: Final = (
     "\uff66-\uff9f"  # half-width kana
     "\U00020000-\U000323af"  # Han, the supplementary planes
 )
-_PIECES: Final = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
 _PLAIN_WORDS: Final = re.compile(r"(?<!\S)[\x00-\x7f]+(?!\S)")
 """ASCII between white space, with the white space inside it."""
 _HAN: Final = re.compile("[\u4e00-\u9fff]+")
@@ -63,10 +63,16 @@ class Excerpt:
     marks: tuple[tuple[int, int], ...]
 
 
+@cache
+def _piece_pattern() -> re.Pattern[str]:
+    """Return the pattern of a run without spaces or a word; compiling it takes milliseconds."""
+    return re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+
+
 def terms(text: str) -> Iterator[Term]:
     """Cut a text into its terms, in order: folded words and pairs of characters."""
     text = to_nfc(text)
-    for piece in _PIECES.finditer(text):
+    for piece in _piece_pattern().finditer(text):
         folded, start, end = _fold_piece(piece.group()), piece.start(), piece.end()
         if piece.lastgroup == "word":
             # Folding can add a space or a comma, as in `½`; a term is a single word.
@@ -97,7 +103,9 @@ def _term_texts(text: str) -> list[str]:
 
 
 def _folded_terms(text: str) -> Iterator[str]:
-    for piece in _PIECES.finditer(text):
+    if not text:
+        return
+    for piece in _piece_pattern().finditer(text):
         folded = _fold_piece(piece[0])
         if piece.lastgroup == "word":
             yield from _WORD.findall(folded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from rich.cells import cell_len, split_graphemes
 
@@ -12,14 +13,28 @@ CJK = (
     "\u1100-\u11ff\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff01-\uffe6"
     "\U00020000-\U0003fffd"
 )
-is_cjk = re.compile(f"[{CJK}]").match
 
 _OPENING, _CLOSING = "（「『【《〈〔［｛“‘", "、。，．：；？！）」』】》〉〕］｝”’…％"
 _JOINED = "\u0300-\u036f\u1160-\u11ff\u200d\u3099\u309a\ufe00-\ufe0f"  # stays with the character before
-_WORD = re.compile(rf"[{_OPENING}]*(?:[{CJK}][{_JOINED}]*|[^\s{CJK}]+)[{_CLOSING}]*\s*|\s+")
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 
 Span = tuple[int, int]
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    """Return the pattern of what is not broken; compiling it takes milliseconds."""
+    return re.compile(rf"[{_OPENING}]*(?:[{CJK}][{_JOINED}]*|[^\s{CJK}]+)[{_CLOSING}]*\s*|\s+")
+
+
+@cache
+def _cjk_pattern() -> re.Pattern[str]:
+    return re.compile(f"[{CJK}]")
+
+
+def is_cjk(character: str) -> bool:
+    """Return whether a text begins with a character of a script without spaces."""
+    return not character.isascii() and _cjk_pattern().match(character) is not None
 
 
 def cell_width(text: str) -> int:
@@ -83,7 +98,7 @@ def wrap(text: str, width: int) -> list[Span]:
         return _wrap_ascii(text, width)
     rows: list[Span] = []
     start = column = 0
-    for match in _WORD.finditer(text):
+    for match in _word_pattern().finditer(text):
         word = match[0]
         visible_cells = end_column(word.rstrip(), column) - column
         if column and column + visible_cells > width:

@@ -38,7 +38,7 @@ class _CjkInline(StateInline):
         after = source[end] if end < self.posMax else " "
         space_before, space_after = isWhiteSpace(ord(before)), isWhiteSpace(ord(after))
         mark_before, mark_after = (isMdAsciiPunct(ord(c)) or isPunctChar(c) for c in (before, after))
-        cjk_before, cjk_after = bool(is_cjk(before)), bool(is_cjk(after))
+        cjk_before, cjk_after = is_cjk(before), is_cjk(after)
         left = not space_after and (not mark_after or cjk_after or space_before or mark_before or cjk_before)
         right = not space_before and (not mark_before or cjk_before or space_after or mark_after or cjk_after)
         return Scanned(

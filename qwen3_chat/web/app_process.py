@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qwen3_chat.child_process import child_environment, own_process_group
-from qwen3_chat.parent_death import bind_child
+from qwen3_chat.parent_death import bind_child, parent_variables
 
 MAX_PACKET_BYTES: Final = 64 * 1024**2
 MAX_ERROR_BYTES: Final = 4096
@@ -73,6 +73,7 @@ class AppProcess:
             env=child_environment(
                 {
                     **environment,
+                    **parent_variables(),
                     "COLUMNS": str(columns),
                     "ROWS": str(rows),
                     "TEXTUAL_COLOR_SYSTEM": "truecolor",

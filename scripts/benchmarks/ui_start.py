@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.config import find_paths
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta
 
@@ -55,7 +56,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
     `peers` are pairs of a text that the program shows and its command.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(fill(Path(folder) / "chats.db"))
+        asyncio.run(fill(find_paths({"QWEN3_CHAT_HOME": folder}).chats_file))
         environment = {**os.environ, "QWEN3_CHAT_HOME": folder, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
         environment["HOME"] = folder
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled, too

@@ -12,6 +12,7 @@ import pytest
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.cli.composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.cli.warm_option import choose_warm_engine
 from qwen3_chat.config import Settings, find_paths
 from qwen3_chat.request import LLAMA_CPP_NAME
 from qwen3_chat.ui.widgets.status_bar import Status, status_parts
@@ -55,6 +56,6 @@ def test_one_question_loads_its_model_quickly_and_a_chat_does_not(
     monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
     settings, paths = Settings(), find_paths()
-    for is_one_shot in (True, False):
-        make_engine(ModelChoice(demo=True), settings, paths, is_one_shot=is_one_shot)
-    assert made == [True, False]
+    for warm in (choose_warm_engine(None, 0, paths), choose_warm_engine(5, 0, paths), None):
+        make_engine(ModelChoice(demo=True), settings, paths, warm)
+    assert made == [True, False, False]

@@ -16,7 +16,6 @@ from benchmarks.random_model import Shape, write_model
 from event_stream import events_of
 from qwen3_chat.engine import library_choice, local_engine, native_libraries
 from qwen3_chat.engine.library_choice import (
-    LIBRARY_FILE_NAME,
     LibraryChoices,
     Measurement,
     ModelKind,
@@ -34,6 +33,7 @@ from qwen3_chat.engine.native_libraries import (
     IK_FILE_NAME,
     IK_FILE_VARIABLE,
     IK_NAME,
+    LIBRARY_FILE_NAME,
     LIBRARY_VARIABLE,
     compiled_folder,
     library_environment,

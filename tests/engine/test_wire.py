@@ -20,7 +20,7 @@ COMMAND_TYPES = {
 }
 MESSAGE_TYPES = {
     *("Ready", "Happened", "Loaded", "Counted", "DevicesListed", "Rested", "KeepingChat", "ChatKept"),
-    *("Tried", "Calibrated", "Noticed", "CommandFailed", "Aborting", "KernelsMeasured"),
+    *("Tried", "Calibrated", "Noticed", "CommandFailed", "Aborting", "KernelsMeasured", "Ended"),
 }
 
 

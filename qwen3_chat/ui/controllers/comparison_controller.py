@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, SessionEventSink
 from qwen3_chat.session.blind_comparison import BlindComparison
 from qwen3_chat.session.thinking_mode import typed_mode
@@ -20,6 +20,7 @@ from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 if TYPE_CHECKING:
+    from qwen3_chat.models.picker import ModelPicker
     from qwen3_chat.ui.screens.comparison_screen import ComparisonScreen
 
 MAX_TALLIES = 3
@@ -35,13 +36,13 @@ class ComparisonController(Controller):
         session: ChatSession,
         widgets: ChatWidgets,
         store: ChatStore,
-        model_picker: ModelPicker | None,
+        get_picker: Callable[[], ModelPicker] | None,
         turns: TurnController,
         versions: VersionController,
     ) -> None:
         super().__init__(view, session, widgets)
         self._store = store
-        self._model_picker = model_picker
+        self._get_picker = get_picker
         self._turns = turns
         self._versions = versions
         self._waiting: tuple[Comparison, ...] = ()
@@ -52,7 +53,7 @@ class ComparisonController(Controller):
     @property
     def can_compare(self) -> bool:
         """True if there are models to choose from and a question for them."""
-        return self._model_picker is not None and bool(self._session.messages)
+        return self._get_picker is not None and bool(self._session.messages)
 
     def _is_anonymous(self, message_id: int) -> bool:
         answers = (answer for comparison in self._waiting for answer in comparison.answers)
@@ -76,7 +77,7 @@ class ComparisonController(Controller):
     @in_worker("compare")
     async def open(self) -> None:
         """Compare answers to the marked question, or to the latest one; go on where a comparison waits."""
-        picker = self._model_picker
+        picker = self._get_picker and self._get_picker()
         if picker is None or self._turns.is_answering or (chat_id := self._session.chat_id) is None:
             return
         comparisons = BlindComparison(self._session, self._store, picker.make_engine)

@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-from qwen3_chat.models.fit import recommend
-from qwen3_chat.models.picker import Download, DownloadPhase, ModelPicker
-from qwen3_chat.models.picker.model_picker import idle_gpu_notice, newcomer_advice
 from qwen3_chat.session import ChatSession, EngineChoice, LocalModel, switch_engine
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.model_list import downloads_label
 from qwen3_chat.ui.screens.dialog import show_dialog
-from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
+
+if TYPE_CHECKING:
+    from qwen3_chat.models.picker import Download, ModelPicker
+
+PROBE_DELAY_S = 1.0
+"""The time from the start of the screen until the machine is probed, which imports much."""
 
 
 class ModelController(Controller):
-    """The model picker, the switch to another model and the state of downloads."""
+    """The model picker, the switch to another model and the state of downloads.
+
+    The picker is made when the screen is there: what it imports takes as long as the rest of the start.
+    """
 
     def __init__(
         self,
         view: ChatView,
         session: ChatSession,
         widgets: ChatWidgets,
-        model_picker: ModelPicker,
+        get_picker: Callable[[], ModelPicker],
         turns: TurnController,
     ) -> None:
         super().__init__(view, session, widgets)
-        self._model_picker = model_picker
+        self._get_picker = get_picker
+        self._picker: ModelPicker | None = None
         self._turns = turns
         self._downloaded_model: LocalModel | None = None
         self.advice = ""
         """The model that suits this machine better than the demo, as a sentence; empty until it is known."""
 
     def start(self) -> None:
-        """Listen to the downloads and probe the machine."""
-        self._model_picker.downloads.listeners.append(self._download_changed)
-        self._probe_machine()
+        """Probe the machine, once the screen is drawn and keys are taken."""
+        self._screen.call_after_refresh(self._screen.set_timer, PROBE_DELAY_S, self._probe_machine)
+
+    def _used_picker(self) -> ModelPicker:
+        """Return the picker, whose downloads are listened to from the first use on."""
+        if self._picker is None:
+            self._picker = self._get_picker()
+            self._picker.downloads.listeners.append(self._download_changed)
+        return self._picker
 
     @in_worker("machine")
     async def _probe_machine(self) -> None:
         """Notify of an idle GPU; advise a newcomer, who has only the demo, on a model."""
-        picker = self._model_picker
         with notify_errors(self._screen, "task.probe"):
+            await asyncio.to_thread(_import_picker)
+            from qwen3_chat.models.fit import recommend
+            from qwen3_chat.models.picker.model_picker import idle_gpu_notice, newcomer_advice
+
+            picker = self._used_picker()
             hardware = await picker.probe()
             self._widgets.banner.set_text(idle_gpu_notice(hardware))
             if await picker.list_disk_models():
@@ -61,15 +78,18 @@ class ModelController(Controller):
 
     async def shutdown(self) -> None:
         """Pause the downloads."""
-        self._model_picker.downloads.listeners.remove(self._download_changed)
-        await self._model_picker.downloads.close()
+        if self._picker is not None:
+            self._picker.downloads.listeners.remove(self._download_changed)
+            await self._picker.downloads.close()
 
     @in_worker("models")
     async def open_picker(self) -> None:
         """Open the model picker, then switch to the chosen model."""
+        from qwen3_chat.ui.screens.model_picker_screen import ModelPickerScreen
+
         self._screen.app.clear_notifications()
         choice = await show_dialog(
-            self._screen, ModelPickerScreen(self._model_picker, lambda: self._session.engine.model)
+            self._screen, ModelPickerScreen(self._used_picker(), lambda: self._session.engine.model)
         )
         if choice is not None:
             self._switch(choice)
@@ -80,7 +100,7 @@ class ModelController(Controller):
     async def _switch(self, choice: EngineChoice) -> None:
         """Switch to another model, after the one in use has freed its memory."""
         with notify_errors(self._screen, "task.switch_model"):
-            engine = self._model_picker.make_engine(choice)
+            engine = self._used_picker().make_engine(choice)
             await self._turns.switch_model(partial(switch_engine, self._session, engine))
         self._downloaded_model = None
         self._show_downloads()
@@ -90,6 +110,8 @@ class ModelController(Controller):
 
     def _download_changed(self, download: Download) -> None:
         """Show a download's progress; use the first real model at once if the chat is still empty."""
+        from qwen3_chat.models.picker import DownloadPhase
+
         notify = self._screen.notify
         if download.phase is DownloadPhase.FAILED:
             notify(download.message, title=t("ui.notice.not_fetched", name=download.title), severity="error")
@@ -104,7 +126,9 @@ class ModelController(Controller):
 
     def _show_downloads(self) -> None:
         """Show the downloads in the status bar, or that a downloaded model can be used."""
-        label = downloads_label(self._model_picker.downloads.running)
+        from qwen3_chat.ui.model_list import downloads_label
+
+        label = downloads_label(self._used_picker().downloads.running)
         if not label and self._downloaded_model is not None:
             label = t("ui.status.arrived")
         status_bar = self._widgets.status_bar
@@ -117,3 +141,11 @@ class ModelController(Controller):
         model = self._session.engine.model
         is_unused = not self._session.messages and not self._turns.is_answering
         return is_unused and model is not None and model.is_demo
+
+
+def _import_picker() -> None:
+    """Import what the picker needs, in a thread, so that keys are handled meanwhile."""
+    import qwen3_chat.models.fit
+    import qwen3_chat.models.hardware
+    import qwen3_chat.models.hub
+    import qwen3_chat.models.picker.model_picker  # noqa: F401

@@ -6,6 +6,7 @@ from asyncio import timeout
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from textual.worker import Worker
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
 from qwen3_chat.highlighting.highlighter import Highlighter
-from qwen3_chat.models.picker import ModelPicker
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.draft_store import DraftStore
@@ -64,6 +64,7 @@ from qwen3_chat.ui.widgets.status_bar import Status
 if TYPE_CHECKING:
     from qwen3_chat.mcp.server_texts import TextSource
     from qwen3_chat.mcp.tool_list import ToolCatalogue
+    from qwen3_chat.models.picker import ModelPicker
 
 TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
 
@@ -99,7 +100,7 @@ class ChatScreen(ReadingScreen):
         models_folder: Path,
         exports_folder: Path,
         settings: Settings,
-        model_picker: ModelPicker | None = None,
+        make_picker: Callable[[], ModelPicker] | None = None,
         prompts_file: Path | None = None,
         highlighter: Highlighter | None = None,
         texts: TextSource | None = None,
@@ -120,8 +121,9 @@ class ChatScreen(ReadingScreen):
         self.turn.can_answer_now = lambda: "answer_now" not in self.keys_not_offered
         self.consent = ConsentController(self, session, widgets, self.turn, self.turns)
         self.models: ModelController | None = None
-        if model_picker is not None:
-            self.models = ModelController(self, session, widgets, model_picker, self.turns)
+        get_picker = None if make_picker is None else cache(make_picker)
+        if get_picker is not None:
+            self.models = ModelController(self, session, widgets, get_picker, self.turns)
         self.titles = TitleController(self, session, widgets, store, self.turns)
         self.storing = StoringController(self, session, widgets, store)
         self.queue = QueueController(self, session, widgets, lambda text: self.messages.ask(text))
@@ -133,7 +135,7 @@ class ChatScreen(ReadingScreen):
             self, session, widgets, store, self.turn, self.turns, self.versions, self.drafts
         )
         self.comparisons = ComparisonController(
-            self, session, widgets, store, model_picker, self.turns, self.versions
+            self, session, widgets, store, get_picker, self.turns, self.versions
         )
         self.options = OptionController(self, session, widgets, prompts_file)
         self.writing = WritingController(self, session, widgets, store, texts)
