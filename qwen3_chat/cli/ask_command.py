@@ -16,12 +16,7 @@ import msgspec
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode, Timings, Usage, sum_usage
 from qwen3_chat.cli.answer_schema import AnswerSchema, ask_until_it_fits
 from qwen3_chat.cli.code_extraction_option import extract_code
-from qwen3_chat.cli.composition import (
-    Runtime,
-    make_tool_runner,
-    open_runtime,
-    require_confinement,
-)
+from qwen3_chat.cli.composition import Runtime, make_tool_runner, open_runtime, require_confinement
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.cli.mcp_source import McpSource

@@ -20,7 +20,7 @@ import msgspec
 
 from qwen3_chat.chat import StopReason, ThinkingMode
 from qwen3_chat.cli.batch_command import end_last_line
-from qwen3_chat.cli.composition import resolve_model_file
+from qwen3_chat.cli.engine_composition import resolve_model_file
 from qwen3_chat.cli.interrupts import run_until_interrupt
 from qwen3_chat.cli.json_output import json_line, print_json
 from qwen3_chat.cli.question_worker import QuestionWorker, open_workers

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from qwen3_chat.cli.composition import make_local_engine, model_load_settings, resolve_model_file
+from qwen3_chat.cli.engine_composition import make_local_engine, model_load_settings, resolve_model_file
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from qwen3_chat.cli.composition import configured_model_dirs, probe_hardware_sync
+from qwen3_chat.cli.composition import probe_hardware_sync
+from qwen3_chat.cli.engine_composition import configured_model_dirs
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import find_paths
 from qwen3_chat.error_codes import ErrorCode

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from qwen3_chat.cli.composition import configured_model_dirs, probe_this_machine
+from qwen3_chat.cli.composition import probe_this_machine
+from qwen3_chat.cli.engine_composition import configured_model_dirs
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import Paths, find_paths
 from qwen3_chat.error_codes import ErrorCode

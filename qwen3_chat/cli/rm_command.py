@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from qwen3_chat.cli.composition import configured_model_dirs
+from qwen3_chat.cli.engine_composition import configured_model_dirs
 from qwen3_chat.config import find_paths
 from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library import apply_removal, list_external_models, plan_removal

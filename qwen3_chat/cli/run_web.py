@@ -15,7 +15,8 @@ from pathlib import Path
 
 import aiohttp
 
-from qwen3_chat.cli.composition import make_engine, open_interface_log
+from qwen3_chat.cli.composition import open_interface_log
+from qwen3_chat.cli.engine_composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.standard_streams import BROWSER_VARIABLE
 from qwen3_chat.config import find_paths, read_settings

@@ -99,7 +99,7 @@ def _behind(begun: str, offer: CompletionOffer) -> CompletionOffer:
 @offers
 def complete_installed_model() -> Iterator[CompletionOffer]:
     """List the models on this disk, with their quants, and the demo model."""
-    from qwen3_chat.cli.composition import configured_model_dirs
+    from qwen3_chat.cli.engine_composition import configured_model_dirs
     from qwen3_chat.config import find_paths
     from qwen3_chat.models.library import list_external_models, list_installed_models
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from conformance.bench import Bench
 from conformance.column import column, hold_conversations
 from conformance.features import MISSING_FEATURES, Cell
-from qwen3_chat.cli.composition import make_engine
+from qwen3_chat.cli.engine_composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import Engine

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.cli.composition import make_engine
+from qwen3_chat.cli.engine_composition import make_engine
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.warm_option import choose_warm_engine
 from qwen3_chat.config import Settings, find_paths

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.random_model import Shape, write_model
-from qwen3_chat.cli.composition import model_load_settings
+from qwen3_chat.cli.engine_composition import model_load_settings
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.request import KvType, LoadSettings
