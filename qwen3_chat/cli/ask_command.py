@@ -93,7 +93,7 @@ class AskOptions:
     server_texts: ServerTextChoice = field(default_factory=ServerTextChoice)
     """The resources and the prompt of MCP servers that belong to the question."""
     warm_minutes: float | None = None
-    """How long the engine stays for the next question, where the command line tells."""
+    """The minutes for which the engine stays for the next question; None where `--warm` is not given."""
     turn: TurnOptions = field(default_factory=TurnOptions)
 
 

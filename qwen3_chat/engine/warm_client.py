@@ -160,8 +160,8 @@ class WarmWorker:
 class WarmEngine:
     """The warm engine of this home, as one command uses it."""
 
-    def __init__(self, place: WarmSocket, use: WarmUse, minutes: float | None = None) -> None:
-        self._place = place
+    def __init__(self, location: WarmSocket, use: WarmUse, minutes: float | None = None) -> None:
+        self._location = location
         self._use = use
         self._minutes = minutes
         self._starting: asyncio.subprocess.Process | None = None
@@ -191,11 +191,11 @@ class WarmEngine:
     async def _open(
         self, key: str, log_path: Path, python: str, environment: Mapping[str, str] | None, report: NoticeSink
     ) -> WarmWorker | None:
-        if self._use is not WarmUse.START and not self._place.paths():
+        if self._use is not WarmUse.START and not self._location.paths():
             return None
-        self._place.require_private_folder(make=self._use is WarmUse.START)
+        self._location.require_private_folder(make=self._use is WarmUse.START)
         if self._use is WarmUse.END:
-            await stop_warm_engines(self._place)
+            await stop_warm_engines(self._location)
             return None
         for _ in range(_MAX_ATTEMPTS):
             connection = await self._connect(report)
@@ -224,13 +224,13 @@ class WarmEngine:
     async def _connect(self, report: NoticeSink) -> WarmConnection | None:
         """Connect to the engine that runs; None without one."""
         try:
-            return await WarmConnection.open(self._place.path)
+            return await WarmConnection.open(self._location.path)
         except FileNotFoundError:
             return None
         except ConnectionError:  # its holder was killed, or its worker has died
-            with self._place.locked():
-                if not _is_listening(self._place.path):
-                    self._place.path.unlink(missing_ok=True)
+            with self._location.locked():
+                if not _is_listening(self._location.path):
+                    self._location.path.unlink(missing_ok=True)
                     report(Notice("engine.warm_lost"))
             return None
 
@@ -243,20 +243,20 @@ class WarmEngine:
             OSError: the system can't do that.
         """
         minutes = self._minutes or 0.0
-        with self._place.locked():
-            if not _is_listening(self._place.path):
-                with self._place.listen() as listener:
+        with self._location.locked():
+            if not _is_listening(self._location.path):
+                with self._location.listen() as listener:
                     self._starting = await start_outliving(
                         _MODULE,
-                        *(str(listener.fileno()), str(self._place.path), str(log_path), f"{minutes:g}"),
-                        self._place.version,
+                        *(str(listener.fileno()), str(self._location.path), str(log_path), f"{minutes:g}"),
+                        self._location.version,
                         log_path=log_path,
                         python=python,
                         environment=environment,
                         descriptors=(listener.fileno(),),
                     )
                 report(Notice("engine.warm_started", {"minutes": f"{minutes:g}"}))
-            return await WarmConnection.open(self._place.path)
+            return await WarmConnection.open(self._location.path)
 
     async def _attach(self, connection: WarmConnection, key: str, report: NoticeSink) -> Attached | None:
         """Wait for the turn; None if the engine ends before."""
@@ -300,10 +300,10 @@ def load_key(
     return digest.hexdigest()
 
 
-async def list_warm_engines(place: WarmSocket) -> list[WarmStatus]:
+async def list_warm_engines(location: WarmSocket) -> list[WarmStatus]:
     """Return the state of this home's warm engines that answer."""
     engines = []
-    for path in place.paths():
+    for path in location.paths():
         with suppress(OSError, TimeoutError):
             connection = await WarmConnection.open(path)
             connection.write(warm_messages.encode_greeting(QueryStatus()))
@@ -316,10 +316,10 @@ async def list_warm_engines(place: WarmSocket) -> list[WarmStatus]:
     return engines
 
 
-async def stop_warm_engines(place: WarmSocket) -> int:
+async def stop_warm_engines(location: WarmSocket) -> int:
     """End this home's warm engines, each when the caller that has its turn is done; return their number."""
     n_stopped = 0
-    for path in place.paths():
+    for path in location.paths():
         try:
             connection = await WarmConnection.open(path)
         except OSError:
