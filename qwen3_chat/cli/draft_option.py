@@ -14,7 +14,8 @@ from qwen3_chat.models.catalog import ModelReference
 from qwen3_chat.models.library import ModelDirs, find_model_file, list_external_models, list_models_on_disk
 from qwen3_chat.request import LoadSettings
 
-NONE, AUTO = "none", "auto"
+AUTO = "auto"
+"""The value by which a model is chosen that suits, where there is one."""
 
 AUTO_NAMES: Final = ("1.7B", "0.6B")
 """The models that may draft without being named, the better ones first."""
@@ -38,8 +39,6 @@ def with_draft_model(
 
 
 def _find(text: str, target: Path, models_dir: Path, model_dirs: ModelDirs) -> Path | None:
-    if text == NONE:
-        return None
     if text == DEMO_REFERENCE:
         return DEMO_FILE
     if text != AUTO:

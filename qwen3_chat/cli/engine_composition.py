@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from qwen3_chat.session import EngineChoice
 
 
+NO_DRAFT = "none"
+"""The value of `--draft` and of the setting by which no model drafts."""
+
+
 def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:
     """Return the folders of models by the settings, read unless they are given, and by the environment."""
     from qwen3_chat.models.library import find_model_dirs
@@ -100,17 +104,18 @@ def make_engine(
             raise UsageError(ErrorCode.SERVER_WITHOUT_ENDPOINT)
         file = resolve_model_file(choice, settings, paths.models)
         load_settings = model_load_settings(choice, file)
-        if choice.draft is not None:
+        draft = settings.draft if choice.draft is None else choice.draft
+        if draft != NO_DRAFT:
             from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
 
             model_dirs = configured_model_dirs(settings)
-            load_settings = with_draft_model(load_settings, choice.draft, paths.models, model_dirs)
+            load_settings = with_draft_model(load_settings, draft, paths.models, model_dirs)
         return make_local_engine(load_settings, settings, paths, warm)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)
     if choice.lora:
         raise UsageError(ErrorCode.ADAPTER_WITH_ENDPOINT)
-    if choice.draft not in (None, "none", "auto"):
+    if choice.draft is not None:
         raise UsageError(ErrorCode.DRAFT_WITH_ENDPOINT)
     return make_served_engine(choice, paths.settings_file)
 
@@ -118,7 +123,7 @@ def make_engine(
 def make_chosen_engine(
     choice: EngineChoice, startup_choice: ModelChoice, settings: Settings, paths: Paths
 ) -> Engine:
-    """Make the engine of a choice; of the options at startup, only the threads apply to any model.
+    """Make the engine of a choice; of the options at startup, threads and draft model apply to any model.
 
     Raises:
         Qwen3ChatError: the choice makes no sense.
@@ -127,9 +132,10 @@ def make_chosen_engine(
 
     match choice:
         case LocalModel(path=path, n_ctx=n_ctx):
-            return make_engine(
-                ModelChoice(gguf=path, ctx=n_ctx, threads=startup_choice.threads), settings, paths
+            local = ModelChoice(
+                gguf=path, ctx=n_ctx, threads=startup_choice.threads, draft=startup_choice.draft
             )
+            return make_engine(local, settings, paths)
         case ServedModel(url=url, model=model, kind=kind, n_ctx=n_ctx):
             served = ModelChoice(endpoint=url, model=model, server=kind, ctx=n_ctx)
             return make_engine(served, settings, paths)

@@ -1319,6 +1319,8 @@ TEXTS = {
     "setting.private_hosts.about": "Names and addresses that fetch may open although they lie in a private network or on this machine, a line each.",
     "setting.reduced_motion": "Reduced motion",
     "setting.reduced_motion.about": "The cursor does not blink, nothing is animated, and replies are updated once a second.",
+    "setting.draft": "Draft model",
+    "setting.draft.about": "A small model that drafts for the one in use: a name such as 0.6B, auto for one that suits on a GPU, none for none.",
     "setting.warm_minutes": "Keep the model for ask",
     "setting.warm_minutes.about": "How many minutes the command ask keeps its model loaded for the next question; 0 ends it with the answer. The app ends such a model when it starts.",
     "setting.warm_minutes.value": "{value} min",
