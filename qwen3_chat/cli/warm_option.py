@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 from qwen3_chat import __version__
@@ -60,4 +59,4 @@ def stop_warm_engine() -> None:
     from qwen3_chat.engine.warm_client import stop_warm_engines
 
     n_stopped = asyncio.run(stop_warm_engines(find_warm_socket(find_paths())))
-    print(t("doctor.warm_stopped" if n_stopped else "doctor.no_warm"), file=sys.stderr)
+    print(t("doctor.warm_stopped" if n_stopped else "doctor.no_warm"))

@@ -1644,7 +1644,7 @@ TEXTS = {
     "web.page.again": "重试",
     "web.page.restart": "重新启动",
     "web.page.lost": "与应用的连接已断开，正在重试……",
-    "web.page.crowded": "等待这个对话的标签页和窗口太多，请关闭几个。",
+    "web.page.crowded": "等待本对话的标签页和窗口太多，请关闭几个。",
     "web.page.too_large": "一次粘贴的内容太多。",
     "web.page.close": "关闭",
     "web.page.refused": "这个页面已无法访问应用。请重新运行 qwen3-chat web，并打开新的链接。",

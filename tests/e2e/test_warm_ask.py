@@ -100,9 +100,9 @@ def test_it_is_listed_and_ended_by_the_doctor(program: Program, runtime: Path) -
     assert engine["model"].startswith("Qwen3-chat demo")
     assert (engine["pid"], engine["minutes"], engine["n_callers"]) == (processes[0].pid, 5, 0)
     assert engine["memory_bytes"] > 1 << 20
-    assert "has been ended" in program.run("doctor", "--stop-warm").stderr
+    assert "has been ended" in program.run("doctor", "--stop-warm").stdout
     wait_for_end(processes)
-    assert "No model is kept loaded" in program.run("doctor", "--stop-warm").stderr
+    assert "No model is kept loaded" in program.run("doctor", "--stop-warm").stdout
 
 
 @pytest.mark.full

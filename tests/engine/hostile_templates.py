@@ -16,7 +16,7 @@ ENDLESS = {
     "long words": "{{ lipsum(n=100000, min=1000, max=10000) }}",
     "macros": ("{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}"),
     "sorting": "{% for i in range(99999) %}{% set x = range(99999)|sort(reverse=true) %}{% endfor %}",
-    "links": "{% for i in range(99999) %}{% set x = ('http://a.' * 10 ** 6)|urlize %}{% endfor %}",
+    "links": "{% for i in range(99999) %}{% set x = ('http://a.' * (i + 10 ** 6))|urlize %}{% endfor %}",
     "large source": "{{ 'x' }}" * 400_000,
 }
 """Templates that need hours, or more than a few seconds to compile."""

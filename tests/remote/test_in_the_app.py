@@ -62,7 +62,7 @@ WRONG = [
     (("--endpoint", "http://localhost:1", "--demo"), 2, "Choose a server or a model on this machine"),
     (("--endpoint", "ftp://localhost"), 2, "not the address of a server"),
     (("--endpoint", "http://me:sk-secret@host"), 2, "Keys and passwords don't belong in the address"),
-    (("--server", "vllm"), 2, "give that too"),
+    (("--server", "vllm"), 2, "give --endpoint too"),
     (("--endpoint", "http://localhost:1", "--server", "vLLLM"), 2, "choose one of vllm, sglang"),
     (("--endpoint", "http://127.0.0.1:1"), 1, "Nothing answers at 127.0.0.1:1"),
 ]

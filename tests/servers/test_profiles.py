@@ -62,8 +62,8 @@ def test_every_entry_of_a_server_is_read(tmp_path: Path) -> None:
 SERVER = '# mine\n[servers.box]\nurl = "http://box"\n'
 MISTAKES = [
     (SERVER + 'ulr = "http://box"', 4, "“servers.box.ulr” is unknown; a server takes url, model, kind"),
-    (SERVER + 'kind = "vLLLM"', 4, "“servers.box.kind” does not fit"),
-    (SERVER + "context = 12", 4, "“servers.box.context” does not fit"),
+    (SERVER + 'kind = "vLLLM"', 4, "“servers.box.kind” is not valid"),
+    (SERVER + "context = 12", 4, "“servers.box.context” is not valid"),
     (SERVER + 'key = "sk-secret"', 4, "must say where the secret is"),
     (SERVER + 'headers = {"Authorization" = "sk-secret"}', 4, "must say where the secret is"),
     (SERVER + 'headers = {"X Team" = "blue"}', 4, "is not a header that can be sent"),
@@ -109,7 +109,7 @@ def test_a_server_that_is_no_table_is_told(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[servers]\nbox = "http://box"\n', encoding="utf-8")
     (problem,) = read_settings(file).problems
-    assert "line 2: “servers.box” does not fit" in str(problem)
+    assert "line 2: “servers.box” is not valid" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_an_action_gets_other_keys(tmp_path: Path, entries: str, name: str, keys
         ('folt = "F20"', "line 3: “keys.folt” names no action. Known are "),
         ('fold = "F99"', "line 3: “F99” is not a key; write it like Ctrl+T, Alt+Left or F7."),
         ("fold = []", "line 3: “” is not a key"),
-        ("fold = 3", "line 3: “keys.fold” does not fit"),
+        ("fold = 3", "line 3: “keys.fold” is not valid"),
         ('fold = "a"', "line 3: A is needed for writing, so “keys.fold” keeps its own key."),
         ('fold = "Enter"', "line 3: Enter is needed for writing"),
         (

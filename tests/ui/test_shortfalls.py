@@ -24,7 +24,7 @@ THOUGHT = ReasoningDelta("Hm.", 1)
             (AnswerDelta("It", 1), finished(StopReason.MAX_TOKENS)),
             ("Ended at the token limit.", "F6", "Ctrl+L"),
         ),
-        ((THOUGHT, finished(StopReason.CONTEXT_FULL)), ("so there is no answer.", "F6 continues it")),
+        ((THOUGHT, finished(StopReason.CONTEXT_FULL)), ("so there is no answer.", "F6 makes room")),
         ((AnswerDelta("It", 1), finished(StopReason.CONTEXT_FULL)), ("the context was full.", "F6")),
     ],
 )
