@@ -8,6 +8,7 @@ import pytest
 from benchmarks import engine
 from benchmarks.random_model import Shape, write_model
 from benchmarks.ratios import Row, table
+from qwen3_chat.engine.native_libraries import has_fast_library
 
 SMALLEST = replace(
     engine.QUICK, alternations=2, decoded=8, prompt=40, thinking=12, answer=12, stops=6, long_reply=(200, 400)
@@ -27,6 +28,9 @@ def test_the_table_marks_what_is_not_as_wanted() -> None:
     assert lines[2].split() == ["second", "3", "2", "1.500"]
 
 
+LIBRARY_ROWS = ("decode at depth 0", "evaluate 512 tokens", "decode at depth 512")
+
+
 @pytest.mark.full
 def test_the_benchmark_prints_every_row(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -43,4 +47,5 @@ def test_the_benchmark_prints_every_row(
         *("answer held to a schema, numbers, each token drawn again", "client's cost of token 400"),
         *("second turn's first token, rested", "second turn evaluates", "regenerate evaluates"),
         *(f"stop in {name}, p99 of 2" for name in ("prompt evaluation", "decoding", "idle evaluation")),
+        *(f"{kv}, {row}" for kv in ("f16", "q8_0") for row in LIBRARY_ROWS if has_fast_library()),
     ]
