@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qwen3_chat.session import EngineChoice
 
 
-NO_DRAFT = "none"
+NO_DRAFT_MODEL = "none"
 """The value of `--draft` and of the setting by which no model drafts."""
 
 
@@ -105,7 +105,7 @@ def make_engine(
         file = resolve_model_file(choice, settings, paths.models)
         load_settings = model_load_settings(choice, file)
         draft = settings.draft if choice.draft is None else choice.draft
-        if draft != NO_DRAFT:
+        if draft != NO_DRAFT_MODEL:
             from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
 
             model_dirs = configured_model_dirs(settings)

@@ -454,7 +454,7 @@ class ChatScreen(ReadingScreen):
             case "models":
                 return self.models is not None and not self.is_answering
             case "editor":
-                return not self.is_answering and not (self.is_attached and self.app.is_web)
+                return not self.is_answering and (self.parent is None or not self.app.is_web)
             case "empty_input":
                 return self.input.can_empty
             case "select_input":
