@@ -67,6 +67,8 @@ class StreamedResponse:
         self._lock = threading.Lock()
         self._n_arrived_bytes = 0
         self._reported_s = 0.0
+        self._is_all_told = True
+        """True once the loop was told after the last bytes, which are in the part by then."""
         self._is_reading = False
         self._is_closed = False
         self._ended = threading.Event()
@@ -81,6 +83,8 @@ class StreamedResponse:
     async def read_into(self, part: PartFile, n_to_skip: int) -> AsyncGenerator[int]:
         """Append the body to a part, without its first bytes; yield the number of bytes since the last time.
 
+        It is 0 where no more arrived, but all before are in the part.
+
         Raises:
             httpx2.HTTPError: the connection broke, or is silent.
             HubError: the disk is full, or the part can't be written.
@@ -93,7 +97,7 @@ class StreamedResponse:
             has_ended = self._ended.is_set()
             with self._lock:
                 n_bytes, self._n_arrived_bytes = self._n_arrived_bytes, 0
-            if n_bytes:
+            if n_bytes or not has_ended:
                 yield n_bytes
             if has_ended:
                 break
@@ -195,8 +199,8 @@ class StreamedResponse:
 
     @property
     def _timeout_s(self) -> float:
-        """The time to wait for the next bytes: short, where the loop has not been told of others."""
-        return APPEND_S if self._n_arrived_bytes else self._retry_policy.stall_timeout_s
+        """The time to wait for the next bytes: short, where the loop has yet to be told of others."""
+        return self._retry_policy.stall_timeout_s if self._is_all_told else APPEND_S
 
     def _append(self, appender: PartAppender, n_bytes: int) -> None:
         """Append bytes in the room, and tell the loop, but not each time where the source is fast."""
@@ -204,7 +208,8 @@ class StreamedResponse:
         with self._lock:
             self._n_arrived_bytes += n_bytes
         now_s = time.monotonic()
-        if now_s - self._reported_s >= self._retry_policy.report_interval_s:
+        self._is_all_told = not n_bytes
+        if self._is_all_told or now_s - self._reported_s >= self._retry_policy.report_interval_s:
             self._reported_s = now_s
             self._call(self._has_news.set)
 
