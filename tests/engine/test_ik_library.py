@@ -117,12 +117,11 @@ async def test_a_reply_is_the_same_after_another_chat_whose_cells_lie_in_between
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="needs /proc, which is of Linux")
 async def test_a_process_has_one_library(engines: tuple[LocalEngine, LocalEngine], tmp_path: Path) -> None:
+    folders = {"llama_cpp": "llama_cpp", "ik_llama_cpp": "ik_llama_cpp", "fast-cpu": "ik_llama_cpp"}
     for engine, library in zip(engines, ("llama_cpp", "ik_llama_cpp"), strict=True):
         await collect_events(events_of(engine.load))
         files = [file.path for file in psutil.Process(engine.pid).memory_maps()]
-        loaded = {
-            name for name in ("llama_cpp", "ik_llama_cpp") if any(f"/{name}/" in file for file in files)
-        }
+        loaded = {name for folder, name in folders.items() if any(f"/{folder}/" in file for file in files)}
         assert loaded == {library}
 
 

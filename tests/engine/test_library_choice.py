@@ -185,12 +185,11 @@ def test_a_library_compiled_for_this_processor_takes_the_place_of_the_ready_made
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(IK_FILE_VARIABLE, raising=False)
-    monkeypatch.setattr("sys.prefix", str(tmp_path))
-    assert IK_FILE_VARIABLE not in library_environment(IK_NAME, {})
     file = compiled_folder(tmp_path) / IK_FILE_NAME
+    monkeypatch.setattr(native_libraries, "compiled_folder", lambda: file.parent)
+    assert IK_FILE_VARIABLE not in library_environment(IK_NAME, {})
     file.parent.mkdir(parents=True)
     file.touch()
-    monkeypatch.setattr(native_libraries, "compiled_folder", lambda: file.parent)
     assert library_environment(IK_NAME, {})[IK_FILE_VARIABLE] == str(file)
     assert IK_FILE_VARIABLE not in library_environment(LLAMA_CPP_NAME, {})
     assert library_environment(IK_NAME, {IK_FILE_VARIABLE: "mine"})[IK_FILE_VARIABLE] == "mine"
