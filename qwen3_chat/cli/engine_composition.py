@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 NO_DRAFT_MODEL = "none"
-"""The value of `--draft` and of the setting by which no model drafts."""
+"""The value of `--draft` by which no model drafts, whatever the setting says."""
 
 
 def configured_model_dirs(settings: Settings | None = None) -> ModelDirs:
@@ -105,7 +105,7 @@ def make_engine(
         file = resolve_model_file(choice, settings, paths.models)
         load_settings = model_load_settings(choice, file)
         draft = settings.draft if choice.draft is None else choice.draft
-        if draft != NO_DRAFT_MODEL:
+        if draft not in (None, NO_DRAFT_MODEL):
             from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
 
             model_dirs = configured_model_dirs(settings)

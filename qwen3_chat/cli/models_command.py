@@ -192,7 +192,7 @@ def _unsuitable_line(stored: StoredFiles, kind: UnsuitableKind, folder: Path) ->
     if kind is UnsuitableKind.ADAPTER and stored.is_complete:
         with suppress(ModelError):
             header = gguf.read_file(file)
-            if header.text("general.type") == "adapter":
+            if header.is_adapter:
                 return t("models.adapter", name=stored.name, architecture=header.architecture, path=file)
     return t("models.cannot_chat", name=stored.reference, kind=t(f"library.kind.{kind.value}"))
 

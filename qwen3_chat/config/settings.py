@@ -32,7 +32,7 @@ class Settings:
     notifications: Literal["auto", "bell", "off"] = "auto"
     terminal_title: Literal["state", "chat", "off"] = "state"
     model: str | None = None
-    draft: str = "none"
+    draft: str | None = None
     model_folders: tuple[str, ...] = ()
     system_prompt: str = ""
     thinking_budget: Annotated[int, Meta(ge=0, le=MAX_TOKEN_LIMIT)] | None = None

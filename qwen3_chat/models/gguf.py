@@ -145,6 +145,11 @@ class GgufHeader:
         return self.text("general.name")[:_MAX_NAME_CHARACTERS]
 
     @property
+    def is_adapter(self) -> bool:
+        """True if the file changes a model instead of being one."""
+        return self.text("general.type") == "adapter"
+
+    @property
     def quant(self) -> str:
         """The type of most weights, such as `Q4_K_M`."""
         return _QUANT_NAMES.get(self.number("general.file_type"), UNKNOWN_QUANT)

@@ -13,12 +13,7 @@ from qwen3_chat.errors import ModelError
 from qwen3_chat.models.gguf import GgufHeader, read_file
 from qwen3_chat.request import Adapter
 
-_ADAPTER, _LORA = "adapter", "lora"
-
-
-def is_adapter(header: GgufHeader) -> bool:
-    """Return whether a file changes a model instead of being one."""
-    return header.text("general.type") == _ADAPTER
+_LORA = "lora"
 
 
 def check_adapters(adapters: Sequence[Adapter], model: GgufHeader, model_name: str) -> None:
@@ -27,12 +22,12 @@ def check_adapters(adapters: Sequence[Adapter], model: GgufHeader, model_name: s
     Raises:
         ModelError: one is none, or is for another kind of model; the model is an adapter itself.
     """
-    if is_adapter(model):
+    if model.is_adapter:
         raise ModelError(ErrorCode.MODEL_IS_ADAPTER, name=model_name, architecture=model.architecture or "?")
     for adapter in adapters:
         path = Path(adapter.path)
         header = read_file(path)
-        if not is_adapter(header) or header.text("adapter.type") != _LORA:
+        if not header.is_adapter or header.text("adapter.type") != _LORA:
             raise ModelError(ErrorCode.ADAPTER_IS_NONE, name=path.name)
         if header.architecture != model.architecture:
             raise ModelError(

@@ -44,32 +44,29 @@ class DraftModel:
         """Make this flag the one that stops its evaluations."""
         self._context.set_abort_flag(abort)
 
-    def lag(self, tokens: Sequence[int]) -> int:
-        """Return how many tokens of a text it has yet to evaluate."""
-        return len(tokens) - self._context.common_length(tokens)
-
-    def follow(self, tokens: Sequence[int]) -> None:
-        """Evaluate a text, as far as that is not done.
+    def follow(self, tokens: Sequence[int]) -> int:
+        """Evaluate a text, as far as that is not done; return the number of tokens that were evaluated.
 
         Raises:
             AbortedError: the flag was set.
         """
-        if self._has_failed or not tokens:
-            return
+        if self._has_failed:
+            return 0
         try:
             n_kept = self._context.keep_prefix(tokens)
             for _ in self._context.evaluate(tokens[n_kept:]):
                 pass
         except EngineError:  # the reply goes on without drafts
             self._has_failed = True
+            return 0
+        return len(tokens) - n_kept
 
-    def draft(self, tokens: Sequence[int], length: int) -> list[int]:
-        """Return the tokens that follow a text, as long as they are probable, `length` at most.
+    def draft(self, length: int) -> list[int]:
+        """Return the tokens after the text that it follows, as long as they are probable, `length` at most.
 
         Raises:
             AbortedError: the flag was set.
         """
-        self.follow(tokens)
         drafted = list[int]()
         while not self._has_failed and len(drafted) < length:
             token, probability = self._most_probable()

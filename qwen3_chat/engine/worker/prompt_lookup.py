@@ -192,10 +192,9 @@ class PromptLookup:
         length = self._speedup.draft_length
         if not (self._speedup.is_worthwhile and self._context.has_room_for_draft(length)):
             return []
-        if model.lag(self._ngrams.tokens) > LAG_TOKENS:
-            model.follow(self._ngrams.tokens)
+        if model.follow(self._ngrams.tokens) > LAG_TOKENS:
             self._started_s = self._clock()
-        return model.draft(self._ngrams.tokens, length)
+        return model.draft(length)
 
 
 def _average(before: float, value: float) -> float:
