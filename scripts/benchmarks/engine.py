@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.engine_rows import Bench, Scale
@@ -18,6 +19,7 @@ from benchmarks.made_up_files import QUANTS, made_up_file
 from benchmarks.random_model import SHAPES
 from benchmarks.ratios import Row, line, table
 from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.request import KvType
 
 WHOLE = Scale(
     alternations=9,
@@ -45,7 +47,7 @@ QUICK = Scale(
 )
 
 
-Step = Callable[[Bench], Awaitable[list[Row]]]
+Step = Callable[[Bench], AsyncIterator[Row]]
 
 STEPS: dict[str, Step] = {
     "decode": Bench.decode,
@@ -62,7 +64,7 @@ STEPS_WITH_PROGRAMS: dict[str, Step] = {"depths": Bench.depths, "prompts": Bench
 async def rows(bench: Bench, steps: Iterable[Step]) -> AsyncIterator[Row]:
     """Yield the rows of one step after the other."""
     for step in steps:
-        for row in await step(bench):
+        async for row in step(bench):
             yield row
 
 
@@ -90,6 +92,7 @@ def main(argv: Sequence[str]) -> int:
         help="this step",
     )
     parser.add_argument("--at", type=int, action="append", help="this size of prompts and depths")
+    parser.add_argument("--kv-type", choices=list(KvType), help="of the libraries (default: each)")
     parser.add_argument("--alternations", type=int, help="of the sides (default: 9)")
     parser.add_argument("--threads", type=int, help="default: what the engine takes by itself")
     parser.add_argument("--quick", action="store_true", help="a small model, few and short rounds")
@@ -99,6 +102,8 @@ def main(argv: Sequence[str]) -> int:
         scale = scale.with_alternations(max(2, options.alternations))
     if options.at:
         scale = scale.at(options.at)
+    if options.kv_type:
+        scale = replace(scale, kv_types=(KvType(options.kv_type),))
     available = {
         **STEPS,
         **(STEPS_WITH_FAST_LIBRARY if has_fast_library() else {}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -43,6 +43,7 @@ class Scale:
     depths: dict[int, float]
     prompts: tuple[int, ...]
     library_depths: tuple[int, ...]
+    kv_types: tuple[KvType, ...] = tuple(KvType)
 
     def with_alternations(self, alternations: int) -> Scale:
         """Return the scale with another number of rounds."""
@@ -84,7 +85,7 @@ class Bench:
         await self._as_used.engine.close()
         self._bare.close()
 
-    async def decode(self) -> list[Row]:
+    async def decode(self) -> AsyncIterator[Row]:
         """Decode after an evaluated prompt: bare, in the worker, at the client, and by the `Llama` class."""
         rounds = range(-1, self._scale.alternations)  # the first only warms up
         class_ = LlamaClass(self._path, self._job)
@@ -108,13 +109,11 @@ class Bench:
         client = [one.client_tokens_per_s for one in heard]
         beside = [mine for mine, _ in by_class], [other for _, other in by_class]
         what = f"decode {self._scale.decoded} after {self._scale.prompt}"
-        return [
-            Row(f"{what}, worker : bare llama_decode", "tok/s", worker, bare, ">=0.97"),
-            Row(f"{what}, client's event : bare", "tok/s", client, bare, ">=0.95"),
-            Row(f"{what}, Llama class : bare", "tok/s", *beside),
-        ]
+        yield Row(f"{what}, worker : bare llama_decode", "tok/s", worker, bare, ">=0.97")
+        yield Row(f"{what}, client's event : bare", "tok/s", client, bare, ">=0.95")
+        yield Row(f"{what}, Llama class : bare", "tok/s", *beside)
 
-    async def guesses(self) -> list[Row]:
+    async def guesses(self) -> AsyncIterator[Row]:
         """Decode a text that repeats itself, with drafts and without."""
         request = replace(self._job.request(0), sampling=GREEDY, max_tokens=max(64, self._scale.decoded // 4))
         speeds: dict[bool, list[float]] = {True: [], False: []}
@@ -122,9 +121,9 @@ class Bench:
             for guesses in (True, False) if number % 2 else (False, True):
                 heard = await self._app.hear(replace(request, guesses=guesses))
                 speeds[guesses].append(heard.worker_tokens_per_s)
-        return [Row("text that repeats, guessed : not", "tok/s", speeds[True], speeds[False], ">=1")]
+        yield Row("text that repeats, guessed : not", "tok/s", speeds[True], speeds[False], ">=1")
 
-    async def schema(self) -> list[Row]:
+    async def schema(self) -> AsyncIterator[Row]:
         """Decode answers held to a schema: a text, where most tokens may come, and digits, where few may."""
         n_tokens = max(48, self._scale.decoded // 4)
         free = replace(self._job.request(0), guesses=False, max_tokens=n_tokens)
@@ -138,21 +137,19 @@ class Bench:
                 heard = await self._app.hear(replace(request, seed=number + 1))
                 if number >= 0:
                     speeds[name].append(heard.worker_tokens_per_s)
-        return [
-            Row(f"answer held to a schema, {name} : free", "tok/s", speeds[name], speeds["free"])
-            for name in SCHEMAS
-        ]
+        for name in SCHEMAS:
+            yield Row(f"answer held to a schema, {name} : free", "tok/s", speeds[name], speeds["free"])
 
-    async def client_cost(self) -> list[Row]:
+    async def client_cost(self) -> AsyncIterator[Row]:
         """Compare the cost of a token besides llama.cpp late in a long reply with that early in it."""
         early_at, late_at = self._scale.long_reply
         costs = [
             block_costs_s(self._bare.vocab, (early_at, late_at)) for _ in range(self._scale.alternations)
         ]
         early, late = ([cost[index] * 1e6 for cost in costs] for index in (0, 1))
-        return [Row(f"client's cost of token {late_at} : {early_at}", "µs", late, early, "<=1.1")]
+        yield Row(f"client's cost of token {late_at} : {early_at}", "µs", late, early, "<=1.1")
 
-    async def second_turn(self) -> list[Row]:
+    async def second_turn(self) -> AsyncIterator[Row]:
         """Take a second turn with and without idle time, regenerate it, and take it with llama-server."""
         scale, app = self._scale, await self._settled()
         first = replace(
@@ -195,21 +192,16 @@ class Bench:
             server.close()
         rested, at_once = ([one.first_delta_s * 1e3 for one in found[rests]] for rests in (True, False))
         evaluated = [float(one.n_evaluated) for one in found[True]]
-        rows = [
-            Row("second turn's first token, rested : at once", "ms", rested, at_once, "<=0.15"),
-            Row(
-                "second turn evaluates : message and template + 2", "tok", evaluated, [most_evaluated], "<=1"
-            ),
-            Row("regenerate evaluates : 8", "tok", [float(one.n_evaluated) for one in again], [8.0], "<=1"),
-        ]
+        yield Row("second turn's first token, rested : at once", "ms", rested, at_once, "<=0.15")
         if server_s:
             beside_ms = [seconds * 1e3 for seconds in server_s]
-            rows.insert(
-                1, Row("second turn's first token, rested : llama-server", "ms", rested, beside_ms, "<=0.2")
-            )
-        return rows
+            yield Row("second turn's first token, rested : llama-server", "ms", rested, beside_ms, "<=0.2")
+        yield Row(
+            "second turn evaluates : message and template + 2", "tok", evaluated, [most_evaluated], "<=1"
+        )
+        yield Row("regenerate evaluates : 8", "tok", [float(one.n_evaluated) for one in again], [8.0], "<=1")
 
-    async def stops(self) -> list[Row]:
+    async def stops(self) -> AsyncIterator[Row]:
         """Stop at random moments of prompt evaluation, decoding and idle evaluation."""
         count = max(2, self._scale.stops // 3)
         long_question = WORD * (2 * self._scale.prompt)
@@ -224,15 +216,13 @@ class Bench:
             after = (await self._app.hear(request)).message
             idle.append(await self._app.idle_stop_s(request, after, self._random.uniform(0, 0.05)))
         moments = {"prompt evaluation": evaluating, "decoding": decoding, "idle evaluation": idle}
-        return [
-            Row(f"stop in {name}, p99 of {count} : 50 ms", "ms", [_p99(times) * 1e3], [STOP_LIMIT_MS], "<=1")
-            for name, times in moments.items()
-        ]
+        for name, times in moments.items():
+            stop_ms = [_p99(times) * 1e3]
+            yield Row(f"stop in {name}, p99 of {count} : 50 ms", "ms", stop_ms, [STOP_LIMIT_MS], "<=1")
 
-    async def depths(self) -> list[Row]:
+    async def depths(self) -> AsyncIterator[Row]:
         """Decode at several depths beside llama-bench."""
         bench = self._llama_bench()
-        rows = []
         app = await self._settled()
         for depth, min_ratio in self._scale.depths.items():
             request = self._asked(WORD * max(1, depth - 20), max_tokens=32, guesses=False, chat_id=1)
@@ -245,13 +235,11 @@ class Bench:
                     theirs.append(bench.decode_tokens_per_s(32, depth))
             app.engine.remove_snapshot(1)  # its cells would slow the next depth down
             name = f"decode at depth {depth} : llama-bench"
-            rows.append(Row(name, "tok/s", ours, theirs, f">={min_ratio}"))
-        return rows
+            yield Row(name, "tok/s", ours, theirs, f">={min_ratio}")
 
-    async def prompts(self) -> list[Row]:
+    async def prompts(self) -> AsyncIterator[Row]:
         """Evaluate prompts of several lengths beside llama-bench."""
         bench = self._llama_bench()
-        rows = []
         app = await self._settled()
         for length in self._scale.prompts:
             ours, theirs = list[float](), list[float]()
@@ -261,19 +249,17 @@ class Bench:
                 await app.engine.wait_idle()  # otherwise it would time threads while llama-bench runs
                 app.engine.remove_snapshot(1)  # llama-bench has no other chat in its cache, either
                 theirs.append(bench.prompt_tokens_per_s(length))
-            rows.append(Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95"))
-        return rows
+            yield Row(f"evaluate {length} tokens : llama-bench", "tok/s", ours, theirs, ">=0.95")
 
-    async def libraries(self) -> list[Row]:
+    async def libraries(self) -> AsyncIterator[Row]:
         """Compare what the app chooses by itself with llama-cpp-python, llama-bench and llama-server."""
         sizes = Sizes(self._scale.prompts, self._scale.library_depths, self._scale.alternations)
-        return [
-            row
-            for kv_type in KvType
-            async for row in LibraryRows(
+        for kv_type in self._scale.kv_types:
+            measurement = LibraryRows(
                 self._path, kv_type, sizes, self._folder, self._programs, self.n_threads
-            ).rows()
-        ]
+            )
+            async for row in measurement.rows():
+                yield row
 
     async def _settled(self) -> AppEngine:
         """Return the engine as users have it, after its calibration."""
