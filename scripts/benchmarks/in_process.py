@@ -23,7 +23,7 @@ from qwen3_chat.engine.worker.reply_generator import ReplyGenerator
 from qwen3_chat.engine.worker.worker_log import WorkerLog
 from qwen3_chat.events import TurnFinished
 from qwen3_chat.models.gguf import read_file
-from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, ChatRequest, LoadSettings
+from qwen3_chat.request import LLAMA_CPP_NAME, Adapter, ChatRequest, KvType, LoadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ def open_model(
     adapters: tuple[Adapter, ...] = (),
     draft: str = "",
     on_event: LoadEventSink = lambda event: None,
+    kv_type: KvType | None = None,
 ) -> Iterator[LlamaModel]:
     """Load a model and yield it; free it afterwards. `QWEN3_CHAT_LIBRARY` names another library."""
-    settings = LoadSettings(str(path), n_ctx=n_ctx, n_threads=n_threads, adapters=adapters, draft=draft)
+    settings = LoadSettings(
+        str(path), n_ctx=n_ctx, n_threads=n_threads, kv_type=kv_type, adapters=adapters, draft=draft
+    )
     plan, _ = make_plan(read_file(path), path.stat().st_size, None, settings)
     plan = plan_for(os.environ.get(LIBRARY_VARIABLE, LLAMA_CPP_NAME), plan)
     log = WorkerLog(log_path)
