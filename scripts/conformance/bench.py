@@ -13,16 +13,16 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
-from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
+from qwen3_chat.request import ChatRequest, LoadedModel
 from qwen3_chat.sampling import SamplingParams
+from qwen3_chat.tools.calculator import calculator_tool
 
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
 QUESTION = "How many r's in strawberries?"
 ENDLESS = "Go on and on about strawberries."
-WEATHER = ToolSpec(
-    '{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": '
-    '{"city": {"type": "string"}}}}}'
-)
+SUM = "What is 17 * 23?"
+SUM_RESULT = "391"
+CALCULATOR = calculator_tool().spec
 MAX_TOKENS = 400
 
 
@@ -40,8 +40,9 @@ def require(holds: object, what: str) -> None:
 class Bench:
     """An engine in three roles, which a real model plays alone; tiny ones are made for one role each.
 
-    `talker` holds the conversations, `caller` calls tools when a request has them, `brooder` ends neither its
-    thinking nor its answer soon. `stopped` waits until the server of the brooder is idle.
+    `talker` holds the conversations, `caller` calls the calculator when a request has it, `brooder` ends neither
+    its thinking nor its answer soon. `stopped` waits until the server of the brooder is idle; without it nobody
+    sees whether a server stops, so that row stays empty.
     """
 
     talker: Engine
