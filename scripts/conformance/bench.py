@@ -40,9 +40,9 @@ def require(holds: object, what: str) -> None:
 class Bench:
     """An engine in three roles, which a real model plays alone; tiny ones are made for one role each.
 
-    `talker` holds the conversations, `caller` calls the calculator when a request has it, `brooder` ends neither
-    its thinking nor its answer soon. `stopped` waits until the server of the brooder is idle; without it nobody
-    sees whether a server stops, so that row stays empty.
+    `talker` holds the conversations, `caller` calls the calculator when a request has it, `brooder` ends
+    neither its thinking nor its answer soon. `stopped` waits until the server of the brooder is idle; without
+    it nobody sees whether a server stops, so that row stays empty.
     """
 
     talker: Engine
