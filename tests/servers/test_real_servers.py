@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import try_servers
+from conformance.bench import Unfit
 from conformance.conversations import CONVERSATIONS
 from conformance.features import Feature
 from qwen3_chat.servers import ServerKind
@@ -74,7 +75,7 @@ async def test_a_server_that_takes_a_wrong_key_fails_the_trial(tiny: RunningServ
     await tiny.start()
     assert await a_wrong_key_is_refused(tiny, tiny) == "wants no key"
     strict = RunningServer(replace(tiny.recipe, wants_key=True), tiny._start)
-    with pytest.raises(try_servers.Unfit, match="server_key_refused was expected, not a reply"):
+    with pytest.raises(Unfit, match="server_key_refused was expected, not a reply"):
         await a_wrong_key_is_refused(strict, strict)
 
 
@@ -87,7 +88,7 @@ async def test_a_server_that_survives_fails_the_trial_of_its_death(tiny: Running
                 return wire.url  # its answer comes to an end
 
         immortal = Immortal(tiny.recipe, tiny._start)
-        with pytest.raises(try_servers.Unfit):
+        with pytest.raises(Unfit):
             await a_server_dies_in_mid_answer(immortal, immortal)
 
 
