@@ -114,7 +114,11 @@ def _server(recipe: Recipe, programs: Path, model: ServedFiles, n_ctx: int, work
 
 async def _try_running(server: RunningServer, brooder: RunningServer) -> Result:
     misses, trials = dict[str, str](), dict[str, str]()
-    async with engine_at(server.url) as talker, engine_at(brooder.url) as musing:
+    told = server.recipe.n_ctx_to_tell
+    async with (
+        engine_at(server.url, n_ctx=told) as talker,
+        engine_at(brooder.url, n_ctx=LONG_N_CTX if told else None) as musing,
+    ):
 
         async def stopped() -> None:
             require(await brooder.wait_until_idle(), "the server goes on after it was stopped")

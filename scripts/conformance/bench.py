@@ -12,6 +12,7 @@ from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, StopReason, 
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
+from qwen3_chat.engine.remote.server_features import MissingFeature
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
 from qwen3_chat.request import ChatRequest, LoadedModel
 from qwen3_chat.sampling import SamplingParams
@@ -70,6 +71,10 @@ class Bench:
         if isinstance(engine, RemoteEngine):
             return engine.last_reply
         return ReplyFacts(reports_usage=True, reports_reused_tokens=True)
+
+    def lacks(self, feature: MissingFeature) -> bool:
+        """Return True if the app says of the talker's server that it lacks a feature."""
+        return isinstance(self.talker, RemoteEngine) and feature in self.talker.missing_features
 
     def note(self, feature: Feature, cell: Cell) -> None:
         """Record the state of a feature; a repeated conversation must not contradict it."""

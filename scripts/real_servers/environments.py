@@ -34,6 +34,8 @@ def prepare_programs(recipe: Recipe) -> Path:
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     with open(SERVERS / f"{recipe.name}.log", "w", encoding="utf-8") as log:
         run_pip(programs / "python", ["install", "-r", str(recipe.pins)], log, os.environ)
+        if recipe.left_out:
+            run_pip(programs / "python", ["uninstall", "--yes", *recipe.left_out], log, os.environ)
     if recipe.distribution:
         _rename_distribution(folder, recipe.distribution)
     stamp.write_text(wanted, "utf-8")

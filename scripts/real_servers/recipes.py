@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from environment import ROOT
-from qwen3_chat.servers import ServerKind
 from unpacked_wheels import NEWEST_LLAMA_CPP
 
 KEY = "a-key-of-the-trials"
 """The key that a server wants where it can want one."""
 N_CTX = 4096
+SMALL_N_CTX = 1024
+"""A context so small that a server without a limit reads what is too long for the model in seconds."""
 PINS = Path(__file__).parent
 LLAMA_SERVER = ROOT / "build" / "llama-server"
 
@@ -55,7 +56,10 @@ class Recipe:
     ready_s: float = 120
     behind: str = ""
     is_mute_in_thought: bool = False
-    kind: ServerKind | None = None
+    n_ctx_to_tell: int | None = None
+    """The context that the user would name with `--ctx`, for a server that tells none and has no limit."""
+    left_out: Sequence[str] = ()
+    """Packages that are taken away again: they need a PyTorch with CUDA, and nothing here needs them."""
     distribution: str = ""
     """The name under which the package must be found, where it is another one than that it is sold under."""
 
@@ -133,7 +137,7 @@ def _vllm(start: Start) -> Sequence[str | Path]:
 RECIPES = (
     Recipe("llama-server", "llama-server", _llama_server, wants_key=True, is_mute_in_thought=True),
     Recipe("xllamacpp", "llama.cpp's newest server", _xllamacpp, wants_key=True, is_mute_in_thought=True),
-    Recipe("mlx-lm", "mlx-lm", _mlx_lm),
+    Recipe("mlx-lm", "mlx-lm", _mlx_lm, n_ctx_to_tell=SMALL_N_CTX),
     Recipe("litellm", "LiteLLM before llama-server", _litellm, wants_key=True, behind="llama-server"),
     Recipe(
         "transformers",
@@ -141,6 +145,7 @@ RECIPES = (
         _transformers,
         environ={"OMP_NUM_THREADS": "1"},  # two servers share the processors
         ready_s=300,
+        n_ctx_to_tell=SMALL_N_CTX,
     ),
     Recipe(
         "vllm",
@@ -154,6 +159,7 @@ RECIPES = (
             "VLLM_NO_USAGE_STATS": "1",
         },
         ready_s=600,
+        left_out=("torchvision", "torchaudio", "torchcodec"),
         distribution="vllm",
     ),
 )

@@ -19,6 +19,7 @@ from qwen3_chat.sampling import SamplingParams
 from qwen3_chat.servers import Endpoint
 from real_servers.recipes import KEY
 from real_servers.running import RunningServer
+from tests.engine.model_files import LONG_N_CTX
 
 QUESTION = "How many r's in strawberries?"
 WRONG_MODEL = "no-such-model"
@@ -27,10 +28,12 @@ _KEPT_DELTAS = 3
 
 
 @asynccontextmanager
-async def engine_at(url: str, model: str | None = None, key: str = KEY) -> AsyncIterator[RemoteEngine]:
+async def engine_at(
+    url: str, model: str | None = None, key: str = KEY, n_ctx: int | None = None
+) -> AsyncIterator[RemoteEngine]:
     """Open the app's engine at a server, as a user's command line would."""
     access = ServerAccess(ApiKey(key))
-    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), model, None, access))
+    engine = RemoteEngine(RemoteSettings(Endpoint.parse(url), model, None, access, n_ctx))
     try:
         yield engine
     finally:
@@ -59,7 +62,8 @@ async def a_wrong_model_is_named(server: RunningServer, brooder: RunningServer) 
 
 async def a_server_dies_in_mid_answer(server: RunningServer, brooder: RunningServer) -> str:
     """Kill a server within an endless answer, ask it again, start it again, and go on with the chat."""
-    async with engine_at(brooder.url) as engine:
+    n_ctx = LONG_N_CTX if brooder.recipe.n_ctx_to_tell else None
+    async with engine_at(brooder.url, n_ctx=n_ctx) as engine:
         require(not await _load(engine), "the server is loaded")
         n_deltas = 0
 

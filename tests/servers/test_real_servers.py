@@ -14,6 +14,8 @@ import try_servers
 from conformance.bench import Unfit
 from conformance.conversations import CONVERSATIONS
 from conformance.features import Feature
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError
 from qwen3_chat.servers import ServerKind
 from real_servers.environments import SERVERS
 from real_servers.recipes import RECIPES, Recipe, ServedFiles, Start
@@ -21,7 +23,8 @@ from real_servers.results import Result, read_results, table_lines, write_result
 from real_servers.running import NotReadyError, RunningServer, free_port
 from real_servers.trials import TRIALS, a_server_dies_in_mid_answer, a_wrong_key_is_refused
 from tests.remote.imitations import Imitation
-from tests.remote.wire_server import running
+from tests.remote.remote_engines import remote_engine_at
+from tests.remote.wire_server import json_reply, running
 
 LISTS_MODELS = """
 import http.server, sys
@@ -90,6 +93,14 @@ async def test_a_server_that_survives_fails_the_trial_of_its_death(tiny: Running
         immortal = Immortal(tiny.recipe, tiny._start)
         with pytest.raises(Unfit):
             await a_server_dies_in_mid_answer(immortal, immortal)
+
+
+async def test_a_wrong_key_at_litellm_without_a_database_is_called_so() -> None:
+    refusal = {"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}
+    async with running(lambda _: json_reply(refusal, 400)) as wire, remote_engine_at(wire.url) as engine:
+        with pytest.raises(EngineError) as raised:
+            await engine.load(lambda _: None)
+    assert raised.value.code is ErrorCode.SERVER_KEY_REFUSED
 
 
 def test_each_server_that_is_installed_has_its_version_pinned() -> None:
