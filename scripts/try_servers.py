@@ -16,6 +16,7 @@ from pathlib import Path
 
 from conformance.bench import Bench, Unfit, require
 from conformance.column import column, hold_conversations
+from conformance.features import Cell, Feature
 from pip_run import PipFailed, error_lines
 from qwen3_chat.engine.remote import RemoteEngine
 from real_servers.environments import SERVERS, prepare_programs
@@ -131,6 +132,8 @@ async def _try_running(server: RunningServer, brooder: RunningServer) -> Result:
                 misses[name] = wrong
         print(f"   {time.monotonic() - began_s:.0f} s", flush=True)
         cells = {str(feature): str(cell) for feature, cell in column(bench).items()}
+        if told:  # by the user, not by the server
+            cells[Feature.CONTEXT] = Cell.NOT_OFFERED
         seen_as = _kind_of(talker)
     for name, trial in TRIALS.items():
         try:

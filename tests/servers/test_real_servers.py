@@ -22,6 +22,7 @@ from real_servers.recipes import RECIPES, Recipe, ServedFiles, Start
 from real_servers.results import Result, read_results, table_lines, write_result
 from real_servers.running import NotReadyError, RunningServer, free_port
 from real_servers.trials import TRIALS, a_server_dies_in_mid_answer, a_wrong_key_is_refused
+from tests.conftest import REPOSITORY
 from tests.remote.imitations import Imitation
 from tests.remote.remote_engines import remote_engine_at
 from tests.remote.wire_server import json_reply, running
@@ -157,3 +158,11 @@ def test_results_are_kept_and_shown_in_the_order_of_the_names(tmp_path: Path) ->
 
 def test_environments_lie_where_git_ignores_them() -> None:
     assert SERVERS.parent.name == "build"
+
+
+@pytest.mark.parametrize("page", ["docs/serving/real-servers.md", "docs/zh/real-servers.md"])
+def test_the_page_of_what_was_seen_is_about_the_pinned_versions(page: str) -> None:
+    text = (REPOSITORY / page).read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    for recipe in RECIPES[1:]:  # the version of the compiled one is that of llama-cpp-python
+        assert any(f"| {recipe.version} |" in row for row in rows), recipe.name
