@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+import checks
 import try_servers
 from conformance.bench import Unfit
 from conformance.conversations import CONVERSATIONS
@@ -158,6 +159,19 @@ def test_results_are_kept_and_shown_in_the_order_of_the_names(tmp_path: Path) ->
 
 def test_environments_lie_where_git_ignores_them() -> None:
     assert SERVERS.parent.name == "build"
+
+
+def test_the_names_behind_servers_go_to_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def run(check: checks.Check, environment: object, environ: Mapping[str, str]) -> int:
+        commands.append(check.command)
+        return 1 if str(REPOSITORY) in environ["PYTHONPATH"] else 0
+
+    monkeypatch.setattr(checks, "prepare_environment", lambda *, dev: dev)
+    monkeypatch.setattr(checks, "_run_check", run)
+    assert checks.main(["--servers", "vllm", "mlx-lm"]) == 1
+    assert commands == [("python", "scripts/try_servers.py", "vllm", "mlx-lm")]
 
 
 @pytest.mark.parametrize("page", ["docs/serving/real-servers.md", "docs/zh/real-servers.md"])
