@@ -152,4 +152,8 @@ def _kind_of(engine: RemoteEngine) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print(t("scripts.interrupted"), file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -51,7 +51,10 @@ class RunningServer:
         """
         if self._upstream is not None and self._upstream._process is None:
             await self._upstream.start()
-        process = self._process = self._run()
+        try:
+            process = self._process = self._run()
+        except OSError as error:  # no such program
+            raise NotReadyError(str(error)) from error
         deadline_s = time.monotonic() + self.recipe.ready_s
         async with httpx2.AsyncClient(trust_env=False) as client:
             while time.monotonic() < deadline_s and process.poll() is None:

@@ -13,7 +13,10 @@ from conformance.conversations import CONVERSATIONS, Conversation
 from conformance.features import MISSING_FEATURES, Cell, Column, Feature, read_documented_cells
 from event_stream import events_of
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineFailed
+from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.servers import ServerKind
 from tests.conftest import REPOSITORY
 from tests.remote.imitations import CALL, RESULT, TOO_LONG, Imitation
@@ -123,6 +126,23 @@ async def test_a_server_with_a_fault_fails_the_conversation(
         await bench.load()
         with pytest.raises(Unfit):
             await conversation(bench)
+
+
+async def test_an_error_fails_its_conversation_and_none_of_those_that_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(request: ChatRequest) -> TokenCounts:
+        raise EngineError(ErrorCode.SERVER_NOT_LISTENING, host="box")
+
+    async with running(Imitation(ServerKind.VLLM)) as wire, remote_engine_at(wire.url) as engine:
+        monkeypatch.setattr(engine, "count_tokens", refuse)
+        found = [(name, wrong) async for name, wrong in hold_conversations(Bench.from_engine(engine))]
+    assert len(found) == len(CONVERSATIONS)
+    why = "Nothing answers at box; is the server running?"
+    assert [(name, wrong) for name, wrong in found if wrong] == [
+        ("tokens are counted before they are sent", why),
+        ("a long chat is read", why),
+    ]
 
 
 async def test_a_stop_that_nobody_watches_proves_nothing() -> None:

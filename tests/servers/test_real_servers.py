@@ -76,6 +76,12 @@ async def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path)
         await server(tmp_path, ENDS).start()
 
 
+async def test_a_program_that_is_missing_is_told_by_name(tmp_path: Path) -> None:
+    recipe = Recipe("gone", "a server that is gone", lambda start: (tmp_path / "serve-nothing",))
+    with pytest.raises(NotReadyError, match="serve-nothing"):
+        await server(tmp_path, "", recipe).start()
+
+
 async def test_a_server_that_takes_a_wrong_key_fails_the_trial(tiny: RunningServer) -> None:
     await tiny.start()
     assert await a_wrong_key_is_refused(tiny, tiny) == "wants no key"
