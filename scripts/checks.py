@@ -118,6 +118,8 @@ def main(argv: Sequence[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(t("scripts.test.usage"))
         return 0
+    if "--servers" in argv:
+        return _try_servers([argument for argument in argv if argument != "--servers"])
     full, static = "--full" in argv, "--static" in argv
     pytest_arguments = [argument for argument in argv if argument not in ("--full", "--static")]
     environment = prepare_environment(dev=True)
@@ -130,6 +132,14 @@ def main(argv: Sequence[str]) -> int:
                     print(t("scripts.test.failed", name=check.name), flush=True)
                 return status
     return 0
+
+
+def _try_servers(names: Sequence[str]) -> int:
+    """Try real servers, which are installed first, and return the exit status."""
+    environment = prepare_environment(dev=True)
+    modules = os.pathsep.join((str(ROOT), str(ROOT / "scripts")))  # the models are made as in the tests
+    check = Check("real servers", ("python", "scripts/try_servers.py", *names), downloads=True)
+    return _run_check(check, environment, {**os.environ, "PYTHONPATH": modules})
 
 
 @contextmanager

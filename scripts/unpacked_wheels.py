@@ -84,8 +84,8 @@ def main() -> int:
     return 0
 
 
-def serve(model: str, port: int, n_ctx: int) -> None:
-    """Serve a model until stdin is closed."""
+def serve(model: str, port: int, n_ctx: int, key: str = "") -> None:
+    """Serve a model until stdin is closed, to those with the key if there is one."""
     sys.path.insert(0, str(NEWEST_LLAMA_CPP.folder))
     from xllamacpp import CommonParams, Server  # type: ignore[import-not-found]
 
@@ -94,6 +94,7 @@ def serve(model: str, port: int, n_ctx: int) -> None:
     params.n_ctx, params.n_parallel, params.port = n_ctx, 1, port
     params.hostnames = ["127.0.0.1"]
     params.cpuparams.n_threads = 1
+    params.api_keys = [key] if key else []
     server = Server(params)
     print(f"listening on {server.listening_address}", flush=True)
     sys.stdin.read()
@@ -101,7 +102,7 @@ def serve(model: str, port: int, n_ctx: int) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case [model, port, n_ctx]:
-            serve(model, int(port), int(n_ctx))
+        case [model, port, n_ctx, *key]:
+            serve(model, int(port), int(n_ctx), *key)
         case _:
             sys.exit(main())

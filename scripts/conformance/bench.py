@@ -12,17 +12,18 @@ from qwen3_chat.chat import EARLY_STOPPING_TEXT, ChatMessage, Role, StopReason, 
 from qwen3_chat.engine import Engine
 from qwen3_chat.engine.remote import RemoteEngine
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts
+from qwen3_chat.engine.remote.server_features import MissingFeature
 from qwen3_chat.events import EngineFailed, Notice, PrefillProgressed
-from qwen3_chat.request import ChatRequest, LoadedModel, ToolSpec
+from qwen3_chat.request import ChatRequest, LoadedModel
 from qwen3_chat.sampling import SamplingParams
+from qwen3_chat.tools.calculator import calculator_tool
 
 SURE = SamplingParams(temperature=0.01, top_p=0.9, top_k=5)
 QUESTION = "How many r's in strawberries?"
 ENDLESS = "Go on and on about strawberries."
-WEATHER = ToolSpec(
-    '{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": '
-    '{"city": {"type": "string"}}}}}'
-)
+SUM = "What is 17 * 23?"
+SUM_RESULT = "391"
+CALCULATOR = calculator_tool().spec
 MAX_TOKENS = 400
 
 
@@ -40,8 +41,9 @@ def require(holds: object, what: str) -> None:
 class Bench:
     """An engine in three roles, which a real model plays alone; tiny ones are made for one role each.
 
-    `talker` holds the conversations, `caller` calls tools when a request has them, `brooder` ends neither its
-    thinking nor its answer soon. `stopped` waits until the server of the brooder is idle.
+    `talker` holds the conversations, `caller` calls the calculator when a request has it, `brooder` ends
+    neither its thinking nor its answer soon. `stopped` waits until the server of the brooder is idle; without
+    it nobody sees whether a server stops, so that row stays empty.
     """
 
     talker: Engine
@@ -69,6 +71,10 @@ class Bench:
         if isinstance(engine, RemoteEngine):
             return engine.last_reply
         return ReplyFacts(reports_usage=True, reports_reused_tokens=True)
+
+    def lacks(self, feature: MissingFeature) -> bool:
+        """Return True if the app says of the talker's server that it lacks a feature."""
+        return isinstance(self.talker, RemoteEngine) and feature in self.talker.missing_features
 
     def note(self, feature: Feature, cell: Cell) -> None:
         """Record the state of a feature; a repeated conversation must not contradict it."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from conformance.bench import Bench, Unfit
 from conformance.conversations import CONVERSATIONS
 from conformance.features import Cell, Column, Feature
+from qwen3_chat.errors import EngineError
 
 
 async def hold_conversations(bench: Bench) -> AsyncGenerator[tuple[str, str], None]:
@@ -16,7 +17,7 @@ async def hold_conversations(bench: Bench) -> AsyncGenerator[tuple[str, str], No
         name = conversation.__name__.replace("_", " ")
         try:
             await conversation(bench)
-        except Unfit as error:
+        except (Unfit, EngineError) as error:
             yield name, str(error)
         else:
             yield name, ""

@@ -18,7 +18,11 @@ from tests.pictures.test_pictures import english_afterwards  # noqa: F401
 
 MAX_BYTES = 1_000_000
 CHINESE_GUIDES = sorted((REPOSITORY / "docs" / "zh").glob("*.md"))
-OTHER_NAMES = {"serving.md": "serving/README.md"}
+OTHER_NAMES = {
+    "serving.md": "serving/README.md",
+    "scaling.md": "serving/scaling.md",
+    "real-servers.md": "serving/real-servers.md",
+}
 PICTURES = [(language, shade) for language in Language for shade in THEMES]
 
 

@@ -16,7 +16,8 @@ from tests.remote.wire_server import DONE, Piece, Reply, Request, chunk, event, 
 THINKING = ["\nLet me", " count: s-t-r", "-a-w-b-e-r-r-i-e-s.", "\n"]
 ANSWER = ["\n\nThere", " are", " **3**", " r's", ".", " 草莓", " 🍓"]
 ANSWERED = "There are **3** r's. 草莓 🍓"
-CALL = {"name": "weather", "arguments": '{"city": "杭州"}'}
+CALL = {"name": "calculator", "arguments": '{"expression": "17 × 23"}'}
+RESULT = "\n\nIt is 391."
 MODEL = "Qwen/Qwen3-8B"
 TOO_LONG = 20_000
 NO_LIMIT = TOO_LONG
@@ -177,8 +178,9 @@ class Imitation:
         thinks = self._thinks(body)
         budget = body.get("reasoning_budget_tokens", body.get("thinking_budget"))
         thinking = (THINKING if not isinstance(budget, int) else THINKING[:budget]) if thinks else []
-        calls = "weather" in newest and "tools" in body and not _ends_with_result(body)
-        parts = [*((True, text) for text in thinking), *((False, text) for text in ANSWER if not calls)]
+        calls = "17 * 23" in newest and "tools" in body and not _ends_with_result(body)
+        answer = [] if calls else [RESULT] if _ends_with_result(body) else ANSWER
+        parts = [*((True, text) for text in thinking), *((False, text) for text in answer)]
         parts = _rest(parts, body) if "continue_final_message" in body else parts
         limit = _limit(body)
         is_cut = limit < len(parts)
@@ -210,7 +212,9 @@ class Imitation:
 
     def _calls(self) -> Iterator[dict[str, object]]:
         if self.kind not in _PARSES:
-            source = f'\n<tool_call>\n{{"name": "weather", "arguments": {CALL["arguments"]}}}\n</tool_call>'
+            source = (
+                f'\n<tool_call>\n{{"name": "calculator", "arguments": {CALL["arguments"]}}}\n</tool_call>'
+            )
             yield from (chunk(content=source[at : at + 9]) for at in range(0, len(source), 9))
             return
         function = {"name": CALL["name"], "arguments": ""}
@@ -239,7 +243,9 @@ class Imitation:
             said = {"content": "", "thinking": text} if is_thinking else {"content": text}
             yield {"message": {"role": "assistant", **said}, "done": False}
         if calls:
-            call = {"function": {"index": 0, "name": "weather", "arguments": json.loads(CALL["arguments"])}}
+            call = {
+                "function": {"index": 0, "name": CALL["name"], "arguments": json.loads(CALL["arguments"])}
+            }
             yield {"message": {"role": "assistant", "content": "", "tool_calls": [call]}, "done": False}
         yield {
             "message": {"role": "assistant", "content": ""},

@@ -1,6 +1,6 @@
 """A model file with a fixed reply: each token determines the next by a table.
 
-A trained model of a few megabytes calls tools unpredictably; this one calls `weather` for any question, on
+A trained model of a few megabytes calls tools unpredictably; this one calls `calculator` for any question, on
 any engine. It has Qwen3's architecture with one layer that adds nothing: only the embedding of the last token
 passes through, one dimension for each token, and the output matrix is the table.
 """
@@ -15,11 +15,12 @@ import numpy as np
 
 from demo_model.render import TEMPLATE_PATH
 
-THOUGHT = "Only a look outside helps."
+THOUGHT = "Only a machine can tell."
 PIECES = (
-    '\n{"name": "weather", ',
+    '\n{"name": "calculator", ',
     '"arguments": ',
-    '{"city": "杭州"}}\n',
+    '{"expression": ',
+    '"17 × 23"}}\n',
 )  # llama-cpp-python skips longer ones
 SAID = ("\n", "<think>", f"\n{THOUGHT}", "</think>", "\n\n", "<tool_call>", *PIECES, "</tool_call>")
 END = "<|im_end|>"

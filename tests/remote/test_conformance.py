@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from conformance.bench import Bench
+from conformance import interruptions, turns
+from conformance.bench import Bench, Unfit
 from conformance.column import column, hold_conversations
-from conformance.conversations import CONVERSATIONS
+from conformance.conversations import CONVERSATIONS, Conversation
 from conformance.features import MISSING_FEATURES, Cell, Column, Feature, read_documented_cells
 from event_stream import events_of
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
+from qwen3_chat.error_codes import ErrorCode
+from qwen3_chat.errors import EngineError
 from qwen3_chat.events import EngineFailed
+from qwen3_chat.request import ChatRequest, TokenCounts
 from qwen3_chat.servers import ServerKind
 from tests.conftest import REPOSITORY
-from tests.remote.imitations import Imitation
+from tests.remote.imitations import CALL, RESULT, TOO_LONG, Imitation
 from tests.remote.remote_engines import remote_engine_at
-from tests.remote.wire_server import running
+from tests.remote.wire_server import Reply, Request, json_reply, running
 
 README = REPOSITORY / "docs" / "serving" / "README.md"
 REPLAYED = [kind for kind in ServerKind if kind is not ServerKind.LLAMA_CPP_PYTHON]
@@ -78,3 +86,68 @@ async def test_a_server_is_recognised_and_its_model_described(kind: ServerKind) 
     assert model.path == wire.url
     assert model.name == ("qwen3:8b" if kind is ServerKind.OLLAMA else "Qwen3-8B")
     assert model.quant == {"ollama": "Q4_K_M", "llama-server": "Q4_K_M", "lm-studio": "4bit"}.get(kind, "")
+
+
+def _broken_by_length(request: Request, reply: Reply) -> Reply:
+    return json_reply({"error": "CUDA error"}, 500) if len(request.body) > TOO_LONG else reply
+
+
+def _without(text: str, instead: str = "") -> Callable[[Request, Reply], Reply]:
+    """Return a fault that replaces a text in every reply."""
+
+    def change(_: Request, reply: Reply) -> Reply:
+        old, new = (json.dumps(it, ensure_ascii=False)[1:-1].encode() for it in (text, instead))
+        pieces = [it.replace(old, new) if isinstance(it, bytes) else it for it in reply.pieces]
+        return replace(reply, pieces=pieces)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("conversation", "fault"),
+    [
+        (turns.a_chat_that_is_too_long_is_refused, _broken_by_length),
+        (interruptions.a_tool_is_called, _without("17 × 23", "17 + 23")),
+        (interruptions.a_tool_is_called_without_thinking, _without(CALL["arguments"][:7], "")),
+        (interruptions.the_result_of_a_tool_is_read, _without("tool_calls", "other")),
+        (interruptions.the_result_of_a_tool_is_read, _without(RESULT, "Well.")),
+        (interruptions.two_results_are_read, _without(RESULT, "Well.")),
+    ],
+)
+async def test_a_server_with_a_fault_fails_the_conversation(
+    conversation: Conversation, fault: Callable[[Request, Reply], Reply]
+) -> None:
+    imitation = Imitation(ServerKind.VLLM)
+    async with (
+        running(lambda request: fault(request, imitation(request))) as wire,
+        remote_engine_at(wire.url) as engine,
+    ):
+        bench = Bench.from_engine(engine)
+        await bench.load()
+        with pytest.raises(Unfit):
+            await conversation(bench)
+
+
+async def test_an_error_fails_its_conversation_and_none_of_those_that_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(request: ChatRequest) -> TokenCounts:
+        raise EngineError(ErrorCode.SERVER_NOT_LISTENING, host="box")
+
+    async with running(Imitation(ServerKind.VLLM)) as wire, remote_engine_at(wire.url) as engine:
+        monkeypatch.setattr(engine, "count_tokens", refuse)
+        found = [(name, wrong) async for name, wrong in hold_conversations(Bench.from_engine(engine))]
+    assert len(found) == len(CONVERSATIONS)
+    why = "Nothing answers at box; is the server running?"
+    assert [(name, wrong) for name, wrong in found if wrong] == [
+        ("tokens are counted before they are sent", why),
+        ("a long chat is read", why),
+    ]
+
+
+async def test_a_stop_that_nobody_watches_proves_nothing() -> None:
+    async with running(Imitation(ServerKind.VLLM)) as wire, remote_engine_at(wire.url) as engine:
+        bench = Bench.from_engine(engine)
+        await bench.load()
+        await interruptions.it_is_stopped_in_its_thinking(bench)
+    assert Feature.STOP not in column(bench)

@@ -36,8 +36,12 @@ async def test_thirty_conversations_on_this_machine_find_its_column(roles: Roles
         LocalEngine(LoadSettings(str(model), n_ctx, n_threads=1), tmp_path / "engine.log")
         for model, n_ctx in roles
     )
+
+    async def stopped() -> None:
+        await idle(lambda: psutil.Process().children())
+
     try:
-        cells = await run_conversations(Bench(talker, caller, brooder))
+        cells = await run_conversations(Bench(talker, caller, brooder, stopped))
     finally:
         for engine in (talker, caller, brooder):
             await engine.close()
@@ -49,6 +53,15 @@ def wants_to_run(process: psutil.Process) -> Iterator[bool]:
     for thread in process.threads():
         with suppress(psutil.NoSuchProcess):
             yield psutil.Process(thread.id).status() == psutil.STATUS_RUNNING
+
+
+async def idle(processes: Callable[[], Sequence[psutil.Process]]) -> None:
+    """Wait until none of the processes runs or waits for a processor, seen many times in a row."""
+    n_idle = 0
+    while n_idle < IDLE_CHECKS:
+        is_busy = any(any(wants_to_run(process)) for process in processes())
+        n_idle = 0 if is_busy else n_idle + 1
+        await asyncio.sleep(0.01)
 
 
 def listening_process(port: int) -> psutil.Process:
@@ -86,10 +99,7 @@ async def test_thirty_conversations_with_llama_cpp_python_find_its_column(
 ) -> None:
     async def stopped(url: str) -> None:
         process = listening_process(int(url.rpartition(":")[2]))
-        n_idle = 0
-        while n_idle < IDLE_CHECKS:  # a thread that waits for a processor is busy too
-            n_idle = 0 if any(wants_to_run(process)) else n_idle + 1
-            await asyncio.sleep(0.01)
+        await idle(lambda: [process])
 
     endless = llama_cpp_server(tireless_gguf, LONG_N_CTX)
     servers = (llama_cpp_server(demo_gguf), llama_cpp_server(scripted_gguf), endless)

@@ -19,6 +19,8 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 
 MAX_MESSAGE_CHARACTERS = 300
 _TOO_LONG = re.compile(r"context|maximum.{0,20}(?:length|tokens)|too (?:long|many tokens)", re.IGNORECASE)
+_WITHOUT_KEY_STORE = b'"no_db_connection"'
+"""The reason of LiteLLM for a key that is not its own, where it has no database to look others up in."""
 _LOADING = re.compile(r"loading model|model is loading|starting", re.IGNORECASE)
 
 
@@ -39,6 +41,8 @@ def error_from_response(
             return EngineError(
                 ErrorCode.SERVER_MOVED, host=host, url=displayable_message(location.partition("?")[0], access)
             )
+        case 400 if _WITHOUT_KEY_STORE in body:
+            return EngineError(ErrorCode.SERVER_KEY_REFUSED, host=host, variable=access.key_location)
         case 401 | 403:
             return EngineError(ErrorCode.SERVER_KEY_REFUSED, host=host, variable=access.key_location)
         case 404 | 405:
