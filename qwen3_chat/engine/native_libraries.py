@@ -1,15 +1,24 @@
-"""The native libraries that can run models, by name: the one that is always there, and the faster ones."""
+"""The native libraries that can run models, by name: llama-cpp-python, and a faster one for processors.
+
+llama-cpp-python runs everything. Where it is still to be compiled, or can't be, the other one takes its place
+as far as it goes.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE
+from qwen3_chat.engine.llama_compilation import read_compilation
+from qwen3_chat.request import LLAMA_CPP_NAME
+
 LIBRARY_VARIABLE: Final = "QWEN3_CHAT_LIBRARY"
-"""The environment variable with the name of a worker's library; without it, llama-cpp-python."""
+"""The environment variable with the name of a worker's library; without it, that of `default_library`."""
 
 LIBRARY_FILE_NAME: Final = "libraries.json"
 """The file of the choices between the libraries, beside the chats."""
@@ -23,6 +32,22 @@ IK_FILE_VARIABLE: Final = "IK_LLAMA_CPP_LIB_PATH"
 """The environment variable by which ik-llama-cpp-python takes another library than its own."""
 
 IK_FILE_NAME: Final = {"win32": "llama.dll", "darwin": "libllama.dylib"}.get(sys.platform, "libllama.so")
+
+
+def has_llama_cpp(environ: Mapping[str, str] | None = None) -> bool:
+    """Return whether a worker with these variables can import llama-cpp-python, or a build in its place."""
+    variables = os.environ if environ is None else environ
+    if BUILD_VARIABLE in variables or variables.get(CHOSEN_BUILD_VARIABLE):
+        return True
+    compilation = read_compilation()
+    if compilation and compilation.is_running:
+        return False  # at the end of a compilation, half of it is there for a moment
+    return find_spec("llama_cpp") is not None
+
+
+def default_library(environ: Mapping[str, str] | None = None) -> str:
+    """Return the library of a worker that is asked for none: the faster one only in want of the other."""
+    return IK_NAME if not has_llama_cpp(environ) and has_fast_library() else LLAMA_CPP_NAME
 
 
 def has_fast_library() -> bool:
