@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 COMPILING, FAILED, NO_COMPILER = "compiling", "failed", "no_compiler"
 """The states in the file."""
 _NICENESS = 19
-_CREATION_FLAGS = (
-    subprocess.DETACHED_PROCESS | subprocess.IDLE_PRIORITY_CLASS if sys.platform == "win32" else 0
-)
+_CREATION_FLAGS = 0
+if sys.platform == "win32":
+    _CREATION_FLAGS = subprocess.DETACHED_PROCESS | subprocess.IDLE_PRIORITY_CLASS
 _WRITE_INTERVAL_S = 10.0
 """The longest time between two writes; a file that is much older is that of a process that was ended."""
 
@@ -84,6 +84,10 @@ def start(environment: Environment) -> list[str]:
     with environment.hold_compiler() as is_free:
         if not is_free:
             return []  # it was told when that began
+        if environment.pending and environment.has_pending():
+            environment.finish_pending()
+        if not environment.pending:
+            forget(environment)
     is_to_start, sentences = _check_pending(environment) if environment.pending else (False, [])
     if not is_to_start and fast_library.is_to_compile(environment):
         is_to_start = True

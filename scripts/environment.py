@@ -87,6 +87,10 @@ class Environment:
         with open(self.folder / _COMPILE_LOCK, "a") as file:
             yield try_lock(file.fileno(), wait=False)
 
+    def has_pending(self) -> bool:
+        """Return True if what is pending is installed by now, whoever did that."""
+        return self._has_compiled(self._pyproject())
+
     def finish_pending(self) -> None:
         """Record that what was pending is installed now."""
         with self._lock(_INSTALL_LOCK, "scripts.waiting"):

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE
+from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, LLAMA_CPP_VERSION
 from qwen3_chat.engine.llama_compilation import read_compilation
 from qwen3_chat.request import LLAMA_CPP_NAME
 
@@ -40,9 +40,10 @@ def has_llama_cpp(environ: Mapping[str, str] | None = None) -> bool:
     if BUILD_VARIABLE in variables or variables.get(CHOSEN_BUILD_VARIABLE):
         return True
     compilation = read_compilation()
-    if compilation and compilation.is_running:
-        return False  # at the end of a compilation, half of it is there for a moment
-    return find_spec("llama_cpp") is not None
+    if compilation is None:
+        return find_spec("llama_cpp") is not None
+    # at its end, half of the package is there for a moment; after a failure, an earlier version may be
+    return not compilation.is_running and _is_installed(LLAMA_CPP_NAME, LLAMA_CPP_VERSION)
 
 
 def default_library(environ: Mapping[str, str] | None = None) -> str:
@@ -52,10 +53,14 @@ def default_library(environ: Mapping[str, str] | None = None) -> str:
 
 def has_fast_library() -> bool:
     """Return whether ik-llama-cpp-python is installed, in the version that the worker needs."""
+    return _is_installed(IK_DISTRIBUTION, IK_VERSION)
+
+
+def _is_installed(distribution: str, needed: str) -> bool:
     from importlib.metadata import PackageNotFoundError, version  # here: every worker imports this module
 
     try:
-        return version(IK_DISTRIBUTION) == IK_VERSION
+        return version(distribution) == needed
     except PackageNotFoundError:
         return False
 

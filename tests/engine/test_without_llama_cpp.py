@@ -14,7 +14,7 @@ import pytest
 from event_stream import events_of
 from qwen3_chat.engine import library_choice, llama_compilation, local_engine, native_libraries
 from qwen3_chat.engine.library_choice import LibraryChoices, ModelKind
-from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE
+from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, LLAMA_CPP_VERSION
 from qwen3_chat.engine.llama_compilation import CompilationState, read_compilation
 from qwen3_chat.engine.local_engine import LocalEngine
 from qwen3_chat.engine.native_libraries import (
@@ -165,8 +165,15 @@ def test_half_of_llama_cpp_counts_as_none_and_a_build_of_the_user_s_as_one(compi
     assert default_library() == IK_NAME
     for variables in ({CHOSEN_BUILD_VARIABLE: "/builds/cuda"}, {BUILD_VARIABLE: ""}):
         assert default_library(variables) == LLAMA_CPP_NAME
+
+
+@pytest.mark.parametrize(("needed", "library"), [(LLAMA_CPP_VERSION, LLAMA_CPP_NAME), ("9.9", IK_NAME)])
+def test_after_a_failure_llama_cpp_counts_if_it_was_installed_all_the_same_in_the_right_version(
+    compiling: Path, monkeypatch: pytest.MonkeyPatch, needed: str, library: str
+) -> None:
     compiling.write_text('{"state": "failed"}')
-    assert default_library() == LLAMA_CPP_NAME
+    monkeypatch.setattr(native_libraries, "LLAMA_CPP_VERSION", needed)
+    assert default_library() == library
 
 
 def test_without_any_library_the_one_that_is_to_be_installed_is_asked_for(

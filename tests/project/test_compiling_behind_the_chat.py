@@ -104,6 +104,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
+def install(here: environment.Environment) -> None:
+    """Make llama-cpp-python look installed."""
+    info = here.folder / "lib/python3.11/site-packages/llama_cpp_python-0.3.36.dist-info"
+    info.mkdir(parents=True)
+    (info / "RECORD").touch()
+
+
 def read_in_app(here: environment.Environment, monkeypatch: pytest.MonkeyPatch) -> Compilation | None:
     """Return the compilation as the app sees it."""
     file = compilation_file(here.folder)
@@ -152,9 +159,7 @@ def test_where_no_ready_made_library_can_run_models_llama_cpp_is_compiled_before
 
 
 def test_what_is_installed_already_is_not_pending(here: environment.Environment, pip: Pip) -> None:
-    info = here.folder / "lib/python3.11/site-packages/llama_cpp_python-0.3.36.dist-info"
-    info.mkdir(parents=True)
-    (info / "RECORD").touch()
+    install(here)
     here.prepare(complete=False)
     assert pip.commands[0] == ["install", "--editable", str(here.root)]
     assert here.is_ready()
@@ -278,11 +283,20 @@ def test_what_needs_everything_waits_for_the_compilation_behind_a_chat(
         tests.start()
         assert waits.wait(WAIT_LIMIT_S)
         assert told == ["scripts.waiting_for_compiler"]
-        info = pending.folder / "lib/python3.11/site-packages/llama_cpp_python-0.3.36.dist-info"
-        info.mkdir(parents=True)
-        (info / "RECORD").touch()
+        install(pending)
         pending.finish_pending()
     tests.join(WAIT_LIMIT_S)
     assert pending.is_ready(dev=True)
     assert "scripts.installing" in told
     assert "scripts.compiling_first" not in told
+
+
+def test_what_a_user_has_installed_after_a_failure_is_taken(
+    pending: environment.Environment, pip: Pip, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip.failing = {"llama": "error: no member named x"}
+    assert not background_compile.compile_llama_cpp(pending)
+    install(pending)
+    assert background_compile.start(pending) == []
+    assert pending.is_ready()
+    assert read_in_app(pending, monkeypatch) is None
