@@ -25,10 +25,12 @@ from qwen3_chat.engine.library_trial import (
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
 from qwen3_chat.engine.native_libraries import IK_NAME, default_library, has_fast_library, has_llama_cpp
 from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadedModel, LoadSettings, PersistenceOptions
+from qwen3_chat.texts import t
 
 
 class LibraryRouter:
@@ -114,7 +116,12 @@ class LibraryRouter:
         self._is_left = True
         if self._kind:
             self._choices.record_failure(self._kind, error.code.value)
-        return Notice("engine.fast_cpu_left", {"reason": str(error)})
+        # the sentence of an illegal instruction is about llama-cpp-python
+        is_illegal = error.code is ErrorCode.CPU_UNSUPPORTED
+        return Notice(
+            "engine.fast_cpu_left",
+            {"reason": t("engine.fast_cpu_illegal") if is_illegal else str(error)},
+        )
 
     def may_compare(self, model: LoadedModel) -> bool:
         """Return whether the libraries are still to be compared with the loaded model, and memory permits."""

@@ -5,6 +5,7 @@ TEXTS = {
     "engine.text_not_unicode": "The text contains half a character and can't be passed on.",
     "engine.bindings_differ": "llama-cpp-python {version} is installed, but this program needs 0.3.36.",
     "engine.fast_cpu_wrong": "its first words differ from those of llama-cpp-python",
+    "engine.fast_cpu_illegal": "it uses instructions that this processor lacks",
     "engine.fast_cpu_left": "ik_llama.cpp failed with this kind of model on this processor ({reason}), so llama-cpp-python runs it from now on.",
     "engine.fast_cpu_chosen": "Measured on this machine: with ik_llama.cpp, a turn of this model takes {saved}% less time. Used from the next start on.",
     "engine.fast_cpu_differs": "ik-llama-cpp-python {version} is installed, but this program needs {needed}.",

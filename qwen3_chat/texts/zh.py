@@ -5,6 +5,7 @@ TEXTS = {
     "engine.text_not_unicode": "文本含有不完整的字符，无法处理。",
     "engine.bindings_differ": "当前安装的 llama-cpp-python 是 {version}，本程序需要 0.3.36。",
     "engine.fast_cpu_wrong": "回答的开头与 llama-cpp-python 不一致",
+    "engine.fast_cpu_illegal": "它用到了本机处理器没有的指令",
     "engine.fast_cpu_left": "ik_llama.cpp 在本机处理器上运行此类模型时出错（{reason}），今后改由 llama-cpp-python 运行。",
     "engine.fast_cpu_chosen": "本机测量结果：用 ik_llama.cpp 运行此模型，每轮对话可节省 {saved}% 的时间。下次启动时生效。",
     "engine.fast_cpu_differs": "当前安装的 ik-llama-cpp-python 是 {version}，本程序需要 {needed}。",

@@ -144,7 +144,9 @@ async def test_a_library_that_dies_is_left_and_the_reason_for_the_lack_of_the_ot
 ) -> None:
     use_stand_in(monkeypatch, tmp_path, Fault.ILLEGAL_INSTRUCTION)
     error, events = await failure_of(engine)
-    assert notices_in(events) == ["engine.fast_cpu_left"]
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert notice.key == "engine.fast_cpu_left"
+    assert notice.values["reason"] == "it uses instructions that this processor lacks"
     assert error.code is ErrorCode.LLAMA_CPP_MISSING
     kind = ModelKind.from_header(read_file(demo_gguf), demo_gguf)
     assert LibraryChoices(tmp_path).failure(kind) == "cpu_unsupported"
