@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     ENGINE_ABORTED = "engine_aborted", "engine.aborted"
     CPU_UNSUPPORTED = "cpu_unsupported", "engine.wrong_cpu"
     LLAMA_CPP_BROKEN = "llama_cpp_broken", "engine.llama_cpp_broken"
+    LLAMA_CPP_MISSING = "llama_cpp_missing", "engine.llama_cpp_missing"
     LLAMA_CPP_VERSION_UNSUPPORTED = "llama_cpp_version_unsupported", "engine.bindings_differ"
     FAST_CPU_VERSION_UNSUPPORTED = "fast_cpu_version_unsupported", "engine.fast_cpu_differs"
     FAST_CPU_ANSWERS_WRONGLY = "fast_cpu_answers_wrongly", "engine.fast_cpu_wrong"

@@ -25,7 +25,7 @@ LOCAL_ENGINE_NAME = "llama.cpp"
 """The engine of this machine, as replies and loaded models name it."""
 
 LLAMA_CPP_NAME = "llama-cpp-python"
-"""The library of this machine's engine that is always there, as `ask --json` names it."""
+"""The library of this machine's engine that runs everything, as `ask --json` names it."""
 
 DEFAULT_CPU_UBATCH, DEFAULT_GPU_UBATCH = 256, 512
 """The tokens that are evaluated at once where memory is plentiful."""

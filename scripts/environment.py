@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 # Imports inside functions are needed only to install: opening the chat again must cost next to nothing.
 
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILED = "llama-cpp-python"  # the one dependency without ready-made wheels on the usual index
 _PACKAGE_TABLES = ("build-system", "project", "tool.hatch")
 _DEV_TABLES = ("dependency-groups",)
+_INSTALL_LOCK, _COMPILE_LOCK = "install.lock", "compile.lock"
 
 Stamp = dict[str, Any]
 
@@ -34,7 +35,8 @@ class Environment:
     """The virtual environment in `.venv` under a repository's root.
 
     Its stamp, `.venv/qwen3-chat.json`, records the packages, options and folder of an installation. Written
-    last, it shows an installation that was interrupted.
+    last, it shows an installation that was interrupted. With `pending`, it is complete but for that
+    requirement, which is compiled behind the chat while a ready-made library runs the models.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -45,25 +47,54 @@ class Environment:
         self.log = self.folder / "install.log"
         self._stamp_file = self.folder / "qwen3-chat.json"
 
-    def is_ready(self, *, dev: bool = False) -> bool:
-        """Return True if everything that pyproject.toml requires is installed here."""
-        stamp = self._stamp()
-        return bool(stamp) and all(
-            stamp.get(name) == value for name, value in self.expected_stamp(stamp, dev=dev).items()
-        )
+    def is_ready(self, *, dev: bool = False, complete: bool = True) -> bool:
+        """Return True if everything that pyproject.toml requires is installed here.
 
-    def prepare(self, *, dev: bool = False) -> None:
+        Unless that has to be `complete`, what is compiled may be pending.
+        """
+        stamp = self._stamp()
+        if not stamp or (complete and "pending" in stamp):
+            return False
+        return all(stamp.get(name) == value for name, value in self.expected_stamp(stamp, dev=dev).items())
+
+    def prepare(self, *, dev: bool = False, complete: bool = True) -> None:
         """Make or repair the environment where needed.
+
+        Unless it has to be `complete`, what is compiled may be left pending.
 
         Raises:
             EnvironmentUnavailable: it cannot be done.
         """
-        if self.is_ready(dev=dev):
+        if self.is_ready(dev=dev, complete=complete):
             return
         self.folder.mkdir(exist_ok=True)
-        with self._lock():
-            if not self.is_ready(dev=dev):  # checked again: whoever held the lock may have done it
-                self._install(self._create(), dev=dev)
+        with ExitStack() as locks:
+            if complete or self.expected_stamp(self._stamp(), dev=dev)["cmake_args"]:
+                locks.enter_context(self._lock(_COMPILE_LOCK, "scripts.waiting_for_compiler"))
+            locks.enter_context(self._lock(_INSTALL_LOCK, "scripts.waiting"))
+            # checked again: whoever held the lock may have done it
+            if not self.is_ready(dev=dev, complete=complete):
+                self._install(self._create(), dev=dev, complete=complete)
+
+    @property
+    def pending(self) -> str:
+        """The requirement that is still to be compiled behind the chat; "" where everything is there."""
+        return str(self._stamp().get("pending", ""))
+
+    @contextmanager
+    def hold_compiler(self) -> Iterator[bool]:
+        """Keep others from compiling; what is yielded is False where another process compiles already."""
+        with open(self.folder / _COMPILE_LOCK, "a") as file:
+            yield try_lock(file.fileno(), wait=False)
+
+    def has_pending(self) -> bool:
+        """Return True if what is pending is installed by now, whoever did that."""
+        return self._has_compiled(self._pyproject())
+
+    def finish_pending(self) -> None:
+        """Record that what was pending is installed now."""
+        with self._lock(_INSTALL_LOCK, "scripts.waiting"):
+            self._write_stamp({name: value for name, value in self._stamp().items() if name != "pending"})
 
     def exec_program(self, program: str, arguments: Sequence[str]) -> NoReturn:
         """Replace this process by a program of the environment."""
@@ -103,11 +134,11 @@ class Environment:
         return str(self._stamp().get("cmake_args", ""))
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Let one process at a time install; the others wait."""
-        with open(self.folder / "install.lock", "a") as file:
+    def _lock(self, name: str, waiting_key: str) -> Iterator[None]:
+        """Let one process at a time go on; the others say that they wait."""
+        with open(self.folder / name, "a") as file:
             if not try_lock(file.fileno(), wait=False):
-                _print_text("scripts.waiting")
+                _print_text(waiting_key)
                 try_lock(file.fileno(), wait=True)
             yield
 
@@ -128,7 +159,7 @@ class Environment:
             raise EnvironmentUnavailable(_missing_venv_text())
         stamp = {"unfinished": True, "cmake_args": stamp.get("cmake_args", "")}
         for entry in self.folder.iterdir():
-            if entry.name != "install.lock":
+            if entry.name not in (_INSTALL_LOCK, _COMPILE_LOCK):
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         _print_text("scripts.making", folder=self._relative_path(self.folder))
         self._write_stamp(stamp)
@@ -153,10 +184,11 @@ class Environment:
             broken = True
         return "scripts.remaking.broken" if broken else None
 
-    def _install(self, before: Stamp, *, dev: bool) -> None:
+    def _install(self, before: Stamp, *, dev: bool, complete: bool) -> None:
         """Run pip for the package and, for tests, the dev group; write the stamp at the end."""
         import time
 
+        import background_compile
         import fast_library
         from pip_progress import format_clock_time
         from pip_run import PipFailed, error_lines, run_pip
@@ -168,31 +200,70 @@ class Environment:
         has_other_options = cmake_args != before.get("cmake_args", "")
         compiles = has_other_options or not self._has_compiled(pyproject)
         environ = {**os.environ, "CMAKE_ARGS": cmake_args}
+        is_pending = compiles and not (complete or cmake_args or has_other_options)
         self._write_stamp({"unfinished": True, "cmake_args": before.get("cmake_args", "")})
         try:
             with open(self.log, "w", encoding="utf-8") as log:
-                if compiles:
-                    self._require_compiler(pyproject, log)
-                _print_text(
-                    "scripts.compiling_first" if compiles else "scripts.installing",
-                    log=self._relative_path(self.log),
-                )
-                if compiles and (cmake_args or has_other_options):
-                    # pip's cache ignores these options and would return a build with others
-                    options = ["--no-cache-dir", "--force-reinstall", "--no-deps", "--no-binary", COMPILED]
-                    run_pip(self.python, ["install", *options, compiled_requirement(pyproject)], log, environ)
-                tools = pyproject["dependency-groups"]["dev"] if dev else []
-                run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
-                if fast_library.is_wanted():
-                    fast_library.install_ready_made(self.python, log, environ)  # not there for every machine
+                if is_pending:
+                    _print_text("scripts.installing_first", log=self._relative_path(self.log))
+                    is_pending = self._install_without_compiling(pyproject, log, environ)
+                if not is_pending:
+                    if compiles:
+                        self._require_compiler(pyproject, log)
+                    _print_text(
+                        "scripts.compiling_first" if compiles else "scripts.installing",
+                        log=self._relative_path(self.log),
+                    )
+                    if compiles and (cmake_args or has_other_options):
+                        # pip's cache ignores these options and would return a build with others
+                        options = [
+                            "--no-cache-dir",
+                            "--force-reinstall",
+                            "--no-deps",
+                            "--no-binary",
+                            COMPILED,
+                        ]
+                        requirement = compiled_requirement(pyproject)
+                        run_pip(self.python, ["install", *options, requirement], log, environ)
+                    tools = pyproject["dependency-groups"]["dev"] if dev else []
+                    run_pip(self.python, ["install", "--editable", str(self.root), *tools], log, environ)
+                    if fast_library.is_wanted():  # not there for every machine
+                        fast_library.install_ready_made(self.python, log, environ)
         except PipFailed as failure:
             # the installation before still works: pip changes nothing when it cannot get or build something
             self._write_stamp({name: value for name, value in before.items() if name != "unfinished"})
             print(*(f"  {line}" for line in error_lines(failure.lines)), sep="\n", file=sys.stderr)
             raise EnvironmentUnavailable(_text(failure.key, log=self._relative_path(self.log))) from None
         dev_stamp = {} if dev else {name: value for name, value in before.items() if name == "dev"}
-        self._write_stamp(after | dev_stamp)
+        pending_stamp = {"pending": compiled_requirement(pyproject)} if is_pending else {}
+        if not is_pending:
+            background_compile.forget(self)
+        self._write_stamp(after | dev_stamp | pending_stamp)
         _print_text("scripts.ready", duration=format_clock_time(time.monotonic() - begin_s))
+
+    def _install_without_compiling(
+        self, pyproject: dict[str, Any], log: TextIO, environ: Mapping[str, str]
+    ) -> bool:
+        """Install all but what is compiled, where a ready-made library can run models until that is there.
+
+        Return False where there is none for this platform, or where it does not run on this processor.
+        """
+        import fast_library
+        from pip_run import run_pip
+
+        if not fast_library.is_wanted():
+            return False
+        others = [item for item in pyproject["project"]["dependencies"] if not item.startswith(COMPILED)]
+        needs = fast_library.requirements(pyproject)
+        # what is not imported at once is compiled to byte code behind the chat
+        run_pip(self.python, ["install", "--no-compile", *others, *needs], log, environ)
+        if not fast_library.install_ready_made(self.python, log, environ):
+            return False
+        run_pip(self.python, ["install", "--no-deps", "--editable", str(self.root)], log, environ)
+        if fast_library.runs_ready_made(self.python, log):
+            return True
+        _print_text("scripts.fast_library_refused")
+        return False
 
     def _has_compiled(self, pyproject: dict[str, Any]) -> bool:
         """Return True if the pinned llama-cpp-python is installed."""
@@ -232,11 +303,11 @@ class Environment:
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def prepare_environment(*, dev: bool = False) -> Environment:
+def prepare_environment(*, dev: bool = False, complete: bool = True) -> Environment:
     """Make this checkout's environment ready and return it; exit with a sentence where that fails."""
     environment = Environment()
     try:
-        environment.prepare(dev=dev)
+        environment.prepare(dev=dev, complete=complete)
     except EnvironmentUnavailable as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.status)

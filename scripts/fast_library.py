@@ -1,7 +1,6 @@
 """The faster library for processors: its ready-made wheel, and its source compiled for this processor.
 
-Neither is needed. Where one can't be had, everything stays as it was. Run as a program, this module compiles;
-`scripts/chat` starts it behind the chat, once.
+Neither is needed. Where one can't be had, everything stays as it was.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from environment import Environment
@@ -61,7 +60,7 @@ that lie after an empty one were not seen at all. So tokens were not attended to
 sequence do not lie in a row. The function that is added tells the worker that they need not.
 """
 
-_NICENESS = 19
+_FILE_VARIABLE = "IK_LLAMA_CPP_LIB_PATH"
 _TRY_S = 300
 _TRY = """
 from qwen3_chat.demo import DEMO_FILE
@@ -97,32 +96,37 @@ def is_wanted(platform: str = sys.platform) -> bool:
     return platform != "darwin"
 
 
-def start_compiling(environment: Environment) -> bool:
-    """Compile the source in a process of its own, behind everything; return whether it was started.
+def requirements(pyproject: Mapping[str, Any]) -> list[str]:
+    """Return what the wheel needs, which its extra names."""
+    extra = pyproject["project"]["optional-dependencies"]["fast-cpu"]
+    return [str(item) for item in extra if not str(item).startswith(DISTRIBUTION)]
+
+
+def runs_ready_made(python: Path, log: TextIO) -> bool:
+    """Return whether the wheel runs the demo model on this processor, tried in a process apart."""
+    from pip_run import PipFailed
+
+    try:
+        try_library(python, None, log)
+    except PipFailed:
+        return False
+    return True
+
+
+def is_to_compile(environment: Environment) -> bool:
+    """Return whether the source is to be compiled here.
 
     Not a second time after a failure, not for a llama.cpp that the user has compiled for a GPU, and only on
     Linux, where the compiled library fits the wheel.
     """
-    target = target_folder(environment)
-    if (
+    return not (
         sys.platform != "linux"
-        or target.exists()
+        or target_folder(environment).exists()
         or failure_file(environment).exists()
         or environment.cmake_args
         or not is_installed(environment)
         or _has_no_compiler()
-    ):
-        return False
-    target.parent.mkdir(exist_ok=True)
-    with log_file(environment).open("ab") as log:
-        subprocess.Popen(
-            [str(environment.python), __file__],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    return True
+    )
 
 
 def _has_no_compiler() -> bool:
@@ -138,7 +142,11 @@ def target_folder(environment: Environment) -> Path:
 
 def failure_file(environment: Environment) -> Path:
     """Return the file that tells that the source could not be compiled, so that it is not tried again."""
-    return target_folder(environment).with_suffix(".failed")
+    return _beside(target_folder(environment), ".failed")
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    return folder.with_name(folder.name + ending)  # a suffix would take the place of the end of the version
 
 
 def log_file(environment: Environment) -> Path:
@@ -175,7 +183,7 @@ def compile_for_processor(environment: Environment, log: TextIO) -> None:
         unpack(archive, folder)
         (source,) = folder.glob("*/vendor/ik_llama.cpp")
         repair(source)
-        build, draft = folder / "build", target.with_suffix(".new")
+        build, draft = folder / "build", _beside(target, ".new")
         cmake = _cmake(python, folder / "cmake", log)
         generator = ("-G", "Ninja") if shutil.which("ninja") else ()
         run_with_progress([cmake, "-S", str(source), "-B", str(build), *generator, *OPTIONS], log, os.environ)
@@ -206,15 +214,17 @@ def repair(source: Path) -> None:
         (source / name).write_text(content.replace(text, repaired), "utf-8")
 
 
-def try_library(python: Path, file: Path, log: TextIO) -> None:
-    """Run the demo model with a library, in a process apart.
+def try_library(python: Path, file: Path | None, log: TextIO) -> None:
+    """Run the demo model with a library, in a process apart; without `file`, with that of the wheel.
 
     Raises:
         PipFailed: that failed.
     """
     from pip_run import PipFailed
 
-    environ = {**os.environ, "IK_LLAMA_CPP_LIB_PATH": str(file)}
+    environ = {name: value for name, value in os.environ.items() if name != _FILE_VARIABLE}
+    if file is not None:
+        environ[_FILE_VARIABLE] = str(file)
     try:
         subprocess.run(
             [str(python), "-c", _TRY],
@@ -239,28 +249,23 @@ def _cmake(python: Path, folder: Path, log: TextIO) -> str:
     return str(folder / "cmake" / "data" / "bin" / "cmake")
 
 
-def main() -> int:
-    """Compile where nobody does so already; return the exit status."""
-    from environment import Environment, try_lock
+def compile_source(environment: Environment) -> bool:
+    """Compile where nobody does so already; return False where that failed."""
+    from environment import try_lock
     from pip_run import PipFailed
 
-    environment = Environment()
     folder = target_folder(environment).parent
     folder.mkdir(exist_ok=True)
     with open(folder / "compile.lock", "a") as lock:
         if not try_lock(lock.fileno(), wait=False) or target_folder(environment).exists():
-            return 0
-        os.nice(_NICENESS)
+            return True
         try:
-            compile_for_processor(environment, sys.stdout)
+            with log_file(environment).open("a", encoding="utf-8") as log:
+                compile_for_processor(environment, log)
         except PipFailed as failure:
             print(*failure.lines[-3:], sep="\n", flush=True)
-            shutil.rmtree(target_folder(environment).with_suffix(".new"), ignore_errors=True)
+            shutil.rmtree(_beside(target_folder(environment), ".new"), ignore_errors=True)
             if failure.key == "scripts.failed.other":  # otherwise it may succeed with the next start
                 failure_file(environment).touch()
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            return False
+    return True

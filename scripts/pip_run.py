@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from pip_progress import ProgressLine, parse_step
+from pip_progress import ProgressLine, Step, parse_step
 
 _REDRAW_S = 0.25
 _TERMINATE_TIMEOUT_S = 10
@@ -32,6 +32,9 @@ _ERROR_LINE = re.compile(r"\berror\b|FAILED|fatal|not found|No space left|Killed
 _NOISE = re.compile(
     r"subprocess-exited-with-error|This error originates|finished with status|Failed to build|Retrying \("
 )
+
+StepSink = Callable[[Step | None], None]
+"""A function that takes each step as it begins."""
 
 
 class PipFailed(Exception):
@@ -74,18 +77,32 @@ def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**passed, **fixed, "PYTHONUNBUFFERED": "1", "NINJA_STATUS": "[%f/%t] "}
 
 
-def run_pip(python: Path, arguments: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
-    """Run `pip ARGUMENTS` to its end.
+def run_pip(
+    python: Path,
+    arguments: Sequence[str],
+    log: TextIO,
+    environ: Mapping[str, str],
+    on_step: StepSink = lambda step: None,
+) -> None:
+    """Run `pip ARGUMENTS` to its end; see `run_with_progress`.
 
     Raises:
         PipFailed: pip ended with an error.
         KeyboardInterrupt: it was stopped.
     """
-    run_with_progress([str(python), "-m", "pip", *arguments, "--verbose"], log, environ)
+    run_with_progress([str(python), "-m", "pip", *arguments, "--verbose"], log, environ, on_step)
 
 
-def run_with_progress(command: Sequence[str], log: TextIO, environ: Mapping[str, str]) -> None:
-    """Run pip, CMake or a program that reports like them; raise as `run_pip` does."""
+def run_with_progress(
+    command: Sequence[str],
+    log: TextIO,
+    environ: Mapping[str, str],
+    on_step: StepSink = lambda step: None,
+) -> None:
+    """Run pip, CMake or a program that reports like them; raise as `run_pip` does.
+
+    Each step goes to `on_step`, and None a few times a second while there is none.
+    """
     print("$", *command, file=log, flush=True)
     lines: list[str] = []
     with (
@@ -96,11 +113,14 @@ def run_with_progress(command: Sequence[str], log: TextIO, environ: Mapping[str,
         for line in _lines_or_pauses(process):
             if line is None:
                 progress.show()
+                on_step(None)
                 continue
             log.write(line)
             log.flush()
             lines.append(line)
-            progress.show(parse_step(line))
+            step = parse_step(line)
+            progress.show(step)
+            on_step(step)
     if process.returncode:
         raise PipFailed(lines)
 

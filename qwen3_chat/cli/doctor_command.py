@@ -30,6 +30,8 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.cli.warm_option import find_warm_engines, format_warm_engine
 from qwen3_chat.config import find_paths
 from qwen3_chat.engine.llama_build import BuildFolder
+from qwen3_chat.engine.llama_compilation import missing_llama_cpp_sentence
+from qwen3_chat.engine.native_libraries import has_llama_cpp
 from qwen3_chat.engine.warm_messages import WarmStatus
 from qwen3_chat.engine.wire import Device
 from qwen3_chat.error_codes import ErrorCode
@@ -170,7 +172,9 @@ def run_doctor(
         return
     sources = asyncio.run(_probe_sources(os.environ))
     hardware = probe_hardware_sync(paths)
-    facts = _facts(hardware, paths.models, sources)
+    has_library = has_llama_cpp(BuildFolder(paths.builds).environment())
+    lack = "" if has_library else missing_llama_cpp_sentence()
+    facts = _facts(hardware, paths.models, sources, lack)
     facts = replace(
         facts,
         servers=probe_servers(paths.settings_file),
@@ -192,7 +196,7 @@ def run_doctor(
         fix_build(advise_build(hardware), BuildFolder(paths.builds), paths.engine_log_file)
 
 
-def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts]) -> DoctorFacts:
+def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts], lack: str) -> DoctorFacts:
     free_bytes = disk_free_bytes(models)
     return DoctorFacts(
         versions=_versions(),
@@ -206,7 +210,7 @@ def _facts(hardware: Hardware, models: Path, sources: list[SourceFacts]) -> Doct
         models_folder=str(models),
         disk_free_bytes=free_bytes,
         sources=sources,
-        problems=find_problems(hardware, advise_build(hardware), models, free_bytes, sources),
+        problems=find_problems(hardware, advise_build(hardware), models, free_bytes, sources, lack),
     )
 
 
@@ -216,9 +220,12 @@ def find_problems(
     models: Path,
     free_bytes: int | None,
     sources: list[SourceFacts],
+    lack: str = "",
 ) -> list[Problem]:
-    """Return the problems, the worst first."""
+    """Return the problems, the worst first; `lack` tells why llama-cpp-python is not there."""
     problems = []
+    if lack:
+        problems.append(Problem(lack, error_code=ErrorCode.LLAMA_CPP_MISSING))
     if hardware.engine_failure:
         text = t("doctor.engine_failed", reason=hardware.engine_failure)
         problems.append(Problem(text, error_code=hardware.engine_failure.code))
@@ -295,7 +302,7 @@ def describe_failure(reason: object) -> str:
 
 
 def _print(facts: DoctorFacts) -> None:
-    _row("doctor.versions", [" ".join(pair) for pair in facts.versions.items()])
+    _row("doctor.versions", [f"{name} {number or '–'}" for name, number in facts.versions.items()])
     build = facts.build and t("doctor.own_build", folder=facts.build)
     _row("doctor.build", [", ".join(facts.backends) or "–", *([build] if build else [])])
     devices = [f"{device.name}: {device.description}" for device in facts.devices]

@@ -107,9 +107,13 @@ def make_engine(
         draft = settings.draft if choice.draft is None else choice.draft
         if draft not in (None, NO_DRAFT_MODEL):
             from qwen3_chat.cli.draft_option import with_draft_model  # here: few starts have one
+            from qwen3_chat.engine.llama_build import BuildFolder
+            from qwen3_chat.engine.native_libraries import has_llama_cpp
 
-            model_dirs = configured_model_dirs(settings)
-            load_settings = with_draft_model(load_settings, draft, paths.models, model_dirs)
+            # what is set for all models does not keep them from running until llama.cpp is compiled
+            if choice.draft is not None or has_llama_cpp(BuildFolder(paths.builds).environment()):
+                model_dirs = configured_model_dirs(settings)
+                load_settings = with_draft_model(load_settings, draft, paths.models, model_dirs)
         return make_local_engine(load_settings, settings, paths, warm)
     if choice.demo or choice.gguf is not None:
         raise UsageError(ErrorCode.ENDPOINT_WITH_LOCAL_MODEL)

@@ -23,12 +23,14 @@ from qwen3_chat.engine.library_trial import (
     plan_for,
 )
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES, LoadPlan
-from qwen3_chat.engine.native_libraries import has_fast_library
+from qwen3_chat.engine.native_libraries import IK_NAME, default_library, has_fast_library, has_llama_cpp
 from qwen3_chat.engine.tuning import Tuning
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, ModelError
 from qwen3_chat.events import Notice
 from qwen3_chat.models import gguf
 from qwen3_chat.request import LLAMA_CPP_NAME, KvType, LoadedModel, LoadSettings, PersistenceOptions
+from qwen3_chat.texts import t
 
 
 class LibraryRouter:
@@ -56,8 +58,11 @@ class LibraryRouter:
     async def expect(self) -> str:
         """Return the library that `choose` will probably name, so that the process of no other is started.
 
-        It is the faster one only where nothing has changed by which a GPU would now be used.
+        It is the faster one only where nothing has changed by which a GPU would now be used, or where
+        llama-cpp-python is not there.
         """
+        if not self._has_llama_cpp:
+            return default_library(self._comparer.environment)
         kind = await self._read_kind(self._settings.kv_type or KvType.F16)
         measured = self._choices.measurement(kind) if kind else None
         placement = placement_text(self._settings, self._comparer.environment)
@@ -84,7 +89,13 @@ class LibraryRouter:
         if kind is None or not is_possible(kind, plan):
             return LLAMA_CPP_NAME
         self._kind, self._plan = kind, plan
+        if not self._has_llama_cpp:  # there is nothing to compare with
+            return IK_NAME if self._choices.failure(kind) is None else LLAMA_CPP_NAME
         return self._choices.choose(kind)
+
+    @property
+    def _has_llama_cpp(self) -> bool:
+        return has_llama_cpp(self._comparer.environment)
 
     async def _read_kind(self, kv_type: KvType) -> ModelKind | None:
         """Return the kind of the file; None where the faster library is not there, or the file is broken."""
@@ -105,7 +116,12 @@ class LibraryRouter:
         self._is_left = True
         if self._kind:
             self._choices.record_failure(self._kind, error.code.value)
-        return Notice("engine.fast_cpu_left", {"reason": str(error)})
+        # the sentence of an illegal instruction is about llama-cpp-python
+        is_illegal = error.code is ErrorCode.CPU_UNSUPPORTED
+        return Notice(
+            "engine.fast_cpu_left",
+            {"reason": t("engine.fast_cpu_illegal") if is_illegal else str(error)},
+        )
 
     def may_compare(self, model: LoadedModel) -> bool:
         """Return whether the libraries are still to be compared with the loaded model, and memory permits."""
@@ -113,6 +129,7 @@ class LibraryRouter:
         return (
             self._calibrates
             and kind is not None
+            and self._has_llama_cpp
             and not self._is_left
             and not self._has_compared
             and not model.is_demo
@@ -132,7 +149,9 @@ class LibraryRouter:
             EngineError: the usual one failed.
         """
         kind, plan = self._kind, self._plan
-        if kind is None or plan is None or self._choices.failure(kind) is not None:
+        if kind is None or plan is None or not self._has_llama_cpp:
+            return None
+        if self._choices.failure(kind) is not None:
             return None
         try:
             return await self._comparer.compare(kind, self._settings, plan, known, True, on_trial)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.kv_snapshot_store import KVSnapshotStore
+from qwen3_chat.engine.llama_compilation import missing_llama_cpp_sentence
 from qwen3_chat.engine.load_plan import SPARE_MEMORY_BYTES
-from qwen3_chat.engine.native_libraries import library_environment
+from qwen3_chat.engine.native_libraries import default_library, has_llama_cpp, library_environment
 from qwen3_chat.engine.warm_client import WarmEngine, load_key
 from qwen3_chat.engine.worker_process import (
     CommandFactory,
@@ -190,6 +191,8 @@ class LocalEngine:
                     library = LLAMA_CPP_NAME
                     if self._router:
                         library, plan = await self._router.choose(plan)
+                    if library == LLAMA_CPP_NAME and not has_llama_cpp(self._environment):
+                        raise EngineError(ErrorCode.LLAMA_CPP_MISSING, reason=missing_llama_cpp_sentence())
                     command = partial(
                         wire.Load,
                         settings=self._settings,
@@ -203,7 +206,7 @@ class LocalEngine:
 
     async def _device_lister(self) -> wire.DeviceLister:
         """Return what lists the devices: the process that will have the model, where that is foreseen."""
-        expected = await self._router.expect() if self._router else LLAMA_CPP_NAME
+        expected = await self._router.expect() if self._router else default_library(self._environment)
         if expected == LLAMA_CPP_NAME:
             return self.devices
         return partial(fetch_devices, await self.ensure_worker(expected))
@@ -300,7 +303,8 @@ class LocalEngine:
         Raises:
             EngineError: the process can't be started or could not list them.
         """
-        if self._running_worker() and self._library != LLAMA_CPP_NAME:  # which knows no GPUs
+        knows_gpus = self._library == LLAMA_CPP_NAME or not has_llama_cpp(self._environment)
+        if self._running_worker() and not knows_gpus:
             return await list_devices(self._log_path, self._python, self._environment)
         return await fetch_devices(await self.ensure_worker())
 
@@ -410,7 +414,7 @@ class LocalEngine:
                 worker = None
             if worker is None:
                 self._model = None
-                self._library = library or LLAMA_CPP_NAME
+                self._library = library or default_library(self._environment)
                 environment = self._environment
                 if self._library != LLAMA_CPP_NAME:
                     environment = library_environment(self._library, environment)

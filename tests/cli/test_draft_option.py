@@ -79,3 +79,23 @@ def test_the_command_line_counts_more_than_the_setting(
     with pytest.raises(UsageError) as failure:
         make_engine(ModelChoice(endpoint="http://127.0.0.1:9", draft="auto"), settings, paths)
     assert failure.value.code is ErrorCode.DRAFT_WITH_ENDPOINT
+
+
+def test_the_setting_waits_until_llama_cpp_is_compiled_and_the_command_line_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = list[str]()
+
+    class Engine:
+        def __init__(self, settings: LoadSettings, *_: object, **__: object) -> None:
+            made.append(settings.draft)
+
+    file = tmp_path / "compile.json"
+    file.write_text('{"state": "compiling"}')
+    monkeypatch.setattr("qwen3_chat.engine.llama_compilation.compilation_file", lambda: file)
+    monkeypatch.setattr("qwen3_chat.engine.local_engine.LocalEngine", Engine)
+    monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
+    settings, paths = Settings(draft="demo"), find_paths()
+    for draft in (None, "demo"):
+        make_engine(ModelChoice(demo=True, draft=draft), settings, paths)
+    assert made == ["", str(DEMO_FILE)]

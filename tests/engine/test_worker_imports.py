@@ -33,7 +33,15 @@ START = {
     "qwen3_chat.engine",
     *(
         f"qwen3_chat.engine.{name}"
-        for name in ("llama_build", "load_plan", "native_libraries", "tuning", "wire", "worker")
+        for name in (
+            "llama_build",
+            "llama_compilation",
+            "load_plan",
+            "native_libraries",
+            "tuning",
+            "wire",
+            "worker",
+        )
     ),
     *(
         f"qwen3_chat.engine.worker.{name}"

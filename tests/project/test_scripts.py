@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import background_compile
 import checks
 import environment
 import fast_library
@@ -362,30 +363,41 @@ def test_the_faster_library_is_pinned_everywhere_in_the_version_that_the_worker_
     assert fast_library.target_folder(checkout) == compiled_folder(checkout.folder)
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of processes that were started behind the chat; a compiler is there."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(toolchain, "missing_compiler", lambda: None)
+    return commands
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux compiles it")
 def test_the_faster_library_is_compiled_once_behind_the_chat_and_only_where_it_is_of_use(
-    with_wheel: environment.Environment, monkeypatch: pytest.MonkeyPatch
+    with_wheel: environment.Environment, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "Popen", lambda command, **_: started.append(command))
-    monkeypatch.setattr(toolchain, "missing_compiler", lambda: None)
-    assert fast_library.start_compiling(with_wheel)
-    assert started == [[str(with_wheel.python), fast_library.__file__]]
+    assert background_compile.start(with_wheel)
+    assert started == [[str(with_wheel.python), background_compile.__file__]]
+    fast_library.target_folder(with_wheel).parent.mkdir()
     fast_library.failure_file(with_wheel).touch()
-    assert not fast_library.start_compiling(with_wheel)
+    assert not background_compile.start(with_wheel)
     fast_library.failure_file(with_wheel).unlink()
     monkeypatch.setattr(toolchain, "missing_compiler", lambda: "C++")
-    assert not fast_library.start_compiling(with_wheel)
+    assert not background_compile.start(with_wheel)
     monkeypatch.setattr(toolchain, "missing_compiler", lambda: None)
     fast_library.target_folder(with_wheel).mkdir()
-    assert not fast_library.start_compiling(with_wheel)
+    assert not background_compile.start(with_wheel)
     fast_library.target_folder(with_wheel).rmdir()
     monkeypatch.setattr(environment.Environment, "cmake_args", "-DGGML_CUDA=on")
-    assert not fast_library.start_compiling(with_wheel)
+    assert not background_compile.start(with_wheel)
+    assert len(started) == 1
 
 
-def test_without_its_wheel_the_faster_library_is_not_compiled(checkout: environment.Environment) -> None:
-    assert not fast_library.start_compiling(checkout)
+def test_without_its_wheel_the_faster_library_is_not_compiled(
+    checkout: environment.Environment, started: list[list[str]]
+) -> None:
+    assert not background_compile.start(checkout)
+    assert not started
 
 
 def test_another_file_of_the_faster_library_asks_for_an_installation(
@@ -402,16 +414,16 @@ def test_a_failed_compilation_leaves_everything_as_it_was(
     with_wheel: environment.Environment, monkeypatch: pytest.MonkeyPatch, reason: str, is_tried_again: bool
 ) -> None:
     def fail(here: environment.Environment, log: object) -> None:
-        fast_library.target_folder(here).with_suffix(".new").mkdir()
+        folder = fast_library.target_folder(here)
+        folder.with_name(f"{folder.name}.new").mkdir()
         raise pip_run.PipFailed([reason])
 
-    monkeypatch.setattr(environment, "Environment", lambda: with_wheel)
     monkeypatch.setattr(fast_library, "compile_for_processor", fail)
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
-    assert fast_library.main() == 1
+    assert not fast_library.compile_source(with_wheel)
     assert not fast_library.target_folder(with_wheel).exists()
-    assert not fast_library.target_folder(with_wheel).with_suffix(".new").exists()
-    assert fast_library.failure_file(with_wheel).exists() is not is_tried_again
+    left = {path.name for path in fast_library.target_folder(with_wheel).parent.iterdir()}
+    failed = set() if is_tried_again else {f"{IK_VERSION}.failed"}  # as docs/install.md names it
+    assert left == {"compile.lock", "compile.log"} | failed
 
 
 def test_a_library_that_does_not_run_the_demo_model_is_not_taken(tmp_path: Path) -> None:

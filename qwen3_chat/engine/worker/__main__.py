@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.llama_build import BUILD_VARIABLE, CHOSEN_BUILD_VARIABLE, runtime_libraries
-from qwen3_chat.engine.native_libraries import IK_NAME, LIBRARY_VARIABLE
+from qwen3_chat.engine.native_libraries import (
+    IK_NAME,
+    LIBRARY_VARIABLE,
+    default_library,
+    library_environment,
+)
 from qwen3_chat.engine.worker.client_channel import Inbox, Outbox
 from qwen3_chat.engine.worker.template_process import TemplateProcess
 from qwen3_chat.engine.worker.worker_log import WorkerLog
@@ -91,7 +96,9 @@ def open_library(log: WorkerLog) -> NativeLibrary:
     Raises:
         ImportError: it can't be loaded; so do `OSError` and `RuntimeError`.
     """
-    if os.environ.get(LIBRARY_VARIABLE) == IK_NAME:
+    name = os.environ.get(LIBRARY_VARIABLE) or default_library()
+    if name == IK_NAME:
+        os.environ.update(library_environment(name, None))
         from qwen3_chat.engine.worker.ik_library import IkLibrary
 
         return IkLibrary()

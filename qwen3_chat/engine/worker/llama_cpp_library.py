@@ -1,4 +1,4 @@
-"""llama.cpp by way of llama-cpp-python, the library that is always there, and the one for GPUs."""
+"""llama.cpp by way of llama-cpp-python, the library that runs everything, on GPUs, too."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qwen3_chat.engine.llama_compilation import read_compilation
 from qwen3_chat.session import ChatSession, EngineChoice, LocalModel, switch_engine
 from qwen3_chat.texts import t
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
@@ -17,10 +18,14 @@ from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from qwen3_chat.models.picker import Download, ModelPicker
 
 PROBE_DELAY_S = 1.0
 """The time from the start of the screen until the machine is probed, which imports much."""
+COMPILATION_INTERVAL_S = 2.0
+"""The time between two looks at the compilation of llama.cpp."""
 
 
 class ModelController(Controller):
@@ -42,12 +47,30 @@ class ModelController(Controller):
         self._picker: ModelPicker | None = None
         self._turns = turns
         self._downloaded_model: LocalModel | None = None
+        self._compilation_timer: Timer | None = None
         self.advice = ""
         """The model that suits this machine better than the demo, as a sentence; empty until it is known."""
 
     def start(self) -> None:
         """Probe the machine, once the screen is drawn and keys are taken."""
         self._screen.call_after_refresh(self._screen.set_timer, PROBE_DELAY_S, self._probe_machine)
+        if (compilation := read_compilation()) and compilation.is_running:
+            self._compilation_timer = self._screen.set_interval(
+                COMPILATION_INTERVAL_S, self._show_compilation
+            )
+            self._show_compilation()
+
+    def _show_compilation(self) -> None:
+        """Show how far llama.cpp is compiled; at its end, say what hinders it."""
+        compilation = read_compilation()
+        percent = compilation.percent if compilation and compilation.is_running else None
+        status_bar = self._widgets.status_bar
+        if percent != status_bar.status.compiled_percent:
+            status_bar.status = replace(status_bar.status, compiled_percent=percent)
+        if percent is None and self._compilation_timer is not None:
+            self._compilation_timer.stop()
+            if compilation:
+                self._screen.notify(compilation.sentence, severity="warning", timeout=15)
 
     def _used_picker(self) -> ModelPicker:
         """Return the picker, whose downloads are listened to from the first use on."""

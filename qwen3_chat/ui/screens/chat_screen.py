@@ -59,7 +59,6 @@ from qwen3_chat.ui.widgets.chat_list import ChatList
 from qwen3_chat.ui.widgets.chat_widgets import make_chat_widgets
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 from qwen3_chat.ui.widgets.queue_bar import QueuedLine
-from qwen3_chat.ui.widgets.status_bar import Status
 
 if TYPE_CHECKING:
     from qwen3_chat.mcp.server_texts import TextSource
@@ -284,10 +283,10 @@ class ChatScreen(ReadingScreen):
         replies = (m.meta for m in reversed(session.messages) if m.message.role is Role.ASSISTANT)
         meta = next(replies, None)
         versions = self.versions.chosen
-        status_bar.status = Status(
+        status_bar.status = replace(  # what is downloaded and compiled stays
+            status_bar.status,
             mode=session.mode,
             mode_is_fixed=fixed_mode(session.engine.model) is not None,
-            download=status_bar.status.download,
             model=session.engine.model,
             usage=self.turn.usage or (meta.usage if meta else None),
             timings=meta.timings if meta else None,

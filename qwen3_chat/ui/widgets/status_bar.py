@@ -37,6 +37,8 @@ class Status:
     """True if the model has only this mode."""
     download: str = ""
     """The progress of the downloads; empty while there are none."""
+    compiled_percent: int | None = None
+    """The progress of the compilation of llama.cpp; None while there is none."""
 
 
 def status_parts(status: Status) -> list[str]:
@@ -51,6 +53,8 @@ def status_parts(status: Status) -> list[str]:
         parts.append(
             t("ui.status.context", used=shown, n_ctx=model.n_ctx, percent=round(100 * used / model.n_ctx))
         )
+    if status.compiled_percent is not None:
+        parts.insert(0, t("ui.status.compiling", percent=status.compiled_percent))
     if status.download:
         parts.insert(0, terminal_safe(status.download))
     if status.n_tools:

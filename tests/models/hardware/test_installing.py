@@ -12,6 +12,7 @@ from qwen3_chat.cli.doctor_command import find_problems
 from qwen3_chat.cli.doctor_fix import fix_build, undo_fix
 from qwen3_chat.demo import DEMO_FILE
 from qwen3_chat.engine.llama_build import BuildFolder
+from qwen3_chat.engine.llama_compilation import Compilation, CompilationState
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
 from qwen3_chat.models.hardware import Build, BuildAdvice, System, advise_build
@@ -235,6 +236,14 @@ def test_the_doctor_says_why_llama_cpp_does_not_work() -> None:
     (problem,) = find_problems(hardware(failure=failure), None, REPOSITORY, None, [])
     assert problem.text == "llama.cpp does not work: llama.cpp could not be loaded: no such library"
     assert problem.error_code is ErrorCode.LLAMA_CPP_BROKEN
+
+
+def test_the_doctor_says_what_hinders_the_compilation_of_llama_cpp() -> None:
+    lack = Compilation(CompilationState.NO_COMPILER, language="C++", command="apt-get install g++").sentence
+    (problem,) = find_problems(hardware(CPU), None, REPOSITORY, None, [], lack)
+    assert "no C++ compiler was found" in problem.text
+    assert "apt-get install g++" in problem.text
+    assert problem.error_code is ErrorCode.LLAMA_CPP_MISSING
 
 
 def test_the_doctor_warns_of_a_full_disk() -> None:
