@@ -50,6 +50,7 @@ _BITS: Final = {_Q4_K: 4.5, _Q6_K: 6.5625, _Q8_0: 8.5, _F16: 16.0}
 _EXPERT_TYPE = _Q4_K
 _PROMPT_ROWS, _CHUNK = 512, 128
 _HEAD, _KV_HEADS, _HEADS, _CELLS = 128, 8, 32, LONG_CELLS
+_ROOM_CELLS = 4096
 _N_NARROW = 4  # small matrices: each begins anew
 _EXPERT_COLUMNS, _EXPERT_ROWS, _EXPERTS, _EXPERTS_USED = 2048, 768, 64, 8
 _SMALL_WIDTH, _SMALL_PAIRS = 64, 100
@@ -280,7 +281,7 @@ def _attention(
             bench.tensor(kind, _HEAD, _KV_HEADS, n_cells)
         )  # token after token, as in a cache
         # the row of a value has room for the whole chat, of which there is only a part
-        values = bench.first_columns(bench.tensor(kind, _CELLS, _HEAD, _KV_HEADS), n_cells)
+        values = bench.first_columns(bench.tensor(kind, _ROOM_CELLS, _HEAD, _KV_HEADS), n_cells)
         scores = bench.softmax(bench.multiply(keys, bench.tensor(_F32, _HEAD, n_tokens, n_heads)))
         results.append(bench.multiply(values, scores))
     return _Work(bench.graph(results), _attention_steps(n_layers, n_cells, n_tokens, n_heads), n_threads)
@@ -356,7 +357,7 @@ class _Workbench:
         """Return a view of the first columns of an f16 cache of values."""
         sizes = (ctypes.c_size_t,) * 3
         view = ggml_function("ggml_view_3d", _P, _P, _P, _N, _N, _N, *sizes)
-        row_bytes = 2 * _CELLS
+        row_bytes = 2 * _ROOM_CELLS
         return view(self._context, tensor, n_columns, _HEAD, _KV_HEADS, row_bytes, row_bytes * _HEAD, 0)
 
     def softmax(self, scores: Any) -> Any:
