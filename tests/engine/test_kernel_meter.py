@@ -101,6 +101,17 @@ def test_a_slow_machine_is_measured_no_longer_than_needed(monkeypatch: pytest.Mo
     assert len(asked) == 1 + kernel_meter.MIN_ROUNDS
 
 
+def test_the_starts_of_operations_count_by_themselves() -> None:
+    """On two threads they counted twice: the waits for the other thread were in the weights as well."""
+    works = {
+        "operations": kernel_meter._Work(None, 200, 2),
+        "weights": kernel_meter._Work(None, 1000, 2, n_starts=4),
+        "nearly all starts": kernel_meter._Work(None, 10, 2, n_starts=4),
+    }
+    measured = kernel_meter.unit_times(works, {"operations": 2.0, "weights": 1.04, "nearly all starts": 0.05})
+    assert measured == pytest.approx({"operations": 0.01, "weights": 0.001, "nearly all starts": 0.0025})
+
+
 def test_a_device_without_memory_is_not_measured() -> None:
     with pytest.raises(MeasurementError):
         measure_device(0, DeviceKind.CPU, 1 << 20)

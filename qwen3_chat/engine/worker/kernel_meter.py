@@ -33,6 +33,8 @@ UNDISTURBED: Final = 1.25
 That makes it 2 to 10 times as long, in half of the rounds on a machine that has other work. Of the others the
 median counts, as with a model: memory itself is faster or slower by a fifth from one moment to the next.
 """
+MIN_UNITS_SHARE: Final = 0.5
+"""The least share of a time that is no start of an operation."""
 MAX_OTHERS_SHARE, MIN_WATCHED_S = 0.1, 0.3
 """The share of all processors from which on other programs disturb, and the time in which that is seen.
 
@@ -73,11 +75,15 @@ class MeasurementError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A graph that is ready to run, with the number of units of work in it."""
+    """A graph that is ready to run, with the number of units of work in it.
+
+    The start of each of its `n_starts` operations is not part of a unit: it counts by itself.
+    """
 
     graph: Any
     n_units: float
     n_threads: int
+    n_starts: int = 0
 
 
 def measure_devices() -> tuple[MeasuredDevice, ...]:
@@ -143,9 +149,9 @@ def measure_device(
         def time_s(work: _Work) -> float:
             if are_others_busy():  # nothing that is measured now would be kept
                 raise MeasurementError
-            return bench.time_s(work) / work.n_units
+            return bench.time_s(work)
 
-        return _kernel_speeds(middle_times(works, time_s))
+        return _kernel_speeds(unit_times(works, middle_times(works, time_s)))
 
 
 def middle_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float]) -> dict[str, float]:
@@ -162,6 +168,15 @@ def middle_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float]) -
         if number >= MIN_ROUNDS and (is_steady or used_s > BUDGET_S):
             break
     return {name: median(_undisturbed(row)) for name, row in times.items()}
+
+
+def unit_times(works: Mapping[str, _Work], times: Mapping[str, float]) -> dict[str, float]:
+    """Return the time of a unit of each work, without the starts of operations, where threads wait."""
+    start_s = times["operations"] / works["operations"].n_units
+    return {
+        name: max(MIN_UNITS_SHARE * times[name], times[name] - work.n_starts * start_s) / work.n_units
+        for name, work in works.items()
+    }
 
 
 def _undisturbed(times: Sequence[float]) -> list[float]:
@@ -251,7 +266,8 @@ def _multiplications(
     tokens = bench.tensor(_F32, columns, n_tokens)
     matrices = [bench.weights(what, lambda matrix: bench.multiply(matrix, tokens)) for _ in range(n_matrices)]
     results = [bench.multiply(matrix, tokens) for matrix in matrices * repeats]
-    return _Work(bench.graph(results), float(columns * rows * n_tokens * len(results)), n_threads)
+    n_units = float(columns * rows * n_tokens * len(results))
+    return _Work(bench.graph(results), n_units, n_threads, len(results) if n_tokens == 1 else 0)
 
 
 def _experts(bench: _Workbench, n_tokens: int, n_threads: int) -> _Work:
@@ -269,7 +285,7 @@ def _experts(bench: _Workbench, n_tokens: int, n_threads: int) -> _Work:
         first = number * _EXPERTS_USED
         bench.fill(choice, [(first + i) % _EXPERTS for i in range(_EXPERTS_USED * n_tokens)])
     n_weights = _EXPERT_COLUMNS * _EXPERT_ROWS * _EXPERTS_USED
-    return _Work(graph, float(n_weights * n_times * n_tokens), n_threads)
+    return _Work(graph, float(n_weights * n_times * n_tokens), n_threads, n_times if n_tokens == 1 else 0)
 
 
 def _attention(
@@ -277,14 +293,14 @@ def _attention(
 ) -> _Work:
     results = []
     for _ in range(n_layers):
-        keys = bench.swapped(
-            bench.tensor(kind, _HEAD, _KV_HEADS, n_cells)
-        )  # token after token, as in a cache
+        # token after token, as in a cache
+        keys = bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, n_cells))
         # the row of a value has room for the whole chat, of which there is only a part
         values = bench.first_columns(bench.tensor(kind, _ROOM_CELLS, _HEAD, _KV_HEADS), n_cells)
         scores = bench.softmax(bench.multiply(keys, bench.tensor(_F32, _HEAD, n_tokens, n_heads)))
         results.append(bench.multiply(values, scores))
-    return _Work(bench.graph(results), _attention_steps(n_layers, n_cells, n_tokens, n_heads), n_threads)
+    n_steps = _attention_steps(n_layers, n_cells, n_tokens, n_heads)
+    return _Work(bench.graph(results), n_steps, n_threads, 3 * n_layers if n_tokens == 1 else 0)
 
 
 def _flash_attention(
@@ -294,7 +310,8 @@ def _flash_attention(
     for _ in range(n_layers):
         keys, values = (bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, n_cells)) for _ in range(2))
         results.append(bench.flash_attention(bench.tensor(_F32, _HEAD, n_tokens, n_heads), keys, values))
-    return _Work(bench.graph(results), _attention_steps(n_layers, n_cells, n_tokens, n_heads), n_threads)
+    n_steps = _attention_steps(n_layers, n_cells, n_tokens, n_heads)
+    return _Work(bench.graph(results), n_steps, n_threads, n_layers if n_tokens == 1 else 0)
 
 
 def _attention_steps(n_layers: int, n_cells: int, n_tokens: int, n_heads: int) -> float:
