@@ -17,7 +17,7 @@ KernelMeter = Callable[[], Awaitable[tuple[MeasuredDevice, ...]]]
 """A function that has llama.cpp measure the devices, in a process of its own."""
 
 KERNELS_FILE_NAME = "kernel-speeds.json"
-TIMEOUT_S = 10
+TIMEOUT_S = 15
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MAX_STORE_BYTES, MAX_DEVICES = 65_536, 64
 _VERSION = 3  # of what is measured; another one is measured anew
