@@ -386,7 +386,7 @@ TEXTS = {
     "catalog.good_for.laptop": "For laptops: everyday questions, writing, summaries",
     "catalog.good_for.workstation": "For workstations: hard questions, code, long texts",
     "catalog.good_for.server": "For servers: the best answers of the family",
-    "hardware.measuring": "Measuring how fast this machine is: about two seconds, only this once…",
+    "hardware.measuring": "Measuring how fast this machine is, about two seconds…",
     "hardware.no_answer": "llama.cpp did not answer within {seconds} s.",
     "hardware.bad_size": "{option}: “{text}” is not a size from 1 MiB to 1 PiB; write it like 8GiB.",
     "hardware.cpu": "{name}, {n_cores:1 core|# cores}",

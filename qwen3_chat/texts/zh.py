@@ -376,7 +376,7 @@ TEXTS = {
     "catalog.good_for.laptop": "笔记本：日常问答、写作、摘要",
     "catalog.good_for.workstation": "工作站：难题、编程、长文",
     "catalog.good_for.server": "服务器：全系列中回答质量最好",
-    "hardware.measuring": "正在测量本机的速度，仅此一次，约需两秒……",
+    "hardware.measuring": "正在测量本机的速度，约需两秒……",
     "hardware.no_answer": "llama.cpp 在 {seconds} 秒内没有响应。",
     "hardware.bad_size": "{option}：“{text}”不是 1 MiB 到 1 PiB 之间的大小，请写成 8GiB 这样的形式。",
     "hardware.cpu": "{name}，{n_cores} 核",
