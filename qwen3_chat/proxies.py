@@ -64,6 +64,8 @@ def proxy_mounts(
     exceptions = re.split(r"[,;\s]+", proxies.get("no", "").strip())[:MAX_EXCEPTIONS]
     if "*" in exceptions:
         return {}
+    from httpx2 import InvalidURL  # here: whoever asks for transports has it
+
     mounts: dict[str, TransportT | None] = {}
     for scheme in ("http", "https", "all"):
         if address := proxies.get(scheme, "").strip():
@@ -72,7 +74,7 @@ def proxy_mounts(
                 mounts[f"{scheme}://"] = make_transport(normalise_proxy(address, variable))
             except ProxyAddressError:
                 raise
-            except ValueError as error:  # what the client does not like
+            except (ValueError, InvalidURL) as error:  # what the client does not like
                 raise ProxyAddressError(variable) from error
     if mounts:
         mounts.update(dict.fromkeys(filter(None, map(_exception_pattern, exceptions)), None))

@@ -81,13 +81,24 @@ _HALF_IN_RAM = (
     "answers come within 75 s"
 )
 _THREE_BITS = "some run 235B-A22B in 3 bits here: what it loses below 4 bits nobody has published for it"
+_WIRED_LIMIT = (
+    "some raise the GPU's limit (`iogpu.wired_limit_mb`) for 30B-A3B in 4 bits: that leaves some 3 GiB to "
+    "everything else"
+)
+_SLOWER_GIANT = "some prefer Next-80B-A3B-Thinking: its answers take about 2 min"
 
 MACHINES = (
     processor("Raspberry Pi 4, 4 GB", 4, 6),
     processor(
         "Raspberry Pi 5, 8 GB", 8, 17, "some run 4B here: it writes fewer than 5 tok/s, so it is no offer"
     ),
-    processor("Raspberry Pi 5, 16 GB", 16, 17),
+    processor(
+        "Raspberry Pi 5, 16 GB",
+        16,
+        17,
+        "some run 30B-A3B in 3 bits here: it fills the memory, and what it loses below 4 bits nobody has "
+        "published for it",
+    ),
     processor("Orange Pi 5 Plus, 32 GB", 32, 30, "some run 30B-A3B here, for its answers: 6 tok/s"),
     processor("Mini PC N100, 16 GB DDR5, one channel", 16, 35),
     processor("Office laptop, 8 GB DDR4", 8, 35),
@@ -109,7 +120,7 @@ MACHINES = (
     container("Container with 8 GiB", 8, 50, _SMALL_THINKER),
     container("Container with 24 GiB and 2 cores", 24, 35),
     graphics("GTX 1650, 4 GB; 16 GB DDR4", 16, 45, ("NVIDIA GeForce GTX 1650", 4)),
-    graphics("GTX 1060, 6 GB; 16 GB DDR4", 16, 45, ("NVIDIA GeForce GTX 1060 6GB", 6)),
+    graphics("GTX 1060, 6 GB; 16 GB DDR4", 16, 45, ("NVIDIA GeForce GTX 1060 6GB", 6), note=_SMALL_THINKER),
     graphics("RTX 3050 Laptop, 4 GB; 16 GB", 16, 50, ("NVIDIA GeForce RTX 3050 Laptop GPU", 4)),
     graphics(
         "RTX 4060 Laptop, 8 GB; 16 GB DDR5",
@@ -158,14 +169,21 @@ MACHINES = (
     graphics("A100, 80 GB; 256 GB, 8 channels", 256, 200, ("NVIDIA A100-SXM4-80GB", 80), is_headless=True),
     graphics("H100, 80 GB; 512 GB, 8 channels", 512, 300, ("NVIDIA H100 80GB HBM3", 80), is_headless=True),
     graphics("MI300X, 192 GB; 1 TB, 12 channels", 1024, 460, ("AMD Instinct MI300X", 192), is_headless=True),
-    graphics("4 × L4, 24 GB; 192 GB, 8 channels", 192, 200, *(("NVIDIA L4", 24),) * 4, is_headless=True),
+    graphics(
+        "4 × L4, 24 GB; 192 GB, 8 channels",
+        192,
+        200,
+        *(("NVIDIA L4", 24),) * 4,
+        is_headless=True,
+        note=_SLOWER_GIANT,
+    ),
     shared("GB10 (DGX Spark)", 128, 0.9, 273, _THREE_BITS),
     shared("Ryzen AI Max+ 395", 128, 0.75, 256, _THREE_BITS),
     shared("Jetson AGX Orin", 64, 0.9, 204),
     unified("Apple M1", 8),
     unified("Apple M2", 16, _SMALL_THINKER),
-    unified("Apple M4", 24, _SMALL_THINKER),
-    unified("Apple M4 Pro", 24, _SMALL_THINKER),
+    unified("Apple M4", 24, _WIRED_LIMIT),
+    unified("Apple M4 Pro", 24, _WIRED_LIMIT),
     unified("Apple M4 Pro", 48),
     unified("Apple M1 Max", 64),
     unified("Apple M4 Max", 128, _THREE_BITS),

@@ -10,8 +10,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from qwen3_chat.texts import current_language, t
 if TYPE_CHECKING:
     from qwen3_chat.engine import Engine
     from qwen3_chat.engine.warm_client import WarmEngine
-    from qwen3_chat.engine.wire import DeviceLister
+    from qwen3_chat.engine.wire import DeviceLister, MeasuredDevice
     from qwen3_chat.interface_log import InterfaceLog
     from qwen3_chat.mcp.server_administration import ServerAdministration
     from qwen3_chat.mcp.tool_list import ToolCatalogue
@@ -336,17 +336,35 @@ def probe_hardware_sync(paths: Paths) -> Hardware:
     """Probe this machine, with llama.cpp in a process that ends right after."""
     import asyncio  # here: `rm` needs no event loop
 
-    return asyncio.run(probe_this_machine(paths))
+    with probing_status() as on_measure:
+        return asyncio.run(probe_this_machine(paths, on_measure))
 
 
-async def probe_this_machine(paths: Paths) -> Hardware:
-    """Probe this machine from within an event loop."""
+@contextmanager
+def probing_status() -> Iterator[Callable[[], None]]:
+    """Say on a terminal what a command waits for; yield what to call once the machine's speed is measured."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield do_nothing
+        return
+    with console.status(t("ui.models.looking")) as status:
+        yield lambda: status.update(t("hardware.measuring"))
+
+
+def do_nothing() -> None:
+    """Do nothing."""
+
+
+async def probe_this_machine(paths: Paths, on_measure: Callable[[], None] = do_nothing) -> Hardware:
+    """Probe this machine from within an event loop; call `on_measure` before its speed is measured."""
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.worker_process import list_devices
 
     environment = BuildFolder(paths.builds).environment()
     return await _probe_and_measure(
-        partial(list_devices, paths.engine_log_file, environment=environment), paths
+        partial(list_devices, paths.engine_log_file, environment=environment), paths, on_measure
     )
 
 
@@ -360,18 +378,21 @@ async def _probe_through_engine(session: ChatSession, paths: Paths) -> Hardware:
     return await probe_this_machine(paths)
 
 
-async def _probe_and_measure(list_devices: DeviceLister, paths: Paths) -> Hardware:
+async def _probe_and_measure(
+    list_devices: DeviceLister, paths: Paths, on_measure: Callable[[], None] = do_nothing
+) -> Hardware:
     """Probe this machine, and measure its devices where that was not done yet."""
     from qwen3_chat.engine.llama_build import BuildFolder
     from qwen3_chat.engine.worker_process import measure_kernels
     from qwen3_chat.models.hardware import probe_hardware
 
     environment = BuildFolder(paths.builds).environment()
-    return await probe_hardware(
-        list_devices,
-        data_folder=paths.data,
-        measure=partial(measure_kernels, paths.engine_log_file, environment=environment),
-    )
+
+    async def measure() -> tuple[MeasuredDevice, ...]:
+        on_measure()
+        return await measure_kernels(paths.engine_log_file, environment=environment)
+
+    return await probe_hardware(list_devices, data_folder=paths.data, measure=measure)
 
 
 def make_model_picker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from rich.cells import cell_len, set_cell_size
@@ -14,6 +15,7 @@ from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import find_paths, read_settings
 from qwen3_chat.engine import wire
 from qwen3_chat.engine.library_choice import Measurement
+from qwen3_chat.engine.library_trial import LibraryTrial
 from qwen3_chat.engine.native_libraries import IK_NAME
 from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter
 from qwen3_chat.error_codes import ErrorCode
@@ -61,12 +63,12 @@ async def _run_calibration(choice: ModelChoice) -> CalibrationReport:
         model = engine.model
         assert model is not None
         _print_progress(t("calibrate.begins", model=_model_name(model)))
-        calibrated = await engine.calibrate(_show_trial)
+        calibrated = await engine.calibrate(partial(_show_trial, model.library))
         if calibrated.tuning:
             report = CalibrationReport(
                 model.name, model.quant, model.device, calibrated.tuning, model.library
             )
-            match await engine.compare_libraries(calibrated.tuning, _show_trial):
+            match await engine.compare_libraries(calibrated.tuning, _show_library_trial):
                 case Notice() as notice:
                     return msgspec.structs.replace(report, failure=t(notice.key, **notice.values))
                 case comparison:
@@ -81,9 +83,15 @@ def _show_load(event: EngineEvent) -> None:
         _print_progress(t(event.key, **event.values))
 
 
-def _show_trial(message: wire.TrialFinished) -> None:
+def _show_library_trial(trial: LibraryTrial) -> None:
+    library = t("calibrate.repacked", library=trial.library) if trial.is_repacked else trial.library
+    _show_trial(library, trial.finished)
+
+
+def _show_trial(library: str, message: wire.TrialFinished) -> None:
     what = _describe_trial(message.trial)
-    _print_progress(t("calibrate.progress", done=message.done, total=message.total, what=what))
+    progress = t("calibrate.progress", library=library, done=message.done, total=message.total, what=what)
+    _print_progress(progress)
 
 
 def print_calibration(facts: CalibrationReport) -> None:

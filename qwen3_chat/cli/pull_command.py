@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from qwen3_chat.cli.composition import probe_this_machine
+from qwen3_chat.cli.composition import probe_this_machine, probing_status
 from qwen3_chat.cli.engine_composition import configured_model_dirs
 from qwen3_chat.cli.json_output import print_json
 from qwen3_chat.config import Paths, find_paths
@@ -105,8 +105,7 @@ async def _pull(reference: ModelReference, source: Source | None, as_json: bool)
     paths = find_paths()
     model_dirs = configured_model_dirs()
     hubs = hubs_from(os.environ, source)
-    with _lookup_status(reference, as_json):
-        exact_reference = await _choose_quant(reference, paths)
+    exact_reference = await _choose_quant(reference, paths)
     if not as_json and exact_reference != reference:
         chosen = t("pull.chosen", quant=exact_reference.selector, model=reference.name)
         print(terminal_safe(chosen), file=sys.stderr, flush=True)
@@ -123,8 +122,9 @@ async def _choose_quant(reference: ModelReference, paths: Paths) -> ModelReferen
     model = find_family_model(reference.name) if reference.selector is None else None
     if model is None:
         return reference
-    machine = (await probe_this_machine(paths)).steady_machine
-    return replace(reference, selector=best_quant(model, machine).quant)
+    with probing_status() as on_measure:
+        hardware = await probe_this_machine(paths, on_measure)
+    return replace(reference, selector=best_quant(model, hardware.steady_machine).quant)
 
 
 async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> None:
@@ -135,8 +135,9 @@ async def _print_fit(target: PullTarget, hubs: Sequence[Hub], paths: Paths) -> N
             if model is None and not any(_copies(configured_model_dirs(), target.files[0])):
                 model = await fetch_metadata(target, hubs, DEFAULT_RETRY_POLICY)
         if model is not None:
-            machine = (await probe_this_machine(paths)).machine
-            (variant,) = assess_variants(model, (target,), machine, None)
+            with probing_status() as on_measure:
+                hardware = await probe_this_machine(paths, on_measure)
+            (variant,) = assess_variants(model, (target,), hardware.machine, None)
             print(terminal_safe(t("pull.fit", reason=variant.assessment.reason)), file=sys.stderr)
 
 

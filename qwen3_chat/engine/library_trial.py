@@ -43,7 +43,17 @@ _SENTENCE = "The {number}th lamp in the long corridor is {colour}, and behind it
 _N_SENTENCES = 24
 """Some 600 tokens: more than one chunk of a prompt, where faults of attention show."""
 
-TrialSink = Callable[[wire.TrialFinished], None]
+
+@dataclass(frozen=True, slots=True)
+class LibraryTrial:
+    """A finished trial of a calibration with the library that it was done with."""
+
+    library: str
+    is_repacked: bool
+    finished: wire.TrialFinished
+
+
+TrialSink = Callable[[LibraryTrial], None]
 """The function that gets each measured trial."""
 
 
@@ -130,7 +140,7 @@ class LibraryComparer:
 
         def on_message(message: wire.AnyWorkerMessage) -> None:
             if isinstance(message, wire.TrialFinished):
-                on_trial(message)
+                on_trial(LibraryTrial(library, plan.repacks_weights, message))
 
         async with one_off_worker(self.log_path, self.python, environment) as worker:
             load = partial(wire.Load, settings=settings, plan=plan, persistence=persistence)

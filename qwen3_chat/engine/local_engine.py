@@ -41,6 +41,7 @@ from qwen3_chat.request import (
 if TYPE_CHECKING:
     from qwen3_chat.engine.library_choice import Measurement
     from qwen3_chat.engine.library_router import LibraryRouter
+    from qwen3_chat.engine.library_trial import TrialSink
     from qwen3_chat.engine.load_planner import LoadPlanner, MachineProbe
     from qwen3_chat.engine.tuning import Tuning
 
@@ -376,9 +377,7 @@ class LocalEngine:
             raise error_from_message(message)
         return message
 
-    async def compare_libraries(
-        self, tuning: Tuning, on_trial: Callable[[wire.TrialFinished], None]
-    ) -> Measurement | Notice | None:
+    async def compare_libraries(self, tuning: Tuning, on_trial: TrialSink) -> Measurement | Notice | None:
         """Compare the native libraries after a calibration that gave `tuning`; this process ends for it.
 
         Return a notice if the faster library failed, None if there is none for this model.

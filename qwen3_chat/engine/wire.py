@@ -46,8 +46,6 @@ class MeasuredDevice:
 
     description: str
     kernels: KernelSpeeds
-    is_undisturbed: bool = True
-    """False where other programs kept the processor busy meanwhile, so that the speeds are too low."""
 
 
 DeviceLister = Callable[[], Awaitable[tuple[Device, ...]]]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from qwen3_chat.models.gguf_names import QUANT_PATTERN
 
 _PATTERN = re.compile(
-    rf"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-.](?P<quant>{QUANT_PATTERN})"
+    rf"(?:.*_(?=qwen3-))?(?:qwen3-)?(?P<name>.+?)[-._](?P<quant>{QUANT_PATTERN})"
     r"(?:-(?P<part>\d{5})-of-(?P<count>\d{5}))?\.gguf",
     re.IGNORECASE,
 )

@@ -15,6 +15,8 @@ Curve = tuple[tuple[float, float], ...]
 
 WIDE, NARROW = 4096, 1024
 """The numbers in a row of the matrices that are measured; those of Qwen3 have from 768 to 25,600."""
+LONG_CELLS, SHORT_CELLS = 2048, 512
+"""The tokens in the cache to which attention is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class KernelSpeeds:
     tokens, of which each counts.
     Experts take `expert_factor` and `prompt_expert_factor` times as long as other weights. Attention reads
     each number of a cached key or value in `cache_read_s`, and multiplies it once for every head that shares
-    it, in `attention_s` each; in a cache of q8_0 both together take `quantised_attention_s` a step. Each
-    operation takes `operation_s` besides.
+    it, in `attention_s` each, both in a cache of `LONG_CELLS` tokens; the `short_` ones hold for
+    `SHORT_CELLS`, where each row of values is shorter, too. In a cache of q8_0 both together take
+    `quantised_attention_s` a step. Each operation takes `operation_s` besides.
     """
 
     weights: Curve
@@ -37,6 +40,8 @@ class KernelSpeeds:
     prompt_expert_factor: float
     cache_read_s: float
     attention_s: float
+    short_cache_read_s: float
+    short_attention_s: float
     quantised_attention_s: float
     prompt_attention_s: float
     operation_s: float
@@ -52,12 +57,23 @@ class KernelSpeeds:
         share = (inverse_width - 1 / WIDE) / (1 / NARROW - 1 / WIDE)
         return max(MIN_WIDE_SHARE * wide_s, wide_s + share * (narrow_s - wide_s))
 
+    def attention_at(self, n_cells: int) -> tuple[float, float]:
+        """Return the seconds for reading a number of a cache with so many tokens, and for each use of it."""
+        share = (1 / max(1, n_cells) - 1 / LONG_CELLS) / (1 / SHORT_CELLS - 1 / LONG_CELLS)
+
+        def at(long_s: float, short_s: float) -> float:
+            return max(MIN_WIDE_SHARE * long_s, long_s + share * max(0.0, short_s - long_s))
+
+        return at(self.cache_read_s, self.short_cache_read_s), at(self.attention_s, self.short_attention_s)
+
     @property
     def is_plausible(self) -> bool:
         """True if every figure is one that a device can have."""
         figures = (
             self.cache_read_s,
             self.attention_s,
+            self.short_cache_read_s,
+            self.short_attention_s,
             self.quantised_attention_s,
             self.prompt_attention_s,
             self.operation_s,
@@ -93,7 +109,7 @@ MAX_WEIGHT_BITS = 32
 MIN_S, MAX_S = 1e-16, 1e-2
 MAX_FACTOR = 50.0
 MIN_WIDE_SHARE = 0.85
-"""The least time of a weight in rows wider than `WIDE`, as a share of the one in those."""
+"""The least share of the time in rows of `WIDE` numbers that wider ones take; the same for longer caches."""
 MAX_RATE_RATIO, MIN_NARROW_RATIO, MAX_NARROW_RATIO = 6.0, 0.4, 3.5
 """The limits between types of numbers, and between short rows and long ones."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from qwen3_chat.chat import ChatMessage, Role, Shortfall, StopReason, find_shortfall
-from qwen3_chat.texts import t
+from qwen3_chat.texts import Language, current_language, t
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -140,7 +140,11 @@ def stop_advice(reply: ChatMessage, reason: StopReason | None, way_out: str) -> 
 
 
 def format_parameter_count(count: int) -> str:
-    """Return a number of parameters as text: `2.1 M`, `0.6 B`, `32.8 B`."""
+    """Return a number of parameters as text: `2.1 M`, `0.6 B`, `32.8 B`; in Chinese `210 万`, `6 亿`."""
+    if current_language() is Language.ZH:
+        if count < 100_000_000:
+            return f"{count / 1e4:.0f} 万"
+        return f"{count / 1e8:.1f}".removesuffix(".0") + " 亿"
     if count < 100_000_000:
         return f"{count / 1e6:.1f} M"
     return f"{count / 1e9:.1f} B"

@@ -19,6 +19,7 @@ from benchmarks.made_up_files import FOLDER
 from benchmarks.random_model import SHAPES, write_model
 from qwen3_chat.engine.cpu_cores import default_threads
 from qwen3_chat.engine.worker.__main__ import ENVIRONMENT
+from qwen3_chat.engine.worker.trial_context import TrialPlan
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import cpu_plan, network_parts
 from qwen3_chat.models.fit.speed import prompt_tokens_per_s, tokens_per_s
@@ -29,6 +30,7 @@ from qwen3_chat.texts.formatting import GIB
 
 MODELS = (("0.6B", "Q8_0"), ("0.6B", "Q4_K_M"), ("4B", "Q4_K_M"), ("30B-A3B, 12 layers", "Q4_K_M"))
 DEPTHS = (256, 2048)
+N_CTX = 4096
 LIMIT = 0.25
 """The largest acceptable difference between a prediction and what was measured."""
 
@@ -52,6 +54,15 @@ class _Row:
         return f"{self.name:44}{predicted:>10.1f}{measured:>10.1f}{self.ratio:>8.2f}  {spread}{mark}"
 
 
+class ChatPlan(TrialPlan):
+    """A trial in a context that is as large as in a chat: its rows of values lie as far apart."""
+
+    @property
+    def n_ctx(self) -> int:
+        """The size of the context."""
+        return N_CTX
+
+
 def hollow_file(shape: str, quant: str, folder: Path = FOLDER) -> Path:
     """Return the file of a shape with zeros for weights; make it if it is missing."""
     path = folder / f"{shape}-{quant}-hollow.gguf"
@@ -72,7 +83,7 @@ def compare(
     from qwen3_chat.engine.cpu_cores import default_prompt_threads
     from qwen3_chat.engine.worker.abort_flag import AbortFlag
     from qwen3_chat.engine.worker.llama_cpp_library import LlamaCppModel
-    from qwen3_chat.engine.worker.trial_context import TrialContext, TrialPlan
+    from qwen3_chat.engine.worker.trial_context import TrialContext
 
     params = L.llama_model_default_params()
     params.n_gpu_layers = 0
@@ -80,7 +91,7 @@ def compare(
     contexts = {
         depth: TrialContext(
             LlamaCppModel(model),
-            TrialPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth),
+            ChatPlan(False, KvType.F16, DEFAULT_CPU_UBATCH, depth),
             n_threads,
             AbortFlag(),
         )
@@ -135,7 +146,7 @@ def _planned(path: Path, kernels: KernelSpeeds) -> tuple[Any, Any, Machine, Any]
         header.shape,
         header.weights,
         machine,
-        cpu_plan(header.shape, header.weights, machine, 4096, KvType.F16),
+        cpu_plan(header.shape, header.weights, machine, N_CTX, KvType.F16),
     )
 
 

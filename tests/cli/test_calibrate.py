@@ -9,9 +9,11 @@ from benchmarks.random_model import Shape, write_model
 from qwen3_chat.cli.doctor_calibration import CalibrationReport, print_calibration, run_calibration
 from qwen3_chat.cli.run_tui import EngineNotices
 from qwen3_chat.cli.shared_options import ModelChoice
+from qwen3_chat.engine import wire
 from qwen3_chat.engine.library_choice import Measurement
+from qwen3_chat.engine.library_trial import LibraryTrial, TrialSink
 from qwen3_chat.engine.local_engine import LocalEngine
-from qwen3_chat.engine.tuning import Trial, TuningParameter, choose_tuning
+from qwen3_chat.engine.tuning import Trial, Tuning, TuningParameter, choose_tuning
 from qwen3_chat.events import Notice
 from qwen3_chat.request import KvType, LoadSettings
 from qwen3_chat.texts import Language, set_language
@@ -79,11 +81,21 @@ def test_a_model_is_measured_with_progress_and_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QWEN3_CHAT_HOME", str(tmp_path))
-    monkeypatch.setattr("qwen3_chat.engine.library_router.has_fast_library", lambda: False)
+
+    async def compare(_: LocalEngine, tuning: Tuning, on_trial: TrialSink) -> None:
+        for is_repacked in (False, True):
+            finished = wire.TrialFinished(1, tuning.trials[0], 1, 8)
+            on_trial(LibraryTrial("ik_llama.cpp", is_repacked, finished))
+
+    monkeypatch.setattr(LocalEngine, "compare_libraries", compare)
     write_model(tmp_path / "model.gguf", Shape(1, 64, 64, 2, 1, 32))
     facts = run_calibration(ModelChoice(gguf=tmp_path / "model.gguf"))
     progress = capsys.readouterr().err.splitlines()
-    assert len(progress) == 1 + len(facts.tuning.trials)
+    *own, plain, repacked = progress[1:]
+    assert len(own) == len(facts.tuning.trials)
+    assert all(line.startswith("llama-cpp-python, ") for line in own)
+    assert plain.startswith("ik_llama.cpp, 1 of 8: ")
+    assert repacked.startswith("ik_llama.cpp, weights repacked, 1 of 8: ")
     assert (tmp_path / "data" / "calibration.json").exists()
 
 

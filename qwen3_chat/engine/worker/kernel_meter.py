@@ -1,7 +1,8 @@
 """The measurement of a device's kernels, through ggml's own interface, with the build that will run a model.
 
 All numbers are zeros: the time of a multiplication does not depend on them. The matrices lie where llama.cpp
-would put them, repacked where it would repack them, and together they are more than the caches hold.
+would put them, repacked where it would repack them. They are as large as those of a network and used one
+after the other: each is new to the caches, and begins anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import takewhile
+from statistics import median
 from typing import Any, Final, Self, TypeVar
 
 import psutil
@@ -21,18 +23,23 @@ import psutil
 from qwen3_chat.engine.cpu_cores import default_prompt_threads, usable_cores
 from qwen3_chat.engine.wire import DeviceKind, MeasuredDevice
 from qwen3_chat.engine.worker.llama_bindings import ggml_device, ggml_function, list_ggml_devices
-from qwen3_chat.models.kernel_speeds import NARROW, WIDE, Curve, KernelSpeeds
+from qwen3_chat.models.kernel_speeds import LONG_CELLS, NARROW, SHORT_CELLS, WIDE, Curve, KernelSpeeds
 
-MIN_ROUNDS, MAX_ROUNDS, BUDGET_S = 4, 12, 2.0
-"""The number of times that everything is measured, in turns, and the time after which `MIN_ROUNDS` will do.
+MIN_ROUNDS, STEADY_ROUNDS, MAX_ROUNDS, BUDGET_S = 2, 4, 12, 1.5
+"""The number of times that everything is measured, in turns: until all are steady, at most for a while."""
+UNDISTURBED: Final = 1.25
+"""The ratio of a time to the shortest one from which on something disturbed it.
 
-The shortest time counts: what disturbs a measurement only makes it longer, by 2 to 10 times in half of the
-rounds on a machine that has other work.
+That makes it 2 to 10 times as long, in half of the rounds on a machine that has other work. Of the others the
+median counts, as with a model: memory itself is faster or slower by a fifth from one moment to the next.
 """
-CONFIRMED: Final = 1.1
-"""The ratio of the second shortest time to the shortest, up to which one needs no further round."""
-MAX_OTHERS_SHARE: Final = 0.1
-"""The share of all processors from which on other programs disturb: threads wait for each other, busily."""
+MIN_UNITS_SHARE: Final = 0.5
+"""The least share of a time that is no start of an operation."""
+MAX_OTHERS_SHARE, MIN_WATCHED_S = 0.1, 0.3
+"""The share of all processors from which on other programs disturb, and the time in which that is seen.
+
+Threads wait for each other, busily.
+"""
 _NICE = 5
 _MEASURED_KINDS = (DeviceKind.CPU, DeviceKind.GPU, DeviceKind.INTEGRATED_GPU)
 _CPU_MATRIX_BYTES, _GPU_MATRIX_BYTES = 32 << 20, 256 << 20
@@ -44,7 +51,9 @@ _F32, _F16, _Q8_0, _Q4_K, _Q6_K, _I32 = 0, 1, 8, 12, 14, 26  # ggml_type
 _BITS: Final = {_Q4_K: 4.5, _Q6_K: 6.5625, _Q8_0: 8.5, _F16: 16.0}
 _EXPERT_TYPE = _Q4_K
 _PROMPT_ROWS, _CHUNK = 512, 128
-_HEAD, _KV_HEADS, _HEADS, _CELLS = 128, 8, 32, 2048
+_HEAD, _KV_HEADS, _HEADS, _CELLS = 128, 8, 32, LONG_CELLS
+_ROOM_CELLS = 4096
+_N_NARROW = 4  # small matrices: each begins anew
 _EXPERT_COLUMNS, _EXPERT_ROWS, _EXPERTS, _EXPERTS_USED = 2048, 768, 64, 8
 _SMALL_WIDTH, _SMALL_PAIRS = 64, 100
 _MAX_NODES, _MAX_TENSORS, _MAX_GRAPHS = 512, 2048, 32
@@ -61,35 +70,53 @@ class _InitParams(ctypes.Structure):
 
 
 class MeasurementError(Exception):
-    """A device that lacks the memory or an operation for the measurement."""
+    """A device that lacks the memory or an operation for the measurement, or that other programs use."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A graph that is ready to run, with the number of units of work in it."""
+    """A graph that is ready to run, with the number of units of work in it.
+
+    The start of each of its `n_starts` operations is not part of a unit: it counts by itself.
+    """
 
     graph: Any
     n_units: float
     n_threads: int
+    n_starts: int = 0
 
 
 def measure_devices() -> tuple[MeasuredDevice, ...]:
-    """Measure all devices that a model could run on, with less right to the processor than other programs."""
+    """Measure all devices that a model could run on, with less right to the processor than other programs.
+
+    Those are left out that other programs disturb.
+    """
     with suppress(AttributeError, OSError):  # no such call on Windows
         os.nice(_NICE)
+    are_others_busy = BusyMachine()
     measured = []
-    n_processors = psutil.cpu_count() or 1
     for index, device in enumerate(list_ggml_devices()):
         if device.kind in _MEASURED_KINDS:
             is_cpu = device.kind is DeviceKind.CPU
             free_bytes = psutil.virtual_memory().available if is_cpu else device.free_bytes
-            begin_s, others_s = time.perf_counter(), _others_s()
             with suppress(MeasurementError):
-                kernels = measure_device(index, device.kind, free_bytes)
-                available_s = (time.perf_counter() - begin_s) * n_processors
-                is_undisturbed = _others_s() - others_s < MAX_OTHERS_SHARE * available_s
-                measured.append(MeasuredDevice(device.description, kernels, is_undisturbed))
+                kernels = measure_device(index, device.kind, free_bytes, are_others_busy=are_others_busy)
+                measured.append(MeasuredDevice(device.description, kernels))
     return tuple(measured)
+
+
+class BusyMachine:
+    """The answer to whether other programs have used much of the processors since it was made."""
+
+    def __init__(self) -> None:
+        self._begin_s, self._begin_others_s = time.perf_counter(), _others_s()
+
+    def __call__(self) -> bool:
+        """Return True if they have; never at the very beginning, as the system counts in hundredths."""
+        elapsed_s = time.perf_counter() - self._begin_s
+        if elapsed_s < MIN_WATCHED_S:
+            return False
+        return _others_s() - self._begin_others_s > MAX_OTHERS_SHARE * elapsed_s * (psutil.cpu_count() or 1)
 
 
 def _others_s() -> float:
@@ -105,6 +132,7 @@ def measure_device(
     free_bytes: int,
     n_threads: int | None = None,
     uses_cpu_time: bool = True,
+    are_others_busy: Callable[[], bool] = lambda: False,
 ) -> KernelSpeeds:
     """Measure a device, by its index in the list of ggml's, for about a second.
 
@@ -113,15 +141,21 @@ def measure_device(
     programs do not count.
 
     Raises:
-        MeasurementError: it lacks the memory or an operation.
+        MeasurementError: it lacks the memory or an operation, or others are busy.
     """
     with _Workbench(index, kind, uses_cpu_time and kind is DeviceKind.CPU) as bench:
         works = _all_works(bench, free_bytes, n_threads or usable_cores())
-        return _kernel_speeds(shortest_times(works, lambda work: bench.time_s(work) / work.n_units))
+
+        def time_s(work: _Work) -> float:
+            if are_others_busy():  # nothing that is measured now would be kept
+                raise MeasurementError
+            return bench.time_s(work)
+
+        return _kernel_speeds(unit_times(works, middle_times(works, time_s)))
 
 
-def shortest_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float]) -> dict[str, float]:
-    """Do all works in turns, and return the shortest time of each, once a second one confirms it."""
+def middle_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float]) -> dict[str, float]:
+    """Do all works in turns until they are steady; return the median of the times that nothing disturbed."""
     times: dict[str, list[float]] = {name: [] for name in works}
     begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     for number in range(MAX_ROUNDS + 1):
@@ -130,25 +164,33 @@ def shortest_times(works: Mapping[str, WorkT], time_s: Callable[[WorkT], float])
             if number:  # the first round only warms up
                 times[name].append(seconds)
         used_s = max(time.perf_counter() - begin_s, time.process_time() - begin_cpu_s)
-        if number >= MIN_ROUNDS and (used_s > BUDGET_S or all(map(_is_confirmed, times.values()))):
+        is_steady = all(len(_undisturbed(row)) >= STEADY_ROUNDS for row in times.values())
+        if number >= MIN_ROUNDS and (is_steady or used_s > BUDGET_S):
             break
-    return {name: min(row) for name, row in times.items()}
+    return {name: median(_undisturbed(row)) for name, row in times.items()}
 
 
-def _is_confirmed(times: list[float]) -> bool:
-    shortest, second, *_ = sorted(times)
-    return second <= CONFIRMED * shortest
+def unit_times(works: Mapping[str, _Work], times: Mapping[str, float]) -> dict[str, float]:
+    """Return the time of a unit of each work, without the starts of operations, where threads wait."""
+    start_s = times["operations"] / works["operations"].n_units
+    return {
+        name: max(MIN_UNITS_SHARE * times[name], times[name] - work.n_starts * start_s) / work.n_units
+        for name, work in works.items()
+    }
+
+
+def _undisturbed(times: Sequence[float]) -> list[float]:
+    return [seconds for seconds in times if seconds <= UNDISTURBED * min(times)]
 
 
 def _kernel_speeds(seconds: dict[str, float]) -> KernelSpeeds:
     def curve(name: str) -> Curve:
         return tuple((bits, seconds[f"{name} {kind}"]) for kind, bits in _BITS.items())
 
-    # With more heads to a key, only the multiplications get more.
-    shared_s, single_s = seconds["attention"], seconds["attention of single heads"]
-    n_sharing = _HEADS // _KV_HEADS
-    attention_s = max(single_s / 100, (n_sharing * shared_s - single_s) / (n_sharing - 1))
-    cache_read_s = max(single_s / 100, single_s - attention_s)
+    cache_read_s, attention_s = _parted(seconds["attention"], seconds["attention of single heads"])
+    short_cache_read_s, short_attention_s = _parted(
+        seconds["short attention"], seconds["short attention of single heads"]
+    )
     return KernelSpeeds(
         weights=curve("weights"),
         narrow_weights=curve("narrow"),
@@ -157,10 +199,22 @@ def _kernel_speeds(seconds: dict[str, float]) -> KernelSpeeds:
         prompt_expert_factor=seconds["prompt experts"] / seconds[f"prompt {_EXPERT_TYPE}"],
         cache_read_s=cache_read_s,
         attention_s=attention_s,
+        short_cache_read_s=short_cache_read_s,
+        short_attention_s=short_attention_s,
         quantised_attention_s=seconds["quantised attention"],
         prompt_attention_s=seconds["prompt attention"],
         operation_s=seconds["operations"],
     )
+
+
+def _parted(shared_s: float, single_s: float) -> tuple[float, float]:
+    """Return the time for reading a number of the cache, and for one multiplication by it.
+
+    With more heads to a key, only the multiplications get more.
+    """
+    n_sharing = _HEADS // _KV_HEADS
+    attention_s = max(single_s / 100, (n_sharing * shared_s - single_s) / (n_sharing - 1))
+    return max(single_s / 100, single_s - attention_s), attention_s
 
 
 def _all_works(bench: _Workbench, free_bytes: int, n_threads: int) -> dict[str, _Work]:
@@ -172,34 +226,48 @@ def _all_works(bench: _Workbench, free_bytes: int, n_threads: int) -> dict[str, 
     n_prompt_threads = default_prompt_threads()
     works: dict[str, _Work] = {}
     for kind, bits in _BITS.items():
-        rows = int(matrix_bytes / (WIDE * bits / 8)) // 8 * 8  # by eight they are repacked
-        works[f"weights {kind}"] = _multiplication(bench, kind, WIDE, rows, 1, repeats, n_threads)
-        works[f"narrow {kind}"] = _multiplication(bench, kind, NARROW, rows, 1, repeats, n_threads)
-        works[f"prompt {kind}"] = _multiplication(
-            bench, kind, WIDE, _PROMPT_ROWS, _CHUNK, repeats, n_prompt_threads
+        for name, columns, n_matrices in (("weights", WIDE, 2), ("narrow", NARROW, _N_NARROW)):
+            n_matrices = n_matrices if bench.is_cpu else 1
+            share_bytes = matrix_bytes * columns // WIDE / n_matrices
+            rows = max(8, int(share_bytes / (columns * bits / 8)) // 8 * 8)  # by eight they are repacked
+            works[f"{name} {kind}"] = _multiplications(
+                bench, (kind, columns, rows), 1, n_matrices, repeats, n_threads
+            )
+        works[f"prompt {kind}"] = _multiplications(
+            bench, (kind, WIDE, _PROMPT_ROWS), _CHUNK, 1, repeats, n_prompt_threads
         )
-    rows = _EXPERT_ROWS * _EXPERTS
-    works["like experts"] = _multiplication(bench, _EXPERT_TYPE, _EXPERT_COLUMNS, rows, 1, 1, n_threads)
+    like_experts = (_EXPERT_TYPE, _EXPERT_COLUMNS, _EXPERT_ROWS * _EXPERTS_USED)
+    n_alike = _EXPERTS // _EXPERTS_USED
+    works["like experts"] = _multiplications(bench, like_experts, 1, n_alike, 1, n_threads)
     works["experts"] = _experts(bench, 1, n_threads)
     works["prompt experts"] = _experts(bench, _CHUNK, n_prompt_threads)
     cache_bytes = 2 * _HEAD * _CELLS * _KV_HEADS * 2
     n_layers = max(1, matrix_bytes // cache_bytes)
     plain = _attention if bench.is_cpu else _flash_attention
-    works["attention"] = plain(bench, _F16, n_layers, 1, _HEADS, n_threads)
-    works["attention of single heads"] = plain(bench, _F16, n_layers, 1, _KV_HEADS, n_threads)
-    works["quantised attention"] = _flash_attention(bench, _Q8_0, n_layers, 1, _HEADS, n_threads)
-    works["prompt attention"] = plain(bench, _F16, 1, _CHUNK // 4, _HEADS, n_prompt_threads)
+    for name, n_heads in (("attention", _HEADS), ("attention of single heads", _KV_HEADS)):
+        works[name] = plain(bench, _F16, n_layers, _CELLS, 1, n_heads, n_threads)
+        works[f"short {name}"] = plain(bench, _F16, n_layers, SHORT_CELLS, 1, n_heads, n_threads)
+    works["quantised attention"] = _flash_attention(bench, _Q8_0, n_layers, _CELLS, 1, _HEADS, n_threads)
+    works["prompt attention"] = plain(bench, _F16, 1, _CELLS, _CHUNK // 4, _HEADS, n_prompt_threads)
     works["operations"] = _small_operations(bench, n_threads)
     return works
 
 
-def _multiplication(
-    bench: _Workbench, kind: int, columns: int, rows: int, n_tokens: int, repeats: int, n_threads: int
+def _multiplications(
+    bench: _Workbench,
+    what: tuple[int, int, int],
+    n_tokens: int,
+    n_matrices: int,
+    repeats: int,
+    n_threads: int,
 ) -> _Work:
+    """Multiply tokens by each of several matrices, of which `what` is the type and the sizes."""
+    _, columns, rows = what
     tokens = bench.tensor(_F32, columns, n_tokens)
-    matrix = bench.weights((kind, columns, rows), lambda matrix: bench.multiply(matrix, tokens))
-    results = [bench.multiply(matrix, tokens) for _ in range(repeats)]
-    return _Work(bench.graph(results), float(columns * rows * n_tokens * repeats), n_threads)
+    matrices = [bench.weights(what, lambda matrix: bench.multiply(matrix, tokens)) for _ in range(n_matrices)]
+    results = [bench.multiply(matrix, tokens) for matrix in matrices * repeats]
+    n_units = float(columns * rows * n_tokens * len(results))
+    return _Work(bench.graph(results), n_units, n_threads, len(results) if n_tokens == 1 else 0)
 
 
 def _experts(bench: _Workbench, n_tokens: int, n_threads: int) -> _Work:
@@ -217,33 +285,37 @@ def _experts(bench: _Workbench, n_tokens: int, n_threads: int) -> _Work:
         first = number * _EXPERTS_USED
         bench.fill(choice, [(first + i) % _EXPERTS for i in range(_EXPERTS_USED * n_tokens)])
     n_weights = _EXPERT_COLUMNS * _EXPERT_ROWS * _EXPERTS_USED
-    return _Work(graph, float(n_weights * n_times * n_tokens), n_threads)
+    return _Work(graph, float(n_weights * n_times * n_tokens), n_threads, n_times if n_tokens == 1 else 0)
 
 
 def _attention(
-    bench: _Workbench, kind: int, n_layers: int, n_tokens: int, n_heads: int, n_threads: int
+    bench: _Workbench, kind: int, n_layers: int, n_cells: int, n_tokens: int, n_heads: int, n_threads: int
 ) -> _Work:
     results = []
     for _ in range(n_layers):
-        keys = bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, _CELLS))  # token after token, as in a cache
-        values = bench.tensor(kind, _CELLS, _HEAD, _KV_HEADS)
+        # token after token, as in a cache
+        keys = bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, n_cells))
+        # the row of a value has room for the whole chat, of which there is only a part
+        values = bench.first_columns(bench.tensor(kind, _ROOM_CELLS, _HEAD, _KV_HEADS), n_cells)
         scores = bench.softmax(bench.multiply(keys, bench.tensor(_F32, _HEAD, n_tokens, n_heads)))
         results.append(bench.multiply(values, scores))
-    return _Work(bench.graph(results), _attention_steps(n_layers, n_tokens, n_heads), n_threads)
+    n_steps = _attention_steps(n_layers, n_cells, n_tokens, n_heads)
+    return _Work(bench.graph(results), n_steps, n_threads, 3 * n_layers if n_tokens == 1 else 0)
 
 
 def _flash_attention(
-    bench: _Workbench, kind: int, n_layers: int, n_tokens: int, n_heads: int, n_threads: int
+    bench: _Workbench, kind: int, n_layers: int, n_cells: int, n_tokens: int, n_heads: int, n_threads: int
 ) -> _Work:
     results = []
     for _ in range(n_layers):
-        keys, values = (bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, _CELLS)) for _ in range(2))
+        keys, values = (bench.swapped(bench.tensor(kind, _HEAD, _KV_HEADS, n_cells)) for _ in range(2))
         results.append(bench.flash_attention(bench.tensor(_F32, _HEAD, n_tokens, n_heads), keys, values))
-    return _Work(bench.graph(results), _attention_steps(n_layers, n_tokens, n_heads), n_threads)
+    n_steps = _attention_steps(n_layers, n_cells, n_tokens, n_heads)
+    return _Work(bench.graph(results), n_steps, n_threads, n_layers if n_tokens == 1 else 0)
 
 
-def _attention_steps(n_layers: int, n_tokens: int, n_heads: int) -> float:
-    return float(2 * _HEAD * _CELLS * n_heads * n_layers * n_tokens)
+def _attention_steps(n_layers: int, n_cells: int, n_tokens: int, n_heads: int) -> float:
+    return float(2 * _HEAD * n_cells * n_heads * n_layers * n_tokens)
 
 
 def _small_operations(bench: _Workbench, n_threads: int) -> _Work:
@@ -297,6 +369,13 @@ class _Workbench:
         return ggml_function("ggml_permute", _P, _P, _P, *(ctypes.c_int,) * 4)(
             self._context, tensor, 0, 2, 1, 3
         )
+
+    def first_columns(self, tensor: Any, n_columns: int) -> Any:
+        """Return a view of the first columns of an f16 cache of values."""
+        sizes = (ctypes.c_size_t,) * 3
+        view = ggml_function("ggml_view_3d", _P, _P, _P, _N, _N, _N, *sizes)
+        row_bytes = 2 * _ROOM_CELLS
+        return view(self._context, tensor, n_columns, _HEAD, _KV_HEADS, row_bytes, row_bytes * _HEAD, 0)
 
     def softmax(self, scores: Any) -> Any:
         """Return the softmax of scores."""

@@ -229,6 +229,6 @@ def thinking_support(name: str) -> ThinkingSupport | None:
 
 
 def find_family_model(name: str) -> FamilyModel | None:
-    """Find a model by its name in any case, with or without `Qwen3-`, with hyphens or spaces."""
-    normalised_name = re.sub(r"^(qwen[/_])?(qwen3-)?", "", name.lower().replace(" ", "-"))
+    """Find a model by its name in any case, with or without `Qwen3-`, with hyphens, underscores or spaces."""
+    normalised_name = re.sub(r"^(qwen[/-])?(qwen3-)?", "", name.lower().replace(" ", "-").replace("_", "-"))
     return next((model for model in FAMILY if model.name.lower() == normalised_name), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from qwen3_chat.models.catalog.family import FAMILY, find_family_model
@@ -63,6 +64,8 @@ _SHORT_TAGS = {
     },
 }
 """Tags of Ollama's library that are shorter than the names of the family."""
+_SHORTENED = re.compile(r"(?P<size>(?P<line>[a-z][a-z0-9.]*)-\d[\d.]*b)(?:-a\d+b)?(?:-instruct|-thinking)?")
+"""The name of a later model with the part of it that Ollama's tags have: `coder-30b` of `qwen3-coder:30b`."""
 _QUANT = re.compile(r"(?:ud-)?(?:i?q\d\w*|bf16|fp?16|f32)", re.IGNORECASE | re.ASCII)
 
 
@@ -220,14 +223,36 @@ def _file_in(parts: Sequence[str]) -> tuple[str, str | None]:
             return "", None
 
 
+@cache
+def _tagged_names() -> dict[str, str]:
+    """Return the models of the family by their names in lower case and by the tags of Ollama for them.
+
+    A tag that could be several models is the first of them in the catalogue.
+    """
+    names = {model.name.lower(): model.name for model in FAMILY} | _SHORT_TAGS
+    for model in FAMILY:
+        name = model.name.lower()
+        if match := _SHORTENED.fullmatch(name):
+            for short in (match["line"], match["size"], re.sub("-(?:instruct|thinking)$", "", name)):
+                names.setdefault(short, model.name)
+            for kind in ("instruct", "thinking"):
+                if name.endswith(kind):
+                    names.setdefault(f"{match['size']}-{kind}", model.name)
+    return names
+
+
 def _family_name(text: str) -> PastedName | None:
     """Read a tag such as `qwen3:8b-q4_K_M`, a file name, or the repository of the weights in 16 bits."""
     plain = _SPLIT_PART.sub("", text.lower()).removesuffix(".gguf")
-    match = re.fullmatch(r"(?:library/|qwen/|ai/)?qwen3(?:[:-](?P<tag>.*))?", plain, re.DOTALL)
+    plain = re.sub(r"^(?:library|qwen|ai)/", "", plain)
+    match = re.fullmatch(r"qwen3(?:[:-](?P<tag>.*))?|(?P<later>qwen3\.\d.*)", plain, re.DOTALL)
     if match is None or (text.lower().startswith("qwen/") and "gguf" in text.lower()):
         return None
-    tag = match["tag"] or ""
-    names = {model.name.lower(): model.name for model in FAMILY} | _SHORT_TAGS
+    tag = match["tag"] or match["later"] or ""
+    names = _tagged_names()
+    line, _, size = tag.partition(":")
+    if line in names:
+        tag = line if size in ("", "latest") else f"{line}-{size}"
     for short in sorted(names, key=len, reverse=True):
         if tag == short:
             return PastedName(names[short])

@@ -109,6 +109,12 @@ def answer_seconds(assessment: Assessment, mode: ThinkingMode) -> float | None:
             return None
 
 
+def shortest_answer_seconds(assessment: Assessment) -> float:
+    """Return the seconds of a typical answer in the quicker of a model's modes."""
+    modes = (answer_seconds(assessment, mode) for mode in ThinkingMode)
+    return min((seconds for seconds in modes if seconds is not None), default=inf)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A model in a quant with its assessment for a machine and the quality of its model."""
@@ -176,7 +182,8 @@ def make_offers(
 ) -> tuple[Offer, ...]:
     """Choose the three offers among the usable models; none where there are none.
 
-    Each is no larger than the one before, and writes no slower: who asks for less quality is to wait less.
+    Each is no larger than the one before, writes no slower and answers as soon: who asks for less quality is
+    to wait less.
 
     `now` is the machine with the memory that is free at this moment, where that differs.
     """
@@ -199,10 +206,12 @@ def _quicker(candidates: Sequence[Candidate], before: Assessment, rule: OfferRul
         and candidate.worth(rule) > -inf
     ]
     min_tokens_per_s = SAME_SPEED * before.plan.tokens_per_s
+    max_s = shortest_answer_seconds(before) / SAME_SPEED
     as_fast = [
         candidate for candidate in smaller if candidate.assessment.plan.tokens_per_s >= min_tokens_per_s
     ]
-    return as_fast or smaller
+    as_soon = [candidate for candidate in as_fast if shortest_answer_seconds(candidate.assessment) <= max_s]
+    return as_soon or as_fast or smaller
 
 
 def choose(candidates: Iterable[Candidate], rule: OfferRule) -> Candidate | None:

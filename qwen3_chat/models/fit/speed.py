@@ -168,7 +168,9 @@ def _attention_s(shape: Shape, kernels: KernelSpeeds, context: ContextSpec) -> f
     steps = _attention_steps(shape, context)
     if context.kv_type is not KvType.F16:
         return steps * kernels.quantised_attention_s
-    return _cache_numbers(shape, context) * kernels.cache_read_s + steps * kernels.attention_s
+    n_cells = _padded_cells(context)
+    read_s, step_s = kernels.attention_at(n_cells)
+    return _cache_numbers(shape, context) * read_s + steps * step_s
 
 
 def _attention_steps(shape: Shape, context: ContextSpec) -> float:
@@ -177,5 +179,9 @@ def _attention_steps(shape: Shape, context: ContextSpec) -> float:
 
 
 def _cache_numbers(shape: Shape, context: ContextSpec) -> int:
-    cells = -(-context.n_ctx // N_CTX_STEP) * N_CTX_STEP
-    return sum(shape.kv_widths) * cells
+    return sum(shape.kv_widths) * _padded_cells(context)
+
+
+def _padded_cells(context: ContextSpec) -> int:
+    """Return the cells that llama.cpp reads: those of the chat and of the new token, by whole steps."""
+    return (context.n_ctx // N_CTX_STEP + 1) * N_CTX_STEP

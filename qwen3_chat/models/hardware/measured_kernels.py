@@ -17,10 +17,10 @@ KernelMeter = Callable[[], Awaitable[tuple[MeasuredDevice, ...]]]
 """A function that has llama.cpp measure the devices, in a process of its own."""
 
 KERNELS_FILE_NAME = "kernel-speeds.json"
-TIMEOUT_S = 30
+TIMEOUT_S = 15
 """The time for a measurement; on a machine that busy it is tried again at the next start."""
 MAX_STORE_BYTES, MAX_DEVICES = 65_536, 64
-_VERSION = 2  # of what is measured; another one is measured anew
+_VERSION = 3  # of what is measured; another one is measured anew
 
 
 class _StoredKernels(msgspec.Struct, frozen=True):
@@ -36,8 +36,8 @@ async def read_or_measure(
 ) -> tuple[MeasuredDevice, ...]:
     """Return the stored speeds of a machine, else measure and store them, if there is something to do so.
 
-    What other programs disturbed, or what contradicts itself, counts as not measured, and is tried again at
-    the next start.
+    What contradicts itself counts as not measured, as does what other programs disturbed, and is tried again
+    at the next start.
     """
     if stored := await asyncio.to_thread(read_kernels, file, machine):
         return stored
@@ -45,7 +45,7 @@ async def read_or_measure(
         return ()
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            measured = _plausible(tuple(device for device in await measure() if device.is_undisturbed))
+            measured = _plausible(await measure())
     except (EngineError, TimeoutError):
         return ()
     if measured:

@@ -14,6 +14,7 @@ from qwen3_chat.texts.formatting import format_duration
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII)
 _RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})(?!\d)", re.ASCII)
+_SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)  # some servers send parts of a second
 _WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 MAX_RETRY_AFTER_S = 366 * 24 * 3600.0
 """The limit for the pause that a source can ask for; it is far longer than any that is made."""
@@ -115,7 +116,7 @@ def check_status(
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Return the seconds that Retry-After or RateLimit ask clients to wait; None where neither does."""
     value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
+    if _SECONDS.fullmatch(value):
         return min(float(value), MAX_RETRY_AFTER_S)
     if value:
         try:

@@ -20,7 +20,7 @@ from qwen3_chat.models.fit import (
 )
 from qwen3_chat.models.fit.assessment import MIN_N_CTX, MIN_TOKENS_PER_S, TARGET_N_CTX
 from qwen3_chat.models.fit.machine import Gpu
-from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S, SAME_SPEED
+from qwen3_chat.models.fit.offers import FAST_TOKENS_PER_S, SAME_SPEED, shortest_answer_seconds
 from qwen3_chat.models.fit.placement import PLENTY_SHARE
 from qwen3_chat.models.fit.recommendation import MAX_REJECTED, Recommendation
 from qwen3_chat.models.kernel_speeds import Curve
@@ -198,6 +198,16 @@ def assert_ordered(found: Recommendation) -> None:
     for better, quicker in pairwise(assessments):
         assert quicker.model.shape.parameters <= better.model.shape.parameters
         assert quicker.plan.tokens_per_s >= SAME_SPEED * better.plan.tokens_per_s
+        assert SAME_SPEED * shortest_answer_seconds(quicker) <= shortest_answer_seconds(better)
+
+
+def test_a_quick_answer_comes_sooner_than_thinking_takes() -> None:
+    """On an H100 the quick offer was a model that always thinks, for 15 s, below one that answers in 2 s."""
+    vram_gib, bandwidth = 80, 3.35e12
+    card = Gpu("", vram_gib * GIB, vram_gib * GIB, bandwidth, drives_display=False)
+    quick = recommend(replace(cpu(512), gpus=(card,))).offers[-1]
+    assert quick.answer_s is not None
+    assert quick.answer_s < 5
 
 
 def test_a_large_machine_is_not_slowed_down_by_its_quick_model() -> None:  # C6

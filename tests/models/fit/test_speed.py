@@ -9,7 +9,7 @@ from qwen3_chat.models.fit.context_memory import ContextSpec
 from qwen3_chat.models.fit.machine import Machine
 from qwen3_chat.models.fit.placement import network_parts, plans
 from qwen3_chat.models.fit.speed import prompt_tokens_per_s, tokens_per_s, weight_bits
-from qwen3_chat.models.kernel_speeds import Curve, KernelSpeeds, seconds_at
+from qwen3_chat.models.kernel_speeds import LONG_CELLS, SHORT_CELLS, Curve, KernelSpeeds, seconds_at
 from qwen3_chat.request import KvType
 from tests.models.fit.machines import KERNELS, cpu, with_gpus
 
@@ -103,6 +103,20 @@ def test_a_speed_falls_with_the_depth_and_more_with_a_quantised_cache() -> None:
     assert speed("0.6B", "Q8_0", depth=4096, kv_type=KvType.Q8_0) < deep
 
 
+def test_a_token_after_a_full_step_of_cells_reads_the_next_step() -> None:
+    within, full = (speed("0.6B", "Q8_0", depth=depth) for depth in (255, 256))
+    assert full < 0.95 * within
+
+
+def test_the_cache_of_a_short_chat_costs_more_for_each_token() -> None:
+    read_s, step_s = KERNELS.attention_at(SHORT_CELLS)
+    assert (read_s, step_s) == pytest.approx((KERNELS.short_cache_read_s, KERNELS.short_attention_s))
+    assert KERNELS.attention_at(LONG_CELLS) == pytest.approx((KERNELS.cache_read_s, KERNELS.attention_s))
+    assert (
+        KERNELS.attention_at(256)[0] > read_s > KERNELS.attention_at(40_960)[0] > 0.8 * KERNELS.cache_read_s
+    )
+
+
 def test_only_the_chosen_experts_are_read() -> None:
     assert speed("30B-A3B", "Q4_K_M") > 4 * speed("32B", "Q4_K_M")
 
@@ -138,6 +152,8 @@ def test_a_measured_gpu_counts_as_measured() -> None:
             prompt_expert_factor=1.0,
             cache_read_s=second,
             attention_s=second / 10,
+            short_cache_read_s=second,
+            short_attention_s=second / 10,
             quantised_attention_s=second / 10,
             prompt_attention_s=second / 10,
             operation_s=2e-6,

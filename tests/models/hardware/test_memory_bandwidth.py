@@ -34,6 +34,10 @@ from qwen3_chat.texts.formatting import GIB
         ("Intel(R) Arc(TM) B580 Graphics", 456),
         ("AMD Radeon RX 7900 XTX", 960),
         ("AMD Radeon 8060S Graphics", 256),
+        ("AMD Radeon Graphics (RADV GFX1151)", 256),
+        ("AMD Radeon Graphics (RADV STRIX_HALO)", 256),
+        ("AMD Radeon RX 7900M", 576),
+        ("NVIDIA GB200", 8000),
     ],
 )
 def test_a_device_has_the_bandwidth_that_its_maker_publishes(name: str, gb_per_s: int) -> None:  # C7

@@ -78,6 +78,9 @@ def test_others_are_not(status: int, headers: dict[str, str], code: ErrorCode) -
     [
         ({}, None),
         ({"retry-after": "120"}, 120),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "1e9"}, None),
         ({"retry-after": "Sun, 22 Nov 2026 12:00:30 GMT"}, 30),
         ({"retry-after": "Sun, 22 Nov 2026 11:00:00 GMT"}, 0),
         ({"retry-after": "soon"}, None),

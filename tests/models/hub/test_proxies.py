@@ -71,7 +71,7 @@ def test_what_is_no_proxy_is_one_error(address: str) -> None:
         normalise_proxy(address)
 
 
-@pytest.mark.parametrize("address", [bad for bad in BAD if "\x00" not in bad])
+@pytest.mark.parametrize("address", [*(bad for bad in BAD if "\x00" not in bad), "http://\u2603:80"])
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy"])
 async def test_a_bad_proxy_is_a_sentence_wherever_a_client_is_made(
     monkeypatch: pytest.MonkeyPatch, address: str, variable: str

@@ -364,6 +364,8 @@ def test_one_source_can_be_chosen() -> None:
         ("Qwen3-8B-UD-IQ2_M.gguf", GgufFileName("8B", "UD-IQ2_M")),
         ("Qwen3-8B-Q2_K_L.gguf", GgufFileName("8B", "Q2_K_L")),
         ("Qwen3-8B.i1-Q4_K_S.gguf", GgufFileName("8B.i1", "Q4_K_S")),
+        ("Qwen3-8B-abliterated_q4_k_m.gguf", GgufFileName("8B-abliterated", "Q4_K_M")),
+        ("Qwen3-8B_UD-Q4_K_XL.gguf", GgufFileName("8B", "UD-Q4_K_XL")),
         ("Qwen3-8B.gguf", None),
         ("Qwen3-8B-Q4_K_M.safetensors", None),
     ],
