@@ -102,6 +102,8 @@ class ErrorCode(StrEnum):
     SERVER_UNREACHABLE = "server_unreachable", "remote.unreachable"
     SERVER_CERTIFICATE_UNTRUSTED = "server_certificate_untrusted", "remote.untrusted"
     SERVER_WITHOUT_HTTPS = "server_without_https", "remote.no_https"
+    SERVER_NEEDS_HTTPS = "server_needs_https", "remote.needs_https"
+    SERVER_BEHIND_PROXY_DOWN = "server_behind_proxy_down", "remote.behind_proxy"
     SERVER_TIMEOUT = "server_timeout", "remote.slow"
     SERVER_STALLED = "server_stalled", "remote.stalled"
     SERVER_DISCONNECTED = "server_disconnected", "remote.cut"

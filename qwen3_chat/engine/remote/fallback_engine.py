@@ -17,6 +17,7 @@ SERVER_DOWN_CODES = frozenset(
         ErrorCode.SERVER_UNREACHABLE,
         ErrorCode.SERVER_TIMEOUT,
         ErrorCode.SERVER_DISCONNECTED,
+        ErrorCode.SERVER_BEHIND_PROXY_DOWN,
         ErrorCode.SERVER_BUSY,
         ErrorCode.SERVER_LOADING,
         ErrorCode.SERVER_FAILED,

@@ -13,12 +13,13 @@ from qwen3_chat.chat import StopReason
 from qwen3_chat.context_plan import whole_answer_tokens
 from qwen3_chat.engine.remote.http_errors import displayable_message
 from qwen3_chat.engine.remote.http_transport import HttpTransport
+from qwen3_chat.engine.remote.incoming_reply import IncomingReply
 from qwen3_chat.engine.remote.remote_model import RemoteModel
 from qwen3_chat.engine.remote.reply_reader import ReplyFacts, ReplyReader
 from qwen3_chat.engine.remote.request_bodies import chat_body
 from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.engine.remote.server_probe import RemoteSettings, probe_model
-from qwen3_chat.engine.remote.stream_decoding import BodyDecoder, ReplyTooLargeError
+from qwen3_chat.engine.remote.stream_decoding import ReplyTooLargeError
 from qwen3_chat.engine.remote.token_counting import count_tokens, estimate_tokens
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
@@ -28,6 +29,10 @@ from qwen3_chat.servers import ServerKind
 
 _EARLY_STOPPING_TOKENS: Final = 40
 """The tokens by which a server ends the thinking, with some to spare."""
+
+
+def _ignore(event: EngineEvent) -> None:
+    """Take an event that nobody is told."""
 
 
 class RemoteEngine:
@@ -73,7 +78,7 @@ class RemoteEngine:
         Raises:
             EngineError: the server can't be reached or does not serve the model.
         """
-        served = await self._ensure_probed()
+        served = await self._ensure_probed(on_event)
         endpoint = self._settings.endpoint
         access = self._settings.access
         if access.sends_secrets and not (endpoint.is_encrypted or endpoint.is_loopback):
@@ -142,7 +147,7 @@ class RemoteEngine:
         """Close all connections, that of a running reply too."""
         await self._transport.close()
 
-    async def _ensure_probed(self) -> RemoteModel:
+    async def _ensure_probed(self, on_event: EventSink = _ignore) -> RemoteModel:
         """Return the served model, after probing the server if it is not known yet.
 
         Raises:
@@ -152,12 +157,12 @@ class RemoteEngine:
             if self._served is None:
                 settings = self._settings
                 self._served = await probe_model(
-                    self._transport, settings.model, settings.kind, settings.n_ctx
+                    self._transport, settings.model, settings.kind, settings.n_ctx, on_event
                 )
             return self._served
 
     async def _generate(self, request: ChatRequest, on_event: EventSink) -> TurnFinished:
-        served = await self._ensure_probed()
+        served = await self._ensure_probed(on_event)
         body = chat_body(_leave_room_for_json(request, served), served)
         if request.thinking_budget is not None and not SERVER_FEATURES[served.kind].budget_field:
             self._notify_once(on_event, "remote.no_budget", server=served.server)
@@ -168,9 +173,9 @@ class RemoteEngine:
             _push_all(reply.begin(request.prefix), on_event)
         cancellation: asyncio.CancelledError | None = None
         failure: EngineError | None = None
-        decoder = BodyDecoder()
+        incoming = IncomingReply(reply, on_event)
         try:
-            await self._read(served, body, reply, decoder, on_event)
+            await self._transport.stream(self._chat_url(served), body, incoming, incoming.feed, on_event)
         except asyncio.CancelledError as error:
             cancellation = error
         except EngineError as error:
@@ -178,15 +183,15 @@ class RemoteEngine:
         except ReplyTooLargeError as error:
             failure = self._transport.too_large_error(error.limit)
         else:
-            failure = self._flush(decoder, reply, on_event)
+            failure = self._flush(incoming)
         _push_all(reply.flush(), on_event)
         self.last_reply = reply.facts
         option = SERVER_FEATURES[served.kind].call_parser
         if reply.facts.calls_from_tags and option:
             self._notify_once(on_event, "remote.calls_in_text", server=served.server, option=option)
-        if decoder.n_damaged:
-            on_event(Notice("remote.damaged", {"count": decoder.n_damaged}))
-        if failure := failure or (None if cancellation else self._reply_error(reply, decoder, served)):
+        if incoming.decoder.n_damaged:
+            on_event(Notice("remote.damaged", {"count": incoming.decoder.n_damaged}))
+        if failure := failure or (None if cancellation else self._reply_error(incoming, served)):
             raise failure
         estimate = estimate_tokens(request).total
         stop_reason = StopReason.CANCELLED if cancellation else None
@@ -196,40 +201,22 @@ class RemoteEngine:
             raise cancellation
         return finished
 
-    def _flush(self, decoder: BodyDecoder, reply: ReplyReader, on_event: EventSink) -> EngineError | None:
+    def _flush(self, incoming: IncomingReply) -> EngineError | None:
         """Push the events of what was held back at the end; return the error if that is too large."""
         try:
-            for value in decoder.flush():
-                _push_all(reply.feed(value), on_event)
+            incoming.flush()
         except ReplyTooLargeError as error:
             return self._transport.too_large_error(error.limit)
         return None
 
-    async def _read(
-        self,
-        served: RemoteModel,
-        body: dict[str, object],
-        reply: ReplyReader,
-        decoder: BodyDecoder,
-        on_event: EventSink,
-    ) -> None:
-        def on_piece(piece: bytes) -> bool:
-            """Push the events of a piece; return True if the reply goes on."""
-            for value in decoder.feed(piece):
-                for event in reply.feed(value):
-                    on_event(event)
-            return not (reply.is_done or reply.error is not None or decoder.is_unrecognised)
-
+    def _chat_url(self, served: RemoteModel) -> str:
         endpoint = self._settings.endpoint
         is_ollama = served.kind is ServerKind.OLLAMA
-        url = f"{endpoint.root}/api/chat" if is_ollama else f"{endpoint.api}/chat/completions"
-        await self._transport.stream(url, body, reply, on_piece, on_event)
+        return f"{endpoint.root}/api/chat" if is_ollama else f"{endpoint.api}/chat/completions"
 
-    def _reply_error(
-        self, reply: ReplyReader, decoder: BodyDecoder, served: RemoteModel
-    ) -> EngineError | None:
+    def _reply_error(self, incoming: IncomingReply, served: RemoteModel) -> EngineError | None:
         """Return the error of a reply whose stream has ended, or None if it is complete."""
-        host = self._settings.endpoint.host
+        host, reply = self._settings.endpoint.host, incoming.reply
         if reply.error is not None:
             return EngineError(
                 ErrorCode.SERVER_REPLY_FAILED,
@@ -240,7 +227,7 @@ class RemoteEngine:
             return None
         if reply.has_text:
             return EngineError(ErrorCode.SERVER_DISCONNECTED, host=host)
-        if decoder.unrecognised_start.lstrip().startswith("<"):
+        if incoming.decoder.unrecognised_start.lstrip().startswith("<"):
             return EngineError(ErrorCode.SERVER_SENT_WEB_PAGE, host=host)
         if not served.n_ctx_is_known:  # the likeliest reason for servers that report so little
             return EngineError(ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT, host=host)

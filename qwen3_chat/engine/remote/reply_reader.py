@@ -128,6 +128,12 @@ class ReplyReader:
         """True once the model has finished; figures may still follow."""
         return self.is_done or bool(self._finish)
 
+    def restart(self) -> None:
+        """Forget what came without any text, because the reply is requested again."""
+        self.reply_id = ""
+        self._report = UsageReport()
+        self._prompt_tokens_done = -1
+
     @property
     def facts(self) -> ReplyFacts:
         """The facts about the reply so far."""

@@ -15,6 +15,7 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.untrusted_json import json_count, json_list, json_object
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.events import Notice
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
 from qwen3_chat.request import MAX_USER_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
@@ -29,7 +30,7 @@ MAX_MODELS = 2000
 """The limit for the models of a server that are read; the largest services offer some 500."""
 MAX_NAME_CHARACTERS = 256
 """The limit for names and versions that a server gives; a longer one counts as not given."""
-PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
+PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5, max_attempts=1)
 _KINDS_BY_OWNER = {
     "vllm": ServerKind.VLLM,
     "sglang": ServerKind.SGLANG,
@@ -90,14 +91,18 @@ async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = mo
 
 
 async def probe_model(
-    transport: HttpTransport, model_name: str | None, kind: ServerKind | None, n_ctx: int | None
+    transport: HttpTransport,
+    model_name: str | None,
+    kind: ServerKind | None,
+    n_ctx: int | None,
+    on_retry: Callable[[Notice], None],
 ) -> RemoteModel:
     """Return the served model; `kind` and `n_ctx` override what the server reports.
 
     Raises:
         EngineError: the server can't be reached or understood, or does not serve the model.
     """
-    kind, models = await _list_models(transport, kind, is_needed=not (model_name and kind))
+    kind, models = await _list_models(transport, kind, on_retry, is_needed=not (model_name and kind))
     card = _choose_model(
         models, model_name, transport.endpoint.host, must_be_listed=kind is not ServerKind.DASHSCOPE
     )
@@ -118,17 +123,17 @@ async def list_served_models(
     Raises:
         EngineError: the server can't be reached or understood.
     """
-    kind, models = await _list_models(transport, kind, is_needed=True)
+    kind, models = await _list_models(transport, kind, lambda notice: None, is_needed=True)
     return kind, [_text(model.get("id")) for model in models]
 
 
 async def _list_models(
-    transport: HttpTransport, kind: ServerKind | None, is_needed: bool
+    transport: HttpTransport, kind: ServerKind | None, on_retry: Callable[[Notice], None], is_needed: bool
 ) -> tuple[ServerKind, list[JsonObject]]:
     endpoint = transport.endpoint
     if kind is None and endpoint.is_under("aliyuncs.com"):
         kind = ServerKind.DASHSCOPE
-    listing = await transport.request_json("GET", f"{endpoint.api}/models")
+    listing = await transport.request_listing(f"{endpoint.api}/models", on_retry)
     models: list[JsonObject] = [
         json_object(item) for item in json_list(listing.fields.get("data"))[:MAX_MODELS]
     ]

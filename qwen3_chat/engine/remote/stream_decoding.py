@@ -205,6 +205,11 @@ class BodyDecoder:
         self._n_values = 0
 
     @property
+    def is_event_stream(self) -> bool:
+        """True once the body is recognised as events, if only by a comment that keeps the connection open."""
+        return self._format is _BodyFormat.EVENTS
+
+    @property
     def is_unrecognised(self) -> bool:
         """True once enough of a body of another format is there to say so."""
         return len(self.unrecognised_start) == MAX_EXCERPT_CHARACTERS
