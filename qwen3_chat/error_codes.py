@@ -111,6 +111,7 @@ class ErrorCode(StrEnum):
     SERVER_KEY_REFUSED = "server_key_refused", "remote.unauthorised"
     SERVER_PATH_NOT_FOUND = "server_path_not_found", "remote.not_found"
     NOT_A_CHAT_SERVER = "not_a_chat_server", "remote.not_a_server"
+    SERVER_LISTING_EMPTY = "server_listing_empty", "remote.empty_listing"
     SERVER_MODEL_NOT_FOUND = "server_model_not_found", "remote.no_model"
     SERVER_WITHOUT_MODELS = "server_without_models", "remote.no_models"
     SERVER_BUSY = "server_busy", "remote.busy"

@@ -97,6 +97,8 @@ class ServerKind(StrEnum):
     LLAMA_CPP_PYTHON = "llama-cpp-python"
     OLLAMA = "ollama"
     LM_STUDIO = "lm-studio"
+    MLX_LM = "mlx-lm"
+    TRANSFORMERS = "transformers"
     DASHSCOPE = "dashscope"
     OPENAI = "openai"
 

@@ -89,6 +89,7 @@ class ReplyReader:
         self, mode: ThinkingMode, clock: Callable[[], float], has_tools: bool, opened_by_prompt: bool
     ) -> None:
         self.reply_id = ""
+        self.fingerprint = ""
         self.error: str | None = None
         self.is_done = False
         self._mode = mode
@@ -145,6 +146,11 @@ class ReplyReader:
         )
 
     @property
+    def n_reasoning_pieces(self) -> int:
+        """The pieces of thinking so far, each of one or a few tokens."""
+        return self._n_reasoning
+
+    @property
     def in_reasoning(self) -> bool:
         """True while the model seems to be thinking."""
         return self._n_answer == 0 and not self.is_finished
@@ -171,6 +177,7 @@ class ReplyReader:
             self.error = chunk.error
             return []
         self.reply_id = self.reply_id or chunk.reply_id
+        self.fingerprint = self.fingerprint or chunk.fingerprint
         self._finish = self._finish or chunk.finish_reason
         if chunk.usage is not None:
             self._report = chunk.usage

@@ -40,6 +40,7 @@ _KINDS_BY_OWNER = {
     "organization_owner": ServerKind.LM_STUDIO,
 }
 """The kinds by the value of `owned_by` in the list of models."""
+_TRANSFORMERS_STATES = ("loaded", "unloaded")
 
 JsonObject = Mapping[str, object]
 
@@ -151,6 +152,8 @@ def _require_listing(listing: JsonResponse, transport: HttpTransport) -> None:
             transport.endpoint,
             transport.access,
         )
+    if not listing.body.strip():
+        raise EngineError(ErrorCode.SERVER_LISTING_EMPTY, host=transport.endpoint.host)
     if not isinstance(listing.value, dict) or not isinstance(listing.value.get("data"), list):
         raise EngineError(ErrorCode.NOT_A_CHAT_SERVER, host=transport.endpoint.host)
     raise EngineError(ErrorCode.SERVER_WITHOUT_MODELS, host=transport.endpoint.host)
@@ -160,7 +163,14 @@ def _detect_kind(listing: JsonResponse, models: Sequence[JsonObject]) -> ServerK
     if listing.headers.get("server", "").lower().startswith("llama.cpp"):
         return ServerKind.LLAMA_SERVER
     owners = {_text(model.get("owned_by")) for model in models}
-    return next((kind for owner, kind in _KINDS_BY_OWNER.items() if owner in owners), ServerKind.OPENAI)
+    if kind := next((kind for owner, kind in _KINDS_BY_OWNER.items() if owner in owners), None):
+        return kind
+    if any(json_object(model.get("status")).get("value") in _TRANSFORMERS_STATES for model in models):
+        return ServerKind.TRANSFORMERS
+    is_plain_python = listing.headers.get("server", "").startswith("BaseHTTP/")
+    if is_plain_python and not any("owned_by" in model for model in models):
+        return ServerKind.MLX_LM  # behind a proxy its replies tell
+    return ServerKind.OPENAI
 
 
 def _choose_model(
@@ -194,8 +204,8 @@ async def _fetch_details(served: RemoteModel, card: JsonObject, transport: HttpT
             return await _fetch_ollama_details(served, transport)
         case ServerKind.LM_STUDIO:
             return await _fetch_lm_studio_details(served, transport)
-        case ServerKind.LLAMA_CPP_PYTHON | ServerKind.DASHSCOPE | ServerKind.OPENAI:
-            return served
+        case _:
+            return served  # they tell nothing else
 
 
 async def _fetch_llama_server_details(
