@@ -90,6 +90,7 @@ class ErrorCode(StrEnum):
     TOOL_SCHEMA_INVALID = "tool_schema_invalid", "prompt.tool_schema_broken"
     CONTEXT_EXCEEDED = "context_exceeded", "session.exceeded"
     MESSAGE_TOO_LONG = "message_too_long", "session.too_long"
+    MESSAGE_TOO_LONG_FOR_SERVER = "message_too_long_for_server", "session.too_long_for_server"
     SUMMARY_EMPTY = "summary_empty", "session.no_summary"
     SUMMARY_CANCELLED = "summary_cancelled", "session.summary_stopped"
     TURN_CANCELLED = "turn_cancelled", "session.stopped"

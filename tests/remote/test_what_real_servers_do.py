@@ -142,6 +142,24 @@ def test_the_sampling_that_each_of_them_understands_is_sent() -> None:
     assert mlx["temperature"] == transformers["temperature"] == 0.6
 
 
+@pytest.mark.parametrize(
+    ("kind", "n_ctx", "option"),
+    [
+        (ServerKind.VLLM, None, "--max-model-len"),
+        (ServerKind.LLAMA_SERVER, None, "--ctx-size"),
+        (ServerKind.VLLM, 5000, ""),  # --ctx chose it
+        (ServerKind.OPENAI, None, ""),  # --ctx states it
+        (ServerKind.OLLAMA, None, ""),  # --ctx asks for it
+    ],
+)
+async def test_the_option_for_a_larger_context_is_that_of_whoever_sets_it(
+    kind: ServerKind, n_ctx: int | None, option: str
+) -> None:
+    async with running(Imitation(kind)) as wire, remote_engine_at(wire.url, n_ctx=n_ctx) as engine:
+        await engine.load(lambda event: None)
+        assert engine.capabilities.context_option == option
+
+
 PROGRESS: dict[str, tuple[Sequence[Piece], list[tuple[int, int]]]] = {
     "two comments": (
         [b": keepalive 2048/36014\n\n", b": keepalive 36014/36014\n\n"],

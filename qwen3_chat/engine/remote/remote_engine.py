@@ -33,7 +33,7 @@ _EARLY_STOPPING_TOKENS: Final = 40
 _IGNORED_BUDGET_RATIO: Final = 1.5
 """The ratio to its limit, with those tokens on top, from which the thinking was not limited at all."""
 _MLX_FINGERPRINT: Final = re.compile(r"(?P<version>\d+\.\d+\.\w+)-\d+\.\d+\.\w+-.+")
-"""What mlx-lm calls itself in its replies: the versions of mlx-lm and of mlx, the system, the device."""
+"""The name that mlx-lm gives itself in its replies: its version and that of mlx, the system, the device."""
 
 
 def _ignore(event: EngineEvent) -> None:

@@ -25,8 +25,9 @@ class RemoteModel:
     """A model as the server describes it; 0 and empty texts stand for unknown values.
 
     `thinks_on_demand` is false if the server does not support the model's thinking. `message_start_id` is the
-    token with which each message of a prompt begins, None if the server can't tokenise. `refuses_budget` is
-    true once the server has refused a limit for the thinking that others of its kind know.
+    token with which each message of a prompt begins, None if the server can't tokenise. `n_ctx_is_chosen` is
+    true if the user chose the context, `refuses_budget` once the server has refused a limit for the thinking
+    that others of its kind know.
     """
 
     kind: ServerKind
@@ -39,6 +40,7 @@ class RemoteModel:
     parameters: int = 0
     size_bytes: int = 0
     n_ctx_is_known: bool = True
+    n_ctx_is_chosen: bool = False
     thinks_on_demand: bool = True
     message_start_id: int | None = None
     refuses_budget: bool = False
@@ -47,7 +49,13 @@ class RemoteModel:
     def capabilities(self) -> Capabilities:
         """The capabilities of an engine on this server."""
         capabilities = SERVER_FEATURES[self.kind].capabilities
-        return replace(capabilities, thinking_budget=self.budget_field is not None)
+        return replace(
+            capabilities,
+            thinking_budget=self.budget_field is not None,
+            context_option=""
+            if self.n_ctx_is_chosen or not self.n_ctx_is_known
+            else capabilities.context_option,
+        )
 
     @property
     def budget_field(self) -> str | None:

@@ -283,7 +283,7 @@ async def _fetch_message_start_id(transport: HttpTransport, body: JsonObject) ->
 
 def _with_context(served: RemoteModel, n_ctx: int | None) -> RemoteModel:
     if n_ctx is not None:
-        return replace(served, n_ctx=n_ctx)
+        return replace(served, n_ctx=n_ctx, n_ctx_is_chosen=True)
     if served.n_ctx:
         return served
     return replace(
