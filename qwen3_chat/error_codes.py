@@ -135,6 +135,7 @@ class ErrorCode(StrEnum):
     API_KEY_FILE_NOT_PRIVATE = "api_key_file_not_private", "remote.key_file_open"
     API_KEY_FILE_UNREADABLE = "api_key_file_unreadable", "remote.key_file_unreadable"
     ENDPOINT_INVALID = "endpoint_invalid", "remote.bad_url"
+    SERVER_NAME_UNKNOWN = "server_name_unknown", "remote.unknown_name"
     ENDPOINT_WITH_SECRET = "endpoint_with_secret", "remote.secret_in_url"
     SERVER_WITHOUT_ENDPOINT = "server_without_endpoint", "remote.server_without_endpoint"
     ENDPOINT_WITH_LOCAL_MODEL = "endpoint_with_local_model", "remote.or_local"

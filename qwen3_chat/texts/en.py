@@ -608,6 +608,8 @@ TEXTS = {
     "remote.server_without_endpoint": "--server only says what kind of server --endpoint names; give --endpoint too.",
     "remote.or_local": "Choose a server or a model on this machine: --endpoint can't be combined with --demo or --gguf.",
     "remote.bad_url": "“{url}” is not the address of a server; write it like http://localhost:8000.",
+    "remote.unknown_name": "The settings name no server “{name}” (they name: {known}). If it is a machine, write http://{name}.",
+    "remote.no_profiles": "none",
     "remote.secret_in_url": "Keys and passwords don't belong in the address, where others can read them; put the key into {variable}.",
     "remote.bad_key": "{variable} holds something that is not a key.",
     "remote.no_variable": "The variable {variable}, which should hold the key of this server, is not set.",

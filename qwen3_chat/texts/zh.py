@@ -598,6 +598,8 @@ TEXTS = {
     "remote.server_without_endpoint": "--server 用来说明 --endpoint 的服务器类型，请同时给出 --endpoint。",
     "remote.or_local": "服务器和本机模型只能选一个：--endpoint 不能与 --demo、--gguf 同时使用。",
     "remote.bad_url": "“{url}”不是有效的服务器地址；请写成 http://localhost:8000 这样的形式。",
+    "remote.unknown_name": "设置里没有名为“{name}”的服务器（已有：{known}）。如果这是一台机器，请写成 http://{name}。",
+    "remote.no_profiles": "无",
     "remote.secret_in_url": "地址会被别人看到，请不要把密钥或密码写在里面；密钥请放进环境变量 {variable}。",
     "remote.bad_key": "{variable} 的内容不是有效的密钥。",
     "remote.no_variable": "没有环境变量 {variable}，而这台服务器的密钥应当放在那里。",
