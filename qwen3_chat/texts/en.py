@@ -31,6 +31,7 @@ TEXTS = {
     "engine.draft_not_loaded": "The draft model {name} could not be loaded; the model runs without it.",
     "engine.draft_other_tokens": "{name} can't draft for this model: their tokens differ. The model runs without it.",
     "engine.load_refused": "llama.cpp cannot load {name}: {reason}",
+    "engine.tools_left_out": "The chat template of this model leaves tools out, so it does not know of them; ask without tools, or take another model.",
     "engine.not_qwen3": "{name} is not a Qwen3 model ({architecture}); features such as thinking may not work.",
     "engine.text_only": "{name} could also see pictures; here it gets text only.",
     "engine.context_refused": "A context of {n_ctx:,} tokens could not be created: {reason}",

@@ -31,6 +31,7 @@ TEXTS = {
     "engine.draft_not_loaded": "草稿模型 {name} 无法加载，模型不带它运行。",
     "engine.draft_other_tokens": "{name} 不能为这个模型打草稿：两者的 token 不同。模型不带它运行。",
     "engine.load_refused": "llama.cpp 无法加载 {name}：{reason}",
+    "engine.tools_left_out": "这个模型的对话模板不支持工具，模型不知道有工具可用；请不带工具提问，或换一个模型。",
     "engine.not_qwen3": "{name} 不是 Qwen3 模型（{architecture}），思考等功能可能不起作用。",
     "engine.text_only": "{name} 本来还能看图，但在这里只接收文字。",
     "engine.context_refused": "无法创建 {n_ctx:,} token 的上下文：{reason}",
