@@ -22,6 +22,7 @@ SERVER_DOWN_CODES = frozenset(
         ErrorCode.SERVER_LOADING,
         ErrorCode.SERVER_FAILED,
         ErrorCode.SERVER_WITHOUT_MODELS,
+        ErrorCode.SERVER_LISTING_EMPTY,
     }
 )
 """Failures that another server can make up for; only the user can mend a refused key or a wrong address."""
