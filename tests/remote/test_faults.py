@@ -104,6 +104,11 @@ BROKEN: dict[str, tuple[Sequence[Piece], str, str]] = {
         "Hello.",
         ErrorCode.SERVER_REPLY_FAILED,
     ),
+    "an error with quotes and lines, as transformers writes it": (
+        [*HELLO, b'data: {"error": "CUDA said "no"\\ at 0x1"}\n\n'],
+        "Hello.",
+        ErrorCode.SERVER_REPLY_FAILED,
+    ),
     "an error object alone": ([b'{"object": "error", "message": "no"}'], "", ErrorCode.SERVER_REPLY_FAILED),
     "nothing": ([], "", ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT),
     "cut before anything": ([Fault.CUT], "", ErrorCode.SERVER_DISCONNECTED),

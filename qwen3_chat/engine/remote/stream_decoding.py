@@ -26,6 +26,8 @@ _SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry
 _KEEPALIVE = re.compile(r": ?keepalive (\d{1,9})/(\d{1,9})", re.ASCII)
 _PROGRESS = '{"prompt_progress": {"processed": %s, "total": %s}}'
 """The progress of reading the prompt, in the form in which llama-server tells it."""
+_UNQUOTED_ERROR = re.compile(r'\{"error": "(?P<message>[^\0]+)"\}')
+"""An error as transformers puts it between quotes, whatever it holds."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _PLAIN_JSON = re.compile(r'[^"{}\[\]]*+')
 _BETWEEN_VALUES = re.compile(r'[^"{}\[\]\n]*+')
@@ -269,6 +271,8 @@ class BodyDecoder:
             return [DONE_MARKER]
         with suppress(JsonError):
             return [parse_json(data)]
+        if error := _UNQUOTED_ERROR.fullmatch(data.strip()):
+            return [{"error": error["message"]}]
         if 0 < data.count("\n") < MAX_LINES_WITHOUT_BLANK:  # events without the empty line between them
             return [value for line in data.split("\n") for value in self._parsed(line)]
         self.n_damaged += bool(data.strip())
