@@ -34,7 +34,7 @@ _FAILED_STATES = {
     ErrorCode.NOT_A_CHAT_SERVER: "ui.server.unusable",
     ErrorCode.API_KEY_VARIABLE_MISSING: "ui.server.unusable",
 }
-"""The words for servers that answer, but without models, and for those that can't be asked; others are down."""
+"""The words for servers that answer without models, and for those that can't be asked; others are down."""
 
 
 @dataclass(frozen=True, slots=True)
