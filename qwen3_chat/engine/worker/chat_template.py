@@ -79,7 +79,7 @@ class ChatTemplate:
         self._wants_argument_objects = facts.wants_argument_objects
         self.has_json_calls = facts.tool_form is ToolForm.HERMES
         """True if the model is told to write tool calls as JSON between tags."""
-        self.has_told_of_tools = _TOOLS_VARIABLE.search(source) is not None
+        self.has_notified_of_tools = _TOOLS_VARIABLE.search(source) is not None
         """True once the user knows that the template leaves tools out; at once where it does not."""
         self._named_tokens = {"bos_token": "", "eos_token": "", **(named_tokens or {})}
         # Special tokens of white space only, which other families have, mark no structure.

@@ -77,8 +77,8 @@ class ReplyGenerator:
         known = self.known_ids
         n_known, n_ctx = len(known), self._context.n_ctx
         template = self._model.template
-        if self.request.tools and not template.has_told_of_tools:
-            template.has_told_of_tools = True
+        if self.request.tools and not template.has_notified_of_tools:
+            template.has_notified_of_tools = True
             yield Notice("engine.tools_left_out")
         yield from self._deltas.replay(self._ids, self._constraint.follow)
         if n_known >= n_ctx:
