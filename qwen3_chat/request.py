@@ -93,6 +93,8 @@ class Capabilities:
 
     With `ends_thinking`, a running reply can be made to answer now. With `requires_calls`, a reply can be
     made to call a tool; with `continues_with_call`, that may be a reply that has ended already.
+    `context_option` is the option with which a server itself is started with a larger context; empty where
+    `--ctx` does that.
     """
 
     soft_switch: bool
@@ -104,6 +106,7 @@ class Capabilities:
     continues_prefix: bool
     requires_calls: bool = False
     continues_with_call: bool = False
+    context_option: str = ""
 
 
 class KvType(StrEnum):

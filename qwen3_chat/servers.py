@@ -20,6 +20,7 @@ from qwen3_chat.request import MAX_USER_N_CTX, MIN_USER_N_CTX
 API_KEY_VARIABLE = "QWEN3_CHAT_API_KEY"
 REDACTED = "•••"
 _KNOWN_PATHS = ("/chat/completions", "/api/chat", "/api", "/models")
+_BARE_NAME = re.compile(r"[^\s.:/\\]+")
 _VERSION = re.compile(r"/v\d+$")
 _SECRET_REFERENCE = re.compile(r"(?P<source>env|keyring|file):(?P<location>.+)", re.DOTALL)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
@@ -61,6 +62,12 @@ class Endpoint:
             is_encrypted=parts.scheme == "https",
         )
 
+    @staticmethod
+    def is_bare_name(text: str) -> bool:
+        """Return whether a text is one word, such as the name of a profile, without a port, dot or scheme."""
+        name = text.strip()
+        return _BARE_NAME.fullmatch(name) is not None and not is_loopback(name)
+
     def is_under(self, domain: str) -> bool:
         """Return whether the server belongs to a domain."""
         name = urlsplit(self.root).hostname or ""
@@ -97,6 +104,8 @@ class ServerKind(StrEnum):
     LLAMA_CPP_PYTHON = "llama-cpp-python"
     OLLAMA = "ollama"
     LM_STUDIO = "lm-studio"
+    MLX_LM = "mlx-lm"
+    TRANSFORMERS = "transformers"
     DASHSCOPE = "dashscope"
     OPENAI = "openai"
 

@@ -15,6 +15,7 @@ from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import UsageError
 from qwen3_chat.request import LoadSettings, PersistenceOptions
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, parse_server_kind
+from qwen3_chat.texts import t
 from qwen3_chat.texts.formatting import GIB
 
 if TYPE_CHECKING:
@@ -194,7 +195,12 @@ def make_served_engine(choice: ModelChoice, settings_file: Path) -> Engine:
 
     assert choice.endpoint is not None
     profiles = load_server_profiles(settings_file)
-    profile = profiles.get(choice.endpoint) or ServerProfile("", Endpoint.parse(choice.endpoint))
+    profile = profiles.get(choice.endpoint)
+    if profile is None:
+        if Endpoint.is_bare_name(choice.endpoint):  # more likely a misspelt name than a machine's port 80
+            known = ", ".join(profiles.usable) or t("remote.no_profiles")
+            raise UsageError(ErrorCode.SERVER_NAME_UNKNOWN, name=choice.endpoint, known=known)
+        profile = ServerProfile("", Endpoint.parse(choice.endpoint))
     profile = replace(
         profile,
         model=choice.model or profile.model,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3_chat.cli.shared_options import ModelChoice
 from qwen3_chat.config import read_settings
+from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import ConfigError, Qwen3ChatError
 from qwen3_chat.servers import Endpoint, ServerProfile, ServerProfiles, read_profiles
 from qwen3_chat.texts import t
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from qwen3_chat.models.picker import ServerRow
 
 MAX_ROWS, MAX_SHOWN_NAMES = 6, 8
+_FAILED_STATES = {
+    ErrorCode.SERVER_BUSY: "ui.server.busy",
+    ErrorCode.SERVER_LOADING: "ui.server.loading",
+    ErrorCode.SERVER_KEY_REFUSED: "ui.server.key_refused",
+    ErrorCode.SERVER_CERTIFICATE_UNTRUSTED: "ui.server.unusable",
+    ErrorCode.SERVER_NEEDS_HTTPS: "ui.server.unusable",
+    ErrorCode.SERVER_WITHOUT_HTTPS: "ui.server.unusable",
+    ErrorCode.SERVER_PATH_NOT_FOUND: "ui.server.unusable",
+    ErrorCode.SERVER_MOVED: "ui.server.unusable",
+    ErrorCode.NOT_A_CHAT_SERVER: "ui.server.unusable",
+    ErrorCode.API_KEY_VARIABLE_MISSING: "ui.server.unusable",
+}
+"""The words for servers that answer without models, and for those that can't be asked; others are down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +142,8 @@ def _rows(servers: Sequence[_NamedServer], states: Mapping[str, ServerState]) ->
         if state is None:
             yield row
         elif state.failure:
-            yield replace(row, detail=t("ui.server.down"), is_reachable=False, about=(str(state.failure),))
+            detail = t(_FAILED_STATES.get(state.failure.code, "ui.server.down"))
+            yield replace(row, detail=detail, is_reachable=False, about=(str(state.failure),))
         else:
             yield from _rows_of_running_server(row, server.profile, state)
 

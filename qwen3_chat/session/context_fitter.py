@@ -231,4 +231,9 @@ class ContextFitter:
 
     def _too_long(self, counts: TokenCounts) -> EngineError:
         """Return the error for a chat that can't be made to fit; it names the size of the newest message."""
-        return EngineError(ErrorCode.MESSAGE_TOO_LONG, tokens=counts.per_message[-1], n_ctx=self._n_ctx)
+        tokens, option = counts.per_message[-1], self._engine.capabilities.context_option
+        if option:
+            return EngineError(
+                ErrorCode.MESSAGE_TOO_LONG_FOR_SERVER, tokens=tokens, n_ctx=self._n_ctx, option=option
+            )
+        return EngineError(ErrorCode.MESSAGE_TOO_LONG, tokens=tokens, n_ctx=self._n_ctx)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Final
 
-from qwen3_chat.chat import ChatMessage, Role, ThinkingMode
+from qwen3_chat.chat import ChatMessage, Role, StopReason, ThinkingMode
 from qwen3_chat.context_plan import plan_context
 from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
@@ -13,6 +15,9 @@ from qwen3_chat.events import AnswerDelta, EngineEvent, PrefillProgressed
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.session.turn_events import SessionEventSink, Summarising
 from qwen3_chat.texts import t
+
+FENCE: Final = "```"
+_SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’)]*(?=\s)|[。！？][”’）]*")
 
 
 def max_summary_tokens(n_ctx: int) -> int:
@@ -23,6 +28,24 @@ def max_summary_tokens(n_ctx: int) -> int:
 def with_summary_heading(system: str, summary: str) -> str:
     """Return the system prompt of a chat with a summary in place of its beginning."""
     return "\n\n".join(part for part in (system, f"{t('session.summary_heading')}\n{summary}") if part)
+
+
+def tidy_summary(text: str, *, is_cut: bool) -> str:
+    """Return a summary in whole sentences and without half a code block: the chat builds on it.
+
+    Small models begin with the end of a fence, and write until their tokens are used up.
+    """
+    lines = text.strip().splitlines()
+    if sum(line.lstrip().startswith(FENCE) for line in lines) % 2:
+        if lines[0].lstrip().startswith(FENCE):
+            lines = lines[1:]
+        else:
+            return "\n".join([*lines, FENCE])  # a block that was cut off: its end is no sentence's
+    text = "\n".join(lines).strip()
+    if not is_cut:
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends and ends[-1] * 2 >= len(text) else text
 
 
 class SummaryWriter:
@@ -70,7 +93,7 @@ class SummaryWriter:
                     pass
 
         on_event(Summarising(summarised_count))
-        await self._engine.generate(replace(request, messages=sent_messages), on_summary_event)
-        self.text = self.text.strip()
+        end = await self._engine.generate(replace(request, messages=sent_messages), on_summary_event)
+        self.text = tidy_summary(self.text, is_cut=end.stop_reason is not StopReason.END_OF_TURN)
         if not self.text:
             raise EngineError(ErrorCode.SUMMARY_EMPTY)

@@ -26,7 +26,13 @@ _QUESTIONS: Final = {  # in the language of the chat, not of the interface: the 
     False: "Summarise this conversation in a title. Reply with the title only.",
 }
 _STRIPPED_CHARACTERS: Final = " \t\"'`*_#“”‘’「」『』《》【】<>。.：:"
-_LABEL: Final = re.compile(r"^(title|标题)\s*[:：]\s*", re.IGNORECASE)
+_LABEL: Final = re.compile(
+    r"^(title|标题|(?:sure[,!.]* )?here(?:['’]s| is) [^:]{0,60}title[^:]{0,40}"
+    r"|(?:好的[，。]?)?(?:这段|这个|本次)?(?:对话的?)?标题(?:是|如下)?)"
+    r"\s*[:：]\s*",
+    re.IGNORECASE,
+)
+"""The label of a title, or the half sentence with which small models begin."""
 _MARKUP: Final = re.compile(r"</?\w|```|\]\(|https?://|\|")
 
 
@@ -72,7 +78,9 @@ async def generate_title(session: ChatSession) -> str | None:
 def parse_title(answer: str) -> str | None:
     """Return an answer without quotes and marks as a title; None unless it is one short line."""
     lines = [line for line in terminal_safe(answer).splitlines() if line.strip()]
-    if len(lines) != 1 or _MARKUP.search(lines[0]):
+    if len(lines) == 2 and lines[0].rstrip().endswith((":", "：")):
+        lines = lines[1:]  # the first one only says that a title follows
+    if len(lines) != 1 or lines[0].rstrip().endswith((":", "：")) or _MARKUP.search(lines[0]):
         return None
     title = " ".join(_LABEL.sub("", lines[0].strip(_STRIPPED_CHARACTERS)).strip(_STRIPPED_CHARACTERS).split())
     return title if title and cell_len(title) <= MAX_TITLE_CELLS else None

@@ -53,6 +53,9 @@ from qwen3_chat.ui.tool_entries import code_markdown
 from qwen3_chat.ui.widgets.activity_line import Activity, ActivityLine
 from qwen3_chat.ui.widgets.marked_transcript import MarkedTranscript
 
+WAIT_SHOWN_AFTER_S = 2.0
+"""The time after which the activity line says for how long the first word has been waited for."""
+
 
 class TurnPhase(StrEnum):
     """The phase of a turn."""
@@ -324,6 +327,9 @@ class TurnView:
             case TurnPhase.ANSWERING:
                 header = live_header("ui.answering", elapsed_s, self._tokens)
                 self._activity_line.activity = Activity(header, hint=t("ui.hint.stop"))
+            case TurnPhase.STARTING if self._is_live and elapsed_s > WAIT_SHOWN_AFTER_S:
+                waiting = t("ui.activity.waiting", seconds=int(elapsed_s))
+                self._activity_line.activity = Activity(waiting, hint=t("ui.hint.stop"))
             case TurnPhase.STARTING if elapsed_s > 0.3:
                 self._activity_line.activity = Activity(t("ui.activity.starting"), hint=t("ui.hint.stop"))
             case _:

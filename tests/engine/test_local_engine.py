@@ -230,6 +230,34 @@ async def test_a_long_message_reaches_the_worker_in_one_piece(demo_engine: Local
     assert (await demo_engine.count_tokens(request)).total > 200_000
 
 
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] }}{{ '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("leaves_out", [True, False])
+async def test_tools_that_a_template_leaves_out_are_told_of_once(
+    demo_gguf: Path, log_path: Path, tmp_path: Path, leaves_out: bool
+) -> None:
+    """SmolLM2's template has no place for them: the model guessed, and nothing said why."""
+
+    def change(data: bytes) -> bytes:
+        return model_files.with_text(data, "tokenizer.chat_template", CHATML) if leaves_out else data
+
+    path = model_files.make(tmp_path / "x.gguf", demo_gguf, change)
+    tool = ToolSpec('{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}')
+    engine = LocalEngine(LoadSettings(str(path)), log_path)
+    plain = chat_request(user_message("Hi"), max_tokens=3)
+    told = []
+    for request in (plain, replace(plain, tools=(tool,)), replace(plain, tools=(tool,))):
+        events = await collect_events(events_of(engine.generate, request))
+        told.append(Notice("engine.tools_left_out") in events)
+    assert told == [False, leaves_out, False]
+    await engine.close()
+
+
 async def test_a_model_of_another_family_gets_a_notice(
     demo_gguf: Path, log_path: Path, tmp_path: Path
 ) -> None:

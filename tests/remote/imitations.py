@@ -30,12 +30,35 @@ _OWNERS = {
     ServerKind.LLAMA_CPP_PYTHON: "me",
     ServerKind.OLLAMA: "library",
     ServerKind.LM_STUDIO: "organization_owner",
+    ServerKind.TRANSFORMERS: "local",
     ServerKind.DASHSCOPE: "system",
     ServerKind.OPENAI: "someone",
 }
 _TELLS_USAGE = set(ServerKind) - {ServerKind.OPENAI, ServerKind.LLAMA_CPP_PYTHON}
-_TELLS_REUSED = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
-_PARSES = {ServerKind.VLLM, ServerKind.SGLANG, ServerKind.LLAMA_SERVER, ServerKind.DASHSCOPE}
+_TELLS_REUSED = {
+    ServerKind.VLLM,
+    ServerKind.SGLANG,
+    ServerKind.LLAMA_SERVER,
+    ServerKind.MLX_LM,
+    ServerKind.DASHSCOPE,
+}
+_PARSES = _TELLS_REUSED | {ServerKind.TRANSFORMERS}
+_SENDS_WHOLE_CALLS = {ServerKind.MLX_LM, ServerKind.TRANSFORMERS}
+_HEADERS = {
+    ServerKind.LLAMA_SERVER: {"Server": "llama.cpp"},
+    ServerKind.MLX_LM: {"Server": "BaseHTTP/0.6 Python/3.12.3"},
+    ServerKind.TRANSFORMERS: {"Server": "uvicorn"},
+}
+MLX_FINGERPRINT = "0.32.2-0.32.4-Linux-6.8.0-x86_64-with-glibc2.36-Intel(R) Xeon(R)"
+_TRANSFORMERS_FIELDS = {
+    *("model", "messages", "stream", "stream_options", "seed", "temperature", "top_p", "presence_penalty"),
+    *("max_tokens", "tools", "tool_choice", "response_format", "chat_template_kwargs"),
+}
+"""The fields that transformers takes, out of those that this app knows; it refuses a request with others."""
+_EARLY_END = {ServerKind.MLX_LM: 5, ServerKind.TRANSFORMERS: 5}
+"""Tokens after which a reply ends whose request has no limit; the real ones take 512 and 1024."""
+_BREAKS_OFF = {ServerKind.LLAMA_CPP_PYTHON, ServerKind.MLX_LM, ServerKind.TRANSFORMERS}
+"""Servers that don't refuse what is too long: they fail over it, or run out of memory."""
 _REFUSALS = {
     ServerKind.VLLM: {"message": "This model's maximum context length is 40960 tokens.", "code": 400},
     ServerKind.SGLANG: {"message": "The input (50000 tokens) is longer than the model's context length."},
@@ -71,8 +94,9 @@ class Imitation:
                 return self._own(request)
 
     def _models(self) -> Reply:
-        card: dict[str, object] = {"id": MODEL, "object": "model", "owned_by": _OWNERS[self.kind]}
-        headers = {"Server": "llama.cpp"} if self.kind is ServerKind.LLAMA_SERVER else {}
+        card: dict[str, object] = {"id": MODEL, "object": "model", "created": 0}
+        if self.kind in _OWNERS:
+            card["owned_by"] = _OWNERS[self.kind]
         match self.kind:
             case ServerKind.VLLM | ServerKind.SGLANG:
                 card["max_model_len"] = 40960
@@ -81,7 +105,9 @@ class Imitation:
                 card["meta"] = {"n_ctx_train": 40960, "n_params": 8_190_735_360, "size": 5_000_000_000}
             case ServerKind.OLLAMA:
                 card["id"] = "qwen3:8b"
-        return json_reply({"object": "list", "data": [card]}, headers=headers)
+            case ServerKind.TRANSFORMERS:
+                card["status"] = {"value": "loaded"}
+        return json_reply({"object": "list", "data": [card]}, headers=_HEADERS.get(self.kind, {}))
 
     def _own(self, request: Request) -> Reply:
         match self.kind, request.path:
@@ -137,7 +163,9 @@ class Imitation:
         assert isinstance(messages, list)
         newest = str([message for message in messages if message["role"] == "user"][-1]["content"])
         is_cut = self.kind is ServerKind.OLLAMA and body.get("truncate") is not False  # without a word
-        if len(newest) > TOO_LONG and self.kind is ServerKind.LLAMA_CPP_PYTHON:
+        if self.kind is ServerKind.TRANSFORMERS and (unknown := body.keys() - _TRANSFORMERS_FIELDS):
+            return json_reply({"detail": f"Unexpected fields in the request: {unknown}"}, 422)
+        if len(newest) > TOO_LONG and self.kind in _BREAKS_OFF:
             return Reply([])  # it breaks off before its first chunk
         if len(newest) > TOO_LONG and not is_cut:
             refusal = {"error": _REFUSALS[self.kind]}
@@ -146,10 +174,12 @@ class Imitation:
         is_ollama = self.kind is ServerKind.OLLAMA
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
         pieces: list[Piece] = [f"{text}\n".encode() if is_ollama else event(text.encode()) for text in texts]
-        if "on and on" in newest and _limit(body) == NO_LIMIT:
+        if self.kind is ServerKind.MLX_LM:
+            pieces = [b": keepalive 20/30\n\n", b": keepalive 30/30\n\n", *pieces]
+        if "on and on" in newest and self._limit(body) >= NO_LIMIT:
             self.waits = asyncio.Event()
             return Reply([*self._endless(pieces, thinks=self._thinks(body))])
-        return Reply(pieces if is_ollama else [*pieces, DONE])
+        return Reply(pieces if is_ollama or self.kind is ServerKind.TRANSFORMERS else [*pieces, DONE])
 
     def _endless(self, pieces: list[Piece], *, thinks: bool) -> list[Piece]:
         """Return a reply that lasts until the client leaves, or makes it answer if the server can."""
@@ -176,13 +206,14 @@ class Imitation:
 
     def _reply(self, body: dict[str, object], newest: str) -> Iterator[dict[str, object]]:
         thinks = self._thinks(body)
-        budget = body.get("reasoning_budget_tokens", body.get("thinking_budget"))
+        budgets = ("reasoning_budget_tokens", "thinking_budget", "thinking_token_budget")
+        budget = next((body[field] for field in budgets if field in body), None)
         thinking = (THINKING if not isinstance(budget, int) else THINKING[:budget]) if thinks else []
         calls = "17 * 23" in newest and "tools" in body and not _ends_with_result(body)
         answer = [] if calls else [RESULT] if _ends_with_result(body) else ANSWER
         parts = [*((True, text) for text in thinking), *((False, text) for text in answer)]
         parts = _rest(parts, body) if "continue_final_message" in body else parts
-        limit = _limit(body)
+        limit = self._limit(body)
         is_cut = limit < len(parts)
         parts = parts[:limit]
         n_thinking = sum(is_thinking for is_thinking, _ in parts)
@@ -190,12 +221,30 @@ class Imitation:
         if self.kind is ServerKind.OLLAMA:
             yield from self._ollama_reply(parts, calls, finish)
             return
+        if self.kind is ServerKind.MLX_LM:
+            marked = {"system_fingerprint": MLX_FINGERPRINT}
+            yield from (
+                value | marked for value in self._openai_reply(parts, n_thinking, calls, finish, body)
+            )
+            return
         yield chunk(role="assistant", content="" if self.kind is not ServerKind.DASHSCOPE else None)
         if self.kind is ServerKind.LLAMA_SERVER:
             progress = {"total": 30, "cache": 10, "processed": 30, "time_ms": 5}
             yield chunk(role="assistant", content=None) | {"prompt_progress": progress}
+        yield from self._openai_reply(parts, n_thinking, calls, finish, body)
+
+    def _openai_reply(
+        self,
+        parts: list[tuple[bool, str]],
+        n_thinking: int,
+        calls: bool,
+        finish: str,
+        body: dict[str, object],
+    ) -> Iterator[dict[str, object]]:
+        thinks = self._thinks(body)
         if self.kind in _PARSES:
-            field = "reasoning" if self.kind is ServerKind.VLLM else "reasoning_content"
+            is_short = self.kind in (ServerKind.VLLM, ServerKind.MLX_LM)
+            field = "reasoning" if is_short else "reasoning_content"
             yield from (chunk(**{field if is_thinking else "content": text}) for is_thinking, text in parts)
         else:
             opens = ["<thi", "nk>"] if thinks else ["<think>\n\n</think>"]
@@ -206,9 +255,13 @@ class Imitation:
             )
         if calls:
             yield from self._calls()
+        usage = self._usage(len(parts), n_thinking, body)
+        if self.kind is ServerKind.TRANSFORMERS:
+            yield chunk(finish=finish) | usage
+            return
         yield chunk(finish=finish)
         if self.kind in _TELLS_USAGE:
-            yield {"id": "chatcmpl-1", "choices": [], **self._usage(len(parts), n_thinking, body)}
+            yield {"id": "chatcmpl-1", "choices": [], **usage}
 
     def _calls(self) -> Iterator[dict[str, object]]:
         if self.kind not in _PARSES:
@@ -216,6 +269,9 @@ class Imitation:
                 f'\n<tool_call>\n{{"name": "calculator", "arguments": {CALL["arguments"]}}}\n</tool_call>'
             )
             yield from (chunk(content=source[at : at + 9]) for at in range(0, len(source), 9))
+            return
+        if self.kind in _SENDS_WHOLE_CALLS:
+            yield chunk(tool_calls=[{"index": 0, "id": "c", "type": "function", "function": CALL}])
             return
         function = {"name": CALL["name"], "arguments": ""}
         yield chunk(tool_calls=[{"index": 0, "id": "c", "type": "function", "function": function}])
@@ -230,6 +286,11 @@ class Imitation:
             usage["completion_tokens_details"] = {"reasoning_tokens": n_thinking}
         timings = {"cache_n": 3, "prompt_n": 20, "prompt_ms": 8.0, "predicted_n": 7, "predicted_ms": 70.0}
         return {"usage": usage, **({"timings": timings} if self.kind is ServerKind.LLAMA_SERVER else {})}
+
+    def _limit(self, body: dict[str, object]) -> int:
+        options = body.get("options")
+        limit = options.get("num_predict") if isinstance(options, dict) else body.get("max_tokens")
+        return limit if isinstance(limit, int) else _EARLY_END.get(self.kind, NO_LIMIT)
 
     def _n_prompt(self, body: dict[str, object]) -> int:
         messages = body["messages"]
@@ -263,12 +324,6 @@ def _latest_tag(body: dict[str, object]) -> str:
     assert isinstance(messages, list)
     said = " ".join(str(message["content"]) for message in messages if message["role"] != "assistant")
     return next((word for word in reversed(said.split()) if word in ("/think", "/no_think")), "")
-
-
-def _limit(body: dict[str, object]) -> int:
-    options = body.get("options")
-    limit = options.get("num_predict") if isinstance(options, dict) else body.get("max_tokens")
-    return limit if isinstance(limit, int) else NO_LIMIT
 
 
 def _ends_with_result(body: dict[str, object]) -> bool:

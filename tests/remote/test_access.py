@@ -55,6 +55,19 @@ async def test_a_certificate_of_the_teams_own_authority_is_trusted_where_the_pro
             assert (await hear(engine, chat_request("How many?"))).answer == ANSWERED
 
 
+async def test_a_server_that_hangs_up_on_plain_text_is_said_to_want_https(
+    server_tls: ssl.SSLContext,
+) -> None:
+    """Python's and uvicorn's servers close the connection without a word."""
+    async with (
+        running(Imitation(ServerKind.VLLM), server_tls) as wire,
+        remote_engine_at(wire.url.replace("https:", "http:")) as engine,
+    ):
+        (failed,) = [event async for event in events_of(engine.load)]
+    assert isinstance(failed, EngineFailed)
+    assert failed.code == ErrorCode.SERVER_NEEDS_HTTPS
+
+
 async def test_an_unchecked_certificate_is_warned_of_once(server_tls: ssl.SSLContext) -> None:
     async with (
         running(Imitation(ServerKind.VLLM), server_tls) as wire,

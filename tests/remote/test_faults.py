@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import httpx2
 import pytest
@@ -103,6 +104,11 @@ BROKEN: dict[str, tuple[Sequence[Piece], str, str]] = {
         "Hello.",
         ErrorCode.SERVER_REPLY_FAILED,
     ),
+    "an error with quotes and lines, as transformers writes it": (
+        [*HELLO, b'data: {"error": "CUDA said "no"\\ at 0x1"}\n\n'],
+        "Hello.",
+        ErrorCode.SERVER_REPLY_FAILED,
+    ),
     "an error object alone": ([b'{"object": "error", "message": "no"}'], "", ErrorCode.SERVER_REPLY_FAILED),
     "nothing": ([], "", ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT),
     "cut before anything": ([Fault.CUT], "", ErrorCode.SERVER_DISCONNECTED),
@@ -132,6 +138,12 @@ REFUSALS = [
     (307, {}, ErrorCode.SERVER_MOVED),
     (500, {"error": {"message": "CUDA error"}}, ErrorCode.SERVER_FAILED),
     (503, {"error": {"message": "Loading model"}}, ErrorCode.SERVER_LOADING),
+    (503, {}, ErrorCode.SERVER_BUSY),
+    (502, {}, ErrorCode.SERVER_BEHIND_PROXY_DOWN),
+    (504, {}, ErrorCode.SERVER_BEHIND_PROXY_DOWN),
+    (404, {"error": "Repository Not Found for url: https://hub/x."}, ErrorCode.SERVER_REFUSED),
+    (404, {"error": {"message": "The model `x` does not exist."}}, ErrorCode.SERVER_REFUSED),
+    (405, {"detail": "Method Not Allowed"}, ErrorCode.SERVER_PATH_NOT_FOUND),
     (429, {"error": {"message": "Requests rate limit exceeded"}}, ErrorCode.SERVER_BUSY),
 ]
 
@@ -144,6 +156,33 @@ async def test_a_refusal_is_explained(status: int, body: object, code: ErrorCode
     assert heard.failure.text
 
 
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [(400, "Bad Request"), (404, "Not Found"), (500, "Internal Server Error"), (502, "Bad Gateway")],
+)
+@pytest.mark.parametrize("body", [b"", b"<html><title>Sorry</title>"])
+async def test_a_refusal_without_a_reason_has_the_words_of_its_status(
+    status: int, phrase: str, body: bytes
+) -> None:
+    """A status must not be its own reason, as in `failed (502): 502`."""
+    heard = await heard_from(Reply([body], status, content_type="text/html"))
+    assert heard.failure is not None
+    assert heard.failure.values["reason"] == phrase
+
+
+NGINX_400 = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
+GO_400 = b"Client sent an HTTP request to an HTTPS server.\n"
+
+
+@pytest.mark.parametrize("body", [NGINX_400, GO_400], ids=["nginx", "Go"])
+async def test_a_port_that_wants_https_says_so(body: bytes) -> None:
+    refusal = Reply([body], 400, content_type="text/html")
+    async with running(lambda _: refusal) as wire, remote_engine_at(wire.url) as engine:
+        (failed,) = [event async for event in events_of(engine.load)]
+    assert isinstance(failed, EngineFailed)
+    assert failed.code == ErrorCode.SERVER_NEEDS_HTTPS
+
+
 async def test_a_servers_own_words_are_shortened_and_steer_no_terminal() -> None:
     words = "\x1b[2J\n\nboom " + "x" * 10_000
     heard = await heard_from(json_reply({"error": {"message": words}}, 500))
@@ -153,13 +192,39 @@ async def test_a_servers_own_words_are_shortened_and_steer_no_terminal() -> None
     assert len(reason) <= 300
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
-async def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int) -> None:
+WAITED_FOR = {
+    429: "remote.waiting",
+    502: "remote.waiting_behind_proxy",
+    503: "remote.waiting",
+    504: "remote.waiting_behind_proxy",
+}
+
+
+@pytest.mark.parametrize(("status", "notice"), WAITED_FOR.items())
+async def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int, notice: str) -> None:
     busy = json_reply({"error": {"message": "slow down"}}, status, {"Retry-After": "0"})
     async with server_of(busy, WHOLE) as (wire, engine):
         heard = await hear(engine, chat_request("hi"))
         assert [request.method for request in wire.requests] == ["GET", "POST", "POST"]
-    assert (heard.answer, heard.notices) == ("Hello.", ["remote.waiting"])
+    assert (heard.answer, heard.notices) == ("Hello.", [notice])
+
+
+@pytest.mark.parametrize(("status", "notice"), WAITED_FOR.items())
+async def test_a_busy_server_is_asked_for_its_models_again(status: int, notice: str) -> None:
+    """What is promised for replies holds for the list of models, too: a proxy starts before its server."""
+    left = [json_reply({"error": "not yet"}, status, {"Retry-After": "0"}), MODELS]
+    async with running(lambda _: left.pop(0)) as wire, remote_engine_at(wire.url) as engine:
+        events = [event async for event in events_of(engine.load)]
+        assert engine.model is not None
+    assert [event.key for event in events if isinstance(event, Notice)][:1] == [notice]
+
+
+async def test_a_list_of_models_that_is_broken_off_is_asked_for_again() -> None:
+    left = [Reply([Fault.RESET]), MODELS]
+    async with running(lambda _: left.pop(0)) as wire, remote_engine_at(wire.url) as engine:
+        events = [event async for event in events_of(engine.load)]
+        assert engine.model is not None
+    assert [event.key for event in events if isinstance(event, Notice)][:1] == ["remote.waiting_broken"]
 
 
 async def test_a_server_that_wants_too_much_patience_is_not_waited_for() -> None:
@@ -171,6 +236,68 @@ async def test_a_server_that_wants_too_much_patience_is_not_waited_for() -> None
 async def test_a_connection_that_is_dropped_before_anything_came_is_made_again() -> None:
     heard = await heard_from(Reply([Fault.RESET]), WHOLE)
     assert (heard.answer, heard.failure) == ("Hello.", None)
+
+
+ROLE = event(chunk(role="assistant", content=""))
+UNBEGUN: dict[str, Sequence[Piece]] = {
+    "after a role": [ROLE, Fault.CUT],
+    "after a role, with a regular end": [ROLE],  # as from a server that marks the end by closing
+    "after half a role": [ROLE[:20], Fault.CUT],
+    "after a comment": [b": ping\n\n", Fault.CUT],
+    "after a comment, with a regular end": [b": keepalive 10/100\n\n"],
+    "after the beginning of the prompt": [
+        event(chunk(role="assistant") | {"prompt_progress": {"total": 30, "processed": 20}}),
+        Fault.CUT,
+    ],
+}
+
+
+@pytest.mark.parametrize("pieces", UNBEGUN.values(), ids=UNBEGUN)
+async def test_a_reply_that_breaks_off_before_its_first_text_is_asked_for_again(
+    pieces: Sequence[Piece],
+) -> None:
+    async with server_of(Reply(pieces), WHOLE) as (wire, engine):
+        heard = await hear(engine, chat_request("hi"))
+        assert [request.method for request in wire.requests] == ["GET", "POST", "POST"]
+    assert (heard.answer, heard.failure) == ("Hello.", None)
+    assert heard.notices == ["remote.waiting_broken"]
+
+
+@pytest.mark.parametrize("pieces", UNBEGUN.values(), ids=UNBEGUN)
+async def test_it_is_asked_for_twice_again_at_most(pieces: Sequence[Piece]) -> None:
+    async with server_of(Reply(pieces)) as (wire, engine):
+        heard = await hear(engine, chat_request("hi"))
+        assert len(wire.requests) == 1 + QUICK_RETRIES.max_attempts
+    assert heard.failure is not None
+    assert heard.failure.code in (
+        ErrorCode.SERVER_DISCONNECTED,
+        ErrorCode.SERVER_REPLY_MISSING_UNKNOWN_CONTEXT,
+    )
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [{"content": "Hel"}, {"reasoning": "hm"}, {"tool_calls": [{"index": 0, "function": {"name": "now"}}]}],
+    ids=["text", "thinking", "a call"],
+)
+async def test_a_reply_that_began_is_not_asked_for_again(begun: dict[str, Any]) -> None:
+    async with server_of(Reply([ROLE, event(chunk(**begun)), Fault.CUT]), WHOLE) as (wire, engine):
+        heard = await hear(engine, chat_request("hi"))
+        assert len(wire.requests) == 2
+    assert heard.failure is not None
+    assert heard.failure.code == ErrorCode.SERVER_DISCONNECTED
+
+
+async def test_a_server_that_is_down_is_not_called_busy() -> None:
+    async with server_of(WHOLE) as (wire, engine):
+        await hear(engine, chat_request("hi"))
+        url = wire.url
+    async with remote_engine_at(url) as down:
+        down._served = engine._served
+        heard = await hear(down, chat_request("hi"))
+    assert heard.notices == ["remote.waiting_down"]
+    assert heard.failure is not None
+    assert heard.failure.code == ErrorCode.SERVER_NOT_LISTENING
 
 
 async def test_once_something_came_nothing_is_asked_twice() -> None:

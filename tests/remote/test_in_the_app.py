@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from qwen3_chat.servers import ServerKind
+from qwen3_chat.ui.turn_view import TurnPhase
 from tests.e2e.conftest import Program
 from tests.harness import open_app
 from tests.remote.imitations import Imitation
 from tests.remote.remote_engines import remote_engine_at
-from tests.remote.wire_server import running
+from tests.remote.wire_server import Reply, Request, running
 
 
 async def test_a_reply_names_its_server_and_estimated_counts_are_marked(tmp_path: Path) -> None:
@@ -51,6 +53,27 @@ async def test_ctrl_g_says_where_a_server_cannot_end_the_thinking_and_esc_stops_
         await app.sees("Stopped before the end.")
 
 
+async def test_how_long_a_busy_server_is_waited_for_is_told(tmp_path: Path) -> None:
+    """Some servers send nothing at all before the first text, for minutes while others are served."""
+    gate, imitation = asyncio.Event(), Imitation(ServerKind.SGLANG)
+
+    def answer(request: Request) -> Reply:
+        return Reply([gate]) if request.path.endswith("/chat/completions") else imitation(request)
+
+    async with (
+        running(answer) as wire,
+        remote_engine_at(wire.url) as engine,
+        open_app(tmp_path, engine, size=(120, 30)) as app,
+    ):
+        await app.say("Hello")
+        await app.until(lambda: app.screen.turn.phase is TurnPhase.STARTING and len(app.session.messages) > 1)
+        app.screen.turn._began_s -= 75
+        await app.sees("Waiting for the first word · ")
+        await app.pilot.press("escape")
+        await wire.left.wait()
+        await app.until(lambda: not app.screen.is_answering)
+
+
 async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_path: Path) -> None:
     async with running(Imitation(ServerKind.VLLM)) as wire:
         url = wire.url
@@ -61,6 +84,7 @@ async def test_a_server_that_is_down_leaves_the_question_to_be_asked_again(tmp_p
 WRONG = [
     (("--endpoint", "http://localhost:1", "--demo"), 2, "Choose a server or a model on this machine"),
     (("--endpoint", "ftp://localhost"), 2, "not the address of a server"),
+    (("--endpoint", "workstaton"), 2, "The settings name no server “workstaton” (they name: none)"),
     (("--endpoint", "http://me:sk-secret@host"), 2, "Keys and passwords don't belong in the address"),
     (("--server", "vllm"), 2, "give --endpoint too"),
     (("--endpoint", "http://localhost:1", "--server", "vLLLM"), 2, "choose one of vllm, sglang"),

@@ -16,7 +16,8 @@ import trustme
 
 from event_stream import events_of
 from qwen3_chat.chat import StopReason, ThinkingMode
-from qwen3_chat.engine.remote import ApiKey, ServerAccess
+from qwen3_chat.engine.remote import ApiKey, ServerAccess, http_transport
+from qwen3_chat.engine.remote.body_unpacking import REQUEST_ENCODING
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.events import ReasoningDelta
 from qwen3_chat.sampling import SamplingParams
@@ -35,7 +36,8 @@ CONFIG = """
 daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log stderr notice;
 events {{ worker_connections 64; }}
 http {{
-  access_log off; client_body_temp_path {folder}/t1;
+  log_format packing "$uri $status $sent_http_content_encoding";
+  access_log {folder}/access packing; client_body_temp_path {folder}/t1;
   proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   gzip on; gzip_types application/json text/event-stream; gzip_min_length 1; gzip_proxied any;
@@ -91,10 +93,18 @@ def access(authority: trustme.CA, folder: Path, password: str = PASSWORD) -> Ser
     )
 
 
+@pytest.mark.parametrize("encoding", [REQUEST_ENCODING, "gzip"])
 @pytest.mark.parametrize("buffering", ["off", "on"])
 async def test_a_reply_through_nginx_is_that_of_the_server(
-    served: str, authority: trustme.CA, tmp_path: Path, buffering: str
+    served: str,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    buffering: str,
+    encoding: str,
 ) -> None:
+    """Asked for it, nginx packs; a proxy that packs unasked is read as well."""
+    monkeypatch.setattr(http_transport, "REQUEST_ENCODING", encoding)
     async with remote_engine_at(served) as direct:
         expected = await hear(direct, QUESTION)
     with nginx(tmp_path / "nginx", served, authority, buffering) as url:
@@ -105,6 +115,11 @@ async def test_a_reply_through_nginx_is_that_of_the_server(
             assert engine.model.engine.startswith(ServerKind.LLAMA_SERVER)
     assert reply.failure is None
     assert (reply.reasoning, reply.answer) == (expected.reasoning, expected.answer)
+    packing = "gzip" if encoding == "gzip" else "-"
+    for path in ("models", "chat/completions"):
+        assert (
+            f"/team/llm/v1/{path} 200 {packing}" in (tmp_path / "nginx" / "access").read_text().splitlines()
+        )
     assert measure.exact
     assert reply.end is not None
     assert expected.end is not None
@@ -148,4 +163,4 @@ async def test_a_server_that_is_gone_behind_nginx_is_told(authority: trustme.CA,
         ) as engine:
             failure = (await hear(engine, QUESTION)).failure
     assert failure is not None
-    assert failure.code == ErrorCode.SERVER_FAILED
+    assert failure.code == ErrorCode.SERVER_BEHIND_PROXY_DOWN

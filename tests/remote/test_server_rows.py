@@ -53,6 +53,25 @@ async def test_servers_are_listed_at_once_and_their_states_follow(tmp_path: Path
     assert "line 9: “servers.wrong.ulr” is unknown" in wrong.about[0]
 
 
+STATES = [
+    (503, {"error": {"message": "Loading model"}}, "loading its model"),
+    (503, {}, "busy"),
+    (429, {}, "busy"),
+    (401, {}, "key refused"),
+    (404, {}, "can't be used"),
+    (502, {}, "down"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "state"), STATES)
+async def test_a_server_that_answers_is_not_called_down(
+    tmp_path: Path, status: int, body: object, state: str
+) -> None:
+    async with running(lambda _: json_reply(body, status)) as wire:
+        *_, (row,) = await rows_of(tmp_path, f'[servers.box]\nurl = "{wire.url}"\n')
+    assert (row.detail, row.is_reachable) == (state, False)
+
+
 async def test_each_model_of_a_server_can_be_chosen_unless_the_user_has_chosen_one(tmp_path: Path) -> None:
     def two(request: Request) -> object:
         return {"data": [{"id": "Qwen3-8B"}, {"id": "Qwen3-32B"}]}

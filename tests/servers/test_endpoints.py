@@ -60,3 +60,22 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(text: str) -> None:
 )
 def test_loopback_is_recognised(text: str, expected: bool) -> None:
     assert Endpoint.parse(text).is_loopback is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "is_name"),
+    [
+        ("workstation", True),
+        (" gpu_box ", True),
+        ("工作站", True),
+        ("localhost", False),
+        ("gpu-box:8000", False),
+        ("gpu-box.lan", False),
+        ("http://gpu-box", False),
+        ("gpu-box/v1", False),
+        ("127.0.0.1", False),
+        ("[::1]", False),
+    ],
+)
+def test_one_word_is_the_name_of_a_profile_and_no_address(text: str, is_name: bool) -> None:
+    assert Endpoint.is_bare_name(text) is is_name

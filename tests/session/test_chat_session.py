@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,17 @@ async def test_a_message_too_long_for_the_context_is_refused_in_a_sentence_and_k
     assert isinstance(events[-1], EngineFailed)
     assert events[-1].values == {"tokens": 2000, "n_ctx": 1000}
     assert [m.message.content for m in session.messages] == ["Long"]
+
+
+async def test_where_only_the_server_can_have_a_larger_context_its_own_option_is_named(
+    store: ChatStore,
+) -> None:
+    engine = FakeEngine(tokens_per_message=2000)
+    engine.capabilities = replace(engine.capabilities, context_option="--max-model-len")
+    events = await all_of(events_of(session_with(store, engine).send, "Long"))
+    assert isinstance(events[-1], EngineFailed)
+    assert "--max-model-len" in events[-1].text
+    assert "--ctx" not in events[-1].text
 
 
 @pytest.mark.parametrize("mode", [THINK, NO_THINK])

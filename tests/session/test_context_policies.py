@@ -25,6 +25,7 @@ from qwen3_chat.session import (
     Summarising,
     TurnOptions,
 )
+from qwen3_chat.session.summary_writer import tidy_summary
 from qwen3_chat.store import ChatStore
 from tests.fakes import MODEL, FakeEngine, finished
 
@@ -272,6 +273,34 @@ async def test_what_is_sent_fits_or_the_user_was_asked_and_nothing_goes_unsaid(
         not_sent = len(session.messages) - 1 - sum(m.role is not Role.SYSTEM for m in sent.messages)
         assert not_sent == (len(dropped[-1].ids) if dropped else 0)
         assert not_sent == 0 or policy in (DROP, SUMMARISE)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_cut", "tidy"),
+    [
+        (" We talked about tea. ", False, "We talked about tea."),
+        ("We talked about tea. Then about", False, "We talked about tea. Then about"),
+        ("We talked about tea, at length. Then about", True, "We talked about tea, at length."),
+        ("He said “tea.” And then she", True, "He said “tea.”"),
+        ("Tea costs 3.50 and we talked about it and", True, "Tea costs 3.50 and we talked about it and"),
+        (
+            "One. And then a very long sentence that does not end",
+            True,
+            "One. And then a very long sentence that does not end",
+        ),
+        ("我们谈了茶。然后谈到", True, "我们谈了茶。"),
+        ("```\n\nWe talked about tea.", False, "We talked about tea."),
+        ("We wrote:\n```py\nx = 1\n```", False, "We wrote:\n```py\nx = 1\n```"),
+        ("We wrote this.\n```py\nx = 1", True, "We wrote this.\n```py\nx = 1\n```"),
+        ("```", True, ""),
+        ("", True, ""),
+    ],
+)
+def test_a_summary_ends_with_a_sentence_and_leaves_no_code_block_open(
+    text: str, is_cut: bool, tidy: str
+) -> None:
+    """As a small model wrote them, whose next summary continued the half sentence."""
+    assert tidy_summary(text, is_cut=is_cut) == tidy
 
 
 def test_an_estimate_is_shown_as_one() -> None:

@@ -17,10 +17,12 @@ SERVER_DOWN_CODES = frozenset(
         ErrorCode.SERVER_UNREACHABLE,
         ErrorCode.SERVER_TIMEOUT,
         ErrorCode.SERVER_DISCONNECTED,
+        ErrorCode.SERVER_BEHIND_PROXY_DOWN,
         ErrorCode.SERVER_BUSY,
         ErrorCode.SERVER_LOADING,
         ErrorCode.SERVER_FAILED,
         ErrorCode.SERVER_WITHOUT_MODELS,
+        ErrorCode.SERVER_LISTING_EMPTY,
     }
 )
 """Failures that another server can make up for; only the user can mend a refused key or a wrong address."""

@@ -1,17 +1,19 @@
 """The HTTP connections to one server: time limits for each phase, retries, and batched reads.
 
-Only requests whose response has not begun are retried. Waking up for each token is most of the cost of a
-token, so the pieces of a stream are read in batches.
+Only requests are retried whose response has brought no text. Waking up for each token is most of the cost
+of a token, so the pieces of a stream are read in batches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -20,6 +22,7 @@ from qwen3_chat.engine.remote.http_errors import (
     connection_error,
     displayable_message,
     error_from_response,
+    retry_notice,
 )
 from qwen3_chat.engine.remote.server_access import ServerAccess
 from qwen3_chat.engine.remote.untrusted_json import JsonError, parse_json
@@ -34,15 +37,25 @@ from qwen3_chat.servers import Endpoint
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_RESPONSE_BYTES = 4 * 1024**2
 """The limit for any response but a reply: a list of models, or the ids of half a million tokens."""
+HTTP_PORT = 80
 SLICE_BYTES = 4096
+"""The bytes of a reply that are taken at once."""
 MAX_CHARACTERS_PER_S = 40_000
 """The characters of a reply that are taken in within a second: some 10,000 tokens."""
 MAX_CREDIT_S = 0.25
 """The time for which text may come faster, after a pause."""
-"""The bytes of a reply that are taken at once."""
 MAX_BURST_S = 0.01
 """The time after which a flood of bytes lets other tasks run: a key passes a dozen of them."""
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+RETRIED_FAILURES = frozenset(
+    {
+        ErrorCode.SERVER_NOT_LISTENING,
+        ErrorCode.SERVER_UNREACHABLE,
+        ErrorCode.SERVER_TIMEOUT,
+        ErrorCode.SERVER_DISCONNECTED,
+    }
+)
+"""Failures of a connection after which another attempt may succeed: the server may be starting again."""
 
 
 class CharacterThrottle:
@@ -134,6 +147,15 @@ class ReplyProgress(Protocol):
         """The number of steps so far: pieces of text, of calls, of the prompt's evaluation."""
         ...
 
+    @property
+    def is_cut_off(self) -> bool:
+        """True where a stream that ends now breaks off before any text of the reply."""
+        ...
+
+    def restart(self) -> None:
+        """Forget all that came, because the reply is requested again."""
+        ...
+
 
 PieceSink = Callable[[bytes], bool]
 """A function that takes each piece of a reply at once; it returns False if it wants no more."""
@@ -147,6 +169,29 @@ class HttpTransport:
         self.access = access
         self.timeouts = timeouts
         self._client: httpx2.AsyncClient | None = None
+
+    async def request_listing(self, url: str, on_retry: Callable[[Notice], None]) -> JsonResponse:
+        """Request a listing, again where the server is too busy for it or drops the connection.
+
+        Raises:
+            EngineError: the server can't be reached, or sends too much.
+        """
+        for attempt in range(1, self.timeouts.max_attempts + 1):
+            is_last = attempt == self.timeouts.max_attempts
+            try:
+                response = await self.request_json("GET", url)
+            except EngineError as error:
+                if is_last or error.code is not ErrorCode.SERVER_DISCONNECTED:
+                    raise
+                if not self.endpoint.is_encrypted and await self._speaks_tls():
+                    raise EngineError(ErrorCode.SERVER_NEEDS_HTTPS, host=self.endpoint.host) from error
+                await self._wait_to_retry(_Retry(self.timeouts.retry_delay_s, error), on_retry)
+                continue
+            retry = self._retry(response.status, response.headers, response.body)
+            if is_last or retry is None:
+                return response
+            await self._wait_to_retry(retry, on_retry)
+        raise AssertionError("the last attempt returns or raises")
 
     async def request_json(
         self, method: str, url: str, body: Mapping[str, object] | None = None
@@ -176,7 +221,7 @@ class HttpTransport:
         body: Mapping[str, object],
         progress: ReplyProgress,
         on_piece: PieceSink,
-        on_notice: Callable[[Notice], None],
+        on_retry: Callable[[Notice], None],
     ) -> None:
         """Request a reply and push its bytes, with notices of retries; `progress` follows what they form.
 
@@ -189,15 +234,31 @@ class HttpTransport:
                 await self._attempt(url, body, progress, on_piece, is_last)
                 return
             except _Retry as retry:
-                seconds = round(retry.delay_s)
-                on_notice(Notice("remote.waiting", {"host": self.endpoint.host, "seconds": seconds}))
-                await asyncio.sleep(retry.delay_s)
+                progress.restart()
+                await self._wait_to_retry(retry, on_retry)
 
     async def close(self) -> None:
         """Close all connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+    async def _speaks_tls(self) -> bool:
+        """Return whether a handshake succeeds with a server that hangs up on plain text without a word."""
+        address = urlsplit(self.endpoint.root)
+        try:
+            async with asyncio.timeout(self.timeouts.connect_s):
+                _, writer = await asyncio.open_connection(
+                    address.hostname, address.port or HTTP_PORT, ssl=_unverified_tls()
+                )
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
+    async def _wait_to_retry(self, retry: _Retry, on_retry: Callable[[Notice], None]) -> None:
+        on_retry(retry_notice(retry.error, retry.delay_s))
+        await asyncio.sleep(retry.delay_s)
 
     async def _attempt(
         self,
@@ -207,7 +268,6 @@ class HttpTransport:
         on_piece: PieceSink,
         is_last: bool,
     ) -> None:
-        received = False
         timeouts, clock = self.timeouts, asyncio.get_running_loop().time
         try:
             async with AsyncExitStack() as opened:
@@ -224,8 +284,9 @@ class HttpTransport:
                     async with asyncio.timeout_at(min(deadline_s, clock() + wait_s)):
                         piece = await reader.next(pieces)
                     if piece is None:
+                        if progress.is_cut_off and not is_last:
+                            raise _Retry(timeouts.retry_delay_s, self._disconnected_error())
                         return
-                    received = True
                     was_finished = progress.is_finished
                     if not await _push_in_slices(piece, on_piece, throttle, progress):
                         return
@@ -247,9 +308,10 @@ class HttpTransport:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             if progress.is_finished:
                 return
-            if not received and not is_last and isinstance(error, httpx2.TransportError):
-                raise _Retry(timeouts.retry_delay_s) from error
-            raise connection_error(error, self.endpoint, self.access, self.timeouts.connect_s) from error
+            failure = connection_error(error, self.endpoint, self.access, timeouts.connect_s)
+            if not progress.has_text and not is_last and failure.code in RETRIED_FAILURES:
+                raise _Retry(timeouts.retry_delay_s, failure) from error
+            raise failure from error
 
     @asynccontextmanager
     async def _open_response(
@@ -266,15 +328,20 @@ class HttpTransport:
         with suppress(TimeoutError, UnpackingError):  # the status says enough
             async with asyncio.timeout(self.timeouts.query_s):
                 body = await _read_up_to(response, MAX_ERROR_BODY_BYTES)
-        delay_s = _retry_delay(response.headers.get("retry-after"), self.timeouts.retry_delay_s)
-        if (
-            response.status_code in RETRIED_STATUSES
-            and not is_last
-            and delay_s <= self.timeouts.max_retry_delay_s
-        ):
-            raise _Retry(delay_s)
+        retry = self._retry(response.status_code, response.headers, body)
+        if retry is not None and not is_last:
+            raise retry
         location = response.headers.get("location", "")
         raise error_from_response(response.status_code, body, location, self.endpoint, self.access)
+
+    def _retry(self, status: int, headers: Mapping[str, str], body: bytes) -> _Retry | None:
+        """Return the retry after a refusal; None if another attempt makes no sense, or not so soon."""
+        if status not in RETRIED_STATUSES:
+            return None
+        delay_s = _retry_delay(headers.get("retry-after"), self.timeouts.retry_delay_s)
+        if delay_s > self.timeouts.max_retry_delay_s:
+            return None
+        return _Retry(delay_s, error_from_response(status, body, "", self.endpoint, self.access))
 
     def _http_client(self) -> httpx2.AsyncClient:
         if self._client is None:
@@ -306,6 +373,9 @@ class HttpTransport:
         reason = displayable_message(str(error), self.access)
         return EngineError(ErrorCode.SERVER_BODY_UNREADABLE, host=self.endpoint.host, reason=reason)
 
+    def _disconnected_error(self) -> EngineError:
+        return EngineError(ErrorCode.SERVER_DISCONNECTED, host=self.endpoint.host)
+
     def _stalled_error(self, has_begun: bool) -> EngineError:
         if has_begun:
             return EngineError(
@@ -317,6 +387,14 @@ class HttpTransport:
 
     def _timeout_error(self, seconds: float) -> EngineError:
         return EngineError(ErrorCode.SERVER_TIMEOUT, host=self.endpoint.host, seconds=round(seconds))
+
+
+def _unverified_tls() -> ssl.SSLContext:
+    """Return a context for finding out whether TLS is spoken; nothing is sent through it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,11 +413,12 @@ class JsonResponse:
 
 
 class _Retry(Exception):
-    """A failure before anything was received, after which another attempt may succeed."""
+    """A failure before any text was received, after which another attempt may succeed."""
 
-    def __init__(self, delay_s: float) -> None:
+    def __init__(self, delay_s: float, error: EngineError) -> None:
         super().__init__(delay_s)
         self.delay_s = delay_s
+        self.error = error
 
 
 async def _unpacked_pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwen3_chat.chat import ThinkingSupport
-from qwen3_chat.engine.remote.server_features import SERVER_FEATURES
+from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFeature
 from qwen3_chat.models.catalog import thinking_support
 from qwen3_chat.models.gguf_names import QUANT_PATTERN
-from qwen3_chat.request import LoadedModel
+from qwen3_chat.request import Capabilities, LoadedModel
 from qwen3_chat.servers import Endpoint, ServerKind
 
 _QUANT = re.compile(rf"[-._](?P<quant>{QUANT_PATTERN})$", re.IGNORECASE)
@@ -25,7 +25,9 @@ class RemoteModel:
     """A model as the server describes it; 0 and empty texts stand for unknown values.
 
     `thinks_on_demand` is false if the server does not support the model's thinking. `message_start_id` is the
-    token with which each message of a prompt begins, None if the server can't tokenise.
+    token with which each message of a prompt begins, None if the server can't tokenise. `n_ctx_is_chosen` is
+    true if the user chose the context, `refuses_budget` once the server has refused a limit for the thinking
+    that others of its kind know.
     """
 
     kind: ServerKind
@@ -38,8 +40,36 @@ class RemoteModel:
     parameters: int = 0
     size_bytes: int = 0
     n_ctx_is_known: bool = True
+    n_ctx_is_chosen: bool = False
     thinks_on_demand: bool = True
     message_start_id: int | None = None
+    refuses_budget: bool = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities of an engine on this server."""
+        capabilities = SERVER_FEATURES[self.kind].capabilities
+        return replace(
+            capabilities,
+            thinking_budget=self.budget_field is not None,
+            context_option=""
+            if self.n_ctx_is_chosen or not self.n_ctx_is_known
+            else capabilities.context_option,
+        )
+
+    @property
+    def budget_field(self) -> str | None:
+        """The field of a request for the most tokens of thinking; None if the server takes none."""
+        return None if self.refuses_budget else SERVER_FEATURES[self.kind].budget_field
+
+    @property
+    def missing_features(self) -> tuple[MissingFeature, ...]:
+        """The features that this server lacks, as far as is known."""
+        missing = SERVER_FEATURES[self.kind].missing_features
+        lacks_budget = self.budget_field is None or MissingFeature.BUDGET in missing
+        return tuple(
+            f for f in MissingFeature if f in missing or (lacks_budget and f is MissingFeature.BUDGET)
+        )
 
     @property
     def name(self) -> str:

@@ -89,6 +89,7 @@ class ReplyReader:
         self, mode: ThinkingMode, clock: Callable[[], float], has_tools: bool, opened_by_prompt: bool
     ) -> None:
         self.reply_id = ""
+        self.fingerprint = ""
         self.error: str | None = None
         self.is_done = False
         self._mode = mode
@@ -128,6 +129,12 @@ class ReplyReader:
         """True once the model has finished; figures may still follow."""
         return self.is_done or bool(self._finish)
 
+    def restart(self) -> None:
+        """Forget what came without any text, because the reply is requested again."""
+        self.reply_id = ""
+        self._report = UsageReport()
+        self._prompt_tokens_done = -1
+
     @property
     def facts(self) -> ReplyFacts:
         """The facts about the reply so far."""
@@ -137,6 +144,11 @@ class ReplyReader:
             thinking_from_tags=not self._meant_tags.isdisjoint(THINK_TAGS),
             calls_from_tags=not self._meant_tags.issubset(THINK_TAGS),
         )
+
+    @property
+    def n_reasoning_pieces(self) -> int:
+        """The pieces of thinking so far, each of one or a few tokens."""
+        return self._n_reasoning
 
     @property
     def in_reasoning(self) -> bool:
@@ -165,6 +177,7 @@ class ReplyReader:
             self.error = chunk.error
             return []
         self.reply_id = self.reply_id or chunk.reply_id
+        self.fingerprint = self.fingerprint or chunk.fingerprint
         self._finish = self._finish or chunk.finish_reason
         if chunk.usage is not None:
             self._report = chunk.usage

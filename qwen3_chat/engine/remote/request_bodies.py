@@ -107,8 +107,8 @@ def _openai_body(request: ChatRequest, served: RemoteModel) -> RequestBody:
                 body["enable_thinking"] = _thinks(request)
             case ThinkingSwitch.THINK | ThinkingSwitch.TAG:
                 pass
-    if features.budget_field and request.thinking_budget is not None and _thinks(request):
-        body[features.budget_field] = request.thinking_budget
+    if served.budget_field and request.thinking_budget is not None and _thinks(request):
+        body[served.budget_field] = request.thinking_budget
     if request.answer_schema:
         body["response_format"] = _response_format(_grammar_schema(request), served.kind)
     body |= _continuation(request, served)

@@ -41,7 +41,10 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class ResponseChunk:
-    """The content of one value of the stream; `progress` is (done, total, reused) tokens of the prompt."""
+    """The content of one value of the stream; `progress` is (done, total, reused) tokens of the prompt.
+
+    `fingerprint` is what the server calls itself.
+    """
 
     reply_id: str = ""
     reasoning: str = ""
@@ -50,6 +53,7 @@ class ResponseChunk:
     finish_reason: str = ""
     usage: UsageReport | None = None
     progress: tuple[int, int, int] | None = None
+    fingerprint: str = ""
     error: str | None = None
 
 
@@ -61,7 +65,7 @@ def parse_chunk(value: object) -> ResponseChunk:
     if isinstance(fields.get("message"), dict) and "choices" not in fields:
         return _ollama_chunk(fields)
     if not isinstance(fields.get("choices"), list):
-        return ResponseChunk(usage=_usage(fields))
+        return ResponseChunk(usage=_usage(fields), progress=_progress(fields.get("prompt_progress")))
     choice = next((json_object(choice) for choice in json_list(fields["choices"])), {})
     delta = json_object(choice.get("delta")) or json_object(choice.get("message"))
     return ResponseChunk(
@@ -72,6 +76,7 @@ def parse_chunk(value: object) -> ResponseChunk:
         finish_reason=_text(choice.get("finish_reason")),
         usage=_usage(fields),
         progress=_progress(fields.get("prompt_progress")),
+        fingerprint=_text(fields.get("system_fingerprint")),
     )
 
 

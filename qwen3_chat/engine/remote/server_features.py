@@ -49,7 +49,10 @@ class ServerFeatures:
     `accepts_reasoning`: thinking within a sequence of tool calls may be sent back; `continues_replies`: it
     continues a reply that was stopped, even in its thinking; `requires_calls`: it knows the tool choice
     `required`; `unreported`: facts that it does not report; `call_parser`: the options with which it reads
-    the calls of tools out of a reply.
+    the calls of tools out of a reply; `budget_option`: the option without which it limits no thinking;
+    `context_option`: that with which it has a larger context; `ends_replies_early`: without a limit in the
+    request it ends a reply after some hundred tokens; `reads_on`: it reads a prompt to its end, though nobody
+    waits for the reply.
     """
 
     label: str
@@ -63,6 +66,10 @@ class ServerFeatures:
     requires_calls: bool = False
     unreported: frozenset[MissingFeature] = frozenset({MissingFeature.REUSED, MissingFeature.PROGRESS})
     call_parser: str = ""
+    budget_option: str = ""
+    context_option: str = ""
+    ends_replies_early: bool = False
+    reads_on: bool = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -76,6 +83,7 @@ class ServerFeatures:
             exact_counts=self.counts_tokens,
             continues_prefix=self.continues_replies,
             requires_calls=self.requires_calls,
+            context_option=self.context_option,
         )
 
     @property
@@ -99,6 +107,9 @@ SERVER_FEATURES = {
     ServerKind.VLLM: ServerFeatures(
         "vLLM",
         ThinkingSwitch.TEMPLATE,
+        budget_field="thinking_token_budget",
+        budget_option="--reasoning-parser qwen3",
+        context_option="--max-model-len",
         counts_tokens=True,
         accepts_reasoning=True,
         requires_calls=True,
@@ -108,6 +119,7 @@ SERVER_FEATURES = {
     ServerKind.SGLANG: ServerFeatures(
         "SGLang",
         ThinkingSwitch.TEMPLATE,
+        context_option="--context-length",
         accepts_reasoning=True,
         requires_calls=True,
         unreported=frozenset({MissingFeature.PROGRESS}),
@@ -117,6 +129,8 @@ SERVER_FEATURES = {
         "llama-server",
         ThinkingSwitch.TEMPLATE,
         budget_field="reasoning_budget_tokens",
+        budget_option="--jinja",
+        context_option="--ctx-size",
         ends_thinking=True,
         counts_tokens=True,
         accepts_reasoning=True,
@@ -139,7 +153,31 @@ SERVER_FEATURES = {
         ),
     ),
     ServerKind.OLLAMA: ServerFeatures("Ollama", ThinkingSwitch.THINK, accepts_reasoning=True),
-    ServerKind.LM_STUDIO: ServerFeatures("LM Studio", ThinkingSwitch.TAG, requires_calls=True),
+    ServerKind.LM_STUDIO: ServerFeatures(
+        "LM Studio", ThinkingSwitch.TAG, requires_calls=True, context_option="lms load --context-length"
+    ),
+    ServerKind.MLX_LM: ServerFeatures(
+        "mlx-lm",
+        ThinkingSwitch.TEMPLATE,
+        accepts_reasoning=True,
+        unreported=frozenset({MissingFeature.CONTEXT, MissingFeature.TOO_LONG}),
+        ends_replies_early=True,
+        reads_on=True,
+    ),
+    ServerKind.TRANSFORMERS: ServerFeatures(
+        "transformers",
+        ThinkingSwitch.TEMPLATE,
+        sampling_fields=frozenset(),  # it refuses a request with a field that OpenAI's protocol lacks
+        unreported=frozenset(
+            {
+                MissingFeature.CONTEXT,
+                MissingFeature.REUSED,
+                MissingFeature.PROGRESS,
+                MissingFeature.TOO_LONG,
+            }
+        ),
+        ends_replies_early=True,
+    ),
     ServerKind.DASHSCOPE: ServerFeatures(
         "DashScope",
         ThinkingSwitch.ENABLE_THINKING,

@@ -15,6 +15,7 @@ from qwen3_chat.engine.remote.server_features import SERVER_FEATURES, MissingFea
 from qwen3_chat.engine.remote.untrusted_json import json_count, json_list, json_object
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError, Qwen3ChatError
+from qwen3_chat.events import Notice
 from qwen3_chat.models.catalog.family import HYBRID_N_CTX
 from qwen3_chat.request import MAX_USER_N_CTX
 from qwen3_chat.servers import Endpoint, ServerKind
@@ -29,7 +30,7 @@ MAX_MODELS = 2000
 """The limit for the models of a server that are read; the largest services offer some 500."""
 MAX_NAME_CHARACTERS = 256
 """The limit for names and versions that a server gives; a longer one counts as not given."""
-PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5)
+PROBE_TIMEOUTS = TimeoutPolicy(connect_s=3, query_s=5, max_attempts=1)
 _KINDS_BY_OWNER = {
     "vllm": ServerKind.VLLM,
     "sglang": ServerKind.SGLANG,
@@ -39,6 +40,7 @@ _KINDS_BY_OWNER = {
     "organization_owner": ServerKind.LM_STUDIO,
 }
 """The kinds by the value of `owned_by` in the list of models."""
+_TRANSFORMERS_STATES = ("loaded", "unloaded")
 
 JsonObject = Mapping[str, object]
 
@@ -90,14 +92,18 @@ async def probe_server(settings: RemoteSettings, clock: Callable[[], float] = mo
 
 
 async def probe_model(
-    transport: HttpTransport, model_name: str | None, kind: ServerKind | None, n_ctx: int | None
+    transport: HttpTransport,
+    model_name: str | None,
+    kind: ServerKind | None,
+    n_ctx: int | None,
+    on_retry: Callable[[Notice], None],
 ) -> RemoteModel:
     """Return the served model; `kind` and `n_ctx` override what the server reports.
 
     Raises:
         EngineError: the server can't be reached or understood, or does not serve the model.
     """
-    kind, models = await _list_models(transport, kind, is_needed=not (model_name and kind))
+    kind, models = await _list_models(transport, kind, on_retry, is_needed=not (model_name and kind))
     card = _choose_model(
         models, model_name, transport.endpoint.host, must_be_listed=kind is not ServerKind.DASHSCOPE
     )
@@ -118,17 +124,17 @@ async def list_served_models(
     Raises:
         EngineError: the server can't be reached or understood.
     """
-    kind, models = await _list_models(transport, kind, is_needed=True)
+    kind, models = await _list_models(transport, kind, lambda notice: None, is_needed=True)
     return kind, [_text(model.get("id")) for model in models]
 
 
 async def _list_models(
-    transport: HttpTransport, kind: ServerKind | None, is_needed: bool
+    transport: HttpTransport, kind: ServerKind | None, on_retry: Callable[[Notice], None], is_needed: bool
 ) -> tuple[ServerKind, list[JsonObject]]:
     endpoint = transport.endpoint
     if kind is None and endpoint.is_under("aliyuncs.com"):
         kind = ServerKind.DASHSCOPE
-    listing = await transport.request_json("GET", f"{endpoint.api}/models")
+    listing = await transport.request_listing(f"{endpoint.api}/models", on_retry)
     models: list[JsonObject] = [
         json_object(item) for item in json_list(listing.fields.get("data"))[:MAX_MODELS]
     ]
@@ -146,6 +152,8 @@ def _require_listing(listing: JsonResponse, transport: HttpTransport) -> None:
             transport.endpoint,
             transport.access,
         )
+    if not listing.body.strip():
+        raise EngineError(ErrorCode.SERVER_LISTING_EMPTY, host=transport.endpoint.host)
     if not isinstance(listing.value, dict) or not isinstance(listing.value.get("data"), list):
         raise EngineError(ErrorCode.NOT_A_CHAT_SERVER, host=transport.endpoint.host)
     raise EngineError(ErrorCode.SERVER_WITHOUT_MODELS, host=transport.endpoint.host)
@@ -155,7 +163,14 @@ def _detect_kind(listing: JsonResponse, models: Sequence[JsonObject]) -> ServerK
     if listing.headers.get("server", "").lower().startswith("llama.cpp"):
         return ServerKind.LLAMA_SERVER
     owners = {_text(model.get("owned_by")) for model in models}
-    return next((kind for owner, kind in _KINDS_BY_OWNER.items() if owner in owners), ServerKind.OPENAI)
+    if kind := next((kind for owner, kind in _KINDS_BY_OWNER.items() if owner in owners), None):
+        return kind
+    if any(json_object(model.get("status")).get("value") in _TRANSFORMERS_STATES for model in models):
+        return ServerKind.TRANSFORMERS
+    is_plain_python = listing.headers.get("server", "").startswith("BaseHTTP/")
+    if is_plain_python and not any("owned_by" in model for model in models):
+        return ServerKind.MLX_LM  # behind a proxy its replies tell
+    return ServerKind.OPENAI
 
 
 def _choose_model(
@@ -189,8 +204,8 @@ async def _fetch_details(served: RemoteModel, card: JsonObject, transport: HttpT
             return await _fetch_ollama_details(served, transport)
         case ServerKind.LM_STUDIO:
             return await _fetch_lm_studio_details(served, transport)
-        case ServerKind.LLAMA_CPP_PYTHON | ServerKind.DASHSCOPE | ServerKind.OPENAI:
-            return served
+        case _:
+            return served  # they tell nothing else
 
 
 async def _fetch_llama_server_details(
@@ -268,7 +283,7 @@ async def _fetch_message_start_id(transport: HttpTransport, body: JsonObject) ->
 
 def _with_context(served: RemoteModel, n_ctx: int | None) -> RemoteModel:
     if n_ctx is not None:
-        return replace(served, n_ctx=n_ctx)
+        return replace(served, n_ctx=n_ctx, n_ctx_is_chosen=True)
     if served.n_ctx:
         return served
     return replace(

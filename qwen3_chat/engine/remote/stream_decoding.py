@@ -23,6 +23,11 @@ MAX_REPLY_VALUES = 1_000_000
 MAX_LINES_WITHOUT_BLANK = 1000
 """The limit for events that a server sends without the empty line between them."""
 _SSE_START = re.compile(r"(?:data|event|id|retry|error)?:|(?:data|event|id|retry|error)\s*$")
+_KEEPALIVE = re.compile(r": ?keepalive (\d{1,9})/(\d{1,9})", re.ASCII)
+_PROGRESS = '{"prompt_progress": {"processed": %s, "total": %s}}'
+"""The progress of reading the prompt, in the form in which llama-server tells it."""
+_UNQUOTED_ERROR = re.compile(r'\{"error": "(?P<message>[^\0]+)"\}')
+"""An error as transformers puts it between quotes, whatever it holds."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _PLAIN_JSON = re.compile(r'[^"{}\[\]]*+')
 _BETWEEN_VALUES = re.compile(r'[^"{}\[\]\n]*+')
@@ -73,7 +78,8 @@ class _TextBuffer:
 class SseDecoder:
     """An incremental decoder of server-sent events into the data of each complete event.
 
-    A field `error`, which old llama-servers send, counts as data.
+    A field `error`, which old llama-servers send, counts as data. So does a comment in which mlx-lm tells how
+    far it has read the prompt: `: keepalive 2048/36014`.
     """
 
     def __init__(self) -> None:
@@ -97,6 +103,8 @@ class SseDecoder:
         for line in lines:
             self._line.add(line)
             if whole := self._line.take():
+                if progress := _KEEPALIVE.fullmatch(whole):
+                    events.append(_PROGRESS % progress.groups())
                 self._take(whole)
             elif self._data:
                 events.append(self._event())
@@ -205,6 +213,11 @@ class BodyDecoder:
         self._n_values = 0
 
     @property
+    def is_event_stream(self) -> bool:
+        """True once the body is recognised as events, if only by a comment that keeps the connection open."""
+        return self._format is _BodyFormat.EVENTS
+
+    @property
     def is_unrecognised(self) -> bool:
         """True once enough of a body of another format is there to say so."""
         return len(self.unrecognised_start) == MAX_EXCERPT_CHARACTERS
@@ -258,6 +271,8 @@ class BodyDecoder:
             return [DONE_MARKER]
         with suppress(JsonError):
             return [parse_json(data)]
+        if error := _UNQUOTED_ERROR.fullmatch(data.strip()):
+            return [{"error": error["message"]}]
         if 0 < data.count("\n") < MAX_LINES_WITHOUT_BLANK:  # events without the empty line between them
             return [value for line in data.split("\n") for value in self._parsed(line)]
         self.n_damaged += bool(data.strip())

@@ -26,6 +26,7 @@ from qwen3_chat.models.template_facts import ToolForm, read_template
 from qwen3_chat.request import ChatRequest, ToolSpec
 
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+_TOOLS_VARIABLE = re.compile(r"\btools\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class ChatTemplate:
         self._wants_argument_objects = facts.wants_argument_objects
         self.has_json_calls = facts.tool_form is ToolForm.HERMES
         """True if the model is told to write tool calls as JSON between tags."""
+        self.has_notified_of_tools = _TOOLS_VARIABLE.search(source) is not None
+        """True once the user knows that the template leaves tools out; at once where it does not."""
         self._named_tokens = {"bos_token": "", "eos_token": "", **(named_tokens or {})}
         # Special tokens of white space only, which other families have, mark no structure.
         markup = sorted((s for s in specials if len(s) > 1 and not s.isspace()), key=len, reverse=True)

@@ -21,7 +21,7 @@ from qwen3_chat.engine.worker.sampler import Sampler
 from qwen3_chat.engine.worker.tool_call_constraint import ToolCallConstraint
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import EngineError
-from qwen3_chat.events import EngineEvent, PrefillProgressed, TurnFinished
+from qwen3_chat.events import EngineEvent, Notice, PrefillProgressed, TurnFinished
 from qwen3_chat.request import ChatRequest
 
 _AFTER_THINK_CLOSE = "\n\n"
@@ -76,6 +76,10 @@ class ReplyGenerator:
     def _events(self) -> Iterator[EngineEvent]:
         known = self.known_ids
         n_known, n_ctx = len(known), self._context.n_ctx
+        template = self._model.template
+        if self.request.tools and not template.has_notified_of_tools:
+            template.has_notified_of_tools = True
+            yield Notice("engine.tools_left_out")
         yield from self._deltas.replay(self._ids, self._constraint.follow)
         if n_known >= n_ctx:
             raise EngineError(ErrorCode.PROMPT_TOO_LONG, tokens=n_known, n_ctx=n_ctx)
