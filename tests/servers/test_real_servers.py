@@ -65,10 +65,12 @@ async def test_a_server_is_waited_for_and_starts_again_on_its_port(tiny: Running
 
 
 async def test_a_killed_server_leaves_no_process(tiny: RunningServer) -> None:
+    before = set(psutil.Process().children())
     await tiny.start()
-    before = psutil.Process().children()
+    started = set(psutil.Process().children()) - before
+    assert started
     tiny.kill()
-    assert [child for child in before if child.is_running()] == []
+    assert [child for child in started if child.is_running()] == []
 
 
 async def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
