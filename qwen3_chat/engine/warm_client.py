@@ -9,12 +9,12 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.child_process import GRACE_S, MAX_LINE_BYTES, LineBuffer, LineTooLong, start_outliving
 from qwen3_chat.engine import warm_messages
@@ -149,8 +149,7 @@ class WarmConnection:
         await reading
 
 
-@dataclass(frozen=True, slots=True)
-class WarmWorker:
+class WarmWorker(Struct, frozen=True):
     """A worker that a holder keeps, with the model that it has if that is the right one."""
 
     worker: WorkerProcess

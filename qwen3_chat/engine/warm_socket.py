@@ -11,9 +11,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 FOLDER_NAME: Final = "qwen3-chat"
 MAX_PATH_BYTES: Final = 100
@@ -28,8 +29,7 @@ class WarmSocketError(Exception):
     """A folder for sockets that can't be used; the message is the system's reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class WarmSocket:
+class WarmSocket(Struct, frozen=True):
     """The place of a socket; `home` tells apart the sockets of one user's homes."""
 
     folder: Path

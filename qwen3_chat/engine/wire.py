@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from qwen3_chat.engine.load_plan import LoadPlan
 from qwen3_chat.engine.tuning import Trial, Tuning
@@ -28,8 +28,7 @@ class DeviceKind(StrEnum):
     META = "meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device that ggml can compute on; `backend` is CPU, CUDA, Metal, Vulkan …"""
 
     name: str
@@ -40,8 +39,7 @@ class Device:
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredDevice:
+class MeasuredDevice(Struct, frozen=True):
     """A device, by its description, with the speeds that were measured."""
 
     description: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 
 from qwen3_chat.chat import ChatMessage, Role, StopReason, ToolCall
 from qwen3_chat.errors import StoreError
@@ -17,6 +16,7 @@ from qwen3_chat.events import (
     ToolCallRequested,
     TurnFinished,
 )
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session.recovered_calls import recover_calls
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta, StoredMessage, pack_token_ids

@@ -15,10 +15,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.texts.terminal_safe import storable, terminal_safe
@@ -46,8 +47,7 @@ _EXCERPT_CHARACTERS: Final = 120
 _CHARACTERS_BEFORE_MATCH: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """A term with the span of the text (in NFC) that it stands for."""
 
     text: str
@@ -55,8 +55,7 @@ class Term:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(Struct, frozen=True):
     """A line of text with the spans in it that matched, the `marks`."""
 
     text: str

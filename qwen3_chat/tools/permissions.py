@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
 from qwen3_chat.tools.tool import Reach, Target, TargetKind, Tool
@@ -44,8 +45,7 @@ class PermissionScope(StrEnum):
     """Those in one folder and below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """A permission for the tool as it was: `definition_hash` is the one of that time.
 
     `value` is what the scope is limited to: the arguments as canonical JSON, `https://example.com`, a folder.

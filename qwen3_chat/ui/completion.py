@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from heapq import nsmallest
+
+from msgspec import Struct
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.ui.command_names import match_rank
@@ -27,8 +28,7 @@ class CompletionKind(StrEnum):
     FILE = "file"
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionTrigger:
+class CompletionTrigger(Struct, frozen=True):
     """The start of a word that can be completed: its kind, the text typed so far, its column."""
 
     kind: CompletionKind
@@ -36,8 +36,7 @@ class CompletionTrigger:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class PaletteCommand:
+class PaletteCommand(Struct, frozen=True):
     """A command to type after `/`: an action, or the tag of a thinking mode, which is sent with a message."""
 
     name: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
 from qwen3_chat.config.prompt_library import load_prompts
 from qwen3_chat.models.catalog import sampling_for
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.thinking_mode import fixed_mode
 from qwen3_chat.session.turn_options import overrides

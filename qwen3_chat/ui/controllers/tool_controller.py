@@ -5,10 +5,10 @@ from __future__ import annotations
 from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen3_chat.jail.jail_settings import jail_problem
+from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
 from qwen3_chat.texts import t
 from qwen3_chat.tools.tool_source import SOURCE_PREFIX

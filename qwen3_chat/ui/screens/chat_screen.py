@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import timeout
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from time import monotonic
@@ -20,6 +19,7 @@ from textual.worker import Worker
 from qwen3_chat.chat import Role, ThinkingMode
 from qwen3_chat.config import Settings
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.record_copies import field_names, replace
 from qwen3_chat.session import ChatSession, TurnOptions
 from qwen3_chat.session.chat_tree import ChatTree
 from qwen3_chat.session.draft_store import DraftStore
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from qwen3_chat.mcp.tool_list import ToolCatalogue
     from qwen3_chat.models.picker import ModelPicker
 
-TURN_OPTION_NAMES = frozenset(field.name for field in fields(TurnOptions))
+TURN_OPTION_NAMES = frozenset(field_names(TurnOptions))
 
 TYPED_TIMEOUT_S = 1.0
 """The time for the keys that were pressed right before the app ends; a key needs milliseconds."""

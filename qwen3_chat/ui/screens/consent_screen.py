@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -45,8 +46,7 @@ MAX_NAME_CHARS = 60
 MAX_EDITED_CHARS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class TypedOn:
+class TypedOn(Struct, frozen=True):
     """The functions that pass on what is typed while keys don't answer: characters, a paste, a backspace."""
 
     insert: Callable[[str], object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -18,8 +19,7 @@ from qwen3_chat.texts.terminal_safe import terminal_safe
 from qwen3_chat.ui.themes import DIM
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentTokens:
+class AttachmentTokens(Struct, frozen=True):
     """The number of an attachment's tokens, exact or estimated."""
 
     tokens: int

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -33,8 +34,7 @@ MAX_HITS = 500
 OPEN_MARK = "● "
 
 
-@dataclass(frozen=True, slots=True)
-class ChatChoice:
+class ChatChoice(Struct, frozen=True):
     """The chat to go on with; if a search found it, with the query and the hits in its messages."""
 
     chat_id: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.segment import Segment
 from textual.binding import Binding
@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.strip import Strip
 
+from qwen3_chat.record_copies import replace
 from qwen3_chat.store.search_terms import match_spans
 from qwen3_chat.transcript.cells import cell_width
 from qwen3_chat.transcript.message_entry import MessageEntry

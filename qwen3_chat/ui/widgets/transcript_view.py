@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from textual.events import Resize
@@ -15,6 +15,7 @@ from textual.timer import Timer
 
 from qwen3_chat.highlighting.highlighted_code import HighlightedCode
 from qwen3_chat.highlighting.highlighter import Highlighter
+from qwen3_chat.record_copies import replace
 from qwen3_chat.transcript.message_view import MESSAGE_STRIDE
 from qwen3_chat.transcript.text_positions import TextPosition, selected_text, target_at
 from qwen3_chat.transcript.transcript_layout import Anchor, TranscriptLayout
