@@ -51,7 +51,7 @@ from qwen3_chat.cli.shell_completion import (
     complete_tool,
     use_bash_words,
 )
-from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser
+from qwen3_chat.cli.standard_streams import is_interactive, lead_to_browser, wants_plain_chat
 from qwen3_chat.cli.tool_groups import mcp_group, tools_group
 from qwen3_chat.cli.usage_errors import FiniteRange, usage_error_from
 from qwen3_chat.cli.web_command import web
@@ -106,11 +106,11 @@ def chat(
             raise UsageError(ErrorCode.OPTIONS_BEFORE_COMMAND, command=context.invoked_subcommand)
         gc.enable()
         return
-    from qwen3_chat.cli.run_plain_chat import run_plain_chat, wants_plain_chat
-
     tool_options = ToolOptions(parse_tools_option(tools), mcp, unprotected_python)
     in_browser = lead_to_browser()
     if not in_browser and wants_plain_chat(os.environ, is_interactive=is_interactive()):
+        from qwen3_chat.cli.run_plain_chat import run_plain_chat
+
         gc.enable()
         raise typer.Exit(run_plain_chat(choice, chat, tool_options))
     from qwen3_chat.cli.run_tui import run_app

@@ -37,8 +37,6 @@ _UNSPACED: Final = (
 )
 _PLAIN_WORDS: Final = re.compile(r"(?<!\S)[\x00-\x7f]+(?!\S)")
 """ASCII between white space, with the white space inside it."""
-_HAN: Final = re.compile("[\u4e00-\u9fff]+")
-"""Characters that are folded already."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _CHUNKS: Final = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _JSON_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -66,6 +64,12 @@ class Excerpt(Struct, frozen=True):
 def _piece_pattern() -> re.Pattern[str]:
     """Return the pattern of a run without spaces or a word; compiling it takes milliseconds."""
     return re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?P<word>[^\W_{_UNSPACED}]+)")
+
+
+@cache
+def _han_pattern() -> re.Pattern[str]:
+    """Return the pattern of characters that are folded already."""
+    return re.compile("[\u4e00-\u9fff]+")
 
 
 def terms(text: str) -> Iterator[Term]:
@@ -211,7 +215,7 @@ def _fold_piece(piece: str) -> str:
     """Fold case, width, compatibility forms and the accents of Latin letters."""
     if piece.isascii():
         return piece.lower()
-    if _HAN.fullmatch(piece):
+    if _han_pattern().fullmatch(piece):
         return piece
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
     return "".join(_without_accents(character) for character in folded)

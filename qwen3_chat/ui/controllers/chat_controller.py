@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from qwen3_chat.documents.export import ExportFormat, default_file_name, export_to_folder, render
 from qwen3_chat.session import ChatSession
 from qwen3_chat.store import ChatStore, SearchHit
 from qwen3_chat.store.records import Chat, StoredMessage
@@ -16,9 +15,7 @@ from qwen3_chat.ui.controllers.draft_controller import DraftController
 from qwen3_chat.ui.controllers.turn_controller import TurnController
 from qwen3_chat.ui.controllers.version_controller import VersionController
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.chats_screen import ChatsScreen
 from qwen3_chat.ui.screens.dialog import show_dialog
-from qwen3_chat.ui.screens.export_screen import ExportScreen
 from qwen3_chat.ui.turn_view import TurnView
 from qwen3_chat.ui.widgets.chat_list import ChatChoice
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
@@ -122,6 +119,9 @@ class ChatController(Controller):
     @in_worker("export")
     async def export(self) -> None:
         """Export the chat to the folder of exports, in a format to choose, that of the settings first."""
+        from qwen3_chat.documents.export import ExportFormat, default_file_name, export_to_folder, render
+        from qwen3_chat.ui.screens.export_screen import ExportScreen
+
         settings, folder = self._view.settings, self._view.exports_folder
         choice = await show_dialog(self._screen, ExportScreen(settings.export_format))
         chat, messages = self._session.chat, self._session.messages
@@ -149,6 +149,8 @@ class ChatController(Controller):
     @in_worker("chats")
     async def open_list(self) -> None:
         """Open the list of stored chats and go on with the chosen one."""
+        from qwen3_chat.ui.screens.chats_screen import ChatsScreen
+
         self._screen.app.clear_notifications()
         current = self._session.chat_id
         chats = ChatsScreen(self._store, current)

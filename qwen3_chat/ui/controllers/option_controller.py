@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.config.prompt_library import load_prompts
 from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
@@ -16,7 +15,6 @@ from qwen3_chat.texts import current_language, t
 from qwen3_chat.texts.formatting import SEPARATOR
 from qwen3_chat.ui.controllers.controller import ChatView, Controller, in_worker
 from qwen3_chat.ui.error_notices import notify_errors
-from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen, ChatSetup
 from qwen3_chat.ui.screens.dialog import show_dialog
 from qwen3_chat.ui.widgets.chat_widgets import ChatWidgets
 
@@ -76,6 +74,9 @@ class OptionController(Controller):
     @in_worker("options")
     async def open_dialog(self) -> None:
         """Open the options of this chat, or of the chat that the next message begins."""
+        from qwen3_chat.config.prompt_library import load_prompts
+        from qwen3_chat.ui.screens.chat_options_screen import ChatOptionsScreen, ChatSetup
+
         self._screen.app.clear_notifications()
         session = self._session
         preset = session.options.sampling_from(session.sampling_preset(session.mode))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from msgspec import Struct
 from textual import events
@@ -29,11 +28,12 @@ class AttachmentTokens(Struct, frozen=True):
 class AttachmentLine(Static):
     """The line of one attachment; a click removes the attachment."""
 
-    @dataclass
     class Removed(Message):
         """The message that the user removes an attachment."""
 
-        attachment: Attachment
+        def __init__(self, attachment: Attachment) -> None:
+            super().__init__()
+            self.attachment = attachment
 
     def __init__(self, attachment: Attachment, count: AttachmentTokens | None) -> None:
         tokens = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.segment import Segment
 from textual.binding import Binding
@@ -48,7 +47,6 @@ class MarkedTranscript(Transcript):
     search_text: var[str] = var("", init=False)
     """The text of the search, whose matches are highlighted."""
 
-    @dataclass
     class Marked(Message):
         """The message that another entry is marked, or none any more."""
 
