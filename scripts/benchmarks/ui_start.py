@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen3_chat.chat import ChatMessage, Role
+from qwen3_chat.chat import ChatMessage, Role, StopReason
 from qwen3_chat.config import find_paths
 from qwen3_chat.store import ChatStore
 from qwen3_chat.store.records import MessageMeta
@@ -85,7 +85,7 @@ def starts(repeats: int, peers: Sequence[tuple[str, str]] = ()) -> list[Start]:
 
 
 async def fill(file: Path) -> None:
-    """Fill a database with many chats."""
+    """Fill a database with many chats; the answers are complete, for one that a crash cut off costs time."""
     store = await ChatStore.open(file)
     try:
         for number in range(CHATS):
@@ -93,7 +93,9 @@ async def fill(file: Path) -> None:
             question = ChatMessage(Role.USER, f"Question {number}: why is the sky blue?")
             asked = await store.add_message(chat.id, None, question, MessageMeta())
             answer = ChatMessage(Role.ASSISTANT, "Because of Rayleigh scattering. " * 20)
-            await store.add_message(chat.id, asked.id, answer, MessageMeta())
+            await store.add_message(
+                chat.id, asked.id, answer, MessageMeta(stop_reason=StopReason.END_OF_TURN)
+            )
     finally:
         await store.close()
 
