@@ -31,8 +31,6 @@ from qwen3_chat.ui.key_bindings import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS
 from qwen3_chat.ui.keymap import Keymap
 from qwen3_chat.ui.palette_commands import PaletteCommands
 from qwen3_chat.ui.screens.chat_screen import ChatScreen
-from qwen3_chat.ui.screens.help_screen import HelpScreen
-from qwen3_chat.ui.screens.settings_screen import SettingsScreen
 from qwen3_chat.ui.terminal_signals import background_sequence
 from qwen3_chat.ui.textual_compat import Palette, driver_class, escape_markup, parse_action
 from qwen3_chat.ui.themes import default_variables
@@ -102,9 +100,9 @@ class ChatApp(ReportingApp):
         for theme in themes:
             self.register_theme(theme)
         if settings_store.settings.theme in self._themes:
-            self.theme = settings_store.settings.theme
+            self.start_with_theme(settings_store.settings.theme)
         elif self._themes:
-            self.theme = next(iter(self._themes))
+            self.start_with_theme(next(iter(self._themes)))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the variables that the app's styles need and a theme may leave out."""
@@ -190,6 +188,8 @@ class ChatApp(ReportingApp):
 
     def action_help(self) -> None:
         """Open the help with every key."""
+        from qwen3_chat.ui.screens.help_screen import HelpScreen
+
         if not isinstance(self.screen, HelpScreen):
             self.clear_notifications()
             self.push_screen(HelpScreen(self.keymap, self._chat_screen.input.enter_sends))
@@ -214,6 +214,8 @@ class ChatApp(ReportingApp):
 
     def action_settings(self) -> None:
         """Open the settings, to be changed in place."""
+        from qwen3_chat.ui.screens.settings_screen import SettingsScreen
+
         if not isinstance(self.screen, SettingsScreen):
             self.clear_notifications()
             self.push_screen(

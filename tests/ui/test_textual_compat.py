@@ -439,6 +439,20 @@ async def test_the_mouse_selects_by_the_offsets_that_the_screen_computes() -> No
         ]  # the last character is in it
 
 
+@pytest.mark.parametrize("name", ["textual-light", "ansi-dark"])
+async def test_a_theme_to_start_with_is_in_force_as_a_theme_that_is_set(name: str) -> None:
+    started, switched = SteadyApp(), SteadyApp()
+    started.start_with_theme(name)
+    switched.theme = name
+    kept = []
+    for app in (started, switched):
+        async with app.run_test():
+            sources = app.stylesheet._variables, app.classes, app.pseudo_classes, app.theme
+            filters = [(type(it), it.enabled, vars(it).get("_terminal_theme")) for it in app._filters]
+            kept.append((*sources, app.screen.styles.background, filters))
+    assert kept[0] == kept[1]
+
+
 def test_the_theme_of_the_terminals_own_colours_has_variables() -> None:
     assert BUILTIN_THEMES["ansi-dark"].variables
 

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual import on
-from textual.app import ComposeResult
 from textual.events import DescendantFocus
 from textual.widgets import TextArea
 from textual.worker import Worker
@@ -88,8 +87,6 @@ class ChatScreen(ReadingScreen):
         &.-flat ChatInput, &.-flat ChatInput:focus { min-height: 1; max-height: 2; border: none; }
     }
     """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
 
     def __init__(
         self,
@@ -142,10 +139,6 @@ class ChatScreen(ReadingScreen):
         self.turn.calls.name_of = self.tools.name_of
         self.files = FileController(self, session, widgets, store, self.writing)
 
-    def compose(self) -> ComposeResult:
-        """Lay out the sidebar, then the widgets of the chat from top to bottom."""
-        yield from self.widgets
-
     def on_mount(self) -> None:
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
@@ -159,7 +152,7 @@ class ChatScreen(ReadingScreen):
         self.show_chat()
         if self.models is not None:
             self.models.start()
-        self.turns.load_model()
+        self.call_after_refresh(self.turns.load_model)  # the first frame comes first
         self.call_later(self.chats.purge)
         self.call_later(self.chats.find_last)
 

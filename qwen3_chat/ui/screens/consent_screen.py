@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -65,11 +64,12 @@ class ConsentMode(StrEnum):
 class AnswerLine(Static):
     """A line with an answer and its key; a click gives it as well."""
 
-    @dataclass
     class Clicked(Message):
         """The message that an answer was clicked."""
 
-        key: str
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
 
     def __init__(self, key: str) -> None:
         super().__init__(markup=False)

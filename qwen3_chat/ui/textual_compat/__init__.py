@@ -142,6 +142,19 @@ class TerminalApp(App[None]):
         if error is not None:
             raise error
 
+    def start_with_theme(self, name: str) -> None:
+        """Use a theme from the first frame on; call it before the app runs.
+
+        To set `theme` has Textual parse and apply all styles again when the app runs, some 5 ms; this does
+        what else its watcher does. We know of no upstream issue.
+        """
+        self.set_reactive(App.theme, name)
+        theme = self.current_theme
+        classes = {f"-theme-{name}": True, "-dark-mode": theme.dark, "-light-mode": not theme.dark}
+        self.update_classes(classes, update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+
     def write_sequence(self, sequence: str) -> None:
         """Write a sequence that draws nothing to the terminal, if the app has it.
 
