@@ -183,8 +183,6 @@ def make_session(
     toolbox: Toolbox | None = None,
 ) -> ChatSession:
     """Make a session under the settings; what `system` and `options` choose overrides them."""
-    import secrets  # here: `rm` draws no seed
-
     from qwen3_chat.session import ChatSession, TurnOptions
     from qwen3_chat.store.records import ChatOptions
 
@@ -192,7 +190,7 @@ def make_session(
     return ChatSession(
         engine,
         store,
-        draw_seed=lambda: secrets.randbits(SEED_BITS),
+        draw_seed=_draw_seed,
         clock=time.monotonic,
         system=settings.system_prompt if system is None else system,
         toolbox=toolbox,
@@ -206,6 +204,12 @@ def make_session(
             else options.thinking_budget,
         ),
     )
+
+
+def _draw_seed() -> int:
+    import secrets  # here: few commands draw one
+
+    return secrets.randbits(SEED_BITS)
 
 
 def tool_settings(

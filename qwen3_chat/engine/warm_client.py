@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import socket
 import sys
@@ -292,6 +291,8 @@ def load_key(
         except OSError:
             facts.append((file.name, 0, 0, 0))
     facts.append((os.environ if environment is None else environment).get(CHOSEN_BUILD_VARIABLE, ""))
+    import hashlib
+
     digest = hashlib.sha256(msgspec.json.encode(facts))
     if persistence is not None:
         with suppress(OSError), (Path(persistence.folder) / LIBRARY_FILE_NAME).open("rb") as choices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
@@ -39,6 +38,8 @@ class WarmSocket(Struct, frozen=True):
     @classmethod
     def find(cls, home: Path, version: str, environ: Mapping[str, str] = os.environ) -> WarmSocket:
         """Return the place for a home and a version of the app, without making anything."""
+        import hashlib
+
         digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:_DIGEST_LENGTH]
         found = cls(Path(), digest, version)
         for folder in _folders(environ):

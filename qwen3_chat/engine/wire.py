@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -265,8 +266,18 @@ AnyWorkerMessage = (
 )
 
 _encoder = msgspec.json.Encoder()
-_command_decoder = msgspec.json.Decoder(AnyWorkerCommand)
-_message_decoder = msgspec.json.Decoder(AnyWorkerMessage)
+
+
+@cache
+def _command_decoder() -> msgspec.json.Decoder[AnyWorkerCommand]:
+    """Return the decoder of commands; to make one takes a millisecond, and only the worker needs it."""
+    return msgspec.json.Decoder(AnyWorkerCommand)
+
+
+@cache
+def _message_decoder() -> msgspec.json.Decoder[AnyWorkerMessage]:
+    """Return the decoder of messages, which only the client needs."""
+    return msgspec.json.Decoder(AnyWorkerMessage)
 
 
 def encode(message: AnyWorkerCommand | AnyWorkerMessage) -> bytes:
@@ -287,7 +298,7 @@ def decode_command(line: bytes) -> AnyWorkerCommand:
     Raises:
         msgspec.MsgspecError: it is no command.
     """
-    command: AnyWorkerCommand = decode_line(_command_decoder, line)
+    command: AnyWorkerCommand = decode_line(_command_decoder(), line)
     return command
 
 
@@ -297,7 +308,7 @@ def decode_message(line: bytes) -> AnyWorkerMessage:
     Raises:
         msgspec.MsgspecError: it is no message.
     """
-    message: AnyWorkerMessage = decode_line(_message_decoder, line)
+    message: AnyWorkerMessage = decode_line(_message_decoder(), line)
     return message
 
 

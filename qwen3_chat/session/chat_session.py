@@ -15,7 +15,6 @@ from qwen3_chat.engine import Engine
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import Cancelled, EngineError, StoreError
 from qwen3_chat.events import EngineEvent, EngineFailed, Notice, TurnFinished
-from qwen3_chat.models.catalog import DEMO_SAMPLING, preset_for
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import ChatRequest
 from qwen3_chat.sampling import SamplingParams
@@ -103,6 +102,8 @@ class ChatSession(ChatConfiguration):
 
     def sampling_preset(self, mode: ThinkingMode) -> SamplingParams:
         """Return the sampling parameters of a mode before any option changes them."""
+        from qwen3_chat.models.catalog import DEMO_SAMPLING, preset_for
+
         model = self.engine.model
         if model is None:
             return preset_for("", "").sampling(mode)

@@ -13,7 +13,6 @@ from functools import cache
 from msgspec import Struct
 
 from qwen3_chat.chat import ChatMessage, Role, ThinkingMode, ThinkingSupport
-from qwen3_chat.models.catalog import thinking_support
 from qwen3_chat.record_copies import replace
 from qwen3_chat.request import LoadedModel
 
@@ -92,6 +91,8 @@ def fixed_mode(model: LoadedModel | None) -> ThinkingMode | None:
     """Return the only mode that a model has; None where it can be switched, or there is no model yet."""
     if model is None:
         return None
+    from qwen3_chat.models.catalog import thinking_support
+
     match thinking_support(model.name) or model.thinking:
         case ThinkingSupport.ALWAYS:
             return ThinkingMode.THINK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
@@ -97,6 +96,8 @@ class Tool(Struct, frozen=True, dict=True):  # the two cached values live in its
     @cached_property
     def definition_hash(self) -> str:
         """The hash of everything by which a person knows the tool; a change makes it another tool."""
+        import hashlib
+
         definition = (
             self.name,
             self.description,

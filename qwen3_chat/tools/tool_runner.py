@@ -12,7 +12,6 @@ from typing import Final
 from msgspec import Struct
 
 from qwen3_chat.chat import ToolCall
-from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS, is_xml
 from qwen3_chat.error_codes import ErrorCode
 from qwen3_chat.errors import StoreError, UsageError
 from qwen3_chat.record_copies import replace
@@ -267,6 +266,8 @@ async def edit_request(request: ConsentRequest, arguments: str) -> ConsentReques
     Raises:
         UsageError: the arguments are no JSON object, are too long, or don't fit the schema of the tool.
     """
+    from qwen3_chat.engine.tool_call_parser import MAX_CALL_CHARS
+
     if len(arguments) > MAX_CALL_CHARS:
         raise UsageError(ErrorCode.ARGUMENTS_TOO_LONG, limit=f"{MAX_CALL_CHARS:,}")
     try:
@@ -307,6 +308,8 @@ def cut_for_context(outcome: CallOutcome, n_ctx: int) -> CallOutcome:
 
 def right_form(call: ToolCall) -> str:
     """Return the form in which a damaged call should have been written: the one that it resembles."""
+    from qwen3_chat.engine.tool_call_parser import is_xml
+
     return RIGHT_XML_FORM if call.values_are_text or is_xml(call.arguments) else RIGHT_FORM
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import webbrowser
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -243,6 +242,8 @@ class ChatApp(ReportingApp):
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """Open a page in the browser, or notify that there is none."""
+        import webbrowser
+
         try:
             super().open_url(url, new_tab=new_tab)
         except (webbrowser.Error, OSError, SuspendNotSupported):

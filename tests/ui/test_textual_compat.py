@@ -25,6 +25,7 @@ from rich.style import Style
 from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.command import CommandList, CommandPalette
+from textual.css.model import RuleSet
 from textual.drivers._writer_thread import WriterThread
 from textual.events import Key, MouseScrollDown, Paste
 from textual.geometry import Offset, Size
@@ -437,6 +438,13 @@ async def test_the_mouse_selects_by_the_offsets_that_the_screen_computes() -> No
         assert list(app.screen.selections.values()) == [
             Selection(Offset(101, 200), Offset(105, 200))
         ]  # the last character is in it
+
+
+def test_a_rule_of_the_styles_is_still_equal_to_itself_alone_where_it_is_hashed() -> None:
+    first, second = RuleSet(), RuleSet()
+    assert first == second
+    assert {first, second} == {first, second}
+    assert len({first, second}) == 2
 
 
 @pytest.mark.parametrize("name", ["textual-light", "ansi-dark"])

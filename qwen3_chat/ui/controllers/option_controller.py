@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from qwen3_chat.chat import ThinkingMode
-from qwen3_chat.models.catalog import sampling_for
 from qwen3_chat.record_copies import replace
 from qwen3_chat.session import ChatSession
 from qwen3_chat.session.thinking_mode import fixed_mode
@@ -56,6 +55,8 @@ class OptionController(Controller):
             case "thinking_budget":
                 return t("ui.options.unlimited")
             case "presence_penalty" if model is not None:
+                from qwen3_chat.models.catalog import sampling_for
+
                 sampling = sampling_for(self._session.mode, is_demo=model.is_demo)
                 return f"{sampling.presence_penalty:g}"
             case _:

@@ -26,6 +26,7 @@ from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.color import Color
 from textual.command import Command, CommandList, CommandPalette
+from textual.css.model import RuleSet
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.keys import Keys, _character_to_key
@@ -249,6 +250,18 @@ def _let_go_of_closed_widgets() -> None:
 
 
 _let_go_of_closed_widgets()
+
+
+def _hash_rules_in_c() -> None:
+    """Let rules be hashed as any object is.
+
+    To style a widget, Textual looks up each rule of all styles in a set. A rule hashes by its identity, in
+    Python, which takes several times as long. We know of no upstream issue.
+    """
+    RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+_hash_rules_in_c()
 
 
 # lists
