@@ -117,8 +117,10 @@ def _conflicts(
 
     The action that was configured later comes first in its tuple; keys shared as declared are no conflict.
     """
-    conflicts = []
+    conflicts: list[tuple[str, str, str]] = []
     order = list(chosen)
+    if not order:
+        return conflicts
     for action, other in combinations(keys, 2):
         shared = set(keys[action].split(",")) & set(keys[other].split(","))
         for key in sorted(shared - (_keys(DEFAULT_KEYMAP, action) & _keys(DEFAULT_KEYMAP, other))):

@@ -47,6 +47,16 @@ NOT_AT_FIRST = (
 )
 """Parts of the package that nobody needs before the first key."""
 
+NOT_IN_A_BARE_QUESTION = (
+    *(
+        "qwen3_chat.cli.answer_schema",
+        "qwen3_chat.cli.prompt_templates",
+        "qwen3_chat.plain_chat.consent_lines",
+    ),
+    *("qwen3_chat.mcp.server_messages", "qwen3_chat.mcp.forms"),
+)
+"""What only options of `ask` need, or a person who can be asked."""
+
 EVERYTHING_HEAVY = (*INTERFACE, *MODEL_CHOICE, *LIBRARIES, *WORKER)
 
 
@@ -109,7 +119,7 @@ def test_removing_a_model_loads_neither_session_nor_engine(tmp_path: Path) -> No
 def test_a_question_loads_no_interface_no_hub_and_no_probe_of_the_hardware(tmp_path: Path) -> None:
     modules = loaded_by_command(["ask", "--chat", "last", "Hello"], tmp_path)
     assert {"qwen3_chat.engine.local_engine", "qwen3_chat.session"} <= modules
-    assert below(modules, [*EVERYTHING_HEAVY, *LOADING]) == []
+    assert below(modules, [*EVERYTHING_HEAVY, *LOADING, *NOT_IN_A_BARE_QUESTION]) == []
 
 
 def test_a_question_to_a_server_loads_no_local_engine(tmp_path: Path) -> None:
