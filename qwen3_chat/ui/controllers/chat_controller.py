@@ -61,11 +61,15 @@ class ChatController(Controller):
         with notify_errors(self._screen, "task.purge"):
             await self._store.purge_deleted(DELETED_RETENTION)
 
+    async def read_last(self) -> None:
+        """Read which chat was written to last."""
+        with notify_errors(self._screen, "task.list_chats"):
+            self.last = await self._store.latest_chat()
+
     @in_worker("last chat")
     async def find_last(self) -> None:
         """Find the chat that was written to last, and offer it in the welcome of a new one."""
-        with notify_errors(self._screen, "task.list_chats"):
-            self.last = await self._store.latest_chat()
+        await self.read_last()
         if self.last is not None and not self._session.messages:
             self._view.show_messages()
 

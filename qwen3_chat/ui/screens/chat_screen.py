@@ -139,7 +139,7 @@ class ChatScreen(ReadingScreen):
         self.turn.calls.name_of = self.tools.name_of
         self.files = FileController(self, session, widgets, store, self.writing)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Apply the settings to the widgets, show the chat, then begin what goes on in the background."""
         self.transcript.thinking_display = ThinkingDisplay(self.settings.thinking_display)
         self.transcript.draws_formulas = self.settings.maths == "drawn"
@@ -149,12 +149,12 @@ class ChatScreen(ReadingScreen):
         self.set_interval(REDUCED_TICK_S if self.settings.reduced_motion else TICK_S, self.tick)
         self.input.focus()
         self.app.app_resume_signal.subscribe(self, lambda _: self.signals.forget_title())
+        await self.chats.read_last()  # one row; found later, it has the welcome laid out and drawn again
         self.show_chat()
         if self.models is not None:
             self.models.start()
         self.call_after_refresh(self.turns.load_model)  # the first frame comes first
         self.call_later(self.chats.purge)
-        self.call_later(self.chats.find_last)
 
     def on_screen_resume(self) -> None:
         """Let a call be asked about that waited for another screen to close."""
