@@ -2,7 +2,7 @@
 
 A frozen record that every start needs is a `msgspec.Struct`: its class is made in 0.02 ms, that of a frozen
 dataclass in 0.5 ms, since `dataclasses` writes Python code and compiles it. The functions of `dataclasses`
-refuse structs, and mypy does not see it, so ruff forbids `replace` and `fields` of that module.
+refuse structs, and mypy does not see it, so ruff forbids them.
 """
 
 from __future__ import annotations

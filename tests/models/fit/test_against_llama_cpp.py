@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict  # noqa: TID251 - of a dataclass
 from itertools import product
 from pathlib import Path
 
