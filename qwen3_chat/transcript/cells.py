@@ -28,7 +28,7 @@ def _word_pattern() -> re.Pattern[str]:
 
 
 _SPACED_WORD = re.compile(r"\S+\s*|\s+")
-"""What is not broken of a text without CJK."""
+"""The pattern of what is not broken, for texts without CJK."""
 
 
 def _unbroken_parts(text: str) -> Iterator[re.Match[str]]:
